@@ -1,0 +1,176 @@
+"""Every error of the connector, by what a caller can do about it.
+
+::
+
+    ConnectorError
+    ├── ConfigurationError    exit 2 before anything starts: file, line, column, what to do
+    ├── SourceError           the walk ends, the checkpoint stays
+    │   ├── Unavailable       network, 5xx, 429: try again later (``after``)
+    │   ├── Denied            401, 403: credentials or permission; wait for a person, probe slowly
+    │   ├── BadQuery          400, 404, 405, 410, 422: the API refuses this request
+    │   └── WalkAborted       the walk cannot be completed as asked: halve the slice
+    ├── JournalError
+    │   ├── JournalFull       disk or backlog limit: wait, lose nothing
+    │   ├── JournalBroken     the database cannot be used: stop, say how to get out
+    │   └── Moved             a compare-and-set found another value: read again
+    └── DeliveryError         about a whole request; per-item results are data in ``Receipt``
+        ├── Retryable         nothing may be assumed, send the same again (``after``)
+        ├── Refused           the request was refused, the culprit is unknown: split
+        └── Hold              only a person can help: credentials, TLS, missing index
+
+No message ever holds a secret or the text of a mail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class ConnectorError(Exception):
+    """Something the connector knows how to name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a file, counted from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in what a person wrote: where, what, and what to do."""
+
+    message: str
+    position: Position | None = None
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.position}: " if self.position else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{where}{self.message}{hint}"
+
+
+class ConfigurationError(ConnectorError):
+    """What a person wrote cannot be used. Holds every problem found, one line each."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class SourceError(ConnectorError):
+    """The API did not give what was asked.
+
+    Args:
+        reason: what happened, in words, without secrets.
+        status: HTTP status, where there was one.
+        code: Cloudflare's error code, where there was one.
+        ray: the ``CF-Ray`` of the answer; Cloudflare's support asks for it.
+        hint: what a person can do.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int | None = None,
+        code: int | None = None,
+        ray: str | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.code = code
+        self.ray = ray
+        self.hint = hint
+
+    def __str__(self) -> str:
+        facts = [f"HTTP {self.status}" if self.status else "", f"code {self.code}" if self.code else ""]
+        facts.append(f"CF-Ray {self.ray}" if self.ray else "")
+        told = ", ".join(fact for fact in facts if fact)
+        return self.reason + (f" [{told}]" if told else "") + (f"; {self.hint}" if self.hint else "")
+
+
+class Unavailable(SourceError):
+    """The API cannot answer now; *after* is how long, in seconds, it asked to wait."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        after: float | None = None,
+        status: int | None = None,
+        code: int | None = None,
+        ray: str | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(reason, status=status, code=code, ray=ray, hint=hint)
+        self.after = after
+
+
+class Denied(SourceError):
+    """The API does not accept the credentials or their permissions."""
+
+
+class BadQuery(SourceError):
+    """The API refuses this request; the same request would be refused again."""
+
+
+class WalkAborted(SourceError):
+    """The walk cannot be completed as asked; a shorter window may succeed."""
+
+
+class JournalError(ConnectorError):
+    """The journal could not do what was asked."""
+
+
+class JournalFull(JournalError):
+    """There is no room: the disk is full, or an output that pauses collection is over its limit."""
+
+    def __init__(self, reason: str, outputs: tuple[str, ...] = ()) -> None:
+        super().__init__(reason)
+        self.outputs = outputs
+
+
+class JournalBroken(JournalError):
+    """The database cannot be used; the message says how to get out."""
+
+
+class Moved(JournalError):
+    """Somebody else moved the position or checkpoint; read it again."""
+
+
+class DeliveryError(ConnectorError):
+    """A whole request of an output failed. *reason* holds no secret."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Retryable(DeliveryError):
+    """The collector cannot take it now; *after* is how long, in seconds, it asked to wait."""
+
+    def __init__(self, reason: str, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class Refused(DeliveryError):
+    """The collector refused the request as data; *suspect* is the index of the event it named."""
+
+    def __init__(self, reason: str, *, too_large: bool = False, suspect: int | None = None) -> None:
+        super().__init__(reason)
+        self.too_large = too_large
+        self.suspect = suspect
+
+
+class Hold(DeliveryError):
+    """Only a person can help: credentials, permission, TLS, an index that does not exist."""

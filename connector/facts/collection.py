@@ -1,0 +1,151 @@
+"""Facts: what sweeping a feed showed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from connector.model import Feed, Gap
+
+
+@dataclass(frozen=True, slots=True)
+class SliceBegun:
+    """A slice of a sweep is about to be walked."""
+
+    feed: Feed
+    sweep: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PageCollected:
+    """A page was compared with what was seen and is durable."""
+
+    feed: Feed
+    sweep: str
+    records: int
+    new: int
+    changed: int
+    repeated: int
+    outside: int
+
+
+@dataclass(frozen=True, slots=True)
+class SliceCollected:
+    """A slice is complete and its checkpoint durable."""
+
+    feed: Feed
+    sweep: str
+    since: datetime
+    until: datetime
+    records: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLate:
+    """A record was found that an earlier sweep of its time missed: by between *least* and *most* s."""
+
+    feed: Feed
+    sweep: str
+    least: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLeft:
+    """A seen record no longer comes with its search. *outcome*: changed, same, gone, unknown."""
+
+    feed: Feed
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class SliceHalved:
+    """A slice could not be walked and is cut in two."""
+
+    feed: Feed
+    sweep: str
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionFailed:
+    """A walk failed and will be tried again. *kind* is the error's class name."""
+
+    feed: Feed
+    sweep: str
+    kind: str
+    reason: str
+    attempt: int
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionRecovered:
+    """The first success after failures."""
+
+    feed: Feed
+    sweep: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionPaused:
+    """The journal has no room; collection waits. *outputs* names who is over the limit."""
+
+    feed: Feed
+    reason: str
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedCaughtUp:
+    """The live sweep's checkpoint reached the present: nothing older is left to ask for."""
+
+    feed: Feed
+    checkpoint: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GapRecorded:
+    """A feed skipped time."""
+
+    feed: Feed
+    gap: Gap
+
+
+@dataclass(frozen=True, slots=True)
+class ClockPulledBack:
+    """A checkpoint in the future was pulled back."""
+
+    feed: Feed
+    sweep: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchChanged:
+    """A feed's query differs from the one its checkpoint was made with."""
+
+    feed: Feed
+
+
+CollectionFact: TypeAlias = (
+    SliceBegun
+    | PageCollected
+    | SliceCollected
+    | RecordLate
+    | RecordLeft
+    | SliceHalved
+    | CollectionFailed
+    | CollectionRecovered
+    | CollectionPaused
+    | FeedCaughtUp
+    | GapRecorded
+    | ClockPulledBack
+    | SearchChanged
+)

@@ -1,0 +1,233 @@
+"""The seams between the rooms, as protocols. Each docstring is the contract.
+
+The key words MUST, MUST NOT, SHOULD and MAY are those of RFC 2119. Who implements: ``source``
+(Source, Lookup), ``journal`` (FeedLog, OutputLog, OperatorLog), ``outputs`` (Output), ``mapping``
+(Mapper), ``telemetry`` (Observe). Who calls: ``collect``, ``delivery``, ``app``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+from connector.facts import Fact
+from connector.model import (
+    Backlog,
+    Body,
+    Commit,
+    DeadLetter,
+    Entry,
+    Event,
+    Feed,
+    Gap,
+    Limits,
+    Outline,
+    Page,
+    Priority,
+    Progress,
+    Query,
+    Receipt,
+    Record,
+    Revision,
+    Seen,
+    Window,
+)
+
+Clock: TypeAlias = Callable[[], datetime]
+"""The wall clock: aware, UTC. Durations are measured with the running loop's ``time()`` instead."""
+
+Observe: TypeAlias = Callable[[Fact], None]
+"""Takes a fact. MUST NOT raise, MUST NOT block; called on the main loop only."""
+
+Mapper: TypeAlias = Callable[[Revision], Event | None]
+"""when, redact, map, encode in one pure function. ``None`` = filtered on purpose. It MAY raise: that
+one revision becomes a dead letter with reason ``mapping``."""
+
+Start: TypeAlias = Literal["head", "beginning"]
+
+
+class Source(Protocol):
+    """One account of the API."""
+
+    def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
+        """Walk all pages of *query* whose records lie in *window*.
+
+        The generator ending normally means: the walk is complete. Otherwise it MUST raise a
+        ``SourceError``; pages yielded before that are valid and MAY be journaled by the caller, who
+        will walk the same or a shorter window again. Records MAY repeat and MAY lie outside the
+        window; the caller MUST cope. The implementer MUST wait for the account's request budget
+        according to ``query.priority``, MAY retry a request briefly, and MUST NOT retry for ever. The
+        caller MUST close the generator it does not exhaust.
+        """
+        ...
+
+    def now(self) -> datetime:
+        """The server's clock as far as it is known; the local clock before the first answer."""
+        ...
+
+
+class Lookup(Protocol):
+    """One record of an account by its id."""
+
+    async def get(self, record_id: str, priority: Priority) -> Record | None:
+        """Return the record as it is now; ``None`` when the API no longer knows it (404).
+
+        MUST raise a ``SourceError`` for anything else.
+        """
+        ...
+
+
+class Enricher(Protocol):
+    """What further endpoints say of a record."""
+
+    async def enrich(self, records: Sequence[Record]) -> Mapping[str, Body]:
+        """Return by record id what was found; bounded in time, a failure is data and never raises."""
+        ...
+
+
+class FeedLog(Protocol):
+    """The journal as collection sees it."""
+
+    async def progress(self, feed: Feed) -> Progress:
+        """Return where *feed* stands; empty checkpoints for a feed never seen."""
+        ...
+
+    async def seen(self, feed: Feed, ids: Sequence[str]) -> Mapping[str, Seen]:
+        """Return what is remembered of *ids*, by id; unknown ids are absent."""
+        ...
+
+    async def sighted(
+        self, feed: Feed, window: Window, *, after: str = "", limit: int = 1000
+    ) -> Sequence[Seen]:
+        """Return seen rows whose time lies in *window*, ordered by id, with an id greater than *after*."""
+        ...
+
+    async def commit(self, commit: Commit) -> None:
+        """Make revisions, seen rows and the step durable in one transaction.
+
+        When it returns, all of it survives kill -9 and power loss; when it raises, none of it is
+        stored. Once begun it MUST finish, even if the caller is cancelled. Raises ``Moved`` when
+        ``step.since`` is not what is stored, ``JournalFull`` when there is no room on the disk or an
+        output that pauses collection is over its limit.
+        """
+        ...
+
+    async def expire(self, feed: Feed, passed: datetime) -> int:
+        """Forget seen rows whose last window ended at or before *passed*; return how many.
+
+        The caller MUST pass the watermark of the feed's slowest sweep, never a clock.
+        """
+        ...
+
+
+class OutputLog(Protocol):
+    """The journal as one output's delivery sees it. Positions count revisions."""
+
+    async def attach(self, output: str, start: Start, backlog: Backlog) -> int:
+        """Begin or resume *output*; return its position (the last sequence number it is done with).
+
+        A new output starts at the *head* (nothing of what is stored) or at the *beginning*.
+        """
+        ...
+
+    async def detach(self, output: str) -> None:
+        """Let *output* pin nothing any more; its position and dead letters stay."""
+        ...
+
+    async def read(self, output: str, after: int) -> Entry:
+        """Return the next entry, cut to the revisions after *after*; wait until there is one.
+
+        An entry with ``only`` set to another output MAY be returned; the caller then acknowledges it
+        unsent. MUST be cancellable without effect.
+        """
+        ...
+
+    async def acknowledge(
+        self, output: str, *, after: int, upto: int, dead: Sequence[DeadLetter] = ()
+    ) -> None:
+        """Move the position from *after* to *upto* and store *dead*, in one durable transaction.
+
+        Raises ``Moved`` when the stored position is not *after*. MUST work on a full journal.
+        """
+        ...
+
+    async def skipped(self, output: str) -> Gap | None:
+        """Return the newest gap that ``when_full: skip`` caused for *output*, if any."""
+        ...
+
+
+class OperatorLog(Protocol):
+    """The journal as an operator sees it."""
+
+    async def outline(self) -> Outline:
+        """Return sizes, positions, checkpoints, gaps and counts."""
+        ...
+
+    async def rewind(self, output: str, to: int | datetime) -> int:
+        """Move an output's position back, as far as revisions are retained; return the new position."""
+        ...
+
+    async def forget(self, feed: Feed) -> None:
+        """Drop a feed's checkpoints, gaps and seen rows: its next walk starts anew."""
+        ...
+
+    async def letters(
+        self, output: str | None = None, *, after: int = 0, limit: int = 100
+    ) -> Sequence[tuple[int, DeadLetter]]:
+        """Return dead letters with their numbers, oldest first, with a number greater than *after*."""
+        ...
+
+    async def settle(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:
+        """Put letters back into the journal for their own output only, or delete them; return how many."""
+        ...
+
+
+class Output(Protocol):
+    """One configured destination.
+
+    Delivery calls ``open`` before the first ``send`` and again after any error, ``send`` with at most
+    ``limits.concurrency`` calls under way, and ``close`` at the end.
+    """
+
+    @property
+    def limits(self) -> Limits:
+        """What one ``send`` may hold. Constant while the output lives."""
+        ...
+
+    async def open(self) -> None:
+        """Make ready to send. MUST be safe to repeat. Raises ``Retryable`` or ``Hold``."""
+        ...
+
+    async def send(self, events: Sequence[Event]) -> Receipt:
+        """Deliver *events* (never empty, within ``limits``) and say what became of each.
+
+        Returning means: every event that the receipt does not name is accepted in the sense of
+        ``docs/outputs.md``. Raising ``Retryable`` means: nothing may be assumed, the same will be sent
+        again. ``Refused``: the request was refused as data, the culprit unknown. ``Hold``: a person is
+        needed. It MUST NOT retry, MUST NOT sleep for a back-off, MUST NOT log payloads, MUST bound its
+        own time, and MUST be cancellable: a cancelled send will be sent again.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release everything. MUST be safe without ``open``, and twice."""
+        ...
+
+
+@runtime_checkable
+class Probe(Protocol):
+    """An output that can tell whether it would work, without sending an event."""
+
+    async def check(self) -> str:
+        """Return one line on what was verified; raises like ``Output.open``."""
+        ...
+
+
+@runtime_checkable
+class Setup(Protocol):
+    """An output that can prepare its collector, for example by installing an index template."""
+
+    async def install(self) -> str:
+        """Return one line on what was installed; MUST be safe to repeat; raises like ``Output.open``."""
+        ...

@@ -1,0 +1,165 @@
+"""YAML in which every value knows its place, so that an error can say ``file:line:column``.
+
+Stricter than YAML 1.1 on purpose: only ``true``, ``false``, ``null``, ``~``, an empty value and plain
+decimal numbers are anything but text (``no``, ``010`` and ``12:30`` stay as written); a key that appears
+twice, anchors, aliases and tags are errors.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import yaml
+
+from connector.errors import ConfigurationError, Position, Problem
+
+Scalar: TypeAlias = str | int | float | bool | None
+Plain: TypeAlias = Scalar | list["Plain"] | dict[str, "Plain"]
+
+_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+]?[0-9]+)?")
+_WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and its place. Lists hold nodes; maps hold nodes by key, *keys* the place of each key."""
+
+    value: Scalar | list[Node] | dict[str, Node]
+    position: Position
+    keys: dict[str, Position] = field(default_factory=dict)
+
+    def plain(self) -> Plain:
+        """The value without places."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+    def place(self, path: Sequence[str | int]) -> Position:
+        """Where *path* stands; the nearest place above it for what is not there."""
+        node, position = self, self.position
+        for step in path:
+            if isinstance(node.value, dict) and isinstance(step, str) and step in node.value:
+                position = node.keys[step]
+                node = node.value[step]
+            elif isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
+                node = node.value[step]
+                position = node.position
+            else:
+                return position
+        return position
+
+
+def parse(text: str, file: str) -> Node:
+    """Read one YAML document; an empty one is an empty map.
+
+    Args:
+        text: the document.
+        file: what to call it in errors.
+
+    Raises:
+        ConfigurationError: with the place of everything that is not acceptable.
+    """
+    try:
+        _refuse_indirection(text, file)
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        raise ConfigurationError(_syntax_problem(error, file)) from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(Problem(f"not YAML: {error}", Position(file, 1, 1))) from None
+    if root is None:
+        return Node({}, Position(file, 1, 1))
+    return _convert(root, file)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that somebody probably meant, if one is close enough."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """A hint for an unknown word: the nearest known one, or the choice where it is small."""
+    words = sorted(known)
+    close = nearest(word, words)
+    if close:
+        return f"did you mean {close}?"
+    return f"known: {', '.join(words)}" if 0 < len(words) <= 12 else ""  # noqa: PLR2004, a line's worth
+
+
+def _refuse_indirection(text: str, file: str) -> None:
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        position = _position(event.start_mark, file)
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise ConfigurationError(
+                Problem("anchors and aliases are not supported", position, "write the value out, or quote it")
+            )
+        if getattr(event, "tag", None) and event.tag != "!":
+            raise ConfigurationError(Problem(f"the tag {event.tag} is not supported", position))
+
+
+def _convert(node: yaml.Node, file: str) -> Node:
+    position = _position(node.start_mark, file)
+    if isinstance(node, yaml.MappingNode):
+        return _convert_map(node, file, position)
+    if isinstance(node, yaml.SequenceNode):
+        return Node([_convert(item, file) for item in node.value], position)
+    return Node(_scalar(node), position)
+
+
+def _convert_map(node: yaml.MappingNode, file: str, position: Position) -> Node:
+    values: dict[str, Node] = {}
+    keys: dict[str, Position] = {}
+    for key_node, value_node in node.value:
+        place = _position(key_node.start_mark, file)
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise ConfigurationError(Problem("a key must be a simple text", place))
+        key = str(key_node.value)
+        if key in values:
+            raise ConfigurationError(
+                Problem(f"the key {key} appears twice", place, f"first at line {keys[key].line}")
+            )
+        values[key] = _convert(value_node, file)
+        keys[key] = place
+    return Node(values, position, keys)
+
+
+def _scalar(node: yaml.Node) -> Scalar:
+    text = str(node.value)
+    if node.style is not None:
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return text
+
+
+def _position(mark: yaml.Mark, file: str) -> Position:
+    return Position(file, mark.line + 1, mark.column + 1)
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, file: str) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    position = _position(mark, file) if mark else Position(file, 1, 1)
+    hint = "indent with spaces, YAML knows no tabs" if "\\t" in str(error.problem) else ""
+    return Problem(f"not YAML: {error.problem or error.context}", position, hint)
+
+
+def walk(node: Node, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Node]]:
+    """Every node with its path, outermost first."""
+    yield path, node
+    if isinstance(node.value, dict):
+        for key, child in node.value.items():
+            yield from walk(child, (*path, key))
+    elif isinstance(node.value, list):
+        for index, child in enumerate(node.value):
+            yield from walk(child, (*path, index))

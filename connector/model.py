@@ -1,0 +1,334 @@
+"""What flows through the connector: plain frozen values, no behaviour beyond their own identity.
+
+Words and shapes follow ``docs/glossary.md``. Every datetime is aware and in UTC.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+Body: TypeAlias = Mapping[str, Any]
+"""A JSON object as the API sent it. The one home of ``Any``: a record may hold anything."""
+
+JsonObject: TypeAlias = dict[str, Any]
+"""A JSON object under construction."""
+
+FilterValue: TypeAlias = str | bool | tuple[str, ...]
+"""One filter of a search; a tuple means: one request per value."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Feed:
+    """One search on one account. *account* is Cloudflare's account id, not the name in a file."""
+
+    account: str
+    search: str
+
+    def __str__(self) -> str:
+        return f"{self.account}/{self.search}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A half-open range of time, ``[start, end)``."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.start > self.end:
+            raise ValueError(f"a window cannot end ({self.end}) before it starts ({self.start})")
+
+    @property
+    def length(self) -> timedelta:
+        """The time between both ends."""
+        return self.end - self.start
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.start <= moment < self.end
+
+    def __str__(self) -> str:
+        return f"[{self.start.isoformat()}, {self.end.isoformat()})"
+
+
+class Priority(enum.IntEnum):
+    """Who goes first when an account's request budget is short; the smaller number wins."""
+
+    LIVE = 0
+    REVISIT = 1
+    ENRICHMENT = 2
+    BACKFILL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked of the API, the window aside.
+
+    *filters* maps names of query parameters to values; ``per_page`` counts records (1 to 1000).
+    """
+
+    filters: Mapping[str, FilterValue] = field(default_factory=dict)
+    per_page: int = 1000
+    priority: Priority = Priority.LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One search result as received. *id* is the API's, or a hash of the content where it has none."""
+
+    id: str
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer of the API. The cursor to the next one stays inside ``source``."""
+
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A record in one state: what the journal holds and outputs deliver.
+
+    Args:
+        feed: where it was found.
+        record: the whole record as received.
+        digest: hexadecimal digest of the record's state (its watched fields).
+        number: 1 at first sight, counting up with every change of state.
+        collected: when the connector received it.
+        previous: the watched fields before the change; ``None`` at first sight.
+        enrichment: what further endpoints said, by endpoint name.
+        occurrence: how often this state was seen by now; 2 means it came back.
+        gone: the API no longer knows the record; the body is what was last known.
+    """
+
+    feed: Feed
+    record: Record
+    digest: str
+    number: int
+    collected: datetime
+    previous: Body | None = None
+    enrichment: Body = field(default_factory=dict)
+    occurrence: int = 1
+    gone: bool = False
+
+    @property
+    def identity(self) -> str:
+        """What collectors deduplicate by: equal for every delivery of this state of this record.
+
+        It leaves the search out on purpose, so that searches which overlap yield one identity.
+        """
+        text = f"{self.feed.account}|{self.record.id}|{self.digest}|{self.occurrence}"
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the journal remembers of a record, so that only what is new or changed is delivered.
+
+    Args:
+        id: the record's id.
+        time: the record's time (``scanned_at``), or the start of the window that returned it.
+        state: the watched fields when last seen, canonical (lists as sorted sets).
+        digest: digest of *state*.
+        occurrences: digest to how often the record entered that state.
+        number: number of the last revision.
+        until: end of the latest window that returned it; a row may go once every sweep is past it.
+    """
+
+    id: str
+    time: datetime
+    state: Body
+    digest: str
+    occurrences: Mapping[str, int]
+    number: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Time that a feed skipped, and why. It is never silent."""
+
+    window: Window
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The move of one sweep's checkpoint, compared and set: *since* must be what is stored.
+
+    *since* is ``None`` where the sweep has no checkpoint yet.
+    """
+
+    sweep: str
+    since: datetime | None
+    until: datetime
+    gap: Gap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One transaction of collection: revisions, what was seen, and the step that they complete."""
+
+    feed: Feed
+    fingerprint: str
+    revisions: tuple[Revision, ...] = ()
+    seen: tuple[Seen, ...] = ()
+    step: Step | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a feed stands: checkpoint per sweep, the fingerprint of its query, its seen floor.
+
+    *floor* is the earliest time from which on seen rows are complete; ``None`` before the first commit.
+    """
+
+    checkpoints: Mapping[str, datetime]
+    fingerprint: str | None = None
+    floor: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Revisions of one commit, or what is left of it after a position.
+
+    *first* is the sequence number of the first revision; numbers count revisions, from 1 on, without
+    holes inside an entry. *only* names the output that a replay is addressed to.
+    """
+
+    first: int
+    revisions: tuple[Revision, ...]
+    only: str | None = None
+
+    @property
+    def last(self) -> int:
+        """Sequence number of the last revision."""
+        return self.first + len(self.revisions) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One mapped and encoded revision.
+
+    Args:
+        revision: where it came from.
+        payload: the encoded document or line, without a trailing separator; never holds a raw LF.
+        time: event time, for envelopes and headers.
+        severity: 0 to 10 (``docs/mapping.md``).
+        code: event class, for example ``email.malicious``.
+        notes: misfits and shortenings, in words.
+    """
+
+    revision: Revision
+    payload: bytes
+    time: datetime
+    severity: int
+    code: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one send of an output may hold, and how many may be under way at once.
+
+    *bytes* counts payloads; *event_bytes* is the most one payload may have (``None``: no limit);
+    *linger* is how long, in seconds, a batch may wait for more events.
+    """
+
+    events: int = 500
+    bytes: int = 1_000_000
+    event_bytes: int | None = None
+    concurrency: int = 1
+    linger: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a collector said of a batch: data, per item. An empty receipt means: all accepted.
+
+    Args:
+        rejected: index in the batch to the reason; these will never be accepted.
+        retry: indexes to send again; the rest is accepted.
+        retry_after: seconds the collector asked to wait.
+        duplicates: how many it already had.
+        busy: it accepted, but asks to slow down.
+    """
+
+    rejected: Mapping[int, str] = field(default_factory=dict)
+    retry: frozenset[int] = frozenset()
+    retry_after: float | None = None
+    duplicates: int = 0
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A revision that an output can never take, kept whole.
+
+    *reason* is a short class (``refused``, ``rejected``, ``mapping``, ``too_large``, ``bug``),
+    *answer* an excerpt of what the collector said, without secrets.
+    """
+
+    output: str
+    sequence: int
+    revision: Revision
+    reason: str
+    answer: str
+    attempts: int
+    first_tried: datetime
+    buried: datetime
+
+
+class WhenFull(enum.StrEnum):
+    """What happens when an output's backlog reaches its limit."""
+
+    PAUSE = "pause"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much an output may leave undelivered, in bytes of the journal, and what happens then."""
+
+    max_bytes: int = 1 << 30
+    when_full: WhenFull = WhenFull.PAUSE
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOutline:
+    """One output's place in the journal: revisions and bytes behind the head, dead letters."""
+
+    output: str
+    position: int
+    backlog: int
+    backlog_bytes: int
+    oldest: datetime | None
+    dead_letters: int
+    attached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FeedOutline:
+    """One feed's checkpoints, gaps and number of seen rows."""
+
+    feed: Feed
+    checkpoints: Mapping[str, datetime]
+    gaps: tuple[Gap, ...]
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """The journal at one look. *head* is the sequence number of the newest revision."""
+
+    head: int
+    bytes: int
+    outputs: tuple[OutputOutline, ...]
+    feeds: tuple[FeedOutline, ...]

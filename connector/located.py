@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import yaml
 
@@ -100,8 +100,9 @@ def _refuse_indirection(text: str, file: str) -> None:
             raise ConfigurationError(
                 Problem("anchors and aliases are not supported", position, "write the value out, or quote it")
             )
-        if getattr(event, "tag", None) and event.tag != "!":
-            raise ConfigurationError(Problem(f"the tag {event.tag} is not supported", position))
+        tag = getattr(event, "tag", None)
+        if tag and tag != "!":
+            raise ConfigurationError(Problem(f"the tag {tag} is not supported", position))
 
 
 def _convert(node: yaml.Node, file: str) -> Node:
@@ -132,7 +133,7 @@ def _convert_map(node: yaml.MappingNode, file: str, position: Position) -> Node:
 
 def _scalar(node: yaml.Node) -> Scalar:
     text = str(node.value)
-    if node.style is not None:
+    if getattr(node, "style", None):  # quoted or a block: text as it stands
         return text
     if text in _WORDS:
         return _WORDS[text]
@@ -143,7 +144,16 @@ def _scalar(node: yaml.Node) -> Scalar:
     return text
 
 
-def _position(mark: yaml.Mark, file: str) -> Position:
+class _Mark(Protocol):
+    """The part that the marks of PyYAML's two parsers share; counts from 0."""
+
+    line: int
+    column: int
+
+
+def _position(mark: _Mark | None, file: str) -> Position:
+    if mark is None:
+        return Position(file, 1, 1)
     return Position(file, mark.line + 1, mark.column + 1)
 
 

@@ -157,6 +157,18 @@ class OutputLog(Protocol):
         ...
 
 
+class Notes(Protocol):
+    """Small facts that survive a restart, such as a rate limit's end."""
+
+    async def recall(self, key: str) -> str | None:
+        """Return what was remembered under *key*, if anything."""
+        ...
+
+    async def remember(self, key: str, value: str | None) -> None:
+        """Make *value* durable under *key*; ``None`` forgets it."""
+        ...
+
+
 class OperatorLog(Protocol):
     """The journal as an operator sees it."""
 

@@ -1,0 +1,78 @@
+"""Durations and sizes as people write them: ``30s``, ``15m``, ``1h30m``, ``8KiB``, ``1MB``."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {
+    "": 1, "B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4,
+    "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
+}  # fmt: skip
+_DURATION = r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+"
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)")
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read ``30s``, ``1h30m`` or ``0s``; raises ValueError that says what is expected."""
+    if not re.fullmatch(_DURATION, text):
+        raise ValueError("a duration is needed, such as 30s, 15m, 1h or 2d")
+    return timedelta(seconds=sum(float(n) * _SECONDS[unit] for n, unit in _PART.findall(text)))
+
+
+def format_duration(value: timedelta) -> str:
+    """Write a duration in the largest units that hold it exactly, for example ``1h30m``."""
+    left = round(value.total_seconds() * 1000)
+    parts = []
+    for unit, milliseconds in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, left = divmod(left, milliseconds)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def parse_size(text: str) -> int:
+    """Read ``1000``, ``8KiB`` or ``1.5MB``; raises ValueError that says what is expected."""
+    found = _SIZE.fullmatch(text)
+    if not found or found[2] not in _BYTES:
+        raise ValueError("a size is needed, such as 8KiB, 1MiB or 5MB")
+    return int(float(found[1]) * _BYTES[found[2]])
+
+
+def _to_duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str):
+        return parse_duration(value)
+    raise ValueError("a duration needs its unit, such as 30s, 15m, 1h or 2d")
+
+
+def _to_size(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return parse_size(value)
+    raise ValueError("a size is needed, such as 8KiB, 1MiB or 5MB")
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_to_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$", "examples": ["30s", "15m", "1h"]}),
+]
+"""A field of a settings model; serialises to the way people write it."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(_to_size),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}], "examples": ["8KiB", "1MiB"]}
+    ),
+]
+"""A number of bytes in a settings model."""

@@ -102,7 +102,7 @@ class Revision:
         digest: hexadecimal digest of the record's state (its watched fields).
         number: 1 at first sight, counting up with every change of state.
         collected: when the connector received it.
-        previous: the watched fields before the change; ``None`` at first sight.
+        previous: the watched fields that changed, as they were before; ``None`` at first sight.
         enrichment: what further endpoints said, by endpoint name.
         occurrence: how often this state was seen by now; 2 means it came back.
         gone: the API no longer knows the record; the body is what was last known.

@@ -1,0 +1,1 @@
+"""Collection: from the API into the journal. Nothing missed, nothing stale."""

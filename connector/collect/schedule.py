@@ -1,0 +1,63 @@
+"""When a feed polls: a fixed interval or a cron expression, computed by APScheduler's triggers.
+
+Only the triggers are used. The scheduler itself would run jobs by the wall clock, drop ticks that come
+late and cancel work at shutdown; here the collector sleeps and never runs a sweep twice at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.triggers.cron import CronTrigger
+
+from connector.interfaces import Clock
+
+_GLANCE = 30.0
+"""Seconds between two looks at the wall clock while waiting for a cron time: clocks get set."""
+
+
+class Interval:
+    """Every *every*, measured by the loop's clock, so that a wall clock that steps changes nothing."""
+
+    def __init__(self, every: timedelta) -> None:
+        self._every = every.total_seconds()
+        self._next: float | None = None
+
+    async def wait(self) -> None:
+        """Return at the next tick, the first time at once; ticks missed meanwhile count as one."""
+        now = asyncio.get_running_loop().time()
+        planned = now if self._next is None else self._next
+        missed = int(max(0.0, now - planned) // self._every)
+        self._next = planned + (missed + 1) * self._every
+        await asyncio.sleep(max(0.0, planned - now))
+
+
+class Cron:
+    """At the times of a five-field cron expression, in UTC."""
+
+    def __init__(self, expression: str, clock: Clock) -> None:
+        """Raises ValueError for an expression that is not one."""
+        self._trigger = CronTrigger.from_crontab(expression, timezone=UTC)
+        self._clock = clock
+
+    async def wait(self) -> None:
+        """Return at the next time of the expression; a clock that is set back starts the wait anew."""
+        asked = self._clock()
+        due = self._due(asked)
+        while (now := self._clock()) < due:
+            if now < asked:
+                asked, due = now, self._due(now)
+            await asyncio.sleep(min(_GLANCE, (due - now).total_seconds()))
+
+    def _due(self, after: datetime) -> datetime:
+        due: datetime | None = self._trigger.get_next_fire_time(None, after + timedelta(microseconds=1))
+        return due or after
+
+
+Schedule = Interval | Cron
+
+
+def schedule_of(every: timedelta | None, cron: str | None, clock: Clock) -> Schedule:
+    """The schedule of a search; *cron* wins over *every*."""
+    return Cron(cron, clock) if cron else Interval(every or timedelta(minutes=1))

@@ -1,0 +1,1 @@
+"""Telemetry: facts become log lines, metrics and the status snapshot together, so they cannot disagree."""

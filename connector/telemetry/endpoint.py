@@ -1,0 +1,172 @@
+"""The read-only endpoint: /metrics, /healthz, /readyz and /api/status.
+
+It runs in a thread of its own on a socket that the main thread bound, and reads nothing but an immutable
+snapshot and the metrics. So it answers while the main loop works hard, and tells when the loop hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import orjson
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from connector.errors import ConfigurationError, Problem
+from connector.model import JsonObject
+
+_ALIVE = 30.0
+"""Seconds without a heartbeat of the main loop after which the process counts as hanging."""
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the endpoint may see: the status, and when (monotonic seconds) the main loop made it."""
+
+    status: JsonObject
+    beat: float
+
+
+class Board:
+    """Hands the newest snapshot from the main loop to the endpoint's thread."""
+
+    def __init__(self) -> None:
+        self._snapshot = Snapshot({}, time.monotonic())
+
+    def post(self, status: JsonObject) -> None:
+        """Show *status*; it must not be changed afterwards."""
+        self._snapshot = Snapshot(status, time.monotonic())
+
+    def read(self) -> Snapshot:
+        """The newest snapshot."""
+        return self._snapshot
+
+
+def bind(listen: str) -> socket.socket:
+    """Bind ``host:port`` (``[::1]:9464`` for IPv6; port 0 takes a free one).
+
+    Raises ``ConfigurationError`` when that is not possible.
+    """
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, int(port)))
+        sock.listen(64)
+    except (OSError, ValueError, OverflowError) as error:
+        sock.close()
+        raise ConfigurationError(
+            Problem(
+                f"server.listen: cannot listen on {listen}: {error}",
+                hint="use another port, or 0 for a free one",
+            )
+        ) from None
+    return sock
+
+
+def address_of(sock: socket.socket) -> str:
+    """The URL under which *sock* answers on this machine."""
+    host, port = sock.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}"
+
+
+class Endpoint:
+    """Serves a board and the metrics; ``start`` and ``stop`` on the main thread."""
+
+    def __init__(self, sock: socket.socket, board: Board, metrics: Callable[[], bytes]) -> None:
+        self._sock = sock
+        self._board = board
+        self._metrics = metrics
+        config = uvicorn.Config(
+            self._app(),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=15,
+            limit_concurrency=64,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._serve, name="endpoint", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return address_of(self._sock)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, at once for idle connections; safe to repeat."""
+        self._server.should_exit = True
+        self._server.force_exit = True
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+        self._sock.close()
+
+    def _serve(self) -> None:
+        asyncio.run(self._server.serve(sockets=[self._sock]))
+
+    def _app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/", self._index),
+                Route("/metrics", self._expose),
+                Route("/healthz", self._health),
+                Route("/readyz", self._ready),
+                Route("/api/status", self._status),
+            ]
+        )
+
+    async def _index(self, _: Request) -> Response:
+        return _json({"endpoints": ["/metrics", "/healthz", "/readyz", "/api/status"]})
+
+    async def _expose(self, _: Request) -> Response:
+        text = await asyncio.to_thread(self._metrics)
+        return Response(text, headers=_HEADERS, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _health(self, _: Request) -> Response:
+        silent = time.monotonic() - self._board.read().beat
+        alive = silent < _ALIVE
+        return _json({"alive": alive, "seconds_since_heartbeat": round(silent, 1)}, 200 if alive else 503)
+
+    async def _ready(self, _: Request) -> Response:
+        status = self._board.read().status
+        ready = bool(status.get("ready"))
+        reasons = status.get("reasons", [{"what": "process", "reason": "starting"}])
+        return _json({"ready": ready, "reasons": reasons}, 200 if ready else 503)
+
+    async def _status(self, _: Request) -> Response:
+        return _json(self._board.read().status)
+
+
+def _json(value: JsonObject, status: int = 200) -> Response:
+    return Response(
+        orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE),
+        status_code=status,
+        headers=_HEADERS,
+        media_type="application/json",
+    )

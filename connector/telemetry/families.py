@@ -1,0 +1,136 @@
+"""Every metric of the connector: the only home of metric names.
+
+All names begin with ``email_connector_``. Label values come from configuration and from small closed
+sets, never from mail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+NAMESPACE = "email_connector"
+FEED = ("account", "search")
+SWEEP = (*FEED, "sweep")
+
+_LATENESS = (1, 10, 60, 300, 900, 1800, 3600, 4 * 3600, 24 * 3600, 7 * 24 * 3600)
+_LATENCY = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric: its name without namespace and unit suffix rules already applied, help and labels."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+COUNTERS: tuple[Family, ...] = (
+    Family("requests", "Requests to the API by outcome.", ("account", "endpoint", "outcome")),
+    Family("request_retries", "Requests that the source repeated by itself.", ("account", "endpoint")),
+    Family("budget_wait_seconds", "Time that requests waited for the budget.", ("account", "priority")),
+    Family("rate_limits", "Answers 429 of the API.", ("account",)),
+    Family("pending_searches", "Searches answered with 202, by how they ended.", ("account", "outcome")),
+    Family("pages", "Pages read.", ("account",)),
+    Family("tolerant_pages", "Pages that only the tolerant decoder could read.", ("account",)),
+    Family("records_without_id", "Records that got the hash of their content as id.", ("account",)),
+    Family("walks_aborted", "Walks that could not reach their end, by reason.", ("account", "reason")),
+    Family("records", "Records read: new, changed, or repeated.", (*SWEEP, "outcome")),
+    Family("records_outside_window", "Records whose scan time lies outside the window asked.", FEED),
+    Family(
+        "records_left", "Seen records that left their search, by what became of them.", (*FEED, "outcome")
+    ),
+    Family("slices", "Slices walked to their end.", SWEEP),
+    Family("slices_halved", "Slices cut in two because they could not be walked.", SWEEP),
+    Family("collection_failures", "Walks that failed, by the kind of error.", (*SWEEP, "kind")),
+    Family("collection_pauses", "Times collection waited for room in the journal.", FEED),
+    Family("gaps", "Gaps recorded, by cause.", (*FEED, "cause")),
+    Family("gap_seconds", "Time skipped by gaps.", FEED),
+    Family("checkpoints_pulled_back", "Checkpoints found in the future.", SWEEP),
+    Family("journal_revisions", "Revisions stored.", FEED),
+    Family("journal_written_bytes", "Bytes of revisions stored, compressed.", FEED),
+    Family("journal_trimmed_bytes", "Bytes deleted after every output was done with them.", ()),
+    Family("journal_stuck", "Times the database could not be written.", ("operation",)),
+    Family("revisions_skipped", "Revisions an output lost to its backlog limit.", ("output",)),
+    Family("events_sent", "Events that the collector accepted.", ("output",)),
+    Family("events_rejected", "Events that the collector rejected one by one.", ("output",)),
+    Family("events_duplicate", "Events that the collector already had.", ("output",)),
+    Family("events_filtered", "Revisions an output does not want, by reason.", ("output", "reason")),
+    Family("events_noted", "Events that were shortened or had misfitting values.", ("output",)),
+    Family("sent_bytes", "Payload bytes accepted.", ("output",)),
+    Family("batches_retried", "Sends that failed and were repeated.", ("output",)),
+    Family("batches_split", "Refused batches that were sent again in parts.", ("output",)),
+    Family("dead_letters", "Revisions that became dead letters, by reason.", ("output", "reason")),
+    Family("connections", "Connections opened.", ("output",)),
+    Family("worker_failures", "Unexpected errors of a worker.", ("worker",)),
+    Family("log_lines_suppressed", "Log lines left out because the same was said shortly before.", ()),
+)
+
+GAUGES: tuple[Family, ...] = (
+    Family("build_info", "Always 1; the version is a label.", ("version", "sqlite")),
+    Family("started_timestamp_seconds", "When the daemon started.", ()),
+    Family("loop_lag_seconds", "How late the main loop was at its last heartbeat.", ()),
+    Family("budget_remaining_requests", "Requests left in the connector's own budget.", ("account",)),
+    Family("quota_remaining_requests", "Requests left as the API tells.", ("account",)),
+    Family("rate_limited_until_timestamp_seconds", "End of the last stop by 429.", ("account",)),
+    Family("clock_skew_seconds", "The API's clock minus the local one.", ("account",)),
+    Family("checkpoint_timestamp_seconds", "Checkpoint of each sweep.", SWEEP),
+    Family("fresh_timestamp_seconds", "When the live sweep last reached the present.", FEED),
+    Family("feed_failing_attempts", "Failed attempts in a row; 0 when the sweep works.", SWEEP),
+    Family("output_hold", "1 while the output waits for a person.", ("output",)),
+    Family("output_newest_event_timestamp_seconds", "Time of the newest event delivered.", ("output",)),
+    Family("output_success_timestamp_seconds", "When the collector last accepted events.", ("output",)),
+    Family("output_backlog_revisions", "Revisions not yet delivered.", ("output",)),
+    Family("output_backlog_bytes", "Bytes not yet delivered.", ("output",)),
+    Family("output_backlog_ratio", "Share of the backlog limit in use, 0 to 1.", ("output",)),
+    Family("output_backlog_oldest_timestamp_seconds", "When the oldest revision left was collected.", ("output",)),
+    Family("output_dead_letters", "Dead letters kept.", ("output",)),
+    Family("journal_bytes", "Size of the journal.", ()),
+    Family("journal_head", "Sequence number of the newest revision.", ()),
+    Family("journal_seen_rows", "Rows of records seen.", FEED),
+)  # fmt: skip
+
+HISTOGRAMS: tuple[tuple[Family, tuple[float, ...]], ...] = (
+    (Family("request_seconds", "Duration of requests to the API.", ("account",)), _LATENCY),
+    (Family("slice_seconds", "Duration of a slice's walk.", FEED), _LATENCY),
+    (Family("lateness_seconds", "At most how late records became searchable.", FEED), _LATENESS),
+    (Family("commit_seconds", "Duration of a journal transaction of collection.", ()), _LATENCY),
+    (Family("acknowledge_seconds", "Duration of a journal transaction of delivery.", ()), _LATENCY),
+    (Family("send_seconds", "Duration of a send.", ("output",)), _LATENCY),
+)
+
+
+class Families:
+    """All metrics, registered once in *registry*."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._counters = {
+            f.name: Counter(f.name, f.help, f.labels, namespace=NAMESPACE, registry=registry)
+            for f in COUNTERS
+        }
+        self._gauges = {
+            f.name: Gauge(f.name, f.help, f.labels, namespace=NAMESPACE, registry=registry) for f in GAUGES
+        }
+        self._histograms = {
+            f.name: Histogram(
+                f.name, f.help, f.labels, namespace=NAMESPACE, registry=registry, buckets=buckets
+            )
+            for f, buckets in HISTOGRAMS
+        }
+
+    def count(self, name: str, *labels: str, by: float = 1) -> None:
+        """Add *by* to a counter; creates the series even for 0."""
+        counter = self._counters[name]
+        (counter.labels(*labels) if labels else counter).inc(by)
+
+    def set(self, name: str, value: float, *labels: str) -> None:
+        """Set a gauge."""
+        gauge = self._gauges[name]
+        (gauge.labels(*labels) if labels else gauge).set(value)
+
+    def time(self, name: str, seconds: float, *labels: str) -> None:
+        """Add an observation to a histogram."""
+        histogram = self._histograms[name]
+        (histogram.labels(*labels) if labels else histogram).observe(seconds)

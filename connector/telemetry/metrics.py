@@ -1,0 +1,180 @@
+"""Facts to metrics: one small method per fact that counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from connector import facts as f
+from connector.model import Backlog, Feed, Outline
+from connector.telemetry.families import Families
+
+
+class Metrics:
+    """The process's metrics; ``take`` on the main loop, ``exposition`` from any thread."""
+
+    def __init__(self, version: str, sqlite: str) -> None:
+        self._registry = CollectorRegistry()
+        self._m = Families(self._registry)
+        self._m.set("build_info", 1, version, sqlite)
+        self._m.set("started_timestamp_seconds", time.time())
+        self._takers: Mapping[type, Callable[[Any], None]] = {
+            **self._of_source(),
+            **self._of_collection(),
+            **self._of_journal(),
+            **self._of_delivery(),
+            f.WorkerFailed: lambda x: self._m.count("worker_failures", x.worker),
+            f.LoopBeat: lambda x: self._m.set("loop_lag_seconds", x.lag),
+        }
+
+    def take(self, fact: f.Fact) -> None:
+        """Count *fact*; facts that no metric shows are fine."""
+        taker = self._takers.get(type(fact))
+        if taker is not None:
+            taker(fact)
+
+    def suppressed(self, lines: int) -> None:
+        """Count log lines that were left out."""
+        self._m.count("log_lines_suppressed", by=lines)
+
+    def outline(self, outline: Outline, limits: Mapping[str, Backlog]) -> None:
+        """Show the journal's sizes."""
+        self._m.set("journal_bytes", outline.bytes)
+        self._m.set("journal_head", outline.head)
+        for feed in outline.feeds:
+            self._m.set("journal_seen_rows", feed.seen, *_labels(feed.feed))
+            for sweep, checkpoint in feed.checkpoints.items():
+                self._m.set(
+                    "checkpoint_timestamp_seconds", checkpoint.timestamp(), *_labels(feed.feed), sweep
+                )
+        for output in outline.outputs:
+            if not output.attached:
+                continue
+            name = output.output
+            self._m.set("output_backlog_revisions", output.backlog, name)
+            self._m.set("output_backlog_bytes", output.backlog_bytes, name)
+            self._m.set("output_dead_letters", output.dead_letters, name)
+            oldest = output.oldest.timestamp() if output.oldest else 0.0
+            self._m.set("output_backlog_oldest_timestamp_seconds", oldest, name)
+            limit = limits.get(name)
+            if limit and limit.max_bytes:
+                self._m.set("output_backlog_ratio", output.backlog_bytes / limit.max_bytes, name)
+
+    def exposition(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def _of_source(self) -> dict[type, Callable[[Any], None]]:
+        m = self._m
+        return {
+            f.RequestAnswered: self._request_answered,
+            f.RequestRetried: lambda x: m.count("request_retries", x.account, x.endpoint),
+            f.BudgetWaited: lambda x: m.count("budget_wait_seconds", x.account, x.priority, by=x.seconds),
+            f.BudgetLeft: self._budget_left,
+            f.RateLimited: self._rate_limited,
+            f.SearchPending: lambda x: m.count("pending_searches", x.account, x.outcome),
+            f.PageDecoded: self._page_decoded,
+            f.WalkEnded: lambda x: m.count("walks_aborted", x.account, x.reason),
+            f.ClockSkewed: lambda x: m.set("clock_skew_seconds", x.seconds, x.account),
+        }
+
+    def _of_collection(self) -> dict[type, Callable[[Any], None]]:
+        m = self._m
+        return {
+            f.PageCollected: self._page_collected,
+            f.SliceCollected: self._slice_collected,
+            f.SliceHalved: lambda x: m.count("slices_halved", *_labels(x.feed), x.sweep),
+            f.RecordLate: lambda x: m.time("lateness_seconds", x.most, *_labels(x.feed)),
+            f.RecordLeft: lambda x: m.count("records_left", *_labels(x.feed), x.outcome),
+            f.CollectionFailed: self._collection_failed,
+            f.CollectionRecovered: lambda x: m.set("feed_failing_attempts", 0, *_labels(x.feed), x.sweep),
+            f.CollectionPaused: lambda x: m.count("collection_pauses", *_labels(x.feed)),
+            f.FeedCaughtUp: lambda x: m.set("fresh_timestamp_seconds", time.time(), *_labels(x.feed)),
+            f.GapRecorded: self._gap_recorded,
+            f.ClockPulledBack: lambda x: m.count("checkpoints_pulled_back", *_labels(x.feed), x.sweep),
+        }
+
+    def _of_journal(self) -> dict[type, Callable[[Any], None]]:
+        m = self._m
+        return {
+            f.JournalCommitted: self._journal_committed,
+            f.JournalAcknowledged: lambda x: m.time("acknowledge_seconds", x.seconds),
+            f.JournalTrimmed: lambda x: m.count("journal_trimmed_bytes", by=x.bytes),
+            f.JournalStuck: lambda x: m.count("journal_stuck", x.operation),
+            f.BacklogSkipped: lambda x: m.count("revisions_skipped", x.output, by=x.revisions),
+        }
+
+    def _of_delivery(self) -> dict[type, Callable[[Any], None]]:
+        m = self._m
+        return {
+            f.BatchSent: self._batch_sent,
+            f.BatchRetried: lambda x: m.count("batches_retried", x.output),
+            f.BatchSplit: lambda x: m.count("batches_split", x.output),
+            f.EventsFiltered: lambda x: m.count("events_filtered", x.output, x.reason, by=x.count),
+            f.EventsNoted: lambda x: m.count("events_noted", x.output, by=x.count),
+            f.EventBuried: lambda x: m.count("dead_letters", x.output, x.reason),
+            f.HoldBegun: lambda x: m.set("output_hold", 1, x.output),
+            f.HoldEnded: lambda x: m.set("output_hold", 0, x.output),
+            f.OutputConnected: lambda x: m.count("connections", x.output),
+        }
+
+    def _request_answered(self, fact: f.RequestAnswered) -> None:
+        self._m.count("requests", fact.account, fact.endpoint, fact.outcome)
+        self._m.time("request_seconds", fact.seconds, fact.account)
+
+    def _budget_left(self, fact: f.BudgetLeft) -> None:
+        self._m.set("budget_remaining_requests", fact.own, fact.account)
+        if fact.remote is not None:
+            self._m.set("quota_remaining_requests", fact.remote, fact.account)
+
+    def _rate_limited(self, fact: f.RateLimited) -> None:
+        self._m.count("rate_limits", fact.account)
+        self._m.set("rate_limited_until_timestamp_seconds", fact.until.timestamp(), fact.account)
+
+    def _page_decoded(self, fact: f.PageDecoded) -> None:
+        self._m.count("pages", fact.account)
+        self._m.count("tolerant_pages", fact.account, by=int(fact.tolerant))
+        self._m.count("records_without_id", fact.account, by=fact.without_id)
+
+    def _page_collected(self, fact: f.PageCollected) -> None:
+        labels = (*_labels(fact.feed), fact.sweep)
+        self._m.count("records", *labels, "new", by=fact.new)
+        self._m.count("records", *labels, "changed", by=fact.changed)
+        self._m.count("records", *labels, "repeated", by=fact.repeated)
+        self._m.count("records_outside_window", *_labels(fact.feed), by=fact.outside)
+
+    def _slice_collected(self, fact: f.SliceCollected) -> None:
+        self._m.count("slices", *_labels(fact.feed), fact.sweep)
+        self._m.time("slice_seconds", fact.seconds, *_labels(fact.feed))
+        self._m.set("checkpoint_timestamp_seconds", fact.until.timestamp(), *_labels(fact.feed), fact.sweep)
+        self._m.set("feed_failing_attempts", 0, *_labels(fact.feed), fact.sweep)
+
+    def _collection_failed(self, fact: f.CollectionFailed) -> None:
+        self._m.count("collection_failures", *_labels(fact.feed), fact.sweep, fact.kind)
+        self._m.set("feed_failing_attempts", fact.attempt, *_labels(fact.feed), fact.sweep)
+
+    def _gap_recorded(self, fact: f.GapRecorded) -> None:
+        self._m.count("gaps", *_labels(fact.feed), fact.gap.cause)
+        self._m.count("gap_seconds", *_labels(fact.feed), by=fact.gap.window.length.total_seconds())
+
+    def _journal_committed(self, fact: f.JournalCommitted) -> None:
+        self._m.count("journal_revisions", *_labels(fact.feed), by=fact.revisions)
+        self._m.count("journal_written_bytes", *_labels(fact.feed), by=fact.bytes)
+        self._m.time("commit_seconds", fact.seconds)
+
+    def _batch_sent(self, fact: f.BatchSent) -> None:
+        self._m.count("events_sent", fact.output, by=fact.accepted)
+        self._m.count("events_rejected", fact.output, by=fact.rejected)
+        self._m.count("events_duplicate", fact.output, by=fact.duplicates)
+        self._m.count("sent_bytes", fact.output, by=fact.bytes)
+        self._m.time("send_seconds", fact.seconds, fact.output)
+        self._m.set("output_success_timestamp_seconds", time.time(), fact.output)
+        if fact.newest is not None:
+            self._m.set("output_newest_event_timestamp_seconds", fact.newest.timestamp(), fact.output)
+
+
+def _labels(feed: Feed) -> tuple[str, str]:
+    return feed.account, feed.search

@@ -35,6 +35,8 @@ lock: $(VENV)/.dev ## renew requirements/*.txt from pyproject.toml
 		--generate-hashes --no-emit-index-url --no-header --upgrade -q -o requirements/runtime.txt
 	$(BIN)/uv pip compile pyproject.toml --extra speed --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --upgrade -q -o requirements/dev.txt
+	$(BIN)/uv pip compile --group build --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --upgrade -q -o requirements/build.txt
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

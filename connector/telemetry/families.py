@@ -85,7 +85,7 @@ GAUGES: tuple[Family, ...] = (
     Family("output_backlog_revisions", "Revisions not yet delivered.", ("output",)),
     Family("output_backlog_bytes", "Bytes not yet delivered.", ("output",)),
     Family("output_backlog_ratio", "Share of the backlog limit in use, 0 to 1.", ("output",)),
-    Family("output_backlog_oldest_timestamp_seconds", "When the oldest revision left was collected.", ("output",)),
+    Family("output_backlog_oldest_timestamp_seconds", "When its oldest was collected.", ("output",)),
     Family("output_dead_letters", "Dead letters kept.", ("output",)),
     Family("journal_bytes", "Size of the journal.", ()),
     Family("journal_head", "Sequence number of the newest revision.", ()),

@@ -149,7 +149,7 @@ def _logger(level: Level, form: Format, stream: TextIO) -> structlog.typing.Filt
 
 
 def _dump(value: object, **_: object) -> str:
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return _visible(orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode())
 
 
 def _inert(

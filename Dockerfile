@@ -1,0 +1,39 @@
+# Two stages: the first builds the wheel and installs it with its locked dependencies, the second holds
+# only Python and the result. Build:  docker build -t email-connector .
+ARG PYTHON=3.13-slim
+
+FROM python:${PYTHON} AS build
+WORKDIR /src
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
+COPY requirements/runtime.txt requirements/build.txt requirements/
+RUN python -m venv /opt/connector \
+ && /opt/connector/bin/pip install --require-hashes -r requirements/runtime.txt \
+ && python -m venv /opt/build \
+ && /opt/build/bin/pip install --require-hashes -r requirements/build.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY mappings mappings
+COPY connector connector
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
+ && /opt/connector/bin/pip install --no-deps /dist/*.whl \
+ && /opt/connector/bin/pip uninstall --yes pip \
+ && mkdir -p /var/lib/email-connector
+
+FROM python:${PYTHON}
+LABEL org.opencontainers.image.title="Cloudflare Email Security connector" \
+      org.opencontainers.image.description="Delivers the verdicts of Cloudflare Email Security to SIEM and SOAR" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/connector /opt/connector
+COPY --from=build --chown=10001:10001 /var/lib/email-connector /var/lib/email-connector
+ENV PATH=/opt/connector/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    CONNECTOR_STATE__DIRECTORY=/var/lib/email-connector \
+    CONNECTOR_SERVER__LISTEN=0.0.0.0:9464
+USER 10001:10001
+VOLUME /var/lib/email-connector
+EXPOSE 9464
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
+  CMD ["email-connector", "status", "--health"]
+ENTRYPOINT ["email-connector"]
+CMD ["run"]

@@ -1,0 +1,144 @@
+"""Windows leave no gap, whatever the clock does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.collect.windows import (
+    LONGEST_SLICE,
+    Sweep,
+    Timing,
+    live_window,
+    next_slice,
+    passed_by_all,
+    revisit_start,
+    revisit_window,
+    superseded,
+    sweeps_of,
+)
+from connector.model import Window
+
+NOW = datetime(2026, 11, 22, 12, 0, 0, 500_000, tzinfo=UTC)
+EARLY = datetime(2026, 1, 1, tzinfo=UTC)
+moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+lengths = st.timedeltas(timedelta(0), timedelta(days=2))
+timings = st.builds(Timing, settle=lengths, overlap=lengths, start=lengths)
+
+
+def test_a_new_feed_begins_at_its_start_and_on_whole_seconds() -> None:
+    window = live_window(None, None, NOW, Timing(start=timedelta(hours=24)))
+
+    assert window == Window(datetime(2026, 11, 21, 12, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC))
+
+
+def test_a_start_in_the_future_asks_for_nothing() -> None:
+    assert live_window(None, None, NOW, Timing(start=NOW + timedelta(days=1))) is None
+
+
+def test_the_overlap_is_read_again_but_never_below_the_floor() -> None:
+    checkpoint = datetime(2026, 11, 22, 11, 59, tzinfo=UTC)
+    floor = checkpoint - timedelta(seconds=30)
+
+    free = live_window(checkpoint, None, NOW, Timing(overlap=timedelta(minutes=2)))
+    bound = live_window(checkpoint, floor, NOW, Timing(overlap=timedelta(minutes=2)))
+
+    assert free is not None
+    assert bound is not None
+    assert free.start == checkpoint - timedelta(minutes=2)
+    assert bound.start == floor
+
+
+@given(st.lists(moments, min_size=1, max_size=30), timings)
+def test_live_windows_are_gapless_whatever_the_clock(clocks: list[datetime], timing: Timing) -> None:
+    """However the clock jumps, all time up to the checkpoint was asked, and it never moves back."""
+    checkpoint: datetime | None = None
+    asked_from: datetime | None = None
+    for now in clocks:
+        window = live_window(checkpoint, None, now, timing)
+        if window is None:
+            continue
+        assert window.start.microsecond == window.end.microsecond == 0
+        assert window.end <= now - timing.settle
+        if checkpoint is None:
+            asked_from = window.start
+        else:
+            assert window.start <= checkpoint < window.end
+        checkpoint = window.end
+    assert checkpoint is None or asked_from is not None
+
+
+@given(moments, lengths, st.timedeltas(timedelta(0), timedelta(hours=3)))
+def test_slices_cover_their_window_without_gap_or_overlap(
+    start: datetime, length: timedelta, longest: timedelta
+) -> None:
+    start = start.replace(microsecond=0)
+    window = Window(start, start + timedelta(seconds=int(length.total_seconds() // 30)))
+    position = window.start
+    count = 0
+    while position < window.end:
+        part = next_slice(Window(position, window.end), max(longest, length / 50))
+        assert part.start == position
+        assert timedelta(0) < part.length <= LONGEST_SLICE
+        position = part.end
+        count += 1
+        assert count < 5000
+    assert position == window.end
+
+
+@given(st.lists(moments, min_size=2, max_size=20), st.timedeltas(timedelta(seconds=10), timedelta(days=7)))
+def test_a_revisit_reads_all_time_behind_the_live_sweep_and_never_passes_it(
+    clocks: list[datetime], age: timedelta
+) -> None:
+    clocks = sorted(clocks)
+    live = clocks[0]
+    checkpoint = revisit_start(age, None, live, clocks[0])
+    for now in clocks:
+        live = max(live, now)
+        window = revisit_window(checkpoint, live, now, age)
+        if window is not None:
+            assert window.start == checkpoint
+            assert window.end <= live
+            assert now - window.end >= age
+            checkpoint = window.end
+        assert checkpoint <= live
+
+
+def test_a_revisit_waits_until_a_tenth_of_its_age_came_together() -> None:
+    age = timedelta(hours=1)
+    checkpoint = NOW.replace(microsecond=0) - age
+
+    assert revisit_window(checkpoint, NOW, NOW + timedelta(minutes=5), age) is None
+    assert revisit_window(checkpoint, NOW, NOW + timedelta(minutes=6), age) is not None
+
+
+def test_a_new_revisit_never_begins_before_the_floor_of_what_was_seen() -> None:
+    floor = NOW - timedelta(hours=2)
+
+    assert revisit_start(timedelta(days=7), floor, NOW, NOW) >= floor - timedelta(seconds=1)
+
+
+def test_time_first_read_at_an_age_needs_no_revisit_at_that_age() -> None:
+    sweeps = sweeps_of([timedelta(minutes=5), timedelta(hours=1), timedelta(days=1)])
+    walked = Window(NOW - timedelta(hours=3), NOW - timedelta(hours=2))
+    checkpoints = {sweep.name: walked.start for sweep in sweeps}
+
+    names = [sweep.name for sweep, _ in superseded(sweeps, checkpoints, walked, NOW)]
+
+    assert names == ["revisit_5m", "revisit_1h"]
+
+
+def test_a_revisit_that_lags_behind_is_not_moved_over_time_it_never_read() -> None:
+    sweeps = (Sweep("revisit_5m", timedelta(minutes=5)),)
+    walked = Window(NOW - timedelta(hours=3), NOW - timedelta(hours=2))
+
+    assert superseded(sweeps, {"revisit_5m": walked.start - timedelta(seconds=1)}, walked, NOW) == []
+
+
+def test_nothing_is_forgotten_that_the_slowest_sweep_may_still_read() -> None:
+    passed = passed_by_all([NOW, EARLY], timedelta(minutes=2))
+
+    assert passed is not None
+    assert passed < EARLY - timedelta(minutes=2)

@@ -1,0 +1,86 @@
+"""The endpoint answers over a real socket, whatever the main loop does."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from connector.errors import ConfigurationError
+from connector.telemetry.endpoint import Board, Endpoint, Snapshot, bind
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board()
+
+
+@pytest.fixture
+def endpoint(board: Board) -> Iterator[Endpoint]:
+    made = Endpoint(bind("127.0.0.1:0"), board, lambda: b"some_metric 1\n")
+    made.start()
+    yield made
+    made.stop()
+
+
+def get(endpoint: Endpoint, path: str, method: str = "GET") -> tuple[int, str]:
+    target = urlsplit(endpoint.url)
+    for _ in range(100):
+        connection = http.client.HTTPConnection(str(target.hostname), target.port, timeout=5)
+        try:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except ConnectionError:
+            time.sleep(0.02)
+        finally:
+            connection.close()
+    raise AssertionError("the endpoint does not answer")
+
+
+def test_it_serves_metrics_status_health_and_readiness(endpoint: Endpoint, board: Board) -> None:
+    board.post({"ready": True, "reasons": [], "version": "1.0"})
+
+    assert get(endpoint, "/metrics") == (200, "some_metric 1\n")
+    assert json.loads(get(endpoint, "/api/status")[1])["version"] == "1.0"
+    assert get(endpoint, "/healthz")[0] == 200
+    assert get(endpoint, "/readyz")[0] == 200
+
+
+def test_it_is_not_ready_before_anything_was_posted_and_says_why_later(
+    endpoint: Endpoint, board: Board
+) -> None:
+    assert get(endpoint, "/readyz")[0] == 503
+
+    board.post({"ready": False, "reasons": [{"what": "output", "output": "siem", "reason": "hold"}]})
+    status, body = get(endpoint, "/readyz")
+    assert status == 503
+    assert json.loads(body)["reasons"][0]["output"] == "siem"
+
+
+def test_a_main_loop_without_heartbeat_is_not_healthy(endpoint: Endpoint, board: Board) -> None:
+    board._snapshot = Snapshot({"ready": True}, time.monotonic() - 60)
+
+    assert get(endpoint, "/healthz")[0] == 503
+
+
+def test_it_is_read_only(endpoint: Endpoint) -> None:
+    assert get(endpoint, "/api/status", "POST")[0] == 405
+    assert get(endpoint, "/nothing")[0] == 404
+
+
+def test_an_address_that_is_taken_or_wrong_is_said_clearly(endpoint: Endpoint) -> None:
+    for listen in (endpoint.url.removeprefix("http://"), "127.0.0.1:x", "127.0.0.1:99999"):
+        with pytest.raises(ConfigurationError, match=r"server\.listen"):
+            bind(listen)
+
+
+def test_it_stops_and_can_be_stopped_twice(board: Board) -> None:
+    made = Endpoint(bind("[::1]:0"), board, lambda: b"")
+    made.start()
+    made.stop()
+    made.stop()

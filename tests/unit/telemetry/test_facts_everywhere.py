@@ -1,0 +1,133 @@
+"""Every fact can be logged, counted and shown; none of them can hurt."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import typing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connector import facts
+from connector.model import Backlog, Feed, Gap, Window
+from connector.telemetry.logs import Logs, name_of
+from connector.telemetry.metrics import Metrics
+from connector.telemetry.observer import Telemetry
+from connector.telemetry.status import Status
+
+FEED = Feed("a" * 32, "detections")
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+VALUES: dict[str, object] = {
+    "str": "text",
+    "int": 3,
+    "float": 1.5,
+    "bool": True,
+    "datetime": NOW,
+    "Feed": FEED,
+    "Gap": Gap(Window(NOW - timedelta(hours=1), NOW), "retention"),
+    "int | None": 200,
+    "float | None": None,
+    "datetime | None": NOW,
+    "tuple[str, ...]": ("siem",),
+    "tuple[tuple[str, int], ...]": (("siem", 4),),
+}
+KINDS = [kind for group in typing.get_args(facts.Fact) for kind in typing.get_args(group) or [group]]
+
+
+def sample(kind: type) -> facts.Fact:
+    made: facts.Fact = kind(**{field.name: VALUES[str(field.type)] for field in dataclasses.fields(kind)})
+    return made
+
+
+def telemetry(stream: io.StringIO, level: str = "debug") -> tuple[Telemetry, Metrics]:
+    metrics = Metrics("1.0", "3.40.1")
+    logs = Logs(level, "json", stream=stream, monotonic=lambda: 0.0)  # type: ignore[arg-type]
+    status = Status(
+        "1.0", lambda: NOW, {FEED: timedelta(minutes=5)}, {"text": Backlog()}, {FEED.account: "prod"}
+    )
+    return Telemetry(logs, metrics, status, {"text": Backlog()}), metrics
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_each_fact_becomes_one_log_line_and_breaks_nothing(
+    kind: type, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = io.StringIO()
+    told, metrics = telemetry(stream)
+
+    told.observe(sample(kind))
+
+    line = json.loads(stream.getvalue())
+    assert line["event"] == name_of(sample(kind))
+    assert capsys.readouterr().err == ""
+    assert metrics.exposition()
+
+
+def test_normal_operation_is_quiet_and_trouble_is_not() -> None:
+    stream = io.StringIO()
+    told, _ = telemetry(stream, "info")
+
+    told.observe(sample(facts.PageCollected))
+    told.observe(sample(facts.BatchSent))
+    assert stream.getvalue() == ""
+
+    told.observe(sample(facts.HoldBegun))
+    assert json.loads(stream.getvalue())["level"] == "error"
+
+
+def test_the_same_line_is_said_once_in_ten_seconds_and_then_with_its_count() -> None:
+    stream = io.StringIO()
+    moment = [0.0]
+    logs = Logs("info", "json", stream=stream, monotonic=lambda: moment[0])
+    for attempt in range(5):
+        logs.take(facts.BatchRetried("siem", "HTTP 503", attempt, 1.0, None))
+    moment[0] = 11.0
+    logs.take(facts.BatchRetried("siem", "HTTP 503", 6, 1.0, None))
+
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert len(lines) == 2
+    assert lines[1]["repeated"] == 4
+
+
+def test_hostile_text_cannot_forge_a_log_line() -> None:
+    for form in ("json", "text"):
+        stream = io.StringIO()
+        logs = Logs("info", form, stream=stream, monotonic=lambda: 0.0)
+        logs.take(facts.HoldBegun("siem", "no\n2026-11-22 [info] all is well\x1b[2J\u2028\u202e"))
+
+        text = stream.getvalue()
+        assert text.count("\n") == 1
+        assert "\x1b[2J" not in text
+        assert not {"\u2028", "\u202e"} & set(text)
+
+
+def test_a_fact_of_a_feed_or_output_nobody_knows_is_taken_without_trouble() -> None:
+    stream = io.StringIO()
+    told, _ = telemetry(stream)
+
+    told.observe(facts.HoldBegun("unknown", "x"))
+    told.observe(facts.FeedCaughtUp(Feed("b" * 32, "other"), NOW))
+
+    assert told.snapshot()["outputs"][0]["output"] == "text"
+
+
+def test_observe_never_raises(capsys: pytest.CaptureFixture[str]) -> None:
+    told, _ = telemetry(io.StringIO())
+
+    told.observe(facts.BatchSent("text", "many", 0, 0, 0, 0, 0.0, None))  # type: ignore[arg-type]
+
+    assert "telemetry" in capsys.readouterr().err
+
+
+def test_metrics_tell_what_happened() -> None:
+    told, metrics = telemetry(io.StringIO())
+
+    told.observe(facts.PageCollected(FEED, "live", records=10, new=7, changed=1, repeated=2, outside=0))
+    told.observe(facts.EventBuried("text", 4, "rejected", "no"))
+
+    text = metrics.exposition().decode()
+    feed = f'account="{FEED.account}",outcome="new",search="detections",sweep="live"'
+    assert f"email_connector_records_total{{{feed}}} 7.0" in text
+    assert 'email_connector_dead_letters_total{output="text",reason="rejected"} 1.0' in text

@@ -1,0 +1,85 @@
+"""Readiness says what is wrong, in words, and nothing when all is well."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from connector import facts
+from connector.model import Backlog, Feed, Outline, OutputOutline
+from connector.telemetry.status import Status
+
+FEED = Feed("a" * 32, "detections")
+START = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def status(clock: Clock) -> Status:
+    return Status("1.0", clock, {FEED: timedelta(minutes=5)}, {"siem": Backlog(max_bytes=100)}, {})
+
+
+def reasons(made: Status) -> str:
+    return "; ".join(reason["reason"] for reason in made.unready())
+
+
+def test_a_daemon_is_ready_once_every_feed_reached_the_present() -> None:
+    made = status(Clock())
+    assert "not reached the present" in reasons(made)
+
+    made.take(facts.FeedCaughtUp(FEED, START))
+    assert made.unready() == []
+
+
+def test_a_feed_that_stands_still_is_named_even_without_an_error() -> None:
+    clock = Clock()
+    made = status(clock)
+    made.take(facts.FeedCaughtUp(FEED, START))
+    clock.now = START + timedelta(minutes=6)
+
+    assert "not fresh: the present was last reached 6m ago" in reasons(made)
+
+
+def test_failures_are_told_with_their_reason_and_forgotten_after_success() -> None:
+    made = status(Clock())
+    made.take(facts.FeedCaughtUp(FEED, START))
+    made.take(facts.CollectionFailed(FEED, "live", "Denied", "the token was refused", 3, 10.0))
+    assert "failing (3 attempts): the token was refused" in reasons(made)
+
+    made.take(facts.CollectionRecovered(FEED, "live", 3))
+    assert made.unready() == []
+
+
+def test_a_failing_revisit_does_not_make_the_daemon_unready_but_is_shown() -> None:
+    made = status(Clock())
+    made.take(facts.FeedCaughtUp(FEED, START))
+    made.take(facts.CollectionFailed(FEED, "revisit_1h", "Unavailable", "HTTP 502", 1, 1.0))
+
+    assert made.unready() == []
+    assert made.snapshot()["feeds"][0]["failing_sweeps"] == {"revisit_1h": "HTTP 502"}
+
+
+def test_a_hold_and_a_full_backlog_are_not_ready() -> None:
+    made = status(Clock())
+    made.take(facts.FeedCaughtUp(FEED, START))
+    made.take(facts.HoldBegun("siem", "HTTP 401"))
+    assert "hold: HTTP 401" in reasons(made)
+
+    made.take(facts.HoldEnded("siem", 1.0))
+    made.outline(Outline(9, 500, (OutputOutline("siem", 1, 8, 100, START, 0, attached=True),), ()))
+    assert "limit" in reasons(made)
+
+
+def test_draining_is_not_ready() -> None:
+    made = status(Clock())
+    made.take(facts.FeedCaughtUp(FEED, START))
+    made.take(facts.DaemonStopping("SIGTERM", 25.0))
+
+    assert reasons(made) == "draining"

@@ -61,3 +61,20 @@ Schedule = Interval | Cron
 def schedule_of(every: timedelta | None, cron: str | None, clock: Clock) -> Schedule:
     """The schedule of a search; *cron* wins over *every*."""
     return Cron(cron, clock) if cron else Interval(every or timedelta(minutes=1))
+
+
+def period_of(every: timedelta | None, cron: str | None, clock: Clock) -> timedelta:
+    """The longest time between two polls; of a cron expression, as looked at every hour of eight days."""
+    if not cron:
+        return every or timedelta(minutes=1)
+    trigger = CronTrigger.from_crontab(cron, timezone=UTC)
+    now = clock()
+    longest = timedelta(minutes=1)
+    for hour in range(8 * 24):
+        moment = now + timedelta(hours=hour)
+        first: datetime | None = trigger.get_next_fire_time(None, moment)
+        second: datetime | None = first and trigger.get_next_fire_time(None, first + timedelta(seconds=1))
+        if first is None or second is None:
+            return timedelta(days=8)
+        longest = max(longest, first - moment, second - first)
+    return longest

@@ -1,0 +1,68 @@
+"""A source that answers from memory, for tests of collection: records, changes, faults, a clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from connector.errors import SourceError
+from connector.model import Page, Priority, Query, Record, Window
+
+
+class FakeSource:
+    """Holds records by id with the time they become searchable; says what it was asked."""
+
+    def __init__(self, now: Callable[[], datetime], *, page: int = 3) -> None:
+        self._now = now
+        self._page = page
+        self._records: dict[str, tuple[datetime, datetime, dict[str, Any]]] = {}
+        self._hidden: set[str] = set()
+        self.faults: list[SourceError | None] = []
+        self.asked: list[Window] = []
+        self.looked_up: list[str] = []
+        self.longest: timedelta | None = None
+
+    def add(self, name: str, scanned: datetime, *, late: timedelta = timedelta(0), **fields: Any) -> None:
+        """A message scanned at *scanned*, searchable *late* afterwards."""
+        body = {"id": name, "scanned_at": scanned.isoformat(), **fields}
+        self._records[name] = (scanned, scanned + late, body)
+
+    def change(self, name: str, **fields: Any) -> None:
+        """Change fields of a record."""
+        scanned, visible, body = self._records[name]
+        self._records[name] = (scanned, visible, {**body, **fields})
+
+    def hide(self, name: str) -> None:
+        """Let a record leave the search; it can still be looked up."""
+        self._hidden.add(name)
+
+    def remove(self, name: str) -> None:
+        """Let a record be unknown."""
+        del self._records[name]
+
+    def now(self) -> datetime:
+        """The server's clock."""
+        return self._now()
+
+    async def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
+        """See ``interfaces.Source``."""
+        self.asked.append(window)
+        fault = self.faults.pop(0) if self.faults else None
+        found = [
+            Record(name, body)
+            for name, (scanned, visible, body) in self._records.items()
+            if window.start <= scanned < window.end and visible <= self._now() and name not in self._hidden
+        ]
+        for index in range(0, len(found), self._page):
+            yield Page(tuple(found[index : index + self._page]))
+            if fault is not None:
+                raise fault
+        if fault is not None:
+            raise fault
+
+    async def get(self, record_id: str, priority: Priority) -> Record | None:
+        """See ``interfaces.Lookup``."""
+        self.looked_up.append(record_id)
+        found = self._records.get(record_id)
+        return Record(record_id, found[2]) if found else None

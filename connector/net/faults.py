@@ -1,0 +1,81 @@
+"""Turns what went wrong below HTTP into words a person can act on, without any credential in them."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+from connector.net.transport import TransportError, Unreachable, Untrusted
+
+_THEY_REFUSE_OURS = (
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_UNKNOWN_CA",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_REQUIRED",
+    "CERTIFICATE_REVOKED",
+    "CERTIFICATE_UNKNOWN",
+    "UNSUPPORTED_CERTIFICATE",
+)
+_NO_AGREEMENT = ("ALERT_HANDSHAKE_FAILURE", "ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL")
+
+
+def explain(peer: str, error: BaseException, *, connecting: bool) -> TransportError:
+    """Class *error* by its causes; *peer* is ``host:port``.
+
+    *connecting* tells a connection that never came about from one that broke.
+    """
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError) and cause.reason:
+            return _tls_fault(peer, cause)
+    for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return Unreachable(f"{peer}: the name cannot be resolved ({cause.strerror})")
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            kind = Unreachable if connecting else TransportError
+            doing = "no connection" if connecting else "the connection broke"
+            return kind(f"{peer}: {doing}: {cause.strerror}")
+    if connecting:
+        return Unreachable(f"{peer}: no connection")
+    return TransportError(f"{peer}: the connection ended before the answer was complete")
+
+
+def _tls_fault(peer: str, error: ssl.SSLError) -> TransportError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Untrusted(
+            f"{peer}: its certificate is not trusted: {error.verify_message.rstrip('.')}; set tls.ca_file to "
+            "the authority that signed it, or tls.server_name when it carries another name"
+        )
+    reason = error.reason
+    if any(word in reason for word in _THEY_REFUSE_OURS):
+        return Untrusted(
+            f"{peer}: it does not accept the client certificate ({_words(reason)}); check tls.cert_file"
+        )
+    if any(word in reason for word in _NO_AGREEMENT):
+        return Untrusted(
+            f"{peer}: both sides cannot agree on TLS ({_words(reason)}); it may want a client certificate "
+            "(tls.cert_file) or another version (tls.minimum)"
+        )
+    if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
+        return TransportError(f"{peer}: it does not speak TLS on this port ({_words(reason)})")
+    return TransportError(f"{peer}: TLS failed ({_words(reason)})")
+
+
+def _words(reason: str) -> str:
+    return reason.lower().replace("_", " ")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and everything it came from, nearest first; groups are opened."""
+    waiting, known = [error], set()
+    while waiting:
+        current = waiting.pop(0)
+        if id(current) in known:
+            continue
+        known.add(id(current))
+        yield current
+        if isinstance(current, BaseExceptionGroup):
+            waiting.extend(current.exceptions)
+        waiting.extend(cause for cause in (current.__cause__, current.__context__) if cause is not None)

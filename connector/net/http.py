@@ -1,0 +1,228 @@
+"""HTTP as a client: the only module that knows the HTTP library, so that a successor is one change."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ssl
+from collections.abc import Mapping, Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import NoReturn
+
+import httpx
+
+from connector import __version__
+from connector.errors import ConfigurationError, Problem
+from connector.net.faults import explain
+from connector.net.inflate import BoundedBody, Corrupt, Overflow
+from connector.net.tls import TlsOptions, client_context
+from connector.net.transport import (
+    Answer,
+    TimedOut,
+    TooLarge,
+    TransportError,
+    Unreachable,
+    Unsendable,
+    Untrusted,
+)
+from connector.secret import Secret
+
+__all__ = [
+    "Answer",
+    "HttpClient",
+    "TimedOut",
+    "TooLarge",
+    "TransportError",
+    "Unreachable",
+    "Unsendable",
+    "Untrusted",
+]
+
+USER_AGENT = f"cloudflare-email-connector/{__version__}"
+_MAX_BODY = 64 << 20
+_CONNECTIONS = 8
+_KEEP_ALIVE = 30.0
+_CONNECT = 10.0
+
+
+@functools.cache
+def _default_context() -> ssl.SSLContext:
+    # Reading the trust store costs tens of milliseconds; all clients without options share one. It is
+    # not shared with other protocols, because the HTTP library announces HTTP in it.
+    return client_context()
+
+
+class HttpClient:
+    """A pool of connections for one purpose: one account, or one output.
+
+    Redirects are never followed and answers never cached. Closing is final.
+
+    Args:
+        tls: options for ``https``; the system's trust store by default.
+        proxy: URL of an HTTP proxy; by default ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` of the
+            environment decide.
+        timeout: seconds that one exchange may take as a whole, waiting for a connection included.
+        max_body: bytes of an answer, as sent and unpacked, before ``TooLarge``.
+        user_agent: what the client calls itself.
+        cookies: keep cookies; for collectors behind a load balancer that needs them.
+        connections: most connections open at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: TlsOptions | None = None,
+        proxy: Secret | str | None = None,
+        timeout: float = 60.0,
+        max_body: int = _MAX_BODY,
+        user_agent: str = USER_AGENT,
+        cookies: bool = False,
+        connections: int = _CONNECTIONS,
+    ) -> None:
+        context = _default_context() if tls is None or tls == TlsOptions() else client_context(tls)
+        self._timeout = timeout
+        self._max_body = max_body
+        self._client = _build(context, proxy, cookies=cookies, connections=connections)
+        self._client.headers = httpx.Headers(
+            {"user-agent": user_agent, "accept": "*/*", "accept-encoding": "gzip"}
+        )
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
+        content: bytes | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109, one deadline for all parts of the exchange
+    ) -> Answer:
+        """Send one request and read its whole answer, whatever the status.
+
+        *params* are added to a query that *url* already has. Raises a ``TransportError`` when there is no
+        complete answer in time.
+        """
+        request = self._prepare(method, url, headers, params, content)
+        peer = _peer(request.url)
+        allowed = self._timeout if timeout is None else timeout
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        try:
+            async with asyncio.timeout(allowed):
+                status, answered, body = await self._exchange(request, peer)
+        except TimeoutError:
+            raise TimedOut(f"{peer}: no complete answer within {allowed:g} s") from None
+        except (httpx.HTTPError, OSError) as error:
+            # TLS alerts that arrive after the handshake pass through the library as they are.
+            _raise(peer, error)
+        return Answer(status, answered, body, loop.time() - begun)
+
+    async def close(self) -> None:
+        """Close all connections; safe to repeat."""
+        await self._client.aclose()
+
+    def _prepare(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        params: Mapping[str, str] | Sequence[tuple[str, str]] | None,
+        content: bytes | None,
+    ) -> httpx.Request:
+        try:
+            target = _merged(url, params)
+            if target.scheme not in {"http", "https"} or not target.host:
+                raise Unsendable("the URL is not one of http or https with a host")
+            return self._client.build_request(method, target, headers=headers, content=content)
+        except (httpx.InvalidURL, UnicodeError, ValueError):
+            # The library's own text would show the URL or the header, and with it a credential.
+            raise Unsendable(
+                "the request cannot be written as HTTP: check URL and header values for stray characters"
+            ) from None
+
+    async def _exchange(self, request: httpx.Request, peer: str) -> tuple[int, dict[str, str], bytes]:
+        response = await self._client.send(request, stream=True)
+        try:
+            body = await self._read(response, peer)
+        finally:
+            await response.aclose()
+        return response.status_code, dict(response.headers), body
+
+    async def _read(self, response: httpx.Response, peer: str) -> bytes:
+        coding = response.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in {"identity", "", "gzip", "x-gzip"}:
+            raise TransportError(f"{peer}: the answer is packed as {coding[:20]!r}, which was not asked for")
+        body = BoundedBody(self._max_body, gzip="gzip" in coding)
+        try:
+            async for chunk in response.aiter_raw():
+                body.feed(chunk)
+            return body.finish()
+        except Overflow:
+            raise TooLarge(f"{peer}: the answer is larger than {self._max_body} bytes") from None
+        except Corrupt:
+            raise TransportError(f"{peer}: the answer's compression is damaged or cut off") from None
+
+
+def _merged(url: str, params: Mapping[str, str] | Sequence[tuple[str, str]] | None) -> httpx.URL:
+    target = httpx.URL(url)
+    added = params.items() if isinstance(params, Mapping) else params or ()
+    pairs: list[tuple[str, str | int | float | bool | None]] = list(added)
+    return target.copy_merge_params(httpx.QueryParams(pairs)) if pairs else target
+
+
+def _peer(url: httpx.URL) -> str:
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    return f"{host}:{url.port or (443 if url.scheme == 'https' else 80)}"
+
+
+def _build(
+    context: ssl.SSLContext, proxy: Secret | str | None, *, cookies: bool, connections: int
+) -> httpx.AsyncClient:
+    text = proxy.reveal() if isinstance(proxy, Secret) else proxy
+    if text and "://" not in text:
+        text = f"http://{text}"
+    jar = CookieJar(None if cookies else DefaultCookiePolicy(allowed_domains=[]))
+    try:
+        return httpx.AsyncClient(
+            verify=context,
+            proxy=text or None,
+            trust_env=not text,
+            http2=False,
+            follow_redirects=False,
+            cookies=jar,
+            timeout=httpx.Timeout(None, connect=_CONNECT),
+            limits=httpx.Limits(
+                max_connections=connections,
+                max_keepalive_connections=connections,
+                keepalive_expiry=_KEEP_ALIVE,
+            ),
+        )
+    except (ValueError, ImportError, httpx.InvalidURL):
+        raise ConfigurationError(
+            Problem(
+                "the proxy cannot be used: " + ("the proxy setting" if text else "HTTPS_PROXY or ALL_PROXY")
+                + " is not the URL of an HTTP proxy",
+                hint="write it as http://user:password@host:port; SOCKS is not supported",
+            )
+        ) from None  # fmt: skip
+
+
+def _raise(peer: str, error: httpx.HTTPError | OSError) -> NoReturn:
+    if isinstance(error, httpx.ConnectTimeout):
+        raise TimedOut(f"{peer}: no connection within {_CONNECT:g} s") from None
+    if isinstance(error, httpx.TimeoutException):
+        raise TimedOut(f"{peer}: no answer in time") from None
+    if isinstance(error, httpx.ProxyError):
+        raise Unreachable(f"{peer}: the proxy does not connect ({_proxy_status(error)})") from None
+    if isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol)):
+        raise Unsendable(
+            f"{peer}: the request cannot be written as HTTP; check header values for line breaks"
+        ) from None
+    if isinstance(error, httpx.RemoteProtocolError):
+        raise TransportError(f"{peer}: the connection ended before the answer was complete") from None
+    raise explain(peer, error, connecting=isinstance(error, httpx.ConnectError)) from None
+
+
+def _proxy_status(error: httpx.ProxyError) -> str:
+    """The proxy's status line is all that is safe and useful of such an error, for example ``407 ...``."""
+    return "".join(letter for letter in str(error) if letter.isprintable())[:80]

@@ -1,0 +1,77 @@
+"""Gzip answers, unpacked piece by piece and never past a limit: a small answer may unpack to gigabytes."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Protocol
+
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
+
+
+def _decompressor() -> _Decompressor:
+    try:
+        from isal import isal_zlib  # noqa: PLC0415, part of the extra "speed" and often absent
+    except ImportError:
+        return zlib.decompressobj(_GZIP)
+    made: _Decompressor = isal_zlib.decompressobj(_GZIP)
+    return made
+
+
+class Corrupt(Exception):
+    """The bytes are no gzip, or they end too early."""
+
+
+class Overflow(Exception):
+    """There is more than the limit allows."""
+
+
+class BoundedBody:
+    """Collects one body of at most *limit* bytes, packed and unpacked, of one or several gzip members."""
+
+    def __init__(self, limit: int, *, gzip: bool) -> None:
+        self._parts: list[bytes] = []
+        self._limit = self._left = self._packed_left = limit
+        self._member = _decompressor() if gzip else None
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece as it came; raises ``Corrupt`` or ``Overflow``."""
+        self._packed_left -= len(data)
+        if self._packed_left < 0:
+            raise Overflow
+        if self._member is None:
+            self._parts.append(data)
+            return
+        while data:
+            if self._member.eof:
+                self._member = _decompressor()
+            self._keep(self._unpack(self._member, data))
+            data = self._member.unused_data if self._member.eof else b""
+
+    def finish(self) -> bytes:
+        """Return the whole body; raises ``Corrupt`` when its last member is cut off."""
+        if self._member is not None and not self._member.eof and self._packed_left != self._limit:
+            raise Corrupt("the compressed data ends too early")
+        return b"".join(self._parts)
+
+    def _unpack(self, member: _Decompressor, data: bytes) -> bytes:
+        try:
+            # One more byte than allowed tells "exactly full" from "too much".
+            return member.decompress(data, self._left + 1)
+        except Exception as error:  # noqa: BLE001, each library raises a class of its own and nothing else
+            raise Corrupt(str(error)) from None
+
+    def _keep(self, part: bytes) -> None:
+        self._left -= len(part)
+        if self._left < 0:
+            raise Overflow
+        self._parts.append(part)

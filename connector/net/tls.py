@@ -1,0 +1,141 @@
+"""TLS as a client: the users' options, and the context made of them.
+
+The system's trust store is the default; ``ca_file`` replaces it, so that a private authority is the
+only one believed.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from connector.errors import ConfigurationError, Problem
+from connector.secret import Secret
+
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+class TlsOptions(BaseModel):
+    """How to check the other side, and what to show it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ca_file: Path | None = Field(
+        default=None, description="PEM file of the authorities to trust instead of the system's."
+    )
+    cert_file: Path | None = Field(default=None, description="PEM file of the client certificate.")
+    key_file: Path | None = Field(
+        default=None, description="PEM file of the client key, where cert_file does not hold it."
+    )
+    key_password: Secret | None = Field(default=None, description="Password of the client key.")
+    server_name: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name to expect in the server's certificate instead of the host connected to.",
+    )
+    verify: bool = Field(
+        default=True, description="Check the server's certificate. Without it anybody can read along."
+    )
+    minimum: Literal["1.2", "1.3"] = Field(default="1.2", description="Oldest TLS version accepted.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> TlsOptions:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("key_file needs cert_file: a key is of no use without its certificate")
+        if self.key_password is not None and self.cert_file is None:
+            raise ValueError("key_password needs cert_file: there is no key to open with it")
+        return self
+
+
+class _NamedContext(ssl.SSLContext):
+    """A context that expects one name, whatever host is connected to.
+
+    Written here because the HTTP client forgets such a name when it goes through a proxy.
+    """
+
+    expected: str | None = None
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        name = self.expected or server_hostname
+        return super().wrap_bio(incoming, outgoing, server_side, name, session)
+
+
+def client_context(options: TlsOptions | None = None) -> ssl.SSLContext:
+    """Make a context for outgoing connections.
+
+    Raises:
+        ConfigurationError: a file cannot be used; the text names it and says what to do.
+    """
+    options = options or TlsOptions()
+    context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.expected = options.server_name
+    context.minimum_version = _VERSIONS[options.minimum]
+    if not options.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    _load_authorities(context, options)
+    _load_certificate(context, options)
+    return context
+
+
+def _load_authorities(context: ssl.SSLContext, options: TlsOptions) -> None:
+    if options.ca_file is None:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        return
+    try:
+        context.load_verify_locations(cafile=options.ca_file)
+    except ssl.SSLError:
+        raise _unusable("ca_file", options.ca_file, "it holds no PEM certificate") from None
+    except OSError as error:
+        raise _unreadable("ca_file", options.ca_file, error) from None
+
+
+def _load_certificate(context: ssl.SSLContext, options: TlsOptions) -> None:
+    if options.cert_file is None:
+        return
+    for name, path in (("cert_file", options.cert_file), ("key_file", options.key_file)):
+        try:
+            if path is not None:
+                path.read_bytes()
+        except OSError as error:
+            raise _unreadable(name, path, error) from None
+    # Without a callable OpenSSL would ask for the password on the terminal.
+    password = options.key_password.reveal() if options.key_password else ""
+    try:
+        context.load_cert_chain(options.cert_file, options.key_file, lambda: password)
+    except ssl.SSLError as error:
+        raise _unusable("cert_file", options.cert_file, _certificate_fault(error, options)) from None
+
+
+def _certificate_fault(error: ssl.SSLError, options: TlsOptions) -> str:
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return f"the key in {options.key_file or options.cert_file} belongs to another certificate"
+    if error.reason in {"BAD_DECRYPT", "BAD_PASSWORD_READ", "BAD_PASSWORD", "PKCS12_CIPHERFINAL_ERROR"}:
+        return "the key is encrypted and key_password does not open it"
+    return "certificate and key cannot be read as PEM, or key_password does not open the key"
+
+
+def _unreadable(name: str, path: Path | None, error: OSError) -> ConfigurationError:
+    why = error.strerror or type(error).__name__
+    return ConfigurationError(
+        Problem(
+            f"tls.{name}: cannot read {path}: {why}",
+            hint="check that the file exists and that the connector's user may read it",
+        )
+    )
+
+
+def _unusable(name: str, path: Path, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        Problem(f"tls.{name}: {path} cannot be used: {why}", hint="give PEM files, whole chain first to last")
+    )

@@ -1,0 +1,44 @@
+"""A faithful emulator of the Cloudflare Email Security investigate API.
+
+It shares no code with the connector, so that it shares no mistake with it. ``Simulator`` is the whole
+of it; ``running`` serves one beside a test, ``serve`` and ``listening`` serve one inside a loop.
+``docs/simulator.md`` lists every switch and every fault.
+"""
+
+from connector.simulator.access import Access
+from connector.simulator.behaviour import Behaviour
+from connector.simulator.changes import CHANGES, Changes
+from connector.simulator.directions import direct
+from connector.simulator.faults import KINDS, Fault, Faults
+from connector.simulator.ledger import Issued, Ledger, Request, State
+from connector.simulator.mail.composition import Recipe
+from connector.simulator.mail.corpus import Corpus
+from connector.simulator.quota import Quota
+from connector.simulator.server import listening, running, serve
+from connector.simulator.simulator import Simulator
+from connector.simulator.world import KEEP, Late, World
+
+__all__ = [
+    "CHANGES",
+    "KEEP",
+    "KINDS",
+    "Access",
+    "Behaviour",
+    "Changes",
+    "Corpus",
+    "Fault",
+    "Faults",
+    "Issued",
+    "Late",
+    "Ledger",
+    "Quota",
+    "Recipe",
+    "Request",
+    "Simulator",
+    "State",
+    "World",
+    "direct",
+    "listening",
+    "running",
+    "serve",
+]

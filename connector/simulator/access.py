@@ -1,0 +1,89 @@
+"""Who may ask: both ways of authentication, with the errors that Cloudflare answers to each mistake."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from connector.simulator import envelope
+from connector.simulator.behaviour import Behaviour
+from connector.simulator.exchange import Answer
+
+_ACCOUNT: Final = re.compile(r"[0-9a-f]{32}")
+_BEARER: Final = re.compile(r"[Bb]earer ([!-~]+)")
+_PRINTABLE: Final = re.compile(r"[!-~]+")
+_OF_ACCOUNT: Final = "cfat_"
+
+
+@dataclass(slots=True)
+class Access:
+    """What is accepted. Every attribute may be changed at any time, for example to rotate a token.
+
+    Args:
+        tokens: accepted API tokens; ``None``: any.
+        keys: accepted API keys by e-mail address; ``None``: any.
+        accounts: known accounts; ``None``: any of 32 hexadecimal digits.
+        permitted: whether the credentials have the permission to read Email Security.
+    """
+
+    tokens: Collection[str] | None = None
+    keys: Mapping[str, str] | None = None
+    accounts: Collection[str] | None = None
+    permitted: bool = True
+
+    def refusal(self, headers: Mapping[str, str], behaviour: Behaviour) -> Answer | None:
+        """Return the error for the credentials in *headers*, or ``None`` when they are accepted."""
+        wrong = envelope.failure(behaviour.wrong_credentials, envelope.DENIED)
+        if "x-auth-key" in headers or "x-auth-email" in headers:
+            return self._key_refusal(headers, behaviour, wrong)
+        if "authorization" not in headers:
+            return envelope.failure(behaviour.missing_credentials, envelope.MISSING)
+        token = bearer(headers)
+        if token is None:
+            return envelope.failure(400, envelope.BAD_BEARER)
+        return None if self.tokens is None or token in self.tokens else wrong
+
+    def _key_refusal(self, headers: Mapping[str, str], behaviour: Behaviour, wrong: Answer) -> Answer | None:
+        key, email = headers.get("x-auth-key", ""), headers.get("x-auth-email", "")
+        if not key or not email:
+            return envelope.failure(behaviour.missing_credentials, envelope.MISSING)
+        if not _PRINTABLE.fullmatch(key):
+            return envelope.failure(400, envelope.BAD_KEY)
+        return None if self.keys is None or self.keys.get(email) == key else wrong
+
+    def account_refusal(self, account: str, path: str, behaviour: Behaviour) -> Answer | None:
+        """Return the error for an account that cannot be one, or is not the credential's."""
+        if not _ACCOUNT.fullmatch(account):
+            return envelope.failure(404, envelope.could_not_route(path), envelope.NO_ROUTE)
+        known = self.accounts is None or account in self.accounts
+        return (
+            None
+            if known and self.permitted
+            else envelope.failure(behaviour.wrong_credentials, envelope.DENIED)
+        )
+
+    def verify(self, headers: Mapping[str, str], account: str | None) -> Answer:
+        """Answer whether the token is valid; an account's own token is known to that account only."""
+        token = bearer(headers)
+        if token is None:
+            return envelope.failure(400, envelope.BAD_BEARER)
+        if account is not None and not _ACCOUNT.fullmatch(account):
+            return envelope.failure(404, envelope.could_not_route("/accounts/" + account), envelope.NO_ROUTE)
+        unknown = self.tokens is not None and token not in self.tokens
+        if unknown or (account is None and token.startswith(_OF_ACCOUNT)):
+            return envelope.failure(401, envelope.BAD_TOKEN)
+        valid = {"code": 10000, "message": "This API Token is valid and active", "type": None}
+        return envelope.success({"id": "ed17574386854bf78a67040be0a770b0", "status": "active"}, valid)
+
+
+def bearer(headers: Mapping[str, str]) -> str | None:
+    """Return the token of a well-formed Authorization header."""
+    found = _BEARER.fullmatch(headers.get("authorization", ""))
+    return found[1] if found else None
+
+
+def credential(headers: Mapping[str, str]) -> str:
+    """Return what requests are counted by: the token, or the address of the key."""
+    return headers.get("x-auth-email") or headers.get("authorization") or ""

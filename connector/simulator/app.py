@@ -1,0 +1,151 @@
+"""The ASGI application: routes, and what every answer has in common whatever was asked."""
+
+from __future__ import annotations
+
+from email.utils import format_datetime
+from typing import Final
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
+
+from connector.simulator import envelope
+from connector.simulator.access import Access, credential
+from connector.simulator.api import Api
+from connector.simulator.behaviour import Behaviour
+from connector.simulator.directions import direct
+from connector.simulator.envelope import Problem
+from connector.simulator.exchange import Answer, Ask, Kind
+from connector.simulator.faults import Fault
+from connector.simulator.ledger import Ledger, Request
+from connector.simulator.quota import Quota, Quotas
+from connector.simulator.tampering import rate_limited, replaced, spoiled
+from connector.simulator.values import mix, moment
+from connector.simulator.wire import compress, deliver
+from connector.simulator.world import World
+
+_UNLIMITED: Final = Quota()
+
+
+class Gate:
+    """What stands before the endpoints: faults, quota, credentials; and the headers of every answer."""
+
+    def __init__(self, world: World, ledger: Ledger, behaviour: Behaviour, access: Access, seed: int) -> None:
+        self._world = world
+        self._ledger = ledger
+        self._behaviour = behaviour
+        self._access = access
+        self._api = Api(world, seed)
+        self._quotas = Quotas()
+        self._seed = seed
+        self._count = 0
+
+    async def __call__(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        ask = _ask(kind, scope)
+        self._count += 1
+        ray = f"{mix(self._seed, self._count):016x}-SIM"
+        now = self._world.now()
+        behaviour, fault, answer = self._directed(ask)
+        if answer is None:
+            answer = self._answer(ask, behaviour, fault, ray, now)
+        headers = self._headers(ask, behaviour, ray, now)
+        readable = answer.served if fault is None or fault.kind not in {"reset", "cut", "hang"} else []
+        name = fault.kind if fault else None
+        noted = Request(moment(now), ask.kind, ask.path, ask.query, answer.status, name, len(readable))
+        self._ledger.note(noted, readable)
+        compress(answer, ask.headers.get("accept-encoding", ""), behaviour.gzip)
+        await deliver(answer, fault, headers, scope, receive, send)
+
+    def _directed(self, ask: Ask) -> tuple[Behaviour, Fault | None, Answer | None]:
+        """Take the fault that is due, and what the request itself asks for in ``X-Simulate``."""
+        fault = self._behaviour.faults.take(ask.kind, self._behaviour.rates)
+        if "x-simulate" not in ask.headers:
+            return self._behaviour, fault, None
+        try:
+            behaviour, wanted = direct(ask.headers["x-simulate"], self._behaviour)
+        except ValueError as error:
+            return self._behaviour, None, envelope.failure(400, Problem(1005, f"X-Simulate: {error}"))
+        return behaviour, wanted or fault, None
+
+    def _answer(self, ask: Ask, behaviour: Behaviour, fault: Fault | None, ray: str, now: int) -> Answer:
+        if behaviour.quota is not None:
+            wait = self._quotas.charge(credential(ask.headers), behaviour.quota, now)
+            if wait is not None:
+                return rate_limited(wait)
+        answer = replaced(fault, ray) if fault else None
+        if answer is None:
+            answer = self._refusal(ask, behaviour) or self._api.answer(ask, behaviour, fault)
+        return spoiled(fault, answer) if fault else answer
+
+    def _refusal(self, ask: Ask, behaviour: Behaviour) -> Answer | None:
+        """Return what a request gets that never reaches an endpoint of the API."""
+        if ask.kind == "verify":
+            return self._access.verify(ask.headers, ask.account)
+        refusal = self._access.refusal(ask.headers, behaviour)
+        if refusal is None and ask.account is not None:
+            refusal = self._access.account_refusal(ask.account, ask.path, behaviour)
+        if refusal is None and ask.kind == "unknown":
+            refusal = envelope.failure(404, envelope.could_not_route(ask.path), envelope.NO_ROUTE)
+        if refusal is None and ask.method != "GET":
+            refusal = envelope.failure(405, envelope.BAD_METHOD)
+        return refusal
+
+    def _headers(self, ask: Ask, behaviour: Behaviour, ray: str, now: int) -> dict[str, str]:
+        quota = behaviour.quota or _UNLIMITED
+        return {
+            "Date": format_datetime(moment(now) + behaviour.skew, usegmt=True),
+            "Server": "cloudflare",
+            "CF-Ray": ray,
+            **self._quotas.headers(credential(ask.headers), quota, now),
+        }
+
+
+class _Endpoint:
+    """Tells the gate what kind of request a route is for."""
+
+    def __init__(self, gate: Gate, kind: Kind) -> None:
+        self._gate = gate
+        self._kind = kind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._gate(self._kind, scope, receive, send)
+
+
+def build(gate: Gate) -> Starlette:
+    """Build the application."""
+    searches = "/accounts/{account}/email-security/investigate"
+    paths: tuple[tuple[str, Kind], ...] = (
+        ("/user/tokens/verify", "verify"),
+        ("/accounts/{account}/tokens/verify", "verify"),
+        (searches, "first"),
+        (f"{searches}/poll/{{record}}", "poll"),
+        (f"{searches}/{{record}}", "record"),
+        (f"{searches}/{{record}}/detections", "detections"),
+        (f"{searches}/{{record}}/action_log", "action_log"),
+        (f"{searches}/{{record}}/trace", "trace"),
+        ("/accounts/{account}/{rest:path}", "unknown"),
+        ("/{rest:path}", "unknown"),
+    )
+    routes = [Route(path, _Endpoint(gate, kind)) for path, kind in paths]
+    rest = Route("/{rest:path}", _Endpoint(gate, "unknown"))
+    return Starlette(routes=[Mount("/client/v4", routes=routes), rest])
+
+
+def _ask(kind: Kind, scope: Scope) -> Ask:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    query = tuple(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    place = scope["path_params"]
+    if kind == "first" and any(name == "cursor" and value for name, value in query):
+        kind = "next"
+    return Ask(
+        kind=kind,
+        method=scope["method"],
+        path=scope["path"],
+        account=place.get("account"),
+        record=place.get("record"),
+        query=query,
+        headers=headers,
+        origin=f"{scope['scheme']}://{headers.get('host', 'localhost')}",
+    )

@@ -1,0 +1,180 @@
+"""What happens to a message after delivery: pure functions from a record to the fields that change."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from connector.simulator.message import Version
+from connector.simulator.values import Body, Fields, span, zoned
+
+Change = Callable[[Body, int], Fields]
+"""Takes the record as it is and the moment in microseconds; returns the fields that differ afterwards."""
+
+ANALYST: Final = "soc@corp.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How much of the mail changes by itself.
+
+    Args:
+        share: of all messages.
+        earliest: shortest time after scanning.
+        latest: longest time after scanning.
+        removed: share of the changing messages that are deleted instead.
+    """
+
+    share: float = 0.0
+    earliest: timedelta = timedelta(seconds=30)
+    latest: timedelta = timedelta(days=2)
+    removed: float = 0.05
+
+
+def _logged(body: Body, operation: str, at: int, status: str = "OK", **properties: str) -> list[Body]:
+    entry = {
+        "completed_at": zoned(at), "completed_timestamp": zoned(at)[:19],
+        "operation": operation, "properties": properties, "status": status,
+    }  # fmt: skip
+    return [*(body.get("action_log") or []), entry]
+
+
+def _operated(body: Body, operation: str) -> list[str]:
+    done = list(body.get("post_delivery_operations") or [])
+    return done if operation in done else [*done, operation]
+
+
+def _status(body: Body, new: str, *replaced: str) -> list[str]:
+    kept = [one for one in body.get("delivery_status") or [] if one not in {new, *replaced}]
+    return [*kept, new]
+
+
+def _move(body: Body, at: int) -> Fields:
+    return {
+        "post_delivery_operations": _operated(body, "MOVE"),
+        "delivery_status": _status(body, "moved", "move_failed", "queued"),
+        "action_log": _logged(body, "MOVE", at, folder="JunkEmail", requested_by=ANALYST),
+    }
+
+
+def _move_failed(body: Body, at: int) -> Fields:
+    return {
+        "delivery_status": _status(body, "move_failed"),
+        "action_log": _logged(body, "MOVE", at, "ErrorItemNotFound", folder="JunkEmail"),
+    }
+
+
+def _release(body: Body, at: int) -> Fields:
+    return {
+        "is_quarantined": False,
+        "post_delivery_operations": _operated(body, "QUARANTINE_RELEASE"),
+        "delivery_status": _status(body, "delivered", "quarantined", "queued"),
+        "action_log": _logged(body, "QUARANTINE_RELEASE", at, requested_by=ANALYST),
+    }
+
+
+def _quarantine(body: Body, at: int) -> Fields:
+    del at
+    return {"is_quarantined": True, "delivery_status": _status(body, "quarantined", "delivered")}
+
+
+def _clear(body: Body, at: int) -> Fields:
+    properties = {**(body.get("properties") or {}), "allowlisted_pattern_type": "quarantine_release"}
+    return {
+        "final_disposition": "NONE", "is_quarantined": False,
+        "threat_categories": [], "properties": properties,
+        "action_log": _logged(body, "RECLASSIFY", at, requested_by=ANALYST),
+    }  # fmt: skip
+
+
+def _convict(body: Body, at: int) -> Fields:
+    return {
+        "final_disposition": "MALICIOUS", "threat_categories": ["CredentialHarvester"],
+        "alert_id": body.get("alert_id") or str(body["id"]).rpartition("-")[0],
+        "action_log": _logged(body, "RECLASSIFY", at, requested_by=ANALYST),
+    }  # fmt: skip
+
+
+def _retro_scan(body: Body, at: int) -> Fields:
+    moved = _move(body, at)
+    return {**_convict(body, at), **moved, "delivery_mode": "RETRO_SCAN"}
+
+
+def _preview(body: Body, at: int) -> Fields:
+    return {
+        "post_delivery_operations": _operated(body, "PREVIEW"),
+        "action_log": _logged(body, "PREVIEW", at, requested_by=ANALYST),
+    }
+
+
+def _submit(body: Body, at: int) -> Fields:
+    return {
+        "is_phish_submission": True,
+        "post_delivery_operations": _operated(body, "SUBMISSION"),
+        "action_log": _logged(body, "SUBMISSION", at, requested_by="alice.example@corp.example"),
+    }
+
+
+def _defer(body: Body, at: int) -> Fields:
+    del at
+    return {"delivery_status": _status(body, "deferred", "queued")}
+
+
+def _deliver(body: Body, at: int) -> Fields:
+    del at
+    return {"delivery_status": _status(body, "delivered", "deferred", "queued")}
+
+
+def _bounce(body: Body, at: int) -> Fields:
+    del at
+    return {"delivery_status": _status(body, "bounced", "deferred", "queued")}
+
+
+CHANGES: Final[Mapping[str, Change]] = {
+    "move": _move, "move_failed": _move_failed, "release": _release, "quarantine": _quarantine,
+    "clear": _clear, "convict": _convict, "retro_scan": _retro_scan, "preview": _preview,
+    "submit": _submit, "defer": _defer, "deliver": _deliver, "bounce": _bounce,
+}  # fmt: skip
+"""Every change by name. ``clear`` makes a record leave a search for detections, ``convict`` enter it."""
+
+_STORIES: Final = {
+    "held": (("release",), ("release", "quarantine", "release"), ("preview", "release"), ("clear",)),
+    "queued": (("deliver",), ("defer", "deliver"), ("defer", "bounce")),
+    "detected": (("move",), ("move_failed", "move"), ("clear",), ("submit", "clear"), ("preview", "move")),
+    "clean": (("retro_scan",), ("submit",), ("submit", "convict", "clear"), ("preview",)),
+}
+
+
+def plan(body: Body, rng: random.Random, scanned: int, changes: Changes) -> tuple[list[Version], int | None]:
+    """Decide what will happen to a message: its versions, and when it is deleted, if it is."""
+    low, high = span(changes.earliest), max(span(changes.latest), span(changes.earliest) + 1)
+    if rng.random() < changes.removed:
+        return [Version(0)], scanned + _when(rng, low, high)
+    steps = rng.choice(_STORIES[_situation(body)])
+    moments = sorted(scanned + _when(rng, low, high) for _ in steps)
+    versions = [Version(0)]
+    for name, at in zip(steps, moments, strict=True):
+        versions.append(changed(body, versions[-1], CHANGES[name], at))
+    return versions, None
+
+
+def changed(body: Body, last: Version, change: Change, at: int) -> Version:
+    """Return the version after *change*; *body* is the message as first written."""
+    return Version(at, {**last.fields, **change({**body, **last.fields}, at)})
+
+
+def _situation(body: Body) -> str:
+    if body["is_quarantined"]:
+        return "held"
+    if body["delivery_status"] == ["queued"]:
+        return "queued"
+    return "detected" if body["final_disposition"] not in {"NONE", None} else "clean"
+
+
+def _when(rng: random.Random, low: int, high: int) -> int:
+    """Most changes come soon, few late: equally likely per order of magnitude."""
+    low = max(low, 1)
+    return int(low * (high / low) ** rng.random())

@@ -1,0 +1,164 @@
+"""Reads the parameters of a search as the API does, and refuses what the API would refuse."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from connector.simulator.behaviour import Behaviour
+from connector.simulator.envelope import Problem
+from connector.simulator.values import SECOND, Era, micros, span
+
+DISPOSITIONS: Final = ("MALICIOUS", "SUSPICIOUS", "SPOOF", "SPAM", "BULK", "NONE")
+STATUSES: Final = (
+    "delivered", "moved", "quarantined", "rejected", "deferred", "bounced", "queued", "move_failed",
+)  # fmt: skip
+ACTIONS: Final = {
+    "PREVIEW": "PREVIEW", "QUARANTINE_RELEASED": "QUARANTINE_RELEASE", "MOVED": "MOVE",
+    "SUBMITTED": "SUBMISSION",
+}  # fmt: skip
+
+_ALWAYS = {
+    "start", "end", "cursor", "per_page", "detections_only", "final_disposition", "message_action",
+    "alert_id", "metric", "query", "domain", "recipient", "sender", "subject", "message_id",
+}  # fmt: skip
+_KNOWN: Final[dict[Era, frozenset[str]]] = {
+    "reference": frozenset(_ALWAYS | {"page", "action_log", "exact_subject", "submissions"}),
+    "current": frozenset(_ALWAYS | {"page", "delivery_status", "smtp_helo_ip"}),
+    "sunset": frozenset(_ALWAYS | {"delivery_status", "smtp_helo_ip"}),
+}
+_TEXTS: Final = (
+    "alert_id", "query", "domain", "recipient", "sender", "subject", "exact_subject", "message_id",
+    "smtp_helo_ip",
+)  # fmt: skip
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_UNBOUND: Final = frozenset({"cursor", "per_page", "page"})
+
+
+class Invalid(Exception):
+    """A parameter that cannot be used."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.problem = Problem(1004, f"{name}: {message}", pointer=f"/query/{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """What a search asks for. *start* and *end* are microseconds, half-open, all switches applied."""
+
+    start: int
+    end: int
+    length: int
+    per_page: int
+    detections_only: bool
+    digest: str
+    final_disposition: str | None = None
+    delivery_status: str | None = None
+    operation: str | None = None
+    submissions: bool = False
+    with_action_log: bool = True
+    texts: dict[str, str] = field(default_factory=dict)
+
+
+def parse(query: Iterable[tuple[str, str]], behaviour: Behaviour, now: int) -> Criteria:
+    """Read *query*; raises ``Invalid``."""
+    given = _known(query, behaviour)
+    end = _time(given, "end", now)
+    start = _time(given, "start", now - span(behaviour.default_window))
+    if start > end:
+        raise Invalid("start", "must not be after end")
+    if start > now and behaviour.start_in_future == "refused":
+        raise Invalid("start", "must not be in the future")
+    if behaviour.retention and start < now - span(behaviour.retention):
+        if behaviour.beyond_retention == "refused":
+            raise Invalid("start", "is older than the retention period")
+        start = now - span(behaviour.retention)
+    low, high = _bounds(start, end, behaviour)
+    return Criteria(
+        start=low,
+        end=max(low, high),
+        length=end - start,
+        per_page=_per_page(given, behaviour),
+        detections_only=_boolean(given, "detections_only", default=True),
+        digest="&".join(sorted(f"{name}={value}" for name, value in given.items() if name not in _UNBOUND)),
+        final_disposition=_one_of(given, "final_disposition", DISPOSITIONS),
+        delivery_status=_one_of(given, "delivery_status", STATUSES),
+        operation=_operation(given, behaviour.era),
+        submissions=_boolean(given, "submissions", default=False),
+        with_action_log=_boolean(given, "action_log", default=True),
+        texts={name: given[name] for name in _TEXTS if given.get(name)},
+    )
+
+
+def _known(query: Iterable[tuple[str, str]], behaviour: Behaviour) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for name, value in query:
+        if name not in _KNOWN[behaviour.era]:
+            if behaviour.unknown_parameter == "refused":
+                raise Invalid(name, "is not a parameter")
+            continue
+        if name in given:
+            raise Invalid(name, "may be given once only")
+        given[name] = value
+    return given
+
+
+def _bounds(start: int, end: int, behaviour: Behaviour) -> tuple[int, int]:
+    """Turn both ends into a half-open range of record times.
+
+    With whole seconds a record counts as its second's beginning: [s, s + 1 s) are all "at s".
+    """
+    unit = 1
+    if behaviour.granularity == "second":
+        unit = SECOND
+        start, end = start // SECOND * SECOND, end // SECOND * SECOND
+    low = start if behaviour.start == "inclusive" else start + unit
+    high = end + unit if behaviour.end == "inclusive" else end
+    return low, high
+
+
+def _time(given: dict[str, str], name: str, default: int) -> int:
+    text = given.get(name)
+    if text is None:
+        return default
+    if not _TIME.fullmatch(text):
+        raise Invalid(name, "must be an RFC 3339 date-time with a zone")
+    try:
+        return micros(datetime.fromisoformat(text.upper()).astimezone(UTC))
+    except (ValueError, OverflowError):
+        raise Invalid(name, "is no date-time") from None
+
+
+def _per_page(given: dict[str, str], behaviour: Behaviour) -> int:
+    text = given.get("per_page")
+    if text is None:
+        return behaviour.default_per_page
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= behaviour.max_per_page:
+        raise Invalid("per_page", f"must be a number from 1 to {behaviour.max_per_page}")
+    return int(text)
+
+
+def _boolean(given: dict[str, str], name: str, *, default: bool) -> bool:
+    text = given.get(name)
+    if text is None:
+        return default
+    if text not in {"true", "false"}:
+        raise Invalid(name, "must be true or false")
+    return text == "true"
+
+
+def _one_of(given: dict[str, str], name: str, allowed: Iterable[str]) -> str | None:
+    text = given.get(name)
+    if text is not None and text not in allowed:
+        raise Invalid(name, f"must be one of {', '.join(allowed)}")
+    return text
+
+
+def _operation(given: dict[str, str], era: Era) -> str | None:
+    allowed = [name for name in ACTIONS if name != "SUBMITTED" or era == "reference"]
+    action = _one_of(given, "message_action", allowed)
+    return ACTIONS[action] if action else None

@@ -1,0 +1,94 @@
+"""Cloudflare's JSON envelope, its errors, and the HTML pages of its edge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from connector.simulator.exchange import HTML_TYPE, Answer
+from connector.simulator.values import Body, Era, encode
+
+LastPage = Literal["null", "absent", "empty"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One entry of ``errors``; *chain* is Cloudflare's ``error_chain``, *pointer* names a parameter."""
+
+    code: int
+    message: str
+    chain: tuple[tuple[int, str], ...] = ()
+    pointer: str | None = None
+
+    def body(self) -> Body:
+        """Return the entry as JSON data."""
+        body: Body = {"code": self.code, "message": self.message}
+        if self.pointer is not None:
+            body["source"] = {"pointer": self.pointer}
+        if self.chain:
+            body["error_chain"] = [{"code": code, "message": message} for code, message in self.chain]
+        return body
+
+
+MISSING: Final = Problem(9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
+DENIED: Final = Problem(10000, "Authentication error")
+BAD_BEARER: Final = Problem(
+    6003, "Invalid request headers", ((6111, "Invalid format for Authorization header"),)
+)
+BAD_KEY: Final = Problem(6003, "Invalid request headers", ((6103, "Invalid format for X-Auth-Key header"),))
+BAD_TOKEN: Final = Problem(1000, "Invalid API Token")
+NO_ROUTE: Final = Problem(7000, "No route for that URI")
+BAD_METHOD: Final = Problem(10405, "Method not allowed for this authentication scheme")
+NOT_FOUND: Final = Problem(1001, "Message not found")
+BAD_CURSOR: Final = Problem(1002, "Invalid or expired cursor")
+NO_SEARCH: Final = Problem(1003, "Search results not found or expired")
+
+
+def could_not_route(path: str) -> Problem:
+    """Build the error of a path with an identifier that cannot be one."""
+    return Problem(7003, f"Could not route to {path}, perhaps your object identifier is invalid?")
+
+
+def failure(status: int, *problems: Problem) -> Answer:
+    """Build the documented error answer."""
+    errors = [problem.body() for problem in problems]
+    return Answer(status, encode({"success": False, "errors": errors, "messages": [], "result": None}))
+
+
+def success(result: object, message: Body | None = None) -> Answer:
+    """Build an answer that holds one result."""
+    messages = [message] if message else []
+    return Answer(200, encode({"errors": [], "messages": messages, "result": result, "success": True}))
+
+
+def page(records: Iterable[bytes], info: Body, status: int = 200) -> Answer:
+    """Build one page of a search from records that are JSON already."""
+    body = b"".join((
+        b'{"errors":[],"messages":[],"result":[', b",".join(records),
+        b'],"result_info":', encode(info), b',"success":true}',
+    ))  # fmt: skip
+    return Answer(status, body)
+
+
+def result_info(count: int, per_page: int, following: str | None, last: LastPage, era: Era) -> Body:
+    """Build ``result_info``; *last* decides how the last page says that nothing follows."""
+    info: Body = {"count": count, "per_page": per_page}
+    if era != "sunset":
+        info |= {"page": 0, "total_count": 0}
+    if following is not None:
+        info["next"] = following
+    elif last != "absent":
+        info["next"] = None if last == "null" else ""
+    info["previous"] = None
+    return info
+
+
+def html(status: int, title: str, ray: str = "") -> Answer:
+    """Build one of the edge's pages for people."""
+    text = (
+        f'<!DOCTYPE html>\n<html lang="en-US"><head><title>{title}</title></head>\n'
+        f"<body><h1>{title}</h1><p>Ray ID: <strong>{ray}</strong></p>"
+        "<p>Please try again in a few minutes.</p></body></html>\n"
+    )
+    return Answer(status, text.encode(), HTML_TYPE)

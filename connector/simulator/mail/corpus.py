@@ -1,0 +1,81 @@
+"""The mail of a company, without end: message *n* of a seed is always the same."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from connector.simulator.mail.composition import Recipe, compose
+from connector.simulator.mail.template import Stamp, Template
+from connector.simulator.mail.verdicts import VERDICTS, Verdict
+from connector.simulator.values import chance, mix, timestamp
+
+_ODD: Final = 0x9E3779B1
+_ODD_INVERSE: Final = pow(_ODD, -1, 1 << 32)
+_U32: Final = (1 << 32) - 1
+
+
+class Corpus:
+    """A pool of templates, and the identity of every message made from it.
+
+    Args:
+        seed: what everything depends on.
+        recipe: how mean the mail is.
+        templates: size of the pool; every verdict has at least one.
+    """
+
+    def __init__(self, seed: int = 1, recipe: Recipe | None = None, templates: int = 500) -> None:
+        self.seed = seed
+        self._recipe = recipe or Recipe()
+        self._verdicts = _deal(seed, max(templates, len(VERDICTS)))
+        self._pool: list[Template | None] = [None] * len(self._verdicts)
+        self._salt = mix(seed, -2) & _U32
+
+    def key(self, index: int) -> int:
+        """Return the 64 bits that decide everything about message *index*."""
+        return mix(self.seed, index)
+
+    def template(self, key: int) -> Template:
+        """Return what the message of *key* is made from."""
+        number = (key & 0xFFFFFF) % len(self._pool)
+        made = self._pool[number]
+        if made is None:
+            made = self._pool[number] = compose(self.seed, number, self._verdicts[number], self._recipe)
+        return made
+
+    def stamp(self, index: int, key: int, template: Template, scanned: int) -> Stamp:
+        """Return what is message *index*'s own, given its template and its time in microseconds."""
+        time = timestamp(scanned)
+        sent = b"" if template.offset is None else timestamp(scanned + template.offset)
+        queue = key >> 12
+        return Stamp(
+            queue,
+            # The API's own example shows a postfix id that differs from the prefix of the id.
+            queue if key & 31 else queue ^ 0xFFFF,
+            (index * _ODD ^ self._salt) & _U32,
+            10_000 + (key >> 20) % 90_000,
+            time,
+            time[:19],
+            sent,
+            sent[:19],
+            template.domain,
+        )
+
+    def index(self, record_id: str) -> int | None:
+        """Return which message *record_id* may be; the caller compares its id."""
+        try:
+            own = int(record_id[-8:], 16)
+        except ValueError:
+            return None
+        return ((own ^ self._salt) * _ODD_INVERSE) & _U32
+
+
+def _deal(seed: int, size: int) -> list[Verdict]:
+    """Deal *size* verdicts by their shares, each at least once, in an order that depends on *seed*."""
+    dealt = list(VERDICTS)
+    weights = [verdict.share for verdict in VERDICTS]
+    left = size - len(dealt)
+    for verdict, weight in zip(VERDICTS, weights, strict=True):
+        dealt += [verdict] * (left * weight // sum(weights))
+    dealt += [VERDICTS[0]] * (size - len(dealt))
+    chance(seed, "verdicts").shuffle(dealt)
+    return dealt

@@ -1,0 +1,95 @@
+"""One message of the world: where it comes from, when it can be found, and every state it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from connector.simulator.eras import project
+from connector.simulator.mail.corpus import Corpus
+from connector.simulator.mail.template import Stamp, Template
+from connector.simulator.values import Body, Era, Fields, encode
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A state from a moment (microseconds) on: which fields differ from the message's first writing."""
+
+    since: int
+    fields: Fields = field(default_factory=dict)
+
+
+_FIRST: Final = (Version(0),)
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """A message. All times are microseconds.
+
+    Args:
+        index: its number; decides everything about it together with the seed.
+        key: its chance.
+        template: what it is made from.
+        scanned: its ``scanned_at``.
+        sent: what a search on ``sent_at`` looks at: that, or ``scanned_at`` where there is none.
+        searchable: when a search finds it for the first time.
+        gone: when it was deleted, if ever.
+        versions: its states, also those still to come; the first counts from the beginning.
+    """
+
+    index: int
+    key: int
+    template: Template
+    scanned: int
+    sent: int
+    searchable: int
+    gone: int | None = None
+    versions: Sequence[Version] = _FIRST
+
+    def at(self, now: int) -> int:
+        """Return the number of the version that holds at *now*, from 0 on."""
+        if self.versions is _FIRST:
+            return 0
+        number = len(self.versions) - 1
+        while number and self.versions[number].since > now:
+            number -= 1
+        return number
+
+    def visible(self, now: int) -> bool:
+        """Tell whether the API knows it at *now*."""
+        return self.searchable <= now and (self.gone is None or self.gone > now)
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """Writes messages out."""
+
+    corpus: Corpus
+
+    def stamp(self, message: Message) -> Stamp:
+        """Return what is the message's own."""
+        return self.corpus.stamp(message.index, message.key, message.template, message.scanned)
+
+    def id(self, message: Message) -> str:
+        """Return the record's id."""
+        own = message.versions[0].fields.get("id")
+        return self.stamp(message).id if own is None else str(own)
+
+    def body(self, message: Message, version: int) -> Body:
+        """Return the whole record in that version, with the fields of every era."""
+        body = message.template.fill(self.stamp(message))
+        body.update(message.versions[version].fields)
+        return body
+
+    def render(self, message: Message, version: int, era: Era) -> bytes:
+        """Return the record's JSON as *era* shows it."""
+        if message.versions[version].fields:
+            return encode(project(self.body(message, version), era))
+        template = message.template
+        stamp = self.corpus.stamp(message.index, message.key, template, message.scanned)
+        return template.render(stamp, era)
+
+    def render_without_log(self, message: Message, version: int) -> bytes:
+        """Return the record's JSON as the ``reference`` era shows it with ``action_log=false``."""
+        return encode(project({**self.body(message, version), "action_log": []}, "reference"))

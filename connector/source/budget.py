@@ -1,0 +1,189 @@
+"""How many requests one credential may make, and who goes first when they are short.
+
+One object per credential, shared by all sources that use it. Whoever waits is served by priority, and
+within a priority in the order of arrival. A walk has one request under way at a time, so that order of
+arrival means: the walks of all feeds take turns, however long each of them is. The priority is strict: a
+backfill moves only while nothing fresher waits.
+
+The bucket holds a quarter of the budget and refills with the rest over the window, so that no window ever
+sees more requests than configured. What the API says of its own limits can only slow it down further.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from connector.errors import ConnectorError
+from connector.facts import BudgetLeft, BudgetWaited, RateLimited
+from connector.interfaces import Clock, Notes, Observe
+from connector.model import Priority
+from connector.source.limits import quotas, remaining
+
+_WAIT_WORTH_TELLING = 0.05
+_ROUNDING = 0.001
+_LONGEST = timedelta(days=366).total_seconds()
+_EMPTY_AT_MOST = 300.0
+"""Longest pause, in seconds, for a header that says nothing is left; a 429 may ask for any time."""
+
+
+class Budget:
+    """The request budget of one credential.
+
+    Args:
+        name: names the credential in the journal, so that a rate limit survives a restart; no secret.
+        requests: most requests in any *window* seconds.
+        window: see *requests*.
+        notes: where the end of a rate limit is kept.
+        observe: takes facts.
+        clock: the wall clock.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        requests: int = 600,
+        window: float = 300.0,
+        notes: Notes | None = None,
+        observe: Observe,
+        clock: Clock,
+    ) -> None:
+        self._key = f"rate_limit/{name}"
+        self._capacity, self._rate = _bucket(requests, window)
+        self._notes = notes
+        self._observe = observe
+        self._clock = clock
+        self._tokens = self._ceiling = self._capacity
+        self._refilled: float | None = None
+        self._slow_rate, self._slow_until = self._rate, 0.0
+        self._blocked_until = float("-inf")
+        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._recalling: asyncio.Task[None] | None = None
+
+    async def acquire(self, priority: Priority, account: str) -> None:
+        """Wait until one request may be made; cancelling the wait gives the turn to the next."""
+        await self._recall()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        began = loop.time()
+        heapq.heappush(self._waiting, (priority, next(self._order), turn))
+        self._serve()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._tokens += 1
+            self._serve()
+            raise
+        waited = loop.time() - began
+        if waited >= _WAIT_WORTH_TELLING:
+            self._observe(BudgetWaited(account, priority.name.lower(), waited))
+
+    def learn(self, headers: Mapping[str, str], account: str) -> None:
+        """Take over what an answer says of the API's limits."""
+        now = asyncio.get_running_loop().time()
+        self._refill(now)
+        items, rules = remaining(headers), quotas(headers)
+        for item in items:
+            self._tokens = min(self._tokens, float(item.requests))
+            if item.requests == 0:
+                self._block_until(now + min(float(item.seconds), _EMPTY_AT_MOST))
+        rates = [item.requests / item.seconds for item in items if item.requests and item.seconds]
+        buckets = [_bucket(rule.requests, rule.seconds) for rule in rules]
+        rates += [rate for _, rate in buckets]
+        if buckets:
+            self._ceiling = min(self._capacity, *(capacity for capacity, _ in buckets))
+            self._tokens = min(self._tokens, self._ceiling)
+        if rates:
+            # The newest answer wins: a limit that was reset shows in the answer after it.
+            self._slow_rate = min(self._rate, *rates)
+            spans = [item.seconds for item in items] + [rule.seconds for rule in rules]
+            self._slow_until = now + max(spans)
+        least = min((item.requests for item in items), default=None)
+        self._observe(BudgetLeft(account, self._tokens, least))
+        self._serve()
+
+    async def block(self, seconds: float, account: str) -> None:
+        """Stop every request for *seconds*, also after a restart."""
+        seconds = min(seconds, _LONGEST)
+        self._block_until(asyncio.get_running_loop().time() + seconds)
+        until = self._clock() + timedelta(seconds=seconds)
+        self._observe(RateLimited(account, seconds, until))
+        self._serve()
+        if self._notes is not None:
+            try:
+                await self._notes.remember(self._key, f"{until.isoformat()} {seconds:.0f}")
+            except ConnectorError:
+                # A journal without room must not turn a pause into a failure: it holds in memory.
+                return
+
+    @property
+    def blocked(self) -> float:
+        """Seconds until requests may be made again; 0 when nothing stops them."""
+        return max(0.0, self._blocked_until - asyncio.get_running_loop().time())
+
+    async def _recall(self) -> None:
+        if self._recalling is None:
+            self._recalling = asyncio.ensure_future(self._load())
+        await asyncio.shield(self._recalling)
+
+    async def _load(self) -> None:
+        try:
+            noted = await self._notes.recall(self._key) if self._notes is not None else None
+            moment, _, length = (noted or "").partition(" ")
+            left = (datetime.fromisoformat(moment).astimezone(UTC) - self._clock()).total_seconds()
+            # A wall clock that was set back meanwhile must not make the pause longer than it was.
+            left = min(left, float(length))
+        except (ValueError, ConnectorError):
+            return
+        if left > 0:
+            self._block_until(asyncio.get_running_loop().time() + left)
+
+    def _block_until(self, moment: float) -> None:
+        self._blocked_until = max(self._blocked_until, moment)
+
+    def _pace(self, now: float) -> float:
+        return self._slow_rate if now < self._slow_until else self._rate
+
+    def _refill(self, now: float) -> None:
+        if self._refilled is not None:
+            gained = (now - self._refilled) * self._pace(now)
+            self._tokens = min(self._ceiling, self._tokens + gained)
+        self._refilled = now
+
+    def _serve(self) -> None:
+        """Give turns to those first in line, and come back when there is something to give again."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._refill(now)
+        while self._waiting:
+            if self._waiting[0][2].done():
+                heapq.heappop(self._waiting)
+            elif now < self._blocked_until:
+                self._timer = loop.call_at(self._blocked_until, self._serve)
+                return
+            elif self._tokens >= 1:
+                self._tokens -= 1
+                heapq.heappop(self._waiting)[2].set_result(None)
+            else:
+                self._timer = loop.call_later(self._until_next(now), self._serve)
+                return
+
+    def _until_next(self, now: float) -> float:
+        wait = (1 - self._tokens) / self._pace(now) + _ROUNDING
+        return min(wait, self._slow_until - now + _ROUNDING) if now < self._slow_until else wait
+
+
+def _bucket(requests: int, window: float) -> tuple[float, float]:
+    """Size and refill per second of a bucket that gives at most *requests* in any *window* seconds."""
+    size = max(1.0, requests / 4)
+    return size, max(1.0, requests - size) / window

@@ -1,0 +1,244 @@
+"""One account of the API as the rest of the connector sees it: searches, single records, the clock."""
+
+from __future__ import annotations
+
+import random as chance
+import re
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from typing import TypeAlias, cast
+from urllib.parse import quote
+
+from connector.errors import BadQuery, SourceError, Unavailable, WalkAborted
+from connector.facts import PageDecoded, WalkEnded
+from connector.interfaces import Clock, Observe
+from connector.model import JsonObject, Page, Priority, Query, Record, Window
+from connector.net.http import HttpClient
+from connector.source.budget import Budget
+from connector.source.check import Finding, verify
+from connector.source.clock import ServerClock
+from connector.source.credentials import Credentials, Token
+from connector.source.enrichment import CloudflareEnricher, Endpoint
+from connector.source.faults import ROUTE_CODES
+from connector.source.filters import walks
+from connector.source.options import SourceOptions
+from connector.source.paging import Progress, next_cursor
+from connector.source.pending import Pending
+from connector.source.records import is_made, path_of, record_of, records_of
+from connector.source.requester import Ask, Reply, Requester
+
+BASE_URL = "https://api.cloudflare.com/client/v4"
+
+_Parameters: TypeAlias = tuple[tuple[str, str], ...]
+_SECOND = timedelta(seconds=1)
+_NOISE = timedelta(seconds=5)
+"""A window may end this far in the server's future: both clocks are known to about a second only."""
+
+_FUTURE = re.compile(r"\bstart\b.*\bfuture\b", re.IGNORECASE)
+_EARLIER = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
+"""How much earlier to begin when the API takes the start for the future; it only returns more."""
+
+
+class CloudflareSource:
+    """Implements ``interfaces.Source`` and ``interfaces.Lookup`` for one account.
+
+    Args:
+        account_id: Cloudflare's id of the account.
+        credentials: token or key pair.
+        base_url: where the API answers, ``/client/v4`` included.
+        http: the connections; closed by whoever made them.
+        budget: shared by all sources that use the same credential.
+        observe: takes facts.
+        clock: the local wall clock.
+        options: how patient to be.
+        random: chance for waiting times.
+    """
+
+    def __init__(
+        self,
+        *,
+        account_id: str,
+        credentials: Credentials,
+        http: HttpClient,
+        budget: Budget,
+        observe: Observe,
+        clock: Clock,
+        base_url: str = BASE_URL,
+        options: SourceOptions | None = None,
+        random: Callable[[], float] = chance.random,
+    ) -> None:
+        self._account = account_id
+        self._base = base_url.rstrip("/")
+        self._url = f"{self._base}/accounts/{quote(account_id, safe='')}/email-security/investigate"
+        self._observe = observe
+        self._options = options or SourceOptions()
+        self._server = ServerClock(account_id, clock, observe)
+        self._requester = Requester(
+            account_id, credentials, http, budget, self._server,
+            observe=observe, clock=clock, options=self._options, random=random,
+        )  # fmt: skip
+        self._pending = Pending(
+            self._requester, observe=observe, clock=clock, options=self._options, random=random
+        )
+        self._is_token = isinstance(credentials, Token)
+        self._page_size: int | None = None
+
+    def now(self) -> datetime:
+        """The server's clock; the local one before the first answer."""
+        return self._server.now()
+
+    def refresh(self) -> bool:
+        """Read the credential again where it came from; says whether it changed."""
+        return self._requester.refresh()
+
+    async def verify(self) -> tuple[Finding, ...]:
+        """Say whether credential, permission and clock would do; costs two or three requests."""
+        return await verify(self._requester, self._base, self._url, is_token=self._is_token)
+
+    def enricher(
+        self,
+        endpoints: Sequence[Endpoint],
+        *,
+        wanted: Callable[[Record], bool] = lambda _: True,
+        seconds: float = 30.0,
+    ) -> CloudflareEnricher:
+        """Return an ``interfaces.Enricher`` that asks *endpoints* for the records that are *wanted*."""
+        return CloudflareEnricher(self._requester, self._url, endpoints, wanted=wanted, seconds=seconds)
+
+    async def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
+        """Walk all pages of *query* in *window*; see ``interfaces.Source``.
+
+        One second more is asked at both ends. ``WalkAborted`` carries a short class as its reason:
+        ``repeated_cursor``, ``no_new_records``, ``refused_cursor``, ``full_page_without_next`` (the last
+        page was full and nothing says whether that was all; never raised for a window of a second) and
+        others; a shorter window may succeed. A window that ends in the server's future is ``Unavailable``:
+        completing it would let a checkpoint pass records that are not there yet.
+        """
+        try:
+            walked = walks(query.filters)
+        except ValueError as error:
+            raise BadQuery(str(error), hint="correct the filters of this search") from None
+        for filters in walked:
+            async with aclosing(self._walk(filters, query, window)) as pages:
+                async for page in pages:
+                    yield page
+
+    async def get(self, record_id: str, priority: Priority) -> Record | None:
+        """Return one record as it is now; ``None`` when the API no longer knows it."""
+        if is_made(record_id):
+            raise BadQuery("the record came without an id, so that the API cannot be asked for it")
+        ask = Ask("record", f"{self._url}/{path_of(record_id)}", accept=frozenset({200, 404}))
+        reply = await self._requester.ask(ask, priority)
+        if reply.status == 404:  # noqa: PLR2004
+            self._refuse_route(reply)
+            return None
+        result = reply.envelope.result
+        if isinstance(result, list) and len(result) == 1:
+            result = result[0]
+        if not isinstance(result, dict):
+            raise Unavailable("the API answered, but without the record", status=reply.status)
+        return Record(record_id, record_of(cast("JsonObject", result)).body)
+
+    def _refuse_route(self, reply: Reply) -> None:
+        """A path that the API does not know says nothing about the record behind it."""
+        for complaint in reply.envelope.complaints:
+            if complaint.code in ROUTE_CODES:
+                raise BadQuery(
+                    f"the API has no such address: {complaint.text}",
+                    status=reply.status, code=complaint.code, ray=reply.headers.get("cf-ray"),
+                    hint="check account_id and base_url",
+                )  # fmt: skip
+
+    async def _walk(self, filters: _Parameters, query: Query, window: Window) -> AsyncGenerator[Page, None]:
+        progress = Progress(
+            query.per_page, barren_pages=self._options.barren_pages, max_pages=self._options.max_pages
+        )
+        try:
+            self._refuse_future(window)
+            async with aclosing(self._pages(filters, query, window, progress)) as pages:
+                async for page in pages:
+                    yield page
+        except SourceError as error:
+            reason = error.reason if isinstance(error, WalkAborted) else type(error).__name__.lower()
+            self._observe(WalkEnded(self._account, reason, progress.pages))
+            raise
+
+    async def _pages(
+        self, filters: _Parameters, query: Query, window: Window, progress: Progress
+    ) -> AsyncGenerator[Page, None]:
+        reply, fixed = await self._first(filters, query, window)
+        while True:
+            self._refuse_future(window)
+            page = self._decoded(reply, query.per_page)
+            yield page
+            cursor = next_cursor(reply.envelope.info, self._url)
+            progress.page(page.records, cursor)
+            if cursor is None:
+                break
+            reply = await self._following(fixed, cursor, query.priority)
+        if progress.full(len(page.records), self._page_size) and window.length > _SECOND:
+            raise WalkAborted(
+                "full_page_without_next",
+                hint="the last page was full; a shorter window shows whether more exist",
+            )
+
+    async def _first(self, filters: _Parameters, query: Query, window: Window) -> tuple[Reply, _Parameters]:
+        """Return the first page and the parameters that brought it, which all further pages repeat."""
+        start = window.start.replace(microsecond=0) - _SECOND
+        if self._server.known:
+            start = min(start, self._server.now().replace(microsecond=0) - _SECOND)
+        end = -((-window.end.timestamp()) // 1)
+        for earlier in (timedelta(0), *_EARLIER):
+            fixed = (
+                *filters,
+                ("start", _stamp(start - earlier)),
+                ("end", _stamp(datetime.fromtimestamp(end, window.end.tzinfo) + _SECOND)),
+                ("per_page", str(query.per_page)),
+            )
+            try:
+                return await self._asked(fixed, query.priority, patient=False), fixed
+            except BadQuery as error:
+                if not _FUTURE.search(error.reason) or earlier == _EARLIER[-1]:
+                    raise
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _following(self, fixed: _Parameters, cursor: str, priority: Priority) -> Reply:
+        try:
+            return await self._asked((*fixed, ("cursor", cursor)), priority, patient=True)
+        except BadQuery as error:
+            raise WalkAborted(
+                "refused_cursor", status=error.status, code=error.code, ray=error.ray, hint=error.reason
+            ) from error
+
+    async def _asked(self, params: _Parameters, priority: Priority, *, patient: bool) -> Reply:
+        ask = Ask("search", self._url, params, listed=True, patient=patient)
+
+        async def again() -> Reply:
+            return await self._requester.ask(Ask("search", self._url, params, listed=True), priority)
+
+        reply = await self._requester.ask(ask, priority)
+        if reply.status == 202:  # noqa: PLR2004
+            return await self._pending.result(reply, again, priority)
+        return reply
+
+    def _decoded(self, reply: Reply, asked: int) -> Page:
+        records, made = records_of(reply.envelope.rows or [])
+        self._observe(PageDecoded(self._account, len(records), reply.bytes, reply.envelope.tolerant, made))
+        size = reply.envelope.info.get("per_page")
+        if isinstance(size, int) and size > len(records):
+            # More than the rows of its own page: the number is a real page size and no mere count.
+            self._page_size = size if size < asked else None
+        return Page(records)
+
+    def _refuse_future(self, window: Window) -> None:
+        ahead = self._server.ahead(window.end)
+        if ahead > _NOISE:
+            raise Unavailable(
+                f"the window ends {ahead.total_seconds():.0f} s in the future of the API's clock",
+                hint="the local clock is ahead: synchronise it",
+            )
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

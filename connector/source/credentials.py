@@ -1,0 +1,41 @@
+"""The two ways to sign in: an API token, or an email address with the Global API key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from connector.secret import MASK, Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An API token, of a user or of the account."""
+
+    secret: Secret
+
+    def headers(self) -> Mapping[str, str]:
+        """The request headers that sign in."""
+        return {"authorization": f"Bearer {self.secret.reveal()}"}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A user's email address and Global API key."""
+
+    email: str
+    secret: Secret
+
+    def headers(self) -> Mapping[str, str]:
+        """The request headers that sign in."""
+        return {"x-auth-email": self.email, "x-auth-key": self.secret.reveal()}
+
+
+Credentials: TypeAlias = Token | KeyPair
+
+
+def scrub(body: bytes, credentials: Credentials) -> bytes:
+    """Mask the credential in *body*, should the other side have repeated it."""
+    secret = credentials.secret.reveal().encode()
+    return body.replace(secret, MASK.encode()) if secret else body

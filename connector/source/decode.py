@@ -1,0 +1,78 @@
+"""Bytes to JSON values that can be encoded again, whatever an attacker wrote into a mail.
+
+The fast decoder refuses some bodies that are complete: half a surrogate pair, bytes that are no UTF-8,
+control characters, numbers beyond 64 bits. Such a body is read again with more tolerance, because one
+hostile subject must not freeze a feed. Only what is cut off or no JSON at all is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+
+import orjson
+
+_LONE = re.compile("[\ud800-\udfff]")
+_REPLACEMENT = "\ufffd"
+_LARGEST = 1 << 63
+_SAFE_DIGITS = 18
+
+
+class Undecodable(Exception):
+    """The body is empty, cut off, or no JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A JSON value, and whether it took the tolerant way."""
+
+    value: object
+    tolerant: bool
+
+
+def decode(body: bytes) -> Decoded:
+    """Decode one JSON text; raises ``Undecodable``.
+
+    Strings never hold a lone surrogate afterwards; a number that nothing could encode again is kept as
+    text, digit for digit.
+    """
+    try:
+        return Decoded(orjson.loads(body), tolerant=False)
+    except orjson.JSONDecodeError:
+        pass
+    text = body.decode("utf-8-sig", "replace")
+    try:
+        value = json.loads(
+            text, strict=False, parse_int=_integer, parse_float=_float, parse_constant=lambda name: name
+        )
+        return Decoded(_mended(value), tolerant=True)
+    except (ValueError, RecursionError):
+        raise Undecodable(
+            "the body is empty" if not text.strip() else "the body is no complete JSON"
+        ) from None
+
+
+def _integer(digits: str) -> int | str:
+    if len(digits) <= _SAFE_DIGITS:
+        return int(digits)
+    if len(digits) > 2 * _SAFE_DIGITS:
+        return digits
+    number = int(digits)
+    return number if -_LARGEST <= number < 2 * _LARGEST else digits
+
+
+def _float(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else digits
+
+
+def _mended(value: object) -> object:
+    if isinstance(value, str):
+        return _LONE.sub(_REPLACEMENT, value)
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    if isinstance(value, dict):
+        return {_LONE.sub(_REPLACEMENT, key): _mended(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,141 @@
+"""Gives every failed answer one identity: what it means for the walk, and what a person can do.
+
+The HTTP status decides, Cloudflare's codes refine. A page of HTML never came from the API itself but from
+the edge before it; its own error number stands in its text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from connector.errors import BadQuery, Denied, SourceError, Unavailable, WalkAborted
+from connector.net.transport import Answer, TooLarge, TransportError, Unsendable
+from connector.source.envelope import Complaint, Envelope, one_line
+
+ROUTE_CODES = frozenset({7000, 7003})
+_CREDENTIAL_CODES = frozenset({6003, 6103, 6111, 9106, 9109, 9300, 10000, 10001})
+_LIMIT_CODES = frozenset({10100})
+
+_TOKEN = "check that the credential is valid, belongs to this account and has Cloud Email Security: Read"  # noqa: S105, a hint
+_MALFORMED = "the credential is malformed: paste it again, without quotes, spaces or 'Bearer'"
+_HINTS = {
+    6003: _MALFORMED,
+    6103: _MALFORMED,
+    6111: _MALFORMED,
+    7000: "check account_id and base_url",
+    7003: "check account_id: it stands on the account's overview page",
+    9106: "no credential arrived: a proxy may strip headers",
+    9109: _TOKEN,
+    9300: "the login behind this credential expired: make a new token",
+    10000: _TOKEN,
+    10001: _TOKEN,
+    10100: "something else uses up this credential's 1200 requests per 5 minutes",
+    10405: "this address does not take searches: check base_url",
+}
+_BY_STATUS = {
+    400: "check the filters of this search",
+    401: _TOKEN,
+    403: _TOKEN,
+    404: "check account_id and base_url",
+    405: "check base_url",
+    407: "the proxy wants credentials: check its URL",
+    410: "Cloudflare ended this part of its API: look for a newer version of the connector",
+    422: "check the filters of this search",
+    429: "all requests of this credential pause until the limit ends",
+}
+_EDGE = "Cloudflare's edge blocked the request before the API saw it; it is no problem of the token"
+_NOT_API = "this is no answer of the API: check base_url, proxies and what else stands between"
+_EDGE_CODE = re.compile(r"(?:error code:?|error|cf-error-code\D{0,20})\s*(1\d{3})\b", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^>]*>")
+
+
+def of_answer(answer: Answer, envelope: Envelope | None) -> SourceError:
+    """Class an answer that is not what was asked for; *envelope* where it holds a JSON object."""
+    if envelope is None:
+        return _foreign(answer)
+    complaints = envelope.complaints
+    code = _leading(complaints)
+    text = "; ".join(_told(complaint) for complaint in complaints) or "it says no reason"
+    known = [_HINTS[c.code] for c in complaints if c.code in _HINTS]
+    hint = known[-1] if known else _BY_STATUS.get(answer.status, "")
+    return _classed(answer, code, f"{_meaning(answer.status)}: {text}", hint, _kinds(complaints))
+
+
+def of_transport(error: TransportError) -> SourceError:
+    """Class an exchange that gave no answer."""
+    if isinstance(error, TooLarge):
+        return WalkAborted("answer_too_large", hint=error.reason)
+    if isinstance(error, Unsendable):
+        return Denied(
+            "the request cannot be sent: the credential does not fit into a header", hint=_MALFORMED
+        )
+    return Unavailable(error.reason)
+
+
+def of_content(answer: Answer, what: str) -> Unavailable:
+    """Class an answer with a good status whose content is not usable."""
+    return Unavailable(
+        f"the API answered, but {what}", status=answer.status, ray=answer.headers.get("cf-ray")
+    )
+
+
+def worth_repeating(answer: Answer, error: SourceError) -> bool:
+    """Whether the same request may succeed within seconds."""
+    status = answer.status
+    return isinstance(error, Unavailable) and (status == 408 or status >= 500 or answer.ok)  # noqa: PLR2004
+
+
+def _foreign(answer: Answer) -> SourceError:
+    """Class an answer that is no JSON object: HTML of the edge, or of anything in between."""
+    text = answer.body[:20_000].decode("utf-8", "replace")
+    found = _EDGE_CODE.search(_TAG.sub(" ", text)) or _EDGE_CODE.search(text)
+    code = int(found[1]) if found else None
+    title = _TITLE.search(text)
+    excerpt = one_line(_TAG.sub(" ", title[1] if title else text))[:120]
+    kind = answer.headers.get("content-type", "no content type").split(";")[0].strip()[:60]
+    reason = f"{_meaning(answer.status)}, with {kind} instead of JSON" + (f": {excerpt}" if excerpt else "")
+    status = answer.status
+    hint = _NOT_API if answer.ok or 300 <= status < 400 else _BY_STATUS.get(status, "")  # noqa: PLR2004
+    if status in {401, 403, 409}:
+        return Unavailable(reason, status=status, code=code, ray=answer.headers.get("cf-ray"), hint=_EDGE)
+    return _classed(answer, code, reason, hint, (False, False))
+
+
+def _classed(
+    answer: Answer, code: int | None, reason: str, hint: str, kinds: tuple[bool, bool]
+) -> SourceError:
+    status, ray = answer.status, answer.headers.get("cf-ray")
+    credential, limit = kinds
+    kind: type[SourceError] = Unavailable
+    if status in {401, 403} or (credential and status < 500):  # noqa: PLR2004
+        kind = Denied
+    elif 400 <= status < 500 and status not in {407, 408, 429} and not limit:  # noqa: PLR2004
+        kind = BadQuery
+    return kind(reason, status=status, code=code, ray=ray, hint=hint)
+
+
+def _kinds(complaints: tuple[Complaint, ...]) -> tuple[bool, bool]:
+    codes = {complaint.code for complaint in complaints}
+    return bool(codes & _CREDENTIAL_CODES), bool(codes & _LIMIT_CODES)
+
+
+def _leading(complaints: tuple[Complaint, ...]) -> int | None:
+    return next((complaint.code for complaint in complaints if complaint.code is not None), None)
+
+
+def _told(complaint: Complaint) -> str:
+    code = f" ({complaint.code})" if complaint.code is not None else ""
+    return (complaint.text or "no text") + code
+
+
+def _meaning(status: int) -> str:
+    if 200 <= status < 300:  # noqa: PLR2004
+        return "the API reports a failure"
+    if 300 <= status < 400:  # noqa: PLR2004
+        return "the API redirects to another place"
+    if status in {401, 403}:
+        return "the API denies access"
+    if status == 429:  # noqa: PLR2004
+        return "the API's rate limit is reached"
+    return "the API refuses the request" if status < 500 else "the API fails"  # noqa: PLR2004

@@ -1,0 +1,235 @@
+"""Every query parameter of the search, as a filter that can be checked before anything is asked.
+
+The table serves the configuration, the command line and the documentation alike. What a filter may not
+be stands here too, with the reason: paging and the window belong to the connector.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from connector.located import suggestion
+from connector.model import FilterValue
+
+Kind: TypeAlias = Literal["text", "boolean", "choice", "choices", "address"]
+Era: TypeAlias = Literal["both", "seed", "now"]
+
+_LONGEST = 1000
+_REMOVED = "Cloudflare removed this parameter; the API may ignore it or refuse the search"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One query parameter.
+
+    Args:
+        name: as the API spells it.
+        kind: text, boolean, choice (one of *allowed*), choices (one or several), address (IP).
+        help: what it selects, for people.
+        allowed: the values of a choice.
+        unfilterable: values that records have but the API cannot filter by.
+        era: both, or seed (removed by now), or now (newer than the first documented version).
+        warning: why it deserves a look although it is accepted.
+        doubtful: values with a warning of their own.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    allowed: tuple[str, ...] = ()
+    unfilterable: tuple[str, ...] = ()
+    era: Era = "both"
+    warning: str = ""
+    doubtful: Mapping[str, str] | None = None
+
+
+_TABLE = (
+    Filter(
+        "detections_only",
+        "boolean",
+        "Only messages with a detection (the default), or all mail. Always sent.",
+    ),
+    Filter(
+        "final_disposition",
+        "choices",
+        "Verdict. A list is asked value by value, one walk each.",
+        allowed=("MALICIOUS", "SUSPICIOUS", "SPOOF", "SPAM", "BULK", "NONE"),
+        unfilterable=("MALICIOUS-BEC", "ENCRYPTED", "EXTERNAL", "UNKNOWN"),
+    ),
+    Filter(
+        "delivery_status",
+        "choice",
+        "What became of the delivery.",
+        allowed=(
+            "delivered",
+            "moved",
+            "quarantined",
+            "rejected",
+            "deferred",
+            "bounced",
+            "queued",
+            "move_failed",
+        ),
+        era="now",
+    ),
+    Filter(
+        "message_action",
+        "choice",
+        "What was done to the message after delivery.",
+        allowed=("PREVIEW", "QUARANTINE_RELEASED", "MOVED", "SUBMITTED"),
+        doubtful={"SUBMITTED": "Cloudflare removed the value SUBMITTED; the API may refuse the search"},
+    ),
+    Filter("sender", "text", "Sender: an email address or a domain."),
+    Filter("recipient", "text", "Recipient: an email address or a domain."),
+    Filter("domain", "text", "Domain of the sender, of a recipient, or in a link of the message."),
+    Filter("subject", "text", "Words in the subject, in any order."),
+    Filter("query", "text", "Words in the message's metadata, separated by spaces; case does not matter."),
+    Filter("message_id", "text", "The Message-ID header, angle brackets included."),
+    Filter("alert_id", "text", "One alert, such as 4Njp3P0STMz2c02Q-2022-12-30T02:44:49."),
+    Filter("smtp_helo_ip", "address", "IP address of the server that said HELO.", era="now"),
+    Filter(
+        "metric",
+        "text",
+        "Metric to aggregate by; passed on as it is.",
+        warning="metric asks for sums, and Cloudflare does not say what the records look like then",
+    ),
+    Filter("exact_subject", "text", "The whole subject.", era="seed", warning=_REMOVED),
+    Filter("submissions", "boolean", "Submissions instead of messages.", era="seed", warning=_REMOVED),
+    Filter("action_log", "boolean", "Include the action log in each record.", era="seed", warning=_REMOVED),
+)
+FILTERS: Mapping[str, Filter] = {row.name: row for row in _TABLE}
+"""All filters by name, in the order of the documentation."""
+
+NOT_FILTERS: Mapping[str, str] = {
+    "start": "the window is the connector's: use start of the search, or the backfill command",
+    "end": "the window is the connector's: use settle of the search, or the backfill command",
+    "per_page": "set per_page of the search itself",
+    "cursor": "paging is the connector's",
+    "page": "Cloudflare ended page numbers; the connector follows cursors",
+}
+"""Parameters that no search may set, and why."""
+
+
+def validate(name: str, value: object) -> FilterValue:
+    """Return *value* as the API wants it; raises ``ValueError`` with a text for people.
+
+    Takes what YAML and a command line give: booleans also as ``true`` and ``false``, choices in any case.
+    """
+    if name in NOT_FILTERS:
+        raise ValueError(f"{name} is not a filter: {NOT_FILTERS[name]}")
+    if name not in FILTERS:
+        hint = suggestion(name, FILTERS)
+        raise ValueError(f"there is no filter {name!r}" + (f": {hint}" if hint else ""))
+    row = FILTERS[name]
+    return _READERS[row.kind](row, value)
+
+
+def warnings(filters: Mapping[str, FilterValue]) -> tuple[str, ...]:
+    """Return what deserves a look in filters that are valid one by one."""
+    found = []
+    for name, value in filters.items():
+        row = FILTERS.get(name)
+        if row is None:
+            continue
+        if row.warning:
+            found.append(f"{name}: {row.warning}")
+        if row.doubtful and isinstance(value, str) and value in row.doubtful:
+            found.append(f"{name}: {row.doubtful[value]}")
+    if filters.get("detections_only", True) is True and "NONE" in _several(
+        filters.get("final_disposition", ())
+    ):
+        found.append("final_disposition: NONE finds nothing while detections_only is true: set it to false")
+    return tuple(found)
+
+
+def walks(filters: Mapping[str, FilterValue]) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """Return the query parameters of each walk that *filters* need; validates once more.
+
+    Several dispositions need one walk each, because the API takes one at a time.
+    """
+    checked = {"detections_only": True, **{name: validate(name, value) for name, value in filters.items()}}
+    dispositions = _several(checked.pop("final_disposition", ()))
+    fixed = tuple((name, _sent(value)) for name, value in checked.items())
+    if not dispositions:
+        return (fixed,)
+    return tuple((*fixed, ("final_disposition", value)) for value in dispositions)
+
+
+def _several(value: FilterValue) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else (str(value),)
+
+
+def _sent(value: FilterValue) -> str:
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def _boolean(row: Filter, value: object) -> FilterValue:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in {"true", "false"}:
+        return value.strip().lower() == "true"
+    raise ValueError(f"{row.name} is true or false")
+
+
+def _text(row: Filter, value: object) -> FilterValue:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise ValueError(f"{row.name} is one text{_only_dispositions(value)}")  # noqa: TRY004, people read it
+    if not value.strip():
+        raise ValueError(f"{row.name} is empty: leave it out to filter by something else only")
+    if len(value) > _LONGEST:
+        raise ValueError(f"{row.name} is longer than {_LONGEST} characters")
+    if not value.isprintable():
+        raise ValueError(f"{row.name} holds a control character")
+    return value.strip()
+
+
+def _choice(row: Filter, value: object) -> FilterValue:
+    known = {allowed.upper(): allowed for allowed in row.allowed}
+    word = value.strip().upper() if isinstance(value, str) else ""
+    if word in known:
+        return known[word]
+    if word in row.unfilterable:
+        raise ValueError(
+            f"the API cannot filter {row.name} by {word}: search without it and give the output "
+            f"'when: {{{row.name}: {word}}}'"
+        )
+    told = ", ".join(row.allowed)
+    raise ValueError(f"{row.name} is one of {told}{_only_dispositions(value)}")
+
+
+def _choices(row: Filter, value: object) -> FilterValue:
+    if isinstance(value, str) and "," in value:
+        value = value.split(",")
+    if not isinstance(value, (list, tuple)):
+        return _choice(row, value)
+    chosen = tuple(dict.fromkeys(str(_choice(row, item)) for item in value))
+    if not chosen:
+        raise ValueError(f"{row.name} is an empty list: name a value or leave it out")
+    return chosen
+
+
+def _address(row: Filter, value: object) -> FilterValue:
+    text = str(_text(row, value))
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError(f"{row.name} is one IP address, such as 192.0.2.186") from None
+
+
+def _only_dispositions(value: object) -> str:
+    listed = isinstance(value, (list, tuple))
+    return "; only final_disposition takes a list, make one search per value" if listed else ""
+
+
+_READERS: Mapping[Kind, Callable[[Filter, object], FilterValue]] = {
+    "text": _text,
+    "boolean": _boolean,
+    "choice": _choice,
+    "choices": _choices,
+    "address": _address,
+}

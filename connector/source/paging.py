@@ -1,0 +1,74 @@
+"""When a walk goes on, when it is complete, and when it is going round in circles. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from connector.errors import WalkAborted
+from connector.model import Record
+from connector.source.origin import Foreign, cursor_in
+
+_GENERATION = 100_000
+"""Ids remembered at least, twice as many at most: enough to notice any circle, and bounded."""
+
+
+def next_cursor(info: Mapping[str, object], base: str) -> str | None:
+    """Return where the walk goes on; ``None`` at its end. Raises ``WalkAborted`` for what leads nowhere."""
+    following = info.get("next")
+    if following is None or following == "" or following is False:
+        return None
+    if isinstance(following, int):
+        return str(following)
+    if not isinstance(following, str):
+        raise WalkAborted("unreadable_next", hint="the API gave a position that is no text")
+    try:
+        return cursor_in(base, following) or following
+    except (Foreign, ValueError):
+        raise WalkAborted(
+            "foreign_next", hint="the next page is at another address than base_url; it was not asked"
+        ) from None
+
+
+class Progress:
+    """Watches one walk and raises ``WalkAborted`` once it stops getting anywhere."""
+
+    def __init__(self, per_page: int, *, barren_pages: int, max_pages: int) -> None:
+        self.pages = 0
+        self._per_page = per_page
+        self._barren_allowed = barren_pages
+        self._max_pages = max_pages
+        self._barren = 0
+        self._cursors: set[str] = set()
+        self._recent: set[str] = set()
+        self._older: set[str] = set()
+
+    def page(self, records: Sequence[Record], cursor: str | None) -> None:
+        """Take note of a page and of the *cursor* to the next one."""
+        self.pages += 1
+        self._barren = 0 if self._new(records) else self._barren + 1
+        if cursor is None:
+            return
+        if cursor in self._cursors:
+            raise WalkAborted("repeated_cursor", hint="the API gave the same position twice")
+        self._cursors.add(cursor)
+        if self._barren >= self._barren_allowed:
+            raise WalkAborted("no_new_records", hint=f"{self._barren} pages in a row held nothing new")
+        if self.pages >= self._max_pages:
+            raise WalkAborted("too_many_pages", hint=f"the walk has more than {self._max_pages} pages")
+
+    def full(self, rows: int, page_size: int | None) -> bool:
+        """Whether a last page of *rows* is as large as a page can be, so that more may be behind it.
+
+        *page_size* is what the API is known to cut pages to, where that is known.
+        """
+        return rows >= min(self._per_page, page_size or self._per_page)
+
+    def _new(self, records: Sequence[Record]) -> bool:
+        found = False
+        for record in records:
+            if record.id not in self._recent:
+                found = found or record.id not in self._older
+                self._recent.add(record.id)
+        if len(self._recent) > _GENERATION:
+            self._older, self._recent = self._recent, set()
+        return found

@@ -1,0 +1,48 @@
+"""A last page that is full may hide more: the caller is told to look at shorter windows, down to a second."""
+
+from __future__ import annotations
+
+import pytest
+
+from connector.errors import WalkAborted
+from connector.model import Query
+from tests.scenarios.source.account import SECOND, account, in_turn, page, rows, run
+
+
+def test_a_full_page_without_next_aborts_after_it_was_read() -> None:
+    async def story() -> None:
+        async with account(in_turn(page(rows(0, 3)))) as it:
+            read, error = await it.read_until_error(Query(per_page=3))
+            assert len(read) == 3
+            assert isinstance(error, WalkAborted)
+            assert error.reason == "full_page_without_next"
+
+    run(story())
+
+
+def test_within_a_second_it_is_all_there_is() -> None:
+    async def story() -> None:
+        async with account(in_turn(page(rows(0, 3)))) as it:
+            assert len(await it.ids(Query(per_page=3), SECOND)) == 3
+
+    run(story())
+
+
+def test_a_page_size_that_the_api_was_seen_to_use_is_remembered() -> None:
+    capped = {"per_page": 100}
+
+    async def story() -> None:
+        async with account(in_turn(page(rows(0, 5), info=capped), page(rows(0, 100), info=capped))) as it:
+            assert len(await it.ids()) == 5
+            with pytest.raises(WalkAborted, match="full_page_without_next"):
+                await it.ids()
+
+    run(story())
+
+
+def test_a_mere_count_of_rows_is_not_taken_for_a_page_size() -> None:
+    async def story() -> None:
+        async with account(in_turn(page(rows(0, 100), info={"per_page": 100}))) as it:
+            assert len(await it.ids()) == 100
+
+    run(story())

@@ -1,0 +1,74 @@
+"""Decoding: everything complete is read, and whatever was read can be encoded again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.source.decode import Undecodable, decode
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None))
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec=None)), inner)
+)
+
+
+@given(values)
+def test_every_value_that_python_can_write_is_read_and_can_be_written_again(value: Any) -> None:
+    decoded = decode(json.dumps(value).encode())
+    orjson.dumps(decoded.value)
+    json.dumps(decoded.value, allow_nan=False, ensure_ascii=False).encode("utf-8")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_in_a_string_are_read(content: bytes) -> None:
+    harmless = content.replace(b'"', b"").replace(b"\\", b"")
+    decoded = decode(b'{"subject":"' + harmless + b'"}').value
+    assert isinstance(decoded, dict)
+    decoded["subject"].encode("utf-8")
+
+
+@given(values)
+def test_what_the_fast_decoder_takes_is_its_own(value: Any) -> None:
+    body = json.dumps(value).encode()
+    try:
+        expected = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        assert decode(body).tolerant
+    else:
+        assert decode(body).value == expected
+
+
+@given(st.data())
+def test_what_is_cut_off_is_never_taken_for_complete(data: st.DataObject) -> None:
+    body = orjson.dumps({"success": True, "result": [{"id": "a", "subject": "äö\x00 <b>"}]})
+    cut = data.draw(st.integers(0, len(body) - 1))
+    with pytest.raises(Undecodable):
+        decode(body[:cut])
+
+
+def test_pairs_stay_pairs_and_halves_become_replacements() -> None:
+    decoded = decode(b'{"a":"\\ud83d\\ude00 \\ud83d x","\\udc00":1}')
+    assert decoded.tolerant
+    assert decoded.value == {"a": "\N{GRINNING FACE} \ufffd x", "\ufffd": 1}
+
+
+def test_numbers_that_fit_nowhere_are_kept_digit_for_digit() -> None:
+    text = b'{"big":123456789012345678901234567890,"beyond":1e999,"max":18446744073709551615,"x":"\\ud800"}'
+    assert decode(text).value == {
+        "big": "123456789012345678901234567890",
+        "beyond": "1e999",
+        "max": 18446744073709551615,
+        "x": "\ufffd",
+    }
+
+
+@pytest.mark.parametrize("body", [b"", b"  ", b"<html>", b"{", b'{"a":1}}', b"[" * 100_000])
+def test_what_is_no_json_is_refused(body: bytes) -> None:
+    with pytest.raises(Undecodable):
+        decode(body)

@@ -12,6 +12,7 @@
     ├── JournalError
     │   ├── JournalFull       disk or backlog limit: wait, lose nothing
     │   ├── JournalBroken     the database cannot be used: stop, say how to get out
+    │   ├── JournalInUse      another process holds the state directory (``pid``): ask it instead
     │   └── Moved             a compare-and-set found another value: read again
     └── DeliveryError         about a whole request; per-item results are data in ``Receipt``
         ├── Retryable         nothing may be assumed, send the same again (``after``)
@@ -32,14 +33,14 @@ class ConnectorError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in a file, counted from 1."""
+    """A place in a file, counted from 1. Line 0: *file* names what has no lines, such as a variable."""
 
     file: str
     line: int
     column: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,14 @@ class JournalFull(JournalError):
 
 class JournalBroken(JournalError):
     """The database cannot be used; the message says how to get out."""
+
+
+class JournalInUse(JournalError):
+    """Another process holds the state directory; *pid* is its id, where it is known."""
+
+    def __init__(self, reason: str, pid: int | None = None) -> None:
+        super().__init__(reason)
+        self.pid = pid
 
 
 class Moved(JournalError):

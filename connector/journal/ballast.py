@@ -1,0 +1,46 @@
+"""Room kept for acknowledgements: a file that is given up when the disk is full.
+
+Without it a full disk could not even note what was delivered, and delivery would have to repeat it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+
+class Ballast:
+    """A file of *size* bytes that holds nothing."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self._size = size
+        self._whole = False
+
+    def restore(self) -> bool:
+        """Make the file whole; says whether it is. Costs nothing while it is."""
+        if self._whole or self._size == 0:
+            return True
+        try:
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return False
+        try:
+            os.posix_fallocate(handle, 0, self._size)
+            self._whole = True
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(handle, 0)
+        finally:
+            os.close(handle)
+        return self._whole
+
+    def release(self) -> bool:
+        """Give the room up; says whether there was any."""
+        if not self._whole:
+            return False
+        self._whole = False
+        with suppress(OSError):
+            os.truncate(self._path, 0)
+        return True

@@ -1,0 +1,168 @@
+"""How revisions become bytes and come back: JSON, many in one compressed blob.
+
+Any JSON body survives. What orjson refuses (lone surrogates, integers beyond 64 bits, deep nesting) is
+written by a slower, tolerant encoder, and the blob is marked so that the matching decoder reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from connector.journal.times import to_micros, to_moment
+from connector.model import Feed, Record, Revision
+
+_DEPTH = 200
+_WIDEST = 10_000
+"""Bits beyond which an integer is kept as hexadecimal text: Python refuses to print longer ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One value as JSON. *tolerant*: only the tolerant decoder reads it without loss."""
+
+    data: bytes
+    tolerant: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """*count* JSON values as one compressed array; *raw* is its size before compression."""
+
+    data: bytes
+    tolerant: bool
+    count: int
+    raw: int
+
+
+def to_text(value: object) -> Text:
+    """Write *value* as JSON; never raises for anything that a JSON document can hold."""
+    try:
+        return Text(orjson.dumps(value, default=_plain), tolerant=False)
+    except (TypeError, RecursionError):
+        return Text(json.dumps(_tame(value, _DEPTH), separators=(",", ":")).encode(), tolerant=True)
+
+
+def from_text(text: Text) -> object:
+    """Read what :func:`to_text` wrote."""
+    value: object = json.loads(text.data) if text.tolerant else orjson.loads(text.data)
+    return value
+
+
+def revision_text(revision: Revision) -> Text:
+    """Write one revision."""
+    return to_text(
+        (
+            revision.feed.account,
+            revision.feed.search,
+            revision.record.id,
+            revision.digest,
+            revision.number,
+            to_micros(revision.collected),
+            revision.previous,
+            revision.enrichment,
+            revision.occurrence,
+            revision.gone,
+            revision.record.body,
+        )
+    )
+
+
+def portions(texts: Iterable[Text], most: int, most_bytes: int) -> Iterator[list[Text]]:
+    """Cut *texts* into runs of at most *most* values and about *most_bytes*; none is empty."""
+    portion: list[Text] = []
+    size = 0
+    for text in texts:
+        if portion and (len(portion) >= most or size + len(text.data) > most_bytes):
+            yield portion
+            portion, size = [], 0
+        portion.append(text)
+        size += len(text.data)
+    if portion:
+        yield portion
+
+
+def to_blob(texts: list[Text], compress: Callable[[bytes], bytes]) -> Blob:
+    """Join *texts* to one array and compress it."""
+    data = b"[" + b",".join([text.data for text in texts]) + b"]"
+    return Blob(compress(data), any(text.tolerant for text in texts), len(texts), len(data))
+
+
+def from_blob(data: bytes, *, tolerant: bool) -> tuple[tuple[Revision, ...], int]:
+    """Read the revisions of a blob; also says how large it was before compression.
+
+    Raises ValueError for a damaged blob.
+    """
+    try:
+        raw = zlib.decompress(data)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    rows = json.loads(raw) if tolerant else orjson.loads(raw)
+    feeds: dict[tuple[str, str], Feed] = {}
+    found = []
+    for account, search, key, digest, number, collected, previous, extra, occurrence, gone, body in rows:
+        feed = feeds.get((account, search)) or feeds.setdefault((account, search), Feed(account, search))
+        found.append(
+            Revision(
+                feed,
+                Record(key, body),
+                digest,
+                number,
+                to_moment(collected),
+                previous,
+                extra,
+                occurrence,
+                gone,
+            )
+        )
+    return tuple(found), len(raw)
+
+
+def choose_compression() -> tuple[str, Callable[[bytes], bytes]]:
+    """The fastest compressor at hand, by name. Everything it writes is read with zlib."""
+    try:
+        from isal import isal_zlib  # noqa: PLC0415, an optional part of the installation
+    except ImportError:
+        return "zlib", _zlib
+    sample = b"".join(b"%d %x;" % (number, number * number) for number in range(2000))
+
+    def compress(data: bytes) -> bytes:
+        return bytes(isal_zlib.compress(data, 1))
+
+    return ("isal", compress) if zlib.decompress(compress(sample)) == sample else ("zlib", _zlib)
+
+
+def printable(text: str) -> str:
+    """*text* as the database can keep it: lone surrogates replaced."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _zlib(data: bytes) -> bytes:
+    return zlib.compress(data, 1)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return list(value)
+    return str(value)
+
+
+def _tame(value: object, depth: int) -> object:
+    """*value* as the standard library can write and read it, containers below *depth* left out."""
+    if isinstance(value, (str, float, bool)) or value is None:
+        return value
+    if isinstance(value, int):
+        return value if value.bit_length() <= _WIDEST else hex(value)
+    if not isinstance(value, (Mapping, list, tuple, set, frozenset)):
+        return str(value)
+    if depth == 0:
+        return "(nested too deep)"
+    if isinstance(value, Mapping):
+        return {str(key): _tame(item, depth - 1) for key, item in value.items()}
+    return [_tame(item, depth - 1) for item in value]

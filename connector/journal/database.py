@@ -1,0 +1,199 @@
+"""The database on its own thread, so that the main loop never waits for a disk.
+
+Work is a function of the connection. Writing work runs in a transaction, finishes once handed over even
+when its caller is cancelled, and may use the ballast as its last resort.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from connector.errors import JournalBroken, JournalError, JournalFull
+from connector.journal.ballast import Ballast
+from connector.journal.schema import migrate
+from connector.journal.sqlite import connect, explain, transaction
+
+T = TypeVar("T")
+
+_KEPT_FREE = 64 << 20
+_GIVEN_BACK = 256
+"""Free bytes that the file may keep, and pages given back to the disk in one go when it has more."""
+
+_SHRINK_TIMES = 16
+"""How often in a row that is done to make the ballast whole again."""
+
+
+class Database:
+    """One connection, one thread. Use :func:`open_database`."""
+
+    def __init__(self, path: Path, ballast: Ballast) -> None:
+        self.path = path
+        self._ballast = ballast
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._connection: sqlite3.Connection | None = None
+        self._closed = False
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run *work*, which only reads. Cancelling drops the answer."""
+        self._check_open()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, work)
+
+    async def write(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        *,
+        done: Callable[[T], None] | None = None,
+        last_resort: bool = False,
+        undo: Callable[[], None] | None = None,
+    ) -> T:
+        """Run *work* in one durable transaction and call *done* with its outcome, on the loop.
+
+        Cancellation is raised only when the outcome is known. *last_resort* is for what must not fail
+        for want of room; all else first makes the ballast whole again. *undo* runs (on the thread) after
+        a rollback.
+        """
+        self._check_open()
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self._thread, self._write, work, last_resort, undo)
+        cancelled: asyncio.CancelledError | None = None
+        while not running.done():
+            try:
+                await asyncio.wait((running,))
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if running.exception() is None and done is not None:
+            done(running.result())
+        if cancelled is not None:
+            raise cancelled
+        return running.result()
+
+    async def start(self) -> None:
+        """Open and migrate."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._start)
+
+    async def close(self) -> None:
+        """Finish what was handed over, then close; the write-ahead log is folded in."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        self._thread.shutdown(wait=True)
+
+    def _start(self) -> None:
+        try:
+            self._connection = connect(self.path)
+            migrate(self._connection, str(self.path))
+        except (sqlite3.Error, OSError) as error:
+            raise explain(error, self.path) from error
+        self._ballast.restore()
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # What was committed is durable in the write-ahead log, whatever closing says.
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise JournalError(f"{self.path} is closed")
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise JournalError(f"{self.path} is closed")
+        return self._connection
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._open()
+        try:
+            return work(connection)
+        except sqlite3.Error as error:
+            known = explain(error, self.path)
+            if isinstance(known, JournalFull):
+                known = JournalBroken(f"{self.path} cannot be read: {error}; check that disk")
+            raise known from error
+
+    def _write(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        last_resort: bool,
+        undo: Callable[[], None] | None,
+    ) -> T:
+        connection = self._open()
+        if not last_resort and not self._has_ballast():
+            raise JournalFull(
+                f"the disk of {self.path} is full, what is left is kept for acknowledgements; "
+                "make room, it goes on by itself"
+            )
+        remedies: list[Callable[[], object]] = [self._ballast.release] if last_resort else []
+        for remedy in (*remedies, self._fold):
+            try:
+                return self._attempt(connection, work, undo)
+            except JournalFull as full:
+                if full.outputs:
+                    raise
+                remedy()
+        return self._attempt(connection, work, undo)
+
+    def _has_ballast(self) -> bool:
+        """Whether the ballast is whole; what the file itself can spare goes into it."""
+        for _ in range(_SHRINK_TIMES):
+            if self._ballast.restore():
+                return True
+            with suppress(sqlite3.Error):
+                if not _give_back(self._open(), keep=0):
+                    break
+            self._fold()
+        return self._ballast.restore()
+
+    def _fold(self) -> None:
+        """Fold the write-ahead log in: it is then written from its start again, which needs no new room."""
+        with suppress(sqlite3.Error):
+            self._open().execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+
+    def _attempt(
+        self,
+        connection: sqlite3.Connection,
+        work: Callable[[sqlite3.Connection], T],
+        undo: Callable[[], None] | None,
+    ) -> T:
+        try:
+            with transaction(connection):
+                outcome = work(connection)
+        except BaseException as error:
+            if undo is not None:
+                undo()
+            if isinstance(error, sqlite3.Error):
+                raise explain(error, self.path) from error
+            raise
+        with suppress(sqlite3.Error):
+            _give_back(connection, keep=_KEPT_FREE)
+        return outcome
+
+
+@asynccontextmanager
+async def open_database(path: Path, ballast: Ballast) -> AsyncIterator[Database]:
+    """A database that is open and migrated, until the end of the block."""
+    database = Database(path, ballast)
+    try:
+        await database.start()
+        yield database
+    finally:
+        await database.close()
+
+
+def _give_back(connection: sqlite3.Connection, *, keep: int) -> bool:
+    """Give room that the file has beyond *keep* back to the disk, a little; says whether there was any."""
+    free: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    size: int = connection.execute("PRAGMA page_size").fetchone()[0]
+    if free * size <= keep:
+        return False
+    # As a script on purpose: the statement works page by page, and only a script is run to its end.
+    connection.executescript(f"PRAGMA incremental_vacuum({_GIVEN_BACK})")
+    return True

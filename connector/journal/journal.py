@@ -1,0 +1,375 @@
+"""The journal: the durable log between collection and delivery, in one SQLite database."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from connector.errors import JournalFull, Moved
+from connector.facts import (
+    BacklogSkipped,
+    JournalAcknowledged,
+    JournalCommitted,
+    JournalCommitting,
+    JournalStuck,
+    JournalTrimmed,
+)
+from connector.interfaces import Clock, Observe, Start
+from connector.journal import feeds, ledger, letters, notes, outputs
+from connector.journal.ballast import Ballast
+from connector.journal.codec import choose_compression
+from connector.journal.database import Database, open_database
+from connector.journal.lock import hold_directory
+from connector.journal.outputs import Skip, Trim
+from connector.journal.reading import Reader
+from connector.journal.schema import VERSION
+from connector.journal.seen import SeenTable
+from connector.journal.sqlite import broken
+from connector.journal.states import States
+from connector.journal.tide import Tide
+from connector.journal.times import to_micros
+from connector.journal.writing import TRIM_AT_ONCE, Written, stretches_of, write_commit
+from connector.model import (
+    Backlog,
+    Commit,
+    DeadLetter,
+    Entry,
+    Feed,
+    Gap,
+    Outline,
+    Progress,
+    Seen,
+    Window,
+)
+
+T = TypeVar("T")
+
+FILE = "journal.db"
+_EXPIRE_AT_ONCE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the journal keeps its data.
+
+    Args:
+        retain: how long entries stay after every output is done with them, for ``rewind``.
+        ballast: bytes kept free for acknowledgements when the disk is full; under 8 MiB they may stop.
+        cache: bytes of JSON of the entries read last that stay decoded.
+        entry_revisions: most revisions of one entry; larger commits become several.
+        entry_bytes: about the most JSON of one entry.
+    """
+
+    retain: timedelta = timedelta(0)
+    ballast: int = 8 << 20
+    cache: int = 4 << 20
+    entry_revisions: int = 1000
+    entry_bytes: int = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the journal is made of, for status pages and bug reports."""
+
+    path: Path
+    schema: int
+    sqlite: str
+    compression: str
+
+
+class Journal:
+    """Implements ``FeedLog``, ``OutputLog``, ``OperatorLog`` and ``Notes``. Use :meth:`open`.
+
+    ``read`` and ``acknowledge`` also raise ``Moved`` after the output's position was moved by ``rewind``
+    or by ``when_full: skip``, until the output attaches again.
+    """
+
+    def __init__(
+        self, database: Database, head: int, *, observe: Observe, clock: Clock, options: Options
+    ) -> None:
+        self._database = database
+        self._observe = observe
+        self._clock = clock
+        self._tide = Tide(head)
+        self._reader = Reader(database.path, options.cache)
+        self._states = States()
+        self._seen = SeenTable(self._states)
+        self._retain = options.retain // timedelta(microseconds=1)
+        self._portion = (options.entry_revisions, options.entry_bytes)
+        name, self._compress = choose_compression()
+        self.about = About(database.path, VERSION, sqlite3.sqlite_version, name)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, directory: Path, *, observe: Observe, clock: Clock, options: Options | None = None
+    ) -> AsyncIterator[Journal]:
+        """The journal in *directory*, for this process alone, until the end of the block.
+
+        Raises ``JournalInUse`` when another process has it, ``JournalBroken`` when it cannot be used.
+        """
+        options = options or Options()
+        path, ballast = directory / FILE, directory / "ballast"
+        with hold_directory(directory):
+            if path.exists() and path.stat().st_size == 0 and ballast.exists():
+                raise broken(path, "the file is empty")
+            async with open_database(path, Ballast(ballast, options.ballast)) as database:
+                counters = await database.read(ledger.read_ledger)
+                yield cls(database, counters.head, observe=observe, clock=clock, options=options)
+
+    # FeedLog
+
+    async def progress(self, feed: Feed) -> Progress:
+        """See ``FeedLog``."""
+        return await self._database.read(lambda connection: feeds.progress(connection, feed))
+
+    async def seen(self, feed: Feed, ids: Sequence[str]) -> Mapping[str, Seen]:
+        """See ``FeedLog``. States are shared between rows and must not be changed."""
+
+        def work(connection: sqlite3.Connection) -> dict[str, Seen]:
+            number = feeds.number_of(connection, feed)
+            return {} if number is None else self._seen.find(connection, number, ids)
+
+        return await self._database.read(work)
+
+    async def sighted(
+        self, feed: Feed, window: Window, *, after: str = "", limit: int = 1000
+    ) -> Sequence[Seen]:
+        """See ``FeedLog``."""
+
+        def work(connection: sqlite3.Connection) -> list[Seen]:
+            number = feeds.number_of(connection, feed)
+            return [] if number is None else self._seen.sighted(connection, number, window, after, limit)
+
+        return await self._database.read(work)
+
+    async def commit(self, commit: Commit) -> None:
+        """See ``FeedLog``."""
+        self._observe(JournalCommitting(commit.feed, len(commit.revisions)))
+        began, now = self._time(), to_micros(self._clock())
+
+        def work(connection: sqlite3.Connection) -> Written:
+            parts = stretches()
+            written = write_commit(connection, commit, parts, seen=self._seen, now=now, retain=self._retain)
+            self._reader.adopt(written.head - len(commit.revisions) + 1, parts, commit.revisions)
+            self._reader.trim(written.trim.floor if written.trim else 0)
+            return written
+
+        def done(written: Written) -> None:
+            self._observe(
+                JournalCommitted(commit.feed, len(commit.revisions), written.bytes, self._time() - began)
+            )
+            for skip in written.skips:
+                self._tide.move(skip.output)
+                self._report_skip(skip)
+            self._report_trim(written.trim)
+            self._tide.rise(written.head)
+
+        stretches = cache(lambda: stretches_of(commit, self._portion, self._compress))
+        await self._write("commit", work, done)
+
+    async def expire(self, feed: Feed, passed: datetime) -> int:
+        """See ``FeedLog``. On a full disk it forgets less; what is left goes the next time."""
+        limit = to_micros(passed)
+
+        def work(connection: sqlite3.Connection) -> int:
+            number = feeds.number_of(connection, feed)
+            if number is None:
+                return 0
+            feeds.raise_floor(connection, number, limit)
+            return self._seen.expire(connection, number, limit, _EXPIRE_AT_ONCE)
+
+        count = await self._repeat("expire", work)
+        await self._repeat("forget", self._sweep_forgotten)
+        return count
+
+    # OutputLog
+
+    async def attach(self, output: str, start: Start, backlog: Backlog) -> int:
+        """See ``OutputLog``."""
+
+        def done(attached: tuple[int, Skip | None]) -> None:
+            self._tide.settle(output)
+            if attached[1] is not None:
+                self._report_skip(attached[1])
+
+        position, _ = await self._write(
+            "attach",
+            lambda connection: outputs.attach(connection, output, start, backlog),
+            done,
+            last_resort=True,
+        )
+        return position
+
+    async def detach(self, output: str) -> None:
+        """See ``OutputLog``."""
+
+        def work(connection: sqlite3.Connection) -> Trim | None:
+            outputs.detach(connection, output)
+            return self._trim(connection)
+
+        await self._write("detach", work, self._report_trim, last_resort=True)
+
+    async def read(self, output: str, after: int) -> Entry:
+        """See ``OutputLog``."""
+        while True:
+            if self._tide.moved(output):
+                raise _moved(output)
+            if after < self._tide.head:
+                entry = await self._database.read(lambda connection: self._reader.next(connection, after))
+                if self._tide.moved(output):
+                    raise _moved(output)
+                if entry is not None:
+                    return entry
+            await self._tide.change()
+
+    async def acknowledge(
+        self, output: str, *, after: int, upto: int, dead: Sequence[DeadLetter] = ()
+    ) -> None:
+        """See ``OutputLog``."""
+        began = self._time()
+
+        def work(connection: sqlite3.Connection) -> Trim | None:
+            outputs.acknowledge(connection, output, after, upto)
+            letters.bury(connection, output, dead, self._compress)
+            return self._trim(connection)
+
+        def done(trim: Trim | None) -> None:
+            self._observe(JournalAcknowledged(output, upto, len(dead), self._time() - began))
+            self._report_trim(trim)
+
+        await self._write("acknowledge", work, done, last_resort=True)
+
+    async def skipped(self, output: str) -> Gap | None:
+        """See ``OutputLog``."""
+        return await self._database.read(lambda connection: outputs.newest_gap(connection, output))
+
+    # OperatorLog
+
+    async def outline(self) -> Outline:
+        """See ``OperatorLog``. *bytes* is what the retained entries take, compressed."""
+
+        def work(connection: sqlite3.Connection) -> Outline:
+            counters = ledger.read_ledger(connection)
+            return Outline(
+                counters.head,
+                counters.bytes - counters.trimmed,
+                outputs.outlines(connection),
+                feeds.outlines(connection),
+            )
+
+        return await self._database.read(work)
+
+    async def rewind(self, output: str, to: int | datetime) -> int:
+        """See ``OperatorLog``. A time means: what was journaled at that time or later comes again."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            position = ledger.position_before(connection, to_micros(to)) if isinstance(to, datetime) else to
+            return outputs.rewind(connection, output, position)
+
+        return await self._write("rewind", work, lambda _: self._tide.move(output), last_resort=True)
+
+    async def forget(self, feed: Feed) -> None:
+        """See ``OperatorLog``."""
+        await self._write("forget", lambda connection: feeds.forget(connection, feed), last_resort=True)
+        await self._repeat("forget", self._sweep_forgotten)
+
+    async def letters(
+        self, output: str | None = None, *, after: int = 0, limit: int = 100
+    ) -> Sequence[tuple[int, DeadLetter]]:
+        """See ``OperatorLog``."""
+        return await self._database.read(lambda connection: letters.read(connection, output, after, limit))
+
+    async def settle(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:
+        """See ``OperatorLog``. Letters of an output that is not attached are not replayed, they stay."""
+        now = to_micros(self._clock())
+
+        def work(connection: sqlite3.Connection) -> tuple[int, int]:
+            if action == "purge":
+                return letters.purge(connection, numbers), 0
+            count, counters = letters.replay(
+                connection, numbers, now, compress=self._compress, portion=self._portion
+            )
+            return count, counters.head if counters else 0
+
+        count, _ = await self._write(
+            action, work, lambda settled: self._tide.rise(settled[1]), last_resort=action == "purge"
+        )
+        return count
+
+    # Notes
+
+    async def recall(self, key: str) -> str | None:
+        """See ``Notes``."""
+        return await self._database.read(lambda connection: notes.recall(connection, key))
+
+    async def remember(self, key: str, value: str | None) -> None:
+        """See ``Notes``."""
+        await self._write(
+            "remember", lambda connection: notes.remember(connection, key, value), last_resort=True
+        )
+
+    async def _write(
+        self,
+        operation: str,
+        work: Callable[[sqlite3.Connection], T],
+        done: Callable[[T], None] | None = None,
+        *,
+        last_resort: bool = False,
+    ) -> T:
+        try:
+            return await self._database.write(work, done=done, last_resort=last_resort, undo=self._undo)
+        except JournalFull as full:
+            if not full.outputs:
+                self._observe(JournalStuck(operation, str(full)))
+            raise
+
+    async def _repeat(self, operation: str, work: Callable[[sqlite3.Connection], int]) -> int:
+        """Delete in many small transactions, so that others get their turn; ends early on a full disk."""
+        total = 0
+        while True:
+            try:
+                count = await self._write(operation, work)
+            except JournalFull:
+                return total
+            total += count
+            if count < _EXPIRE_AT_ONCE:
+                return total
+
+    def _sweep_forgotten(self, connection: sqlite3.Connection) -> int:
+        left = _EXPIRE_AT_ONCE
+        while left and (number := feeds.forgotten(connection)) is not None:
+            left -= self._seen.expire(connection, number, None, left)
+        return _EXPIRE_AT_ONCE - left
+
+    def _trim(self, connection: sqlite3.Connection) -> Trim | None:
+        trim = outputs.trim(connection, to_micros(self._clock()) - self._retain, TRIM_AT_ONCE)
+        if trim is not None:
+            self._reader.trim(trim.floor)
+        return trim
+
+    def _undo(self) -> None:
+        self._states.clear()
+        self._reader.clear()
+
+    def _report_skip(self, skip: Skip) -> None:
+        self._observe(BacklogSkipped(skip.output, skip.revisions, skip.gap))
+
+    def _report_trim(self, trim: Trim | None) -> None:
+        if trim is not None:
+            self._observe(JournalTrimmed(trim.entries, trim.bytes))
+
+    @staticmethod
+    def _time() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _moved(output: str) -> Moved:
+    return Moved(f"the position of {output} was moved; attach again to learn it")

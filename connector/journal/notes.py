@@ -1,0 +1,25 @@
+"""Small facts that survive a restart, such as a rate limit's end."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from connector.journal.codec import printable
+
+
+def recall(connection: sqlite3.Connection, key: str) -> str | None:
+    """What was remembered under *key*, if anything."""
+    row = connection.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def remember(connection: sqlite3.Connection, key: str, value: str | None) -> None:
+    """Keep *value* under *key*; ``None`` forgets it."""
+    if value is None:
+        connection.execute("DELETE FROM notes WHERE key = ?", (key,))
+    else:
+        connection.execute(
+            "INSERT INTO notes (key, value) VALUES (?, ?) "
+            "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, printable(value)),
+        )

@@ -1,0 +1,150 @@
+"""The tables, and the steps that lead from every earlier version to this one.
+
+Times are microseconds since 1970. Text that mail can influence is kept as UTF-8 bytes, because a lone
+surrogate is no SQL text.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from connector.errors import JournalBroken
+
+APPLICATION_ID = 0x43464553
+"""Marks the file as ours, so that a foreign database is refused rather than extended."""
+
+_FIRST = (
+    """CREATE TABLE ledger (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        head INTEGER NOT NULL,       -- newest sequence number ever given
+        floor INTEGER NOT NULL,      -- newest sequence number whose entry is gone
+        bytes INTEGER NOT NULL,      -- compressed bytes of all entries ever written
+        trimmed INTEGER NOT NULL,    -- of these, gone
+        committed INTEGER NOT NULL   -- when the newest entry was written; never steps back
+    )""",
+    "INSERT INTO ledger VALUES (1, 0, 0, 0, 0, 0)",
+    """CREATE TABLE entries (
+        first INTEGER PRIMARY KEY,
+        last INTEGER NOT NULL,
+        before INTEGER NOT NULL,     -- compressed bytes of all entries before this one
+        size INTEGER NOT NULL,
+        committed INTEGER NOT NULL,
+        earliest INTEGER NOT NULL,   -- record times
+        latest INTEGER NOT NULL,
+        only TEXT,
+        tolerant INTEGER NOT NULL,
+        body BLOB NOT NULL
+    )""",
+    """CREATE TABLE outputs (
+        output TEXT PRIMARY KEY,
+        position INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,      -- compressed bytes up to the position
+        attached INTEGER NOT NULL,
+        max_bytes INTEGER NOT NULL,
+        when_full TEXT NOT NULL,
+        letters INTEGER NOT NULL DEFAULT 0,
+        missed INTEGER NOT NULL DEFAULT 0,   -- revisions deleted while detached
+        gap_after INTEGER,                   -- position before and after the newest gap
+        gap_upto INTEGER,
+        gap_start INTEGER,
+        gap_end INTEGER,
+        gap_cause TEXT
+    ) WITHOUT ROWID""",
+    """CREATE TABLE letters (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        output TEXT NOT NULL,
+        about BLOB NOT NULL,
+        raw INTEGER NOT NULL,
+        tolerant INTEGER NOT NULL,
+        body BLOB NOT NULL
+    )""",
+    "CREATE INDEX letters_by_output ON letters (output, number)",
+    """CREATE TABLE feeds (
+        feed INTEGER PRIMARY KEY AUTOINCREMENT,
+        account TEXT NOT NULL,
+        search TEXT NOT NULL,
+        fingerprint TEXT,
+        floor INTEGER,
+        seen INTEGER NOT NULL DEFAULT 0,
+        forgotten INTEGER NOT NULL DEFAULT 0  -- its seen rows are being deleted
+    )""",
+    "CREATE UNIQUE INDEX feeds_by_name ON feeds (account, search) WHERE forgotten = 0",
+    """CREATE TABLE checkpoints (
+        feed INTEGER NOT NULL,
+        sweep TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (feed, sweep)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE gaps (
+        feed INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        end INTEGER NOT NULL,
+        cause TEXT NOT NULL,
+        PRIMARY KEY (feed, start, end, cause)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE states (
+        state INTEGER PRIMARY KEY AUTOINCREMENT,
+        digest TEXT NOT NULL,
+        tolerant INTEGER NOT NULL,
+        body BLOB NOT NULL,
+        uses INTEGER NOT NULL
+    )""",
+    "CREATE INDEX states_by_digest ON states (digest)",
+    # A row id table on purpose: rows that were collected together lie together, so that seeing them
+    # again writes few pages however random their ids are.
+    """CREATE TABLE seen (
+        row INTEGER PRIMARY KEY,
+        feed INTEGER NOT NULL,
+        key BLOB NOT NULL,
+        time INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        occurrences BLOB             -- NULL: entered its present state once, and no other
+    )""",
+    "CREATE UNIQUE INDEX seen_by_key ON seen (feed, key)",
+    "CREATE INDEX seen_by_time ON seen (feed, time)",
+    "CREATE INDEX seen_by_until ON seen (feed, until)",
+    "CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+"""Statements that lead from version *n* to *n + 1*. Released ones are never edited."""
+
+VERSION = len(MIGRATIONS)
+
+
+def migrate(connection: sqlite3.Connection, name: str) -> None:
+    """Bring the database to this version, each step in a transaction of its own.
+
+    Raises ``JournalBroken`` for a database that is foreign, or newer than this program.
+    """
+    version = _version(connection, name)
+    if version > VERSION:
+        raise JournalBroken(
+            f"{name} was written by a newer version (its schema is {version}, this program knows {VERSION}); "
+            "run that version again, or set another state.directory"
+        )
+    for number in range(version, VERSION):
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in MIGRATIONS[number]:
+            connection.execute(statement)
+        connection.execute("INSERT INTO schema (version) VALUES (?)", (number + 1,))
+        connection.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection, name: str) -> int:
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    marked = connection.execute("PRAGMA application_id").fetchone()[0]
+    if not tables:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("CREATE TABLE schema (version INTEGER PRIMARY KEY)")
+        connection.execute("COMMIT")
+        return 0
+    if marked != APPLICATION_ID or "schema" not in tables:
+        raise JournalBroken(
+            f"{name} is a database of another program; set another state.directory, or move it away"
+        )
+    newest: int | None = connection.execute("SELECT max(version) FROM schema").fetchone()[0]
+    return newest or 0

@@ -1,0 +1,153 @@
+"""Seen rows: what the journal remembers of records, so that only what is new or changed is delivered."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+from operator import itemgetter
+from typing import TypeAlias, cast
+
+from connector.journal.codec import Text, from_text, to_text
+from connector.journal.keys import from_key, to_key
+from connector.journal.states import States
+from connector.journal.times import to_micros, to_moment
+from connector.model import Seen, Window
+
+_CHUNK = 250
+_COLUMNS = "key, row, time, until, state, number, occurrences"
+_MARKS = ",".join("?" * _CHUNK)
+
+_Values: TypeAlias = tuple[int, int, int, int, bytes | None]
+"""time, until, state, number, occurrences"""
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What a commit does to the table, by kind: most rows seen again only get a later window."""
+
+    added: list[tuple[int, bytes, int, int, int, int, bytes | None]]
+    moved: list[tuple[int, int]]
+    rewritten: list[tuple[int, int, int, int, bytes | None, int]]
+    uses: Counter[int]
+
+    def note(self, feed: int, key: bytes, values: _Values, known: tuple[int, _Values] | None) -> None:
+        """Sort in what becomes of the row *key*, which is stored as *known*."""
+        time, until, state, number, occurrences = values
+        if known is None:
+            self.added.append((feed, key, time, until, state, number, occurrences))
+            self.uses[state] += 1
+            return
+        row, before = known
+        if before == values:
+            return
+        if (before[0], *before[2:]) == (time, state, number, occurrences):
+            self.moved.append((until, row))
+            return
+        self.rewritten.append((time, until, state, number, occurrences, row))
+        self.uses[state] += 1
+        self.uses[before[2]] -= 1
+
+
+class SeenTable:
+    """The rows of all feeds. Feeds are named by their number; it belongs to the journal's thread."""
+
+    def __init__(self, states: States) -> None:
+        self._states = states
+
+    def find(self, connection: sqlite3.Connection, feed: int, ids: Sequence[str]) -> dict[str, Seen]:
+        """What is remembered of *ids*."""
+        rows = self._rows(connection, feed, [to_key(one) for one in ids])
+        found = (self._seen(connection, key, values) for key, (_, values) in rows)
+        return {seen.id: seen for seen in found}
+
+    def sighted(
+        self, connection: sqlite3.Connection, feed: int, window: Window, after: str, limit: int
+    ) -> list[Seen]:
+        """The rows whose time lies in *window*, by id, after *after*."""
+        rows = connection.execute(
+            f"SELECT {_COLUMNS} FROM seen INDEXED BY seen_by_time "  # noqa: S608, no text of others
+            "WHERE feed = ? AND time >= ? AND time < ?",
+            (feed, to_micros(window.start), to_micros(window.end)),
+        )
+        named = ((from_key(row[0]), row) for row in rows)
+        chosen = nsmallest(limit, (pair for pair in named if pair[0] > after), key=itemgetter(0))
+        return [self._seen(connection, row[0], row[2:]) for _, row in chosen]
+
+    def store(self, connection: sqlite3.Connection, feed: int, seen: Iterable[Seen]) -> None:
+        """Add or replace rows; of several for one id the last counts."""
+        latest = {to_key(one.id): one for one in seen}
+        if not latest:
+            return
+        known = dict(self._rows(connection, feed, list(latest)))
+        changes = _Changes([], [], [], Counter())
+        for key, one in latest.items():
+            state = self._states.number(connection, one.digest, one.state)
+            values = to_micros(one.time), to_micros(one.until), state, one.number, _to_occurrences(one)
+            changes.note(feed, key, values, known.get(key))
+        connection.executemany(
+            "INSERT INTO seen (feed, key, time, until, state, number, occurrences) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            changes.added,
+        )
+        connection.executemany("UPDATE seen SET until = ? WHERE row = ?", changes.moved)
+        connection.executemany(
+            "UPDATE seen SET time = ?, until = ?, state = ?, number = ?, occurrences = ? WHERE row = ?",
+            changes.rewritten,
+        )
+        self._states.count(connection, changes.uses)
+        _count(connection, feed, len(changes.added))
+
+    def expire(self, connection: sqlite3.Connection, feed: int, passed: int | None, most: int) -> int:
+        """Delete at most *most* rows whose window ended at or before *passed* (``None``: any)."""
+        if passed is None:
+            rows = connection.execute("SELECT row, state FROM seen WHERE feed = ? LIMIT ?", (feed, most))
+        else:
+            rows = connection.execute(
+                "SELECT row, state FROM seen WHERE feed = ? AND until <= ? ORDER BY until LIMIT ?",
+                (feed, passed, most),
+            )
+        gone = rows.fetchall()
+        connection.executemany("DELETE FROM seen WHERE row = ?", [(row,) for row, _ in gone])
+        uses = Counter(state for _, state in gone)
+        self._states.count(connection, {state: -count for state, count in uses.items()})
+        _count(connection, feed, -len(gone))
+        return len(gone)
+
+    def _rows(
+        self, connection: sqlite3.Connection, feed: int, keys: Sequence[bytes]
+    ) -> Iterator[tuple[bytes, tuple[int, _Values]]]:
+        query = f"SELECT {_COLUMNS} FROM seen WHERE feed = ? AND key IN ({_MARKS})"  # noqa: S608, no text of others
+        for start in range(0, len(keys), _CHUNK):
+            chunk: list[bytes | None] = list(keys[start : start + _CHUNK])
+            chunk += [None] * (_CHUNK - len(chunk))
+            for row in connection.execute(query, (feed, *chunk)):
+                yield row[0], (row[1], row[2:])
+
+    def _seen(self, connection: sqlite3.Connection, key: bytes, values: _Values) -> Seen:
+        time, until, state, number, occurrences = values
+        digest, watched = self._states.load(connection, state)
+        return Seen(
+            from_key(key),
+            to_moment(time),
+            watched,
+            digest,
+            {digest: 1} if occurrences is None else _from_occurrences(occurrences),
+            number,
+            to_moment(until),
+        )
+
+
+def _to_occurrences(seen: Seen) -> bytes | None:
+    return None if seen.occurrences == {seen.digest: 1} else to_text(seen.occurrences).data
+
+
+def _from_occurrences(data: bytes) -> dict[str, int]:
+    return cast("dict[str, int]", from_text(Text(data, tolerant=False)))
+
+
+def _count(connection: sqlite3.Connection, feed: int, change: int) -> None:
+    if change:
+        connection.execute("UPDATE feeds SET seen = seen + ? WHERE feed = ?", (change, feed))

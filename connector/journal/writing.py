@@ -1,0 +1,66 @@
+"""What one commit of collection does, as a function of the connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from connector.journal import feeds, outputs
+from connector.journal.codec import portions, revision_text, to_blob
+from connector.journal.ledger import Stretch, append, read_ledger
+from connector.journal.outputs import Skip, Trim
+from connector.journal.seen import SeenTable
+from connector.journal.times import to_micros
+from connector.model import Commit
+
+TRIM_AT_ONCE = 1000
+"""Entries that one transaction deletes at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a commit: the head after it, its compressed bytes, what was skipped and trimmed."""
+
+    head: int
+    bytes: int
+    skips: tuple[Skip, ...]
+    trim: Trim | None
+
+
+def stretches_of(
+    commit: Commit, portion: tuple[int, int], compress: Callable[[bytes], bytes]
+) -> list[Stretch]:
+    """The revisions of *commit* as blobs, with the record times of the rows that go with them."""
+    times = {seen.id: seen.time for seen in commit.seen}
+    moments = [to_micros(times.get(revision.record.id, revision.collected)) for revision in commit.revisions]
+    stretches, start = [], 0
+    for texts in portions(map(revision_text, commit.revisions), *portion):
+        covered = moments[start : start + len(texts)]
+        stretches.append(Stretch(to_blob(texts, compress), min(covered), max(covered)))
+        start += len(texts)
+    return stretches
+
+
+def write_commit(
+    connection: sqlite3.Connection,
+    commit: Commit,
+    stretches: list[Stretch],
+    *,
+    seen: SeenTable,
+    now: int,
+    retain: int,
+) -> Written:
+    """Everything of *commit* in the transaction that is open."""
+    feeds.check_step(connection, commit)
+    if stretches:
+        outputs.check_room(connection)
+    number = feeds.ensure_number(connection, commit.feed, commit.fingerprint)
+    seen.store(connection, number, commit.seen)
+    if commit.step is not None:
+        feeds.take_step(connection, number, commit.step)
+    ledger = append(connection, stretches, now) if stretches else read_ledger(connection)
+    skips = outputs.enforce_skips(connection) if stretches else []
+    trim = outputs.trim(connection, now - retain, TRIM_AT_ONCE)
+    size = sum(len(stretch.blob.data) for stretch in stretches)
+    return Written(ledger.head, size, tuple(skips), trim)

@@ -1,0 +1,1 @@
+"""Conformance suites and scripted fakes. They ship, so that a plugin can prove itself with them."""

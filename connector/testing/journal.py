@@ -1,0 +1,400 @@
+"""The contract of a journal, as a suite for any implementation of its protocols.
+
+With pytest and asyncio::
+
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+    async def test_contract(check: Check, tmp_path: Path) -> None:
+        await check(lambda: my_journal(tmp_path))
+
+Each check is an async function of a way to open the journal: a first call finds it empty, a later one as
+the one before left it. It raises ``Violation`` with what was broken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, TypeAlias
+
+from connector.errors import ConnectorError, JournalFull, Moved
+from connector.interfaces import FeedLog, Notes, OperatorLog, OutputLog
+from connector.model import (
+    Backlog,
+    Body,
+    Commit,
+    DeadLetter,
+    Entry,
+    Feed,
+    Gap,
+    Record,
+    Revision,
+    Seen,
+    Step,
+    WhenFull,
+    Window,
+)
+
+
+class AnyJournal(FeedLog, OutputLog, OperatorLog, Notes, Protocol):
+    """All sides of a journal."""
+
+
+Open: TypeAlias = Callable[[], contextlib.AbstractAsyncContextManager[AnyJournal]]
+Check: TypeAlias = Callable[[Open], Awaitable[None]]
+
+FEED = Feed("account", "search")
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_WAIT = 10.0
+_MINUTE = timedelta(minutes=1)
+
+HOSTILE: Sequence[Body] = (
+    {"subject": "lone \ud800 surrogate \udfff"},
+    {"huge": 2**80, "negative": -(2**70), "float": 1e300, "small": 5e-324},
+    {"nul": "a\x00b", "line": "\u2028\r\n", "key \U0001f600": "\U0001f600"},
+    {"empty": {}, "list": [], "null": None, "mixed": [1, "1", True, None, {"deep": [[[["x"]]]]}]},
+)
+"""Bodies that a journal gives back exactly."""
+
+
+class Violation(AssertionError):
+    """The journal broke its contract."""
+
+
+def revision(name: str, body: Body | None = None) -> Revision:
+    """First sight of the record *name*."""
+    return Revision(FEED, Record(name, {"id": name} if body is None else body), f"{1:064x}", 1, START)
+
+
+def seen_row(name: str, at: datetime = START, until: datetime = START + _MINUTE, **state: object) -> Seen:
+    """What is remembered of the record *name*."""
+    digest = f"{len(state):064x}"
+    return Seen(name, at, state, digest, {digest: 1}, 1, until)
+
+
+def commit_of(*names: str, step: Step | None = None) -> Commit:
+    """First sight of the records *names*."""
+    return Commit(FEED, "print", tuple(map(revision, names)), tuple(map(seen_row, names)), step)
+
+
+def letter(output: str, sequence: int, dead: Revision) -> DeadLetter:
+    """A dead letter of *output*."""
+    return DeadLetter(output, sequence, dead, "refused", "no \u00fc", 3, START, START + _MINUTE)
+
+
+def expect(found: object, wanted: object, what: str) -> None:
+    """Raise ``Violation`` unless *found* equals *wanted*."""
+    if found != wanted:
+        raise Violation(f"{what}: wanted {wanted!r}, found {found!r}")
+
+
+async def expect_error(kind: type[ConnectorError], operation: Awaitable[object], what: str) -> ConnectorError:
+    """Raise ``Violation`` unless *operation* raises *kind*; returns the error."""
+    try:
+        await operation
+    except kind as error:
+        return error
+    raise Violation(f"{what}: {kind.__name__} was not raised")
+
+
+async def expect_gap(journal: OutputLog, output: str) -> None:
+    """Raise ``Violation`` unless *output* has a gap that holds the time of the records here."""
+    gap = await journal.skipped(output)
+    if gap is None or START not in gap.window:
+        raise Violation(f"the gap does not hold the time of the records that {output} lost: {gap}")
+
+
+async def next_entry(journal: OutputLog, output: str, after: int) -> Entry:
+    """What *output* reads after *after*, within a time that is long enough."""
+    async with asyncio.timeout(_WAIT):
+        return await journal.read(output, after)
+
+
+def names_of(entry: Entry) -> list[str]:
+    """The records of *entry*, in order."""
+    return [one.record.id for one in entry.revisions]
+
+
+async def positions_count_revisions(open_journal: Open) -> None:
+    """Sequence numbers start at 1, have no holes, and a read may start inside an entry."""
+    async with open_journal() as journal:
+        expect(await journal.attach("siem", "beginning", Backlog()), 0, "first position")
+        await journal.commit(commit_of("a", "b", "c"))
+        await journal.commit(commit_of("d"))
+        entry = await next_entry(journal, "siem", 1)
+        expect((entry.first, entry.last, names_of(entry)), (2, 3, ["b", "c"]), "a read inside an entry")
+        entry = await next_entry(journal, "siem", 3)
+        expect((entry.first, names_of(entry)), (4, ["d"]), "the next entry")
+        expect((await journal.outline()).head, 4, "the head")
+
+
+async def large_commits_keep_their_order(open_journal: Open) -> None:
+    """A commit of thousands is one transaction, read in portions, without a hole."""
+    names = [f"record {number}" for number in range(3500)]
+    async with open_journal() as journal:
+        position = await journal.attach("siem", "beginning", Backlog())
+        await journal.commit(Commit(FEED, "print", tuple(map(revision, names))))
+        found: list[str] = []
+        while len(found) < len(names):
+            entry = await next_entry(journal, "siem", position)
+            expect(entry.first, position + 1, "first of a portion")
+            found += names_of(entry)
+            position = entry.last
+        expect(found, names, "everything, in order")
+
+
+async def bodies_come_back_as_they_were(open_journal: Open) -> None:
+    """Whatever a JSON body holds, it survives a restart; so do ids, states and times."""
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    revisions = tuple(
+        replace(
+            revision(f"id \ud800 {at}", body), collected=moment, previous=body, enrichment=body, gone=True
+        )
+        for at, body in enumerate(HOSTILE)
+    )
+    rows = tuple(seen_row(one.record.id, moment, moment, **one.record.body) for one in revisions)
+    async with open_journal() as journal:
+        await journal.attach("siem", "beginning", Backlog())
+        await journal.commit(Commit(FEED, "print", revisions, rows))
+    async with open_journal() as journal:
+        expect((await next_entry(journal, "siem", 0)).revisions, revisions, "revisions")
+        found = await journal.seen(FEED, [row.id for row in rows])
+        expect(dict(found), {row.id: row for row in rows}, "seen rows")
+
+
+async def checkpoints_are_compared_and_set(open_journal: Open) -> None:
+    """A step from another place than the stored one stores nothing at all."""
+    later = START + _MINUTE
+    async with open_journal() as journal:
+        await journal.attach("siem", "beginning", Backlog())
+        wrong = commit_of("x", step=Step("live", START, later))
+        await expect_error(Moved, journal.commit(wrong), "a step from nowhere")
+        expect(await journal.seen(FEED, ["x"]), {}, "seen rows of a refused commit")
+        await journal.commit(commit_of("a", step=Step("live", None, START)))
+        await expect_error(
+            Moved, journal.commit(commit_of("x", step=Step("live", None, later))), "a second start"
+        )
+        gap = Gap(Window(START, later), "retention")
+        await journal.commit(commit_of("b", step=Step("live", START, later, gap)))
+        expect(names_of(await next_entry(journal, "siem", 1)), ["b"], "revisions of refused commits")
+    async with open_journal() as journal:
+        progress = await journal.progress(FEED)
+        expect((dict(progress.checkpoints), progress.fingerprint), ({"live": later}, "print"), "progress")
+        expect((await journal.outline()).feeds[0].gaps, (gap,), "recorded gaps")
+        expect((await journal.progress(Feed("account", "other"))).checkpoints, {}, "another feed")
+
+
+async def seen_rows_are_kept_per_feed(open_journal: Open) -> None:
+    """Rows are replaced by id, found by time, and expire by the window that last returned them."""
+    rows = [seen_row(f"r{at}", START + at * _MINUTE, START + (at + 1) * _MINUTE, color=at) for at in range(9)]
+    async with open_journal() as journal:
+        await journal.commit(Commit(FEED, "print", seen=tuple(rows)))
+        await journal.commit(Commit(Feed("account", "other"), "print", seen=(rows[0],)))
+        changed = replace(rows[3], state={"color": "red"}, digest="d", occurrences={"d": 2, "e": 1}, number=3)
+        await journal.commit(Commit(FEED, "print", seen=(rows[4], changed)))
+        expect(dict(await journal.seen(FEED, ["r3", "none"])), {"r3": changed}, "a changed row")
+        window = Window(START + 2 * _MINUTE, START + 6 * _MINUTE)
+        expect(list(await journal.sighted(FEED, window, limit=2)), [rows[2], changed], "rows by time")
+        expect(list(await journal.sighted(FEED, window, after="r3")), rows[4:6], "the rest of them")
+        expect(await journal.expire(FEED, START + 4 * _MINUTE), 4, "rows that expired")
+        expect(
+            set(await journal.seen(FEED, [row.id for row in rows])), {f"r{at}" for at in range(4, 9)}, "rest"
+        )
+        expect(set(await journal.seen(Feed("account", "other"), ["r0"])), {"r0"}, "the other feed's row")
+        expect([feed.seen for feed in (await journal.outline()).feeds], [1, 5], "counted rows")
+
+
+async def readers_wait_and_are_woken(open_journal: Open) -> None:
+    """A read beyond the head waits, can be cancelled, and returns what comes next."""
+    async with open_journal() as journal:
+        position = await journal.attach("siem", "head", Backlog())
+        reading = asyncio.ensure_future(journal.read("siem", position))
+        await asyncio.sleep(0)
+        expect(reading.done(), False, "a read beyond the head returned")
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        reading = asyncio.ensure_future(next_entry(journal, "siem", position))
+        await asyncio.sleep(0)
+        await journal.commit(commit_of("a"))
+        expect(names_of(await reading), ["a"], "what the waiting read returned")
+
+
+async def a_commit_finishes_although_cancelled(open_journal: Open) -> None:
+    """Cancelling the caller does not undo a commit that began, and readers are woken all the same."""
+    async with open_journal() as journal:
+        await journal.attach("siem", "beginning", Backlog())
+        committing = asyncio.ensure_future(journal.commit(commit_of("a")))
+        await asyncio.sleep(0)
+        committing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await committing
+        expect(names_of(await next_entry(journal, "siem", 0)), ["a"], "the cancelled commit")
+        expect(set(await journal.seen(FEED, ["a"])), {"a"}, "its seen row")
+
+
+async def acknowledgements_are_compared_and_set(open_journal: Open) -> None:
+    """Dead letters are stored with the position that covers them, or not at all."""
+    async with open_journal() as journal:
+        await journal.attach("siem", "beginning", Backlog())
+        await journal.attach("other", "beginning", Backlog())
+        await journal.commit(commit_of("a", "b", "c"))
+        dead = letter("siem", 2, revision("b"))
+        await journal.acknowledge("siem", after=0, upto=2, dead=[dead])
+        refused = journal.acknowledge("siem", after=0, upto=3, dead=[dead])
+        await expect_error(Moved, refused, "an acknowledgement from elsewhere")
+        expect([one for _, one in await journal.letters("siem")], [dead], "dead letters")
+        outlines = {one.output: one for one in (await journal.outline()).outputs}
+        expect(
+            (outlines["siem"].backlog, outlines["siem"].dead_letters), (1, 1), "siem's backlog and letters"
+        )
+        expect((outlines["other"].backlog, outlines["other"].dead_letters), (3, 0), "the other's")
+    async with open_journal() as journal:
+        expect(await journal.attach("siem", "beginning", Backlog()), 2, "the position after a restart")
+        expect(names_of(await next_entry(journal, "siem", 2)), ["c"], "what is left")
+
+
+async def numbers_go_on_when_all_is_delivered(open_journal: Open) -> None:
+    """Delivered data goes, sequence numbers and notes stay; a new output finds only what is left."""
+    async with open_journal() as journal:
+        await journal.attach("siem", "head", Backlog())
+        await journal.commit(commit_of("a", "b"))
+        await journal.acknowledge("siem", after=0, upto=2)
+        expect((await journal.outline()).bytes, 0, "bytes of a journal that is delivered")
+        for key, value in (("a", "1"), ("a", "2"), ("b", "3"), ("b", None)):
+            await journal.remember(key, value)
+    async with open_journal() as journal:
+        expect([await journal.recall("a"), await journal.recall("b")], ["2", None], "notes")
+        await journal.commit(commit_of("c"))
+        expect(await journal.attach("late", "beginning", Backlog()), 2, "where a new output begins")
+        expect(await journal.attach("new", "head", Backlog()), 3, "the head")
+        entry = await next_entry(journal, "late", 0)
+        expect((entry.first, names_of(entry)), (3, ["c"]), "the oldest retained entry")
+
+
+async def a_full_backlog_pauses_collection(open_journal: Open) -> None:
+    """Over the limit of an output that pauses, commits with revisions are refused, naming it."""
+    async with open_journal() as journal:
+        await journal.attach("slow", "head", Backlog(max_bytes=1))
+        await journal.attach("fast", "head", Backlog())
+        await journal.commit(commit_of("a"))
+        error = await expect_error(JournalFull, journal.commit(commit_of("b")), "a commit over the limit")
+        expect(getattr(error, "outputs", None), ("slow",), "who is over the limit")
+        await journal.commit(Commit(FEED, "print", step=Step("live", None, START)))
+        await journal.acknowledge("slow", after=0, upto=1)
+        await journal.commit(commit_of("b"))
+        await journal.detach("slow")
+        await journal.commit(commit_of("c"))
+
+
+async def a_full_backlog_skips(open_journal: Open) -> None:
+    """Over the limit of an output that skips, its oldest revisions go, and the gap says so."""
+    async with open_journal() as journal:
+        await journal.attach("slow", "head", Backlog(1, WhenFull.SKIP))
+        await journal.attach("keeper", "head", Backlog())
+        expect(await journal.skipped("slow"), None, "a gap before anything was skipped")
+        for name in "abc":
+            await journal.commit(commit_of(name))
+        await expect_error(
+            Moved, journal.acknowledge("slow", after=0, upto=1), "acknowledging what was skipped"
+        )
+        position = await journal.attach("slow", "head", Backlog(1, WhenFull.SKIP))
+        expect(position, 2, "the position after skipping")
+        expect(names_of(await next_entry(journal, "slow", position)), ["c"], "what was not skipped")
+        await expect_gap(journal, "slow")
+        expect(await journal.rewind("slow", 0), 0, "rewinding to what another output keeps")
+        expect(await journal.skipped("slow"), None, "a gap that a rewind repaired")
+
+
+async def a_detached_output_pins_nothing(open_journal: Open) -> None:
+    """What was deleted while an output was away is a gap when it comes back."""
+    async with open_journal() as journal:
+        await journal.attach("away", "head", Backlog())
+        await journal.attach("siem", "head", Backlog())
+        await journal.commit(commit_of("a", "b"))
+        await journal.detach("away")
+        expect(await journal.attach("away", "head", Backlog()), 0, "the position while nothing was deleted")
+        await journal.detach("away")
+        await journal.acknowledge("siem", after=0, upto=2)
+        expect((await journal.outline()).bytes, 0, "bytes that a detached output pins")
+        await journal.commit(commit_of("c"))
+    async with open_journal() as journal:
+        position = await journal.attach("away", "head", Backlog())
+        expect(names_of(await next_entry(journal, "away", position)), ["c"], "where it resumes")
+        await expect_gap(journal, "away")
+
+
+async def letters_are_replayed_or_purged(open_journal: Open) -> None:
+    """A replay is addressed to the letter's own output; a purge is final; numbers are never reused."""
+    bodies = [revision("a", HOSTILE[0]), revision("b", HOSTILE[1]), revision("c")]
+    async with open_journal() as journal:
+        await journal.attach("siem", "head", Backlog())
+        await journal.commit(Commit(FEED, "print", tuple(bodies)))
+        dead = [letter("siem", at + 1, one) for at, one in enumerate(bodies)]
+        await journal.acknowledge("siem", after=0, upto=3, dead=dead)
+        numbers = [number for number, _ in await journal.letters()]
+        expect([one for _, one in await journal.letters(after=numbers[0], limit=1)], dead[1:2], "a page")
+        expect(await journal.settle(numbers[:2], "replay"), 2, "replayed letters")
+        expect(await journal.settle([*numbers[2:], 10**9], "purge"), 1, "purged letters")
+        entry = await next_entry(journal, "siem", 3)
+        expect((entry.only, list(entry.revisions)), ("siem", bodies[:2]), "the replay")
+        expect(await journal.letters("siem"), [], "letters left")
+        await journal.acknowledge("siem", after=3, upto=5, dead=[letter("siem", 5, bodies[1])])
+        if (await journal.letters())[0][0] <= numbers[-1]:
+            raise Violation("the number of a letter came back")
+
+
+async def positions_can_be_rewound(open_journal: Open) -> None:
+    """A rewind goes back as far as retained, never forward, and its reader learns of it."""
+    async with open_journal() as journal:
+        await journal.attach("siem", "head", Backlog())
+        await journal.attach("keeper", "head", Backlog())
+        await journal.commit(commit_of("a", "b"))
+        await journal.acknowledge("siem", after=0, upto=2)
+        reading = asyncio.ensure_future(journal.read("siem", 2))
+        await asyncio.sleep(0)
+        expect(await journal.rewind("siem", 1), 1, "rewinding to a number")
+        async with asyncio.timeout(_WAIT):
+            await expect_error(Moved, reading, "a read that waited during the rewind")
+        expect(await journal.rewind("siem", 2), 1, "rewinding forward")
+        expect(await journal.rewind("siem", datetime(2000, 1, 1, tzinfo=UTC)), 0, "rewinding to a time")
+        expect(await journal.attach("siem", "head", Backlog()), 0, "the rewound position")
+        expect(names_of(await next_entry(journal, "siem", 0)), ["a", "b"], "what comes again")
+
+
+async def a_forgotten_feed_starts_anew(open_journal: Open) -> None:
+    """Forgetting drops one feed's checkpoints, gaps and seen rows; nothing else."""
+    other = Feed("account", "other")
+    gap = Gap(Window(START, START), "operator")
+    async with open_journal() as journal:
+        await journal.attach("siem", "head", Backlog())
+        await journal.commit(commit_of("a", step=Step("live", None, START, gap)))
+        await journal.commit(Commit(other, "print", seen=(seen_row("a"),), step=Step("live", None, START)))
+        await journal.forget(FEED)
+        expect(await journal.progress(FEED), await journal.progress(Feed("never", "seen")), "its progress")
+        expect(await journal.seen(FEED, ["a"]), {}, "its seen rows")
+        expect([feed.feed for feed in (await journal.outline()).feeds], [other], "the feeds left")
+        await journal.commit(commit_of("a", step=Step("live", None, START)))
+        expect((await journal.outline()).feeds[0].seen, 1, "its new seen rows")
+        expect((await next_entry(journal, "siem", 0)).last, 1, "what it had journaled")
+
+
+CHECKS: tuple[Check, ...] = (
+    positions_count_revisions,
+    large_commits_keep_their_order,
+    bodies_come_back_as_they_were,
+    checkpoints_are_compared_and_set,
+    seen_rows_are_kept_per_feed,
+    readers_wait_and_are_woken,
+    a_commit_finishes_although_cancelled,
+    acknowledgements_are_compared_and_set,
+    numbers_go_on_when_all_is_delivered,
+    a_full_backlog_pauses_collection,
+    a_full_backlog_skips,
+    a_detached_output_pins_nothing,
+    letters_are_replayed_or_purged,
+    positions_can_be_rewound,
+    a_forgotten_feed_starts_anew,
+)
+"""Every check."""

@@ -1,0 +1,151 @@
+"""CEF, version 0: one line per event that every known receiver reads the same way.
+
+Nearly every event needs no care but for an equals sign, so the line is first written as if that were
+so and then checked as a whole; whatever fails the check is written again, value by value.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from connector.formats import cef_dictionary
+from connector.formats.cef_shorten import cut, shorten
+from connector.formats.cef_text import Value, clean, escape, header, text_of
+
+HEADER_NAMES = tuple(cef_dictionary.HEADER)
+"""The fields that become the header, in its order; everything else is the extension."""
+
+_VENDOR, _PRODUCT, _VERSION, _CLASS_ID, _NAME, _SEVERITY = HEADER_NAMES
+_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]*")
+_CONTROLS = bytes((*range(0x20), 0x7F))
+
+
+class _Plan(NamedTuple):
+    """How a key is written. *limit* -1 asks for a second look: a label, a header field, no key at all."""
+
+    prefix: str
+    limit: int
+    label_of: str | None = None
+
+
+_LOOK = -1
+_IN_HEADER = ""
+_NO_KEY = "?"
+
+
+class _Plans(dict[str, _Plan]):
+    """Plans by key, made when first asked for. Keys come from mappings, so there are few."""
+
+    def __missing__(self, key: str) -> _Plan:
+        plan = self[key] = _plan(key)
+        return plan
+
+
+_PLANS = _Plans()
+
+
+def encode(fields: Mapping[str, Value], *, max_bytes: int | None = None) -> tuple[bytes, tuple[str, ...]]:
+    """Write *fields* as one line, in their order, and say what had to be shortened.
+
+    Empty values are left out, as are labels of fields that have no value.
+
+    Args:
+        fields: header fields by the names of ``HEADER_NAMES``, and extension keys.
+        max_bytes: the most the line may take; what matters least is shortened first, identifiers and
+            the verdict never, so that a line may still be longer where it holds nothing else.
+    """
+    head = _header(fields)
+    extension = _quick(fields)
+    if extension is not None and (max_bytes is None or len(head) + len(extension) <= max_bytes):
+        return head + extension, ()
+    notes: list[str] = []
+    texts = _texts(fields, notes)
+    line = head + _extension(texts)
+    if max_bytes is not None and len(line) > max_bytes:
+        texts = shorten(texts, len(line) - max_bytes, notes)
+        line = head + _extension(texts)
+    return line, tuple(notes)
+
+
+def _header(fields: Mapping[str, Value]) -> bytes:
+    get = fields.get
+    try:
+        return header(
+            get(_VENDOR), get(_PRODUCT), get(_VERSION), get(_CLASS_ID), get(_NAME), get(_SEVERITY)
+        ).encode()
+    except TypeError:  # a list cannot be remembered
+        return header(*(text_of(get(name)) for name in HEADER_NAMES)).encode()
+
+
+def _quick(fields: Mapping[str, Value]) -> bytes | None:
+    """The extension if no value is empty, long, padded or holds controls or backslashes; else ``None``."""
+    parts: list[str] = []
+    escapes = 0
+    for key, value in fields.items():
+        if value.__class__ is str:
+            text = value  # the faster of both tests
+        elif value is None:
+            continue
+        else:
+            text = text_of(value)
+        prefix, limit, label_of = _PLANS[key]
+        if len(text) > limit:
+            if prefix == _IN_HEADER:
+                continue
+            if label_of is None or not parts or not parts[-1].startswith(label_of):
+                return None
+        if "=" in text:
+            escapes += text.count("=")
+            text = text.replace("=", "\\=")
+        parts.append(prefix + text)
+    extension = " ".join(parts)
+    if "= " in extension or "  " in extension or extension.endswith(("=", " ")):
+        return None
+    if extension.count("\\") != escapes or not (extension.isascii() or extension.isprintable()):
+        return None
+    encoded = extension.encode()
+    return encoded if len(encoded.translate(None, _CONTROLS)) == len(encoded) else None
+
+
+def _texts(fields: Mapping[str, Value], notes: list[str]) -> dict[str, str]:
+    """The extension's values, cleaned and within their limits, not yet escaped."""
+    texts: dict[str, str] = {}
+    for key, value in fields.items():
+        prefix, limit, label_of = _PLANS[key]
+        if prefix == _NO_KEY:
+            notes.append(f"{key!a} left out: not a CEF key")
+        if value is None or prefix in (_IN_HEADER, _NO_KEY):
+            continue
+        text = clean(value if value.__class__ is str else text_of(value))
+        if not text or (label_of is not None and label_of[:-1] not in texts):
+            continue
+        if len(text) > limit and len(text) > (longest := _length(key)):
+            notes.append(f"{key} cut from {len(text)} to {longest} characters")
+            text = cut(key, text, longest)
+        texts[key] = text
+    return texts
+
+
+def _extension(texts: Mapping[str, str]) -> bytes:
+    return " ".join([f"{key}={escape(text)}" for key, text in texts.items()]).encode()
+
+
+def _plan(key: str) -> _Plan:
+    if key in cef_dictionary.HEADER:
+        return _Plan(_IN_HEADER, _LOOK)
+    known = cef_dictionary.keys()
+    base = key.removesuffix("Label")
+    if key in known and base != key and base in known:
+        return _Plan(f"{key}=", _LOOK, f"{base}=")
+    if key in known or _KEY.fullmatch(key):
+        return _Plan(f"{key}=", _length(key))
+    return _Plan(_NO_KEY, _LOOK)
+
+
+def _length(key: str) -> int:
+    """The most characters a text may have under *key*."""
+    known = cef_dictionary.keys().get(key)
+    return cef_dictionary.CUSTOM_LENGTH if known is None else known.max_length or sys.maxsize

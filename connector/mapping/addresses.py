@@ -1,0 +1,81 @@
+"""Mail addresses out of header text that its author controls.
+
+A header may hold display names, comments, groups, several addresses or plain nonsense. Reading one
+never fails and never takes long; what holds no address is reported as lost.
+"""
+
+from __future__ import annotations
+
+import re
+from email.utils import getaddresses
+from functools import lru_cache
+
+from connector.mapping.values import Lost, Value
+
+_BARE = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9.-]+")
+"""What the API sends nearly always; such a text is its own address."""
+
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff<>(),;:\\\"]")
+_LONGEST_HEADER = 65_536
+_LONGEST_ADDRESS = 320
+_NOBODY = frozenset(("<>", ""))
+
+NO_ADDRESS = "not an address"
+
+
+def addresses(value: Value, lost: Lost) -> Value:
+    """All addresses in a header text or a list of them, in order; domains in lower case."""
+    if value.__class__ is str and _bare(value):
+        return [value]
+    if value.__class__ is not list:
+        return _in_header(value, lost) or None
+    for item in value:
+        if item.__class__ is not str or not _bare(item):
+            return [address for item in value for address in _in_header(item, lost)] or None
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _bare(text: str) -> bool:
+    """One record names an address several times, and one mailbox gets many mails."""
+    return _BARE.fullmatch(text) is not None
+
+
+def domain(value: Value, lost: Lost) -> Value:
+    """What follows the last ``@``, in lower case; no value without one."""
+    del lost
+    if value.__class__ is not str or "@" not in value:
+        return None
+    return value[value.rfind("@") + 1 :].strip("<> \t\r\n").rstrip(".").lower() or None
+
+
+def _in_header(value: Value, lost: Lost) -> list[str]:
+    if value.__class__ is not str:
+        lost.append((NO_ADDRESS, value))
+        return []
+    if _bare(value):
+        return [value]
+    found = [address for text in _split(value) if (address := _address(text))]
+    if len(found) == 1 and found[0].lower() == value.strip("<> ").lower():
+        return found
+    # An empty sender <> is no misfit; like a display name, it is only not part of the address.
+    lost.append(("" if found or value.strip() in _NOBODY else NO_ADDRESS, value))
+    return found
+
+
+def _split(header: str) -> list[str]:
+    if len(header) > _LONGEST_HEADER:
+        return []
+    try:
+        return [address for _, address in getaddresses([header])]
+    except (RecursionError, IndexError, ValueError, AttributeError, TypeError):
+        return []
+
+
+def _address(text: str) -> str | None:
+    local, _, host = text.strip().rpartition("@")
+    bare = local[1:-1] if len(local) > 2 and local[0] == local[-1] == '"' else local  # noqa: PLR2004, quotes
+    fits = bare and host and len(text) <= _LONGEST_ADDRESS and "@" not in bare
+    if not fits or _FORBIDDEN.search(bare) or _FORBIDDEN.search(host.strip("[]").replace(":", "")):
+        return None
+    return f"{local}@{host.lower()}"

@@ -1,0 +1,92 @@
+"""What the tests of a match compare, one value with one operand.
+
+Equality is exact; ``contains`` and ``matches`` ignore case, as people do when they look for words.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TypeAlias
+
+from connector.mapping.values import Value, plain_number, unequal
+
+Comparison: TypeAlias = Callable[[Value, Value], bool]
+
+
+def holds(compare: Comparison, value: Value, operands: Sequence[Value]) -> bool:
+    """Whether *compare* holds for any element of *value* with any of *operands*."""
+    for element in value if value.__class__ is list else (value,):
+        for operand in operands:
+            if compare(element, operand):
+                return True
+    return False
+
+
+def holds_text(value: Value, texts: AbstractSet[str]) -> bool:
+    """Whether any element of *value* is one of *texts*."""
+    if value.__class__ is not list:
+        return value.__class__ is str and value in texts
+    return any(element.__class__ is str and element in texts for element in value)
+
+
+def matcher(patterns: Sequence[str]) -> Callable[[Value], bool]:
+    """The function that says whether any element of a value matches any of *patterns*."""
+    glob = re.compile("|".join(map(fnmatch.translate, patterns)), re.IGNORECASE).match
+
+    def matching(value: Value) -> bool:
+        if value.__class__ is str:
+            return glob(value) is not None
+        if value.__class__ is list:
+            return any(element.__class__ is str and glob(element) is not None for element in value)
+        return False
+
+    return matching
+
+
+def same(value: Value, operand: Value) -> bool:
+    """Equal; ``null`` equals no value."""
+    return not unequal(value, operand)
+
+
+def at_least(value: Value, operand: Value) -> bool:
+    """Not less; numbers with numbers, texts (and so dates) with texts."""
+    return _comparable(value, operand) and bool(value >= operand)
+
+
+def at_most(value: Value, operand: Value) -> bool:
+    """Not more."""
+    return _comparable(value, operand) and bool(value <= operand)
+
+
+def contains(value: Value, operand: Value) -> bool:
+    """Whether the text *operand* is part of the text *value*."""
+    if value.__class__ is not str or operand.__class__ is not str:
+        return False
+    return operand.casefold() in value.casefold()
+
+
+def matches(value: Value, pattern: Value) -> bool:
+    """Whether the whole text *value* fits a pattern of ``*``, ``?`` and ``[abc]``."""
+    return value.__class__ is str and _glob(pattern).match(value) is not None
+
+
+@lru_cache(maxsize=512)
+def _glob(pattern: str) -> re.Pattern[str]:
+    return re.compile(fnmatch.translate(pattern), re.IGNORECASE)
+
+
+def _comparable(value: Value, operand: Value) -> bool:
+    if value.__class__ is str:
+        return operand.__class__ is str
+    return plain_number(value) and plain_number(operand)
+
+
+COMPARISONS: Mapping[str, Comparison] = MappingProxyType(
+    {"is": same, "gte": at_least, "lte": at_most, "contains": contains, "matches": matches}
+)
+"""Comparisons by their word; ``exists`` is not among them, it compares nothing."""

@@ -1,0 +1,102 @@
+"""Fits a value to its target: kind, list or single, allowed values. What does not fit is reported lost.
+
+Lengths are not cut here: the encoder knows its limits, cuts before it escapes and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from connector.mapping import dates, scalars
+from connector.mapping.functions import Applied
+from connector.mapping.lists import join
+from connector.mapping.schemas import Target
+from connector.mapping.values import Lost, Value, over, prune
+
+_INTEGER = range(-(1 << 31), 1 << 31)
+
+
+def fitter(target: Target, *, nested: bool) -> Applied:
+    """The function that fits a value to *target*; it never raises and returns ``None`` for a misfit."""
+    one = _CHECKS[target.kind]
+    allowed = target.allowed
+    joins = not nested and target.kind == "string"
+
+    def fit_one(value: Value, lost: Lost) -> Value:
+        made = one(value, lost)
+        if allowed is not None and made is not None and made not in allowed:
+            lost.append(("not an allowed value", value))
+            return None
+        return made
+
+    single = one if allowed is None else fit_one
+
+    def fit(value: Value, lost: Lost) -> Value:
+        if value.__class__ is not list:
+            made = single(value, lost)
+            return [made] if target.many and made is not None else made
+        made = over(single, value, lost)
+        if made is None or target.many is not False:
+            return made
+        if joins:
+            return join(made, lost, separator=",")
+        if len(made) > 1:
+            lost.append(("more than one value", value))
+        return made[0]
+
+    return fit
+
+
+def _text(value: Value, lost: Lost) -> Value:
+    if value.__class__ is str:
+        return value or None
+    return scalars.strip(value, lost)
+
+
+def _whole(value: Value, lost: Lost) -> Value:
+    made = scalars.integer(value, lost)
+    if made is not None and value.__class__ is float and made != value:
+        lost.append(("", value))
+    return made
+
+
+def _small(value: Value, lost: Lost) -> Value:
+    made = _whole(value, lost)
+    if made is None or made in _INTEGER:
+        return made
+    lost.append(("too large a number", value))
+    return None
+
+
+def _object(value: Value, lost: Lost) -> Value:
+    if value.__class__ is dict:
+        return prune(value)
+    lost.append(("not an object", value))
+    return None
+
+
+def _any(value: Value, lost: Lost) -> Value:
+    del lost
+    return prune(value)
+
+
+_CHECKS: Mapping[str, Applied] = MappingProxyType(
+    {
+        "any": _any,
+        "boolean": scalars.boolean,
+        "date": dates.date,
+        "double": scalars.number,
+        "epoch_ms": dates.epoch_ms,
+        "flattened": _object,
+        "integer": _small,
+        "ip": scalars.ip,
+        "keyword": _text,
+        "long": _whole,
+        "nested": _object,
+        "object": _object,
+        "string": _text,
+        "text": _text,
+        "wildcard": _text,
+    }
+)

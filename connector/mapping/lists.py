@@ -1,0 +1,110 @@
+"""Functions on a whole list; a single value is taken as a list of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from connector.mapping.values import Lost, Value, gather, mark, plain_number, some, text, walk
+
+Predicate = Callable[[Value], bool]
+
+
+def as_list(value: Value) -> list[Value]:
+    """*value* itself where it is a list, else a list of it."""
+    return value if value.__class__ is list else [value]
+
+
+def unique(value: Value, lost: Lost) -> Value:
+    """Every value once, in the order of first sight."""
+    del lost
+    if value.__class__ is not list or len(value) == 1:
+        return value
+    for item in value:
+        if item.__class__ is not str:
+            return _unique(value)
+    return list(dict.fromkeys(value))
+
+
+def _unique(values: list[Value]) -> list[Value]:
+    kept: dict[Value, Value] = {}
+    for item in values:
+        kept.setdefault(mark(item), item)
+    return list(kept.values())
+
+
+def first(value: Value, lost: Lost) -> Value:
+    """The first element."""
+    del lost
+    return some(value[0]) if value.__class__ is list else value
+
+
+def last(value: Value, lost: Lost) -> Value:
+    """The last element."""
+    del lost
+    return some(value[-1]) if value.__class__ is list else value
+
+
+def count(value: Value, lost: Lost) -> Value:
+    """How many elements."""
+    del lost
+    return len(value) if value.__class__ is list else 1
+
+
+def largest(value: Value, lost: Lost) -> Value:
+    """The largest number."""
+    return max(_numbers(value, lost), default=None)
+
+
+def smallest(value: Value, lost: Lost) -> Value:
+    """The smallest number."""
+    return min(_numbers(value, lost), default=None)
+
+
+def largest_by(value: Value, lost: Lost, *, path: Sequence[str]) -> Value:
+    """The element whose number at a path is largest; the earlier of two equal ones."""
+    del lost
+    best, found = None, None
+    for item in as_list(value):
+        rank = walk(item, path)
+        if plain_number(rank) and (best is None or rank > best):
+            best, found = rank, item
+    return found
+
+
+def join(value: Value, lost: Lost, *, separator: str) -> Value:
+    """One text of all elements; of an object, its values."""
+    del lost
+    return separator.join([part for item in as_list(value) if (part := _part(item))]) or None
+
+
+def _part(item: Value) -> str:
+    if item.__class__ is str:
+        return str(item)
+    if item.__class__ is dict:
+        return " ".join(part for value in item.values() if (part := text(value)))
+    return text(item)
+
+
+def pick(value: Value, holds: Predicate) -> Value:
+    """The first element for which the match holds."""
+    for item in as_list(value):
+        if holds(item):
+            return some(item)
+    return None
+
+
+def only(value: Value, holds: Predicate) -> Value:
+    """The elements for which the match holds."""
+    return [item for item in as_list(value) if holds(item)] or None
+
+
+def each(value: Value, build: Callable[[Value], Value]) -> Value:
+    """What is made of each element; elements that come out empty are left out."""
+    return gather([build(item) for item in as_list(value)])
+
+
+def _numbers(value: Value, lost: Lost) -> list[Value]:
+    found = [item for item in as_list(value) if plain_number(item)]
+    if not found:
+        lost.append(("not a number", value))
+    return found

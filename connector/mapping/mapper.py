@@ -1,0 +1,93 @@
+"""Composes the parts of the room: a mapper of a pack, a predicate of a match."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from connector.errors import ConfigurationError
+from connector.interfaces import Mapper
+from connector.located import Node
+from connector.mapping.check import match_problems
+from connector.mapping.encoding import SHAPES
+from connector.mapping.evaluate import Walker
+from connector.mapping.generate import MapFunction, Predicate, compile_match, compile_plan
+from connector.mapping.pack import Pack
+from connector.mapping.parse_match import parse_match
+from connector.mapping.plan import plan
+from connector.mapping.provided import Provider
+from connector.model import Event, Record, Revision
+
+NO_ACCOUNTS: Mapping[str, str] = MappingProxyType({})
+
+
+def build_map(pack: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS) -> MapFunction:
+    """The compiled function that makes a document of a revision, not yet encoded."""
+    return compile_plan(plan(pack), Provider(accounts))
+
+
+def build_reference(pack: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS) -> Walker:
+    """The same as ``build_map``, by walking the rules; for explanations and tests."""
+    return Walker(plan(pack), Provider(accounts))
+
+
+def build_mapper(
+    pack: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS, when: Predicate | None = None
+) -> Mapper:
+    """The whole way of a revision to its event.
+
+    Args:
+        pack: the mapping.
+        accounts: names of accounts by their ids.
+        when: which revisions are wanted; see ``either_state`` for that of an output.
+    """
+    mapping = build_map(pack, accounts=accounts)
+    encode = SHAPES[pack.format].encode
+
+    def mapper(revision: Revision) -> Event | None:
+        if when is not None and not when(revision):
+            return None
+        mapped = mapping(revision)
+        payload, notes = encode(mapped.document)
+        return Event(revision, payload, mapped.time, mapped.severity, mapped.code, mapped.notes + notes)
+
+    return mapper
+
+
+def compile_matcher(node: Node, scope: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS) -> Predicate:
+    """The predicate of a ``when``.
+
+    Args:
+        node: the match as written.
+        scope: the mapping whose derived values it may read; ``Library.prelude()`` where there is none.
+        accounts: names of accounts by their ids.
+
+    Raises:
+        ConfigurationError: with the place of everything that is wrong with it.
+    """
+    match = parse_match(node)
+    found = match_problems(match, scope)
+    if found:
+        raise ConfigurationError(*found)
+    return compile_match(match, scope, Provider(accounts))
+
+
+def either_state(predicate: Predicate) -> Predicate:
+    """A predicate by which an update passes if its new or its previous state matches.
+
+    An alert that was corrected must reach who got the alert.
+    """
+
+    def either(revision: Revision) -> bool:
+        if predicate(revision):
+            return True
+        return bool(revision.previous) and predicate(before(revision))
+
+    return either
+
+
+def before(revision: Revision) -> Revision:
+    """*revision* with the watched fields that changed as they were before."""
+    body = {**revision.record.body, **(revision.previous or {})}
+    return replace(revision, record=Record(revision.record.id, body))

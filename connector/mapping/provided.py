@@ -1,0 +1,84 @@
+"""What a mapping may read beside the record: the names that start with ``$`` and are not derived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
+
+from connector.formats.json import instant
+from connector.mapping.values import Value, absent, mark
+from connector.model import JsonObject, Revision
+
+
+class Provider:
+    """Provides values by name. *accounts* maps account ids to the names that people gave them."""
+
+    def __init__(self, accounts: Mapping[str, str]) -> None:
+        self._accounts = {key: {"id": key, "name": name} for key, name in accounts.items()}
+        self._instant: Callable[[datetime], str] = lru_cache(maxsize=16)(instant)
+
+    def account(self, revision: Revision) -> Value:
+        """Id and name of the account; the id where it has no name."""
+        key = revision.feed.account
+        return self._accounts.get(key) or {"id": key, "name": key}
+
+    def search(self, revision: Revision) -> Value:
+        """The search that found it."""
+        return revision.feed.search or None
+
+    def collected(self, revision: Revision) -> Value:
+        """When the connector received it."""
+        return self._instant(revision.collected)
+
+    def revision(self, revision: Revision) -> Value:
+        """Which state of the record this is, counted from 1."""
+        return revision.number
+
+    def identity(self, revision: Revision) -> Value:
+        """What collectors deduplicate by."""
+        return revision.identity
+
+    def change(self, revision: Revision) -> Value:
+        """What is new since the last revision; no value at first sight."""
+        return change_of(revision)
+
+    def enrichment(self, revision: Revision) -> Value:
+        """What further endpoints said."""
+        return dict(revision.enrichment) or None
+
+    def record(self, revision: Revision) -> Value:
+        """The whole record."""
+        return dict(revision.record.body) or None
+
+    def values(self, revision: Revision) -> JsonObject:
+        """All of them by name."""
+        return {name: getattr(self, name)(revision) for name in NAMES}
+
+
+NAMES = ("account", "search", "collected", "revision", "identity", "change", "enrichment")
+"""Provided names; ``$record`` is the record, the root of every plain path."""
+
+
+def change_of(revision: Revision) -> JsonObject | None:
+    """The names and former values of the fields that changed, and whether the record is gone."""
+    if revision.previous is None and not revision.gone:
+        return None
+    body, before = revision.record.body, revision.previous or {}
+    changed = [name for name in before if _canonical(before[name]) != _canonical(body.get(name))]
+    fields = sorted(changed or before)
+    change: JsonObject = {
+        "fields": fields,
+        "previous": {name: before[name] for name in fields},
+        "gone": revision.gone or None,
+    }
+    return {name: value for name, value in change.items() if not absent(value)} or None
+
+
+def _canonical(value: Value) -> Value:
+    """Lists compare as sets; what is no value is alike."""
+    if absent(value):
+        return None
+    if value.__class__ is list:
+        return frozenset(mark(item) for item in value if not absent(item))
+    return mark(value)

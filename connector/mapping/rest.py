@@ -1,0 +1,174 @@
+"""The rest of the record: everything that the mapping did not move, so that nothing is ever lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import TypeAlias
+
+from connector.mapping.grammar import RECORD, From
+from connector.mapping.plan import Plan
+from connector.mapping.values import Lost, Value, compact, prune, text
+from connector.model import Body, JsonObject
+
+Back: TypeAlias = AbstractSet[str]
+"""Top-level fields that go back to the rest, since a value of theirs fitted nowhere."""
+
+RestMaker: TypeAlias = Callable[[Body, Back], JsonObject]
+
+_WORDS = re.compile(r"[A-Za-z0-9]+")
+_KNOWN_KEYS = 1000
+
+
+def settle(name: str, reads: Iterable[str], lost: Lost, body: Body, notes: list[str], back: set[str]) -> None:
+    """Note why values did not fit *name* and send the fields that they came from back to the rest."""
+    for reason in dict.fromkeys(reason for reason, _ in lost if reason):
+        notes.append(f"{name}: {reason}")
+    for _, value in lost:
+        back.update([field for field in reads if _holds(body.get(field), value)] or reads)
+    lost.clear()
+
+
+def _holds(field: Value, value: Value) -> bool:
+    return field is value or (field.__class__ is list and any(item is value for item in field))
+
+
+def rest_maker(plan: Plan) -> RestMaker | None:
+    """The function that makes the rest of a record; ``None`` where the mapping keeps none."""
+    if plan.pack.rest is None:
+        return None
+    without = _without(plan)
+    if plan.nested:
+        return _nested(without, frozenset(_occupied(plan)))
+    return _flat(plan.pack.rest.into, without, plan.targets | {f"{name}Label" for name in plan.pack.labels})
+
+
+def _nested(without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> RestMaker:
+    dropped = frozenset(key for key, inner in without.items() if not inner)
+    special = occupied | without.keys()
+
+    def make(body: Body, back: Back) -> JsonObject:
+        rest: JsonObject = {}
+        for key, value in body.items():
+            if value is None:
+                continue
+            if key in special:
+                if key in dropped and key not in back:
+                    continue
+                kept = prune(value if key not in without or key in back else _minus(value, without[key]))
+                if kept is not None:
+                    rest[_free(key, occupied, {**body, **rest}) if key in occupied else key] = kept
+            elif value.__class__ is str:
+                if value:
+                    rest[key] = value
+            elif (kept := prune(value)) is not None:
+                rest[key] = kept
+        return rest
+
+    return make
+
+
+def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> RestMaker:
+    names: dict[tuple[str, ...], str] = {}
+
+    def name_of(path: tuple[str, ...]) -> str:
+        if path not in names:
+            if len(names) >= _KNOWN_KEYS:
+                names.clear()
+            words = (word for step in path for word in _WORDS.findall(step))
+            names[path] = into + "".join(word[0].upper() + word[1:] for word in words)
+        return names[path]
+
+    def make(body: Body, back: Back) -> JsonObject:
+        rest: JsonObject = {}
+        for key, value in body.items():
+            if key in without and key not in back:
+                value = _minus(value, without[key])  # noqa: PLW2901, the field as it is kept
+            for path, line in _lines((key,), value):
+                name = name_of(path)
+                rest[_next(name, rest, occupied)] = line
+        return rest
+
+    return make
+
+
+def _without(plan: Plan) -> Mapping[str, frozenset[str]]:
+    """Fields that stay out: by name, with what inside them; empty for the whole field."""
+    rest = plan.pack.rest
+    made: dict[str, frozenset[str]] = {}
+    for path in rest.without if rest else ():
+        inner = frozenset((".".join(path[1:]),)) if len(path) > 1 else frozenset()
+        known = made.get(path[0])
+        made[path[0]] = inner if known is None else (known | inner if known and inner else frozenset())
+    return {**made, **dict.fromkeys(_shown_in_place(plan), frozenset())}
+
+
+def _shown_in_place(plan: Plan) -> Iterator[str]:
+    """Fields that the mapping itself writes where the rest would put them."""
+    rest = plan.pack.rest
+    start = "" if rest is None or rest.into == "." else f"{rest.into}."
+    for step in plan.steps:
+        name = step.name.removeprefix(start)
+        if step.name.startswith(start) and isinstance(step.rule.source, From):
+            ref = step.rule.source.ref
+            if ref.root == RECORD and ref.path == (name,):
+                yield name
+
+
+def _occupied(plan: Plan) -> Iterator[str]:
+    """Names inside the rest that fields of the mapping take."""
+    rest = plan.pack.rest
+    start = "" if rest is None or rest.into == "." else f"{rest.into}."
+    for step in plan.steps:
+        if step.name.startswith(start):
+            yield step.name.removeprefix(start).split(".")[0]
+
+
+def _minus(value: Value, inner: AbstractSet[str]) -> Value:
+    """*value* without the paths of *inner* in it; nothing where the whole field stays out."""
+    if not inner:
+        return None
+    if value.__class__ is list:
+        return [_minus(item, inner) if item.__class__ is dict else item for item in value]
+    if value.__class__ is not dict:
+        return value
+    kept = {}
+    for key, item in value.items():
+        if key not in inner:
+            below = frozenset(path[len(key) + 1 :] for path in inner if path.startswith(f"{key}."))
+            kept[key] = _minus(item, below) if below else item
+    return kept
+
+
+def _free(key: str, occupied: Collection[str], taken: Collection[str]) -> str:
+    """*key* with so many ``_`` after it that nothing else has it."""
+    while key in occupied or key in taken:
+        key += "_"
+    return key
+
+
+def _lines(path: tuple[str, ...], value: Value) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Texts by path: objects are opened, lists joined."""
+    if value.__class__ is dict:
+        if len(path) > _LEVELS:
+            yield path, compact(value)
+            return
+        for key, item in value.items():
+            yield from _lines((*path, key), item)
+    elif value is not None:
+        line = text(value)
+        if line:
+            yield path, line
+
+
+_LEVELS = 8
+
+
+def _next(name: str, taken: Collection[str], occupied: Collection[str]) -> str:
+    """*name*, or with a number after it where it is taken."""
+    free, number = name, 1
+    while free in taken or free in occupied:
+        number += 1
+        free = f"{name}{number}"
+    return free

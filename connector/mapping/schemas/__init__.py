@@ -1,0 +1,37 @@
+"""The fields of every format that a mapping can be written for: one file per format.
+
+``lookup`` and ``names`` are all that the rest of the mapping room needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from connector.mapping.schemas.cef import CefSchema
+from connector.mapping.schemas.ecs import EcsSchema
+from connector.mapping.schemas.free import FreeSchema
+from connector.mapping.schemas.schema import Schema
+from connector.mapping.schemas.target import Kind, Target
+
+SCHEMAS: Mapping[str, Schema] = MappingProxyType(
+    {"ecs": EcsSchema(), "cef": CefSchema(), "json": FreeSchema()}
+)
+"""Formats by the name that stands after ``format:`` in a mapping."""
+
+
+def lookup(format: str, name: str) -> Target | None:  # noqa: A002, the word of the mapping files
+    """What *format* says of the field *name*; ``None`` for a field it does not have.
+
+    Raises:
+        KeyError: for a format that is not in ``SCHEMAS``.
+    """
+    return SCHEMAS[format].lookup(name)
+
+
+def names(format: str) -> Sequence[str]:  # noqa: A002, the word of the mapping files
+    """Every field name of *format* that can be listed, for suggestions; empty where all are welcome."""
+    return SCHEMAS[format].names()
+
+
+__all__ = ["SCHEMAS", "Kind", "Schema", "Target", "lookup", "names"]

@@ -1,0 +1,75 @@
+"""The fields of a record, so that a mapping that reads an unknown one can be told so.
+
+A path marks lists with ``[]``: ``findings[].score`` is the score of every finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+RECORD_FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        "id": "keyword",
+        "action_log[]": "object",
+        "action_log[].completed_at": "date",
+        "action_log[].completed_timestamp": "date",
+        "action_log[].operation": "keyword",
+        "action_log[].properties": "object",
+        "action_log[].properties.folder": "keyword",
+        "action_log[].properties.requested_by": "keyword",
+        "action_log[].status": "keyword",
+        "alert_id": "keyword",
+        "client_recipients[]": "keyword",
+        "delivery_mode": "keyword",
+        "delivery_status[]": "keyword",
+        "detection_reasons[]": "text",
+        "edf_hash": "keyword",
+        "envelope_from": "keyword",
+        "envelope_to[]": "keyword",
+        "final_disposition": "keyword",
+        "findings[]": "object",
+        "findings[].attachment": "keyword",
+        "findings[].detail": "text",
+        "findings[].detection": "keyword",
+        "findings[].field": "keyword",
+        "findings[].name": "keyword",
+        "findings[].portion": "keyword",
+        "findings[].reason": "text",
+        "findings[].score": "double",
+        "findings[].value": "text",
+        "from": "keyword",
+        "from_name": "text",
+        "htmltext_structure_hash": "keyword",
+        "is_phish_submission": "boolean",
+        "is_quarantined": "boolean",
+        "message_id": "keyword",
+        "post_delivery_operations[]": "keyword",
+        "postfix_id": "keyword",
+        "postfix_id_outbound": "keyword",
+        "properties": "object",
+        "properties.allowlisted_pattern": "keyword",
+        "properties.allowlisted_pattern_type": "keyword",
+        "properties.blocklisted_message": "boolean",
+        "properties.blocklisted_pattern": "keyword",
+        "properties.whitelisted_pattern_type": "keyword",
+        "replyto": "keyword",
+        "scanned_at": "date",
+        "sent_at": "date",
+        "sent_date": "date",
+        "smtp_helo_server_ip": "ip",
+        "smtp_previous_hop_ip": "ip",
+        "subject": "text",
+        "threat_categories[]": "keyword",
+        "to[]": "keyword",
+        "to_name[]": "text",
+        "ts": "date",
+        "validation": "object",
+        "validation.comment": "text",
+        "validation.dkim": "keyword",
+        "validation.dmarc": "keyword",
+        "validation.spf": "keyword",
+        "x_originating_ip": "ip",
+    }
+)
+"""Path to kind, in the words of the targets' kinds."""

@@ -1,0 +1,20 @@
+"""The seam between the mapping room and the fields of one format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from connector.mapping.schemas.target import Target
+
+
+class Schema(Protocol):
+    """The fields of one format."""
+
+    def lookup(self, name: str) -> Target | None:
+        """Return the field *name*, or ``None`` when the format has no such field."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """Return the names that can be listed, in the order of the standard."""
+        ...

@@ -1,0 +1,43 @@
+"""What a format says of one of its fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Kind: TypeAlias = Literal[
+    "any",
+    "boolean",
+    "date",
+    "double",
+    "epoch_ms",
+    "flattened",
+    "integer",
+    "ip",
+    "keyword",
+    "long",
+    "nested",
+    "object",
+    "string",
+    "text",
+    "wildcard",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One field that a mapping may fill.
+
+    Args:
+        name: the field, as written on the left of a mapping.
+        kind: what a value has to be; ``epoch_ms`` is a time as milliseconds, ``any`` takes everything.
+        many: ``True``: always a list; ``False``: one value; ``None``: either.
+        max_length: the most characters a text may have; longer ones are cut by the encoder.
+        allowed: the only values, where the format has a closed list.
+    """
+
+    name: str
+    kind: Kind
+    many: bool | None = None
+    max_length: int | None = None
+    allowed: frozenset[str] | None = None

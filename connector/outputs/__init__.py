@@ -1,0 +1,96 @@
+"""Where events go. A new type is one file with its settings class, and one line in ``BUILT_IN``.
+
+Types from other distributions register their settings class under the entry-point group
+``email_connector.outputs``; they are loaded only when a configuration names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+
+from connector.errors import ConfigurationError, Problem
+from connector.located import suggestion
+from connector.outputs.common import OutputSettings
+from connector.outputs.file import FileSettings
+from connector.outputs.http import HttpSettings
+from connector.outputs.stdout import StdoutSettings
+from connector.outputs.syslog import SyslogSettings
+
+GROUP = "email_connector.outputs"
+
+BUILT_IN: Mapping[str, type[OutputSettings]] = {
+    "file": FileSettings,
+    "http": HttpSettings,
+    "stdout": StdoutSettings,
+    "syslog": SyslogSettings,
+}
+
+
+def names(plugins: Iterable[EntryPoint] | None = None) -> list[str]:
+    """Return the names of all types, without loading any plugin."""
+    return sorted({*BUILT_IN, *(plugin.name for plugin in _plugins(plugins))})
+
+
+def settings_class(kind: str, plugins: Iterable[EntryPoint] | None = None) -> type[OutputSettings]:
+    """Return the settings class of the output type *kind*.
+
+    Args:
+        kind: what stands behind ``type`` in a configuration.
+        plugins: entry points to choose from; those of the installed distributions by default.
+
+    Raises:
+        ConfigurationError: nobody knows the type, or the plugin that should know it is broken.
+    """
+    candidates = [plugin for plugin in _plugins(plugins) if plugin.name == kind]
+    claimants = sorted(_distribution(plugin) for plugin in candidates)
+    if kind in BUILT_IN:
+        if candidates:
+            raise _problem(
+                f"{', '.join(claimants)} claims the output type {kind}, which is built in",
+                "uninstall it, or ask its author for another name",
+            )
+        return BUILT_IN[kind]
+    if not candidates:
+        raise _problem(f"there is no output type {kind}", suggestion(kind, names(plugins)))
+    if len(candidates) > 1:
+        raise _problem(
+            f"the output type {kind} is claimed by {' and by '.join(claimants)}", "uninstall all but one"
+        )
+    return _load(candidates[0])
+
+
+def _plugins(given: Iterable[EntryPoint] | None) -> list[EntryPoint]:
+    return list(entry_points(group=GROUP) if given is None else given)
+
+
+def _load(plugin: EntryPoint) -> type[OutputSettings]:
+    whose = f"the output type {plugin.name} of {_distribution(plugin)}"
+    try:
+        loaded: object = plugin.load()
+    except Exception as error:  # whatever a foreign module raises at import, it is that plugin's fault
+        raise _problem(
+            f"{whose} cannot be loaded: {type(error).__name__}: {error}",
+            "reinstall or update it, or remove the output from the configuration",
+        ) from error
+    if not (isinstance(loaded, type) and issubclass(loaded, OutputSettings)):
+        raise _problem(f"{whose} is no settings class ({plugin.value})", "it must extend OutputSettings")
+    if loaded.__abstractmethods__:
+        raise _problem(f"{whose} lacks {', '.join(sorted(loaded.__abstractmethods__))}", "update it")
+    declared = loaded.model_fields.get("type")
+    if declared is None or plugin.name not in getattr(declared.annotation, "__args__", ()):
+        raise _problem(f"{whose} does not declare its field type as that name", "update it")
+    return loaded
+
+
+def _distribution(plugin: EntryPoint) -> str:
+    found = plugin.dist
+    return (
+        f"the distribution {found.name} {found.version}"
+        if found
+        else f"an unknown distribution ({plugin.value})"
+    )
+
+
+def _problem(message: str, hint: str) -> ConfigurationError:
+    return ConfigurationError(Problem(message, hint=hint))

@@ -1,0 +1,100 @@
+"""The settings that every output has, and the contract of the class that holds them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from connector.interfaces import Observe, Output, Start
+from connector.model import Backlog, JsonObject, Limits, WhenFull
+from connector.quantities import Duration, Size
+
+TOO_LARGE = "too_large"
+"""The reason in a receipt for an event that is larger than the output can ever send."""
+
+
+class BatchSettings(BaseModel):
+    """How many events leave together; what is not given is the output type's own choice."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    events: int | None = Field(default=None, ge=1, le=100_000, description="Most events in one send.")
+    bytes: Size | None = Field(default=None, ge=1024, le=100 << 20, description="Most payload in one send.")
+    linger: Duration | None = Field(
+        default=None,
+        ge=timedelta(0),
+        le=timedelta(minutes=5),
+        description="How long a batch waits for more events before it leaves.",
+    )
+
+    def applied(self, limits: Limits) -> Limits:
+        """Return *limits* with what is set here."""
+        return replace(
+            limits,
+            events=limits.events if self.events is None else self.events,
+            bytes=limits.bytes if self.bytes is None else self.bytes,
+            linger=limits.linger if self.linger is None else self.linger.total_seconds(),
+        )
+
+
+class BacklogSettings(BaseModel):
+    """How much may wait for an output that does not take events, and what happens then."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bytes: Size = Field(default=1 << 30, ge=1 << 20, description="Most that may wait, in the journal.")
+    when_full: WhenFull = Field(
+        default=WhenFull.PAUSE,
+        description="pause stops collecting until there is room; skip drops this output's oldest events "
+        "and records the gap.",
+    )
+
+    def value(self) -> Backlog:
+        """Return it as the journal takes it."""
+        return Backlog(self.max_bytes, self.when_full)
+
+
+class OutputSettings(BaseModel):
+    """What can be set for every output. A type adds its own fields, ``type`` among them, and ``build``.
+
+    A subclass MUST have a field ``type`` whose annotation is a ``Literal`` of the type's one name, MUST
+    keep ``frozen`` and ``extra="forbid"``, MUST hold credentials in ``connector.secret.Secret``, and MUST
+    NOT accept a setting that has no effect.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    mapping: str = Field(default="ecs", min_length=1, description="Name of the mapping that shapes events.")
+    when: JsonObject | None = Field(default=None, description="Deliver only records that match this.")
+    emit: Literal["all", "first"] = Field(
+        default="all", description="first leaves out later changes of a record already delivered."
+    )
+    max_age: Duration | None = Field(
+        default=None, gt=timedelta(0), description="Leave out records older than this, for pagers and chats."
+    )
+    start: Start = Field(
+        default="head",
+        alias="from",
+        description="Where a new output begins in what the journal still holds: head takes what comes "
+        "from now on, beginning everything.",
+    )
+    batch: BatchSettings = BatchSettings()
+    backlog: BacklogSettings = BacklogSettings()
+    timeout: Duration = Field(
+        default=timedelta(seconds=30),
+        gt=timedelta(0),
+        le=timedelta(minutes=10),
+        description="The most that one send may take.",
+    )
+
+    @abstractmethod
+    def build(self, name: str, observe: Observe) -> Output:
+        """Make the output called *name*. MUST NOT connect, read files or block: that is ``open``'s part.
+
+        *observe* takes the output's facts; it MUST be called on the main loop only.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""What several output types are made of."""

@@ -1,0 +1,71 @@
+"""Sockets: names to addresses, addresses to connections, and what the kernel still holds."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import socket
+import struct
+import termios
+from typing import TypeAlias
+
+
+def peer_name(host: str, port: int) -> str:
+    """Return host and port as one writes them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
+
+
+async def resolve(host: str, port: int, kind: socket.SocketKind) -> list[tuple[int, SocketAddress]]:
+    """Return address families and addresses of *host*, in the system's order of preference."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=kind)
+    return [(family, address) for family, _, _, _, address in found]
+
+
+async def connected_socket(host: str, port: int, timeout: float) -> socket.socket:  # noqa: ASYNC109
+    """Return a TCP connection to the first address of *host* that answers.
+
+    The time that is left is shared by the addresses that are left, so that a dead one does not use up all
+    of it. Raises OSError, the last address's.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    addresses = await resolve(host, port, socket.SOCK_STREAM)
+    last: OSError = OSError(f"{host} has no address")
+    for tried, (family, address) in enumerate(addresses):
+        share = (deadline - loop.time()) / (len(addresses) - tried)
+        try:
+            return await _connected(family, address, share)
+        except OSError as error:  # TimeoutError is one
+            last = error
+    raise last
+
+
+async def _connected(family: int, address: SocketAddress, timeout: float) -> socket.socket:  # noqa: ASYNC109
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        # A batch is one write, so there is nothing to wait for; a dead peer shows itself in two minutes.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+            if hasattr(socket, option):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        async with asyncio.timeout(timeout):
+            await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Return how many bytes the other side has not confirmed yet; 0 where the system does not tell."""
+    try:
+        answer = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    except OSError:
+        return 0
+    waiting: int = struct.unpack("i", answer)[0]
+    return waiting

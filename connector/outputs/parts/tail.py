@@ -1,0 +1,41 @@
+"""What was sent last over a connection without acknowledgements, in case it never arrived."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+
+class Tail:
+    """Keeps the frames sent last, at most *limit* bytes and *age* seconds back.
+
+    What a connection outlived by *age* counts as arrived; what is younger when it breaks is in doubt,
+    until it was sent again.
+    """
+
+    def __init__(self, limit: int, age: float) -> None:
+        self._limit = limit
+        self._age = age
+        self._sent: deque[tuple[float, bytes]] = deque()
+        self._size = 0
+        self._doubtful: list[bytes] = []
+
+    @property
+    def doubtful(self) -> Sequence[bytes]:
+        """Frames to send again before anything else, oldest first."""
+        return self._doubtful
+
+    def sent(self, frames: Sequence[bytes], now: float) -> None:
+        """Note that *frames* left; what was in doubt left with them, before them."""
+        for frame in (*self._doubtful, *frames):
+            self._sent.append((now, frame))
+            self._size += len(frame)
+        self._doubtful = []
+        while self._sent and (self._size > self._limit or self._sent[0][0] < now - self._age):
+            self._size -= len(self._sent.popleft()[1])
+
+    def broke(self, at: float) -> None:
+        """Note that the connection broke at *at*."""
+        self._doubtful += [frame for sent, frame in self._sent if sent >= at - self._age]
+        self._sent.clear()
+        self._size = 0

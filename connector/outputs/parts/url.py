@@ -1,0 +1,118 @@
+"""The URL of an HTTP collector. Path and query are treated as a secret: webhooks put their token there."""
+
+from __future__ import annotations
+
+from typing import Any, final
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from connector.secret import MASK, Reference, Secret
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@final
+class Url:
+    """An ``http`` or ``https`` URL that shows its origin and hides the rest."""
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, text: str) -> None:
+        """Take *text*; raises ValueError that says what is expected."""
+        _split(text)
+        self._secret = Secret(text.strip(), text.reread if isinstance(text, Reference) else None)
+
+    def reveal(self) -> str:
+        """The whole URL, for the moment of use."""
+        return self._secret.reveal()
+
+    def refresh(self) -> bool:
+        """Read the URL again where it came from; says whether it changed. An unusable one is not taken."""
+        before = self._secret
+        again = Secret(before.reveal(), before._reread)  # noqa: SLF001, a copy to try the new text on
+        if not again.refresh():
+            return False
+        try:
+            _split(again.reveal())
+        except ValueError:
+            return False
+        self._secret = again
+        return True
+
+    @property
+    def parts(self) -> SplitResult:
+        """The URL taken apart."""
+        return _split(self._secret.reveal())
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port as written."""
+        return f"{self.parts.scheme}://{self.parts.netloc}"
+
+    @property
+    def host(self) -> str:
+        """The host, without brackets."""
+        return self.parts.hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port, by default that of the scheme."""
+        return self.parts.port or _PORTS[self.parts.scheme]
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is ``https``."""
+        return self.parts.scheme == "https"
+
+    def __str__(self) -> str:
+        hidden = f"/{MASK}" if self.parts.path.strip("/") or self.parts.query else ""
+        return f"{self.origin}{hidden}"
+
+    def __repr__(self) -> str:
+        return f"Url({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Url) and other.reveal() == self.reveal()
+
+    def __hash__(self) -> int:
+        return hash(self.reveal())
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._validate, serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "format": "uri", "pattern": "^https?://"}
+
+    @classmethod
+    def _validate(cls, value: object) -> Url:
+        if isinstance(value, Url):
+            return value
+        if not isinstance(value, str):
+            raise ValueError("a URL is needed, such as https://collector.example/path")  # noqa: TRY004
+        return cls(value)
+
+
+def _split(text: str) -> SplitResult:
+    stripped = text.strip()
+    try:
+        parts = urlsplit(stripped)
+        usable = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not stripped.isprintable() or " " in stripped:
+        # The text itself is not shown: it may hold a token.
+        raise ValueError("a URL of http or https is needed, such as https://collector.example/path")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a URL must not hold a user or password; use auth instead")
+    if parts.fragment:
+        raise ValueError("a URL for a collector has no part after #")
+    return parts

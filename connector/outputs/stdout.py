@@ -1,0 +1,81 @@
+"""Output ``stdout``: one event per line on the standard output of the process."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Sequence
+from typing import Literal
+
+from connector.errors import Hold, Retryable
+from connector.formats.framing import line
+from connector.interfaces import Observe
+from connector.model import Event, Limits, Receipt
+from connector.outputs.common import OutputSettings
+from connector.outputs.parts.lane import Lane
+from connector.outputs.parts.pipe import LineWriter
+
+_LIMITS = Limits(events=500, bytes=1_000_000, linger=0.1)
+_DESCRIPTOR = 1
+# Nobody can give a running process another standard output.
+_CLOSED = {errno.EPIPE, errno.EBADF}
+
+
+class StdoutSettings(OutputSettings):
+    """Writes events to the standard output, one per line."""
+
+    type: Literal["stdout"] = "stdout"
+
+    def build(self, name: str, observe: Observe) -> StdoutOutput:  # noqa: ARG002, it has nothing to tell
+        """Make the output."""
+        return StdoutOutput(name, self.batch.applied(_LIMITS), self.timeout.total_seconds())
+
+
+class StdoutOutput:
+    """Accepted means: the operating system took every byte of the line.
+
+    Args:
+        name: the output's name.
+        limits: what one send may hold.
+        timeout: seconds that a reader may pause before the send is given up.
+        descriptor: where to write.
+    """
+
+    def __init__(self, name: str, limits: Limits, timeout: float, descriptor: int = _DESCRIPTOR) -> None:
+        self._limits = limits
+        self._timeout = timeout
+        self._lane = Lane(f"output-{name}")
+        self._writer = LineWriter(descriptor)
+
+    @property
+    def limits(self) -> Limits:
+        """What one ``send`` may hold."""
+        return self._limits
+
+    async def open(self) -> None:
+        """Make sure that there is a standard output at all."""
+        # Python says so at start; later the number could belong to any other file of this process.
+        if sys.__stdout__ is None:
+            raise Hold("stdout was closed when the process started; start it with stdout connected")
+
+    async def send(self, events: Sequence[Event]) -> Receipt:
+        """Write one line per event."""
+        lines = b"".join(line(event.payload) for event in events)
+        try:
+            await self._lane.run(lambda ticket: self._writer.write(lines, ticket), self._timeout)
+        except TimeoutError:
+            raise Retryable(f"stdout was not read within {self._timeout:g} s") from None
+        except OSError as error:
+            if error.errno in _CLOSED:
+                raise Hold("the reader of stdout has ended; restart the connector with one") from None
+            raise Retryable(f"stdout cannot be written: {error.strerror}") from None
+        return Receipt()
+
+    async def close(self) -> None:
+        """End the writing thread."""
+        self._lane.stop()
+
+    async def check(self) -> str:
+        """Say whether there is a standard output."""
+        await self.open()
+        return "stdout is open"

@@ -103,6 +103,15 @@ class OutputConnected:
 
 
 @dataclass(frozen=True, slots=True)
+class EventsRepeated:
+    """An output sent events once more whose arrival was in doubt when a connection broke."""
+
+    output: str
+    count: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutputPosition:
     """How far an output is: *position* of *head*."""
 
@@ -122,5 +131,6 @@ DeliveryFact: TypeAlias = (
     | HoldBegun
     | HoldEnded
     | OutputConnected
+    | EventsRepeated
     | OutputPosition
 )

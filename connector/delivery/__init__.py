@@ -1,0 +1,9 @@
+"""From the journal to one output: read, map, batch, send, decide, acknowledge. One worker per output."""
+
+from __future__ import annotations
+
+from connector.delivery.decide import Policy
+from connector.delivery.translate import Emit, Shrink
+from connector.delivery.worker import Deliverer, Options, State
+
+__all__ = ["Deliverer", "Emit", "Options", "Policy", "Shrink", "State"]

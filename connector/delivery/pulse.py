@@ -1,0 +1,46 @@
+"""Waking up whoever waits for a change, and turning errors of an output into values."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Pulse:
+    """Wakes all waiters at each beat. Check your condition, then wait, with no ``await`` in between."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def beat(self) -> None:
+        """Something changed."""
+        self._event.set()
+        self._event = asyncio.Event()
+
+    async def wait(self, until: float | None = None) -> None:
+        """Wait for the next beat, at most until the loop's time is *until*."""
+        event = self._event
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await event.wait()
+
+
+class CancelledItself(Exception):
+    """An output raised ``CancelledError`` although nobody cancelled it."""
+
+
+async def outcome_of(work: Awaitable[T]) -> T | Exception:
+    """Return what *work* returned or raised; let through only that the caller itself was cancelled."""
+    try:
+        return await work
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return CancelledItself()
+    except Exception as error:  # noqa: BLE001, an output is foreign code: whatever it raises is data here
+        return error

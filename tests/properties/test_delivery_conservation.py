@@ -1,0 +1,230 @@
+"""Whatever a collector does, delivery loses nothing and repeats only what was in flight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connector.delivery import Deliverer, Options
+from connector.errors import Hold, JournalFull, Refused, Retryable
+from connector.facts import Fact, OutputPosition
+from connector.model import Event, Limits, Receipt, Revision
+from connector.testing.scripted import ScriptedOutput, Turn, Unanswered
+from tests.support.jumping_loop import run, wall_clock
+from tests.unit.delivery.world import MemoryLog, Notebook, World, plain, revisions
+
+
+def poisonous(found: Revision) -> bool:
+    """Records whose number ends in 7 are refused for ever."""
+    return found.record.id.endswith("7")
+
+
+def _partly(rejects: frozenset[int], retries: frozenset[int]) -> Turn:
+    """A receipt that fits however many events come."""
+
+    def answer(events: Sequence[Event]) -> Receipt:
+        rejected = {
+            i: "bad field" for i, each in enumerate(events) if i in rejects and poisonous(each.revision)
+        }
+        retry = frozenset(i for i in range(len(events)) if i in retries and i not in rejected)
+        return Receipt(rejected, retry, retry_after=3.0)
+
+    return answer
+
+
+def _raising(error: BaseException) -> Turn:
+    def answer(_: Sequence[Event]) -> Receipt:
+        raise error
+
+    return answer
+
+
+def _finding_poison(events: Sequence[Event]) -> Receipt:
+    for index, event in enumerate(events):
+        if poisonous(event.revision):
+            raise Refused("malformed", suspect=index)
+    return Receipt()
+
+
+def _rejecting_poison(events: Sequence[Event]) -> Receipt:
+    return Receipt({i: "bad field" for i, event in enumerate(events) if poisonous(event.revision)})
+
+
+def _refusing_poison(events: Sequence[Event]) -> Receipt:
+    if any(poisonous(event.revision) for event in events):
+        raise Refused("malformed")
+    return Receipt()
+
+
+few = st.frozensets(st.integers(0, 5), max_size=4)
+passing: st.SearchStrategy[Turn] = st.one_of(
+    st.builds(Retryable, st.just("busy"), st.sampled_from([None, 0.0, 400.0])),
+    st.builds(Hold, st.just("bad token")),
+    st.sampled_from([RuntimeError("?"), KeyError("x"), asyncio.CancelledError("?")]).map(_raising),
+    st.builds(_partly, few, few),
+    st.just(Receipt(busy=True)),
+    st.just(Receipt(retry=frozenset({99}))),
+)
+lost = st.just(Unanswered(Retryable("timed out")))
+"""What breaks a send without being the fault of any event."""
+
+healthy: st.SearchStrategy[Turn] = st.sampled_from([_refusing_poison, _finding_poison, _rejecting_poison])
+troubles = st.lists(
+    st.none() | st.builds(Retryable, st.just("down")) | st.builds(Hold, st.just("TLS")), max_size=6
+)
+closings = st.lists(st.none() | st.builds(OSError, st.just("gone")), max_size=6)
+sizes = st.lists(st.integers(1, 12), min_size=1, max_size=6)
+limits = st.builds(
+    Limits,
+    events=st.integers(1, 8),
+    bytes=st.sampled_from([2, 7, 1000]),
+    linger=st.sampled_from([0.0, 1.0]),
+    concurrency=st.integers(1, 3),
+)
+
+
+def filled(entries: Sequence[int], failures: Sequence[Exception] = ()) -> MemoryLog:
+    """A log with entries of so many revisions each."""
+    log, first = MemoryLog(failures=failures), 1
+    for count in entries:
+        log.append(revisions(count, first))
+        first += count
+    return log
+
+
+@given(
+    entries=sizes,
+    story=st.lists(passing | lost | healthy, max_size=12),
+    then=healthy,
+    opening=troubles,
+    closing=closings,
+    limits=limits,
+    full=st.integers(0, 3),
+)
+@settings(max_examples=120, deadline=None)
+def test_accepted_and_buried_together_are_everything(
+    entries: list[int],
+    story: list[Turn],
+    then: Turn,
+    opening: list[Exception | None],
+    closing: list[Exception | None],
+    limits: Limits,
+    full: int,
+) -> None:
+    """Every revision is taken or buried, only the guilty are buried, and the position ends at the head."""
+
+    async def tale() -> None:
+        output = ScriptedOutput(story, then=then, opening=opening, closing=closing, limits=limits)
+        log = filled(entries, [JournalFull("disk full")] * full)
+
+        def nothing_is_passed(upto: int) -> None:
+            assert {str(number) for number in range(1, upto + 1)} <= {*output.identities, *log.buried}
+
+        log.witness = nothing_is_passed
+        async with World(output, log) as world:
+            await world.delivered()
+
+        everything = {str(number) for number in range(1, sum(entries) + 1)}
+        guilty = {name for name in everything if name.endswith("7")}
+        assert set(output.identities) | set(log.buried) == everything
+        assert set(log.buried) <= guilty
+        assert guilty - set(output.identities) <= set(log.buried)
+        assert output.misuses == []
+        assert world.deliverer.state.hold is None
+        assert [fact.position for fact in world.seen.of(OutputPosition)] == log.positions
+
+    run(tale())
+
+
+@given(
+    entries=sizes,
+    story=st.lists(
+        st.builds(Retryable, st.just("busy"))
+        | st.builds(Hold, st.just("bad token"))
+        | st.builds(Refused, st.just("?"), suspect=st.none() | st.integers(0, 9), too_large=st.booleans()),
+        max_size=12,
+    ),
+    limits=limits.map(lambda found: Limits(found.events, found.bytes, None, 1, found.linger)),
+)
+@settings(max_examples=80, deadline=None)
+def test_one_send_at_a_time_keeps_the_order(entries: list[int], story: list[Turn], limits: Limits) -> None:
+    """At concurrency 1 the collector takes events in the order of the journal, splits included."""
+
+    async def tale() -> None:
+        output = ScriptedOutput(story, limits=limits)
+        log = filled(entries)
+        async with World(output, log) as world:
+            await world.delivered()
+
+        taken = [int(name) for name in output.identities]
+        assert taken == sorted(set(taken))
+        assert len(taken) + len(log.letters) == sum(entries)
+
+    run(tale())
+
+
+class Death(BaseException):
+    """The process ends here."""
+
+
+async def _live_until(count: int, output: ScriptedOutput, log: MemoryLog) -> bool:
+    """Deliver until *count* facts were told, then die; says whether delivery finished before."""
+    notebook, told = Notebook(), 0
+
+    def observe(fact: Fact) -> None:
+        nonlocal told
+        told += 1
+        if told >= count:
+            log.frozen = True
+            raise Death
+        notebook(fact)
+
+    loop = asyncio.get_running_loop()
+    deliverer = Deliverer("siem", output, log, plain, observe, wall_clock(loop), options=Options())
+    running = asyncio.create_task(deliverer.run())
+    reached = asyncio.create_task(log.reached_head())
+    await asyncio.wait([running, reached], return_when=asyncio.FIRST_COMPLETED)
+    alive = not log.frozen
+    log.frozen = True
+    running.cancel()
+    reached.cancel()
+    await asyncio.gather(running, reached, return_exceptions=True)
+    log.frozen = False
+    return alive
+
+
+@given(
+    entries=sizes,
+    deaths=st.lists(st.integers(1, 9), max_size=6),
+    story=st.lists(st.builds(Retryable, st.just("busy")) | healthy, max_size=6),
+    then=healthy,
+    limits=limits,
+)
+@settings(max_examples=80, deadline=None)
+def test_a_death_at_any_fact_loses_nothing_and_repeats_what_was_in_flight(
+    entries: list[int], deaths: list[int], story: list[Turn], then: Turn, limits: Limits
+) -> None:
+    """After each restart delivery goes on from what is durable; each death repeats what was in flight."""
+
+    async def tale() -> None:
+        log = filled(entries)
+        turns = iter(story)
+        lives = [ScriptedOutput(turns, then=then, limits=limits) for _ in range(len(deaths) + 1)]
+        for output, count in zip(lives, deaths, strict=False):
+            if await _live_until(count, output, log):
+                break
+        async with World(lives[-1], log) as world:
+            await world.delivered()
+
+        taken = [name for output in lives for name in output.identities]
+        everything = {str(number) for number in range(1, sum(entries) + 1)}
+        assert set(taken) | set(log.buried) == everything
+        assert all(name.endswith("7") for name in log.buried)
+        repeated = len(taken) - len(set(taken))
+        assert repeated <= len(deaths) * limits.events * limits.concurrency
+        assert len(log.letters) == len(log.buried)
+
+    run(tale())

@@ -1,0 +1,113 @@
+"""Draining: what is there leaves, what cannot leave stays, and nothing is lost either way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from connector.errors import Refused, Retryable
+from connector.model import Event, Limits, Receipt
+from connector.testing.scripted import ScriptedOutput, hang
+from tests.support.jumping_loop import run
+from tests.unit.delivery.world import MemoryLog, World, revision, revisions
+
+
+def test_a_drain_delivers_the_backlog_and_the_lingering_tail_then_ends_the_worker() -> None:
+    async def story() -> None:
+        output = ScriptedOutput(limits=Limits(events=3, linger=3600.0), seconds=1.0)
+        log = MemoryLog(revisions(10))
+        async with World(output, log) as world:
+            await asyncio.sleep(0)
+            complete = await world.deliverer.drain(25)
+            await world.task
+
+        assert complete
+        assert log.position == 10
+        assert output.diary[-1] == "close"
+
+    run(story())
+
+
+def test_a_drain_reads_nothing_that_came_after_it_began() -> None:
+    async def story() -> None:
+        output = ScriptedOutput(seconds=5.0)
+        log = MemoryLog(revisions(2))
+        async with World(output, log) as world:
+            await asyncio.sleep(1)
+            draining = asyncio.create_task(world.deliverer.drain(25))
+            await asyncio.sleep(1)
+            log.append([revision("late")])
+            assert await draining
+
+        assert output.identities == ["1", "2"]
+        assert log.position == 2
+
+    run(story())
+
+
+def test_a_drain_that_takes_too_long_is_cut_and_the_rest_waits_in_the_journal() -> None:
+    async def story() -> None:
+        output = ScriptedOutput([Receipt(), hang], limits=Limits(events=2, linger=0.0))
+        log = MemoryLog(revisions(6))
+        loop = asyncio.get_running_loop()
+        async with World(output, log) as world:
+            await asyncio.sleep(1)
+            began = loop.time()
+            assert not await world.deliverer.drain(25)
+            assert loop.time() - began == 25
+            await world.task
+        assert log.position == 2
+
+        again = ScriptedOutput(limits=Limits(events=2, linger=0.0))
+        async with World(again, log) as world:
+            await world.delivered()
+        assert again.identities == ["3", "4", "5", "6"]
+
+    run(story())
+
+
+def test_a_drain_buries_a_last_culprit_so_that_it_can_end() -> None:
+    def refuse_last(events: Sequence[Event]) -> Receipt:
+        if any(event.payload == b"3" for event in events):
+            raise Refused("malformed")
+        return Receipt()
+
+    async def story() -> None:
+        output = ScriptedOutput(then=refuse_last)
+        log = MemoryLog(revisions(3))
+        async with World(output, log) as world:
+            await asyncio.sleep(0)
+            assert await world.deliverer.drain(5)
+
+        assert log.buried == {"3": "refused"}
+
+    run(story())
+
+
+def test_a_drain_of_an_idle_output_and_a_second_drain_end_at_once() -> None:
+    async def story() -> None:
+        log = MemoryLog(revisions(1))
+        loop = asyncio.get_running_loop()
+        async with World(ScriptedOutput(), log) as world:
+            await world.delivered()
+            began = loop.time()
+            assert await world.deliverer.drain(25)
+            assert await world.deliverer.drain(25)
+            assert loop.time() == began
+
+    run(story())
+
+
+def test_a_cancelled_worker_loses_nothing() -> None:
+    async def story() -> None:
+        log = MemoryLog(revisions(4))
+        async with World(ScriptedOutput([hang]), log):
+            await asyncio.sleep(5)
+        assert log.position == 0
+
+        output = ScriptedOutput([Retryable("warming up")])
+        async with World(output, log) as world:
+            await world.delivered()
+        assert output.identities == ["1", "2", "3", "4"]
+
+    run(story())

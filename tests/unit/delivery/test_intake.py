@@ -1,0 +1,94 @@
+"""Reading ahead: bounded however long the backlog, and polite to the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import pairwise
+
+from connector.delivery import Deliverer
+from connector.interfaces import Start
+from connector.model import Backlog, DeadLetter, Entry, Event, Gap, Limits, Revision
+from connector.testing.scripted import ScriptedOutput, hang
+from tests.support.jumping_loop import run, wall_clock
+from tests.unit.delivery.world import MemoryLog, Notebook, World, plain, revisions
+
+
+def test_a_dead_output_holds_a_few_batches_in_memory_and_no_more() -> None:
+    async def story() -> None:
+        mapped = 0
+
+        def counting(found: Revision) -> Event:
+            nonlocal mapped
+            mapped += 1
+            return plain(found)
+
+        output = ScriptedOutput(then=hang, limits=Limits(events=10, concurrency=2, linger=0.0))
+        log = MemoryLog(*[revisions(100, first=1 + 100 * number) for number in range(50)])
+        async with World(output, log, mapper=counting):
+            await asyncio.sleep(3600)
+
+        assert mapped <= 4 * 10
+
+    run(story())
+
+
+def test_mapping_lets_other_tasks_have_their_turn() -> None:
+    async def story() -> None:
+        turns: list[int] = []
+        mapped = 0
+
+        def counting(_: Revision) -> Event | None:
+            nonlocal mapped
+            mapped += 1
+            return None
+
+        async def another() -> None:
+            while mapped < 900:
+                turns.append(mapped)
+                await asyncio.sleep(0)
+
+        log = MemoryLog(revisions(1000))
+        async with World(ScriptedOutput(), log, mapper=counting) as world:
+            await another()
+            await world.delivered()
+
+        pauses = [later - earlier for earlier, later in pairwise(turns)]
+        assert max(pauses) <= 100
+
+    run(story())
+
+
+class _WithoutEnd:
+    """A log that never has anything, and whose head nobody knows."""
+
+    async def attach(self, output: str, start: Start, backlog: Backlog) -> int:
+        return 5
+
+    async def detach(self, output: str) -> None:
+        raise NotImplementedError
+
+    async def read(self, output: str, after: int) -> Entry:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def acknowledge(
+        self, output: str, *, after: int, upto: int, dead: Sequence[DeadLetter] = ()
+    ) -> None:
+        raise AssertionError
+
+    async def skipped(self, output: str) -> Gap | None:
+        raise NotImplementedError
+
+
+def test_a_drain_that_does_not_know_the_head_takes_silence_for_the_end() -> None:
+    async def story() -> None:
+        clock = wall_clock(asyncio.get_running_loop())
+        deliverer = Deliverer("siem", ScriptedOutput(), _WithoutEnd(), plain, Notebook(), clock)
+        task = asyncio.create_task(deliverer.run())
+        await asyncio.sleep(1)
+        assert await deliverer.drain(25)
+        await task
+        assert deliverer.state.position == 5
+
+    run(story())

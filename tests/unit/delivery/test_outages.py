@@ -1,0 +1,198 @@
+"""Outages and holds: waits are obeyed, connections are made anew, secrets are read again, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+from connector.errors import Hold, Retryable
+from connector.facts import BatchRetried, BatchSending, HoldBegun, HoldEnded
+from connector.model import Limits, Receipt
+from connector.testing.scripted import ScriptedOutput, Turn, Unanswered
+from tests.support.jumping_loop import run
+from tests.unit.delivery.world import MemoryLog, World, revisions
+
+
+def test_the_output_is_closed_and_opened_again_after_each_error() -> None:
+    async def story() -> None:
+        output = ScriptedOutput(
+            [Retryable("reset"), ConnectionError("?")],
+            opening=[Retryable("refused connection"), None, None, None],
+            closing=[OSError("already gone")],
+        )
+        log = MemoryLog(revisions(2))
+        async with World(output, log) as world:
+            await world.delivered()
+            diary = list(output.diary)
+
+        assert diary == ["open", "close", "open", "send", "close", "open", "send", "close", "open", "send"]
+        assert output.identities == ["1", "2"]
+        assert output.misuses == []
+
+    run(story())
+
+
+def test_an_outage_of_a_day_is_only_a_wait() -> None:
+    async def story() -> None:
+        day = 24 * 3600.0
+        loop = asyncio.get_running_loop()
+
+        def down_for_a_day(_: object) -> Receipt:
+            if loop.time() < day:
+                raise Retryable("connection refused")
+            return Receipt()
+
+        output = ScriptedOutput(then=down_for_a_day)
+        log = MemoryLog(revisions(5))
+        async with World(output, log) as world:
+            await world.delivered()
+
+        assert output.identities == ["1", "2", "3", "4", "5"]
+        assert max(fact.after for fact in world.seen.of(BatchRetried)) <= 60
+        assert loop.time() < day + 61
+        assert world.deliverer.state.attempt == 0
+
+    run(story())
+
+
+def test_a_collector_that_asks_for_an_hour_gets_an_hour() -> None:
+    async def story() -> None:
+        asked_at: list[float] = []
+        loop = asyncio.get_running_loop()
+
+        def noting(_: object) -> Receipt:
+            asked_at.append(loop.time())
+            if len(asked_at) == 1:
+                raise Retryable("429", after=3600)
+            if len(asked_at) == 2:
+                return Receipt(retry=frozenset({0}), retry_after=1800)
+            return Receipt()
+
+        output = ScriptedOutput(then=noting)
+        log = MemoryLog(revisions(1))
+        async with World(output, log) as world:
+            await world.delivered()
+
+        assert asked_at[1] - asked_at[0] >= 3600
+        assert asked_at[2] - asked_at[1] >= 1800
+        assert [fact.asked for fact in world.seen.of(BatchRetried)] == [3600, 1800]
+
+    run(story())
+
+
+def test_a_lost_answer_repeats_the_batch_and_nothing_else() -> None:
+    async def story() -> None:
+        output = ScriptedOutput([Receipt(), Unanswered(Retryable("timed out"))], limits=Limits(2, linger=0.0))
+        log = MemoryLog(revisions(6))
+        async with World(output, log) as world:
+            await world.delivered()
+
+        assert output.identities == ["1", "2", "3", "4", "3", "4", "5", "6"]
+
+    run(story())
+
+
+def test_a_hold_is_told_once_probed_slowly_and_ends_when_a_rotated_secret_works() -> None:
+    async def story() -> None:
+        tokens = ["old", "old", "old", "new"]
+        current = ["old"]
+
+        def refresh() -> bool:
+            current[0] = tokens.pop(0) if tokens else "new"
+            return current[0] == "new"
+
+        def authenticated(_: object) -> Receipt:
+            if current[0] == "old":
+                raise Hold("401 invalid token")
+            return Receipt()
+
+        output = ScriptedOutput(then=authenticated)
+        log = MemoryLog(revisions(3))
+        async with World(output, log, refresh=refresh) as world:
+            await asyncio.sleep(1)
+            assert world.deliverer.state.hold == "401 invalid token"
+            assert world.deliverer.state.hold_since is not None
+            await world.delivered()
+
+            assert world.deliverer.state.hold is None
+        assert output.sends == [["1", "2", "3"]] * 5
+        assert output.identities == ["1", "2", "3"]
+        assert log.letters == []
+        assert [fact.reason for fact in world.seen.of(HoldBegun)] == ["401 invalid token"]
+        assert [fact.seconds for fact in world.seen.of(HoldEnded)] == [5 + 10 + 20 + 40]
+
+    run(story())
+
+
+def test_a_hold_may_come_from_opening_and_lasts_while_the_collector_is_down() -> None:
+    async def story() -> None:
+        opening = [Hold("certificate expired"), Retryable("down"), Hold("certificate expired")]
+        output = ScriptedOutput(opening=opening)
+        log = MemoryLog(revisions(1))
+        async with World(output, log) as world:
+            await world.delivered()
+
+        assert len(world.seen.of(HoldBegun)) == len(world.seen.of(HoldEnded)) == 1
+        assert output.sends == [["1"]]
+
+    run(story())
+
+
+def test_an_output_that_cannot_even_be_opened_for_an_unknown_reason_becomes_a_hold() -> None:
+    async def story() -> None:
+        output = ScriptedOutput(opening=[ZeroDivisionError()] * 4)
+        log = MemoryLog(revisions(1))
+        async with World(output, log) as world:
+            await world.delivered()
+
+        assert "ZeroDivisionError" in world.seen.of(HoldBegun)[0].reason
+        assert output.identities == ["1"]
+
+    run(story())
+
+
+def test_concurrent_failures_of_one_outage_count_once() -> None:
+    async def story() -> None:
+        failing: list[Turn] = [Retryable("down")] * 4
+        limits = Limits(events=1, concurrency=4, linger=0.0)
+        output = ScriptedOutput(failing, limits=limits, seconds=1.0)
+        log = MemoryLog(revisions(8))
+        async with World(output, log) as world:
+            await world.delivered()
+
+        assert {fact.attempt for fact in world.seen.of(BatchRetried)} == {1}
+        assert output.diary.count("open") == 2
+        assert sorted(output.identities) == [str(number) for number in range(1, 9)]
+        assert output.misuses == []
+
+    run(story())
+
+
+def test_a_receipt_that_contradicts_itself_proves_nothing() -> None:
+    async def story() -> None:
+        output = ScriptedOutput(
+            [Receipt(rejected={0: "?"}, retry=frozenset({0})), Receipt(retry=frozenset({9}))]
+        )
+        log = MemoryLog(revisions(2))
+        async with World(output, log) as world:
+            await world.delivered()
+
+        assert output.sends == [["1", "2"]] * 3
+        assert log.letters == []
+        assert "ContradictoryReceipt" in world.seen.of(BatchRetried)[0].reason
+
+    run(story())
+
+
+def test_a_busy_collector_is_given_a_pause() -> None:
+    async def story() -> None:
+        output = ScriptedOutput([Receipt(busy=True)], limits=Limits(events=1, linger=0.0))
+        log = MemoryLog(revisions(2))
+        loop = asyncio.get_running_loop()
+        async with World(output, log) as world:
+            began = loop.time()
+            await world.delivered()
+
+        assert loop.time() - began >= 0.5
+        assert len(world.seen.of(BatchSending)) == 2
+
+    run(story())

@@ -1,0 +1,26 @@
+"""The users' words: YAML, environment and secret files, made into one frozen value."""
+
+from connector.settings.accounts import Account, Budget
+from connector.settings.loading import Loaded, find, load
+from connector.settings.models import Settings
+from connector.settings.process import Log, Mappings, Server, State, split_address
+from connector.settings.schema import json_schema
+from connector.settings.searches import Search
+from connector.settings.show import render
+
+__all__ = [
+    "Account",
+    "Budget",
+    "Loaded",
+    "Log",
+    "Mappings",
+    "Search",
+    "Server",
+    "Settings",
+    "State",
+    "find",
+    "json_schema",
+    "load",
+    "render",
+    "split_address",
+]

@@ -1,0 +1,78 @@
+"""What the configuration means where it says nothing: the account of the environment, a search, an output."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from connector.errors import Position
+from connector.located import Node, Scalar
+from connector.settings.cloudflare import environment_account
+from connector.settings.faults import Fault
+from connector.settings.variables import put
+
+DEFAULT = Position("default", 0, 0)
+_SEARCH: Mapping[str, Scalar] = {"every": "60s"}
+_OUTPUT: Mapping[str, Scalar] = {"type": "stdout", "mapping": "ecs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The completed tree, what was wrong, and what deserves a look."""
+
+    node: Node
+    faults: list[Fault]
+    notes: list[str]
+
+
+def complete(node: Node, environ: Mapping[str, str]) -> Completed:
+    """Add what is not configured."""
+    present = node.value if isinstance(node.value, dict) else {}
+    faults: list[Fault] = []
+    notes: list[str] = []
+    if "accounts" not in present:
+        given = environment_account(environ, node.position)
+        faults += given.faults
+        notes += given.notes
+        # Without an account, what is wrong with the others is told all the same.
+        node = put(node, ("accounts",), Node({}, DEFAULT))
+        for key, leaf in given.values.items():
+            node = put(node, ("accounts", "default", key), leaf)
+    if "searches" not in present:
+        node = _fill(node, ("searches", "detections"), _SEARCH)
+        node = put(node, ("searches", "detections", "filters", "detections_only"), Node(True, DEFAULT))
+        if present:
+            notes.append("no searches are configured: one called detections polls detections every 60s")
+    if "outputs" not in present:
+        node = _fill(node, ("outputs", "stdout"), _OUTPUT)
+        if present:
+            notes.append("no outputs are configured: events go to the standard output as ECS")
+    return Completed(_state(node, environ), faults, notes)
+
+
+def state_directory(environ: Mapping[str, str], user: int) -> Path:
+    """Where the platform keeps the state of a program: of the service, of the system, of a user."""
+    given = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if given:
+        return Path(given)
+    home = environ.get("XDG_STATE_HOME") or (environ.get("HOME", "") and f"{environ['HOME']}/.local/state")
+    if user == 0 or not home or not Path(home).is_absolute():
+        return Path("/var/lib/email-connector")
+    return Path(home) / "email-connector"
+
+
+def _state(node: Node, environ: Mapping[str, str]) -> Node:
+    present = node.value if isinstance(node.value, dict) else {}
+    state = present.get("state", Node({}, DEFAULT)).value
+    if not isinstance(state, dict) or "directory" in state:
+        return node
+    directory = str(state_directory(environ, os.geteuid()))
+    return put(node, ("state", "directory"), Node(directory, DEFAULT))
+
+
+def _fill(node: Node, path: tuple[str, ...], values: Mapping[str, Scalar]) -> Node:
+    for key, value in values.items():
+        node = put(node, (*path, key), Node(value, DEFAULT))
+    return node

@@ -1,0 +1,63 @@
+"""The whole configuration as one frozen value."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, SerializeAsAny, StringConstraints
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from connector.outputs.common import OutputSettings
+from connector.quantities import Duration
+from connector.settings.accounts import Account
+from connector.settings.outputs import AnyOutput
+from connector.settings.process import Log, Mappings, Server, State
+from connector.settings.searches import Search
+
+NAME = "[a-z][a-z0-9_]*"
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$", max_length=64)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured.
+
+    It reads nothing by itself: ``load`` hands over one tree in which every value knows its place. The
+    prefix and the delimiter say how a variable names a value.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        env_prefix="CONNECTOR_",
+        env_nested_delimiter="__",
+    )
+
+    accounts: dict[Name, Account] = Field(min_length=1, description="Cloudflare accounts, by name.")
+    searches: dict[Name, Search] = Field(min_length=1, description="Searches, by name.")
+    outputs: dict[Name, Annotated[SerializeAsAny[OutputSettings], AnyOutput]] = Field(
+        min_length=1, description="Outputs, by name."
+    )
+    mappings: Mappings = Field(default=Mappings(), description="Own mappings.")
+    state: State = Field(default=State(), description="The journal.")
+    server: Server = Field(default=Server(), description="The endpoint for metrics, health and status.")
+    log: Log = Field(default=Log(), description="The log on standard error.")
+    drain: Duration = Field(
+        default=timedelta(seconds=25),
+        ge=timedelta(0),
+        le=timedelta(hours=1),
+        description="How long a stop waits for what is being delivered.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003, the signature is the library's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave the process environment alone."""
+        return (init_settings,)

@@ -1,0 +1,178 @@
+"""The users' words for one search: what to ask, when, and how far to look back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
+
+from connector.collect.revisions import WATCHED
+from connector.quantities import Duration, format_duration, parse_duration
+from connector.settings.cron import check_cron
+from connector.settings.filters import Filters
+from connector.settings.wrong import wrong
+
+AGES = (
+    timedelta(minutes=5),
+    timedelta(hours=1),
+    timedelta(hours=4),
+    timedelta(hours=24),
+    timedelta(days=7),
+)
+_EVERY = timedelta(seconds=60)
+_DAY = timedelta(days=1)
+_START = "how far back to begin, such as 24h, or a date, such as 2026-01-31 or 2026-01-31T12:00:00Z"
+
+
+def _start(value: object) -> timedelta | datetime:
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, datetime):
+        return _zoned(value)
+    if not isinstance(value, str):
+        raise wrong(f"{_START}, is needed")
+    try:
+        return parse_duration(value)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise wrong(f"{_START}, is needed") from None
+    # A day begins in UTC; a time of day without a zone could be anybody's.
+    return moment.replace(tzinfo=UTC) if len(value) <= len("2026-01-31") else _zoned(moment)
+
+
+def _zoned(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise wrong("the time lacks its zone", hint="end it with Z for UTC, or with an offset such as +02:00")
+    return moment.astimezone(UTC)
+
+
+def _write_start(value: timedelta | datetime) -> str:
+    return (
+        format_duration(value) if isinstance(value, timedelta) else value.isoformat().replace("+00:00", "Z")
+    )
+
+
+def _cron(text: str) -> str:
+    try:
+        check_cron(text)
+    except ValueError as error:
+        raise wrong(str(error)) from None
+    return " ".join(text.split())
+
+
+def _whole(value: timedelta) -> timedelta:
+    if value.microseconds:
+        raise wrong("whole seconds are needed", hint="the API knows no smaller ones")
+    return value
+
+
+def _ages(ages: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+    if any(age <= timedelta(0) for age in ages):
+        raise wrong("each age must be more than 0s", hint="write [] for no revisits")
+    if any(later <= earlier for earlier, later in pairwise(ages)):
+        raise wrong("the ages must rise, each once", hint="such as [5m, 1h, 24h]")
+    return ages
+
+
+def _names(names: Literal["all"] | tuple[str, ...]) -> Literal["all"] | tuple[str, ...]:
+    if names == "all":
+        return names
+    if not names:
+        raise wrong("no account is named", hint="write all, or leave the key out")
+    if len(set(names)) < len(names):
+        raise wrong("an account is named twice")
+    return names
+
+
+def _fields(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(names) or len(set(names)) < len(names):
+        raise wrong("names of a record's fields are needed, each once", hint="such as final_disposition")
+    return names
+
+
+Start = Annotated[
+    timedelta | datetime,
+    BeforeValidator(_start),
+    PlainSerializer(_write_start, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["24h", "2026-01-31", "2026-01-31T12:00:00Z"]}),
+]
+Seconds = Annotated[Duration, AfterValidator(_whole)]
+
+
+class Search(BaseModel):
+    """What to ask of the API, and when."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accounts: Annotated[Literal["all"] | tuple[str, ...], AfterValidator(_names)] = Field(
+        default="all", description="Names of the accounts to search, or all."
+    )
+    every: Duration | None = Field(
+        default=_EVERY,
+        ge=timedelta(seconds=1),
+        le=_DAY,
+        description="Time between two polls. Not together with cron.",
+    )
+    cron: Annotated[str, AfterValidator(_cron)] | None = Field(
+        default=None,
+        description="Polls at fixed times instead, in UTC: minute, hour, day of the month, month, day of the "
+        "week (mon to sun).",
+    )
+    filters: Filters = Field(
+        default={}, description="Parameters of the API's search, by name; see Filters below."
+    )
+    settle: Seconds = Field(
+        default=timedelta(0),
+        ge=timedelta(0),
+        le=_DAY,
+        description="How far the search stays behind the present, for records that appear late.",
+    )
+    overlap: Seconds = Field(
+        default=timedelta(minutes=2),
+        ge=timedelta(0),
+        le=_DAY,
+        description="How much of the time already read each poll reads again.",
+    )
+    revisit: Annotated[tuple[Seconds, ...], AfterValidator(_ages)] = Field(
+        default=AGES,
+        description="Ages at which the same time is read once more, to find late and changed records.",
+    )
+    start: Start = Field(
+        default=timedelta(hours=24),
+        description="Where a new search begins: a time back from now, or a date.",
+    )
+    watch: Annotated[tuple[str, ...], AfterValidator(_fields)] = Field(
+        default=WATCHED, description="Fields of a record whose change makes a new revision."
+    )
+    per_page: int = Field(default=1000, ge=1, le=1000, description="Records per request.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cron_replaces_every(cls, data: object) -> object:
+        if isinstance(data, dict) and data.get("cron") is not None and "every" not in data:
+            return {**data, "every": None}
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Search:
+        if self.every is not None and self.cron is not None:
+            raise wrong("every and cron exclude each other", hint="keep one of them", key="cron")
+        if self.every is None and self.cron is None:
+            raise wrong("every or cron is needed", hint="such as every: 60s", key="every")
+        if self.revisit and self.revisit[0] <= self.settle:
+            raise wrong("the first age must be more than settle", key="revisit")
+        return self

@@ -1,0 +1,170 @@
+"""What may stand where in a configuration, read from the JSON Schema of its models.
+
+One description serves four readers: variables find the value that they name, texts become the type
+wanted, secrets are known before anything is shown, and unknown keys get a suggestion.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from connector import outputs
+from connector.errors import ConfigurationError
+from connector.model import JsonObject
+from connector.outputs.common import OutputSettings
+from connector.settings.models import Settings
+
+_PATHS = frozenset({"path", "file-path", "directory-path"})
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What may stand at one place: alternatives without references, and the definitions they use."""
+
+    alternatives: tuple[JsonObject, ...]
+    definitions: JsonObject
+
+    @property
+    def secret(self) -> bool:
+        """Whether a credential belongs here."""
+        return any(one.get("writeOnly") for one in self.alternatives)
+
+    @property
+    def readable(self) -> bool:
+        """Whether the value may come from a file of its own: secrets, and URLs, which may hold one."""
+        return self.secret or any(one.get("format") == "uri" for one in self.alternatives)
+
+    @property
+    def path(self) -> bool:
+        """Whether the name of a file or directory belongs here."""
+        return any(one.get("format") in _PATHS for one in self.alternatives)
+
+    @property
+    def free(self) -> bool:
+        """Whether anything may stand here."""
+        return any(not one for one in self.alternatives)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The fixed texts that may stand here."""
+        found: list[str] = []
+        for one in self.alternatives:
+            found += [word for word in (one.get("const"), *one.get("enum", ())) if isinstance(word, str)]
+        return tuple(found)
+
+    def takes(self, kind: str) -> bool:
+        """Whether a value of JSON's type *kind* may stand here."""
+        return any(not one or one.get("type") == kind for one in self.alternatives)
+
+    def only_text(self) -> bool:
+        """Whether nothing but text (or null) may stand here."""
+        kinds = {one.get("type") for one in self.alternatives} - {"null"}
+        return kinds == {"string"}
+
+    def only_lists(self) -> bool:
+        """Whether nothing but lists (or fixed texts, or null) may stand here."""
+        kinds = {one.get("type") for one in self.alternatives if not one.keys() & {"const", "enum"}} - {
+            "null"
+        }
+        return kinds == {"array"}
+
+    def item(self) -> Shape:
+        """What may stand in a list here."""
+        lists = [one for one in self.alternatives if one.get("type") == "array"]
+        return self._of([one["items"] for one in lists if "items" in one] or [{}])
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The keys with a name of their own that may stand here."""
+        return tuple(dict.fromkeys(key for one in self.alternatives for key in one.get("properties", ())))
+
+    def open(self) -> bool:
+        """Whether keys of the user's choice may stand here."""
+        return any(_others(one) for one in self.alternatives)
+
+    def child(self, key: str) -> Shape | None:
+        """What may stand under *key*; None when nothing may."""
+        found: list[JsonObject] = []
+        for one in self.alternatives:
+            other = _others(one)
+            if key in one.get("properties", ()):
+                found.append(one["properties"][key])
+            elif other:
+                found.append(other if isinstance(other, dict) else {})
+        return self._of(found) if found else None
+
+    def of_type(self, name: object) -> Shape:
+        """Only the alternatives for the output type *name*, where alternatives differ by ``type``."""
+        chosen = tuple(
+            one for one in self.alternatives if one.get("properties", {}).get("type", {}).get("const") == name
+        )
+        return Shape(chosen, self.definitions) if chosen else self
+
+    def _of(self, schemas: Iterable[JsonObject]) -> Shape:
+        flat = tuple(one for schema in schemas for one in _flatten(schema, self.definitions))
+        return Shape(flat, self.definitions)
+
+
+def whole(kinds: Iterable[str] = ()) -> Shape:
+    """The shape of a whole configuration with the built-in output types, and those among *kinds*."""
+    return _shape(tuple(classes(kinds)))
+
+
+@functools.cache
+def _shape(output_classes: tuple[type[OutputSettings], ...]) -> Shape:
+    # Describing the models takes longer than everything else in loading, and they never change.
+    schema = whole_schema(output_classes)
+    return Shape((schema,), schema["$defs"])
+
+
+def classes(kinds: Iterable[str]) -> list[type[OutputSettings]]:
+    """The settings classes of the built-in output types, and of the plugins among *kinds* that load."""
+    found = dict(outputs.BUILT_IN)
+    for kind in kinds:
+        try:
+            found.setdefault(kind, outputs.settings_class(kind))
+        except ConfigurationError:
+            continue  # told where the output is validated, with its place
+    return [found[kind] for kind in sorted(found)]
+
+
+def whole_schema(output_classes: Sequence[type[OutputSettings]]) -> JsonObject:
+    """JSON Schema of the configuration, with one alternative for each output type."""
+    models: list[tuple[type[BaseModel], Literal["validation"]]] = [(Settings, "validation")]
+    models += [(model, "validation") for model in output_classes]
+    references, schema = models_json_schema(models, by_alias=True)
+    definitions: JsonObject = schema["$defs"]
+    top = references[Settings, "validation"]["$ref"].rpartition("/")[2]
+    choices = [references[model, "validation"] for model in output_classes]
+    for choice in choices:
+        body = definitions[choice["$ref"].rpartition("/")[2]]
+        body["required"] = sorted({*body.get("required", ()), "type"})
+    whole = definitions.pop(top)
+    named: JsonObject = whole["properties"]["outputs"]["patternProperties"]
+    named.update({pattern: {"oneOf": choices} for pattern in named})
+    return {**whole, "$defs": definitions}
+
+
+def _others(schema: JsonObject) -> JsonObject | bool:
+    """What may stand under keys of the user's choice: anything, nothing, or what a schema says."""
+    by_pattern: JsonObject = schema.get("patternProperties", {})
+    other: JsonObject | bool = next(iter(by_pattern.values()), schema.get("additionalProperties", not schema))
+    return other
+
+
+def _flatten(schema: JsonObject, definitions: JsonObject) -> Iterator[JsonObject]:
+    if "$ref" in schema:
+        yield from _flatten(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+        return
+    choices = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+    if choices:
+        for choice in choices:
+            yield from _flatten(choice, definitions)
+        return
+    yield schema

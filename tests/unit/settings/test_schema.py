@@ -1,0 +1,34 @@
+"""JSON Schema for editors."""
+
+from __future__ import annotations
+
+from connector.outputs import names
+from connector.settings import json_schema
+
+
+def test_it_describes_every_part_and_every_output_type() -> None:
+    schema = json_schema()
+
+    assert set(schema["properties"]) >= {"accounts", "searches", "outputs", "state", "server", "log", "drain"}
+    assert "required" not in schema
+    assert schema["additionalProperties"] is False
+    kinds = schema["properties"]["outputs"]["patternProperties"]["^[a-z][a-z0-9_]*$"]["oneOf"]
+    models = [schema["$defs"][kind["$ref"].rpartition("/")[2]] for kind in kinds]
+    assert sorted(model["properties"]["type"]["const"] for model in models) == names()
+    assert all("type" in model["required"] for model in models)
+
+
+def test_numbers_and_flags_may_be_references() -> None:
+    search = json_schema()["$defs"]["Search"]["properties"]
+
+    assert search["per_page"]["anyOf"] == [
+        {"maximum": 1000, "minimum": 1, "type": "integer"},
+        {"type": "string", "pattern": r"\$\{(env|file):"},
+    ]
+    assert search["per_page"]["default"] == 1000
+
+
+def test_secrets_are_marked() -> None:
+    token = json_schema()["$defs"]["Account"]["properties"]["api_token"]
+
+    assert {"type": "string", "format": "password", "writeOnly": True} in token["anyOf"]

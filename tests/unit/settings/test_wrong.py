@@ -1,0 +1,203 @@
+"""Wrong configurations, and the exact lines that people get."""
+
+# ruff: noqa: E501, the lines are as long as people get them
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from connector.outputs import names
+from tests.unit.settings.support import ACCOUNT, MINIMAL, wrong
+
+DURATION = "a duration is needed, such as 30s, 15m, 1h or 2d"
+EMPTY = "the value is empty (give one, or remove the key)"
+NAME = "this is no name (names are lower case letters, digits and _, a letter first)"
+TYPES = ", ".join(names())
+TOP = "accounts, drain, log, mappings, outputs, searches, server, state"
+
+ACCOUNTS = {
+    (
+        f"account_id: {ACCOUNT}",
+        "account_id: 023e",
+    ): "3:5: accounts.prod.account_id: an account id of 32 hexadecimal "
+    "digits is needed (it stands in the dashboard's address and on the account's overview page)",
+    (f"account_id: {ACCOUNT}", "budget: {requests: 0}"): "2:3: accounts.prod.account_id is missing "
+    "(The account's id: 32 hexadecimal digits)\n"
+    "3:14: accounts.prod.budget.requests: 1 or more is needed",
+    ("api_token: ${env:TOKEN}", "email: soc@example.org"): "2:3: accounts.prod: api_key is missing "
+    "(email and api_key belong together)",
+    ("api_token: ${env:TOKEN}", "api_key: abc"): "2:3: accounts.prod: email is missing "
+    "(email and api_key belong together)",
+    ("api_token: ${env:TOKEN}", "budget: {window: 5m}"): "2:3: accounts.prod: credentials are missing "
+    "(set api_token, or email and api_key)",
+    (
+        "api_token:",
+        "email: soc@example.org\n    api_token:",
+    ): "4:5: accounts.prod.email: there are two ways to sign in (keep api_token, or email and api_key)",
+    (
+        "${env:TOKEN}",
+        "Bearer abc",
+    ): "4:5: accounts.prod.api_token: the credential holds a space, a line break or a "
+    "character that is not ASCII (paste it alone, without Bearer and without quotes)",
+    ("${env:TOKEN}", ""): f"4:5: accounts.prod.api_token: {EMPTY}",
+    ("${env:TOKEN}", "''"): "4:5: accounts.prod.api_token: the secret is empty (give one, or remove the key)",
+    ("${env:TOKEN}", "{a: b}"): "4:5: accounts.prod.api_token: a text is needed here, or a reference such as "
+    "${env:NAME} or ${file:/path}",
+    (
+        "api_token:",
+        "base_url: http://api.example/client/v4\n    api_token:",
+    ): "4:5: accounts.prod.base_url: https is "
+    "needed (http is allowed to this machine only: credentials would be readable)",
+    (
+        "api_token:",
+        "base_url: https://a:b@api.example\n    api_token:",
+    ): "4:5: accounts.prod.base_url: the base URL takes no credentials, no query and no fragment",
+    (
+        "api_token:",
+        "base_url: api.example\n    api_token:",
+    ): "4:5: accounts.prod.base_url: a URL with scheme and "
+    "host is needed (such as https://api.cloudflare.com/client/v4)",
+    (
+        "api_token:",
+        "proxy: 'socks5://proxy:1'\n    api_token:",
+    ): "4:5: accounts.prod.proxy: the URL of an HTTP proxy is needed (such as http://proxy.example:3128)",
+    (
+        "api_token:",
+        "tls: {key_file: a.pem}\n    api_token:",
+    ): "4:5: accounts.prod.tls: key_file needs cert_file: a key is of no use without its certificate",
+    ("api_token:", "api_tokn: x\n    api_token:"): "4:5: accounts.prod.api_tokn: unknown key "
+    "(did you mean api_token?)",
+    ("  prod:", "  Prod:"): f"2:3: accounts.Prod: {NAME}",
+    ("searches:", f"  copy: {{account_id: {ACCOUNT.upper()}, api_token: x}}\nsearches:"): "5:10: "
+    "accounts.copy.account_id: the same account is configured as accounts.prod (remove one of the two)",
+}
+
+SEARCHES = {
+    "every: 60": "6:16: searches.detections.every: a duration needs its unit, such as 30s, 15m, 1h or 2d",
+    "every: 1ms": "6:16: searches.detections.every: 1s or more is needed",
+    "every: 2d": "6:16: searches.detections.every: 1d or less is needed",
+    "every: null": "6:16: searches.detections.every: every or cron is needed (such as every: 60s)",
+    "every: 60s, cron: '* * * * *'": "6:28: searches.detections.cron: every and cron exclude each other "
+    "(keep one of them)",
+    "cron: hourly": "6:16: searches.detections.cron: five fields are needed: minute, hour, day of the month, "
+    "month, day of the week, such as */5 * * * *",
+    "evry: 60s": "6:16: searches.detections.evry: unknown key (did you mean every?)",
+    "audit: {every: 24h}": "6:16: searches.detections.audit: unknown key (known: accounts, cron, every, filters, overlap, per_page, revisit, settle, start, watch)",
+    "accounts: [prod, prd]": "6:33: searches.detections.accounts.1: there is no account of this name "
+    "(did you mean prod?)",
+    "accounts: []": "6:16: searches.detections.accounts: no account is named (write all, or leave the key out)",
+    "accounts: [prod, prod]": "6:16: searches.detections.accounts: an account is named twice",
+    "accounts: prod": "6:16: searches.detections.accounts: all is needed, or a list is needed",
+    "accounts: [1]": "6:27: searches.detections.accounts.0: a text is needed "
+    "(quote it, or it is read as a number or as true or false)",
+    "filters: {sendr: x}": "6:26: searches.detections.filters.sendr: there is no such filter (did you mean sender?)",
+    "filters: {final_disposition: [SPAM, ENCRYPTED]}": "6:26: searches.detections.filters.final_disposition: the API "
+    "cannot filter final_disposition by ENCRYPTED: search without it and give the output "
+    "'when: {final_disposition: ENCRYPTED}'",
+    "filters: {page: 2}": "6:26: searches.detections.filters.page: page is not a filter: "
+    "Cloudflare ended page numbers; the connector follows cursors",
+    "filters: {detections_only: no, subject: ''}": "6:26: searches.detections.filters.detections_only: "
+    "detections_only is true or false\n6:47: searches.detections.filters.subject: " + EMPTY,
+    "filters: all": "6:16: searches.detections.filters: a map of filters is needed (such as detections_only: true)",
+    "settle: -3s": f"6:16: searches.detections.settle: {DURATION}",
+    "overlap: 1500ms": "6:16: searches.detections.overlap: whole seconds are needed (the API knows no smaller ones)",
+    "revisit: [1h, 5m]": "6:16: searches.detections.revisit: the ages must rise, each once (such as [5m, 1h, 24h])",
+    "revisit: [5m, 5m]": "6:16: searches.detections.revisit: the ages must rise, each once (such as [5m, 1h, 24h])",
+    "revisit: [0s]": "6:16: searches.detections.revisit: each age must be more than 0s (write [] for no revisits)",
+    "revisit: [5m, soon]": f"6:30: searches.detections.revisit.1: {DURATION}",
+    "settle: 10m, revisit: [5m]": "6:29: searches.detections.revisit: the first age must be more than settle",
+    "start: 2026-01-31T10:00:00": "6:16: searches.detections.start: the time lacks its zone "
+    "(end it with Z for UTC, or with an offset such as +02:00)",
+    "start: yesterday": "6:16: searches.detections.start: how far back to begin, such as 24h, or a date, "
+    "such as 2026-01-31 or 2026-01-31T12:00:00Z, is needed",
+    "watch: [a, a]": "6:16: searches.detections.watch: names of a record's fields are needed, each once "
+    "(such as final_disposition)",
+    "per_page: 1001": "6:16: searches.detections.per_page: 1000 or less is needed",
+    "per_page: 1.5": "6:16: searches.detections.per_page: a whole number is needed",
+}
+
+OUTPUTS = {
+    "type: stdut": "9:5: outputs.siem.type: there is no output type stdut (did you mean stdout?)",
+    "type: 3": "9:5: outputs.siem.type: the name of an output type is needed (known: " + TYPES + ")",
+    "mapping: ecs": "8:3: outputs.siem: type is missing (known: " + TYPES + ")",
+    "type: stdout\n    timeout: 30x": f"10:5: outputs.siem.timeout: {DURATION}",
+    "type: stdout\n    timout: 30s": "10:5: outputs.siem.timout: unknown key (did you mean timeout?)",
+    "type: stdout\n    mapping: 3": "10:5: outputs.siem.mapping: a text is needed "
+    "(quote it, or it is read as a number or as true or false)",
+    "type: stdout\n    emit: some": "10:5: outputs.siem.emit: all or first is needed",
+    "type: stdout\n    batch: {events: 0, bytes: 1}": "10:13: outputs.siem.batch.events: 1 or more is needed\n"
+    "10:24: outputs.siem.batch.bytes: 1024 or more is needed",
+    "type: stdout\n    batch: 5": "10:5: outputs.siem.batch: a map of keys and values is needed",
+    "type: stdout\n    backlog: {when_full: drop}": "10:15: outputs.siem.backlog.when_full: "
+    "pause or skip is needed",
+    "type: stdout\n  more: {type: stdout}": "10:10: outputs.more.type: the same place is written to by outputs.siem "
+    "(remove one of the two)",
+    "type: file\n    path: a/../b\n  more: {type: file, path: ./b}": "11:22: outputs.more.path: the same place is "
+    "written to by outputs.siem (remove one of the two)",
+    "type: file": "8:3: outputs.siem.path is missing (The file. Its directory must exist; it belongs to this "
+    "output alone)",
+}
+
+REST = {
+    "lgo: {level: debug}": "10:1: lgo: unknown key (did you mean log?)",
+    "proxy: x": f"10:1: proxy: unknown key (known: {TOP})",
+    "log: {level: verbose}": "10:7: log.level: debug, info, warning or error is needed",
+    "log: debug": "10:1: log: a map of keys and values is needed",
+    "log:": f"10:1: log: {EMPTY}",
+    "server: {listen: 9464}": "10:10: server.listen: a text is needed "
+    "(quote it, or it is read as a number or as true or false)",
+    "server: {listen: '::1:9464'}": "10:10: server.listen: host:port is needed, such as 127.0.0.1:9464 or "
+    "[::1]:9464 (null switches the endpoint off)",
+    "server: {listen: ''}": f"10:10: server.listen: {EMPTY}",
+    "state: {retain: 1y}": f"10:9: state.retain: {DURATION}",
+    "state: {directory: [a]}": "10:9: state.directory: the name of a file or directory is needed",
+    "drain: 5h": "10:1: drain: 1 hour or less is needed",
+    "drain: ${env:NOWHERE}": "10:1: drain: the variable NOWHERE is not set",
+    "drain: 5s\ndrain: 6s": "11:1: the key drain appears twice (first at line 10)",
+    "accounts: {}": "10:1: the key accounts appears twice (first at line 1)",
+}
+
+
+def lines(expected: str) -> list[str]:
+    return [f"connector.yaml:{line}" for line in expected.split("\n")]
+
+
+@pytest.mark.parametrize(("change", "expected"), ACCOUNTS.items())
+def test_accounts(tmp_path: Path, change: tuple[str, str], expected: str) -> None:
+    assert wrong(tmp_path, MINIMAL.replace(*change, 1)) == lines(expected)
+
+
+@pytest.mark.parametrize(("change", "expected"), SEARCHES.items())
+def test_searches(tmp_path: Path, change: str, expected: str) -> None:
+    assert wrong(tmp_path, MINIMAL.replace("every: 60s", change)) == lines(expected)
+
+
+@pytest.mark.parametrize(("change", "expected"), OUTPUTS.items())
+def test_outputs(tmp_path: Path, change: str, expected: str) -> None:
+    assert wrong(tmp_path, MINIMAL.replace("type: stdout", change)) == lines(expected)
+
+
+@pytest.mark.parametrize(("change", "expected"), REST.items())
+def test_the_rest(tmp_path: Path, change: str, expected: str) -> None:
+    assert wrong(tmp_path, MINIMAL + change) == lines(expected)
+
+
+def test_everything_that_is_wrong_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = (
+        MINIMAL.replace("${env:TOKEN}", "${env:TOKE}").replace("60s", "60").replace("stdout", "x")
+        + "drian: 3s"
+    )
+
+    assert [line.split(":")[1] for line in wrong(tmp_path, text, {"CONNECTOR_DRAIN": "5"})[:-1]] == [
+        "4",
+        "6",
+        "9",
+        "10",
+    ]
+
+
+@pytest.mark.parametrize(("text", "where"), [("[]", "1:1"), ("just text", "1:1"), ("3", "1:1")])
+def test_a_configuration_is_a_map(tmp_path: Path, text: str, where: str) -> None:
+    assert wrong(tmp_path, text) == [f"connector.yaml:{where}: a map of keys and values is needed"]

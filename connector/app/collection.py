@@ -1,0 +1,80 @@
+"""From settings to collectors: accounts become sources, searches on accounts become feeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from connector.app.accounts import Sources
+from connector.collect.collector import Collector
+from connector.collect.plan import Plan
+from connector.collect.schedule import Schedule, period_of, schedule_of
+from connector.collect.windows import Timing
+from connector.errors import ConfigurationError, Problem
+from connector.interfaces import Clock, FeedLog, Observe
+from connector.model import Feed, Query
+from connector.settings import Search, Settings
+
+_PATIENT = 3
+_LEAST = timedelta(minutes=5)
+"""A feed is fresh while its live sweep reached the present within three periods, at least five minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPlan:
+    """A feed as planned: its account's name, what to collect, when, and how old it may become."""
+
+    account: str
+    plan: Plan
+    schedule: Schedule
+    fresh_within: timedelta
+
+
+def plan_feeds(settings: Settings, clock: Clock) -> tuple[FeedPlan, ...]:
+    """Every feed of *settings*. Raises ``ConfigurationError`` for a schedule that is none."""
+    feeds: list[FeedPlan] = []
+    for name, search in settings.searches.items():
+        names = list(settings.accounts) if search.accounts == "all" else search.accounts
+        feeds.extend(_plan(settings, name, search, account, clock) for account in names)
+    return tuple(feeds)
+
+
+def _plan(settings: Settings, name: str, search: Search, account: str, clock: Clock) -> FeedPlan:
+    try:
+        schedule = schedule_of(search.every, search.cron, clock)
+        period = period_of(search.every, search.cron, clock)
+    except ValueError as error:
+        raise ConfigurationError(Problem(f"searches.{name}.cron: {error}")) from None
+    plan = Plan(
+        feed=Feed(settings.accounts[account].account_id, name),
+        query=Query(dict(search.filters), search.per_page),
+        timing=Timing(search.settle, search.overlap, search.start),
+        ages=search.revisit,
+        watched=search.watch,
+    )
+    return FeedPlan(account, plan, schedule, max(_LEAST, _PATIENT * period + search.settle))
+
+
+def build_collectors(
+    feeds: tuple[FeedPlan, ...],
+    sources: Sources,
+    log: FeedLog,
+    *,
+    observe: Observe,
+    clock: Clock,
+) -> tuple[tuple[FeedPlan, Collector], ...]:
+    """A collector per feed."""
+    built = []
+    for feed in feeds:
+        source = sources[feed.account]
+        collector = Collector(
+            feed.plan,
+            source,
+            source,
+            log,
+            observe=observe,
+            clock=clock,
+            refresh=source.refresh,
+        )
+        built.append((feed, collector))
+    return tuple(built)

@@ -1,0 +1,169 @@
+"""From settings to delivery: outputs, their mappers, and one deliverer each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from connector.delivery import Deliverer, Options, Shrink
+from connector.errors import ConfigurationError, Position, Problem
+from connector.formats import cef
+from connector.interfaces import Clock, Mapper, Observe, Output
+from connector.journal import Journal
+from connector.located import Node
+from connector.mapping import (
+    Library,
+    Pack,
+    build_map,
+    build_mapper,
+    compile_matcher,
+    either_state,
+)
+from connector.model import Event, Revision
+from connector.outputs.common import OutputSettings
+from connector.settings import Loaded
+
+Predicate = Callable[[Revision], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One output with everything that its delivery needs."""
+
+    name: str
+    settings: OutputSettings
+    output: Output
+    mapper: Mapper
+    shrink: Shrink | None
+
+    def options(self) -> Options:
+        """What delivery is told."""
+        return Options(
+            start=self.settings.start,
+            backlog=self.settings.backlog.value(),
+            emit=self.settings.emit,
+            max_age=self.settings.max_age,
+        )
+
+
+def library_of(loaded: Loaded) -> Library:
+    """The mappings that the configuration can name."""
+    own = loaded.settings.mappings.directory
+    return Library((own,) if own else ())
+
+
+def build_routes(loaded: Loaded, observe: Observe, accounts: Mapping[str, str]) -> tuple[Route, ...]:
+    """A route per output; *accounts* gives names by account id.
+
+    Raises ``ConfigurationError`` with everything that is wrong with mappings and ``when``.
+    """
+    library = library_of(loaded)
+    routes: list[Route] = []
+    problems: list[Problem] = []
+    for name, settings in loaded.settings.outputs.items():
+        try:
+            routes.append(_route(name, settings, loaded, library, observe, accounts))
+        except ConfigurationError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigurationError(*problems)
+    return tuple(routes)
+
+
+def _route(
+    name: str,
+    settings: OutputSettings,
+    loaded: Loaded,
+    library: Library,
+    observe: Observe,
+    accounts: Mapping[str, str],
+) -> Route:
+    try:
+        pack = library.load(settings.mapping)
+    except ConfigurationError as error:
+        raise _located(error, loaded.node.place(("outputs", name, "mapping")), name) from None
+    when = _when(find(loaded.node, ("outputs", name, "when")), pack, accounts)
+    return Route(
+        name,
+        settings,
+        settings.build(name, observe),
+        build_mapper(pack, accounts=accounts, when=when),
+        _shrinker(pack, accounts),
+    )
+
+
+def _located(error: ConfigurationError, place: Position, name: str) -> ConfigurationError:
+    """Name the output for a problem that has no place of its own."""
+    return ConfigurationError(
+        *(
+            problem
+            if problem.position
+            else Problem(f"outputs.{name}.mapping: {problem.message}", place, problem.hint)
+            for problem in error.problems
+        )
+    )
+
+
+def _when(node: Node | None, pack: Pack, accounts: Mapping[str, str]) -> Predicate | None:
+    if node is None or node.value is None:
+        return None
+    return either_state(compile_matcher(node, pack, accounts=accounts))
+
+
+def find(node: Node, path: tuple[str, ...]) -> Node | None:
+    """The node at *path*, if there is one."""
+    for step in path:
+        if not isinstance(node.value, dict) or step not in node.value:
+            return None
+        node = node.value[step]
+    return node
+
+
+def _shrinker(pack: Pack, accounts: Mapping[str, str]) -> Shrink | None:
+    """What writes an event anew in fewer bytes: CEF knows which fields matter least."""
+    if pack.format != "cef":
+        return None
+    mapping = build_map(pack, accounts=accounts)
+
+    def shrink(event: Event, limit: int) -> Event | None:
+        mapped = mapping(event.revision)
+        payload, notes = cef.encode(mapped.document, max_bytes=limit)
+        if len(payload) > limit:
+            return None
+        return replace(event, payload=payload, notes=(*mapped.notes, *notes))
+
+    return shrink
+
+
+async def attach(routes: tuple[Route, ...], journal: Journal) -> None:
+    """Give every output its place before anything is collected; let go of outputs that are gone."""
+    configured = {route.name for route in routes}
+    for output in (await journal.outline()).outputs:
+        if output.attached and output.output not in configured:
+            await journal.detach(output.output)
+    for route in routes:
+        await journal.attach(route.name, route.settings.start, route.settings.backlog.value())
+
+
+def build_deliverers(
+    routes: tuple[Route, ...], journal: Journal, *, observe: Observe, clock: Clock
+) -> Mapping[str, Deliverer]:
+    """One deliverer per output, by name."""
+
+    async def head() -> int:
+        return (await journal.outline()).head
+
+    return {
+        route.name: Deliverer(
+            route.name,
+            route.output,
+            journal,
+            route.mapper,
+            observe,
+            clock,
+            options=route.options(),
+            shrink=route.shrink,
+            head=head,
+        )
+        for route in routes
+    }

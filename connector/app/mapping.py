@@ -1,0 +1,65 @@
+"""``mapping apply`` and ``mapping test``: mappings without a daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from connector.app.clock import utc_now
+from connector.collect.revisions import digest_of, state_of
+from connector.errors import Position, Problem
+from connector.mapping import Library, Pack, TestOutcome, build_mapper, run_tests
+from connector.model import Event, Feed, JsonObject, Revision
+from connector.source.decode import Undecodable, decode
+from connector.source.records import record_of
+
+_ACCOUNT = "0" * 32
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A mapping that was named: by its name, or by the path of its file."""
+
+    library: Library
+    name: str
+
+    def load(self) -> Pack:
+        """Read it; raises ``ConfigurationError``."""
+        return self.library.load(self.name)
+
+
+def choose(word: str, directory: Path | None) -> Chosen:
+    """What *word* means: a file if it looks like one, else a mapping of *directory* or of the packs."""
+    path = Path(word)
+    if path.suffix in {".yaml", ".yml"}:
+        return Chosen(Library((path.parent, *([directory] if directory else []))), path.stem)
+    return Chosen(Library((directory,) if directory else ()), word)
+
+
+def apply(pack: Pack, lines: Iterable[bytes], file: str) -> Iterator[Event | Problem]:
+    """Map one record per line; a line that is no record, or that a rule fails on, becomes a problem."""
+    mapper = build_mapper(pack, accounts={_ACCOUNT: "default"})
+    feed = Feed(_ACCOUNT, "apply")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        place = Position(file, number, 1)
+        try:
+            value = decode(line).value
+        except Undecodable as error:
+            yield Problem(str(error), place, "one JSON object per line is needed")
+            continue
+        if not isinstance(value, dict):
+            yield Problem("this is JSON, but no object", place, "one JSON object per line is needed")
+            continue
+        record = record_of(cast("JsonObject", value))
+        event = mapper(Revision(feed, record, digest_of(state_of(record.body)), 1, utc_now()))
+        if event is not None:
+            yield event
+
+
+def test(chosen: Chosen) -> tuple[TestOutcome, ...]:
+    """Run the tests inside a mapping."""
+    return tuple(run_tests(chosen.load()))

@@ -1,0 +1,29 @@
+"""The main loop's heartbeat, and the look at the journal's sizes: what the endpoint shows is made here."""
+
+from __future__ import annotations
+
+import asyncio
+
+from connector.app.house import House
+from connector.facts import LoopBeat
+from connector.interfaces import OperatorLog
+
+_BEAT = 1.0
+_LOOK = 5.0
+
+
+async def beat(house: House) -> None:
+    """Post the status every second, with how late that is."""
+    clock = asyncio.get_running_loop().time
+    while True:
+        planned = clock() + _BEAT
+        house.post()
+        await asyncio.sleep(_BEAT)
+        house.observe(LoopBeat(max(0.0, clock() - planned)))
+
+
+async def look(house: House, log: OperatorLog) -> None:
+    """Take the journal's sizes every few seconds."""
+    while True:
+        house.telemetry.outline(await log.outline())
+        await asyncio.sleep(_LOOK)

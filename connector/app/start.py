@@ -1,0 +1,25 @@
+"""What commands call: a daemon, or one round, from a loaded configuration."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from connector.app.clock import utc_now
+from connector.app.daemon import Announce, run, run_once
+from connector.app.house import build_house
+from connector.app.signals import Stop, listening
+from connector.settings import Loaded
+
+
+async def daemon(loaded: Loaded, announce: Announce) -> None:
+    """Run until SIGTERM or SIGINT; raises ``ConfigurationError`` before anything opens."""
+    house, stop = build_house(loaded, utc_now), Stop()
+    with listening(stop):
+        await run(house, stop, announce)
+
+
+async def once_only(loaded: Loaded, announce: Announce, patience: timedelta) -> bool:
+    """Walk every feed to now, deliver, end; says whether everything reached every output in time."""
+    house, stop = build_house(loaded, utc_now), Stop()
+    with listening(stop):
+        return await run_once(house, stop, announce, patience)

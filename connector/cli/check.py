@@ -1,0 +1,33 @@
+"""``check``: a verdict per item, before anything runs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from connector.cli import FAILED
+from connector.cli.common import config_option, loaded
+
+_MARKS = {"ok": "ok  ", "note": "note", "failed": "FAIL"}
+
+
+@click.command("check")
+@config_option
+@click.option("--offline", is_flag=True, help="Only what needs no network: configuration, mappings, state.")
+@click.pass_context
+def command(context: click.Context, config: Path | None, offline: bool) -> None:
+    """Verify the configuration, each account, each mapping and each output.
+
+    Sends no event. Exits with 1 if anything failed, with 2 if the configuration cannot be used.
+    """
+    from connector.app.check import check  # noqa: PLC0415, heavy; not needed for --help
+
+    failed = False
+    for verdict in asyncio.run(check(loaded(config), offline=offline)):
+        failed = failed or verdict.outcome == "failed"
+        hint = f" ({verdict.hint})" if verdict.hint else ""
+        click.echo(f"{_MARKS[verdict.outcome]}  {verdict.item}: {verdict.text}{hint}")
+    if failed:
+        context.exit(FAILED)

@@ -1,0 +1,59 @@
+"""``run``: the daemon."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from connector.cli import FAILED
+from connector.cli.common import config_option, loaded, say
+from connector.quantities import parse_duration
+
+
+class DurationType(click.ParamType[timedelta]):
+    """A duration as in the configuration file, such as ``5m``."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read the text; fails with what is expected."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command("run")
+@config_option
+@click.option("--once", is_flag=True, help="Walk every feed to now, deliver, and end.")
+@click.option(
+    "--timeout",
+    type=DurationType(),
+    default="10m",
+    show_default=True,
+    help="With --once: how long all of it may take.",
+)
+@click.pass_context
+def command(context: click.Context, config: Path | None, once: bool, timeout: timedelta) -> None:
+    """Poll the searches, journal what is new, deliver it; until SIGTERM or Ctrl-C.
+
+    Exits with 1 if --once could not bring everything to every output in time.
+    """
+    from connector.app.clock import run  # noqa: PLC0415, heavy; the other commands start without it
+    from connector.app.start import daemon, once_only  # noqa: PLC0415
+
+    configuration = loaded(config)
+    if not once:
+        run(daemon(configuration, _announce))
+    elif not run(once_only(configuration, _announce, timeout)):
+        say("not everything reached every output; what is left waits in the journal for the next run")
+        context.exit(FAILED)
+
+
+def _announce(url: str) -> None:
+    if url:
+        say(f"endpoint: {url}  (/metrics /healthz /readyz /api/status)")

@@ -8,6 +8,7 @@ twice, anchors, aliases and tags are errors.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,15 +24,21 @@ Plain: TypeAlias = Scalar | list["Plain"] | dict[str, "Plain"]
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+]?[0-9]+)?")
 _WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None, "~": None, "": None}
+_DEPTH = 64
+_DIGITS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value and its place. Lists hold nodes; maps hold nodes by key, *keys* the place of each key."""
+    """A value and its place. Lists hold nodes; maps hold nodes by key, *keys* the place of each key.
 
-    value: Scalar | list[Node] | dict[str, Node]
+    *empty* tells a value that is not there (``key:``) from one that is ``null``.
+    """
+
+    value: Scalar | list[Node] | dict[str, Node] = field(repr=False)  # it may be a secret
     position: Position
     keys: dict[str, Position] = field(default_factory=dict)
+    empty: bool = False
 
     def plain(self) -> Plain:
         """The value without places."""
@@ -66,13 +73,12 @@ def parse(text: str, file: str) -> Node:
     Raises:
         ConfigurationError: with the place of everything that is not acceptable.
     """
+    _refuse_characters(text, file)
     try:
         _refuse_indirection(text, file)
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
-        raise ConfigurationError(_syntax_problem(error, file)) from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(Problem(f"not YAML: {error}", Position(file, 1, 1))) from None
+        raise ConfigurationError(_syntax_problem(error, file, text)) from None
     if root is None:
         return Node({}, Position(file, 1, 1))
     return _convert(root, file)
@@ -93,16 +99,37 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"known: {', '.join(words)}" if 0 < len(words) <= 12 else ""  # noqa: PLR2004, a line's worth
 
 
+def _refuse_characters(text: str, file: str) -> None:
+    found = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if found:
+        before = text[: found.start()]
+        line, column = before.count("\n") + 1, found.start() - before.rfind("\n")
+        raise ConfigurationError(
+            Problem(
+                f"not YAML: the character U+{ord(found[0]):04X} is not allowed",
+                Position(file, line, column),
+                "write the file as UTF-8, without control characters",
+            )
+        )
+
+
 def _refuse_indirection(text: str, file: str) -> None:
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         position = _position(event.start_mark, file)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEPTH:  # the parser itself would end the process on some thousands
+            raise ConfigurationError(Problem(f"more than {_DEPTH} levels of nesting", position))
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise ConfigurationError(
                 Problem("anchors and aliases are not supported", position, "write the value out, or quote it")
             )
         tag = getattr(event, "tag", None)
         if tag and tag != "!":
-            raise ConfigurationError(Problem(f"the tag {tag} is not supported", position))
+            # The tag itself is not shown: it may be a password that starts with "!".
+            raise ConfigurationError(
+                Problem("tags are not supported", position, 'quote a text that starts with "!"')
+            )
 
 
 def _convert(node: yaml.Node, file: str) -> Node:
@@ -111,7 +138,7 @@ def _convert(node: yaml.Node, file: str) -> Node:
         return _convert_map(node, file, position)
     if isinstance(node, yaml.SequenceNode):
         return Node([_convert(item, file) for item in node.value], position)
-    return Node(_scalar(node), position)
+    return Node(_scalar(node, position), position, empty=_absent(node))
 
 
 def _convert_map(node: yaml.MappingNode, file: str, position: Position) -> Node:
@@ -131,16 +158,21 @@ def _convert_map(node: yaml.MappingNode, file: str, position: Position) -> Node:
     return Node(values, position, keys)
 
 
-def _scalar(node: yaml.Node) -> Scalar:
+def _absent(node: yaml.Node) -> bool:
+    return node.value == "" and not getattr(node, "style", None)
+
+
+def _scalar(node: yaml.Node, position: Position) -> Scalar:
     text = str(node.value)
     if getattr(node, "style", None):  # quoted or a block: text as it stands
         return text
     if text in _WORDS:
         return _WORDS[text]
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    if _FLOAT.fullmatch(text):
-        return float(text)
+    if _INTEGER.fullmatch(text) or _FLOAT.fullmatch(text):
+        number = float(text) if "." in text else int(text) if len(text) <= _DIGITS else math.inf
+        if math.isinf(number):
+            raise ConfigurationError(Problem("the number is too large", position, "quote it to make it text"))
+        return number
     return text
 
 
@@ -157,11 +189,25 @@ def _position(mark: _Mark | None, file: str) -> Position:
     return Position(file, mark.line + 1, mark.column + 1)
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError, file: str) -> Problem:
+def _syntax_problem(error: yaml.MarkedYAMLError, file: str, text: str) -> Problem:
     mark = error.problem_mark or error.context_mark
     position = _position(mark, file) if mark else Position(file, 1, 1)
-    hint = "indent with spaces, YAML knows no tabs" if "\\t" in str(error.problem) else ""
-    return Problem(f"not YAML: {error.problem or error.context}", position, hint)
+    what = str(error.problem or error.context)
+    return Problem(f"not YAML: {what}", position, _syntax_hint(what, text, position))
+
+
+def _syntax_hint(what: str, text: str, position: Position) -> str:
+    lines = text.split("\n")
+    line = lines[position.line - 1] if position.line <= len(lines) else ""
+    if line[position.column - 1 : position.column] == "\t" or "\t" in line[: len(line) - len(line.lstrip())]:
+        return "indent with spaces, YAML knows no tabs"
+    if "${" in line and "{" in line.replace("${", ""):
+        return 'between { and } a reference must be quoted: "${env:NAME}"'
+    if what.startswith("could not find expected ':'"):
+        return "here or on the line above: a space is needed after the colon of a key"
+    if what.startswith("mapping values"):
+        return 'quote a text that holds ": "'
+    return ""
 
 
 def walk(node: Node, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Node]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -15,14 +16,17 @@ _BYTES = {
 }  # fmt: skip
 _DURATION = r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+"
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)")
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)")
 
 
 def parse_duration(text: str) -> timedelta:
     """Read ``30s``, ``1h30m`` or ``0s``; raises ValueError that says what is expected."""
     if not re.fullmatch(_DURATION, text):
         raise ValueError("a duration is needed, such as 30s, 15m, 1h or 2d")
-    return timedelta(seconds=sum(float(n) * _SECONDS[unit] for n, unit in _PART.findall(text)))
+    try:
+        return timedelta(seconds=sum(float(n) * _SECONDS[unit] for n, unit in _PART.findall(text)))
+    except OverflowError:
+        raise ValueError("the duration is too long") from None
 
 
 def format_duration(value: timedelta) -> str:
@@ -41,7 +45,15 @@ def parse_size(text: str) -> int:
     found = _SIZE.fullmatch(text)
     if not found or found[2] not in _BYTES:
         raise ValueError("a size is needed, such as 8KiB, 1MiB or 5MB")
-    return int(float(found[1]) * _BYTES[found[2]])
+    return int(Decimal(found[1]) * _BYTES[found[2]])
+
+
+def format_size(value: int) -> str:
+    """Write a size in the largest unit that holds it exactly, binary units first, for example ``8KiB``."""
+    for unit in ("TiB", "GiB", "MiB", "KiB", "TB", "GB", "MB", "KB"):
+        if value and value % _BYTES[unit] == 0:
+            return f"{value // _BYTES[unit]}{unit}"
+    return str(value)
 
 
 def _to_duration(value: object) -> timedelta:
@@ -53,7 +65,7 @@ def _to_duration(value: object) -> timedelta:
 
 
 def _to_size(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     if isinstance(value, str):
         return parse_size(value)
@@ -71,6 +83,7 @@ Duration = Annotated[
 Size = Annotated[
     int,
     BeforeValidator(_to_size),
+    PlainSerializer(format_size, return_type=str, when_used="json"),
     WithJsonSchema(
         {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}], "examples": ["8KiB", "1MiB"]}
     ),

@@ -16,14 +16,22 @@ MASK = "**********"
 class Reference(str):
     """The value of ``${file:...}`` or ``${env:...}``, with the way to read it anew."""
 
-    __slots__ = ("reread",)
+    __slots__ = ("reread", "written")
     reread: Callable[[], str]
+    written: str
 
-    def __new__(cls, reread: Callable[[], str]) -> Reference:
-        """Read the value once; *reread* MUST raise ``OSError`` or ``LookupError`` when it cannot."""
+    def __new__(cls, reread: Callable[[], str], written: str = "") -> Reference:
+        """Read the value once; *reread* MUST raise ``OSError`` or ``LookupError`` when it cannot.
+
+        *written* is the text that holds the reference, which may be shown instead of the value.
+        """
         made = super().__new__(cls, reread())
         made.reread = reread
+        made.written = written
         return made
+
+    def __repr__(self) -> str:
+        return f"Reference({MASK!r})"
 
 
 @final

@@ -1,0 +1,112 @@
+"""Each pack makes of each revision exactly what is written down, and what every reader of it accepts.
+
+``pytest tests/golden --update-golden`` writes down what the packs make now; the difference is the review.
+"""
+
+import json
+from functools import cache
+
+import pytest
+
+from connector.mapping import Library, build_map, build_mapper, build_reference
+from connector.model import Event
+from tests.golden.revisions import ACCOUNTS, HERE, Case, cases
+from tests.support import ecs_check
+from tests.support.cef_parser import parse, splunk_fields
+
+PACKS = {"ecs": "ecs.ndjson", "cef": "cef.txt", "raw": "raw.ndjson"}
+CASES = cases()
+every_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+
+
+@cache
+def events(pack: str) -> dict[str, Event]:
+    """What *pack* makes of every case, by the name of the case."""
+    mapper = build_mapper(Library().load(pack), accounts=ACCOUNTS)
+    made = {case.name: mapper(case.revision) for case in CASES}
+    return {name: event for name, event in made.items() if event is not None}
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_a_pack_makes_what_is_written_down(pack: str, update_golden: bool) -> None:
+    file = HERE / PACKS[pack]
+    made = {name: event.payload.decode("utf-8") for name, event in events(pack).items()}
+    if update_golden:
+        file.write_text("".join(f"{line}\n" for line in made.values()), "utf-8", newline="\n")
+    written = file.read_text("utf-8").split("\n")[:-1]
+
+    assert len(made) == len(CASES) == len(written)
+    for (name, line), expected in zip(made.items(), written, strict=True):
+        assert line == expected, name
+
+
+@every_case
+def test_an_ecs_document_keeps_the_rules_of_the_schema(case: Case) -> None:
+    """A single value of the wrong type would make Elasticsearch refuse the whole document."""
+    schema = ecs_check.load()
+    if schema is None:
+        pytest.skip("ecs-fields.json is not here to check against")
+
+    assert ecs_check.problems(json.loads(events("ecs")[case.name].payload), schema) == []
+
+
+@every_case
+def test_a_cef_line_reads_back_and_keeps_its_verdict(case: Case) -> None:
+    """By the strictest grammar and by the loosest, with the same keys and no forged one among them."""
+    event = events("cef")[case.name]
+    read = parse(event.payload)
+
+    assert set(read.extension) == set(splunk_fields(event.payload))
+    assert read.header["severity"] == str(event.severity)
+    assert read.extension["devicePayloadId"] == case.revision.record.id
+    assert read.extension["cs2"] == (case.revision.record.body.get("final_disposition") or "UNKNOWN")
+    assert int(read.extension["rt"]) == round(event.time.timestamp() * 1000)
+
+
+@every_case
+def test_no_event_holds_a_raw_line_end(case: Case) -> None:
+    for pack in PACKS:
+        payload = events(pack)[case.name].payload
+
+        assert b"\n" not in payload
+        assert b"\r" not in payload
+
+
+@every_case
+def test_nothing_of_the_record_is_lost_in_ecs(case: Case) -> None:
+    """What ECS has no field for, or what does not fit its field, is under the vendor's name."""
+    document = json.loads(events("ecs")[case.name].payload)
+    kept = document["cloudflare"]["email_security"]
+    moved = {
+        "id",
+        "postfix_id",
+        "scanned_at",
+        "ts",
+        "sent_at",
+        "sent_date",
+        "subject",
+        "from",
+        "to",
+        "replyto",
+    }
+
+    for key, value in case.revision.record.body.items():
+        if key not in moved | {"envelope_from"} and _has_value(value):
+            assert key in kept, key
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_the_compiled_mapping_does_what_the_rules_say(pack: str) -> None:
+    loaded = Library().load(pack)
+    compiled, walked = build_map(loaded, accounts=ACCOUNTS), build_reference(loaded, accounts=ACCOUNTS)
+
+    for case in CASES:
+        assert compiled(case.revision) == walked(case.revision), case.name
+
+
+def _has_value(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_has_value(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_has_value(item) for item in value)
+    return value is not None and value != ""

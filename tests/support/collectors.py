@@ -1,0 +1,177 @@
+"""Collectors on loopback sockets: what a syslog daemon would have taken, message by message."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trustme
+
+from connector.facts import Fact
+
+
+def unobserved(_fact: Fact) -> None:
+    """An observer that looks away."""
+
+
+def free_port() -> int:
+    """A port where nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def split_frames(data: bytes) -> tuple[list[bytes], bytes]:
+    """Messages of a byte stream in either framing, told apart by the first byte, and the unfinished rest."""
+    messages = []
+    while data:
+        if data[:1].isdigit():
+            head, space, rest = data.partition(b" ")
+            length = int(head)
+            if not space or len(rest) < length:
+                break
+            messages.append(rest[:length])
+            data = rest[length:]
+        else:
+            message, ended, rest = data.partition(b"\n")
+            if not ended:
+                break
+            messages.append(message)
+            data = rest
+    return messages, data
+
+
+@dataclass
+class StreamCollector:
+    """A TCP or TLS collector. *connections* holds the bytes of each connection, oldest first."""
+
+    port: int = 0
+    connections: list[bytearray] = field(default_factory=list)
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    reading: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def messages(self) -> list[bytes]:
+        """All whole messages of all connections."""
+        return [message for data in self.connections for message in split_frames(bytes(data))[0]]
+
+    def torn(self) -> list[bytes]:
+        """What connections left unfinished."""
+        return [rest for data in self.connections if (rest := split_frames(bytes(data))[1])]
+
+    def hang_up(self, *, reset: bool = False) -> None:
+        """End all connections, in good order or with a reset."""
+        for writer in self.writers:
+            if reset:
+                writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
+                )
+                writer.transport.abort()
+            else:
+                writer.close()
+        self.writers.clear()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken = bytearray()
+        self.connections.append(taken)
+        self.writers.append(writer)
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            await self.reading.wait()
+            while data := await reader.read(1 << 16):
+                taken += data
+        writer.close()
+        with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
+            await asyncio.wait_for(writer.wait_closed(), 1)
+
+
+@contextlib.asynccontextmanager
+async def stream_collector(
+    *, tls: ssl.SSLContext | None = None, port: int = 0, host: str = "127.0.0.1", reading: bool = True
+) -> AsyncIterator[StreamCollector]:
+    """Run a collector; with *reading* False it takes connections but reads nothing until told."""
+    collector = StreamCollector()
+    if reading:
+        collector.reading.set()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        with contextlib.suppress(asyncio.CancelledError):
+            await collector.serve(reader, writer)
+        tasks.discard(task)
+
+    listener = await asyncio.start_server(connected, host, port, ssl=tls)
+    collector.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield collector
+    finally:
+        listener.close()
+        collector.hang_up()
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class DatagramCollector(asyncio.DatagramProtocol):
+    """A UDP collector."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.taken: list[bytes] = []
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self.taken.append(data)
+
+    def messages(self) -> Sequence[bytes]:
+        return list(self.taken)
+
+
+@contextlib.asynccontextmanager
+async def datagram_collector() -> AsyncIterator[DatagramCollector]:
+    """Run a UDP collector on a free port of 127.0.0.1."""
+    transport, collector = await asyncio.get_running_loop().create_datagram_endpoint(
+        DatagramCollector, local_addr=("127.0.0.1", 0)
+    )
+    collector.port = transport.get_extra_info("sockname")[1]
+    try:
+        yield collector
+    finally:
+        transport.close()
+        await asyncio.sleep(0)
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A private authority with files as an operator would have them."""
+
+    ca_file: str
+    server: ssl.SSLContext
+    cert_file: str
+
+
+def authority(folder: Path, *names: str) -> Authority:
+    """Make in *folder* an authority, a server context for *names* (127.0.0.1), a client certificate."""
+    ca = trustme.CA()
+    ca_file, cert_file = f"{folder}/ca.pem", f"{folder}/client.pem"
+    ca.cert_pem.write_to_path(ca_file)
+    ca.issue_cert("client.example").private_key_and_cert_chain_pem.write_to_path(cert_file)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(*(names or ("127.0.0.1",))).configure_cert(server)
+    ca.configure_trust(server)
+    return Authority(ca_file, server, cert_file)
+
+
+async def until(condition: Callable[[], object], patience: float = 10.0) -> None:
+    """Wait until the callable *condition* is true."""
+
+    async with asyncio.timeout(patience):
+        while not condition():  # noqa: ASYNC110, the other side has no event to wait for
+            await asyncio.sleep(0.005)

@@ -139,7 +139,8 @@ class OutputLog(Protocol):
         """Return the next entry, cut to the revisions after *after*; wait until there is one.
 
         An entry with ``only`` set to another output MAY be returned; the caller then acknowledges it
-        unsent. MUST be cancellable without effect.
+        unsent. MUST be cancellable without effect. Raises ``Moved``, also while it waits, when somebody
+        else moved the position (``rewind``, ``when_full: skip``), until the output attaches again.
         """
         ...
 

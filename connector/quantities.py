@@ -16,7 +16,7 @@ _BYTES = {
 }  # fmt: skip
 _DURATION = r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+"
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
-_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)")
+_SIZE = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)")
 
 
 def parse_duration(text: str) -> timedelta:
@@ -85,7 +85,13 @@ Size = Annotated[
     BeforeValidator(_to_size),
     PlainSerializer(format_size, return_type=str, when_used="json"),
     WithJsonSchema(
-        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}], "examples": ["8KiB", "1MiB"]}
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?(B|[KMGT]B|[KMGT]iB)?$"},
+            ],
+            "examples": ["8KiB", "1MiB"],
+        }
     ),
 ]
 """A number of bytes in a settings model."""

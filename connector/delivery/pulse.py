@@ -34,13 +34,19 @@ class CancelledItself(Exception):
 
 
 async def outcome_of(work: Awaitable[T]) -> T | Exception:
-    """Return what *work* returned or raised; let through only that the caller itself was cancelled."""
+    """Return what *work* returned or raised; raise only that the caller itself was cancelled meanwhile.
+
+    That holds even where *work* answers a cancellation with another error or with a result.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    outcome: T | Exception
     try:
-        return await work
+        outcome = await work
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        return CancelledItself()
+        outcome = CancelledItself()
     except Exception as error:  # noqa: BLE001, an output is foreign code: whatever it raises is data here
-        return error
+        outcome = error
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return outcome

@@ -38,9 +38,10 @@ class Ballast:
 
     def release(self) -> bool:
         """Give the room up; says whether there was any."""
-        if not self._whole:
-            return False
         self._whole = False
-        with suppress(OSError):
+        try:
+            had = self._path.stat().st_size > 0
             os.truncate(self._path, 0)
-        return True
+        except OSError:
+            return False
+        return had

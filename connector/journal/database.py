@@ -87,11 +87,20 @@ class Database:
 
     def _start(self) -> None:
         try:
+            self._connect()
+        except JournalFull:
+            if not self._ballast.release():
+                raise
+            self._connect()
+        self._ballast.restore()
+
+    def _connect(self) -> None:
+        try:
             self._connection = connect(self.path)
             migrate(self._connection, str(self.path))
         except (sqlite3.Error, OSError) as error:
+            self._close()
             raise explain(error, self.path) from error
-        self._ballast.restore()
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

@@ -156,9 +156,10 @@ class Journal:
         began, now = self._time(), to_micros(self._clock())
 
         def work(connection: sqlite3.Connection) -> Written:
-            parts = stretches()
-            written = write_commit(connection, commit, parts, seen=self._seen, now=now, retain=self._retain)
-            self._reader.adopt(written.head - len(commit.revisions) + 1, parts, commit.revisions)
+            written = write_commit(
+                connection, commit, stretches, seen=self._seen, now=now, retain=self._retain
+            )
+            self._reader.adopt(written.head - len(commit.revisions) + 1, stretches(), commit.revisions)
             self._reader.trim(written.trim.floor if written.trim else 0)
             return written
 

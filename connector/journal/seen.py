@@ -59,9 +59,9 @@ class SeenTable:
 
     def find(self, connection: sqlite3.Connection, feed: int, ids: Sequence[str]) -> dict[str, Seen]:
         """What is remembered of *ids*."""
-        rows = self._rows(connection, feed, [to_key(one) for one in ids])
-        found = (self._seen(connection, key, values) for key, (_, values) in rows)
-        return {seen.id: seen for seen in found}
+        keys = {to_key(one): one for one in ids}
+        rows = self._rows(connection, feed, list(keys))
+        return {keys[key]: self._seen(connection, keys[key], values) for key, (_, values) in rows}
 
     def sighted(
         self, connection: sqlite3.Connection, feed: int, window: Window, after: str, limit: int
@@ -74,7 +74,7 @@ class SeenTable:
         )
         named = ((from_key(row[0]), row) for row in rows)
         chosen = nsmallest(limit, (pair for pair in named if pair[0] > after), key=itemgetter(0))
-        return [self._seen(connection, row[0], row[2:]) for _, row in chosen]
+        return [self._seen(connection, name, row[2:]) for name, row in chosen]
 
     def store(self, connection: sqlite3.Connection, feed: int, seen: Iterable[Seen]) -> None:
         """Add or replace rows; of several for one id the last counts."""
@@ -126,11 +126,11 @@ class SeenTable:
             for row in connection.execute(query, (feed, *chunk)):
                 yield row[0], (row[1], row[2:])
 
-    def _seen(self, connection: sqlite3.Connection, key: bytes, values: _Values) -> Seen:
+    def _seen(self, connection: sqlite3.Connection, name: str, values: _Values) -> Seen:
         time, until, state, number, occurrences = values
         digest, watched = self._states.load(connection, state)
         return Seen(
-            from_key(key),
+            name,
             to_moment(time),
             watched,
             digest,

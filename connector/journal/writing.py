@@ -45,16 +45,17 @@ def stretches_of(
 def write_commit(
     connection: sqlite3.Connection,
     commit: Commit,
-    stretches: list[Stretch],
+    encode: Callable[[], list[Stretch]],
     *,
     seen: SeenTable,
     now: int,
     retain: int,
 ) -> Written:
-    """Everything of *commit* in the transaction that is open."""
+    """Everything of *commit* in the transaction that is open; *encode* is called once there is room."""
     feeds.check_step(connection, commit)
-    if stretches:
+    if commit.revisions:
         outputs.check_room(connection)
+    stretches = encode()
     number = feeds.ensure_number(connection, commit.feed, commit.fingerprint)
     seen.store(connection, number, commit.seen)
     if commit.step is not None:

@@ -4,6 +4,7 @@ A file is read by ``loader``, checked by ``check`` and ``lint``, compiled by ``g
 is the same by walking the rules, and the reference for the compiler. ``docs/mapping.md`` teaches it.
 """
 
+from connector.mapping.lint import lint
 from connector.mapping.loader import Library
 from connector.mapping.mapped import Mapped
 from connector.mapping.mapper import (
@@ -15,15 +16,22 @@ from connector.mapping.mapper import (
     either_state,
 )
 from connector.mapping.pack import Pack
+from connector.mapping.render import compile_body
+from connector.mapping.selftest import TestOutcome, revision_of, run_tests
 
 __all__ = [
     "Library",
     "Mapped",
     "Pack",
+    "TestOutcome",
     "before",
     "build_map",
     "build_mapper",
     "build_reference",
+    "compile_body",
     "compile_matcher",
     "either_state",
+    "lint",
+    "revision_of",
+    "run_tests",
 ]

@@ -44,9 +44,13 @@ def _bare(text: str) -> bool:
 def domain(value: Value, lost: Lost) -> Value:
     """What follows the last ``@``, in lower case; no value without one."""
     del lost
-    if value.__class__ is not str or "@" not in value:
-        return None
-    return value[value.rfind("@") + 1 :].strip("<> \t\r\n").rstrip(".").lower() or None
+    return _domain(value) if value.__class__ is str else None
+
+
+@lru_cache(maxsize=4096)
+def _domain(text: str) -> str | None:
+    _, at, host = text.rpartition("@")
+    return host.strip("<> \t\r\n").rstrip(".").lower() or None if at else None
 
 
 def _in_header(value: Value, lost: Lost) -> list[str]:

@@ -55,8 +55,8 @@ def _ref(ref: Ref, pack: Pack) -> Iterator[Problem]:
     if ref.root in (RECORD, ELEMENT) or ref.root in pack.derive:
         return
     if ref.root not in PROVIDED:
-        known = [*PROVIDED, *pack.derive]
-        yield Problem(f"there is no ${ref.root}", ref.position, suggestion(ref.root, known))
+        known = [f"${name}" for name in (*PROVIDED, *pack.derive)]
+        yield Problem(f"there is no ${ref.root}", ref.position, suggestion(f"${ref.root}", known))
     elif PROVIDED[ref.root] and ref.path and ref.path[0] not in PROVIDED[ref.root]:
         known = [f"${ref.root}.{inner}" for inner in PROVIDED[ref.root]]
         yield Problem(f"there is no {ref}", ref.position, suggestion(str(ref), known))

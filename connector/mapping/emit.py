@@ -26,7 +26,7 @@ class Emitter:
 
     def line(self, code: str) -> None:
         """One line of code at the present depth, with the present note beside it."""
-        remark = f"  # {ascii(self.note)}" if self.note else ""
+        remark = f"  # {self.note!a}" if self.note else ""
         self._lines.append(f"{_INDENT * self._depth}{code}{remark}")
 
     @contextmanager

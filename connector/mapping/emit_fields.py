@@ -10,7 +10,6 @@ from connector.mapping.emit_rule import RuleWriter
 from connector.mapping.grammar import RECORD, Constant, From, Rule
 from connector.mapping.infer import UNKNOWN, Static, fits, infer, takes_text
 from connector.mapping.infer import loses as infers_loss
-from connector.mapping.pack import Pack
 from connector.mapping.plan import Plan, Step
 from connector.mapping.values import Lost, Value, some
 
@@ -50,6 +49,8 @@ class FieldWriter:
         steps = self._plan.steps
         if self._plan.nested:
             steps = tuple(step for step in steps if not self._fix(step))
+        if rest:
+            self._rest_branch()
         self._open(self._root)
         for step in steps:
             self._emitter.note = f"{step.place} {step.name}"
@@ -82,7 +83,7 @@ class FieldWriter:
         return branch
 
     def _open(self, branch: Branch) -> None:
-        items = [f"{ascii(key)}: {self._emitter.constant(value)}" for key, value in branch.fixed.items()]
+        items = [f"{key!a}: {self._emitter.constant(value)}" for key, value in branch.fixed.items()]
         self._emitter.line(f"{branch.variable} = {{{', '.join(items)}}}")
         for inner in branch.inner.values():
             self._open(inner)
@@ -90,13 +91,13 @@ class FieldWriter:
     def _close(self, branch: Branch) -> None:
         for name, inner in branch.inner.items():
             self._close(inner)
-            put = f"{branch.variable}[{ascii(name)}] = {inner.variable}"
+            put = f"{branch.variable}[{name!a}] = {inner.variable}"
             self._emitter.line(put if inner.fixed else f"if {inner.variable}: {put}")
 
     def _step(self, step: Step) -> None:
         branch, name = self._branch(step)
-        label = f"{branch.variable}[{ascii(name + 'Label')}] = {self._emitter.constant(step.label)}"
-        put = f"{branch.variable}[{ascii(name)}] = "
+        label = f"{branch.variable}[{name + 'Label'!a}] = {self._emitter.constant(step.label)}"
+        put = f"{branch.variable}[{name!a}] = "
         place = Place(step, put, label if step.label is not None else None)
         if self._straight(place):
             return
@@ -125,7 +126,7 @@ class FieldWriter:
         if ref.root != RECORD or len(ref.path) != 1 or not takes_text(step.target) or step.target.many:
             return False
         value = self._emitter.fresh()
-        self._emitter.line(f"{value} = get({ascii(ref.path[0])})")
+        self._emitter.line(f"{value} = get({ref.path[0]!a})")
         with self._emitter.block(f"if {value}.__class__ is str and {value}:"):
             self._put(place, value)
         with self._emitter.block(f"elif {value} is not None:"):
@@ -144,7 +145,7 @@ class FieldWriter:
     def _settle(self, step: Step) -> None:
         reads = self._emitter.constant(step.reads)
         with self._emitter.block("if lost:"):
-            self._emitter.line(f"settle({ascii(step.name)}, {reads}, lost, body, notes, back)")
+            self._emitter.line(f"settle({step.name!a}, {reads}, lost, body, notes, back)")
 
     def _fitted(self, step: Step, rule: Rule, value: str) -> bool:
         """Writes the fitting of *value*; says whether it may lose something."""
@@ -179,10 +180,13 @@ class FieldWriter:
 
     def _rest(self) -> None:
         self._emitter.line("rest = make_rest(body, back)")
+        self._emitter.line(f"{self._rest_branch().variable}.update(rest)")
+
+    def _rest_branch(self) -> Branch:
         rest = self._plan.pack.rest
-        nested = self._plan.nested and rest is not None and rest.into != "."
-        branch = self._inner(rest.into.split(".")) if nested and rest is not None else self._root
-        self._emitter.line(f"{branch.variable}.update(rest)")
+        if rest is None or rest.into == "." or not self._plan.nested:
+            return self._root
+        return self._inner(rest.into.split("."))
 
 
 def fixed_value(step: Step) -> Value:

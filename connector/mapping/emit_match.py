@@ -22,7 +22,7 @@ def raw(emitter: Emitter, ref: Ref) -> str:
     """An expression for what *ref* leads to, as it is: it may be "", [] or {} where a path has one step."""
     if ref.root == RECORD:
         if len(ref.path) == 1:
-            return f"get({ascii(ref.path[0])})"
+            return f"get({ref.path[0]!a})"
         return f"walk(body, {emitter.constant(ref.path)})"
     name = ELEMENT_NAME if ref.root == ELEMENT else f"n_{ref.root}"
     return f"walk({name}, {emitter.constant(ref.path)})" if ref.path else name
@@ -73,7 +73,9 @@ def _with_refs(emitter: Emitter, test: Test, known: Mapping[str, Static]) -> str
             read = f"({value} := {raw(emitter, test.ref)})"
             return f"({value} == {wanted} if {read}.__class__ is str else {slow})"
     parts = [
-        f"*operands({clean(emitter, operand)})" if isinstance(operand, Ref) else emitter.constant(operand.value)
+        f"*operands({clean(emitter, operand)})"
+        if isinstance(operand, Ref)
+        else emitter.constant(operand.value)
         for operand in test.operands
     ]
     return _slow(emitter, test, f"({', '.join(parts)},)")

@@ -86,7 +86,7 @@ class RuleWriter:
 
     def _from(self, ref: Ref, calls: tuple[Call, ...], static: Static, out: str) -> None:
         if ref.root == RECORD and len(ref.path) == 1:
-            self._emitter.line(f"{out} = get({ascii(ref.path[0])})")
+            self._emitter.line(f"{out} = get({ref.path[0]!a})")
             with self._emitter.block(f"if {out} is not None:"):
                 self._emitter.line(f"if {out}.__class__ is not str or not {out}: {out} = some({out})")
                 self._calls(calls, static, out)
@@ -96,19 +96,29 @@ class RuleWriter:
 
     def read(self, ref: Ref, out: str) -> None:
         """What *ref* leads to."""
-        path = self._emitter.constant(ref.path[1:])
-        if ref.root == RECORD and len(ref.path) == 1:
-            self._emitter.line(f"{out} = get({ascii(ref.path[0])})")
-            self._emitter.line(f"if {out}.__class__ is not str or not {out}: {out} = some({out})")
-        elif ref.root == RECORD and ref.path:
-            self._emitter.line(f"{out} = get({ascii(ref.path[0])})")
-            self._emitter.line(f"if {out} is not None: {out} = walk({out}, {path})")
-        elif ref.root == ELEMENT and len(ref.path) == 1:
-            inner = f"some({ELEMENT_NAME}.get({ascii(ref.path[0])}))"
-            other = f"walk({ELEMENT_NAME}, {self._emitter.constant(ref.path)})"
-            self._emitter.line(f"{out} = {inner} if {ELEMENT_NAME}.__class__ is dict else {other}")
+        line = self._emitter.line
+        root = ELEMENT_NAME if ref.root == ELEMENT else f"n_{ref.root}"
+        if ref.root == RECORD and ref.path:
+            line(f"{out} = get({ref.path[0]!a})")
+            if len(ref.path) == 1:
+                line(f"if {out}.__class__ is not str or not {out}: {out} = some({out})")
+            else:
+                self._inner(out, ref.path[1:], out)
+        elif ref.root != RECORD and ref.path:
+            line(f"{out} = {root}")
+            self._inner(root, ref.path, out)
         else:
-            self._emitter.line(f"{out} = {clean(self._emitter, ref)}")
+            line(f"{out} = {clean(self._emitter, ref)}")
+
+    def _inner(self, value: str, path: tuple[str, ...], out: str) -> None:
+        """What *path* leads to from the variable *value*."""
+        slow = f"walk({value}, {self._emitter.constant(path)})"
+        with self._emitter.block(f"if {value} is not None:"):
+            if len(path) > 1:
+                self._emitter.line(f"{out} = {slow}")
+                return
+            self._emitter.line(f"{out} = {value}.get({path[0]!a}) if {value}.__class__ is dict else {slow}")
+            self._emitter.line(f"if {out}.__class__ is not str or not {out}: {out} = some({out})")
 
     def _all_of(self, rules: tuple[Rule, ...], out: str) -> None:
         """Leading fixed values are in the list from the start, the others are added one by one."""
@@ -190,13 +200,13 @@ class RuleWriter:
                 with self._emitter.block(f"if {value} is not None:"):
                     path = tuple(key.split("."))
                     deep = f"put({made}, {self._emitter.constant(path)}, {value})"
-                    self._emitter.line(f"{made}[{ascii(key)}] = {value}" if len(path) == 1 else deep)
+                    self._emitter.line(f"{made}[{key!a}] = {value}" if len(path) == 1 else deep)
             self._emitter.line(f"return {made} or None")
         return name
 
 
 def _fixed(rule: Rule) -> bool:
-    plain = isinstance(rule.source, Constant) and rule.when is None and not rule.calls
-    return plain and not isinstance(rule.source.value, list) and not absent(rule.source.value)
-
-
+    """Whether *rule* is one constant that goes into a list as it is."""
+    if not isinstance(rule.source, Constant) or rule.when is not None or rule.calls:
+        return False
+    return not isinstance(rule.source.value, list) and not absent(rule.source.value)

@@ -147,6 +147,10 @@ class Walker:
 
     def __call__(self, revision: Revision) -> Mapped:
         """Map *revision*; never raises."""
+        return self.trace(revision)[0]
+
+    def trace(self, revision: Revision) -> tuple[Mapped, Mapping[str, Value]]:
+        """Map *revision* and tell what the names with a ``$`` stood for."""
         run = Evaluation(self._plan.pack, revision.record.body, self._provider.values(revision))
         notes: list[str] = []
         back: set[str] = set()
@@ -159,13 +163,14 @@ class Walker:
                 flat[step.name] = value
                 if step.label is not None:
                     flat[f"{step.name}Label"] = step.label
-        return Mapped(
+        mapped = Mapped(
             self._document(flat, run.body, back),
             datetime.fromisoformat(run.names[TIME]),
             severity_of(run.names.get(SEVERITY)),
             code_of(run.names.get(CODE)),
             tuple(notes),
         )
+        return mapped, run.names
 
     def field(self, run: Evaluation, step: Step, rule: Rule) -> Value:
         """What *rule* makes, fitted to its target; what stands in is fitted too."""

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from connector.mapping import dates, scalars
-from connector.mapping.functions import Applied
 from connector.mapping.lists import join
 from connector.mapping.schemas import Target
-from connector.mapping.values import Lost, Value, over, prune
+from connector.mapping.values import Applied, Lost, Value, over, prune
 
 _INTEGER = range(-(1 << 31), 1 << 31)
 
@@ -21,7 +20,7 @@ def fitter(target: Target, *, nested: bool) -> Applied:
     """The function that fits a value to *target*; it never raises and returns ``None`` for a misfit."""
     one = _CHECKS[target.kind]
     allowed = target.allowed
-    joins = not nested and target.kind == "string"
+    joined = join(",") if target.kind == "string" and not nested else None
 
     def fit_one(value: Value, lost: Lost) -> Value:
         made = one(value, lost)
@@ -39,8 +38,8 @@ def fitter(target: Target, *, nested: bool) -> Applied:
         made = over(single, value, lost)
         if made is None or target.many is not False:
             return made
-        if joins:
-            return join(made, lost, separator=",")
+        if joined is not None:
+            return joined(made, lost)
         if len(made) > 1:
             lost.append(("more than one value", value))
         return made[0]

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from connector.mapping import addresses, dates, lists, scalars
-from connector.mapping.values import Lost, Value
-
-Applied: TypeAlias = Callable[[Value, Lost], Value]
-"""A function with its argument filled in."""
+from connector.mapping.values import Applied
 
 Takes: TypeAlias = Literal["nothing", "length", "text", "path", "table", "match", "rules"]
-Gives: TypeAlias = Literal["any", "same", "text", "date", "integer", "number", "boolean", "ip", "object"]
+Gives: TypeAlias = Literal[
+    "any", "same", "text", "date", "integer", "number", "boolean", "ip", "object"
+]  # fmt: skip
 Loses: TypeAlias = Literal["never", "unless text", "always"]
 Shape: TypeAlias = Literal["same", "one", "many", "any"]
 
@@ -30,20 +28,19 @@ class Function:
 
     Args:
         does: what it does, in a few words.
-        code: its code; ``None`` for those that run a match or rules on each element.
+        code: its code, or what makes it of its argument; ``None`` for those that run a match or rules on
+            each element.
         whole: takes a whole list; otherwise it works element by element.
         takes: what its argument is.
-        keyword: the name of the argument in *code*.
         gives: the kind of value that comes out.
         shape: whether one value or a list comes out.
         loses: whether it may report a value as lost; most only do for what is no text.
     """
 
     does: str
-    code: Callable[..., Value] | None
+    code: Callable[..., Any] | None
     whole: bool = False
     takes: Takes = "nothing"
-    keyword: str = ""
     gives: Gives = "text"
     shape: Shape = "same"
     loses: Loses = "unless text"
@@ -52,7 +49,8 @@ class Function:
         """The function with *argument* filled in."""
         if self.code is None:
             raise TypeError("this function runs a match or rules; the back ends know how")
-        return partial(self.code, **{self.keyword: argument}) if self.keyword else self.code
+        made: Applied = self.code if self.takes == "nothing" else self.code(argument)
+        return made
 
 
 FUNCTIONS: Mapping[str, Function] = MappingProxyType(
@@ -63,9 +61,9 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         "strip": Function("without blanks around it", scalars.strip),
         "strip_tags": Function("without markup such as <b>", scalars.strip_tags),
         "strip_brackets": Function("without the angle brackets around it", scalars.strip_brackets),
-        "truncate": Function("the first N characters", scalars.truncate, takes="length", keyword="length", loses="always"),
-        "prefix": Function("a fixed text before it", scalars.prefix, takes="text", keyword="fixed"),
-        "suffix": Function("a fixed text after it", scalars.suffix, takes="text", keyword="fixed"),
+        "truncate": Function("the first N characters", scalars.truncate, takes="length", loses="always"),
+        "prefix": Function("a fixed text before it", scalars.prefix, takes="text"),
+        "suffix": Function("a fixed text after it", scalars.suffix, takes="text"),
         "extension": Function("the extension of a file name", scalars.extension),
         "domain": Function("what follows the last @", addresses.domain, loses="never"),
         "integer": Function("a whole number, rounded", scalars.integer, gives="integer", loses="always"),
@@ -78,25 +76,71 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         "ipv4": Function("an IP address, if it is one of IPv4", scalars.ipv4, gives="ip", loses="always"),
         "ipv6": Function("an IP address, if it is one of IPv6", scalars.ipv6, gives="ip", loses="always"),
         "table": Function(
-            "what a table holds for it", scalars.table, takes="table", keyword="entries", gives="any", shape="any", loses="never"),
-        "addresses": Function("all mail addresses in it", addresses.addresses, whole=True, shape="many", loses="always"),
+            "what a table holds for it", scalars.table, takes="table", gives="any", shape="any", loses="never"
+        ),
+        "addresses": Function(
+            "all mail addresses in it", addresses.addresses, whole=True, shape="many", loses="always"
+        ),
         "unique": Function("each value once", lists.unique, whole=True, gives="same", loses="never"),
-        "first": Function("the first element", lists.first, whole=True, gives="same", shape="one", loses="never"),
-        "last": Function("the last element", lists.last, whole=True, gives="same", shape="one", loses="never"),
-        "count": Function("how many elements", lists.count, whole=True, gives="integer", shape="one", loses="never"),
-        "max": Function("the largest number", lists.largest, whole=True, gives="number", shape="one", loses="always"),
-        "min": Function("the smallest number", lists.smallest, whole=True, gives="number", shape="one", loses="always"),
+        "first": Function(
+            "the first element", lists.first, whole=True, gives="same", shape="one", loses="never"
+        ),
+        "last": Function(
+            "the last element", lists.last, whole=True, gives="same", shape="one", loses="never"
+        ),
+        "count": Function(
+            "how many elements", lists.count, whole=True, gives="integer", shape="one", loses="never"
+        ),
+        "max": Function(
+            "the largest number", lists.largest, whole=True, gives="number", shape="one", loses="always"
+        ),
+        "min": Function(
+            "the smallest number", lists.smallest, whole=True, gives="number", shape="one", loses="always"
+        ),
         "max_by": Function(
-            "the element whose number at a path is largest", lists.largest_by, whole=True, takes="path",
-            keyword="path", gives="same", shape="one", loses="never"),
+            "the element whose number at a path is largest",
+            lists.largest_by,
+            whole=True,
+            takes="path",
+            gives="same",
+            shape="one",
+            loses="never",
+        ),
         "join": Function(
-            "one text, with a separator between the elements", lists.join, whole=True, takes="text",
-            keyword="separator", shape="one", loses="never"),
+            "one text, with a separator between the elements",
+            lists.join,
+            whole=True,
+            takes="text",
+            shape="one",
+            loses="never",
+        ),
         "pick": Function(
-            "the first element that matches", None, whole=True, takes="match", gives="same", shape="one", loses="never"),
-        "only": Function("the elements that match", None, whole=True, takes="match", gives="same", shape="many", loses="never"),
+            "the first element that matches",
+            None,
+            whole=True,
+            takes="match",
+            gives="same",
+            shape="one",
+            loses="never",
+        ),
+        "only": Function(
+            "the elements that match",
+            None,
+            whole=True,
+            takes="match",
+            gives="same",
+            shape="many",
+            loses="never",
+        ),
         "each": Function(
-            "an object made of each element", None, whole=True, takes="rules", gives="object", shape="many", loses="never"),
+            "an object made of each element",
+            None,
+            whole=True,
+            takes="rules",
+            gives="object",
+            shape="many",
+            loses="never",
+        ),
     }
 )
 """Functions by the name that stands in ``as``."""

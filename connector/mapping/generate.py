@@ -14,13 +14,13 @@ from connector.mapping.emit_fields import FieldWriter
 from connector.mapping.emit_rule import RuleWriter
 from connector.mapping.evaluate import time_or
 from connector.mapping.grammar import Match, Ref, match_refs, rule_refs
-from connector.mapping.infer import know, loses
+from connector.mapping.infer import Static, infer, know, loses
 from connector.mapping.mapped import Mapped, code_of, put, severity_of
 from connector.mapping.pack import CODE, SEVERITY, TIME, Pack
 from connector.mapping.plan import Derived, Plan, matched_names, order
 from connector.mapping.provided import NAMES, Provider
 from connector.mapping.rest import rest_maker, settle
-from connector.mapping.values import Value, gather, over, some, text, walk
+from connector.mapping.values import Value, over, some, text, walk
 from connector.model import Revision
 
 MapFunction = Callable[[Revision], Mapped]
@@ -30,7 +30,7 @@ Predicate = Callable[[Revision], bool]
 def compile_plan(plan: Plan, provider: Provider) -> MapFunction:
     """The function that maps a revision by *plan*; it never raises."""
     make_rest = rest_maker(plan)
-    emitter = _emitter(plan.pack, make_rest=make_rest)
+    emitter = _emitter(make_rest=make_rest)
     refs = [ref for step in plan.steps for ref in rule_refs(step.rule)]
     with emitter.block("def mapping(revision):"):
         _begin(emitter, plan.derived, refs, provider)
@@ -48,7 +48,7 @@ def compile_plan(plan: Plan, provider: Provider) -> MapFunction:
 
 def compile_match(match: Match, pack: Pack, provider: Provider) -> Predicate:
     """The function that says whether *match* holds for a revision; it never raises."""
-    emitter = _emitter(pack)
+    emitter = _emitter()
     derived = order(pack, matched_names(match, pack))
     with emitter.block("def predicate(revision):"):
         _begin(emitter, derived, list(match_refs(match)), provider)
@@ -63,12 +63,12 @@ def operands(value: Value) -> list[Value]:
     return [] if value is None else lists.as_list(value)
 
 
-def _emitter(pack: Pack, **more: object) -> Emitter:
-    del pack
+def _emitter(**more: object) -> Emitter:
     return Emitter(
-        Mapped=Mapped, code=code_of, each=lists.each, gather=gather, holds=holds, holds_text=holds_text, moment=datetime.fromisoformat,
-        only=lists.only, operands=operands, over=over, pick=lists.pick, put=put, settle=settle,
-        severity=severity_of, some=some, text=text, time_or=time_or, walk=walk, **more,
+        Mapped=Mapped, code=code_of, each=lists.each, holds=holds, holds_text=holds_text,
+        moment=datetime.fromisoformat, only=lists.only, operands=operands, over=over, pick=lists.pick,
+        put=put, settle=settle, severity=severity_of, some=some, text=text, time_or=time_or, walk=walk,
+        **more,
     )  # fmt: skip
 
 
@@ -92,12 +92,15 @@ def _derive(emitter: Emitter, rules: RuleWriter, derived: Sequence[Derived]) -> 
         emitter.note = f"{item.rule.position} ${item.name}"
         rules.rule(item.rule, name)
         if item.name == TIME:
-            emitter.line(f"{name} = time_or(n_collected, {name}, lost, notes)")
+            sure = infer(item.rule, rules.pack, rules.known) == Static("date", many=False)
+            emitter.line(
+                ("if n_time is None: " if sure else "") + "n_time = time_or(n_collected, n_time, lost, notes)"
+            )
         if item.name != TIME and not loses(item.rule, rules.pack, rules.known):
             continue
         with emitter.block("if lost:"):
             reads = emitter.constant(item.reads)
-            emitter.line(f"settle({ascii('$' + item.name)}, {reads}, lost, body, notes, back)")
+            emitter.line(f"settle({'$' + item.name!a}, {reads}, lost, body, notes, back)")
     emitter.note = ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from connector.mapping.values import Lost, Value, gather, mark, plain_number, some, text, walk
+from connector.mapping.values import Applied, Lost, Value, gather, mark, plain_number, some, text, walk
 
 Predicate = Callable[[Value], bool]
 
@@ -60,21 +60,34 @@ def smallest(value: Value, lost: Lost) -> Value:
     return min(_numbers(value, lost), default=None)
 
 
-def largest_by(value: Value, lost: Lost, *, path: Sequence[str]) -> Value:
+def largest_by(path: Sequence[str]) -> Applied:
     """The element whose number at a path is largest; the earlier of two equal ones."""
-    del lost
-    best, found = None, None
-    for item in as_list(value):
-        rank = walk(item, path)
-        if plain_number(rank) and (best is None or rank > best):
-            best, found = rank, item
-    return found
+
+    def choose(value: Value, lost: Lost) -> Value:
+        del lost
+        best, found = None, None
+        for item in as_list(value):
+            rank = walk(item, path)
+            if plain_number(rank) and (best is None or rank > best):
+                best, found = rank, item
+        return found
+
+    return choose
 
 
-def join(value: Value, lost: Lost, *, separator: str) -> Value:
+def join(separator: str) -> Applied:
     """One text of all elements; of an object, its values."""
-    del lost
-    return separator.join([part for item in as_list(value) if (part := _part(item))]) or None
+
+    def joined(value: Value, lost: Lost) -> Value:
+        del lost
+        if value.__class__ is str:
+            return value
+        try:
+            return separator.join(value)
+        except TypeError:
+            return separator.join([part for item in as_list(value) if (part := _part(item))]) or None
+
+    return joined
 
 
 def _part(item: Value) -> str:

@@ -44,7 +44,7 @@ def parse_rule(node: Node, scope: Scope = OUTSIDE) -> Rule:
     return Rule(
         _source(node, scope),
         node.position,
-        calls=_calls(rule["as"], scope) if "as" in rule else (),
+        calls=_calls(rule["as"]) if "as" in rule else (),
         when=parse_match(rule["when"], scope) if "when" in rule else None,
         otherwise=_otherwise(rule["else"], scope) if "else" in rule else None,
     )
@@ -102,12 +102,12 @@ def parse_template(text: str, position: Position, scope: Scope = OUTSIDE) -> Tem
     return Template((*parts, literal) if literal else tuple(parts))
 
 
-def _calls(node: Node, scope: Scope) -> tuple[Call, ...]:
+def _calls(node: Node) -> tuple[Call, ...]:
     nodes = listed(node, "as") if isinstance(node.value, list) else [node]
-    return tuple(_call(item, scope) for item in nodes)
+    return tuple(_call(item) for item in nodes)
 
 
-def _call(node: Node, scope: Scope) -> Call:
+def _call(node: Node) -> Call:
     if isinstance(node.value, str):
         function = _function(node.value, node.position)
         if function.takes != "nothing":
@@ -115,10 +115,10 @@ def _call(node: Node, scope: Scope) -> Call:
         return Call(node.value, None, node.position)
     if not isinstance(node.value, dict) or len(node.value) != 1:
         raise wrong("a function is a name, or one name with its argument", node.position,
-                    "such as lower, or {join: \", \"}")  # fmt: skip
+                    'such as lower, or {join: ", "}')  # fmt: skip
     [(name, argument)] = node.value.items()
     function = _function(name, node.keys[name])
-    return Call(name, _argument(name, function, argument, scope), node.keys[name])
+    return Call(name, _argument(name, function, argument), node.keys[name])
 
 
 def _function(name: str, position: Position) -> Function:
@@ -127,7 +127,7 @@ def _function(name: str, position: Position) -> Function:
     return FUNCTIONS[name]
 
 
-def _argument(name: str, function: Function, node: Node, scope: Scope) -> Argument:
+def _argument(name: str, function: Function, node: Node) -> Argument:
     if function.takes == "nothing":
         raise wrong(f"{name} takes no argument", node.position, f"write {name} alone")
     if function.takes == "length":

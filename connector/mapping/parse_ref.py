@@ -59,8 +59,8 @@ def parse_ref(text: str, position: Position, scope: Scope = OUTSIDE) -> Ref:
     segments = text.removeprefix("$").split(".")
     if not all(_SEGMENT.fullmatch(segment) for segment in segments):
         raise wrong(f"{text!r} is not a path", position,
-                    "a path is names with dots between them, such as validation.spf; "
-                    "for a fixed value write {const: ...}, for text with values in it {template: ...}")  # fmt: skip
+                    "a path is names with dots between them, such as validation.spf; for a fixed value "
+                    "write {const: ...}, for text with values in it {template: ...}")  # fmt: skip
     if not named:
         return Ref(scope.root, tuple(segments), position)
     root, path = segments[0], tuple(segments[1:])

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from connector.mapping.check import derived_names
 from connector.mapping.encoding import SHAPES
 from connector.mapping.fit import fitter
-from connector.mapping.functions import FUNCTIONS, Applied
+from connector.mapping.functions import FUNCTIONS
 from connector.mapping.grammar import RECORD, Call, Match, Rule, TableName, match_refs, rule_refs
 from connector.mapping.pack import ENVELOPE, Pack
 from connector.mapping.schemas import Target, lookup
-from connector.mapping.values import some
+from connector.mapping.values import Applied, some
 
 
 @dataclass(frozen=True, slots=True)

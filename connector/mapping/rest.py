@@ -23,8 +23,7 @@ _KNOWN_KEYS = 1000
 
 def settle(name: str, reads: Iterable[str], lost: Lost, body: Body, notes: list[str], back: set[str]) -> None:
     """Note why values did not fit *name* and send the fields that they came from back to the rest."""
-    for reason in dict.fromkeys(reason for reason, _ in lost if reason):
-        notes.append(f"{name}: {reason}")
+    notes.extend(f"{name}: {reason}" for reason in dict.fromkeys(reason for reason, _ in lost) if reason)
     for _, value in lost:
         back.update([field for field in reads if _holds(body.get(field), value)] or reads)
     lost.clear()
@@ -46,24 +45,28 @@ def rest_maker(plan: Plan) -> RestMaker | None:
 
 def _nested(without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> RestMaker:
     dropped = frozenset(key for key, inner in without.items() if not inner)
-    special = occupied | without.keys()
+    special = occupied | (without.keys() - dropped)
 
     def make(body: Body, back: Back) -> JsonObject:
+        if back or not special.isdisjoint(body):
+            return make_slowly(body, back)
+        rest = {
+            key: value if value.__class__ is str else prune(value)
+            for key, value in body.items()
+            if value is not None and value != "" and key not in dropped
+        }
+        return (
+            {key: value for key, value in rest.items() if value is not None}
+            if None in rest.values()
+            else rest
+        )
+
+    def make_slowly(body: Body, back: Back) -> JsonObject:
         rest: JsonObject = {}
         for key, value in body.items():
-            if value is None:
-                continue
-            if key in special:
-                if key in dropped and key not in back:
-                    continue
-                kept = prune(value if key not in without or key in back else _minus(value, without[key]))
-                if kept is not None:
-                    rest[_free(key, occupied, {**body, **rest}) if key in occupied else key] = kept
-            elif value.__class__ is str:
-                if value:
-                    rest[key] = value
-            elif (kept := prune(value)) is not None:
-                rest[key] = kept
+            kept = prune(value if key not in without or key in back else _minus(value, without[key]))
+            if kept is not None:
+                rest[_free(key, occupied, {**body, **rest}) if key in occupied else key] = kept
         return rest
 
     return make

@@ -17,6 +17,9 @@ Value: TypeAlias = Any
 Lost: TypeAlias = list[tuple[str, Value]]
 """What could not be kept, and why; an empty reason is no misfit, only a loss of form."""
 
+Applied: TypeAlias = Callable[[Value, Lost], Value]
+"""A function of the language with its argument filled in."""
+
 DEPTH = 100
 """Levels of nesting that are kept; encoders of JSON give up soon after."""
 
@@ -75,7 +78,7 @@ def _through(elements: list[Value], path: Sequence[str], depth: int) -> Value:
     return found or None
 
 
-def over(function: Callable[[Value, Lost], Value], values: list[Value], lost: Lost) -> Value:
+def over(function: Applied, values: list[Value], lost: Lost) -> Value:
     """A scalar function on each element; elements that become no value are left out."""
     made = [function(value, lost) for value in values]
     return [value for value in made if value is not None] or None

@@ -209,7 +209,7 @@ def _build(
 
 def _raise(peer: str, error: httpx.HTTPError | OSError) -> NoReturn:
     if isinstance(error, httpx.ConnectTimeout):
-        raise TimedOut(f"{peer}: no connection within {_CONNECT:g} s") from None
+        raise Unreachable(f"{peer}: no connection within {_CONNECT:g} s") from None
     if isinstance(error, httpx.TimeoutException):
         raise TimedOut(f"{peer}: no answer in time") from None
     if isinstance(error, httpx.ProxyError):

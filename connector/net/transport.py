@@ -32,11 +32,11 @@ class TransportError(ConnectorError):
 
 
 class TimedOut(TransportError):
-    """The exchange took longer than it may."""
+    """There was a connection, but no complete answer in time."""
 
 
 class Unreachable(TransportError):
-    """No connection: name resolution, refused, no route, or the proxy would not connect."""
+    """No connection: name resolution, refused, no route, nobody answers, or the proxy would not connect."""
 
 
 class Untrusted(TransportError):

@@ -6,6 +6,7 @@ import re
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_LONGEST = dict(zip(range(1, 13), (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), strict=True))
 _FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
     ("minute", 0, 59, ()),
     ("hour", 0, 23, ()),
@@ -24,34 +25,44 @@ def check_cron(text: str) -> None:
             "five fields are needed: minute, hour, day of the month, month, day of the week, "
             "such as */5 * * * *"
         )
-    for field, (name, lowest, highest, words) in zip(fields, _FIELDS, strict=True):
-        if words is _DAYS and re.search(r"(?<!/)\b[0-9]", field):
-            # 0 is Sunday to some programs and Monday to others.
-            raise ValueError(f"write the days of the week as words: {', '.join(_DAYS)}")
-        if not all(_fits(part, lowest, highest, words) for part in field.lower().split(",")):
+    chosen = [_chosen(field.lower(), *rule) for field, rule in zip(fields, _FIELDS, strict=True)]
+    if min(chosen[2]) > max(_LONGEST[month] for month in chosen[3]):
+        raise ValueError("no such day ever comes in these months")
+
+
+def _chosen(field: str, name: str, lowest: int, highest: int, words: tuple[str, ...]) -> set[int]:
+    """The values that a field stands for."""
+    if words is _DAYS and re.search(r"(?<!/)\b[0-9]", field):
+        # 0 is Sunday to some programs and Monday to others.
+        raise ValueError(f"write the days of the week as words: {', '.join(_DAYS)}")
+    values: set[int] = set()
+    for part in field.split(","):
+        found = _values(part, lowest, highest, words)
+        if not found:
             raise ValueError(
                 f"the {name} is not one of {lowest} to {highest}, a range a-b, a list a,b or */n"
             )
+        values.update(found)
+    return values
 
 
-def _fits(part: str, lowest: int, highest: int, words: tuple[str, ...]) -> bool:
+def _values(part: str, lowest: int, highest: int, words: tuple[str, ...]) -> range:
     found = _PART.fullmatch(part)
-    if not found:
-        return False
-    first, last, step = found.groups()
-    if step is not None and not 1 <= int(step) <= highest - lowest:
-        return False
-    if first == "*":
-        return last is None
-    begin = _number(first, words)
-    end = begin if last is None else _number(last, words)
-    # A step behind a lone number means something else to every program.
-    lone_step = step is not None and last is None
-    return begin is not None and end is not None and lowest <= begin <= end <= highest and not lone_step
+    first, last, step = found.groups() if found else ("", None, None)
+    if first == "*" and last is None:
+        begin, end = lowest, highest
+    else:
+        begin = _number(first, words)
+        end = begin if last is None else _number(last, words)
+        if step is not None and last is None:
+            return range(0)  # a step behind a lone number means something else to every program
+    every = int(step or 1)
+    fits = lowest <= begin <= end <= highest and (step is None or 1 <= every <= end - begin)
+    return range(begin, end + 1, every) if fits else range(0)
 
 
-def _number(text: str, words: tuple[str, ...]) -> int | None:
+def _number(text: str, words: tuple[str, ...]) -> int:
     if text.isdigit():
         return int(text)
     # Days count from 0, months from 1.
-    return words.index(text) + (len(words) == len(_MONTHS)) if text in words else None
+    return words.index(text) + (len(words) == len(_MONTHS)) if text in words else -1

@@ -71,7 +71,7 @@ def _cron(text: str) -> str:
         check_cron(text)
     except ValueError as error:
         raise wrong(str(error)) from None
-    return " ".join(text.split())
+    return " ".join(text.lower().split())
 
 
 def _whole(value: timedelta) -> timedelta:

@@ -7,17 +7,20 @@ wanted, secrets are known before anything is shown, and unknown keys get a sugge
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from connector import outputs
 from connector.errors import ConfigurationError
 from connector.model import JsonObject
 from connector.outputs.common import OutputSettings
+from connector.quantities import format_duration
 from connector.settings.models import Settings
 
 _PATHS = frozenset({"path", "file-path", "directory-path"})
@@ -148,7 +151,27 @@ def whole_schema(output_classes: Sequence[type[OutputSettings]]) -> JsonObject:
     whole = definitions.pop(top)
     named: JsonObject = whole["properties"]["outputs"]["patternProperties"]
     named.update({pattern: {"oneOf": choices} for pattern in named})
-    return {**whole, "$defs": definitions}
+    schema = {**whole, "$defs": definitions}
+    _write_durations(schema)
+    return schema
+
+
+def _write_durations(schema: object) -> None:
+    """Write defaults as people do: the library writes durations as ISO 8601, which no file takes."""
+    if isinstance(schema, dict):
+        default = schema.get("default")
+        if isinstance(default, str):
+            schema["default"] = _duration(default)
+        elif isinstance(default, list):
+            schema["default"] = [_duration(one) for one in default]
+    for inner in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        _write_durations(inner)
+
+
+def _duration(text: object) -> object:
+    if not isinstance(text, str) or not re.fullmatch(r"P(?=[0-9T])[0-9DTHMS.]+", text):
+        return text
+    return format_duration(TypeAdapter(timedelta).validate_python(text))
 
 
 def _others(schema: JsonObject) -> JsonObject | bool:

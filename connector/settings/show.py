@@ -29,7 +29,7 @@ def render(loaded: Loaded) -> str:
 
 
 def _lines(value: JsonObject, node: Node, path: Path, indent: str) -> Iterator[str]:
-    for key, one in value.items():
+    for key, one in sorted(value.items(), key=lambda item: item[0] != "type"):
         name = _flow(key)
         here: Path = (*path, key)
         if isinstance(one, dict) and one:

@@ -32,7 +32,7 @@ BODIES: Final[Mapping[str, str]] = {
     "no_info": "an envelope without result_info",
     "invalid_utf8": "bytes that are no UTF-8 in every subject",
     "lone_surrogate": "the escape of half a surrogate pair in every subject",
-    "huge_number": "a number beyond 64 bits in the first record",
+    "huge_number": "a number in the first record that no double can hold (1e400)",
     "oversized": "a body padded with size bytes of blanks (default 64 MiB)",
     "bad_gzip": "Content-Encoding: gzip over bytes that are none",
 }

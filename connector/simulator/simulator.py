@@ -51,8 +51,8 @@ class Simulator:
         keep: int = KEEP,
         subsecond: bool = False,
     ) -> None:
-        self.behaviour = behaviour or Behaviour()
-        self.access = access or Access()
+        self._behaviour = behaviour or Behaviour()
+        self._access = access or Access()
         self.world = World(
             Corpus(seed, recipe),
             clock,
@@ -64,5 +64,15 @@ class Simulator:
             keep,
             subsecond=subsecond,
         )
-        self.ledger = Ledger(self.world, self.behaviour)
-        self.app: Starlette = build(Gate(self.world, self.ledger, self.behaviour, self.access, seed))
+        self.ledger = Ledger(self.world, self._behaviour)
+        self.app: Starlette = build(Gate(self.world, self.ledger, self._behaviour, self._access, seed))
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """The switches; set its attributes, it cannot be replaced."""
+        return self._behaviour
+
+    @property
+    def access(self) -> Access:
+        """Who may ask; set its attributes, it cannot be replaced."""
+        return self._access

@@ -124,7 +124,7 @@ def _in_subjects(text: bytes) -> Callable[[Fault, Answer], Answer]:
 
 
 def _huge_number(_fault: Fault, answer: Answer) -> Answer:
-    answer.body = answer.body.replace(b'"result":[{', b'"result":[{"size":123456789012345678901234567890,', 1)
+    answer.body = answer.body.replace(b'"result":[{', b'"result":[{"size":1e400,', 1)
     return answer
 
 

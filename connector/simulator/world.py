@@ -20,7 +20,7 @@ from connector.simulator.timeline import Timeline
 from connector.simulator.values import SECOND, Body, Clock, Fields, Timestamp, chance, micros, span, zoned
 
 KEEP: Final = 200_000
-"""Messages kept by default; about 350 bytes each. The oldest are forgotten when more arrive."""
+"""Messages kept by default, at 350 to 450 bytes each. The oldest are forgotten when more arrive."""
 
 _ADDED: Final = 1 << 31
 _LATE_SHIFT, _CHANGE_SHIFT, _UNIT = 24, 48, 1 << 16

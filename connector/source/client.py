@@ -6,6 +6,7 @@ import random as chance
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeAlias, cast
 from urllib.parse import quote
@@ -212,10 +213,10 @@ class CloudflareSource:
             ) from error
 
     async def _asked(self, params: _Parameters, priority: Priority, *, patient: bool) -> Reply:
-        ask = Ask("search", self._url, params, listed=True, patient=patient)
+        ask = Ask("search", self._url, params, listed=True, divisible=True, patient=patient)
 
         async def again() -> Reply:
-            return await self._requester.ask(Ask("search", self._url, params, listed=True), priority)
+            return await self._requester.ask(replace(ask, patient=False), priority)
 
         reply = await self._requester.ask(ask, priority)
         if reply.status == 202:  # noqa: PLR2004

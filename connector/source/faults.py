@@ -86,6 +86,11 @@ def worth_repeating(answer: Answer, error: SourceError) -> bool:
     return isinstance(error, Unavailable) and (status == 408 or status >= 500 or answer.ok)  # noqa: PLR2004
 
 
+def takes_too_long(answer: Answer) -> bool:
+    """Whether the edge gave up waiting for the API, as it does when a search covers too much."""
+    return answer.status in {504, 524}
+
+
 def _foreign(answer: Answer) -> SourceError:
     """Class an answer that is no JSON object: HTML of the edge, or of anything in between."""
     text = answer.body[:20_000].decode("utf-8", "replace")
@@ -108,7 +113,7 @@ def _classed(
     status, ray = answer.status, answer.headers.get("cf-ray")
     credential, limit = kinds
     kind: type[SourceError] = Unavailable
-    if status in {401, 403} or (credential and status < 500):  # noqa: PLR2004
+    if status in {401, 403} or (credential and status == 400):  # noqa: PLR2004
         kind = Denied
     elif 400 <= status < 500 and status not in {407, 408, 429} and not limit:  # noqa: PLR2004
         kind = BadQuery

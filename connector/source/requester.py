@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from connector.errors import SourceError, Unavailable
+from connector.errors import SourceError, Unavailable, WalkAborted
 from connector.facts import RequestAnswered, RequestRetried
 from connector.interfaces import Clock, Observe
 from connector.model import JsonObject, Priority
 from connector.net.backoff import full_jitter, parse_retry_after
 from connector.net.http import HttpClient
-from connector.net.transport import Answer, TransportError, Untrusted
+from connector.net.transport import Answer, TimedOut, TransportError, Untrusted
 from connector.source.budget import Budget
 from connector.source.clock import ServerClock
 from connector.source.credentials import Credentials, scrub
 from connector.source.decode import Undecodable, decode
 from connector.source.envelope import Envelope
-from connector.source.faults import of_answer, of_content, of_transport, worth_repeating
+from connector.source.faults import of_answer, of_content, of_transport, takes_too_long, worth_repeating
 from connector.source.options import SourceOptions
 
 _SILENT_LIMIT = 300.0
@@ -50,6 +50,7 @@ class Ask:
         params: query parameters.
         accept: statuses that are an answer; all others are failures.
         listed: a 200 is an answer only with a list as its result.
+        divisible: an answer that takes too long means ``WalkAborted``: less may be asked for at once.
         patient: sit out a rate limit instead of failing, because a walk's progress would be lost.
         attempts: tries; ``None`` takes the source's.
     """
@@ -59,6 +60,7 @@ class Ask:
     params: Sequence[tuple[str, str]] = ()
     accept: frozenset[int] = frozenset({200, 202})
     listed: bool = False
+    divisible: bool = False
     patient: bool = False
     attempts: int | None = None
 
@@ -67,6 +69,7 @@ class Ask:
 class _Failure:
     error: SourceError
     repeat: bool
+    slow: bool = False
 
 
 class Requester:
@@ -112,7 +115,7 @@ class Requester:
             tries += 1
             wait = self._wait(tries, outcome.error)
             if not outcome.repeat or tries >= attempts or loop.time() + wait > last:
-                raise outcome.error
+                raise _final(ask, outcome)
             self._observe(RequestRetried(self.account, ask.endpoint, str(outcome.error), wait))
             await asyncio.sleep(wait)
 
@@ -147,7 +150,8 @@ class Requester:
         except TransportError as error:
             known = of_transport(error)
             self._told(ask, type(known).__name__, None, loop.time() - began, 0)
-            return _Failure(known, isinstance(known, Unavailable) and not isinstance(error, Untrusted))
+            repeat = isinstance(known, Unavailable) and not isinstance(error, Untrusted)
+            return _Failure(known, repeat, slow=isinstance(error, TimedOut))
         judged = await self._judge(ask, answer)
         outcome = type(judged.error).__name__ if isinstance(judged, _Failure) else "ok"
         if outcome == "ok" and answer.status == 202:  # noqa: PLR2004
@@ -186,7 +190,7 @@ class Requester:
     def _failed(self, answer: Answer, error: SourceError) -> _Failure:
         if isinstance(error, Unavailable):
             error.after = parse_retry_after(answer.headers.get("retry-after"), self.server.now())
-        return _Failure(error, worth_repeating(answer, error))
+        return _Failure(error, worth_repeating(answer, error), slow=takes_too_long(answer))
 
     def _refusal(self, answer: Answer) -> SourceError:
         clean = replace(answer, body=scrub(answer.body, self._credentials))
@@ -201,6 +205,15 @@ class Requester:
 
     def _told(self, ask: Ask, outcome: str, status: int | None, seconds: float, size: int) -> None:
         self._observe(RequestAnswered(self.account, ask.endpoint, outcome, status, seconds, size))
+
+
+def _final(ask: Ask, failure: _Failure) -> SourceError:
+    error = failure.error
+    if not (ask.divisible and failure.slow):
+        return error
+    return WalkAborted(
+        "search_timeout", status=error.status, code=error.code, ray=error.ray, hint=error.reason
+    )
 
 
 def _document(answer: Answer) -> Envelope | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 
 from connector.simulator.mail import hostile
 from connector.simulator.mail import vocabulary as words
@@ -28,6 +29,7 @@ class Recipe:
     skewed: float = 0.03
 
 
+@lru_cache(maxsize=2_048)
 def compose(seed: int, number: int, verdict: Verdict, recipe: Recipe) -> Template:
     """Write the template *number* of the pool of *seed*."""
     rng = chance(seed, "template", number)

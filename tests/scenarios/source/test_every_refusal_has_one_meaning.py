@@ -71,11 +71,12 @@ def test_the_chain_of_an_error_is_told_and_its_end_gives_the_hint() -> None:
     run(story())
 
 
-def test_a_denial_inside_a_200_is_a_denial() -> None:
+def test_the_status_comes_before_the_code() -> None:
     async def story() -> None:
-        async with account(in_turn(failure(200, 10000, "Authentication error"))) as it:
+        async with account(in_turn(failure(200, 10000, "Something went wrong"))) as it:
             _, error = await it.read_until_error()
-            assert isinstance(error, Denied)
+            assert isinstance(error, Unavailable)
+            assert "Cloud Email Security: Read" in str(error)
 
     run(story())
 

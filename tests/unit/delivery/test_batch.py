@@ -57,7 +57,8 @@ def test_batches_hold_every_revision_once_in_order_and_within_the_limits(
         assert len(batch.items) <= events
         total = sum(len(each.event.payload) for each in batch.items)
         assert total <= size or len(batch.items) == 1
-        assert all(each.sequence <= batch.upto for each in (*batch.items, *batch.dead))
+        assert all(each.sequence <= batch.upto for each in batch.items)
+        assert all(each.sequence <= batch.upto for each in batch.dead)
 
 
 def test_a_batch_that_is_not_full_leaves_when_its_linger_ends() -> None:

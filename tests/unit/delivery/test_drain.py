@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from connector.errors import Refused, Retryable
+from connector.errors import Hold, Refused, Retryable
 from connector.model import Event, Limits, Receipt
 from connector.testing.scripted import ScriptedOutput, hang
 from tests.support.jumping_loop import run
 from tests.unit.delivery.world import MemoryLog, World, revision, revisions
+
+
+def cancels_itself(_: Sequence[Event]) -> Receipt:
+    """An output with a bug in its own cancellation."""
+    raise asyncio.CancelledError
 
 
 def test_a_drain_delivers_the_backlog_and_the_lingering_tail_then_ends_the_worker() -> None:
@@ -98,6 +103,37 @@ def test_a_drain_of_an_idle_output_and_a_second_drain_end_at_once() -> None:
     run(story())
 
 
+def test_a_drain_is_not_fooled_by_a_worker_that_has_yet_to_start() -> None:
+    async def story() -> None:
+        output = ScriptedOutput()
+        log = MemoryLog(revisions(2))
+        async with World(output, log) as world:
+            assert await world.deliverer.drain(25)
+
+        assert output.identities == ["1", "2"]
+
+    run(story())
+
+
+def test_a_drain_waits_for_a_retry_but_not_for_ever_for_a_hold() -> None:
+    async def story() -> None:
+        log = MemoryLog(revisions(2))
+        output = ScriptedOutput([Retryable("down", after=20)])
+        async with World(output, log) as world:
+            await asyncio.sleep(1)
+            assert await world.deliverer.drain(25)
+        assert output.identities == ["1", "2"]
+
+        log.append([revision("late")])
+        async with World(ScriptedOutput(opening=[Hold("bad token")] * 99), log) as world:
+            await asyncio.sleep(1)
+            assert not await world.deliverer.drain(25)
+            await world.task
+        assert log.position == 2
+
+    run(story())
+
+
 def test_a_cancelled_worker_loses_nothing() -> None:
     async def story() -> None:
         log = MemoryLog(revisions(4))
@@ -109,5 +145,36 @@ def test_a_cancelled_worker_loses_nothing() -> None:
         async with World(output, log) as world:
             await world.delivered()
         assert output.identities == ["1", "2", "3", "4"]
+
+    run(story())
+
+
+def test_an_output_that_turns_a_cancellation_into_an_error_does_not_keep_the_worker_alive() -> None:
+    async def story() -> None:
+        async def stubborn(_: object) -> Receipt:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise Retryable("connection lost") from None
+            raise AssertionError
+
+        log = MemoryLog(revisions(2))
+        async with World(ScriptedOutput(then=stubborn), log) as world:
+            await asyncio.sleep(1)
+            assert not await world.deliverer.drain(5)
+            await world.task
+        assert log.position == 0
+
+    run(story())
+
+
+def test_an_output_that_cancels_itself_is_a_failed_send_like_any_other() -> None:
+    async def story() -> None:
+        output = ScriptedOutput([cancels_itself])
+        log = MemoryLog(revisions(2))
+        async with World(output, log) as world:
+            await world.delivered()
+
+        assert output.sends == [["1", "2"], ["1", "2"]]
 
     run(story())

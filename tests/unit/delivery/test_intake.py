@@ -47,6 +47,7 @@ def test_mapping_lets_other_tasks_have_their_turn() -> None:
             while mapped < 900:
                 turns.append(mapped)
                 await asyncio.sleep(0)
+            turns.append(mapped)
 
         log = MemoryLog(revisions(1000))
         async with World(ScriptedOutput(), log, mapper=counting) as world:

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from connector.errors import JournalBroken, JournalFull
+from connector.errors import JournalBroken, JournalFull, Retryable
 from connector.facts import HoldBegun, HoldEnded
-from connector.model import Limits
+from connector.model import Limits, Receipt
 from connector.testing.scripted import ScriptedOutput, hang
 from tests.support.jumping_loop import run
 from tests.unit.delivery.world import MemoryLog, World, revision, revisions
@@ -27,6 +27,22 @@ def test_a_full_journal_pauses_the_output_instead_of_sending_again() -> None:
 
         assert sorted(output.identities) == [str(number) for number in range(1, 9)]
         assert len(world.seen.of(HoldBegun)) == len(world.seen.of(HoldEnded)) == 1
+
+    run(story())
+
+
+def test_nothing_is_sent_again_while_an_acknowledgement_cannot_be_stored() -> None:
+    async def story() -> None:
+        limits = Limits(events=1, concurrency=2, linger=0.0)
+        output = ScriptedOutput([Receipt(), Retryable("down")], limits=limits)
+        log = MemoryLog(revisions(2), failures=[JournalFull("the disk is full")] * 10)
+        async with World(output, log) as world:
+            await asyncio.sleep(60)
+            assert log.position == 0
+            assert output.sends == [["1"], ["2"]]
+            await world.delivered()
+
+        assert output.sends == [["1"], ["2"], ["2"]]
 
     run(story())
 

@@ -167,6 +167,24 @@ def test_concurrent_failures_of_one_outage_count_once() -> None:
     run(story())
 
 
+def test_a_send_under_way_is_not_cut_by_the_failure_of_another() -> None:
+    async def story() -> None:
+        async def slow(_: object) -> Receipt:
+            await asyncio.sleep(30)
+            return Receipt()
+
+        limits = Limits(events=1, concurrency=2, linger=0.0)
+        output = ScriptedOutput([slow, Retryable("reset")], limits=limits)
+        log = MemoryLog(revisions(4))
+        async with World(output, log) as world:
+            await world.delivered()
+
+        assert output.sends == [["1"], ["2"], ["2"], ["3"], ["4"]]
+        assert output.misuses == []
+
+    run(story())
+
+
 def test_a_receipt_that_contradicts_itself_proves_nothing() -> None:
     async def story() -> None:
         output = ScriptedOutput(

@@ -120,6 +120,21 @@ async def test_acknowledgements_go_on_while_another_program_fills_the_disk(small
         assert (here.directory / "ballast").stat().st_size == OPTIONS.ballast
 
 
+async def test_delivery_resumes_on_a_full_disk_after_a_restart(small_disk: Path) -> None:
+    here, filler = Surroundings(small_disk / "state"), small_disk / "filler"
+    async with here.journal(OPTIONS) as journal:
+        await journal.attach("siem", "beginning", Backlog())
+        stored = await commit_until_full(journal)
+        fill(filler)
+    async with here.journal(OPTIONS) as journal:
+        assert await journal.attach("siem", "beginning", Backlog(max_bytes=1)) == 0
+        await journal.remember("rate limit", "until then")
+        assert await delivered(journal, 0, stored) == stored
+        filler.unlink()
+        await journal.commit(large("after"))
+        assert await journal.recall("rate limit") == "until then"
+
+
 async def test_an_acknowledgement_that_cannot_be_written_changes_nothing(small_disk: Path) -> None:
     here, filler = Surroundings(small_disk / "state"), small_disk / "filler"
     async with here.journal(Options(ballast=0, cache=0)) as journal:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from connector.errors import JournalBroken, JournalError, JournalInUse
+from connector.journal import schema
 from connector.journal.journal import FILE
 from connector.journal.schema import VERSION
 from connector.model import Backlog
@@ -147,6 +148,25 @@ async def test_a_newer_schema_is_refused(here: Surroundings) -> None:
         other.commit()
     with pytest.raises(JournalBroken, match=r"newer version .*99"):
         await _open(here)
+
+
+async def test_an_older_schema_is_brought_up_to_date(
+    here: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with here.journal() as journal:
+        await journal.commit(commit_of("a"))
+    broken_step = ("CREATE TABLE later (one INTEGER)", "no statement")
+    monkeypatch.setattr(schema, "VERSION", VERSION + 1)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken_step))
+    with pytest.raises(JournalError, match="syntax error"):
+        await _open(here)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS[:-1], broken_step[:1]))
+    for _ in range(2):
+        async with here.journal() as journal:
+            assert set(await journal.seen(FEED, ["a"])) == {"a"}
+    with closing(sqlite3.connect(here.directory / FILE)) as other:
+        assert other.execute("SELECT count(*), max(version) FROM schema").fetchone() == (2, VERSION + 1)
+        assert other.execute("SELECT count(*) FROM later").fetchone() == (0,)
 
 
 async def test_a_process_that_died_before_the_first_table_is_made_good(here: Surroundings) -> None:

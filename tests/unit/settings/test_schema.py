@@ -28,6 +28,13 @@ def test_numbers_and_flags_may_be_references() -> None:
     assert search["per_page"]["default"] == 1000
 
 
+def test_defaults_are_written_as_a_file_takes_them() -> None:
+    search = json_schema()["$defs"]["Search"]["properties"]
+
+    assert search["every"]["default"] == "1m"
+    assert search["revisit"]["default"] == ["5m", "1h", "4h", "1d", "7d"]
+
+
 def test_secrets_are_marked() -> None:
     token = json_schema()["$defs"]["Account"]["properties"]["api_token"]
 

@@ -51,8 +51,9 @@ class Reply:
 class Client:
     """Asks one simulator; every request on a connection of its own."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, headers: Mapping[str, str] | None = None) -> None:
         self.base_url = base_url
+        self.headers = TOKEN if headers is None else headers
         self._place = urlsplit(base_url)
 
     def send(
@@ -64,16 +65,21 @@ class Client:
             target = self._place.path + target
         connection = http.client.HTTPConnection(str(self._place.hostname), self._place.port, timeout=timeout)
         try:
-            connection.request(method, target, headers=dict(TOKEN if headers is None else headers))
+            connection.request(method, target, headers=dict(self.headers if headers is None else headers))
             answer = connection.getresponse()
-            return Reply(answer.status, answer.headers, answer.read())
+            return Reply(
+                answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+            )
         finally:
             connection.close()
 
-    def search(self, headers: Mapping[str, str] | None = None, **parameters: str) -> Reply:
+    def simulate(self, directions: str) -> Client:
+        """Return a client whose every request asks for *directions*."""
+        return Client(self.base_url, {**self.headers, "X-Simulate": directions})
+
+    def search(self, **parameters: str) -> Reply:
         """Ask for one page."""
-        path = f"/accounts/{ACCOUNT}/email-security/investigate?{urlencode(parameters)}"
-        return self.send(path, headers)
+        return self.send(f"/accounts/{ACCOUNT}/email-security/investigate?{urlencode(parameters)}")
 
     def record(self, record_id: str, sibling: str = "") -> Reply:
         """Ask for one record, or for what a sibling endpoint says of it."""

@@ -19,7 +19,7 @@ def test_the_envelope_is_the_documented_one(client: Client) -> None:
     page = client.search()
 
     assert page.status == 200
-    assert page.headers["Content-Type"] == "application/json"
+    assert page.headers["content-type"] == "application/json"
     assert list(page.json) == ["errors", "messages", "result", "result_info", "success"]
     assert page.json["errors"] == page.json["messages"] == []
     assert page.json["success"] is True
@@ -36,7 +36,7 @@ def test_by_default_there_are_20_detections_of_the_last_30_days(client: Client, 
     found = client.walk()
 
     assert len(client.search().ids) == 20
-    assert set(found) == simulator.ledger.ids({})
+    assert set(found) == simulator.ledger.ids({}) - {old}
     assert recent in found
     assert old not in found
 
@@ -59,8 +59,11 @@ def test_final_disposition_finds_one_class(client: Client, disposition: str) -> 
     assert {one["final_disposition"] for one in page.json["result"]} == {disposition}
 
 
-def test_malicious_finds_fraud_only_when_switched_so(client: Client, simulator: Simulator) -> None:
+def test_malicious_finds_fraud_only_when_switched_so(
+    client: Client, simulator: Simulator, clock: Clock
+) -> None:
     fraud = simulator.world.add(final_disposition="MALICIOUS-BEC")
+    clock.forward(seconds=1)
     assert fraud not in client.walk(final_disposition="MALICIOUS")
     simulator.behaviour.malicious_includes_bec = True
     assert fraud in client.walk(final_disposition="MALICIOUS")
@@ -76,23 +79,21 @@ def test_malicious_finds_fraud_only_when_switched_so(client: Client, simulator: 
         ("recipient", "CORP.example", {"to": ["ceo@corp.example"]}),
         ("domain", "example.org", {"from": "a@mail.example.org"}),
         ("message_id", "<x.1@example.com>", {"message_id": "<x.1@example.com>"}),
-        ("alert_id", "4Njp3P0STMz2c02Q-2022-12-30T02:44:49", {"alert_id": "4Njp3P0STMz2c02Q-2022-12-30T02:44:49"}),
+        ("alert_id", "4Njp3P-2022-12-30T02:44:49", {"alert_id": "4Njp3P-2022-12-30T02:44:49"}),
         ("smtp_helo_ip", "2001:db8::beef", {"smtp_helo_server_ip": "2001:db8::beef"}),
         ("delivery_status", "move_failed", {"delivery_status": ["delivered", "move_failed"]}),
         ("message_action", "QUARANTINE_RELEASED", {"post_delivery_operations": ["QUARANTINE_RELEASE"]}),
         ("query", "unheard-of CEO@", {"subject": "Unheard-of offer", "to": ["ceo@corp.example"]}),
     ],
 )  # fmt: skip
-def test_each_filter_finds_what_it_names(
-    parameter: str, value: str, fields: dict[str, object], clock: Clock
-) -> None:
+def test_each_filter_finds_what_it_names(parameter: str, value: str, fields: dict[str, object]) -> None:
     """One record that matches, one that does not, and unchanged mail beside them."""
-    del clock
     simulator = Simulator(clock=Clock())
     blank = {
         "final_disposition": "SPAM", "from": "x@partner.example", "envelope_from": "x@partner.example",
         "to": ["y@eu.example"], "envelope_to": None, "client_recipients": ["y@eu.example"], "subject": "none",
-        "delivery_status": None, "post_delivery_operations": None, "smtp_helo_server_ip": None, "alert_id": None,
+        "delivery_status": None, "post_delivery_operations": None, "smtp_helo_server_ip": None,
+        "alert_id": None,
     }  # fmt: skip
     wanted = simulator.world.add({**blank, **fields})
     other = simulator.world.add(blank)
@@ -161,7 +162,7 @@ def test_what_cannot_be_meant_is_refused(client: Client, name: str, value: str) 
 
 
 def test_a_parameter_given_twice_is_refused(client: Client) -> None:
-    path = client.search().headers and "/accounts/023e105f4ecef8ad9ca31a8372d0c353/email-security/investigate"
+    path = "/accounts/023e105f4ecef8ad9ca31a8372d0c353/email-security/investigate"
 
     assert client.send(f"{path}?final_disposition=SPAM&final_disposition=BULK").status == 400
 
@@ -187,11 +188,14 @@ def test_page_is_ignored_and_unknown_parameters_by_switch(client: Client, simula
     assert client.search(per_page="5", brand_new="1").status == 422
 
 
-def test_the_spring_parameters_work_in_the_spring_only(client: Client, simulator: Simulator) -> None:
+def test_the_spring_parameters_work_in_the_spring_only(
+    client: Client, simulator: Simulator, clock: Clock
+) -> None:
     own = simulator.world.add(
         subject="just this", final_disposition="SPAM", is_phish_submission=True,
         post_delivery_operations=["SUBMISSION"], action_log=[{"operation": "SUBMISSION"}],
     )  # fmt: skip
+    clock.forward(seconds=1)
     assert len(client.walk(exact_subject="just this", per_page="1000")) > 1
     simulator.behaviour.era = "reference"
     assert client.walk(exact_subject="just this") == [own]
@@ -202,9 +206,12 @@ def test_the_spring_parameters_work_in_the_spring_only(client: Client, simulator
 
 
 @pytest.mark.parametrize(("era", "fields"), [("reference", 31), ("current", 35), ("sunset", 32)])
-def test_the_eras_show_their_fields(client: Client, simulator: Simulator, era: str, fields: int) -> None:
+def test_the_eras_show_their_fields(
+    client: Client, simulator: Simulator, clock: Clock, era: str, fields: int
+) -> None:
     own = simulator.world.add(subject="with a state of its own")
-    page = client.search(headers={"Authorization": "Bearer x", "X-Simulate": f"era={era}"}, **EVERYTHING)
+    clock.forward(seconds=1)
+    page = client.simulate(f"era={era}").search(**EVERYTHING)
 
     assert {len(one) for one in page.json["result"]} == {fields}
     assert own in page.ids

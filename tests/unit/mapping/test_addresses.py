@@ -1,0 +1,52 @@
+"""Addresses out of header text that its author controls."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.mapping.addresses import NO_ADDRESS, addresses
+from connector.mapping.values import Lost
+
+
+@pytest.mark.parametrize(
+    ("header", "expected", "reasons"),
+    [
+        ("it-support@example.net", ["it-support@example.net"], []),
+        ("It-Support@Example.NET", ["It-Support@example.net"], []),
+        ("<a@b.example>", ["a@b.example"], []),
+        ('"IT, Support" <a@B.example>', ["a@b.example"], [""]),
+        ("a@b.example, C <c@d.example>", ["a@b.example", "c@d.example"], [""]),
+        ("staff: a@b.example, c@d.example;", ["a@b.example", "c@d.example"], [""]),
+        ("<>", None, [""]),
+        ("", None, [""]),
+        ("undisclosed-recipients:;", None, [NO_ADDRESS]),
+        ("not an address", None, [NO_ADDRESS]),
+        ("@b.example", None, [NO_ADDRESS]),
+        ("a@", None, [NO_ADDRESS]),
+        ("jürgen@bücher.example", ["jürgen@bücher.example"], []),
+        ('"odd name"@b.example', None, [NO_ADDRESS]),
+        ("((((((" * 2000, None, [NO_ADDRESS]),
+        ("a@b," * 30_000, None, [NO_ADDRESS]),
+        ("\ud83d@b.example", None, [NO_ADDRESS]),
+        (["a@b.example", "x", "c@d.example"], ["a@b.example", "c@d.example"], [NO_ADDRESS]),
+        (5, None, [NO_ADDRESS]),
+        ([{"a": 1}], None, [NO_ADDRESS]),
+    ],
+)
+def test_addresses_are_bare_and_what_holds_none_is_reported(
+    header: object, expected: object, reasons: list[str]
+) -> None:
+    lost: Lost = []
+
+    made = addresses(header, lost)
+
+    assert (made, [reason for reason, _ in lost]) == (expected, reasons)
+
+
+@given(st.text(alphabet=st.sampled_from('ab@.,<>()[]":;\\ \r\n\x00é\ud83d'), max_size=60))
+def test_no_text_makes_an_address_that_could_pass_for_two_or_end_a_line(text: str) -> None:
+    for address in addresses(text, []) or []:
+        assert address.count("@") == 1
+        assert not set(address) & set(" ,;<>\r\n\x00")

@@ -1,0 +1,130 @@
+"""The tables of docs/configuration.md, made from the models.
+
+``python -m tests.unit.settings.reference`` writes them into the page anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from connector.model import JsonObject
+from connector.outputs import BUILT_IN
+from connector.quantities import format_size
+from connector.settings.shape import Shape, whole
+
+PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
+_BLOCK = re.compile(r"(<!-- table: ([a-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+NAMED = frozenset({"accounts", "searches", "outputs"})
+APART = frozenset({"tls", "filters"})
+_HEAD = "| key | value | default | meaning |\n|---|---|---|---|\n"
+
+Row = tuple[str, str, str, str]
+
+
+def rendered(page: str) -> str:
+    """*page* with every table as the models are now."""
+    return _BLOCK.sub(lambda found: found[1] + table(found[2]) + found[3], page)
+
+
+def table(name: str) -> str:
+    """The table *name*: a top-level key, ``filters``, ``tls``, ``outputs``, or ``output TYPE``."""
+    rows = list(_chosen(name))
+    return _HEAD + "".join(
+        f"| `{key}` | {value} | {default} | {text} |\n" for key, value, default, text in rows
+    )
+
+
+def tables() -> set[str]:
+    """The names of all tables that the page must have."""
+    own = {f"output {kind}" for kind in BUILT_IN if any(_chosen(f"output {kind}"))}
+    return {"accounts", "searches", "filters", "tls", "outputs", "top", *own}
+
+
+def _chosen(name: str) -> Iterator[Row]:
+    common = [row for row in _rows(_inside("outputs", "x").of_type("stdout")) if row[0] != "type"]
+    if name.startswith("output "):
+        rows = _rows(_inside("outputs", "x").of_type(name.removeprefix("output ")))
+        yield from (row for row in rows if row not in common and row[0] != "type")
+    elif name == "outputs":
+        yield from common
+    elif name == "filters":
+        yield from _rows(_inside("searches", "x", "filters"))
+    elif name == "tls":
+        yield from _rows(_inside("accounts", "x", "tls"))
+    elif name == "top":
+        yield from (row for row in _rows(whole()) if row[0].split(".")[0] not in NAMED)
+    else:
+        yield from _rows(_inside(name, "x"))
+
+
+def _inside(*path: str) -> Shape:
+    shape = whole()
+    for key in path:
+        inner = shape.child(key)
+        assert inner is not None
+        shape = inner
+    return shape
+
+
+def _rows(shape: Shape, above: str = "") -> Iterator[Row]:
+    for one in shape.alternatives:
+        for key, schema in one.get("properties", {}).items():
+            inner = shape.child(key)
+            assert inner is not None
+            nested = [] if key in APART else list(_rows(inner, f"{above}{key}."))
+            if nested:
+                yield from nested
+                continue
+            default = "required" if key in one.get("required", ()) else _default(schema.get("default"), inner)
+            text = str(schema.get("description", "")).replace("|", "\\|")
+            yield f"{above}{key}", _value(inner), default, text
+
+
+def _default(value: object, shape: Shape) -> str:
+    if value is None or value == {} or any(one.get("type") == "object" for one in shape.alternatives):
+        return ""
+    if _is_size(shape) and isinstance(value, int):
+        return f"`{format_size(value)}`"
+    if isinstance(value, list):
+        return f"`[{', '.join(map(str, value))}]`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _value(shape: Shape) -> str:
+    if _is_size(shape):
+        return "size"
+    if len(shape.words) > len(set(shape.words)) or (
+        shape.words and shape.takes("array") and len(shape.words) > 1
+    ):
+        return f"one of {', '.join(f'`{word}`' for word in shape.words)}, or a list of them"
+    parts = [_kind(one, shape) for one in shape.alternatives if one.get("type") != "null"]
+    return " or ".join(dict.fromkeys(part for part in parts if part))
+
+
+def _is_size(shape: Shape) -> bool:
+    return any("[KMGT]iB" in one.get("pattern", "") for one in shape.alternatives)
+
+
+def _kind(one: JsonObject, shape: Shape) -> str:
+    words = [one["const"]] if "const" in one else one.get("enum", [])
+    if words:
+        return ", ".join(f"`{word}`" for word in words)
+    if one.get("writeOnly"):
+        return "secret"
+    if one.get("type") == "string":
+        special = {"path": "file", "uri": "URL"}.get(str(one.get("format")))
+        return special or ("duration" if "ms|s|m|h|d" in one.get("pattern", "") else "text")
+    if one.get("type") == "array":
+        inner = shape.item()
+        return f"list of {_value(inner)}"
+    if one.get("type") == "object":
+        return "map"
+    return {"integer": "number", "number": "number", "boolean": "`true`, `false`"}.get(
+        str(one.get("type")), "any"
+    )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(rendered(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -31,6 +31,7 @@ from connector.model import JsonObject
 from connector.telemetry.endpoint import Endpoint
 
 Announce = Callable[[str], None]
+_GLANCE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ async def run(house: House, stop: Stop, announce: Announce) -> None:
 
     *announce* is called with the endpoint's URL ("" without one) once everything runs.
     """
-    async with _open(house, announce) as running:
+    async with _open(house, announce, stop) as running:
         async with workers() as start:
             for feed, collector in running.collectors:
                 work = partial(collector.run, feed.schedule)
@@ -61,7 +62,7 @@ async def run(house: House, stop: Stop, announce: Announce) -> None:
 async def run_once(house: House, stop: Stop, announce: Announce, patience: timedelta) -> bool:
     """Walk every feed to now, deliver, end; says whether all of it succeeded within *patience*."""
     clock = asyncio.get_running_loop().time
-    async with _open(house, announce) as running:
+    async with _open(house, announce, stop) as running:
         deadline = clock() + patience.total_seconds()
         walks = asyncio.gather(*(collector.once() for _, collector in running.collectors))
         await first_of(walks, asyncio.ensure_future(stop.asked.wait()), seconds=patience.total_seconds())
@@ -72,7 +73,7 @@ async def run_once(house: House, stop: Stop, announce: Announce, patience: timed
 
 
 @asynccontextmanager
-async def _open(house: House, announce: Announce) -> AsyncIterator[Running]:
+async def _open(house: House, announce: Announce, stop: Stop) -> AsyncIterator[Running]:
     """Endpoint, journal, control and delivery, for as long as the block runs."""
     state, observe, clock = house.settings.state, house.observe, house.clock
     options = Options(retain=state.retain)
@@ -88,6 +89,7 @@ async def _open(house: House, announce: Announce) -> AsyncIterator[Running]:
             collectors = build_collectors(house.feeds, sources, journal, observe=observe, clock=clock)
             background(beat(house))
             background(look(house, journal))
+            background(_end_with_reader(house, deliverers, stop))
             async with workers() as delivery:
                 for name, deliverer in deliverers.items():
                     delivery(supervise(f"output {name}", deliverer.run, observe))
@@ -122,6 +124,17 @@ async def _drain(running: Running, patience: timedelta, stop: Stop) -> None:
     seconds = patience.total_seconds()
     drains = asyncio.gather(*(deliverer.drain(seconds) for deliverer in running.deliverers.values()))
     await first_of(drains, asyncio.ensure_future(stop.at_once.wait()))
+
+
+async def _end_with_reader(house: House, deliverers: Mapping[str, Deliverer], stop: Stop) -> None:
+    """End when the only output is a stdout whose reader left (``... | head``): it can never come back."""
+    if [getattr(route.settings, "type", "") for route in house.routes] != ["stdout"]:
+        return
+    (deliverer,) = deliverers.values()
+    while deliverer.state.hold is None:  # noqa: ASYNC110, delivery tells its state, it calls nobody
+        await asyncio.sleep(_GLANCE)
+    stop.ask("the reader of stdout left")
+    stop.at_once.set()
 
 
 async def _status(house: House, _: JsonObject) -> JsonObject:

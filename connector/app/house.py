@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sqlite3
 import sys
 import time
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from connector.app.collection import FeedPlan, plan_feeds
 from connector.app.delivery import Route, build_routes
 from connector.facts import ConfigurationNoted, Fact
 from connector.interfaces import Clock
+from connector.journal import SQLITE
 from connector.settings import Loaded, Settings
 from connector.telemetry.endpoint import Board, bind
 from connector.telemetry.logs import Logs
@@ -52,7 +52,7 @@ def build_house(loaded: Loaded, clock: Clock) -> House:
     feeds = plan_feeds(settings, clock)
     names = {account.account_id: name for name, account in settings.accounts.items()}
     limits = {name: output.backlog.value() for name, output in settings.outputs.items()}
-    metrics = Metrics(__version__, sqlite3.sqlite_version)
+    metrics = Metrics(__version__, SQLITE)
     logs = _logs(settings, metrics)
     fresh = {feed.plan.feed: feed.fresh_within for feed in feeds}
     telemetry = Telemetry(logs, metrics, Status(__version__, clock, fresh, limits, names), limits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 
 import click
@@ -62,6 +63,24 @@ def group() -> None:
     """Deliver the verdicts of Cloudflare Email Security to SIEM and SOAR."""
 
 
+def _tell(group_error: BaseExceptionGroup[BaseException]) -> int:
+    """Say what ended several tasks at once; what nobody expected keeps its traceback."""
+    known, unknown = group_error.split(ConnectorError)
+    if unknown is not None or known is None:
+        raise group_error
+    for error in _leaves(known):
+        click.echo(f"error: {error}", err=True)
+    return FAILED
+
+
+def _leaves(group_error: BaseExceptionGroup[ConnectorError]) -> Iterator[ConnectorError]:
+    for error in group_error.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     try:
@@ -77,6 +96,8 @@ def main() -> None:
     except ConnectorError as error:
         click.echo(f"error: {error}", err=True)
         code = FAILED
+    except BaseExceptionGroup as group_error:
+        code = _tell(group_error)
     except BrokenPipeError:
         # Whoever read our output left. Point stdout elsewhere, or the interpreter complains at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from connector.journal.journal import About, Journal, Options
+from connector.journal.sqlite import SQLITE
 
-__all__ = ["About", "Journal", "Options"]
+__all__ = ["SQLITE", "About", "Journal", "Options"]

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from connector.errors import JournalBroken, JournalError, JournalFull
 
+SQLITE = sqlite3.sqlite_version
+"""The version of SQLite in use."""
+
 _PAGE = 4096
 _CHECKPOINT_PAGES = 1024
 """Length of the write-ahead log at which it is folded in. The ballast must hold as much, and some more."""

@@ -63,6 +63,7 @@ COUNTERS: tuple[Family, ...] = (
     Family("batches_retried", "Sends that failed and were repeated.", ("output",)),
     Family("batches_split", "Refused batches that were sent again in parts.", ("output",)),
     Family("dead_letters", "Revisions that became dead letters, by reason.", ("output", "reason")),
+    Family("events_repeated", "Events sent again because their arrival was in doubt.", ("output",)),
     Family("connections", "Connections opened.", ("output",)),
     Family("worker_failures", "Unexpected errors of a worker.", ("worker",)),
     Family("log_lines_suppressed", "Log lines left out because the same was said shortly before.", ()),

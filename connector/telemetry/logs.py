@@ -41,6 +41,7 @@ _LEVELS: Mapping[type, Level] = {
     f.HoldBegun: "error",
     f.HoldEnded: "info",
     f.OutputConnected: "info",
+    f.EventsRepeated: "info",
     f.DaemonStarted: "info",
     f.DaemonStopping: "info",
     f.DaemonStopped: "info",

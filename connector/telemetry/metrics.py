@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
 
 from connector import facts as f
 from connector.model import Backlog, Feed, Outline
@@ -17,6 +17,7 @@ class Metrics:
     """The process's metrics; ``take`` on the main loop, ``exposition`` from any thread."""
 
     def __init__(self, version: str, sqlite: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series and tell nothing that rate() needs
         self._registry = CollectorRegistry()
         self._m = Families(self._registry)
         self._m.set("build_info", 1, version, sqlite)
@@ -118,6 +119,7 @@ class Metrics:
             f.EventBuried: lambda x: m.count("dead_letters", x.output, x.reason),
             f.HoldBegun: lambda x: m.set("output_hold", 1, x.output),
             f.HoldEnded: lambda x: m.set("output_hold", 0, x.output),
+            f.EventsRepeated: lambda x: m.count("events_repeated", x.output, by=x.count),
             f.OutputConnected: lambda x: m.count("connections", x.output),
         }
 

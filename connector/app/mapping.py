@@ -55,7 +55,11 @@ def apply(pack: Pack, lines: Iterable[bytes], file: str) -> Iterator[Event | Pro
             yield Problem("this is JSON, but no object", place, "one JSON object per line is needed")
             continue
         record = record_of(cast("JsonObject", value))
-        event = mapper(Revision(feed, record, digest_of(state_of(record.body)), 1, utc_now()))
+        try:
+            event = mapper(Revision(feed, record, digest_of(state_of(record.body)), 1, utc_now()))
+        except Exception as error:  # noqa: BLE001, whatever one record does, the next is mapped
+            yield Problem(f"the mapping failed: {type(error).__name__}", place, "delivery would bury it")
+            continue
         if event is not None:
             yield event
 

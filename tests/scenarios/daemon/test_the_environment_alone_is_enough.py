@@ -14,7 +14,10 @@ def test_three_variables_make_a_daemon(tmp_path: Path) -> None:
         environ = environment(
             CLOUDFLARE_API_TOKEN=TOKEN, CLOUDFLARE_ACCOUNT_ID=ACCOUNT, CLOUDFLARE_BASE_URL=base_url
         )
-        own = {"CONNECTOR_STATE__DIRECTORY": str(tmp_path / "state"), "CONNECTOR_SERVER__LISTEN": "127.0.0.1:0"}
+        own = {
+            "CONNECTOR_STATE__DIRECTORY": str(tmp_path / "state"),
+            "CONNECTOR_SERVER__LISTEN": "127.0.0.1:0",
+        }
         with daemon(tmp_path, {**environ, **own}) as connector:
             until(connector.ready, "readiness")
             expected = simulator.ledger.ids({})
@@ -27,4 +30,6 @@ def test_three_variables_make_a_daemon(tmp_path: Path) -> None:
     assert sorted(event["event"]["id"] for event in events) == sorted(expected)
     assert {event["organization"]["id"] for event in events} == {ACCOUNT}
     assert TOKEN not in "".join(connector.logs) + connector.stdout.read_text()
-    assert not any(TOKEN.encode() in path.read_bytes() for path in (tmp_path / "state").iterdir() if path.is_file())
+    assert not any(
+        TOKEN.encode() in path.read_bytes() for path in (tmp_path / "state").iterdir() if path.is_file()
+    )

@@ -41,18 +41,6 @@ def _bare(text: str) -> bool:
     return _BARE.fullmatch(text) is not None
 
 
-def domain(value: Value, lost: Lost) -> Value:
-    """What follows the last ``@``, in lower case; no value without one."""
-    del lost
-    return _domain(value) if value.__class__ is str else None
-
-
-@lru_cache(maxsize=4096)
-def _domain(text: str) -> str | None:
-    _, at, host = text.rpartition("@")
-    return host.strip("<> \t\r\n").rstrip(".").lower() or None if at else None
-
-
 def _in_header(value: Value, lost: Lost) -> list[str]:
     if value.__class__ is not str:
         lost.append((NO_ADDRESS, value))

@@ -37,15 +37,33 @@ def holds_text(value: Value, texts: AbstractSet[str]) -> bool:
 def matcher(patterns: Sequence[str]) -> Callable[[Value], bool]:
     """The function that says whether any element of a value matches any of *patterns*."""
     glob = re.compile("|".join(map(fnmatch.translate, patterns)), re.IGNORECASE).match
+    return _on_texts(lambda text: glob(text) is not None)
 
-    def matching(value: Value) -> bool:
+
+def searcher(texts: Sequence[str]) -> Callable[[Value], bool]:
+    """The function that says whether any element of a value contains any of *texts*."""
+    folded = [text.casefold() for text in texts]
+
+    def found(text: str) -> bool:
+        whole = text.casefold()
+        return any(part in whole for part in folded)
+
+    return _on_texts(found)
+
+
+def _on_texts(test: Callable[[str], bool]) -> Callable[[Value], bool]:
+    known = lru_cache(maxsize=1024)(test)  # categories, domains and senders repeat
+
+    def holding(value: Value) -> bool:
         if value.__class__ is str:
-            return glob(value) is not None
+            return known(value)
         if value.__class__ is list:
-            return any(element.__class__ is str and glob(element) is not None for element in value)
+            for element in value:
+                if element.__class__ is str and known(element):
+                    return True
         return False
 
-    return matching
+    return holding
 
 
 def same(value: Value, operand: Value) -> bool:

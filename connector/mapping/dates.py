@@ -11,7 +11,6 @@ _fromisoformat = datetime.fromisoformat
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _BITS = 63
-_USUAL = len("2026-11-18T09:41:07Z")
 
 NO_DATE = "not a date"
 
@@ -19,14 +18,9 @@ NO_DATE = "not a date"
 def date(value: Value, lost: Lost) -> Value:
     """A date in the one form; a text without zone is UTC."""
     if value.__class__ is str:
-        if (
-            len(value) == _USUAL
-            and value[19] == "Z"
-            and value[10] == "T"
-            and value[4] == value[7] == "-"
-            and value[13] == ":"
-        ):
-            try:  # what the API sends: validated in full, then cut instead of printed
+        if value[4:14:3] == "--T:" and value[19:] == "Z":
+            # What the API sends, such as 2026-11-18T09:41:07Z: validated in full, then cut, not printed.
+            try:
                 _fromisoformat(value)
             except ValueError:
                 lost.append((NO_DATE, value))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from connector.mapping.emit import Emitter
 from connector.mapping.emit_rule import RuleWriter
-from connector.mapping.grammar import RECORD, Constant, From, Rule
+from connector.mapping.grammar import RECORD, AllOf, Constant, FirstOf, From, Rule
 from connector.mapping.infer import UNKNOWN, Static, fits, infer, takes_text
 from connector.mapping.infer import loses as infers_loss
 from connector.mapping.plan import Plan, Step
@@ -150,7 +150,8 @@ class FieldWriter:
     def _fitted(self, step: Step, rule: Rule, value: str) -> bool:
         """Writes the fitting of *value*; says whether it may lose something."""
         own = Rule(rule.source, rule.position, rule.calls)
-        code, loses = self._fit_code(step, infer(own, self._plan.pack, self._known), value)
+        static = infer(own, self._plan.pack, self._known)
+        code, loses = self._fit_code(step, static, value, sure=fits(static, step.target) or proven(own, step))
         if code:
             with self._emitter.block(f"if {value} is not None:"):
                 self._emitter.line(code)
@@ -163,10 +164,10 @@ class FieldWriter:
     def _fit(self, step: Step, value: str) -> str:
         return f"{self._emitter.constant(step.fit, 'fit')}({value}, lost)"
 
-    def _fit_code(self, step: Step, static: Static, value: str) -> tuple[str, bool]:
+    def _fit_code(self, step: Step, static: Static, value: str, *, sure: bool) -> tuple[str, bool]:
         many = step.target.many
         fit = f"{value} = {self._fit(step, value)}"
-        if fits(static, step.target):
+        if sure:
             if many is True:
                 wrap = f"{value} = [{value}]"
                 loose = f"if {value}.__class__ is not list: {wrap}"
@@ -198,3 +199,19 @@ def fixed_value(step: Step) -> Value:
     value = some(rule.source.value)
     value = None if value is None else step.fit(value, lost)
     return None if lost else value
+
+
+def proven(rule: Rule, step: Step) -> bool:
+    """Whether *rule* can only make constants that fit the target of *step* as they are."""
+    if rule.calls:
+        return False
+    if isinstance(rule.source, FirstOf | AllOf):
+        parts = rule.source.rules
+        return all(
+            proven(part, step) and (not part.otherwise or proven(part.otherwise, step)) for part in parts
+        )
+    if not isinstance(rule.source, Constant) or isinstance(rule.source.value, list):
+        return False
+    lost: Lost = []
+    made = step.fit(rule.source.value, lost)
+    return not lost and made in (rule.source.value, [rule.source.value])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
-from connector.mapping.comparisons import COMPARISONS, matcher
+from connector.mapping.comparisons import COMPARISONS, matcher, searcher
 from connector.mapping.emit import Emitter
 from connector.mapping.grammar import ELEMENT, RECORD, All, Constant, Match, Not, Ref, Test
 from connector.mapping.infer import UNKNOWN, Static
@@ -118,10 +118,17 @@ def _quick_order(emitter: Emitter, test: Test, constants: Constants, static: Sta
 
 def _quick_matches(emitter: Emitter, test: Test, constants: Constants, static: Static) -> str:
     del static
-    patterns = [str(constant) for constant in constants]
-    return f"{emitter.constant(matcher(patterns), 'matching')}({raw(emitter, test.ref)})"
+    make = matcher if test.comparison == "matches" else searcher
+    holding = make([str(constant) for constant in constants])
+    return f"{emitter.constant(holding, 'holding')}({raw(emitter, test.ref)})"
 
 
 _QUICK: Mapping[str, Callable[[Emitter, Test, Constants, Static], str | None]] = MappingProxyType(
-    {"is": _quick_is, "gte": _quick_order, "lte": _quick_order, "matches": _quick_matches}
+    {
+        "is": _quick_is,
+        "gte": _quick_order,
+        "lte": _quick_order,
+        "matches": _quick_matches,
+        "contains": _quick_matches,
+    }
 )

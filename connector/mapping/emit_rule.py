@@ -31,7 +31,7 @@ from connector.mapping.grammar import (
 )
 from connector.mapping.infer import Static, after, infer, source
 from connector.mapping.pack import Pack
-from connector.mapping.plan import applied, table_entries
+from connector.mapping.plan import applied, chained, table_entries
 from connector.mapping.values import absent, some
 
 _TEXT = Static("text", many=False)
@@ -85,14 +85,26 @@ class RuleWriter:
         self._calls(rule.calls, static, out)
 
     def _from(self, ref: Ref, calls: tuple[Call, ...], static: Static, out: str) -> None:
-        if ref.root == RECORD and len(ref.path) == 1:
-            self._emitter.line(f"{out} = get({ref.path[0]!a})")
-            with self._emitter.block(f"if {out} is not None:"):
-                self._emitter.line(f"if {out}.__class__ is not str or not {out}: {out} = some({out})")
-                self._calls(calls, static, out)
+        if ref.root != RECORD or len(ref.path) != 1:
+            self.read(ref, out)
+            self._calls(calls, static, out)
             return
-        self.read(ref, out)
-        self._calls(calls, static, out)
+        self._emitter.line(f"{out} = get({ref.path[0]!a})")
+        if calls and not any(map(_structural, calls)):
+            self._by_kind(calls, f"{out}.__class__ is str and {out}", out)
+            return
+        with self._emitter.block(f"if {out} is not None:"):
+            self._emitter.line(f"if {out}.__class__ is not str or not {out}: {out} = some({out})")
+            self._calls(calls, static, out)
+
+    def _by_kind(self, calls: tuple[Call, ...], is_text: str, out: str) -> None:
+        """The short way for a text, one function for everything else."""
+        with self._emitter.block(f"if {is_text}:"):
+            self._chain(calls, _TEXT, out)
+        with self._emitter.block(f"elif {out} is not None:"):
+            self._emitter.line(
+                f"{out} = {self._emitter.constant(chained(calls, self.pack), 'f')}({out}, lost)"
+            )
 
     def read(self, ref: Ref, out: str) -> None:
         """What *ref* leads to."""
@@ -129,14 +141,25 @@ class RuleWriter:
         self._emitter.line(f"{made} = [{start}]")
         for rule in rules[len(ahead) :]:
             part = self._emitter.fresh()
+            if _plain_field(rule) and isinstance(rule.source, From):
+                self._emitter.line(f"{part} = get({rule.source.ref.path[0]!a})")
+                with self._emitter.block(f"if {part}.__class__ is str:"):
+                    self._emitter.line(f"if {part}: {made}.append({part})")
+                with self._emitter.block(f"elif {part} is not None:"):
+                    self._emitter.line(f"{part} = some({part})")
+                    self._add(part, Static(), made)
+                continue
             self.rule(rule, part)
-            with self._emitter.block(f"if {part} is not None:"):
-                if infer(rule, self.pack, self.known).many is not False:
-                    self._emitter.line(f"if {part}.__class__ is list: {made}.extend({part})")
-                    self._emitter.line(f"else: {made}.append({part})")
-                else:
-                    self._emitter.line(f"{made}.append({part})")
+            self._add(part, infer(rule, self.pack, self.known), made)
         self._emitter.line(f"{out} = {made} or None")
+
+    def _add(self, part: str, static: Static, made: str) -> None:
+        if static.many is None:
+            self._emitter.line(f"if {part}.__class__ is list: {made}.extend({part})")
+            self._emitter.line(f"elif {part} is not None: {made}.append({part})")
+        else:
+            how = "extend" if static.many else "append"
+            self._emitter.line(f"if {part} is not None: {made}.{how}({part})")
 
     def _template(self, parts: tuple[str | Ref, ...], out: str) -> None:
         names: list[str] = []
@@ -158,10 +181,19 @@ class RuleWriter:
     def _calls(self, calls: tuple[Call, ...], static: Static, out: str) -> None:
         if not calls:
             return
-        call, *more = calls
+        unsure = static.many is None and not FUNCTIONS[calls[0].name].whole
+        if unsure and not any(map(_structural, calls)):
+            self._by_kind(calls, f"{out}.__class__ is str", out)
+            return
         with self._emitter.block(f"if {out} is not None:"):
-            self._call(call, static, out)
-            self._calls(tuple(more), after(call, static, self.pack), out)
+            self._chain(calls, static, out)
+
+    def _chain(self, calls: tuple[Call, ...], static: Static, out: str) -> None:
+        call, *more = calls
+        self._call(call, static, out)
+        if more:
+            with self._emitter.block(f"if {out} is not None:"):
+                self._chain(tuple(more), after(call, static, self.pack), out)
 
     def _call(self, call: Call, static: Static, out: str) -> None:
         argument = call.argument
@@ -177,6 +209,11 @@ class RuleWriter:
             self._emitter.line(f"{out} = {self._element_wise(call, static, out)}")
 
     def _element_wise(self, call: Call, static: Static, out: str) -> str:
+        short = FUNCTIONS[call.name].short(call.argument) if static.kind == "text" else None
+        if short is not None and static.many is not None:
+            name = self._emitter.constant(short, "f")
+            many = f"list(filter(None, map({name}, {out}))) or None"
+            return many if static.many else f"{name}({out})"
         function = self._emitter.constant(applied(call, self.pack), "f")
         alone = f"{function}({out}, lost)"
         if isinstance(call.argument, TableName):
@@ -210,3 +247,15 @@ def _fixed(rule: Rule) -> bool:
     if not isinstance(rule.source, Constant) or rule.when is not None or rule.calls:
         return False
     return not isinstance(rule.source.value, list) and not absent(rule.source.value)
+
+
+def _plain_field(rule: Rule) -> bool:
+    """Whether *rule* is a field of the record and nothing else."""
+    if not isinstance(rule.source, From) or rule.calls or rule.when or rule.otherwise:
+        return False
+    return rule.source.ref.root == RECORD and len(rule.source.ref.path) == 1
+
+
+def _structural(call: Call) -> bool:
+    """Whether *call* runs a match or rules, which may read anything."""
+    return FUNCTIONS[call.name].code is None

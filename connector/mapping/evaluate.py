@@ -182,7 +182,7 @@ class Walker:
         return value
 
     def _document(self, flat: JsonObject, body: Body, back: set[str]) -> JsonObject:
-        rest = self._rest(body, back) if self._rest else {}
+        rest = self._rest(dict(body), back) if self._rest else {}
         if not self._plan.nested:
             return {**flat, **rest}
         document: JsonObject = {}

@@ -13,6 +13,7 @@ from connector.mapping.lists import join
 from connector.mapping.schemas import Target
 from connector.mapping.values import Applied, Lost, Value, over, prune
 
+_WRITTEN = scalars.textual(str)
 _INTEGER = range(-(1 << 31), 1 << 31)
 
 
@@ -50,7 +51,7 @@ def fitter(target: Target, *, nested: bool) -> Applied:
 def _text(value: Value, lost: Lost) -> Value:
     if value.__class__ is str:
         return value or None
-    return scalars.strip(value, lost)
+    return _WRITTEN(value, lost)
 
 
 def _whole(value: Value, lost: Lost) -> Value:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from connector.mapping import addresses, dates, lists, scalars
+from connector.mapping import addresses, dates, lists, scalars, texts
+from connector.mapping.texts import OnText
 from connector.mapping.values import Applied
 
 Takes: TypeAlias = Literal["nothing", "length", "text", "path", "table", "match", "rules"]
@@ -35,6 +36,7 @@ class Function:
         gives: the kind of value that comes out.
         shape: whether one value or a list comes out.
         loses: whether it may report a value as lost; most only do for what is no text.
+        text: the short way where a value is sure to be text, or what makes it of its argument.
     """
 
     does: str
@@ -44,6 +46,7 @@ class Function:
     gives: Gives = "text"
     shape: Shape = "same"
     loses: Loses = "unless text"
+    text: Callable[..., Any] | None = None
 
     def apply(self, argument: object) -> Applied:
         """The function with *argument* filled in."""
@@ -52,20 +55,35 @@ class Function:
         made: Applied = self.code if self.takes == "nothing" else self.code(argument)
         return made
 
+    def short(self, argument: object) -> OnText | None:
+        """The short way for text with *argument* filled in, where there is one."""
+        made: OnText | None = (
+            self.text if self.text is None or self.takes == "nothing" else self.text(argument)
+        )
+        return made
+
+
+def _on_text(does: str, function: OnText) -> Function:
+    return Function(does, scalars.textual(function), text=function)
+
+
+def _with_text(does: str, maker: Callable[[str], OnText]) -> Function:
+    return Function(does, lambda fixed: scalars.textual(maker(fixed)), takes="text", text=maker)
+
 
 FUNCTIONS: Mapping[str, Function] = MappingProxyType(
     {
-        "text": Function("written out as text", scalars.as_text, loses="never"),
-        "lower": Function("in lower case", scalars.lower),
-        "upper": Function("in upper case", scalars.upper),
-        "strip": Function("without blanks around it", scalars.strip),
-        "strip_tags": Function("without markup such as <b>", scalars.strip_tags),
-        "strip_brackets": Function("without the angle brackets around it", scalars.strip_brackets),
+        "text": Function("written out as text", scalars.as_text, text=str, loses="never"),
+        "lower": _on_text("in lower case", str.lower),
+        "upper": _on_text("in upper case", str.upper),
+        "strip": _on_text("without blanks around it", texts.strip),
+        "strip_tags": _on_text("without markup such as <b>", texts.strip_tags),
+        "strip_brackets": _on_text("without the angle brackets around it", texts.strip_brackets),
         "truncate": Function("the first N characters", scalars.truncate, takes="length", loses="always"),
-        "prefix": Function("a fixed text before it", scalars.prefix, takes="text"),
-        "suffix": Function("a fixed text after it", scalars.suffix, takes="text"),
-        "extension": Function("the extension of a file name", scalars.extension),
-        "domain": Function("what follows the last @", addresses.domain, loses="never"),
+        "prefix": _with_text("a fixed text before it", texts.prefix),
+        "suffix": _with_text("a fixed text after it", texts.suffix),
+        "extension": _on_text("the extension of a file name", texts.extension),
+        "domain": _on_text("what follows the last @", texts.domain),
         "integer": Function("a whole number, rounded", scalars.integer, gives="integer", loses="always"),
         "number": Function("a number", scalars.number, gives="number", loses="always"),
         "boolean": Function("true or false", scalars.boolean, gives="boolean", loses="always"),

@@ -14,7 +14,7 @@ from connector.mapping.emit_fields import FieldWriter
 from connector.mapping.emit_rule import RuleWriter
 from connector.mapping.evaluate import time_or
 from connector.mapping.grammar import Match, Ref, match_refs, rule_refs
-from connector.mapping.infer import Static, infer, know, loses
+from connector.mapping.infer import infer, know, loses
 from connector.mapping.mapped import Mapped, code_of, put, severity_of
 from connector.mapping.pack import CODE, SEVERITY, TIME, Pack
 from connector.mapping.plan import Derived, Plan, matched_names, order
@@ -92,10 +92,10 @@ def _derive(emitter: Emitter, rules: RuleWriter, derived: Sequence[Derived]) -> 
         emitter.note = f"{item.rule.position} ${item.name}"
         rules.rule(item.rule, name)
         if item.name == TIME:
-            sure = infer(item.rule, rules.pack, rules.known) == Static("date", many=False)
-            emitter.line(
-                ("if n_time is None: " if sure else "") + "n_time = time_or(n_collected, n_time, lost, notes)"
-            )
+            # A text among dates is a date; what else there may be is looked at.
+            dates = infer(item.rule, rules.pack, rules.known).kind == "date"
+            doubt = "if n_time.__class__ is not str: " if dates else ""
+            emitter.line(f"{doubt}n_time = time_or(n_collected, n_time, lost, notes)")
         if item.name != TIME and not loses(item.rule, rules.pack, rules.known):
             continue
         with emitter.block("if lost:"):

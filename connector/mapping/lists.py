@@ -19,9 +19,10 @@ def unique(value: Value, lost: Lost) -> Value:
     del lost
     if value.__class__ is not list or len(value) == 1:
         return value
-    for item in value:
-        if item.__class__ is not str:
-            return _unique(value)
+    try:
+        "".join(value)
+    except TypeError:
+        return _unique(value)
     return list(dict.fromkeys(value))
 
 
@@ -117,7 +118,7 @@ def each(value: Value, build: Callable[[Value], Value]) -> Value:
 
 
 def _numbers(value: Value, lost: Lost) -> list[Value]:
-    found = [item for item in as_list(value) if plain_number(item)]
+    found = list(filter(plain_number, as_list(value)))
     if not found:
         lost.append(("not a number", value))
     return found

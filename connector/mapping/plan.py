@@ -12,7 +12,7 @@ from connector.mapping.functions import FUNCTIONS
 from connector.mapping.grammar import RECORD, Call, Match, Rule, TableName, match_refs, rule_refs
 from connector.mapping.pack import ENVELOPE, Pack
 from connector.mapping.schemas import Target, lookup
-from connector.mapping.values import Applied, some
+from connector.mapping.values import Applied, Lost, Value, over, some
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,23 @@ def applied(call: Call, pack: Pack) -> Applied:
     if isinstance(call.argument, TableName):
         return function.apply(table_entries(call.argument, pack))
     return function.apply(call.argument)
+
+
+def chained(calls: Sequence[Call], pack: Pack) -> Applied:
+    """All of *calls* as one function of a value as it stands in the record."""
+    steps = [(applied(call, pack), FUNCTIONS[call.name].whole) for call in calls]
+
+    def run(value: Value, lost: Lost) -> Value:
+        value = some(value)
+        for function, whole in steps:
+            if value is None:
+                return None
+            value = (
+                function(value, lost) if whole or value.__class__ is not list else over(function, value, lost)
+            )
+        return value
+
+    return run
 
 
 def table_entries(table: TableName, pack: Pack) -> Mapping[str, object]:

@@ -9,13 +9,13 @@ from typing import TypeAlias
 
 from connector.mapping.grammar import RECORD, From
 from connector.mapping.plan import Plan
-from connector.mapping.values import Lost, Value, compact, prune, text
+from connector.mapping.values import Lost, Value, compact, prune, prune_entries, text
 from connector.model import Body, JsonObject
 
 Back: TypeAlias = AbstractSet[str]
 """Top-level fields that go back to the rest, since a value of theirs fitted nowhere."""
 
-RestMaker: TypeAlias = Callable[[Body, Back], JsonObject]
+RestMaker: TypeAlias = Callable[[JsonObject, Back], JsonObject]
 
 _WORDS = re.compile(r"[A-Za-z0-9]+")
 _KNOWN_KEYS = 1000
@@ -47,21 +47,16 @@ def _nested(without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -
     dropped = frozenset(key for key, inner in without.items() if not inner)
     special = occupied | (without.keys() - dropped)
 
-    def make(body: Body, back: Back) -> JsonObject:
-        if back or not special.isdisjoint(body):
+    def make(body: JsonObject, back: Back) -> JsonObject:
+        if not special.isdisjoint(body):
             return make_slowly(body, back)
-        rest = {
-            key: value if value.__class__ is str else prune(value)
-            for key, value in body.items()
-            if value is not None and value != "" and key not in dropped
-        }
-        return (
-            {key: value for key, value in rest.items() if value is not None}
-            if None in rest.values()
-            else rest
-        )
+        rest = dict(body)
+        for key in dropped - back if back else dropped:
+            rest.pop(key, None)
+        prune_entries(body, rest)
+        return rest
 
-    def make_slowly(body: Body, back: Back) -> JsonObject:
+    def make_slowly(body: JsonObject, back: Back) -> JsonObject:
         rest: JsonObject = {}
         for key, value in body.items():
             kept = prune(value if key not in without or key in back else _minus(value, without[key]))
@@ -83,14 +78,16 @@ def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSe
             names[path] = into + "".join(word[0].upper() + word[1:] for word in words)
         return names[path]
 
-    def make(body: Body, back: Back) -> JsonObject:
+    dropped = frozenset(key for key, inner in without.items() if not inner)
+
+    def make(body: JsonObject, back: Back) -> JsonObject:
+        out = dropped - back if back else dropped
+        left = [(key, value) for key, value in body.items() if value is not None and key not in out]
         rest: JsonObject = {}
-        for key, value in body.items():
-            if key in without and key not in back:
-                value = _minus(value, without[key])  # noqa: PLW2901, the field as it is kept
-            for path, line in _lines((key,), value):
-                name = name_of(path)
-                rest[_next(name, rest, occupied)] = line
+        for key, value in left:
+            kept = _minus(value, without[key]) if key in without and key not in back else value
+            for path, line in _lines((key,), kept):
+                rest[_next(name_of(path), rest, occupied)] = line
         return rest
 
     return make

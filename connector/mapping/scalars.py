@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_pton
 
+from connector.mapping.texts import OnText
 from connector.mapping.values import Applied, Lost, Value, text
 
-_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>")
 _WHOLE = re.compile(r"[-+]?[0-9]{1,19}")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(?:\.[0-9]{0,30})?(?:[eE][-+]?[0-9]{1,3})?")
-_EXTENSION = re.compile(r"[A-Za-z0-9]{1,16}")
 _TRUTH = {"true": True, "false": False}
 
 
@@ -26,50 +25,14 @@ def as_text(value: Value, lost: Lost) -> Value:
     return value if value.__class__ is str else text(value) or None
 
 
-def lower(value: Value, lost: Lost) -> Value:
-    """In lower case."""
-    word = _word(value, lost)
-    return word.lower() if word else None
+def textual(on_text: OnText) -> Applied:
+    """A function on text as one on any value: numbers and booleans are written out first."""
 
+    def function(value: Value, lost: Lost) -> Value:
+        word = value if value.__class__ is str else _word(value, lost)
+        return on_text(word) if word else None
 
-def upper(value: Value, lost: Lost) -> Value:
-    """In upper case."""
-    word = _word(value, lost)
-    return word.upper() if word else None
-
-
-def strip(value: Value, lost: Lost) -> Value:
-    """Without blanks around it."""
-    word = _word(value, lost)
-    return word.strip() or None if word else None
-
-
-def strip_tags(value: Value, lost: Lost) -> Value:
-    """Without markup such as ``<b>``; what stands between the tags stays."""
-    word = _word(value, lost)
-    if word and "<" in word:
-        word = word.replace("<b>", "").replace("</b>", "")  # all that the API uses today
-        return (_TAG.sub("", word) if "<" in word else word) or None
-    return word
-
-
-def strip_brackets(value: Value, lost: Lost) -> Value:
-    """Without the angle brackets around a message id."""
-    word = _word(value, lost)
-    if word is None:
-        return None
-    if word[0] == "<" and word[-1] == ">":
-        return word[1:-1] or None
-    return word.strip().removeprefix("<").removesuffix(">") or None
-
-
-def extension(value: Value, lost: Lost) -> Value:
-    """The extension of a file name, in lower case, without the dot."""
-    word = _word(value, lost)
-    if not word:
-        return None
-    _, dot, last = word.rstrip().rpartition(".")
-    return last.lower() if dot and _EXTENSION.fullmatch(last) else None
+    return function
 
 
 def integer(value: Value, lost: Lost) -> Value:
@@ -134,26 +97,6 @@ def truncate(length: int) -> Applied:
         return word
 
     return cut
-
-
-def prefix(fixed: str) -> Applied:
-    """A fixed text before it."""
-
-    def put_before(value: Value, lost: Lost) -> Value:
-        word = value if value.__class__ is str else _word(value, lost)
-        return fixed + word if word else None
-
-    return put_before
-
-
-def suffix(fixed: str) -> Applied:
-    """A fixed text after it."""
-
-    def put_after(value: Value, lost: Lost) -> Value:
-        word = value if value.__class__ is str else _word(value, lost)
-        return word + fixed if word else None
-
-    return put_after
 
 
 def table(entries: Mapping[str, Value]) -> Applied:

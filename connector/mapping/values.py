@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from connector.model import JsonObject
+
 Value: TypeAlias = Any
 """A piece of a record's body, or something made of it."""
 
@@ -25,8 +27,8 @@ DEPTH = 100
 
 TOO_DEEP = "[nested too deep]"
 
-
-_NUMBERS = frozenset((int, float, bool))
+_NUMBERS: frozenset[type] = frozenset((int, float, bool))
+_CONTAINERS: frozenset[type] = frozenset((dict, list))
 
 
 def some(value: Value) -> Value:
@@ -35,10 +37,9 @@ def some(value: Value) -> Value:
     if kind is str or kind is dict:
         return value or None
     if kind is list:
-        for element in value:
-            if not element and element.__class__ not in _NUMBERS:
-                return [item for item in value if item or item.__class__ in _NUMBERS] or None
-        return value or None
+        if all(value):
+            return value or None
+        return [item for item in value if item or item.__class__ in _NUMBERS] or None
     return value
 
 
@@ -100,31 +101,41 @@ def prune(value: Value, depth: int = 0) -> Value:
     kind = value.__class__
     if kind is str:
         return value or None
-    if kind is dict:
-        return _pruned_object(value, depth + 1) if depth < DEPTH else TOO_DEEP
     if kind is list:
         return _pruned_list(value, depth + 1) if depth < DEPTH else TOO_DEEP
+    if kind is dict:
+        return _pruned_object(value, depth + 1) if depth < DEPTH else TOO_DEEP
     return value
 
 
-def _pruned_object(value: dict[str, Value], depth: int) -> Value:
-    kept = {}
-    for key, item in value.items():
-        if item.__class__ is str:
-            if item:
-                kept[key] = item
-        elif item is not None:
-            inner = prune(item, depth)
-            if inner is not None:
-                kept[key] = inner
+def _pruned_object(value: JsonObject, depth: int) -> Value:
+    kept = value.copy()  # copying whole and taking out is several times faster than putting in
+    prune_entries(value, kept, depth)
     return kept or None
 
 
+def prune_entries(made: JsonObject, kept: JsonObject, depth: int = 0) -> None:
+    """Take out of *kept*, a copy of *made* or a part of it, what is no value, and prune the rest."""
+    for key, item in made.items():
+        if item:
+            if item.__class__ in _CONTAINERS and key in kept:
+                inner = prune(item, depth)
+                if inner is None:
+                    del kept[key]
+                elif inner is not item:
+                    kept[key] = inner
+        elif item.__class__ not in _NUMBERS:
+            kept.pop(key, None)
+
+
 def _pruned_list(values: list[Value], depth: int) -> Value:
-    for item in values:
-        if item.__class__ is not str or not item:
-            return [inner for item in values if (inner := prune(item, depth)) is not None] or None
-    return values or None
+    if values and values[0].__class__ is str:
+        try:
+            if "".join(values) and "" not in values:  # a list of texts, nearly always
+                return values
+        except TypeError:
+            pass
+    return [inner for item in values if (inner := prune(item, depth)) is not None] or None
 
 
 def text(value: Value) -> str:

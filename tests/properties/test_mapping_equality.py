@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector.mapping import Library, Pack, build_map, build_mapper, build_reference, compile_matcher
 from connector.located import parse
+from connector.mapping import Library, Pack, build_map, build_mapper, build_reference, compile_matcher
 from connector.mapping.evaluate import Evaluation, derive_all
 from connector.mapping.parse_match import parse_match
 from connector.mapping.plan import matched_names, order
@@ -27,7 +27,9 @@ tables:
   lists: {SPAM: [a, "", b]}
 derive:
   senders: {all_of: [from, envelope_from, to], as: [addresses, unique]}
-  first_finding: {from: findings, as: {pick: {any: [{detection: $record.final_disposition}, {score: {gte: 0.5}}]}}}
+  first_finding:
+    from: findings
+    as: {pick: {any: [{detection: $record.final_disposition}, {score: {gte: 0.5}}]}}
   top: {from: findings, as: {max_by: score}}
   flag: {const: true, when: {is_quarantined: true, not: {delivery_status: [moved, queued]}}}
 fields:
@@ -45,8 +47,12 @@ fields:
   c.name: $first_finding.name
   c.top: $top
   c.number: {from: findings.score, as: number}
-  c.files: {from: findings.attachment, as: [unique, {each: {file.name: ., file.extension: {from: ., as: extension}}}]}
-  c.pairs: {from: findings, as: [{only: {attachment: {exists: true}}}, {each: {n: name, d: {template: "{name}/{score}"}}}]}
+  c.files:
+    from: findings.attachment
+    as: [unique, {each: {file.name: ., file.extension: {from: ., as: extension}}}]
+  c.pairs:
+    from: findings
+    as: [{only: {attachment: {exists: true}}}, {each: {n: name, d: {template: "{name}/{score}"}}}]
   d.date: {first_of: [{from: scanned_at, as: date}, {from: ts, as: date}, $collected]}
   d.ms: {from: sent_at, as: epoch_ms}
   d.s: {from: sent_at, as: epoch_s}
@@ -61,14 +67,17 @@ fields:
   g.template: {template: "{{{final_disposition}}} from {from} to {to}"}
   g.only: {from: delivery_status, as: {only: [moved, delivered]}}
   g.glob: {from: threat_categories, as: {only: {matches: ["*spoof*", "I?R*"]}}}
-  g.has: {const: 1, when: {any: [{subject: {contains: pay}}, {from: {contains: $account.name}}, {to: $senders}]}}
+  g.has:
+    const: 1
+    when: {any: [{subject: {contains: pay}}, {from: {contains: $account.name}}, {to: $senders}]}
   g.order: {const: x, when: {id: {gte: "a", lte: "z"}}, else: {from: $revision}}
   g.null: {const: nothing, when: {replyto: null, validation.spf: [null, fail, 3, true]}}
   h.change: $change
   h.more: $enrichment
   h.who: $account.name
   h.all: $record.properties
-  h.list: {all_of: [{const: one}, {const: [two, ""]}, {const: three, when: {is_quarantined: true}}, to, findings]}
+  h.list:
+    all_of: [{const: one}, {const: [two, ""]}, {const: three, when: {is_quarantined: true}}, to, findings]
 rest: {into: h.rest, without: [subject, properties.allowlisted_pattern, findings.name]}
 """
 
@@ -82,15 +91,46 @@ MATCHES = (
 )
 
 WORDS = (
-    "", " ", "a@b.example", "A <a@B.example>, b@c", "<>", "x@", "MALICIOUS", "SPAM", "moved", "delivered",
-    "2026-11-18T09:41:07Z", "2026-11-18 09:41:07", "2026-W47-3T09:41:07Z", "20261118T094107.123Z", "0001-01-01T00:00:00+14:00",
-    "192.0.2.1", "2001:db8::1", "1.2.3", "fe80::1%eth0", "<b>x</b> <i", "<id@host>", "report.PDF", "0.75", "true",
-    "\ud83d", "a|b=c\\d\r\nCEF:0|", "Spoof", "IPReputation", "\x00", "é" * 5000,
-)  # fmt: skip
+    "",
+    " ",
+    "a@b.example",
+    "A <a@B.example>, b@c",
+    "<>",
+    "x@",
+    "MALICIOUS",
+    "SPAM",
+    "moved",
+    "delivered",
+    "2026-11-18T09:41:07Z",
+    "2026-11-18 09:41:07",
+    "2026-W47-3T09:41:07Z",
+    "20261118T094107.123Z",
+    "0001-01-01T00:00:00+14:00",
+    "192.0.2.1",
+    "2001:db8::1",
+    "1.2.3",
+    "fe80::1%eth0",
+    "<b>x</b> <i",
+    "<id@host>",
+    "report.PDF",
+    "0.75",
+    "true",
+    "\ud83d",
+    "a|b=c\\d\r\nCEF:0|",
+    "Spoof",
+    "IPReputation",
+    "\x00",
+    "é" * 5000,
+)
 SCALARS = st.one_of(
-    st.sampled_from(WORDS), st.text(max_size=20), st.none(), st.booleans(), st.integers(), st.floats(),
+    st.sampled_from(WORDS),
+    st.text(max_size=20),
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
     st.sampled_from([10**30, -(2**63)]),
-)  # fmt: skip
+)
 JSON = st.recursive(
     SCALARS,
     lambda inner: (
@@ -155,7 +195,8 @@ def flat() -> Pack:
     with tempfile.TemporaryDirectory() as directory:
         return pack_of(
             Path(directory),
-            "fields: {rt: $time, duser: to, suser: {from: from, as: addresses}, cs1: subject, cn1: {from: to, as: count}}\n"
+            "fields: {rt: $time, duser: to, suser: {from: from, as: addresses}, cs1: subject, "
+            "cn1: {from: to, as: count}}\n"
             "labels: {cs1: Subject, cn1: Count}\nrest: {into: CloudflareEmailSecurity, without: [subject]}\n",
             "cef",
         )

@@ -65,8 +65,10 @@ def test_only_the_field_that_the_lost_value_came_from_goes_back(tmp_path: Path) 
 
 
 def test_a_display_name_goes_back_without_a_note(tmp_path: Path) -> None:
-    made = mapped(ecs(tmp_path, "fields: {email.from.address: {from: x, as: addresses}}"),
-                  {**TIMED, "x": '"Boss" <a@b.example>'})  # fmt: skip
+    made = mapped(
+        ecs(tmp_path, "fields: {email.from.address: {from: x, as: addresses}}"),
+        {**TIMED, "x": '"Boss" <a@b.example>'},
+    )
 
     assert made.document["email"]["from"]["address"] == ["a@b.example"]
     assert made.document["v"]["r"]["x"] == '"Boss" <a@b.example>'
@@ -121,23 +123,41 @@ def test_a_field_of_the_record_never_collides_with_one_of_the_mapping(tmp_path: 
     made = mapped(pack, {"id": "r1", "revision": "theirs", "change": 7, "own": "o", "own_": "p"})
 
     assert made.document["r"] == {
-        "id": "r1", "revision": 1, "revision_": "theirs", "change": {"fields": "r1"}, "change_": 7, "own": "o", "own_": "p",
-    }  # fmt: skip
+        "id": "r1",
+        "revision": 1,
+        "revision_": "theirs",
+        "change": {"fields": "r1"},
+        "change_": 7,
+        "own": "o",
+        "own_": "p",
+    }
 
 
 def test_the_rest_of_a_flat_format_is_text_by_camel_case_keys(tmp_path: Path) -> None:
     pack = pack_of(tmp_path, "fields: {XOther: id}\nrest: {into: X, without: [id]}", "cef")
     body = {
-        "id": "r1", "to_name": ["A", "", "B"], "properties": {"allow-list": True, "none": None}, "other": "o", "üä": "u",
-        "a_b": 1, "aB": 2, "findings": [{"name": "N"}],
-    }  # fmt: skip
+        "id": "r1",
+        "to_name": ["A", "", "B"],
+        "properties": {"allow-list": True, "none": None},
+        "other": "o",
+        "üä": "u",
+        "a_b": 1,
+        "aB": 2,
+        "findings": [{"name": "N"}],
+    }
 
     made = mapped(pack, body)
 
     assert made.document == {
-        "XOther": "r1", "XToName": "A,B", "XPropertiesAllowList": "true", "XOther2": "o", "X": "u", "XAB": "1",
-        "XAB2": "2", "XFindings": '{"name":"N"}',
-    }  # fmt: skip
+        "XOther": "r1",
+        "XToName": "A,B",
+        "XPropertiesAllowList": "true",
+        "XOther2": "o",
+        "X": "u",
+        "XAB": "1",
+        "XAB2": "2",
+        "XFindings": '{"name":"N"}',
+    }
 
 
 def test_cef_fields_join_lists_take_milliseconds_and_carry_labels(tmp_path: Path) -> None:
@@ -150,9 +170,12 @@ def test_cef_fields_join_lists_take_milliseconds_and_carry_labels(tmp_path: Path
     made = mapped(pack, {**TIMED, "final_disposition": "SPAM", "to": ["a@b", "c@d"]})
 
     assert list(made.document.items()) == [
-        ("deviceEventClassId", "email.spam"), ("rt", 1794994867000), ("duser", "a@b,c@d"), ("cn1", 2),
+        ("deviceEventClassId", "email.spam"),
+        ("rt", 1794994867000),
+        ("duser", "a@b,c@d"),
+        ("cn1", 2),
         ("cn1Label", "Recipients"),
-    ]  # fmt: skip
+    ]
 
 
 def test_what_the_encoder_cuts_is_noted_in_the_event(tmp_path: Path) -> None:

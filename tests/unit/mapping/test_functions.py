@@ -18,36 +18,103 @@ from tests.unit.mapping.packs import mapped, pack_of, value_of
 MANUAL = Path(__file__).parents[3] / "docs" / "mapping.md"
 
 CASES: list[tuple[str, object, object]] = [
-    ("text", 5, "5"), ("text", [True, 0.5, "x"], ["true", "0.5", "x"]), ("text", {"a": None, "b": [1]}, '{"b":[1]}'),
-    ("lower", "ÄB", "äb"), ("lower", 7, "7"), ("upper", ["a", ""], ["A"]), ("strip", "  a ", "a"), ("strip", "  ", None),
-    ("strip_tags", "a <b>b</b><br/> c", "a b c"), ("strip_tags", "1 < 2 <me@x.example> <b", "1 < 2 <me@x.example> <b"),
-    ("strip_tags", '<a href="x">y</a>', "y"), ("strip_brackets", "<a@b>", "a@b"), ("strip_brackets", " <a", "a"),
-    ("strip_brackets", "<>", None), ("truncate: 3", "äöüß", "äöü"), ("truncate: 3", "ab", "ab"),
-    ("prefix: 'p.'", ["a"], ["p.a"]), ("prefix: p", 1, "p1"), ("suffix: s", "a", "as"),
-    ("extension", "Invoice.PDF ", "pdf"), ("extension", "README", None), ("extension", "a.b/c", None),
-    ("domain", "Me@Example.COM.", "example.com"), ("domain", '"a@b"@c.example', "c.example"), ("domain", "x", None),
-    ("domain", 5, None), ("domain", "a@", None),
-    ("integer", "42", 42), ("integer", 2.6, 3), ("integer", "2.4", 2), ("integer", 10**30, None), ("integer", True, None),
-    ("number", "1e3", 1000.0), ("number", "1_0", None), ("number", "nan", None), ("number", 3, 3),
-    ("boolean", " True", True), ("boolean", False, False), ("boolean", 1, None),
-    ("date", "2026-11-18T09:41:07Z", "2026-11-18T09:41:07.000Z"), ("date", "2019-11-20 23:22:01", "2019-11-20T23:22:01.000Z"),
-    ("date", "2026-11-18T10:41:07.123456+01:00", "2026-11-18T09:41:07.123Z"), ("date", "2026-W47-3T09:41:07Z", "2026-11-18T09:41:07.000Z"),
-    ("date", "20261118T094107.123Z", "2026-11-18T09:41:07.123Z"), ("date", "2026-13-18T09:41:07Z", None), ("date", "soon", None),
-    ("date", 1574292121, None), ("date", "0001-01-01T00:00:00+14:00", None), ("date", "2026-11-18t09:41:07z", "2026-11-18T09:41:07.000Z"),
-    ("epoch_ms", "2026-11-18T09:41:07Z", 1794994867000), ("epoch_ms", "1969-12-31T23:59:59.999Z", -1), ("epoch_ms", 12, 12),
-    ("epoch_ms", "x", None), ("epoch_s", "2026-11-18T09:41:07.250Z", 1794994867.25), ("epoch_s", "2026-11-18T09:41:07Z", 1794994867),
-    ("epoch_s", 5, None), ("ip", "2001:db8::1", "2001:db8::1"), ("ip", "1.2.3", None), ("ip", "fe80::1%eth0", None), ("ip", "1.2.3.04", None),
-    ("ipv4", ["1.2.3.4", "::1"], ["1.2.3.4"]), ("ipv6", ["1.2.3.4", "::1"], ["::1"]),
-    ("table: t", "a", "A"), ("table: t", [True, "zzz"], ["yes", "other"]), ("table: strict", "zzz", None),
-    ("addresses", "a@b.example", ["a@b.example"]), ("unique", ["b", "a", "b"], ["b", "a"]), ("unique", [1, True, 1, {"a": 1}, {"a": 1}], [1, True, {"a": 1}]),
-    ("unique", "a", "a"), ("first", ["a", "b"], "a"), ("first", "a", "a"), ("last", ["a", "b"], "b"), ("count", ["a", None], 1), ("count", "a", 1),
-    ("count", [], None), ("max", [1, 2.5, "9", True], 2.5), ("max", "a", None), ("min", [3, 1], 1), ("max", [float("inf")], None),
-    ("max_by: score", [{"score": 1, "n": 1}, {"score": 3, "n": 2}, {"score": 3, "n": 3}, "x"], {"score": 3, "n": 2}),
-    ("max_by: score", [{"score": None}], None), ("join: ', '", ["a", 1, True, {"x": "y", "z": 2}], "a, 1, true, y 2"), ("join: ','", "abc", "abc"),
-    ("join: ','", ["a", "b"], "a,b"), ("pick: {n: 2}", [{"n": 1}, {"n": 2, "x": 1}, {"n": 2}], {"n": 2, "x": 1}), ("pick: {n: 5}", [{"n": 1}], None),
-    ("only: {n: {exists: true}}", [{"n": 1}, {"m": 1}], [{"n": 1}]), ("only: [a, b]", ["c", "b", "a"], ["b", "a"]), ("only: {gte: 2}", [1, 2, 3], [2, 3]),
-    ("only: {.: x}", ["x", "y"], ["x"]), ("each: {k: n}", [{"n": 1}, {"m": 1}, 5], [{"k": 1}]), ("each: {k: .}", "a", [{"k": "a"}]),
-]  # fmt: skip
+    ("text", 5, "5"),
+    ("text", [True, 0.5, "x"], ["true", "0.5", "x"]),
+    ("text", {"a": None, "b": [1]}, '{"b":[1]}'),
+    ("lower", "ÄB", "äb"),
+    ("lower", 7, "7"),
+    ("upper", ["a", ""], ["A"]),
+    ("strip", "  a ", "a"),
+    ("strip", "  ", None),
+    ("strip_tags", "a <b>b</b><br/> c", "a b c"),
+    ("strip_tags", "1 < 2 <me@x.example> <b", "1 < 2 <me@x.example> <b"),
+    ("strip_tags", '<a href="x">y</a>', "y"),
+    ("strip_brackets", "<a@b>", "a@b"),
+    ("strip_brackets", " <a", "a"),
+    ("strip_brackets", "<>", None),
+    ("truncate: 3", "äöüß", "äöü"),
+    ("truncate: 3", "ab", "ab"),
+    ("prefix: 'p.'", ["a"], ["p.a"]),
+    ("prefix: p", 1, "p1"),
+    ("suffix: s", "a", "as"),
+    ("extension", "Invoice.PDF ", "pdf"),
+    ("extension", "README", None),
+    ("extension", "a.b/c", None),
+    ("domain", "Me@Example.COM.", "example.com"),
+    ("domain", '"a@b"@c.example', "c.example"),
+    ("domain", "x", None),
+    ("domain", 5, None),
+    ("domain", "a@", None),
+    ("integer", "42", 42),
+    ("integer", 2.6, 3),
+    ("integer", "2.4", 2),
+    ("integer", 10**30, None),
+    ("integer", True, None),
+    ("number", "1e3", 1000.0),
+    ("number", "1_0", None),
+    ("number", "nan", None),
+    ("number", 3, 3),
+    ("boolean", " True", True),
+    ("boolean", False, False),
+    ("boolean", 1, None),
+    ("date", "2026-11-18T09:41:07Z", "2026-11-18T09:41:07.000Z"),
+    ("date", "2019-11-20 23:22:01", "2019-11-20T23:22:01.000Z"),
+    ("date", "2026-11-18T10:41:07.123456+01:00", "2026-11-18T09:41:07.123Z"),
+    ("date", "2026-W47-3T09:41:07Z", "2026-11-18T09:41:07.000Z"),
+    ("date", "20261118T094107.123Z", "2026-11-18T09:41:07.123Z"),
+    ("date", "2026-13-18T09:41:07Z", None),
+    ("date", "soon", None),
+    ("date", 1574292121, None),
+    ("date", "0001-01-01T00:00:00+14:00", None),
+    ("date", "2026-11-18t09:41:07z", "2026-11-18T09:41:07.000Z"),
+    ("epoch_ms", "2026-11-18T09:41:07Z", 1794994867000),
+    ("epoch_ms", "1969-12-31T23:59:59.999Z", -1),
+    ("epoch_ms", 12, 12),
+    ("epoch_ms", "x", None),
+    ("epoch_s", "2026-11-18T09:41:07.250Z", 1794994867.25),
+    ("epoch_s", "2026-11-18T09:41:07Z", 1794994867),
+    ("epoch_s", 5, None),
+    ("ip", "2001:db8::1", "2001:db8::1"),
+    ("ip", "1.2.3", None),
+    ("ip", "fe80::1%eth0", None),
+    ("ip", "1.2.3.04", None),
+    ("ipv4", ["1.2.3.4", "::1"], ["1.2.3.4"]),
+    ("ipv6", ["1.2.3.4", "::1"], ["::1"]),
+    ("table: t", "a", "A"),
+    ("table: t", [True, "zzz"], ["yes", "other"]),
+    ("table: strict", "zzz", None),
+    ("addresses", "a@b.example", ["a@b.example"]),
+    ("unique", ["b", "a", "b"], ["b", "a"]),
+    ("unique", [1, True, 1, {"a": 1}, {"a": 1}], [1, True, {"a": 1}]),
+    ("unique", "a", "a"),
+    ("first", ["a", "b"], "a"),
+    ("first", "a", "a"),
+    ("last", ["a", "b"], "b"),
+    ("count", ["a", None], 1),
+    ("count", "a", 1),
+    ("count", [], None),
+    ("max", [1, 2.5, "9", True], 2.5),
+    ("max", "a", None),
+    ("min", [3, 1], 1),
+    ("max", [float("inf")], None),
+    (
+        "max_by: score",
+        [{"score": 1, "n": 1}, {"score": 3, "n": 2}, {"score": 3, "n": 3}, "x"],
+        {"score": 3, "n": 2},
+    ),
+    ("max_by: score", [{"score": None}], None),
+    ("join: ', '", ["a", 1, True, {"x": "y", "z": 2}], "a, 1, true, y 2"),
+    ("join: ','", "abc", "abc"),
+    ("join: ','", ["a", "b"], "a,b"),
+    ("pick: {n: 2}", [{"n": 1}, {"n": 2, "x": 1}, {"n": 2}], {"n": 2, "x": 1}),
+    ("pick: {n: 5}", [{"n": 1}], None),
+    ("only: {n: {exists: true}}", [{"n": 1}, {"m": 1}], [{"n": 1}]),
+    ("only: [a, b]", ["c", "b", "a"], ["b", "a"]),
+    ("only: {gte: 2}", [1, 2, 3], [2, 3]),
+    ("only: {.: x}", ["x", "y"], ["x"]),
+    ("each: {k: n}", [{"n": 1}, {"m": 1}, 5], [{"k": 1}]),
+    ("each: {k: .}", "a", [{"k": "a"}]),
+]
 
 
 @pytest.mark.parametrize(("call", "given_value", "expected"), CASES)
@@ -87,10 +154,15 @@ def test_functions_follow_one_another(tmp_path: Path) -> None:
 @given(st.one_of(st.from_regex(r"[0-9a-f:.%]{1,40}"), st.ip_addresses().map(str), st.text()))
 def test_an_ip_address_is_valid_exactly_where_the_standard_library_says_so(text: str) -> None:
     lost: Lost = []
-    try:
-        valid = bool(ip_address(text)) or True
-    except ValueError:
-        valid = False
 
-    assert (ip(text, lost) == text) is (valid and "%" not in text)
+    assert (ip(text, lost) == text) is valid(text)
     assert bool(lost) is (ip(text, []) is None)
+
+
+def valid(text: str) -> bool:
+    """What the standard library says; zones are no part of an address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text

@@ -45,8 +45,14 @@ def test_tables_merge_by_entry_so_that_one_line_changes_one_severity(tmp_path: P
 
 
 def test_sections_merge_by_key_and_null_deletes(tmp_path: Path) -> None:
-    base = "mapping: 1\nformat: cef\nfields: {cs1: id, cs2: subject}\nlabels: {cs1: Id, cs2: Subject}\nrest: {into: X}\n"
-    mine = "mapping: 1\nextends: base\nfields: {cs2: null, cs3: from}\nlabels: {cs2: null, cs3: From}\nrest: null\n"
+    base = (
+        "mapping: 1\nformat: cef\nrest: {into: X}\n"
+        "fields: {cs1: id, cs2: subject}\nlabels: {cs1: Id, cs2: Subject}\n"
+    )
+    mine = (
+        "mapping: 1\nextends: base\nrest: null\n"
+        "fields: {cs2: null, cs3: from}\nlabels: {cs2: null, cs3: From}\n"
+    )
     pack = write(tmp_path, base=base, mine=mine).load("mine")
 
     assert list(pack.fields) == ["cs1", "cs3"]

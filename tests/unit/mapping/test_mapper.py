@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from connector.mapping import build_map, build_mapper
-from tests.unit.mapping.packs import COLLECTED, mapped, pack_of, revision, write
+from connector.model import Record, Revision
+from tests.unit.mapping.packs import COLLECTED, FEED, mapped, pack_of, revision, write
 
 MINE = "mapping: 1\nformat: json\nfields: {id: id}\n"
 
@@ -56,17 +57,22 @@ def test_an_envelope_is_sound_whatever_a_prelude_derives(
 def test_what_is_provided_beside_the_record(tmp_path: Path) -> None:
     pack = pack_of(
         tmp_path,
-        "fields: {a: $account, s: $search, c: $collected, n: $revision, i: $identity, e: $enrichment.detections.x, "
-        "ch: $change, r: $record}",
+        "fields: {a: $account, s: $search, c: $collected, n: $revision, i: $identity, "
+        "e: $enrichment.detections.x, ch: $change, r: $record}",
     )
     one = revision({"id": "r1"}, number=3, enrichment={"detections": {"x": 1}})
 
     made = build_map(pack, accounts={one.feed.account: "prod"})(one).document
 
     assert made == {
-        "a": {"id": one.feed.account, "name": "prod"}, "s": "detections", "c": "2026-11-18T12:00:00.250Z", "n": 3,
-        "i": one.identity, "e": 1, "r": {"id": "r1"},
-    }  # fmt: skip
+        "a": {"id": one.feed.account, "name": "prod"},
+        "s": "detections",
+        "c": "2026-11-18T12:00:00.250Z",
+        "n": 3,
+        "i": one.identity,
+        "e": 1,
+        "r": {"id": "r1"},
+    }
 
 
 def test_a_change_names_the_fields_and_their_former_values(tmp_path: Path) -> None:
@@ -93,21 +99,27 @@ def test_a_change_names_the_fields_and_their_former_values(tmp_path: Path) -> No
 
 
 def test_a_traceback_out_of_a_mapping_shows_the_file_and_the_rule(tmp_path: Path) -> None:
-    mapping = build_map(pack_of(tmp_path, "fields: {out: {from: id, as: upper}}"))
+    mapping = build_map(pack_of(tmp_path, "fields: {out: {from: id, as: date}}"))
 
-    class Broken(str):
-        __slots__ = ()
+    class Broken(dict[str, object]):
+        """A record that fails when it is read."""
 
-        def upper(self) -> str:
+        def get(self, key: str, default: object = None) -> object:
             raise RuntimeError("broken on purpose")
 
         @property  # type: ignore[misc]
         def __class__(self) -> type:
-            return str
+            return dict
 
     with pytest.raises(RuntimeError) as caught:
-        mapping(revision({"id": Broken("x")}))
+        mapping(broken(Broken()))
 
     shown = "".join(traceback.format_exception(caught.value))
     assert 'File "<mapping mine.yaml>"' in shown
-    assert "mine.yaml:3:10 out" in shown
+    assert "common.yaml:" in shown
+    assert " $code" in shown
+
+
+def broken(body: dict[str, object]) -> Revision:
+    """A revision whose body is not looked at before it is mapped."""
+    return Revision(FEED, Record("r1", body), "d", 1, COLLECTED)

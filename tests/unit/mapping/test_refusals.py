@@ -13,7 +13,10 @@ FILES = [
     ("felds: {a: id}", "3:1: felds is no section of a mapping file (did you mean fields?)"),
     ("fields: [a]", "3:9: fields must be a map"),
     ("fields: {a..b: id}", "3:10: 'a..b' cannot be a field"),
-    ("fields: {a: 5}", "3:13: a rule is a path, or a map with one source (for a fixed value write {const: 5})"),
+    (
+        "fields: {a: 5}",
+        "3:13: a rule is a path, or a map with one source (for a fixed value write {const: 5})",
+    ),
     ("fields: {a: {form: id}}", "3:14: form is not part of a rule (did you mean from?)"),
     ("fields: {a: {as: lower}}", "3:13: a rule has exactly one source; this one has none"),
     ("fields: {a: {from: id, const: 1}}", "this one has from and const"),
@@ -29,7 +32,10 @@ FILES = [
     ("fields: {a: {from: id, as: {prefix: 1}}}", "3:37: prefix needs a text (put it in quotes)"),
     ("fields: {a: {from: id, as: {each: {}}}}", "3:35: each needs at least one key with a rule"),
     ("fields: {a: {from: id, as: {each: {b: ., b.c: .}}}}", "b is a value and an object at once"),
-    ("fields: {a: {from: id, as: [{lower: 1, upper: 2}]}}", "a function is a name, or one name with its argument"),
+    (
+        "fields: {a: {from: id, as: [{lower: 1, upper: 2}]}}",
+        "a function is a name, or one name with its argument",
+    ),
     ("fields: {a: {template: '{id'}}", "a single { in a template (write {{ for the character)"),
     ("fields: {a: {template: 'x } y'}}", "a single } in a template (write }} for the character)"),
     ("fields: {a: {const: 1, when: yes}}", "3:30: a match is a map"),
@@ -54,7 +60,7 @@ FILES = [
     ("tests: [{name: x, given: {$time: 1}, expect: {}}]", "$time cannot be given"),
     ("tests: {}", "3:8: tests must be a list"),
     ("extends: [x]", "3:10: extends needs a name"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "message"), FILES)

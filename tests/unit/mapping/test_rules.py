@@ -48,24 +48,36 @@ RECORD: dict[str, Any] = {
         ("{first_of: [from, absent]}", None),
         ("{all_of: [subject, from, to]}", ["Pay now", "a@x.example", "b@x.example"]),
         ("{all_of: [from, absent]}", None),
-        ("{all_of: [{const: x}, {const: y, when: {subject: Pay now}}, {const: z, when: {subject: no}}]}", ["x", "y"]),
+        (
+            "{all_of: [{const: x}, {const: y, when: {subject: Pay now}}, {const: z, when: {subject: no}}]}",
+            ["x", "y"],
+        ),
         ("{const: [a, b]}", ["a", "b"]),
         ("{const: {a: {b: 1}}}", {"a": {"b": 1}}),
         ("{const: ''}", None),
         ("{const: yes, when: {subject: Pay now}}", "yes"),
         ("{const: yes, when: {subject: no}, else: other}", "other"),
-        ("{template: '{subject} to {to}, {{{validation.spf}}}'}", "Pay now to a@x.example,b@x.example, {fail}"),
+        (
+            "{template: '{subject} to {to}, {{{validation.spf}}}'}",
+            "Pay now to a@x.example,b@x.example, {fail}",
+        ),
         ("{template: '{from}{absent}'}", None),
         ("{template: 'x{from}'}", None),
         ("{template: 'x'}", "x"),
         ("{template: '{is_quarantined}/{count}/{from}'}", "false/0/"),
-        ("{from: findings, as: {each: {a.b: name, s: {from: score, when: {score: {gte: 1}}}}}}",
-         [{"a": {"b": "A"}}, {"s": 2}, {"a": {"b": ["B", "C"]}}]),
-        ("{from: to, as: {each: {it: ., who: $account.id, of: $record.id}}}",
-         [{"it": "a@x.example", "who": "023e105f4ecef8ad9ca31a8372d0c353", "of": "r1"},
-          {"it": "b@x.example", "who": "023e105f4ecef8ad9ca31a8372d0c353", "of": "r1"}]),
+        (
+            "{from: findings, as: {each: {a.b: name, s: {from: score, when: {score: {gte: 1}}}}}}",
+            [{"a": {"b": "A"}}, {"s": 2}, {"a": {"b": ["B", "C"]}}],
+        ),
+        (
+            "{from: to, as: {each: {it: ., who: $account.id, of: $record.id}}}",
+            [
+                {"it": "a@x.example", "who": "023e105f4ecef8ad9ca31a8372d0c353", "of": "r1"},
+                {"it": "b@x.example", "who": "023e105f4ecef8ad9ca31a8372d0c353", "of": "r1"},
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_rule_makes_what_the_manual_says(tmp_path: Path, rule: str, expected: object) -> None:
     assert value_of(tmp_path, rule, RECORD) == expected
 
@@ -82,7 +94,8 @@ def test_else_takes_the_place_of_a_value_that_does_not_fit_its_target(tmp_path: 
 def test_derived_values_build_on_each_other_in_any_order_of_the_file(tmp_path: Path) -> None:
     pack = pack_of(
         tmp_path,
-        "derive: {c: {template: '{$b}!'}, b: {from: $a, as: upper}, a: subject}\nfields: {out: $c, deep: $d.spf}\n",
+        "derive: {c: {template: '{$b}!'}, b: {from: $a, as: upper}, a: subject}\n"
+        "fields: {out: $c, deep: $d.spf}\n",
         common="mapping: 1\nderive: {d: validation}\n",
     )
 
@@ -94,7 +107,8 @@ def test_nothing_in_a_file_can_become_code(tmp_path: Path) -> None:
     quoted = '"' + evil.replace("\\", "\\\\").replace('"', '\\"') + '"'
     body = (
         f"tables: {{t: {{{quoted}: {quoted}}}}}\n"
-        f"fields: {{a: {{const: {quoted}}}, {quoted}: {{from: id, as: [{{prefix: {quoted}}}, {{table: t}}]}}, "
+        f"fields: {{a: {{const: {quoted}}}, "
+        f"{quoted}: {{from: id, as: [{{prefix: {quoted}}}, {{table: t}}]}}, "
         f"b: {{const: 1, when: {{id: [{quoted}, z]}}, else: {quoted}}}, c: {{template: {quoted}}}}}\n"
     )
     literal = evil.encode().decode("unicode_escape")

@@ -13,16 +13,41 @@ from tests.unit.mapping.packs import pack_of, revision, write
 
 DOUBTFUL = [
     ("ecs", "fields: {email.subject: subjct}", "3:25: records have no field subjct", "did you mean subject?"),
-    ("ecs", "fields: {email.subjct: subject}", "3:10: ecs has no field email.subjct", "did you mean email.subject?"),
-    ("ecs", "fields: {event.kind: {const: alrt}}", "'alrt' does not fit event.kind: not an allowed value", "did you mean alert?"),
-    ("ecs", "fields: {event.severity: {from: id, as: integer, else: high}}", "'high' does not fit event.severity", ""),
-    ("ecs", "fields: {event.category: {const: [email]}, event.type: {const: [denied]}}", "event.type denied goes with none", ""),
-    ("ecs", "rest: {into: cloudflare.x, without: [subjct]}", "3:38: records have no field subjct", "did you mean subject?"),
+    (
+        "ecs",
+        "fields: {email.subjct: subject}",
+        "3:10: ecs has no field email.subjct",
+        "did you mean email.subject?",
+    ),
+    (
+        "ecs",
+        "fields: {event.kind: {const: alrt}}",
+        "'alrt' does not fit event.kind: not an allowed value",
+        "did you mean alert?",
+    ),
+    (
+        "ecs",
+        "fields: {event.severity: {from: id, as: integer, else: high}}",
+        "'high' does not fit event.severity",
+        "",
+    ),
+    (
+        "ecs",
+        "fields: {event.category: {const: [email]}, event.type: {const: [denied]}}",
+        "event.type denied goes with none",
+        "",
+    ),
+    (
+        "ecs",
+        "rest: {into: cloudflare.x, without: [subjct]}",
+        "3:38: records have no field subjct",
+        "did you mean subject?",
+    ),
     ("ecs", "tables: {t: {a: b}}\nfields: {event.id: id}", "3:13: nothing uses the table t", ""),
     ("ecs", "derive: {t: id}\nfields: {event.id: id}", "nothing reads $t", ""),
     ("cef", "fields: {cs1: subject}", "3:10: cs1 has no label", "add labels: {cs1: ...}"),
     ("cef", "fields: {sbject: subject}", "cef has no field sbject", ""),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("kind", "text", "message", "hint"), DOUBTFUL)
@@ -56,7 +81,8 @@ def test_an_inline_test_that_fails_says_what_was_found(tmp_path: Path) -> None:
         "fields: {a.b: id, n: count, l: to}\n"
         "tests:\n"
         "  - {name: good, given: {id: x}, expect: {a.b: x, n: null, $severity: 1, $code: null}}\n"
-        "  - {name: bad, given: {id: y, count: 1, to: [p]}, expect: {a.b: x, n: true, l: [p, q], a: {b: y}}}\n",
+        "  - {name: bad, given: {id: y, count: 1, to: [p]}, "
+        "expect: {a.b: x, n: true, l: [p, q], a: {b: y}}}\n",
     )
 
     good, bad = run_tests(pack)
@@ -69,11 +95,12 @@ def test_an_inline_test_that_fails_says_what_was_found(tmp_path: Path) -> None:
 def test_an_inline_test_may_set_what_stands_beside_the_record(tmp_path: Path) -> None:
     pack = pack_of(
         tmp_path,
-        "fields: {w: $account.name, i: $account.id, s: $search, c: $collected, f: $change.fields, n: $revision, g: $change.gone}\n"
+        "fields: {w: $account.name, i: $account.id, s: $search, c: $collected, f: $change.fields, "
+        "n: $revision, g: $change.gone}\n"
         "tests:\n"
         "  - name: all of it\n"
-        "    given: {id: x, a: 1, $account: {id: f00, name: prod}, $search: s1, $collected: 2026-02-03T04:05:06Z, "
-        "$previous: {a: 2}, $gone: true}\n"
+        "    given: {id: x, a: 1, $account: {id: f00, name: prod}, $search: s1, "
+        "$collected: 2026-02-03T04:05:06Z, $previous: {a: 2}, $gone: true}\n"
         "    expect: {w: prod, i: f00, s: s1, c: '2026-02-03T04:05:06.000Z', f: [a], n: 2, g: true}\n",
     )
 
@@ -97,9 +124,12 @@ def test_a_body_is_rendered_from_record_and_document(tmp_path: Path) -> None:
     }
 
     assert render(revision(body), {"id": "<doc>"}) == {
-        "text": "email.spam from &lt;a@b>: &lt;!channel> {x}", "to": ["&lt;x>"], "severity": 3, "fixed": 5,
+        "text": "email.spam from &lt;a@b>: &lt;!channel> {x}",
+        "to": ["&lt;x>"],
+        "severity": 3,
+        "fixed": 5,
         "all": [{"id": "<doc>"}, "<doc>", None, True],
-    }  # fmt: skip
+    }
 
 
 def test_a_body_that_names_nothing_known_is_refused(tmp_path: Path) -> None:

@@ -74,4 +74,4 @@ def _environment(url: str, directory: Path, mapping: str) -> Mapping[str, str]:
 
 def _announce(url: str) -> None:
     if url:
-        say(f"endpoint:  {url}  (/metrics /healthz /readyz /api/status)")
+        say(f"endpoint:  {url}  (a status page; /metrics /healthz /readyz /api/status)")

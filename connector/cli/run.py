@@ -56,4 +56,4 @@ def command(context: click.Context, config: Path | None, once: bool, timeout: ti
 
 def _announce(url: str) -> None:
     if url:
-        say(f"endpoint: {url}  (/metrics /healthz /readyz /api/status)")
+        say(f"endpoint: {url}  (a status page; /metrics /healthz /readyz /api/status)")

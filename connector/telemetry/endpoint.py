@@ -1,4 +1,4 @@
-"""The read-only endpoint: /metrics, /healthz, /readyz and /api/status.
+"""The read-only endpoint: /metrics, /healthz, /readyz, /api/status, and a status page for people.
 
 It runs in a thread of its own on a socket that the main thread bound, and reads nothing but an immutable
 snapshot and the metrics. So it answers while the main loop works hard, and tells when the loop hangs.
@@ -10,8 +10,9 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from importlib import resources
 
 import orjson
 import uvicorn
@@ -29,7 +30,15 @@ _ALIVE = 30.0
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
+_PAGE = {
+    "/": ("index.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
 }
 
 
@@ -133,16 +142,13 @@ class Endpoint:
     def _app(self) -> Starlette:
         return Starlette(
             routes=[
-                Route("/", self._index),
+                *(Route(path, _page(*kind)) for path, kind in _PAGE.items()),
                 Route("/metrics", self._expose),
                 Route("/healthz", self._health),
                 Route("/readyz", self._ready),
                 Route("/api/status", self._status),
             ]
         )
-
-    async def _index(self, _: Request) -> Response:
-        return _json({"endpoints": ["/metrics", "/healthz", "/readyz", "/api/status"]})
 
     async def _expose(self, _: Request) -> Response:
         text = await asyncio.to_thread(self._metrics)
@@ -161,6 +167,15 @@ class Endpoint:
 
     async def _status(self, _: Request) -> Response:
         return _json(self._board.read().status)
+
+
+def _page(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
+    content = resources.files("connector.telemetry").joinpath("page", name).read_bytes()
+
+    async def answer(_: Request) -> Response:
+        return Response(content, headers=_HEADERS, media_type=f"{kind}; charset=utf-8")
+
+    return answer
 
 
 def _json(value: JsonObject, status: int = 200) -> Response:

@@ -37,7 +37,13 @@ COUNTERS: tuple[Family, ...] = (
     Family("tolerant_pages", "Pages that only the tolerant decoder could read.", ("account",)),
     Family("records_without_id", "Records that got the hash of their content as id.", ("account",)),
     Family("walks_aborted", "Walks that could not reach their end, by reason.", ("account", "reason")),
-    Family("records", "Records read: new, changed, or repeated.", (*SWEEP, "outcome")),
+    Family(
+        "records_enriched",
+        "Records asked for at further endpoints: enriched, incomplete, or failed.",
+        ("account", "outcome"),
+    ),
+    Family("endpoints_given_up", "Times an endpoint of enrichment was given up.", ("account", "endpoint")),
+    Family("records", "Records read: new, changed, completed, or repeated.", (*SWEEP, "outcome")),
     Family("records_outside_window", "Records whose scan time lies outside the window asked.", FEED),
     Family(
         "records_left", "Seen records that left their search, by what became of them.", (*FEED, "outcome")

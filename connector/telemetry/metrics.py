@@ -80,6 +80,8 @@ class Metrics:
             f.PageDecoded: self._page_decoded,
             f.WalkEnded: lambda x: m.count("walks_aborted", x.account, x.reason),
             f.ClockSkewed: lambda x: m.set("clock_skew_seconds", x.seconds, x.account),
+            f.RecordsEnriched: self._records_enriched,
+            f.EndpointGivenUp: lambda x: m.count("endpoints_given_up", x.account, x.endpoint),
         }
 
     def _of_collection(self) -> dict[type, Callable[[Any], None]]:
@@ -141,10 +143,15 @@ class Metrics:
         self._m.count("tolerant_pages", fact.account, by=int(fact.tolerant))
         self._m.count("records_without_id", fact.account, by=fact.without_id)
 
+    def _records_enriched(self, fact: f.RecordsEnriched) -> None:
+        for outcome in ("enriched", "incomplete", "failed"):
+            self._m.count("records_enriched", fact.account, outcome, by=getattr(fact, outcome))
+
     def _page_collected(self, fact: f.PageCollected) -> None:
         labels = (*_labels(fact.feed), fact.sweep)
         self._m.count("records", *labels, "new", by=fact.new)
         self._m.count("records", *labels, "changed", by=fact.changed)
+        self._m.count("records", *labels, "completed", by=fact.completed)
         self._m.count("records", *labels, "repeated", by=fact.repeated)
         self._m.count("records_outside_window", *_labels(fact.feed), by=fact.outside)
 

@@ -1,0 +1,114 @@
+"""The status page in a real browser: it loads, tells the truth, and hostile names stay text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from connector import facts
+from connector.model import Backlog, Feed, Gap, Outline, OutputOutline, Window
+from connector.telemetry.endpoint import Board, Endpoint, bind
+from connector.telemetry.status import Status
+from tests.support.browser import browser
+
+FEED = Feed("a" * 32, "detections")
+HOSTILE = "<img src=x onerror=alert(1)>\u202e"
+
+
+class Desk:
+    """A status to change and an endpoint that shows it."""
+
+    def __init__(self) -> None:
+        self.board = Board()
+        self.status = Status(
+            "1.0",
+            lambda: datetime.now(UTC),
+            {FEED: timedelta(minutes=5)},
+            {"siem": Backlog(), HOSTILE: Backlog()},
+            {FEED.account: "prod"},
+        )
+        self.take(facts.FeedCaughtUp(FEED, datetime.now(UTC)))
+        outlines = tuple(
+            OutputOutline(name, 90, 10, 2000, datetime.now(UTC), 3, attached=True)
+            for name in ("siem", HOSTILE)
+        )
+        self.status.outline(Outline(100, 20_000, outlines, ()))
+        self.post()
+
+    def take(self, fact: facts.Fact) -> None:
+        self.status.take(fact)
+        self.post()
+
+    def post(self) -> None:
+        self.board.post(self.status.snapshot())
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture
+def endpoint(desk: Desk) -> Iterator[Endpoint]:
+    made = Endpoint(bind("127.0.0.1:0"), desk.board, lambda: b"")
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_the_page_tells_a_stopped_output_within_one_refresh(
+    desk: Desk, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    with browser(tmp_path) as window:
+        window.open(endpoint.url + "/")
+        window.until("return document.getElementById('verdict').textContent === 'ready'")
+        assert window.run("return document.querySelectorAll('#outputs tr').length") == 2
+
+        desk.take(facts.HoldBegun("siem", "HTTP 401"))
+        window.until("return document.getElementById('verdict').textContent === 'not ready'")
+        row = window.run("return document.querySelector('#outputs tr').innerText")
+        assert "hold" in row
+        assert "HTTP 401" in row
+        assert "hold: HTTP 401" in window.run("return document.getElementById('reasons').innerText")
+        if os.environ.get("SCREENSHOT"):
+            window.screenshot(Path(os.environ["SCREENSHOT"]))
+
+
+def test_hostile_names_are_text_and_nothing_is_fetched_from_elsewhere(
+    desk: Desk, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    desk.take(facts.HoldBegun(HOSTILE, HOSTILE))
+    with browser(tmp_path, width=400) as window:
+        window.open(endpoint.url + "/")
+        window.until("return document.querySelectorAll('#outputs tr').length === 2")
+        shown = window.run("return document.querySelectorAll('#outputs tr')[1].firstChild.textContent")
+
+        assert shown == HOSTILE
+        assert window.run("return document.images.length") == 0
+        assert window.run("return document.body.scrollWidth <= window.innerWidth")
+        assert window.complaints() == []
+        asked = window.requested()
+        assert endpoint.url + "/api/status" in asked
+        elsewhere = [url for url in asked if not url.startswith((endpoint.url, "data:", "chrome:"))]
+        assert elsewhere == []
+
+
+def test_a_gap_is_told_and_a_daemon_that_went_away_too(
+    desk: Desk, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    gap = Gap(Window(now - timedelta(hours=2), now - timedelta(hours=1)), "retention")
+    outlines = desk.status.snapshot()["journal"]
+    desk.board.post({**desk.status.snapshot(), "journal": {**outlines, "gaps": [
+        {"account": FEED.account, "search": "detections", "start": gap.window.start.isoformat(),
+         "end": gap.window.end.isoformat(), "cause": gap.cause}]}})  # fmt: skip
+    with browser(tmp_path, dark=True) as window:
+        window.open(endpoint.url + "/")
+        window.until("return document.getElementById('reasons').innerText.includes('retention')")
+
+        endpoint.stop()
+        window.until("return document.getElementById('verdict').textContent.includes('does not answer')")

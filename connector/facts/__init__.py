@@ -26,6 +26,7 @@ from connector.facts.collection import (
     SliceHalved,
 )
 from connector.facts.delivery import (
+    AcknowledgementWeakened,
     BatchRetried,
     BatchSending,
     BatchSent,
@@ -49,6 +50,7 @@ from connector.facts.journal import (
     JournalStuck,
     JournalTrimmed,
 )
+from connector.facts.operator import FeedForgotten, LettersSettled, OperatorFact, OutputRewound
 from connector.facts.process import (
     ConfigurationNoted,
     DaemonStarted,
@@ -62,8 +64,10 @@ from connector.facts.source import (
     BudgetLeft,
     BudgetWaited,
     ClockSkewed,
+    EndpointGivenUp,
     PageDecoded,
     RateLimited,
+    RecordsEnriched,
     RequestAnswered,
     RequestRetried,
     SearchPending,
@@ -71,9 +75,10 @@ from connector.facts.source import (
     WalkEnded,
 )
 
-Fact: TypeAlias = SourceFact | CollectionFact | JournalFact | DeliveryFact | ProcessFact
+Fact: TypeAlias = SourceFact | CollectionFact | JournalFact | DeliveryFact | OperatorFact | ProcessFact
 
 __all__ = [
+    "AcknowledgementWeakened",
     "BacklogSkipped",
     "BatchRetried",
     "BatchSending",
@@ -92,12 +97,14 @@ __all__ = [
     "DaemonStopped",
     "DaemonStopping",
     "DeliveryFact",
+    "EndpointGivenUp",
     "EventBuried",
     "EventsFiltered",
     "EventsNoted",
     "EventsRepeated",
     "Fact",
     "FeedCaughtUp",
+    "FeedForgotten",
     "GapRecorded",
     "HoldBegun",
     "HoldEnded",
@@ -107,15 +114,19 @@ __all__ = [
     "JournalFact",
     "JournalStuck",
     "JournalTrimmed",
+    "LettersSettled",
     "LoopBeat",
+    "OperatorFact",
     "OutputConnected",
     "OutputPosition",
+    "OutputRewound",
     "PageCollected",
     "PageDecoded",
     "ProcessFact",
     "RateLimited",
     "RecordLate",
     "RecordLeft",
+    "RecordsEnriched",
     "RequestAnswered",
     "RequestRetried",
     "SearchChanged",

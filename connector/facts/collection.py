@@ -21,7 +21,10 @@ class SliceBegun:
 
 @dataclass(frozen=True, slots=True)
 class PageCollected:
-    """A page was compared with what was seen and is durable."""
+    """A page was compared with what was seen and is durable.
+
+    *completed* counts records in the same state whose enrichment was missing and came now.
+    """
 
     feed: Feed
     sweep: str
@@ -30,6 +33,7 @@ class PageCollected:
     changed: int
     repeated: int
     outside: int
+    completed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

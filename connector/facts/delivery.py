@@ -112,6 +112,14 @@ class EventsRepeated:
 
 
 @dataclass(frozen=True, slots=True)
+class AcknowledgementWeakened:
+    """An output goes on with a weaker acknowledgement than it could ask for; *reason* says what to do."""
+
+    output: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutputPosition:
     """How far an output is: *position* of *head*."""
 
@@ -132,5 +140,6 @@ DeliveryFact: TypeAlias = (
     | HoldEnded
     | OutputConnected
     | EventsRepeated
+    | AcknowledgementWeakened
     | OutputPosition
 )

@@ -94,6 +94,28 @@ class ClockSkewed:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class RecordsEnriched:
+    """Further endpoints were asked for some records.
+
+    Each record counts once: every endpoint answered (*enriched*), some (*incomplete*) or none (*failed*).
+    """
+
+    account: str
+    enriched: int
+    incomplete: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointGivenUp:
+    """An endpoint of enrichment failed for so many records in a row that the others do without it."""
+
+    account: str
+    endpoint: str
+    reason: str
+
+
 SourceFact: TypeAlias = (
     RequestAnswered
     | RequestRetried
@@ -104,4 +126,6 @@ SourceFact: TypeAlias = (
     | PageDecoded
     | WalkEnded
     | ClockSkewed
+    | RecordsEnriched
+    | EndpointGivenUp
 )

@@ -12,16 +12,20 @@ from importlib.metadata import EntryPoint, entry_points
 from connector.errors import ConfigurationError, Problem
 from connector.located import suggestion
 from connector.outputs.common import OutputSettings
+from connector.outputs.elasticsearch import ElasticsearchSettings
 from connector.outputs.file import FileSettings
 from connector.outputs.http import HttpSettings
+from connector.outputs.splunk_hec import SplunkHecSettings
 from connector.outputs.stdout import StdoutSettings
 from connector.outputs.syslog import SyslogSettings
 
 GROUP = "email_connector.outputs"
 
 BUILT_IN: Mapping[str, type[OutputSettings]] = {
+    "elasticsearch": ElasticsearchSettings,
     "file": FileSettings,
     "http": HttpSettings,
+    "splunk_hec": SplunkHecSettings,
     "stdout": StdoutSettings,
     "syslog": SyslogSettings,
 }

@@ -78,7 +78,7 @@ class HttpOutput:
         self._limits = Limits(events, limits.bytes, None, settings.concurrency, limits.linger)
         self._settings = settings
         self._clock = clock
-        self._web = Web(settings, settings.secrets(), clock)
+        self._web = Web(settings, settings.url, settings.secrets(), clock)
 
     @property
     def limits(self) -> Limits:

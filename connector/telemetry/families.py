@@ -60,6 +60,9 @@ COUNTERS: tuple[Family, ...] = (
     Family("journal_trimmed_bytes", "Bytes deleted after every output was done with them.", ()),
     Family("journal_stuck", "Times the database could not be written.", ("operation",)),
     Family("revisions_skipped", "Revisions an output lost to its backlog limit.", ("output",)),
+    Family("revisions_rewound", "Revisions that an operator had sent again.", ("output",)),
+    Family("feeds_forgotten", "Times that an operator had a feed start anew.", FEED),
+    Family("dead_letters_settled", "Dead letters that an operator replayed or purged.", ("output", "action")),
     Family("events_sent", "Events that the collector accepted.", ("output",)),
     Family("events_rejected", "Events that the collector rejected one by one.", ("output",)),
     Family("events_duplicate", "Events that the collector already had.", ("output",)),
@@ -71,6 +74,7 @@ COUNTERS: tuple[Family, ...] = (
     Family("dead_letters", "Revisions that became dead letters, by reason.", ("output", "reason")),
     Family("events_repeated", "Events sent again because their arrival was in doubt.", ("output",)),
     Family("connections", "Connections opened.", ("output",)),
+    Family("acknowledgements_weakened", "Times an output had to trust a weaker answer.", ("output",)),
     Family("worker_failures", "Unexpected errors of a worker.", ("worker",)),
     Family("log_lines_suppressed", "Log lines left out because the same was said shortly before.", ()),
 )

@@ -108,6 +108,9 @@ class Metrics:
             f.JournalTrimmed: lambda x: m.count("journal_trimmed_bytes", by=x.bytes),
             f.JournalStuck: lambda x: m.count("journal_stuck", x.operation),
             f.BacklogSkipped: lambda x: m.count("revisions_skipped", x.output, by=x.revisions),
+            f.OutputRewound: lambda x: m.count("revisions_rewound", x.output, by=x.revisions),
+            f.FeedForgotten: lambda x: m.count("feeds_forgotten", *_labels(x.feed)),
+            f.LettersSettled: lambda x: m.count("dead_letters_settled", x.output, x.action, by=x.letters),
         }
 
     def _of_delivery(self) -> dict[type, Callable[[Any], None]]:
@@ -123,6 +126,7 @@ class Metrics:
             f.HoldEnded: lambda x: m.set("output_hold", 0, x.output),
             f.EventsRepeated: lambda x: m.count("events_repeated", x.output, by=x.count),
             f.OutputConnected: lambda x: m.count("connections", x.output),
+            f.AcknowledgementWeakened: lambda x: m.count("acknowledgements_weakened", x.output),
         }
 
     def _request_answered(self, fact: f.RequestAnswered) -> None:

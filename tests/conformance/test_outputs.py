@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import threading
@@ -14,9 +15,14 @@ import pytest
 from connector.interfaces import Output
 from connector.model import Limits
 from connector.outputs import BUILT_IN
+from connector.outputs.parts.hec_channel import Pace
+from connector.outputs.parts.web import utc_now
+from connector.outputs.splunk_hec import SplunkHecOutput, SplunkHecSettings
 from connector.outputs.stdout import StdoutOutput
 from connector.testing.outputs import CHECKS, Check, Subject
+from tests.support.bulk_collector import bulk_collector
 from tests.support.collectors import authority, datagram_collector, free_port, stream_collector, unobserved
+from tests.support.hec_collector import hec_collector
 from tests.support.scripted_http import Asked, Reply, scripted
 
 SECRET = "canary-5e1b7a"
@@ -128,6 +134,57 @@ def http_bench(body: str, concurrency: int) -> Bench:
     return bench
 
 
+def hec_bench(**options: object) -> Bench:
+    @contextlib.asynccontextmanager
+    async def bench(_folder: Path) -> AsyncIterator[Subject]:
+        def denied(asked: Asked) -> Reply:
+            shown = "".join(f"{name}: {value}\n" for name, value in asked.headers.items())
+            return Reply(403, shown.encode())
+
+        def build(url: str) -> Output:
+            settings = SplunkHecSettings.model_validate({"url": url, "token": f"{SECRET}-token", **options})
+            pace = Pace(first=0.002, longest=0.01)
+            return SplunkHecOutput("splunk", settings, unobserved, utc_now, pace)
+
+        token = f"{SECRET}-token"
+        acks = options.get("ack") == "on"
+        async with (
+            hec_collector(token=token, ack=acks, patience=1) as collector,
+            scripted(denied) as stranger,
+        ):
+            yield Subject(
+                build=lambda: build(collector.url),
+                taken=collector.documents,
+                unreachable=lambda: build(f"http://127.0.0.1:{free_port()}"),
+                denied=lambda: build(stranger.url),
+                secrets=(SECRET,),
+            )
+
+    return bench
+
+
+def bulk_bench(concurrency: int, **credentials: str) -> Bench:
+    @contextlib.asynccontextmanager
+    async def bench(_folder: Path) -> AsyncIterator[Subject]:
+        def denied(asked: Asked) -> Reply:
+            shown = "".join(f"{name}: {value}\n" for name, value in asked.headers.items())
+            return Reply(403, shown.encode())
+
+        def build(url: str) -> Output:
+            return made({"type": "elasticsearch", "url": url, "concurrency": concurrency, **credentials})
+
+        async with bulk_collector() as collector, scripted(denied) as stranger:
+            yield Subject(
+                build=lambda: build(collector.url),
+                taken=lambda: list(collector.documents),
+                unreachable=lambda: build(f"http://127.0.0.1:{free_port()}"),
+                denied=lambda: build(stranger.url),
+                secrets=(SECRET, base64.b64encode(SECRET.encode()).decode()[:10]),
+            )
+
+    return bench
+
+
 BENCHES: dict[str, Bench] = {
     "stdout": stdout_bench,
     "file": file_bench,
@@ -138,6 +195,11 @@ BENCHES: dict[str, Bench] = {
     "http ndjson": http_bench("ndjson", 1),
     "http array": http_bench("array", 4),
     "http single": http_bench("single", 3),
+    "splunk_hec without acknowledgement": hec_bench(ack="off", concurrency=3),
+    "splunk_hec with acknowledgement": hec_bench(ack="on"),
+    "splunk_hec raw": hec_bench(endpoint="raw"),
+    "elasticsearch with a key": bulk_bench(1, api_key=f"{SECRET}:{SECRET}"),
+    "elasticsearch with a password": bulk_bench(4, username="soc", password=SECRET),
 }
 
 

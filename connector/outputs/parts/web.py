@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Self
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -42,10 +42,10 @@ _FOR_A_PERSON = {
 }
 
 
-class WebSettings(OutputSettings):
-    """What can be set for every HTTP collector."""
+class WireSettings(OutputSettings):
+    """What can be set for everything that speaks HTTP, with one URL or several."""
 
-    url: Url = Field(description="Where to send. Path and query are kept out of messages and of this view.")
+    url: Url | tuple[Url, ...]
     concurrency: int = Field(
         default=1, ge=1, le=8, description="Requests under way at once; with more than 1 order is not kept."
     )
@@ -55,63 +55,77 @@ class WebSettings(OutputSettings):
         default=None, description="URL of an HTTP proxy; otherwise HTTPS_PROXY and NO_PROXY decide."
     )
 
+    @property
+    def urls(self) -> tuple[Url, ...]:
+        """All URLs, in the order in which they are tried."""
+        return self.url if isinstance(self.url, tuple) else (self.url,)
+
     @model_validator(mode="after")
-    def _tls_has_effect(self) -> WebSettings:
-        if self.tls is not None and not self.url.secure:
+    def _tls_has_effect(self) -> Self:
+        if self.tls is not None and not self.urls[0].secure:
             raise ValueError("tls has no effect with a URL of http; use https")
         return self
 
 
-class _Lease:
-    """A client and how many requests are under way with it."""
+class WebSettings(WireSettings):
+    """What can be set for every collector with one URL."""
 
-    def __init__(self, client: HttpClient) -> None:
-        self.client = client
-        self.users = 0
+    url: Url = Field(description="Where to send. Path and query are kept out of messages and of this view.")
 
 
 class Web:
     """Posts to one collector. Safe to use before ``open`` and by several sends at once.
 
     Args:
-        settings: where and how.
+        settings: how to send.
+        url: where to.
         secrets: further credentials that are read again when a person may have renewed them.
         clock: the wall clock.
+        cookies: keep what a load balancer sets, so that requests reach the same collector behind it.
+        connections: most requests at once; by default as many as *settings* allow.
     """
 
-    def __init__(self, settings: WebSettings, secrets: Iterable[Secret], clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: WireSettings,
+        url: Url,
+        secrets: Iterable[Secret],
+        clock: Clock,
+        *,
+        cookies: bool = False,
+        connections: int | None = None,
+    ) -> None:
         self._settings = settings
+        self._url = url
+        self._cookies = cookies
+        self._connections = connections or settings.concurrency
         self._secrets = tuple(secrets)
         self._clock = clock
-        self._lease: _Lease | None = None
+        self._client: HttpClient | None = None
 
     async def open(self) -> None:
-        """Read rotated credentials and certificates again; raises ``Hold`` when they cannot be used."""
+        """Read rotated credentials again; raises ``Hold`` when a certificate or the proxy cannot be used."""
         for secret in self._secrets:
             secret.refresh()
-        self._settings.url.refresh()
+        self._url.refresh()
+        client = self._made()
         if self._settings.proxy is not None and self._settings.proxy.refresh():
-            await self.close()
-        self._leased()
+            client.renew()
 
     async def post(self, body: bytes, headers: Mapping[str, str], *, url: str | None = None) -> Answer:
         """Send *body* as it is; return the answer, whatever its status. *url* replaces the configured one."""
-        lease = self._leased()
-        lease.users += 1
+        return await self.request("POST", headers, body=body, url=url)
+
+    async def request(
+        self, method: str, headers: Mapping[str, str], *, body: bytes | None = None, url: str | None = None
+    ) -> Answer:
+        """Like ``post``, with another method."""
         try:
-            return await lease.client.request(
-                "POST", url or self._settings.url.reveal(), headers=headers, content=body
+            return await self._made().request(
+                method, url or self._url.reveal(), headers=headers, content=body
             )
-        except (TransportError, asyncio.CancelledError) as error:
-            # A request that was broken off may keep its connection for ever, and certificates may be
-            # renewed: the next request begins with a new client.
-            self._lease = None if self._lease is lease else self._lease
-            if isinstance(error, TransportError):
-                raise delivery_error(error) from None
-            raise
-        finally:
-            lease.users -= 1
-            await self._return(lease)
+        except TransportError as error:
+            raise delivery_error(error) from None
 
     def packed(self, body: bytes) -> tuple[bytes, dict[str, str]]:
         """Return *body* as it goes over the wire, and the headers that say so."""
@@ -119,13 +133,13 @@ class Web:
 
     async def close(self) -> None:
         """Close all connections; safe to repeat."""
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            await self._return(lease)
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
 
     async def reach(self) -> str:
         """Connect, with TLS where the URL says so, and say what was reached; nothing is sent."""
-        settings, url = self._settings, self._settings.url
+        settings, url = self._settings, self._url
         host, port, secure, told = url.host, url.port, url.secure, url.origin
         proxy = _proxy_for(url, settings.proxy)
         if proxy is not None:
@@ -147,9 +161,12 @@ class Web:
         """
         if answer.ok:
             return None
-        origin = self._settings.url.origin
-        said = excerpt(answer.body, [*traces, self._settings.url.reveal(), *_path_parts(self._settings.url)])
-        reason = f"{origin} answered {_status(answer.status)}" + (f": {said}" if said else "")
+        said = excerpt(answer.body, [*traces, self._url.reveal(), *_path_parts(self._url)])
+        return self.meaning(answer, said)
+
+    def meaning(self, answer: Answer, said: str) -> DeliveryError:
+        """Like ``judge`` for an answer that is no success, with *said* in the place of the quotation."""
+        reason = self.told(answer, said)
         if answer.status == _TOO_LARGE:
             return Refused(reason, too_large=True)
         if answer.status < 400:  # noqa: PLR2004
@@ -160,26 +177,25 @@ class Web:
             return Retryable(reason, parse_retry_after(answer.headers.get("retry-after"), self._clock()))
         return Refused(reason)
 
-    def _leased(self) -> _Lease:
-        if self._lease is None:
+    def told(self, answer: Answer, said: str) -> str:
+        """Who answered with which status, and what it *said*."""
+        return f"{self._url.origin} answered {_status(answer.status)}" + (f": {said}" if said else "")
+
+    def _made(self) -> HttpClient:
+        if self._client is None:
             settings = self._settings
             try:
-                client = HttpClient(
+                self._client = HttpClient(
                     tls=settings.tls,
                     proxy=settings.proxy,
                     timeout=settings.timeout.total_seconds(),
                     max_body=_MAX_ANSWER,
-                    connections=settings.concurrency,
+                    cookies=self._cookies,
+                    connections=self._connections,
                 )
             except ConfigurationError as error:
                 raise delivery_error(error) from None
-            self._lease = _Lease(client)
-        return self._lease
-
-    async def _return(self, lease: _Lease) -> None:
-        """Close the client that nobody uses now or later."""
-        if lease is not self._lease and lease.users == 0:
-            await lease.client.close()
+        return self._client
 
 
 def utc_now() -> datetime:

@@ -1,0 +1,133 @@
+"""Requests of the ``_bulk`` API and what their answers say, event by event. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from connector.formats.framing import line
+from connector.model import Event
+
+_CREATED = {200, 201}
+_CONFLICT = 409
+_PASSING = {408, 425, 429}
+_FOR_A_PERSON = {401, 403, 404}
+# Errors with status 400 that are about the index, so that every event would meet them.
+_ABOUT_THE_INDEX = frozenset(
+    {"index_closed_exception", "invalid_index_name_exception", "invalid_alias_name_exception"}
+    | {"validation_exception", "cluster_block_exception", "index_not_found_exception"}
+)
+_TYPE = re.compile(r"[a-z][a-z0-9_]{0,79}")
+_FIELD = r"\[[\w@.*-]{1,200}\]"
+# Reasons quote the values that did not fit, and those are the text of a mail. Only what matches one of
+# these is shown: all that they let through are names of fields and types, and numbers.
+_SAFE = re.compile(
+    "|".join(
+        [
+            rf"failed to parse field {_FIELD} of type {_FIELD}",
+            rf"mapper {_FIELD} cannot be changed from type {_FIELD} to {_FIELD}",
+            rf"object mapping for {_FIELD} tried to parse field {_FIELD} as object",
+            r"Limit of total fields \[\d+\] has been exceeded",
+            rf"mapping set to strict, dynamic introduction of {_FIELD} within {_FIELD} is not allowed",
+            r"data stream timestamp field \[@timestamp\] (is missing|encountered multiple values)",
+            r"documents must contain a single-valued timestamp field '@timestamp'",
+            r'immense term in field="[\w@.*-]{1,200}"',
+            r"The number of nested documents has exceeded the allowed limit of \[\d+\]",
+            rf"no write index is defined for alias {_FIELD}",
+            rf"pipeline with id {_FIELD} does not exist",
+            r"this action would add \[\d+\] (total )?shards, but this cluster currently has \[\d+\]/\[\d+\]",
+            rf"no such index {_FIELD}",
+            rf"is unauthorized for (API key id|user|service account) {_FIELD}",
+            r"blocked by: \[[A-Z_]+/\d+/(index (read-only|write|closed)|disk usage exceeded)",
+        ]
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the events of one request.
+
+    Args:
+        rejected: index to why it can never be accepted.
+        retry: indexes to send again.
+        duplicates: how many were there already.
+        hold: why a person is needed, if so.
+    """
+
+    rejected: Mapping[int, str]
+    retry: frozenset[int]
+    duplicates: int
+    hold: str | None
+
+
+def body(events: Sequence[Event]) -> bytes:
+    """Write a request that creates each event under its identity; the index stands in the URL."""
+    return b"".join(
+        b'{"create":{"_id":"%b"}}\n%b' % (event.revision.identity.encode(), _framed(event.payload))
+        for event in events
+    )
+
+
+def _framed(payload: bytes) -> bytes:
+    # To look for what must not be there is much faster than to replace it.
+    return line(payload) if b"\n" in payload else payload + b"\n"
+
+
+def outcome(answer: bytes, size: int) -> Outcome | None:
+    """Read the answer to *size* events; ``None`` where it does not account for each of them."""
+    try:
+        found = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return None
+    items = found.get("items") if isinstance(found, dict) else None
+    if not isinstance(items, list) or len(items) != size:
+        return None
+    rejected: dict[int, str] = {}
+    retry: set[int] = set()
+    duplicates, hold = 0, None
+    for index, item in enumerate(items):
+        result = next(iter(item.values()), None) if isinstance(item, dict) else None
+        status = result.get("status") if isinstance(result, dict) else None
+        if not isinstance(result, dict) or not isinstance(status, int):
+            return None
+        error = result.get("error")
+        if status in _CREATED:
+            continue
+        if status == _CONFLICT:
+            duplicates += 1
+        elif status >= 500 or status in _PASSING:  # noqa: PLR2004
+            retry.add(index)
+        elif status in _FOR_A_PERSON or _type(error) in _ABOUT_THE_INDEX:
+            hold = hold or f"{status} {describe(error)}"
+        else:
+            rejected[index] = f"{status} {describe(error)}"
+    return Outcome(rejected, frozenset(retry), duplicates, hold)
+
+
+def describe(error: object) -> str:
+    """Say what an error is about, without a word of the document that it complains about."""
+    told: list[str] = []
+    while isinstance(error, dict) and len(told) < 3:  # noqa: PLR2004, causes of causes repeat themselves
+        safe = _SAFE.search(str(error.get("reason", "")))
+        told.append((_type(error) or "error") + (f": {safe[0]}" if safe else ""))
+        error = error.get("caused_by")
+    return ", caused by ".join(dict.fromkeys(told)) or "no reason given"
+
+
+def whole(answer: bytes) -> str:
+    """Say why a whole request failed, likewise."""
+    try:
+        found = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return ""
+    error = found.get("error") if isinstance(found, dict) else None
+    return describe(error) if isinstance(error, dict) else ""
+
+
+def _type(error: object) -> str | None:
+    kind = error.get("type") if isinstance(error, dict) else None
+    return kind if isinstance(kind, str) and _TYPE.fullmatch(kind) else None

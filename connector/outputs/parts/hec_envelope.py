@@ -1,0 +1,76 @@
+"""Requests of the HTTP Event Collector: events in envelopes, or lines as they are. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlencode
+
+import orjson
+
+from connector.formats.framing import line
+from connector.model import Event, JsonObject
+
+Endpoint = Literal["auto", "event", "raw"]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What Splunk is told of every event. Where *index* is missing, the token's own is taken."""
+
+    host: str
+    source: str
+    sourcetype: str
+    index: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self) -> dict[str, str]:
+        """Those of them that both endpoints know."""
+        named = {"host": self.host, "source": self.source, "sourcetype": self.sourcetype}
+        return named if self.index is None else {**named, "index": self.index}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to post, and where below ``/services/collector``."""
+
+    path: str
+    body: bytes
+
+
+class Envelope:
+    """Writes requests with the same labels.
+
+    Args:
+        labels: for every event.
+        endpoint: ``auto`` sends JSON documents in envelopes and anything else as lines. Fields need an
+            envelope, so with fields text is sent in one, too.
+    """
+
+    def __init__(self, labels: Labels, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._fields = bool(labels.fields)
+        self._raw = f"/raw?{urlencode(labels.named())}"
+        self._middle = b"," + orjson.dumps(labels.named())[1:-1] + b',"event":'
+        last: JsonObject = {"fields": dict(labels.fields)} if labels.fields else {}
+        self._end = b"," + orjson.dumps(last)[1:] if last else b"}"
+
+    def request(self, events: Sequence[Event]) -> Request:
+        """Write the request for *events*."""
+        if self._is_raw(events):
+            return Request(self._raw, b"".join(line(event.payload) for event in events))
+        return Request("/event", b"\n".join(self._wrapped(event) for event in events))
+
+    def _is_raw(self, events: Sequence[Event]) -> bool:
+        if self._endpoint != "auto":
+            return self._endpoint == "raw"
+        return not self._fields and not all(event.payload[:1] == b"{" for event in events)
+
+    def _wrapped(self, event: Event) -> bytes:
+        # A line break between tokens of JSON means nothing here: envelopes follow each other without any.
+        document = event.payload
+        if document[:1] != b"{":
+            document = orjson.dumps(document.decode("utf-8", "replace"))
+        time = b'{"time":%.3f' % event.time.timestamp()
+        return time + self._middle + document + self._end

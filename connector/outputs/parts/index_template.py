@@ -1,0 +1,42 @@
+"""The index template that ships with the connector, fitted to where an output writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib.resources import files
+
+import orjson
+
+from connector.model import JsonObject
+
+_FILE = "index-template.json"
+_NAME = "logs-cloudflare.email_security"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexTemplate:
+    """A template and the name under which a cluster keeps it."""
+
+    name: str
+    body: JsonObject
+
+
+def shipped() -> JsonObject:
+    """The template as it ships; it works with Elasticsearch and OpenSearch alike."""
+    found: JsonObject = orjson.loads(files(__package__ or "").joinpath(_FILE).read_bytes())
+    return found
+
+
+def fitted(target: str, *, stream: bool) -> IndexTemplate:
+    """Return the template for *target*, a data stream or an index.
+
+    A target that the shipped pattern covers shares the shipped template; any other gets one of its own.
+    """
+    body = shipped()
+    if stream and any(fnmatchcase(target, pattern) for pattern in body["index_patterns"]):
+        return IndexTemplate(_NAME, body)
+    body["index_patterns"] = [target]
+    if not stream:
+        del body["data_stream"]
+    return IndexTemplate(f"email-connector-{target}", body)

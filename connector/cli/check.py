@@ -16,16 +16,26 @@ _MARKS = {"ok": "ok  ", "note": "note", "failed": "FAIL"}
 @click.command("check")
 @config_option
 @click.option("--offline", is_flag=True, help="Only what needs no network: configuration, mappings, state.")
+@click.option(
+    "--volume",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Records a day that each search is expected to return: plans the requests for them.",
+)
+@click.option("--setup", is_flag=True, help="First let outputs prepare their collectors (index templates).")
 @click.pass_context
-def command(context: click.Context, config: Path | None, offline: bool) -> None:
-    """Verify the configuration, each account, each mapping and each output.
+def command(
+    context: click.Context, config: Path | None, offline: bool, volume: int | None, setup: bool
+) -> None:
+    """Verify the configuration, each account, each search, each mapping and each output.
 
+    The request plan says how many requests collecting makes, against the budget of each credential.
     Sends no event. Exits with 1 if anything failed, with 2 if the configuration cannot be used.
     """
     from connector.app.check import check  # noqa: PLC0415, heavy; not needed for --help
 
     failed = False
-    for verdict in asyncio.run(check(loaded(config), offline=offline)):
+    for verdict in asyncio.run(check(loaded(config), offline=offline, volume=volume, setup=setup)):
         failed = failed or verdict.outcome == "failed"
         hint = f" ({verdict.hint})" if verdict.hint else ""
         click.echo(f"{_MARKS[verdict.outcome]}  {verdict.item}: {verdict.text}{hint}")

@@ -1,0 +1,170 @@
+"""The operator's commands over a real journal, as the control socket calls them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from connector.app.control import SOCKET, ask, serve_control
+from connector.app.errand import Errands
+from connector.app.operator import handlers
+from connector.errors import ConnectorError, JournalInUse
+from connector.facts import FeedForgotten, LettersSettled, OutputRewound
+from connector.model import Backlog, Commit, Feed, JsonObject
+from tests.unit.app.books import FEED, NOW, Books, letter, revision
+
+
+async def test_a_rewind_is_told_before_and_after(books: Books) -> None:
+    await asyncio.to_thread(books.fill)
+    async with books.operator() as (operator, journal):
+        expected = {"position": 10, "target": 4, "revisions": 6, "complete": True}
+        assert await operator.reach({"output": "siem", "to": 4}) == expected
+        assert (await journal.outline()).outputs[1].position == 10
+
+        assert await operator.rewind({"output": "siem", "to": 4}) == {"position": 4, "revisions": 6}
+        assert await operator.rewind({"output": "siem", "to": 4}) == {"position": 4, "revisions": 0}
+
+    assert books.facts == [OutputRewound("siem", 4, 6)]
+
+
+async def test_what_is_addressed_to_another_output_is_not_counted(books: Books) -> None:
+    await asyncio.to_thread(books.fill, [letter("siem", 1, revision("r1"))])
+    async with books.operator() as (operator, journal):
+        await journal.attach("lake", "head", Backlog())
+        await operator.settle({"action": "replay", "numbers": [1]})
+        for output in ("siem", "lake"):
+            await journal.acknowledge(output, after=10, upto=11)
+
+        assert (await operator.reach({"output": "siem", "to": 9}))["revisions"] == 2
+        assert (await operator.reach({"output": "lake", "to": 9}))["revisions"] == 1
+
+
+async def test_all_means_those_that_were_there_when_it_was_said(books: Books) -> None:
+    await asyncio.to_thread(books.fill, [letter("siem", 1, revision(f"r{n}")) for n in range(3)])
+    async with books.operator() as (operator, journal):
+        upto = (await operator.state({}))["newest_letter"]
+        dead = [letter("siem", 11, revision("again"))]
+        await journal.commit(Commit(FEED, "f", (revision("again"),)))
+        await journal.acknowledge("siem", after=10, upto=11, dead=dead)
+
+        request = {"action": "replay", "output": None, "after": 0, "upto": upto}
+        assert await operator.settle(request) == {"settled": 3, "last": 4, "stay": {}}
+        assert [number for number, _ in await journal.letters()] == [4]
+
+    assert books.facts == [LettersSettled("siem", "replay", 3)]
+
+
+async def test_a_forgotten_feed_refuses_the_walk_that_was_under_way(books: Books) -> None:
+    await asyncio.to_thread(books.fill)
+    async with books.operator() as (operator, journal):
+        await operator.forget({"account": FEED.account, "search": FEED.search})
+
+        with pytest.raises(ConnectorError, match="was forgotten"):
+            await journal.commit(Commit(FEED, "f", (revision("late page"),)))
+        assert (await journal.progress(FEED)).checkpoints == {}
+        await journal.commit(Commit(FEED, "f", (revision("first page"),)))
+
+        with pytest.raises(ConnectorError, match="knows nothing of nothing on prod"):
+            await operator.forget({"account": FEED.account, "search": "nothing"})
+
+    assert books.facts == [FeedForgotten(FEED, 1)]
+
+
+@pytest.mark.parametrize(
+    ("command", "request_"),
+    [
+        ("reach", {"output": "siem"}),
+        ("reach", {"output": "siem", "to": "tomorrow"}),
+        ("reach", {"output": "siem", "to": "2026-01-01T00:00:00"}),
+        ("reach", {"output": 3, "to": 4}),
+        ("settle", {"action": "burn", "numbers": [1]}),
+        ("settle", {"action": "purge", "numbers": ["1"]}),
+        ("settle", {"action": "purge", "after": 0}),
+        ("letter", {}),
+        ("forget", {"search": "detections"}),
+    ],
+)
+async def test_a_request_that_is_not_understood_changes_nothing(
+    books: Books, command: str, request_: JsonObject
+) -> None:
+    await asyncio.to_thread(books.fill, [letter("siem", 1, revision("r1"))])
+    async with books.operator() as (operator, journal):
+        before = await journal.outline()
+        with pytest.raises(ConnectorError, match="lacks a sound"):
+            await getattr(operator, command)(request_)
+
+        assert await journal.outline() == before
+
+
+async def test_both_ways_give_the_same_answers(books: Books) -> None:
+    dead = letter("siem", 1, revision("r1", subject="\ud800 \x1b[2J", huge=2**99))
+    await asyncio.to_thread(books.fill, [dead])
+    requests: list[tuple[str, JsonObject]] = [
+        ("state", {}),
+        ("reach", {"output": "siem", "to": NOW.isoformat()}),
+        ("letters", {"after": 0, "limit": 5}),
+        ("letter", {"number": 1}),
+        ("settle", {"action": "purge", "numbers": [1, 1]}),
+        ("rewind", {"output": "siem", "to": 2}),
+    ]
+    settings = books.loaded().settings
+    errands = Errands(settings)
+    alone = [await errands.do(command, **arguments) for command, arguments in requests[:4]]
+    assert not errands.running
+
+    async with books.journal() as journal:
+        commands = handlers(journal, settings, books.facts.append)
+        async with serve_control(settings.state.directory, commands):
+            beside = [await errands.do(command, **arguments) for command, arguments in requests]
+            assert errands.running
+            with pytest.raises(ConnectorError, match="no output is named seim"):
+                await errands.do("rewind", output="seim", to=0)
+
+    assert beside[:4] == alone
+    assert json.loads(beside[3]["letter"])["revision"]["record"] == dead.revision.record.body
+    assert beside[4:] == [{"settled": 1, "last": 0, "stay": {}}, {"position": 2, "revisions": 8}]
+
+
+async def test_a_daemon_that_starts_is_waited_for(books: Books) -> None:
+    await asyncio.to_thread(books.fill)
+    settings = books.loaded().settings
+    async with books.journal() as journal:
+        asking = asyncio.create_task(Errands(settings).do("state"))
+        await asyncio.sleep(0.3)
+        assert not asking.done()
+        async with serve_control(settings.state.directory, handlers(journal, settings, books.facts.append)):
+            assert (await asking)["head"] == 10
+
+
+async def test_another_program_that_has_the_journal_is_named(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.app.errand._PATIENCE", 0.2)
+    await asyncio.to_thread(books.fill)
+    async with books.journal():
+        with pytest.raises(JournalInUse, match="in use by process"):
+            await Errands(books.loaded().settings).do("state")
+
+
+async def test_a_daemon_that_does_not_answer_is_said_so(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.app.control._PATIENCE", 0.2)
+
+    async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_unix_server(keep_silent, books.directory / SOCKET):
+        with pytest.raises(ConnectorError, match="did not answer within"):
+            await ask(books.directory, "state")
+
+
+async def test_a_feed_of_another_account_is_named_by_its_id(books: Books) -> None:
+    await asyncio.to_thread(books.fill)
+    async with books.operator() as (operator, journal):
+        await journal.commit(Commit(Feed("c" * 32, "x"), "f"))
+        with pytest.raises(ConnectorError, match="c" * 32):
+            await operator.forget({"account": "c" * 32, "search": "y"})

@@ -27,6 +27,7 @@ from connector.model import (
     Priority,
     Progress,
     Query,
+    Reach,
     Receipt,
     Record,
     Revision,
@@ -78,11 +79,20 @@ class Lookup(Protocol):
         ...
 
 
+INCOMPLETE = "incomplete"
+"""In an enrichment: the endpoints that did not answer. Absent where all of them did."""
+
+
 class Enricher(Protocol):
     """What further endpoints say of a record."""
 
     async def enrich(self, records: Sequence[Record]) -> Mapping[str, Body]:
-        """Return by record id what was found; bounded in time, a failure is data and never raises."""
+        """Return by record id what was found; bounded in time, a failure is data and never raises.
+
+        A record that nobody wants enriched is absent. Every other one MUST have an entry: what each
+        endpoint said under the endpoint's name (nothing where it knows nothing of the record), and under
+        ``INCOMPLETE`` the list of those that failed or were too late.
+        """
         ...
 
 
@@ -104,12 +114,13 @@ class FeedLog(Protocol):
         ...
 
     async def commit(self, commit: Commit) -> None:
-        """Make revisions, seen rows and the step durable in one transaction.
+        """Make revisions, seen rows, the step and the note durable in one transaction.
 
         When it returns, all of it survives kill -9 and power loss; when it raises, none of it is
         stored. Once begun it MUST finish, even if the caller is cancelled. Raises ``Moved`` when
-        ``step.since`` is not what is stored, ``JournalFull`` when there is no room on the disk or an
-        output that pauses collection is over its limit.
+        ``step.since`` is not what is stored, or when the feed was forgotten since its ``progress`` was last
+        asked for; ``JournalFull`` when there is no room on the disk or an output that pauses collection is
+        over its limit.
         """
         ...
 
@@ -177,12 +188,22 @@ class OperatorLog(Protocol):
         """Return sizes, positions, checkpoints, gaps and counts."""
         ...
 
+    async def reach(self, output: str, to: int | datetime) -> Reach:
+        """Return what ``rewind`` would do; do nothing. Raises ``JournalError`` for an unknown output."""
+        ...
+
     async def rewind(self, output: str, to: int | datetime) -> int:
-        """Move an output's position back, as far as revisions are retained; return the new position."""
+        """Move an output's position back, as far as revisions are retained; return the new position.
+
+        Its dead letters beyond that position MUST go in the same transaction: they are read again.
+        """
         ...
 
     async def forget(self, feed: Feed) -> None:
-        """Drop a feed's checkpoints, gaps and seen rows: its next walk starts anew."""
+        """Drop a feed's checkpoints, gaps and seen rows: its next walk starts anew.
+
+        A walk under way MUST learn of it: its next ``commit`` raises ``Moved``.
+        """
         ...
 
     async def letters(

@@ -99,10 +99,12 @@ class Revision:
     Args:
         feed: where it was found.
         record: the whole record as received.
-        digest: hexadecimal digest of the record's state (its watched fields).
+        digest: hexadecimal digest of the record's state (its watched fields); where only enrichment came
+            later, of the state and the endpoints that answered.
         number: 1 at first sight, counting up with every change of state.
         collected: when the connector received it.
-        previous: the watched fields that changed, as they were before; ``None`` at first sight.
+        previous: the watched fields that changed, as they were before; empty where only enrichment came
+            later; ``None`` at first sight.
         enrichment: what further endpoints said, by endpoint name.
         occurrence: how often this state was seen by now; 2 means it came back.
         gone: the API no longer knows the record; the body is what was last known.
@@ -174,13 +176,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One transaction of collection: revisions, what was seen, and the step that they complete."""
+    """One transaction of collection: revisions, what was seen, and the step that they complete.
+
+    *note* is a key and a value that become durable with it, as ``Notes.remember`` would make them.
+    """
 
     feed: Feed
     fingerprint: str
     revisions: tuple[Revision, ...] = ()
     seen: tuple[Seen, ...] = ()
     step: Step | None = None
+    note: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,9 +332,38 @@ class FeedOutline:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """The journal at one look. *head* is the sequence number of the newest revision."""
+    """The journal at one look.
+
+    Args:
+        head: sequence number of the newest revision.
+        bytes: what the retained revisions take.
+        outputs: every output, by name.
+        feeds: every feed, by name.
+        floor: sequence number of the newest revision that is gone.
+        since: when the oldest retained revision was journaled; ``None`` where none is retained.
+        newest_letter: number of the newest dead letter; 0 where there is none.
+    """
 
     head: int
     bytes: int
     outputs: tuple[OutputOutline, ...]
     feeds: tuple[FeedOutline, ...]
+    floor: int = 0
+    since: datetime | None = None
+    newest_letter: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a rewind of an output does: from *position* back to *target*.
+
+    *revisions* counts what the output reads again by that; what is addressed to others is left out.
+    *complete* tells whether all that was asked for is still retained; *letters* counts the output's dead
+    letters among these revisions.
+    """
+
+    position: int
+    target: int
+    revisions: int
+    complete: bool
+    letters: int = 0

@@ -17,12 +17,16 @@ WRONG = 2
 """Exit codes: 0 done, 1 failed, 2 usage or configuration."""
 
 _COMMANDS = {
+    "backfill": "Read a range of time again and deliver what is missing.",
     "check": "Verify configuration, credentials, clock, mappings and outputs.",
     "config": "Show the effective configuration.",
+    "deadletters": "Show, replay and purge dead letters.",
     "demo": "Run simulator and connector in one process.",
     "mapping": "Apply and test mappings.",
     "run": "Run the connector.",
+    "search": "Search mail from the terminal.",
     "simulate": "Serve an emulation of the API.",
+    "state": "Show where feeds and outputs stand; rewind, forget.",
     "status": "Show what a running connector does.",
 }
 

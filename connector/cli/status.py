@@ -13,6 +13,7 @@ import orjson
 from connector.app.control import ask
 from connector.cli import FAILED
 from connector.cli.common import config_option, loaded, say
+from connector.cli.terminal import counted, moment
 from connector.model import JsonObject
 
 
@@ -61,5 +62,15 @@ def _show(status: JsonObject) -> None:
         outputs.add_row(*(Text("-" if output[key] is None else str(output[key])) for key in keys))
     console.print(feeds)
     console.print(outputs)
+    for feed in status["feeds"]:
+        if feed.get("backfill"):
+            say(_backfill(feed))
     for gap in status["journal"].get("gaps", ()):
         say(f"gap: {gap['account']}/{gap['search']} {gap['start']} to {gap['end']}: {gap['cause']}")
+
+
+def _backfill(feed: JsonObject) -> str:
+    one = feed["backfill"]
+    window = f"{moment(one['start'])} to {moment(one['end'])} UTC, read up to {moment(one['position'])}"
+    name = f"{feed['account_name'] or feed['account']}/{feed['search']}"
+    return f"backfill: {name} {window}; {counted(one['read'], 'record')} read, {one['revisions']} delivered"

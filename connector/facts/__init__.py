@@ -10,6 +10,9 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from connector.facts.collection import (
+    BackfillAdvanced,
+    BackfillBegun,
+    BackfillEnded,
     ClockPulledBack,
     CollectionFact,
     CollectionFailed,
@@ -79,6 +82,9 @@ Fact: TypeAlias = SourceFact | CollectionFact | JournalFact | DeliveryFact | Ope
 
 __all__ = [
     "AcknowledgementWeakened",
+    "BackfillAdvanced",
+    "BackfillBegun",
+    "BackfillEnded",
     "BacklogSkipped",
     "BatchRetried",
     "BatchSending",

@@ -138,6 +138,45 @@ class SearchChanged:
     feed: Feed
 
 
+@dataclass(frozen=True, slots=True)
+class BackfillBegun:
+    """A backfill from *start* to *end* begins at *position*, or goes on there."""
+
+    feed: Feed
+    number: int
+    start: datetime
+    end: datetime
+    position: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillAdvanced:
+    """A backfill has read everything before *position*: so many records, and told so many revisions."""
+
+    feed: Feed
+    number: int
+    position: datetime
+    read: int
+    revisions: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillEnded:
+    """A backfill is *complete*, or was dropped; what it found by then."""
+
+    feed: Feed
+    number: int
+    start: datetime
+    end: datetime
+    complete: bool
+    slices: int
+    read: int
+    new: int
+    changed: int
+    known: int
+    again: int
+
+
 CollectionFact: TypeAlias = (
     SliceBegun
     | PageCollected
@@ -152,4 +191,7 @@ CollectionFact: TypeAlias = (
     | GapRecorded
     | ClockPulledBack
     | SearchChanged
+    | BackfillBegun
+    | BackfillAdvanced
+    | BackfillEnded
 )

@@ -22,7 +22,7 @@ from connector.facts import (
     JournalTrimmed,
 )
 from connector.interfaces import Clock, Observe, Start
-from connector.journal import feeds, ledger, letters, notes, outputs
+from connector.journal import feeds, ledger, letters, notes, outputs, rewinding
 from connector.journal.ballast import Ballast
 from connector.journal.codec import choose_compression
 from connector.journal.database import Database, open_database
@@ -34,7 +34,7 @@ from connector.journal.seen import SeenTable
 from connector.journal.sqlite import broken
 from connector.journal.states import States
 from connector.journal.tide import Tide
-from connector.journal.times import to_micros
+from connector.journal.times import to_micros, to_moment
 from connector.journal.writing import TRIM_AT_ONCE, Written, stretches_of, write_commit
 from connector.model import (
     Backlog,
@@ -45,6 +45,7 @@ from connector.model import (
     Gap,
     Outline,
     Progress,
+    Reach,
     Seen,
     Window,
 )
@@ -101,6 +102,7 @@ class Journal:
         self._reader = Reader(database.path, options.cache)
         self._states = States()
         self._seen = SeenTable(self._states)
+        self._forgotten: set[Feed] = set()  # of the journal's thread: a walk under way must learn of it
         self._retain = options.retain // timedelta(microseconds=1)
         self._portion = (options.entry_revisions, options.entry_bytes)
         name, self._compress = choose_compression()
@@ -128,7 +130,12 @@ class Journal:
 
     async def progress(self, feed: Feed) -> Progress:
         """See ``FeedLog``."""
-        return await self._database.read(lambda connection: feeds.progress(connection, feed))
+
+        def work(connection: sqlite3.Connection) -> Progress:
+            self._forgotten.discard(feed)
+            return feeds.progress(connection, feed)
+
+        return await self._database.read(work)
 
     async def seen(self, feed: Feed, ids: Sequence[str]) -> Mapping[str, Seen]:
         """See ``FeedLog``. States are shared between rows and must not be changed."""
@@ -156,6 +163,8 @@ class Journal:
         began, now = self._time(), to_micros(self._clock())
 
         def work(connection: sqlite3.Connection) -> Written:
+            if commit.feed in self._forgotten:
+                raise Moved(f"{commit.feed} was forgotten; ask for its progress to begin anew")
             written = write_commit(
                 connection, commit, stretches, seen=self._seen, now=now, retain=self._retain
             )
@@ -259,27 +268,40 @@ class Journal:
 
         def work(connection: sqlite3.Connection) -> Outline:
             counters = ledger.read_ledger(connection)
+            since = ledger.written_at(connection, counters.floor + 1)
             return Outline(
                 counters.head,
                 counters.bytes - counters.trimmed,
                 outputs.outlines(connection),
                 feeds.outlines(connection),
+                counters.floor,
+                None if since is None else to_moment(since),
+                letters.newest(connection),
             )
 
         return await self._database.read(work)
 
+    async def reach(self, output: str, to: int | datetime) -> Reach:
+        """See ``OperatorLog``."""
+        return await self._database.read(lambda connection: rewinding.reach(connection, output, to))
+
     async def rewind(self, output: str, to: int | datetime) -> int:
         """See ``OperatorLog``. A time means: what was journaled at that time or later comes again."""
-
-        def work(connection: sqlite3.Connection) -> int:
-            position = ledger.position_before(connection, to_micros(to)) if isinstance(to, datetime) else to
-            return outputs.rewind(connection, output, position)
-
-        return await self._write("rewind", work, lambda _: self._tide.move(output), last_resort=True)
+        return await self._write(
+            "rewind",
+            lambda connection: rewinding.rewind(connection, output, to),
+            lambda _: self._tide.move(output),
+            last_resort=True,
+        )
 
     async def forget(self, feed: Feed) -> None:
-        """See ``OperatorLog``."""
-        await self._write("forget", lambda connection: feeds.forget(connection, feed), last_resort=True)
+        """See ``OperatorLog``. The rows go in many transactions; cut short, the next ``expire`` goes on."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            self._forgotten.add(feed)
+            feeds.forget(connection, feed)
+
+        await self._write("forget", work, last_resort=True)
         await self._repeat("forget", self._sweep_forgotten)
 
     async def letters(

@@ -143,6 +143,23 @@ def written_at(connection: sqlite3.Connection, sequence: int) -> int | None:
     return int(row[1]) if row is not None and row[0] >= sequence else None
 
 
+def count_for(connection: sqlite3.Connection, output: str, after: int, upto: int) -> int:
+    """How many retained revisions of ``(after, upto]`` *output* reads; not those addressed to another."""
+    row = connection.execute(
+        "SELECT sum(min(last, ?) - max(first - 1, ?)) FROM entries "
+        "WHERE first >= ? AND first <= ? AND last > ? AND (only IS NULL OR only = ?)",
+        (upto, after, _first_at(connection, after + 1), upto, after, output),
+    ).fetchone()
+    return int(row[0] or 0)
+
+
+def holds_since(connection: sqlite3.Connection, moment: int) -> bool:
+    """Whether everything that was written at *moment* or later is retained."""
+    ledger = read_ledger(connection)
+    oldest = written_at(connection, ledger.floor + 1)
+    return ledger.floor == 0 or (ledger.committed if oldest is None else oldest) < moment
+
+
 def times_between(connection: sqlite3.Connection, after: int, upto: int) -> tuple[int, int] | None:
     """Earliest and latest record time of the entries that hold ``(after, upto]``, as far as retained."""
     row = connection.execute(

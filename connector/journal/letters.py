@@ -79,6 +79,21 @@ def read(
     ]
 
 
+def beyond(connection: sqlite3.Connection, output: str, position: int) -> list[int]:
+    """Numbers of the letters of *output* whose revisions lie after *position*."""
+    rows = connection.execute("SELECT number, about FROM letters WHERE output = ?", (output,))
+    return [
+        number
+        for number, about in rows
+        if cast("_About", from_text(Text(about, tolerant=False)))[0] > position
+    ]
+
+
+def newest(connection: sqlite3.Connection) -> int:
+    """The number of the newest letter; 0 where there is none."""
+    return int(connection.execute("SELECT coalesce(max(number), 0) FROM letters").fetchone()[0])
+
+
 def purge(connection: sqlite3.Connection, numbers: Sequence[int]) -> int:
     """Delete letters; returns how many there were."""
     return sum(_delete(connection, numbers[at : at + _CHUNK]) for at in range(0, len(numbers), _CHUNK))

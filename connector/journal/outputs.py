@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from connector.errors import JournalError, JournalFull, Moved
 from connector.interfaces import Start
 from connector.journal import ledger
-from connector.journal.times import to_moment, whole_seconds
-from connector.model import Backlog, Gap, OutputOutline, WhenFull, Window
+from connector.journal.times import to_micros, to_moment, whole_seconds
+from connector.model import Backlog, Gap, OutputOutline, Reach, WhenFull, Window
 
 _REMEDY = "rewind or backfill repairs it while the data is there"
 
@@ -137,14 +138,29 @@ def trim(connection: sqlite3.Connection, written_before: int, most: int) -> Trim
     return Trim(floor, entries, freed)
 
 
-def rewind(connection: sqlite3.Connection, output: str, position: int) -> int:
-    """Move the position back to *position*, as far as retained; never forward."""
-    row = connection.execute("SELECT position, gap_after FROM outputs WHERE output = ?", (output,)).fetchone()
+def reach(connection: sqlite3.Connection, output: str, to: int | datetime) -> Reach:
+    """How far back *output* can go: as far as retained; never forward.
+
+    A time means: what was journaled at that time or later comes again.
+    """
+    row = connection.execute("SELECT position FROM outputs WHERE output = ?", (output,)).fetchone()
     if row is None:
         known = [name for (name,) in connection.execute("SELECT output FROM outputs ORDER BY output")]
         raise JournalError(f"no output is named {output}; known: {', '.join(known) or 'none'}")
-    current, gap_after = row
-    target: int = max(min(position, current), ledger.read_ledger(connection).floor)
+    floor = ledger.read_ledger(connection).floor
+    if isinstance(to, datetime):
+        asked = ledger.position_before(connection, to_micros(to))
+        complete = ledger.holds_since(connection, to_micros(to))
+    else:
+        asked, complete = to, to >= floor
+    target = max(min(asked, row[0]), floor)
+    return Reach(row[0], target, ledger.count_for(connection, output, target, row[0]), complete)
+
+
+def rewind(connection: sqlite3.Connection, output: str, to: int | datetime) -> int:
+    """Move the position as far as :func:`reach` says."""
+    target = reach(connection, output, to).target
+    gap_after = connection.execute("SELECT gap_after FROM outputs WHERE output = ?", (output,)).fetchone()[0]
     _place(connection, output, target)
     if gap_after is not None and target <= gap_after:
         _record_gap(connection, output, None, None, None)

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from connector.journal import feeds, outputs
+from connector.journal import feeds, notes, outputs
 from connector.journal.codec import portions, revision_text, to_blob
 from connector.journal.ledger import Stretch, append, read_ledger
 from connector.journal.outputs import Skip, Trim
@@ -60,6 +60,8 @@ def write_commit(
     seen.store(connection, number, commit.seen)
     if commit.step is not None:
         feeds.take_step(connection, number, commit.step)
+    if commit.note is not None:
+        notes.remember(connection, *commit.note)
     ledger = append(connection, stretches, now) if stretches else read_ledger(connection)
     skips = outputs.enforce_skips(connection) if stretches else []
     trim = outputs.trim(connection, now - retain, TRIM_AT_ONCE)

@@ -34,6 +34,8 @@ _LEVELS: Mapping[type, Level] = {
     f.GapRecorded: "error",
     f.ClockPulledBack: "warning",
     f.SearchChanged: "warning",
+    f.BackfillBegun: "info",
+    f.BackfillEnded: "info",
     f.JournalStuck: "error",
     f.BacklogSkipped: "error",
     f.BatchRetried: "warning",

@@ -29,6 +29,7 @@ class FeedState:
     paused: str = ""
     records: int = 0
     changes: int = 0
+    backfill: JsonObject | None = None
 
 
 @dataclass(slots=True)
@@ -111,7 +112,7 @@ class Status:
             case f.CollectionPaused(_, reason):
                 state.paused = reason
             case _:
-                pass
+                _take_backfill(state, fact)
 
     def _take_output(self, fact: f.Fact) -> None:
         name = getattr(fact, "output", None)
@@ -199,6 +200,8 @@ class Status:
             "failing_sweeps": dict(state.failing),
             "records": state.records,
             "changes": state.changes,
+            "paused": state.paused,
+            "backfill": state.backfill,
         }
 
     def _output(self, name: str, state: OutputState) -> JsonObject:
@@ -241,6 +244,21 @@ class Status:
             return False
         limit = self._limits[name].max_bytes
         return any(o.output == name and o.backlog_bytes >= limit for o in self._outline.outputs)
+
+
+def _take_backfill(state: FeedState, fact: f.Fact) -> None:
+    match fact:
+        case f.BackfillBegun(_, number, start, end, position):
+            window = {"number": number, "start": start.isoformat(), "end": end.isoformat()}
+            state.backfill = {**window, "position": position.isoformat(), "read": 0, "revisions": 0}
+        case f.BackfillAdvanced(_, _, position, read, revisions) if state.backfill is not None:
+            told = {"position": position.isoformat(), "read": read, "revisions": revisions}
+            state.backfill = {**state.backfill, **told}
+        case f.BackfillEnded(_, number) if state.backfill and state.backfill["number"] == number:
+            state.backfill = None
+            state.failing.pop("backfill", None)
+        case _:
+            pass
 
 
 def _feed_reason(state: FeedState, now: datetime) -> str:

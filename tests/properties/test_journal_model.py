@@ -197,6 +197,8 @@ class JournalMachine(RuleBasedStateMachine):
         target = max(min(to, output.position), self.model.floor)
         assert self.runner.run(self.journal.rewind(name, to)) == target
         output.position, output.moved = target, True
+        letters = self.model.letters
+        self.model.letters = [one for one in letters if one.output != name or one.sequence <= target]
 
     @rule(take=st.integers(0, 5), action=st.sampled_from(["replay", "purge"]))
     def settle(self, take: int, action: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
@@ -14,7 +14,10 @@ import orjson
 
 
 class HttpReceiver:
-    """Keeps the events of every request that it answered with 200; ``gate`` holds answers back."""
+    """Keeps the events of every request that it answered with 200; ``gate`` holds answers back.
+
+    A request with an event that ``refuse`` says yes to is answered with 400 as a whole.
+    """
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -22,14 +25,19 @@ class HttpReceiver:
         self.gate = threading.Event()
         self.gate.set()
         self.waiting = threading.Event()
+        self.refuse: Callable[[dict[str, Any]], bool] = lambda _: False
         self.url = ""
 
-    def take(self, body: bytes, headers: dict[str, str]) -> None:
-        """Take one request's body: NDJSON."""
+    def take(self, body: bytes, headers: dict[str, str]) -> bool:
+        """Take one request's body, NDJSON; says whether it is accepted."""
         self.headers.append(headers)
         if headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
-        self.events.extend(orjson.loads(line) for line in body.splitlines() if line)
+        events = [orjson.loads(line) for line in body.splitlines() if line]
+        if any(self.refuse(event) for event in events):
+            return False
+        self.events.extend(events)
+        return True
 
 
 @contextmanager
@@ -44,8 +52,8 @@ def http_receiver() -> Iterator[HttpReceiver]:
             body = self.rfile.read(int(self.headers.get("content-length", "0")))
             receiver.waiting.set()
             receiver.gate.wait()
-            receiver.take(body, {name.lower(): value for name, value in self.headers.items()})
-            self.send_response(200)
+            taken = receiver.take(body, {name.lower(): value for name, value in self.headers.items()})
+            self.send_response(200 if taken else 400)
             self.send_header("content-length", "0")
             self.end_headers()
 

@@ -20,6 +20,7 @@ class Asked:
     target: str
     headers: Mapping[str, str]
     body: bytes
+    connection: int = 0
 
     @property
     def path(self) -> str:
@@ -74,22 +75,23 @@ class ScriptedServer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        connection = self.connections
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-                while await self._one(reader, writer):
+                while await self._one(reader, writer, connection):
                     pass
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
                 await asyncio.wait_for(writer.wait_closed(), 1)
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, target, _ = head[0].split(" ", 2)
         pairs = (line.partition(":") for line in head[1:] if line)
         headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        asked = Asked(method, target, headers, body)
+        asked = Asked(method, target, headers, body, connection)
         self.asked.append(asked)
         self.arrived.set()
         given = self.script(asked)

@@ -19,7 +19,7 @@ from tests.unit.app.books import FEED, NOW, Books, letter, revision
 async def test_a_rewind_is_told_before_and_after(books: Books) -> None:
     await asyncio.to_thread(books.fill)
     async with books.operator() as (operator, journal):
-        expected = {"position": 10, "target": 4, "revisions": 6, "complete": True}
+        expected = {"position": 10, "target": 4, "revisions": 6, "complete": True, "letters": 0}
         assert await operator.reach({"output": "siem", "to": 4}) == expected
         assert (await journal.outline()).outputs[1].position == 10
 
@@ -153,13 +153,18 @@ async def test_a_daemon_that_does_not_answer_is_said_so(
 ) -> None:
     monkeypatch.setattr("connector.app.control._PATIENCE", 0.2)
 
+    left = asyncio.Event()
+
     async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        left.set()
 
     async with await asyncio.start_unix_server(keep_silent, books.directory / SOCKET):
         with pytest.raises(ConnectorError, match="did not answer within"):
             await ask(books.directory, "state")
+        await left.wait()
 
 
 async def test_a_feed_of_another_account_is_named_by_its_id(books: Books) -> None:

@@ -82,7 +82,7 @@ def test_a_person_at_a_terminal_is_asked(books: Books, shell: Shell) -> None:
 
     refused = shell("state", "rewind", "siem", "--to", "0", typed="n\n")
     assert refused.code == 1
-    assert "10 revisions will be sent to it again" in refused.err
+    assert "10 revisions will be sent again" in refused.err
     assert books.outline() == before
 
     assert shell("state", "rewind", "siem", "--to", "0", typed="y\n").code == 0

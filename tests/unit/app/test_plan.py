@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -209,3 +210,14 @@ def test_the_plan_of_a_search_names_every_sweep() -> None:
 
     assert text.startswith("live 5, revisit_5m 10, ")
     assert "revisit_7d under 1" in text
+
+
+def test_an_audit_is_part_of_the_plan_and_of_the_advice() -> None:
+    asking = replace(USUAL, audit=(DAY, timedelta(days=30)))
+    found = {share.sweep: share for share in shares(asking, 24_000, DAY)}
+
+    assert found["audit"].walking == 23 * 24
+    assert 23 * 24 <= found["audit"].reading <= 23 * 24 * 1.01
+    often = replace(USUAL, audit=(timedelta(minutes=30), timedelta(days=30)))
+    assert "audit less often" in judge([often], None, 600, SPAN).hint
+    assert requests([USUAL], 0, SPAN) < requests([asking], 0, SPAN)

@@ -1,0 +1,191 @@
+"""``backfill``: a range of time is read again, and what is missing or changed is delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from connector.cli import FAILED
+from connector.cli.common import config_option, loaded, say
+from connector.cli.moments import EXPECTED, parse_moment
+from connector.cli.terminal import agreed, counted, moment, unknown
+from connector.errors import ConfigurationError, Problem
+from connector.model import JsonObject
+from connector.settings import Settings
+
+if TYPE_CHECKING:
+    from connector.app.backfilling import Outcome
+
+_NOW = "now"
+
+
+@click.command("backfill")
+@click.argument("search")
+@click.option(
+    "--from", "start", required=True, metavar="TIME|AGO", help="Where to begin, such as 24h or 2026-01-31."
+)
+@click.option("--to", "end", default=_NOW, show_default=True, metavar="TIME|AGO|now", help="Where to end.")
+@click.option("--account", help="Account of the search; needed where several are polled.")
+@click.option("--all", "everything", is_flag=True, help="Deliver also what was delivered before.")
+@click.option("--detach", is_flag=True, help="Hand it to the running connector and do not wait for its end.")
+@click.option("--cancel", "dropping", is_flag=True, help="Drop the unfinished backfill of this range.")
+@click.option("-y", "--yes", is_flag=True, help="Do it without asking.")
+@config_option
+@click.pass_context
+def command(
+    context: click.Context,
+    search: str,
+    start: str,
+    end: str,
+    account: str | None,
+    everything: bool,
+    detach: bool,
+    dropping: bool,
+    yes: bool,
+    config: Path | None,
+) -> None:
+    """Read a range of time of SEARCH again and deliver what is missing or changed to every output.
+
+    A running connector does it behind its other work; where none runs, the command does it by itself.
+    Interrupted, it goes on where it was with the same command, or when the connector runs again.
+
+    Exits with 1 when it did not come to its end.
+    """
+    from connector.app import backfilling  # noqa: PLC0415, heavy; the other commands start without it
+    from connector.app.backfill import Wish  # noqa: PLC0415
+    from connector.app.clock import run, utc_now  # noqa: PLC0415
+
+    configuration = loaded(config)
+    now = utc_now()
+    chosen = _account(configuration.settings, search, account)
+    wish = Wish(
+        configuration.settings.accounts[chosen].account_id,
+        search,
+        (start, end),
+        _when("--from", start, now),
+        now if end == _NOW else _when("--to", end, now),
+        everything,
+    )
+    name = f"{search} on {chosen}, {moment(wish.start.isoformat())} to {moment(wish.end.isoformat())} UTC"
+    if dropping:
+        found = asyncio.run(backfilling.cancel(configuration, wish))
+        say(
+            f"the backfill of {name} is dropped; what it delivered stays"
+            if found
+            else "there is no such backfill"
+        )
+        return
+    what = "everything" if everything else "what is missing or changed"
+    say(f"backfill of {name}: {what} goes to every output")
+    agreed("Begin?", yes=yes)
+    screen = _Screen()
+    try:
+        outcome = run(backfilling.backfill(configuration, wish, screen.tell, detach=detach))
+    except KeyboardInterrupt:
+        screen.end()
+        say("no longer followed; the running connector goes on with it. The same command follows it again")
+        context.exit(FAILED)
+    screen.end()
+    if not _told(outcome, detach):
+        context.exit(FAILED)
+
+
+def _told(outcome: Outcome, detach: bool) -> bool:
+    """Say what came of it, and whether that is what was wanted."""
+    progress = outcome.progress
+    if detach and not progress["done"]:
+        say("the running connector does it; the same command without --detach follows it")
+        return True
+    for line in summary(progress):
+        say(line)
+    for output, revisions in outcome.waiting:
+        say(f"{output}: {counted(revisions, 'revision')} wait in the journal for the next run")
+    if not progress["done"]:
+        say("stopped; the same command goes on where it was, and so does the connector when it runs")
+    return bool(progress["done"])
+
+
+def summary(progress: JsonObject) -> list[str]:
+    """What a backfill found, in words."""
+    window = f"{moment(progress['start'])} to {moment(progress['end'])} UTC"
+    upto = "done" if progress["done"] else f"read up to {moment(progress['position'])}"
+    told = [f"{progress['new']} new", f"{progress['changed']} changed"]
+    told += [f"{progress['completed']} completed"] if progress["completed"] else []
+    told += [
+        f"{progress['again']} told again" if progress["everything"] else f"{progress['known']} already known"
+    ]
+    read = f"{counted(progress['read'], 'record')} read in {counted(progress['slices'], 'slice')}"
+    lines = [f"{window}: {upto}; {read}: {', '.join(told)}"]
+    if progress["before_floor"]:
+        floor = f" ({moment(progress['floor'])} UTC)" if progress["floor"] else ""
+        lines.append(
+            f"{progress['before_floor']} of the new ones lie before the floor{floor}, from which on the "
+            "connector remembers what it delivered: they may have been delivered before, "
+            "under the same identity"
+        )
+    if progress["beyond"]:
+        lines.append(
+            f"the API has nothing before {moment(progress['beyond'])} UTC any more: that was left out"
+        )
+    return lines
+
+
+class _Screen:
+    """Progress on a terminal, in one line; nothing elsewhere, but the trouble there is."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._trouble = ""
+
+    def tell(self, progress: JsonObject) -> None:
+        """Show how far it is."""
+        if progress.get("resumed"):
+            say(
+                f"it was asked for before: {moment(progress['start'])} to {moment(progress['end'])} UTC "
+                f"goes on at {moment(progress['position'])}"
+            )
+        trouble = str(progress["trouble"])
+        if trouble and trouble != self._trouble:
+            self.end()
+            say(f"waiting: {trouble}")
+        self._trouble = trouble
+        if self._live:
+            start, end, at = (datetime.fromisoformat(progress[key]) for key in ("start", "end", "position"))
+            share = (at - start) / (end - start)
+            text = f"{share:4.0%}  {moment(progress['position'])}  {progress['read']} read, "
+            click.echo(f"\r{text}{progress['revisions']} delivered", err=True, nl=False)
+
+    def end(self) -> None:
+        """Leave the line as it is."""
+        if self._live:
+            click.echo(err=True)
+
+
+def _account(settings: Settings, search: str, account: str | None) -> str:
+    """The name of the one account that is meant, given by its name or its id."""
+    if search not in settings.searches:
+        raise unknown("search", search, settings.searches)
+    accounts = settings.searches[search].accounts
+    names = list(settings.accounts) if accounts == "all" else list(accounts)
+    found = [name for name in names if account in (None, name, settings.accounts[name].account_id)]
+    if not found:
+        raise unknown(f"account of {search}", account or "", names)
+    if len(found) > 1:
+        raise ConfigurationError(
+            Problem(f"{search} is polled on several accounts", hint=f"add --account {' or '.join(names)}")
+        )
+    return found[0]
+
+
+def _when(option: str, text: str, now: datetime) -> datetime:
+    try:
+        given = parse_moment(text)
+        return now - given if isinstance(given, timedelta) else given
+    except (ValueError, OverflowError) as error:
+        told = str(error) if isinstance(error, ValueError) else f"needed is {EXPECTED}"
+        raise click.BadParameter(told, param_hint=option) from None

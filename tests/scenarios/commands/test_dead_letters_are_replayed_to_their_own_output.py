@@ -1,0 +1,57 @@
+"""A collector refuses some mail; once it is repaired, an operator replays exactly that, to it alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.scenarios.commands.two_outputs import ids, output, site
+from tests.support.process import until
+
+
+def test_beside_a_running_connector(tmp_path: Path) -> None:
+    with site(tmp_path) as here, here.daemon() as connector:
+        bad = here.bury(connector, 3)
+        letters = here.letters()
+        shown, document, _ = here.operator("deadletters", "show", str(letters[0]["number"]))
+
+        assert shown == 0
+        assert sorted(letter["id"] for letter in letters) == bad
+        assert {(letter["output"], letter["reason"]) for letter in letters} == {("siem", "refused")}
+        whole = json.loads(document)
+        assert "400" in whole["answer"]
+        assert whole["revision"]["account_name"] == "prod"
+        assert whole["revision"]["record"] == here.simulator.ledger.body(letters[0]["id"])
+
+        here.siem.refuse = lambda _: False
+        assert here.operator("deadletters", "replay", "--output", "siem")[0] == 0
+        until(lambda: len(here.siem.events) >= len(here.expected), "the replayed ones")
+        until(lambda: output(connector, "siem")["dead_letters"] == 0, "no dead letters")
+        until(lambda: output(connector, "lake")["backlog"] == 0, "the end of the lake's backlog")
+        assert connector.terminate() == 0
+
+        assert ids(here.siem) == here.expected
+        assert ids(here.lake) == here.expected
+        assert "letters_settled" in "".join(connector.logs)
+
+
+def test_without_a_connector_they_wait_in_the_journal_for_the_next_start(tmp_path: Path) -> None:
+    with site(tmp_path) as here:
+        with here.daemon() as connector:
+            bad = here.bury(connector, 3)
+            assert connector.terminate() == 0
+        here.siem.refuse = lambda _: False
+        letters = here.letters()
+        replayed, purged, kept = (letter["number"] for letter in letters)
+
+        code, _, told = here.operator("deadletters", "replay", str(replayed))
+        assert code == 0, told
+        assert "when the connector starts" in told
+        assert here.operator("deadletters", "purge", str(purged), "--yes")[0] == 0
+
+        assert [letter["number"] for letter in here.letters()] == [kept]
+        with here.daemon() as connector:
+            until(lambda: len(here.siem.events) == len(here.expected) - 2, "the replayed one")
+            assert connector.terminate() == 0
+        assert ids(here.siem) == sorted({*here.expected} - {*bad} | {letters[0]["id"]})
+        assert ids(here.lake) == here.expected

@@ -15,6 +15,7 @@ from connector import __version__
 from connector.errors import ConfigurationError, Problem
 from connector.net.faults import explain
 from connector.net.inflate import BoundedBody, Corrupt, Overflow
+from connector.net.renewal import Renewal
 from connector.net.tls import TlsOptions, client_context
 from connector.net.transport import (
     Answer,
@@ -55,7 +56,9 @@ def _default_context() -> ssl.SSLContext:
 class HttpClient:
     """A pool of connections for one purpose: one account, or one output.
 
-    Redirects are never followed and answers never cached. Closing is final.
+    Redirects are never followed and answers never cached. After an exchange that failed or was broken off,
+    the next one begins with new connections, and with the certificate files and the proxy as they are then;
+    exchanges under way finish on the old ones. Closing is final.
 
     Args:
         tls: options for ``https``; the system's trust store by default.
@@ -79,13 +82,19 @@ class HttpClient:
         cookies: bool = False,
         connections: int = _CONNECTIONS,
     ) -> None:
-        context = _default_context() if tls is None or tls == TlsOptions() else client_context(tls)
+        jar = CookieJar(None if cookies else DefaultCookiePolicy(allowed_domains=[]))
+        headers = {"user-agent": user_agent, "accept": "*/*", "accept-encoding": "gzip"}
+
+        def build() -> httpx.AsyncClient:
+            context = _default_context() if tls is None or tls == TlsOptions() else client_context(tls)
+            return _build(context, proxy, headers=headers, jar=jar, connections=connections)
+
         self._timeout = timeout
         self._max_body = max_body
-        self._client = _build(context, proxy, cookies=cookies, connections=connections)
-        self._client.headers = httpx.Headers(
-            {"user-agent": user_agent, "accept": "*/*", "accept-encoding": "gzip"}
-        )
+        self._clients = Renewal(build, httpx.AsyncClient.aclose)
+        # The pool has a queue of its own, but whoever waits in there waits for ever behind a connection
+        # that was broken off: nobody enters before there is a free place.
+        self._places = asyncio.Semaphore(connections)
 
     async def request(
         self,
@@ -102,46 +111,37 @@ class HttpClient:
         *params* are added to a query that *url* already has. Raises a ``TransportError`` when there is no
         complete answer in time.
         """
-        request = self._prepare(method, url, headers, params, content)
-        peer = _peer(request.url)
+        target = _target(url, params)
+        peer = _peer(target)
         allowed = self._timeout if timeout is None else timeout
         loop = asyncio.get_running_loop()
         begun = loop.time()
         try:
-            async with asyncio.timeout(allowed):
-                status, answered, body = await self._exchange(request, peer)
+            async with asyncio.timeout(allowed), self._places, self._clients.use() as client:
+                request = _request(client, method, target, headers, content)
+                status, answered, body = await self._exchange(client, request, peer)
         except TimeoutError:
             raise TimedOut(f"{peer}: no complete answer within {allowed:g} s") from None
         except (httpx.HTTPError, OSError) as error:
             # TLS alerts that arrive after the handshake pass through the library as they are.
             _raise(peer, error)
+        except ConfigurationError as error:
+            # It was fine when the client was made: a certificate was replaced by something unusable.
+            raise Untrusted(f"{peer}: {error}") from None
         return Answer(status, answered, body, loop.time() - begun)
 
+    def renew(self) -> None:
+        """Let the next exchange begin with new connections, such as after a credential was replaced."""
+        self._clients.renew()
+
     async def close(self) -> None:
-        """Close all connections; safe to repeat."""
-        await self._client.aclose()
+        """Close all connections, also those in use; safe to repeat."""
+        await self._clients.close()
 
-    def _prepare(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None,
-        params: Mapping[str, str] | Sequence[tuple[str, str]] | None,
-        content: bytes | None,
-    ) -> httpx.Request:
-        try:
-            target = _merged(url, params)
-            if target.scheme not in {"http", "https"} or not target.host:
-                raise Unsendable("the URL is not one of http or https with a host")
-            return self._client.build_request(method, target, headers=headers, content=content)
-        except (httpx.InvalidURL, UnicodeError, ValueError):
-            # The library's own text would show the URL or the header, and with it a credential.
-            raise Unsendable(
-                "the request cannot be written as HTTP: check URL and header values for stray characters"
-            ) from None
-
-    async def _exchange(self, request: httpx.Request, peer: str) -> tuple[int, dict[str, str], bytes]:
-        response = await self._client.send(request, stream=True)
+    async def _exchange(
+        self, client: httpx.AsyncClient, request: httpx.Request, peer: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        response = await client.send(request, stream=True)
         try:
             body = await self._read(response, peer)
         finally:
@@ -163,11 +163,34 @@ class HttpClient:
             raise TransportError(f"{peer}: the answer's compression is damaged or cut off") from None
 
 
-def _merged(url: str, params: Mapping[str, str] | Sequence[tuple[str, str]] | None) -> httpx.URL:
-    target = httpx.URL(url)
+_UNSENDABLE = "the request cannot be written as HTTP: check URL and header values for stray characters"
+"""The library's own text would show the URL or the header, and with it a credential."""
+
+
+def _target(url: str, params: Mapping[str, str] | Sequence[tuple[str, str]] | None) -> httpx.URL:
     added = params.items() if isinstance(params, Mapping) else params or ()
     pairs: list[tuple[str, str | int | float | bool | None]] = list(added)
-    return target.copy_merge_params(httpx.QueryParams(pairs)) if pairs else target
+    try:
+        target = httpx.URL(url)
+        target = target.copy_merge_params(httpx.QueryParams(pairs)) if pairs else target
+    except (httpx.InvalidURL, UnicodeError, ValueError):
+        raise Unsendable(_UNSENDABLE) from None
+    if target.scheme not in {"http", "https"} or not target.host:
+        raise Unsendable("the URL is not one of http or https with a host")
+    return target
+
+
+def _request(
+    client: httpx.AsyncClient,
+    method: str,
+    target: httpx.URL,
+    headers: Mapping[str, str] | None,
+    content: bytes | None,
+) -> httpx.Request:
+    try:
+        return client.build_request(method, target, headers=headers, content=content)
+    except (httpx.InvalidURL, UnicodeError, ValueError):
+        raise Unsendable(_UNSENDABLE) from None
 
 
 def _peer(url: httpx.URL) -> str:
@@ -176,14 +199,18 @@ def _peer(url: httpx.URL) -> str:
 
 
 def _build(
-    context: ssl.SSLContext, proxy: Secret | str | None, *, cookies: bool, connections: int
+    context: ssl.SSLContext,
+    proxy: Secret | str | None,
+    *,
+    headers: Mapping[str, str],
+    jar: CookieJar,
+    connections: int,
 ) -> httpx.AsyncClient:
     text = proxy.reveal() if isinstance(proxy, Secret) else proxy
     if text and "://" not in text:
         text = f"http://{text}"
-    jar = CookieJar(None if cookies else DefaultCookiePolicy(allowed_domains=[]))
     try:
-        return httpx.AsyncClient(
+        client = httpx.AsyncClient(
             verify=context,
             proxy=text or None,
             trust_env=not text,
@@ -205,6 +232,8 @@ def _build(
                 hint="write it as http://user:password@host:port; SOCKS is not supported",
             )
         ) from None  # fmt: skip
+    client.headers = httpx.Headers(dict(headers))
+    return client
 
 
 def _raise(peer: str, error: httpx.HTTPError | OSError) -> NoReturn:

@@ -6,7 +6,8 @@ arrival means: the walks of all feeds take turns, however long each of them is. 
 backfill moves only while nothing fresher waits.
 
 The bucket holds a quarter of the budget and refills with the rest over the window, so that no window ever
-sees more requests than configured. What the API says of its own limits can only slow it down further.
+sees more requests than configured. What the API says of its own limits can only slow it down further, and
+leaves alone what others who share the credential's quota seem to need.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from connector.facts import BudgetLeft, BudgetWaited, RateLimited
 from connector.interfaces import Clock, Notes, Observe
 from connector.model import Priority
 from connector.source.limits import quotas, remaining
+from connector.source.others import Others
 
 _WAIT_WORTH_TELLING = 0.05
 _ROUNDING = 0.001
@@ -61,6 +63,8 @@ class Budget:
         self._refilled: float | None = None
         self._slow_rate, self._slow_until = self._rate, 0.0
         self._blocked_until = float("-inf")
+        self._granted = 0
+        self._others: list[Others] = []
         self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
@@ -79,6 +83,7 @@ class Budget:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._tokens += 1
+                self._granted -= 1
             self._serve()
             raise
         waited = loop.time() - began
@@ -90,11 +95,15 @@ class Budget:
         now = asyncio.get_running_loop().time()
         self._refill(now)
         items, rules = remaining(headers), quotas(headers)
-        for item in items:
-            self._tokens = min(self._tokens, float(item.requests))
+        self._others += [Others() for _ in items[len(self._others) :]]
+        rates = []
+        for item, others in zip(items, self._others, strict=False):
+            ours = others.available(item, spent=self._granted, now=now)
+            self._tokens = min(self._tokens, ours)
             if item.requests == 0:
                 self._block_until(now + min(float(item.seconds), _EMPTY_AT_MOST))
-        rates = [item.requests / item.seconds for item in items if item.requests and item.seconds]
+            elif item.seconds:
+                rates.append(ours / item.seconds)
         buckets = [_bucket(rule.requests, rule.seconds) for rule in rules]
         rates += [rate for _, rate in buckets]
         if buckets:
@@ -173,6 +182,7 @@ class Budget:
                 return
             elif self._tokens >= 1:
                 self._tokens -= 1
+                self._granted += 1
                 heapq.heappop(self._waiting)[2].set_result(None)
             else:
                 self._timer = loop.call_later(self._until_next(now), self._serve)

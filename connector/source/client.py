@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeAlias, cast
 from urllib.parse import quote
 
@@ -24,6 +25,7 @@ from connector.source.enrichment import CloudflareEnricher, Endpoint
 from connector.source.faults import ROUTE_CODES
 from connector.source.filters import walks
 from connector.source.options import SourceOptions
+from connector.source.outage import judged
 from connector.source.paging import Progress, next_cursor
 from connector.source.pending import Pending
 from connector.source.records import is_made, path_of, record_of, records_of
@@ -35,6 +37,9 @@ _Parameters: TypeAlias = tuple[tuple[str, str], ...]
 _SECOND = timedelta(seconds=1)
 _NOISE = timedelta(seconds=5)
 """A window may end this far in the server's future: both clocks are known to about a second only."""
+
+_PROBES = 2
+"""Tries of the smallest search, which tells an outage from a search that is too much."""
 
 _FUTURE = re.compile(r"\bstart\b.*\bfuture\b", re.IGNORECASE)
 _EARLIER = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
@@ -105,7 +110,9 @@ class CloudflareSource:
         seconds: float = 30.0,
     ) -> CloudflareEnricher:
         """Return an ``interfaces.Enricher`` that asks *endpoints* for the records that are *wanted*."""
-        return CloudflareEnricher(self._requester, self._url, endpoints, wanted=wanted, seconds=seconds)
+        return CloudflareEnricher(
+            self._requester, self._url, endpoints, observe=self._observe, wanted=wanted, seconds=seconds
+        )
 
     async def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
         """Walk all pages of *query* in *window*; see ``interfaces.Source``.
@@ -160,10 +167,13 @@ class CloudflareSource:
             async with aclosing(self._pages(filters, query, window, progress)) as pages:
                 async for page in pages:
                     yield page
-        except SourceError as error:
+        except SourceError as failure:
+            error = await judged(failure, partial(self._smallest, filters, query, window))
             reason = error.reason if isinstance(error, WalkAborted) else type(error).__name__.lower()
             self._observe(WalkEnded(self._account, reason, progress.pages))
-            raise
+            if error is failure:
+                raise
+            raise error from failure
 
     async def _pages(
         self, filters: _Parameters, query: Query, window: Window, progress: Progress
@@ -184,7 +194,14 @@ class CloudflareSource:
                 hint="the last page was full; a shorter window shows whether more exist",
             )
 
-    async def _first(self, filters: _Parameters, query: Query, window: Window) -> tuple[Reply, _Parameters]:
+    async def _smallest(self, filters: _Parameters, query: Query, window: Window) -> None:
+        """Ask for one record of the last second of *window*."""
+        second = Window(max(window.start, window.end - _SECOND), window.end)
+        await self._first(filters, replace(query, per_page=1), second, attempts=_PROBES)
+
+    async def _first(
+        self, filters: _Parameters, query: Query, window: Window, attempts: int | None = None
+    ) -> tuple[Reply, _Parameters]:
         """Return the first page and the parameters that brought it, which all further pages repeat."""
         start = window.start.replace(microsecond=0) - _SECOND
         if self._server.known:
@@ -198,7 +215,7 @@ class CloudflareSource:
                 ("per_page", str(query.per_page)),
             )
             try:
-                return await self._asked(fixed, query.priority, patient=False), fixed
+                return await self._asked(fixed, query.priority, attempts=attempts), fixed
             except BadQuery as error:
                 if not _FUTURE.search(error.reason) or earlier == _EARLIER[-1]:
                     raise
@@ -212,8 +229,17 @@ class CloudflareSource:
                 "refused_cursor", status=error.status, code=error.code, ray=error.ray, hint=error.reason
             ) from error
 
-    async def _asked(self, params: _Parameters, priority: Priority, *, patient: bool) -> Reply:
-        ask = Ask("search", self._url, params, listed=True, divisible=True, patient=patient)
+    async def _asked(
+        self,
+        params: _Parameters,
+        priority: Priority,
+        *,
+        patient: bool = False,
+        attempts: int | None = None,
+    ) -> Reply:
+        ask = Ask(
+            "search", self._url, params, listed=True, divisible=True, patient=patient, attempts=attempts
+        )
 
         async def again() -> Reply:
             return await self._requester.ask(replace(ask, patient=False), priority)

@@ -12,10 +12,11 @@ _LONGEST = 300
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One of Cloudflare's errors: its code, where it has one, and its text."""
+    """One of Cloudflare's errors: its code and text, and the part of the request it points at, if any."""
 
     code: int | None
     text: str
+    pointer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,15 @@ def _collect(errors: object, found: list[Complaint]) -> None:
             Complaint(
                 code if isinstance(code, int) and not isinstance(code, bool) else None,
                 one_line(error.get("message")),
+                _pointer(error.get("source")),
             )
         )
         if len(found) < 10:  # noqa: PLR2004, a chain longer than this explains nothing any more
             _collect(error.get("error_chain"), found)
+
+
+def _pointer(source: object) -> str:
+    return one_line(source.get("pointer")) if isinstance(source, dict) else ""
 
 
 def one_line(text: object) -> str:

@@ -131,7 +131,8 @@ def _leading(complaints: tuple[Complaint, ...]) -> int | None:
 
 def _told(complaint: Complaint) -> str:
     code = f" ({complaint.code})" if complaint.code is not None else ""
-    return (complaint.text or "no text") + code
+    at = f", at {complaint.pointer}" if complaint.pointer else ""
+    return (complaint.text or "no text") + code + at
 
 
 def _meaning(status: int) -> str:

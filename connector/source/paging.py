@@ -8,8 +8,9 @@ from connector.errors import WalkAborted
 from connector.model import Record
 from connector.source.origin import Foreign, cursor_in
 
-_GENERATION = 100_000
-"""Ids remembered at least, twice as many at most: enough to notice any circle, and bounded."""
+_GENERATION = 5_000
+"""Ids remembered at least, twice as many at most. They tell a page that only repeats its neighbours; one
+that repeats a page long gone is told by what it held as a whole."""
 
 
 def next_cursor(info: Mapping[str, object], base: str) -> str | None:
@@ -30,7 +31,10 @@ def next_cursor(info: Mapping[str, object], base: str) -> str | None:
 
 
 class Progress:
-    """Watches one walk and raises ``WalkAborted`` once it stops getting anywhere."""
+    """Watches one walk and raises ``WalkAborted`` once it stops getting anywhere.
+
+    What it remembers does not grow with the records of a walk.
+    """
 
     def __init__(self, per_page: int, *, barren_pages: int, max_pages: int) -> None:
         self.pages = 0
@@ -38,9 +42,11 @@ class Progress:
         self._barren_allowed = barren_pages
         self._max_pages = max_pages
         self._barren = 0
-        self._cursors: set[str] = set()
-        self._recent: set[str] = set()
-        self._older: set[str] = set()
+        self._largest = 0
+        self._cursors: set[int] = set()
+        self._recent: set[int] = set()
+        self._older: set[int] = set()
+        self._contents: set[int] = set()
 
     def page(self, records: Sequence[Record], cursor: str | None) -> None:
         """Take note of a page and of the *cursor* to the next one."""
@@ -48,9 +54,10 @@ class Progress:
         self._barren = 0 if self._new(records) else self._barren + 1
         if cursor is None:
             return
-        if cursor in self._cursors:
+        self._largest = max(self._largest, len(records))
+        if hash(cursor) in self._cursors:
             raise WalkAborted("repeated_cursor", hint="the API gave the same position twice")
-        self._cursors.add(cursor)
+        self._cursors.add(hash(cursor))
         if self._barren >= self._barren_allowed:
             raise WalkAborted("no_new_records", hint=f"{self._barren} pages in a row held nothing new")
         if self.pages >= self._max_pages:
@@ -59,16 +66,19 @@ class Progress:
     def full(self, rows: int, page_size: int | None) -> bool:
         """Whether a last page of *rows* is as large as a page can be, so that more may be behind it.
 
-        *page_size* is what the API is known to cut pages to, where that is known.
+        *page_size* is what the API is known to cut pages to, where that is known. A last page exactly as
+        large as the largest before it was probably cut to the same size.
         """
-        return rows >= min(self._per_page, page_size or self._per_page)
+        return rows >= min(self._per_page, page_size or self._per_page) or 1 < rows == self._largest
 
     def _new(self, records: Sequence[Record]) -> bool:
-        found = False
-        for record in records:
-            if record.id not in self._recent:
-                found = found or record.id not in self._older
-                self._recent.add(record.id)
+        ids = [hash(record.id) for record in records]
+        content = hash(frozenset(ids))
+        if content in self._contents:
+            return False
+        self._contents.add(content)
+        found = any(one not in self._recent and one not in self._older for one in ids)
+        self._recent.update(ids)
         if len(self._recent) > _GENERATION:
             self._older, self._recent = self._recent, set()
         return found

@@ -1,7 +1,8 @@
 """A search that the API defers (202): looked after at ``Location`` until its result is there.
 
 The answer to a deferred search is empty, and so may be the answer of a result that is not ready; neither
-is ever taken for "there is nothing" before the search itself was repeated.
+is ever taken for "there is nothing" before the search itself was repeated. Where that leads to the very
+same place again, the API still works on it, unless it is known to say so with a 202 at that place.
 """
 
 from __future__ import annotations
@@ -41,13 +42,19 @@ class Pending:
         self._clock = clock
         self._options = options
         self._random = random
+        self._shown = False
 
     async def result(self, reply: Reply, search: Search, priority: Priority) -> Reply:
         """Return the reply with the result; *reply* was deferred, *search* asks the same again.
 
         Raises ``WalkAborted`` when it takes too long or leads elsewhere, other errors as they come.
         """
-        watch = _Watch(self._requester.account, self._observe, asyncio.get_running_loop().time())
+        watch = _Watch(
+            self._requester.account,
+            self._observe,
+            asyncio.get_running_loop().time(),
+            self._options.poll_first,
+        )
         try:
             async with asyncio.timeout(self._options.pending_deadline):
                 return await self._resolve(reply, search, priority, watch)
@@ -75,19 +82,24 @@ class Pending:
             elif not _empty(found) or confirmations >= self._options.confirmations:
                 watch.told("empty" if _empty(found) else "ready")
                 return found
-            else:
-                confirmations += 1
-            reply = await search()
-            if reply.status != _PENDING:
-                watch.told("empty" if _empty(reply) else "ready")
-                return reply
+            again = await search()
+            if again.status != _PENDING:
+                watch.told("empty" if _empty(again) else "ready")
+                return again
+            confirmations += found is not None and not self._unfinished(reply, again)
+            reply = again
+
+    def _unfinished(self, before: Reply, again: Reply) -> bool:
+        """Whether a search that gave an empty end is still the same one and at work."""
+        target = _target(again)
+        return not self._shown and target is not None and target == _target(before)
 
     async def _follow(self, reply: Reply, search: Search, priority: Priority, watch: _Watch) -> Reply | None:
         """Look until the result is there; ``None`` when the API no longer knows the search."""
-        wait, target = self._options.poll_first, None
+        target = None
         while reply.status == _PENDING:
-            await asyncio.sleep(self._pause(reply, wait))
-            wait = min(wait * _GROWTH, self._options.poll_longest)
+            await asyncio.sleep(self._pause(reply, watch.wait))
+            watch.wait = min(watch.wait * _GROWTH, self._options.poll_longest)
             watch.polls += 1
             target = _target(reply) or target
             # Where no address was ever given, asking the same again is the only way to look.
@@ -99,7 +111,7 @@ class Pending:
 
     async def _look(self, target: str, priority: Priority, watch: _Watch) -> Reply | None:
         try:
-            return await self._requester.ask(Ask("pending", target, listed=True), priority)
+            reply = await self._requester.ask(Ask("pending", target, listed=True), priority)
         except BadQuery as error:
             if error.status in {404, 410}:
                 return None
@@ -109,6 +121,8 @@ class Pending:
         except Unavailable:
             watch.told("unavailable")
             raise
+        self._shown = self._shown or reply.status == _PENDING
+        return reply
 
     def _pause(self, reply: Reply, wait: float) -> float:
         asked = parse_retry_after(reply.headers.get("retry-after"), self._clock()) or 0.0
@@ -130,12 +144,13 @@ def _target(reply: Reply) -> str | None:
 
 
 class _Watch:
-    """Counts the looks of one deferred search and tells how it ended."""
+    """Counts the looks of one deferred search, spaces them, and tells how it ended."""
 
-    def __init__(self, account: str, observe: Observe, began: float) -> None:
+    def __init__(self, account: str, observe: Observe, began: float, wait: float) -> None:
         self._account = account
         self._observe = observe
         self._began = began
+        self.wait = wait
         self.polls = 0
 
     def told(self, outcome: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from connector.facts import Fact
 from connector.interfaces import Notes
 from connector.model import Query, Window
 from connector.net.http import HttpClient
+from connector.net.tls import TlsOptions
 from connector.secret import Secret
 from connector.source.budget import Budget
 from connector.source.client import CloudflareSource
@@ -30,6 +32,7 @@ F = TypeVar("F", bound=Fact)
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 TOKEN = "canary-token-0123456789"
 SEARCH = f"/client/v4/accounts/{ACCOUNT}/email-security/investigate"
+POLL = "/client/v4/polls/7"
 HOUR = Window(EPOCH - timedelta(hours=1), EPOCH)
 SECOND = Window(EPOCH - timedelta(seconds=1), EPOCH)
 
@@ -82,16 +85,20 @@ async def account(
     notes: Notes | None = None,
     max_body: int = 1 << 20,
     clock: Callable[[], datetime] | None = None,
+    served_with: ssl.SSLContext | None = None,
+    tls: TlsOptions | None = None,
+    proxy: str | None = None,
+    origin: str | None = None,
 ) -> AsyncIterator[Account]:
     facts: list[Fact] = []
     clock = clock or wall_clock(asyncio.get_running_loop())
-    async with scripted(script) as server:
-        http = HttpClient(timeout=30, max_body=max_body)
+    async with scripted(script, tls=served_with) as server:
+        http = HttpClient(timeout=30, max_body=max_body, tls=tls, proxy=proxy)
         budget = Budget("prod", requests=requests, notes=notes, observe=facts.append, clock=clock)
         source = CloudflareSource(
             account_id=ACCOUNT,
             credentials=credentials or Token(Secret(TOKEN)),
-            base_url=f"{server.url}/client/v4",
+            base_url=f"{origin or server.url}/client/v4",
             http=http,
             budget=budget,
             observe=facts.append,
@@ -129,6 +136,17 @@ def page(
 def failure(status: int, code: int | None = None, message: str = "", **headers: str) -> Reply:
     errors = [{"code": code, "message": message}] if code is not None else []
     return json_reply({"success": False, "errors": errors, "result": None}, status, **headers)
+
+
+def deferred(location: str | None = POLL, **headers: str) -> Reply:
+    given = {"location": location} if location is not None else {}
+    return page([], status=202, headers={**given, **headers})
+
+
+def html(status: int, title: str = "Bad gateway", **headers: str) -> Reply:
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    body = f"<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+    return Reply(status, body.encode(), {"content-type": "text/html; charset=UTF-8", **named})
 
 
 def http_date(moment: datetime) -> str:

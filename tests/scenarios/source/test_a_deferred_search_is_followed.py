@@ -6,17 +6,23 @@ import itertools
 
 import pytest
 
-from connector.errors import Unavailable, WalkAborted
+from connector.errors import Unavailable
 from connector.facts import RequestAnswered, SearchPending
-from tests.scenarios.source.account import SEARCH, TOKEN, account, failure, in_turn, page, rows, run
-from tests.support.scripted_http import Asked, Reply, scripted
-
-POLL = "/client/v4/polls/7"
-
-
-def deferred(location: str | None = POLL, **headers: str) -> Reply:
-    given = {"location": location} if location is not None else {}
-    return page([], status=202, headers={**given, **headers})
+from connector.simulator import Behaviour
+from tests.scenarios.source.account import (
+    POLL,
+    SEARCH,
+    TOKEN,
+    account,
+    deferred,
+    failure,
+    in_turn,
+    page,
+    rows,
+    run,
+)
+from tests.scenarios.source.simulated import collect, simulated
+from tests.support.scripted_http import Asked, Reply
 
 
 @pytest.mark.parametrize("form", [POLL, "polls/7", "absolute"])
@@ -75,102 +81,11 @@ def test_looking_waits_longer_each_time_and_as_long_as_asked() -> None:
     run(story())
 
 
-def test_a_search_that_is_never_done_is_aborted_at_the_deadline() -> None:
-    async def story() -> None:
-        async with account(in_turn(deferred())) as it:
-            began = it.clock()
-            _, error = await it.read_until_error()
-            assert isinstance(error, WalkAborted)
-            assert error.reason == "pending_timeout"
-            assert (it.clock() - began).total_seconds() == pytest.approx(120, abs=1)
-            assert it.seen(SearchPending)[-1].outcome == "timeout"
-
-    run(story())
-
-
-@pytest.mark.parametrize("status", [404, 410])
-def test_a_search_that_the_api_forgot_starts_again(status: int) -> None:
-    replies = in_turn(deferred(), failure(status, 1002, "expired"), deferred(), page(rows(0, 1)))
-
-    async def story() -> None:
-        async with account(replies) as it:
-            assert await it.ids() == ["record-0"]
-            assert [asked.path for asked in it.server.asked] == [SEARCH, POLL, SEARCH, POLL]
-
-    run(story())
-
-
-def test_a_search_that_is_forgotten_again_and_again_is_aborted() -> None:
-    def answer(asked: Asked) -> Reply:
-        return deferred() if asked.path == SEARCH else failure(404, 1002, "expired")
-
-    async def story() -> None:
-        async with account(answer) as it:
-            _, error = await it.read_until_error()
-            assert isinstance(error, WalkAborted)
-            assert error.reason == "pending_expired"
-            assert len(it.searches) == 3
-
-    run(story())
-
-
-def test_an_empty_end_is_confirmed_by_searching_again() -> None:
-    async def story() -> None:
-        async with account(in_turn(deferred(), page([]), page(rows(0, 1)))) as it:
-            assert await it.ids() == ["record-0"]
-            assert [asked.path for asked in it.server.asked] == [SEARCH, POLL, SEARCH]
-        async with account(in_turn(deferred(), page([]), page([]))) as it:
-            assert await it.ids() == []
-            assert it.seen(SearchPending)[-1].outcome == "empty"
-
-    run(story())
-
-
-def test_a_server_that_says_empty_while_it_still_works_loses_nothing() -> None:
-    replies = in_turn(deferred(), page([]), deferred(), page([]), deferred(), page(rows(0, 1)))
-
-    async def story() -> None:
-        async with account(replies) as it:
-            assert await it.ids() == ["record-0"]
-
-    run(story())
-
-
 def test_without_an_address_the_search_itself_is_asked_again() -> None:
     async def story() -> None:
         async with account(in_turn(deferred(None), deferred(None), page(rows(0, 1)))) as it:
             assert await it.ids() == ["record-0"]
             assert len({tuple(asked.params.items()) for asked in it.searches}) == 1
-
-    run(story())
-
-
-def test_an_address_elsewhere_gets_no_credential() -> None:
-    async def story() -> None:
-        async with scripted(lambda _: page(rows(0, 1))) as elsewhere:
-            for location in (
-                f"{elsewhere.url}{POLL}",
-                f"//127.0.0.1:{elsewhere.port}{POLL}",
-                "http://[broken",
-            ):
-                async with account(in_turn(deferred(location))) as it:
-                    _, error = await it.read_until_error()
-                    assert isinstance(error, WalkAborted)
-                    assert error.reason == "foreign_location"
-            assert elsewhere.asked == []
-
-    run(story())
-
-
-def test_an_address_with_a_user_in_it_cannot_replace_the_credential() -> None:
-    def answer(asked: Asked) -> Reply:
-        return deferred(f"http://user:password@{asked.headers['host']}{POLL}")
-
-    async def story() -> None:
-        async with account(answer) as it:
-            _, error = await it.read_until_error()
-            assert isinstance(error, WalkAborted)
-            assert len(it.server.asked) == 1
 
     run(story())
 
@@ -193,5 +108,17 @@ def test_a_rate_limit_while_looking_is_no_fault_of_the_search() -> None:
             _, error = await it.read_until_error()
             assert isinstance(error, Unavailable)
             assert error.after == 200
+
+    run(story())
+
+
+@pytest.mark.parametrize("location", ["absolute", "relative"])
+def test_chains_of_deferred_pages_give_every_record(location: str) -> None:
+    behaviour = Behaviour(pending=4, pending_on="every", pending_location=location)  # type: ignore[arg-type]
+
+    async def story() -> None:
+        async with simulated(behaviour, backlog=200) as it:
+            assert it.expected <= await collect(it.source)
+            assert it.asked.count("poll") >= 4 * it.asked.count("next")
 
     run(story())

@@ -46,3 +46,20 @@ def test_a_mere_count_of_rows_is_not_taken_for_a_page_size() -> None:
             assert len(await it.ids()) == 100
 
     run(story())
+
+
+def test_a_last_page_as_large_as_the_largest_before_was_cut_to_the_same_size() -> None:
+    cut = [page(rows(0, 17), next="a"), page(rows(17, 17), next="b")]
+
+    async def story() -> None:
+        async with account(in_turn(*cut, page(rows(34, 17)))) as it:
+            read, error = await it.read_until_error()
+            assert len(read) == 51
+            assert isinstance(error, WalkAborted)
+            assert error.reason == "full_page_without_next"
+        async with account(in_turn(*cut, page(rows(34, 16)))) as it:
+            assert len(await it.ids()) == 50
+        async with account(in_turn(page(rows(0, 1), next="a"), page(rows(1, 1)))) as it:
+            assert len(await it.ids()) == 2
+
+    run(story())

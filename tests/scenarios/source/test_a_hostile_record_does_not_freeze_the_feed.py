@@ -75,22 +75,3 @@ def test_a_row_that_is_no_object_is_kept_whole() -> None:
             ]
 
     run(story())
-
-
-@pytest.mark.parametrize(
-    "document", [b'{"result":[{"id":"a"}]}', b'\xef\xbb\xbf{"success":true,"result":[{"id":"a"}]}']
-)
-def test_an_envelope_with_only_a_result_will_do(document: bytes) -> None:
-    async def story() -> None:
-        async with account(in_turn(Reply(200, document))) as it:
-            assert await it.ids() == ["a"]
-
-    run(story())
-
-
-def test_no_list_is_empty_only_where_the_api_counts_nothing() -> None:
-    async def story() -> None:
-        async with account(in_turn(page(None, info={"count": 0}))) as it:
-            assert await it.ids() == []
-
-    run(story())

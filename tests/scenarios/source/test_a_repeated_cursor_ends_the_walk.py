@@ -1,4 +1,4 @@
-"""A walk that goes in circles is given up with its reason; what it read so far stays read."""
+"""A cursor that comes again would lead in circles: the walk is given up, what it read stays read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import itertools
 
 from connector.errors import WalkAborted
 from connector.facts import WalkEnded
-from connector.source.options import SourceOptions
 from tests.scenarios.source.account import Account, account, in_turn, page, rows, run
 from tests.support.scripted_http import Asked, Reply
 
@@ -28,31 +27,17 @@ def test_a_cursor_that_comes_again_is_an_abort() -> None:
     run(story())
 
 
-def test_a_server_that_ignores_the_cursor_does_not_hold_the_walk_for_ever() -> None:
+def test_a_cursor_of_long_ago_counts_as_repeated() -> None:
     numbers = itertools.count()
 
-    def same_page(_: Asked) -> Reply:
-        return page(rows(0, 3), next=f"cursor-{next(numbers)}")
-
-    async def story() -> None:
-        async with account(same_page) as it:
-            _, aborted = await _walk_until_abort(it)
-            assert aborted.reason == "no_new_records"
-            assert len(it.searches) == 21
-
-    run(story())
-
-
-def test_a_walk_without_end_is_given_up() -> None:
-    numbers = itertools.count()
-
-    def endless(_: Asked) -> Reply:
+    def answer(_: Asked) -> Reply:
         number = next(numbers)
-        return page(rows(number, 1), next=f"cursor-{number}")
+        return page(rows(number, 1), next=f"cursor-{number % 30}")
 
     async def story() -> None:
-        async with account(endless, options=SourceOptions(max_pages=30)) as it:
-            _, aborted = await _walk_until_abort(it)
-            assert aborted.reason == "too_many_pages"
+        async with account(answer) as it:
+            read, aborted = await _walk_until_abort(it)
+            assert aborted.reason == "repeated_cursor"
+            assert len(read) == 31
 
     run(story())

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from connector.model import Record
+from connector.facts import EndpointGivenUp, RecordsEnriched
+from connector.model import Query, Record
 from connector.source.enrichment import ENDPOINTS
-from tests.scenarios.source.account import account, failure, run
+from tests.scenarios.source.account import ACCOUNT, SEARCH, account, failure, page, rows, run
 from tests.support.scripted_http import Asked, Reply, json_reply
 
 RECORDS = [Record(f"id-{number}", {"final_disposition": "SPAM"}) for number in range(5)]
@@ -42,6 +43,65 @@ def test_an_endpoint_that_fails_is_listed(reply: Reply) -> None:
             for record in RECORDS[:2]:
                 assert set(found[record.id]) == {"detections", "incomplete"}
                 assert found[record.id]["incomplete"] == ["trace"]
+
+    run(story())
+
+
+@pytest.mark.parametrize("reply", [failure(500), failure(403, 10000, "no")])
+def test_an_endpoint_that_fails_again_and_again_holds_nothing_back(reply: Reply) -> None:
+    records = [Record(f"id-{number}", {}) for number in range(200)]
+
+    def answer(asked: Asked) -> Reply:
+        return reply if asked.path.endswith("detections") else detail(asked)
+
+    async def story() -> None:
+        async with account(answer) as it:
+            began = it.clock()
+            found = await it.source.enricher(["detections", "trace"]).enrich(records)
+            assert (it.clock() - began).total_seconds() < 10
+            assert all(set(found[record.id]) == {"trace", "incomplete"} for record in records)
+            assert sum(asked.path.endswith("detections") for asked in it.server.asked) < 20
+            (given_up,) = it.seen(EndpointGivenUp)
+            assert given_up.endpoint == "detections"
+            assert it.seen(RecordsEnriched) == [RecordsEnriched(ACCOUNT, 0, 200, 0)]
+            again = await it.source.enricher(["trace"]).enrich(records[:3])
+            assert all("trace" in entry for entry in again.values())
+            assert it.seen(RecordsEnriched)[-1] == RecordsEnriched(ACCOUNT, 3, 0, 0)
+
+    run(story())
+
+
+def test_records_that_are_refused_one_by_one_say_nothing_about_the_others() -> None:
+    def answer(asked: Asked) -> Reply:
+        return detail(asked) if "id-19" in asked.path else failure(400, 1, "only for detections")
+
+    async def story() -> None:
+        async with account(answer) as it:
+            found = await it.source.enricher(["detections"]).enrich(
+                [Record(f"id-{number}", {}) for number in range(20)]
+            )
+            assert "detections" in found["id-19"]
+            assert it.seen(RecordsEnriched) == [RecordsEnriched(ACCOUNT, 1, 0, 19)]
+
+    run(story())
+
+
+def test_a_live_search_goes_before_all_details_when_the_budget_is_short() -> None:
+    records = [Record(f"id-{number}", {}) for number in range(100)]
+
+    def answer(asked: Asked) -> Reply:
+        return page(rows(0, 2)) if asked.path == SEARCH else detail(asked)
+
+    async def story() -> None:
+        async with account(answer, requests=40) as it:
+            details = asyncio.create_task(it.source.enricher(["detections"]).enrich(records))
+            await asyncio.sleep(5)
+            before = len(it.server.asked)
+            assert await it.ids(Query()) == ["record-0", "record-1"]
+            assert it.server.asked[before].path == SEARCH
+            found = await details
+            assert 10 <= sum("detections" in entry for entry in found.values()) < 20
+            assert sum("incomplete" in entry for entry in found.values()) > 80
 
     run(story())
 

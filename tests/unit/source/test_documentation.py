@@ -8,11 +8,31 @@ from pathlib import Path
 
 import pytest
 
+from connector.collect.revisions import WATCHED
+from connector.mapping.schemas.fields import RECORD_FIELDS
 from connector.source.filters import FILTERS, NOT_FILTERS
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "source.md"
 SPECIFICATION = ROOT.parent / "shared" / "data" / "cloudflare-email-security-openapi.json"
+
+FIRST_PAGE = """
+account_id X-Auth-Email X-Auth-Key
+action_log alert_id cursor detections_only domain end exact_subject final_disposition message_action
+message_id metric page per_page query recipient sender start subject submissions
+errors errors.code errors.message errors.documentation_url errors.source errors.source.pointer messages result
+success result_info.count result_info.page result_info.per_page result_info.total_count result_info.next
+result_info.previous
+id client_recipients detection_reasons is_phish_submission is_quarantined postfix_id properties ts
+properties.allowlisted_pattern properties.allowlisted_pattern_type properties.blocklisted_message
+properties.blocklisted_pattern properties.whitelisted_pattern_type
+delivery_mode edf_hash envelope_from envelope_to findings findings.attachment findings.detail
+findings.detection findings.field findings.name findings.portion findings.reason findings.score findings.value
+from from_name htmltext_structure_hash post_delivery_operations postfix_id_outbound replyto scanned_at sent_at
+sent_date threat_categories to to_name validation validation.comment validation.dkim validation.dmarc
+validation.spf
+"""
+"""What the first published description of the endpoint names, of the request and of the answer."""
 
 
 def _tables() -> dict[str, list[list[str]]]:
@@ -51,13 +71,33 @@ def test_what_is_no_filter_stands_there_with_its_reason() -> None:
     assert {_names(row[0])[0]: row[1] for row in _tables()["parameter/instead"]} == NOT_FILTERS
 
 
-def test_every_field_of_a_record_stands_in_the_documentation() -> None:
+def test_every_field_of_a_record_stands_in_the_documentation_with_all_its_parts() -> None:
+    paths = {path.replace("[]", "") for path in RECORD_FIELDS}
+    beyond = "what the connector does with it beyond that"
+    fields = {_names(row[0])[0] for row in _tables()[f"field/{beyond}"]}
+    parts = {_names(row[0])[0] for row in _tables()[f"part of a field/{beyond}"]}
+    assert fields == {path for path in paths if "." not in path}
+    assert parts == {path for path in paths if "." in path}
+
+
+def test_the_fields_are_those_of_the_specification() -> None:
     if not SPECIFICATION.exists():
         pytest.skip("the API's specification is not part of this checkout")
     schemas = json.loads(SPECIFICATION.read_text())["components"]["schemas"]
     fields = set(schemas["email-security_MessageDetails"]["properties"])
-    table = _tables()["field/what the connector does with it beyond that"]
-    assert {_names(row[0])[0] for row in table} == fields
+    assert {path.partition(".")[0].removesuffix("[]") for path in RECORD_FIELDS} == fields
+
+
+def test_what_the_documentation_calls_watched_is_watched() -> None:
+    rows = _tables()["field/what the connector does with it beyond that"]
+    watched = {_names(row[0])[0] for row in rows if re.search(r"\bWatched\b", row[1])}
+    assert watched == {path.partition(".")[0] for path in WATCHED}
+
+
+def test_everything_that_the_first_published_page_names_has_its_row() -> None:
+    rows = [row for table in _tables().values() for row in table]
+    named = {name for row in rows for name in _names(row[0])}
+    assert not set(FIRST_PAGE.split()) - named
 
 
 def test_every_reason_of_an_aborted_walk_stands_in_the_documentation() -> None:

@@ -81,6 +81,22 @@ def test_what_the_api_would_not_take_is_refused_with_advice(name: str, given: ob
         validate(name, given)
 
 
+def test_an_unknown_filter_is_told_in_whole_words() -> None:
+    with pytest.raises(ValueError, match="filter") as caught:
+        validate("finaldisposition", "SPAM")
+    assert str(caught.value) == "there is no filter 'finaldisposition': did you mean final_disposition?"
+    with pytest.raises(ValueError, match="filter") as caught:
+        validate("zzz", "SPAM")
+    assert str(caught.value) == "there is no filter 'zzz'"
+
+
+def test_every_parameter_that_cloudflare_dropped_is_accepted_with_a_warning() -> None:
+    dropped = {name for name, row in FILTERS.items() if row.era == "seed"}
+    assert dropped == {"action_log", "exact_subject", "submissions"}
+    for name in dropped:
+        assert "Cloudflare removed this parameter" in warnings({name: validate(name, "true")})[0]
+
+
 def test_what_deserves_a_look_is_said() -> None:
     assert warnings({"sender": "x", "final_disposition": "SPAM"}) == ()
     for name in ("action_log", "exact_subject", "submissions", "metric"):

@@ -1,0 +1,97 @@
+"""A body beyond all bounds, plain or unpacked, is cut off at the limit; a smaller window is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from connector.errors import WalkAborted
+from tests.scenarios.source.account import account, in_turn, page, rows, run
+
+LIMIT = 1 << 20
+CHUNK = b" " * (64 << 10)
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n"
+
+
+def _plain() -> Iterator[bytes]:
+    for _ in range(1000):
+        yield CHUNK
+
+
+def _packed() -> Iterator[bytes]:
+    packer = zlib.compressobj(1, wbits=31)
+    for _ in range(1000):
+        if piece := packer.compress(CHUNK):
+            yield piece
+    yield packer.flush()
+
+
+@contextlib.asynccontextmanager
+async def _streaming(pieces: Callable[[], Iterator[bytes]], coding: bytes) -> AsyncIterator[str]:
+    """A server that never holds more of its 64 MB than one piece."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(HEAD + coding + b"\r\n")
+            for piece in pieces():
+                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                await writer.drain()
+            writer.write(b"0\r\n\r\n")
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "coding"), [(_plain, b""), (_packed, b"content-encoding: gzip\r\n")], ids=["plain", "packed"]
+)
+def test_no_more_than_the_limit_is_ever_held(pieces: Callable[[], Iterator[bytes]], coding: bytes) -> None:
+    async def story() -> None:
+        async with (
+            _streaming(pieces, coding) as origin,
+            account(in_turn(page([])), max_body=LIMIT, origin=origin) as it,
+        ):
+            tracemalloc.start()
+            try:
+                read, error = await it.read_until_error()
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert read == []
+            assert isinstance(error, WalkAborted)
+            assert error.reason == "answer_too_large"
+            assert peak < 4 * LIMIT
+
+    run(story())
+
+
+def test_the_text_names_the_limit() -> None:
+    async def story() -> None:
+        async with account(in_turn(page(rows(0, 5000))), max_body=10_000) as it:
+            _, error = await it.read_until_error()
+            assert "larger than 10000 bytes" in str(error)
+            assert len(it.searches) == 1
+
+    run(story())
+
+
+def test_what_fits_exactly_is_read() -> None:
+    whole = page(rows(0, 3))
+
+    async def story() -> None:
+        async with account(in_turn(whole), max_body=len(whole.body)) as it:
+            assert len(await it.ids()) == 3
+
+    run(story())

@@ -104,7 +104,9 @@ def browser(directory: Path, *, width: int = 1200, dark: bool = False) -> Iterat
     )
     try:
         assert process.stdout is not None
-        port = next(found[1] for line in process.stdout if (found := re.search(r"successfully on port (\d+)", line)))
+        port = next(
+            found[1] for line in process.stdout if (found := re.search(r"successfully on port (\d+)", line))
+        )
         made = Browser(f"http://127.0.0.1:{port}", directory / "profile", width=width, dark=dark)
         try:
             yield made

@@ -29,7 +29,9 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **more}
 
 
-def command(*arguments: str, environ: Mapping[str, str], cwd: Path, stdin: bytes = b"") -> tuple[int, str, str]:
+def command(
+    *arguments: str, environ: Mapping[str, str], cwd: Path, stdin: bytes = b""
+) -> tuple[int, str, str]:
     """Run one command to its end; its exit code, stdout and stderr."""
     done = subprocess.run(
         [sys.executable, "-m", "connector", *arguments],

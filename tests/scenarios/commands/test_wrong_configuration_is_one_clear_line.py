@@ -24,13 +24,25 @@ CASES = {
     "a missing secret": ("${env:TOKEN}", "${env:TOKEM}", ":3:", "TOKEM", ""),
     "an unknown mapping": ("mapping: ecs", "mapping: esc", ":7:", "esc", "ecs"),
     "an unknown output": ("type: stdout", "type: stdin", ":7:", "stdin", "stdout"),
-    "a wrong when": ("mapping: ecs", "mapping: ecs, when: {$severty: {gte: 5}}", ":7:", "severty", "severity"),
-    "a wrong filter": ("every: 60s", "filters: {final_dispositon: SPAM}", ":5:", "final_dispositon", "final_disposition"),
+    "a wrong when": (
+        "mapping: ecs",
+        "mapping: ecs, when: {$severty: {gte: 5}}",
+        ":7:",
+        "severty",
+        "severity",
+    ),
+    "a wrong filter": (
+        "every: 60s",
+        "filters: {final_dispositon: SPAM}",
+        ":5:",
+        "final_dispositon",
+        "final_disposition",
+    ),
     "a value of a filter": ("every: 60s", "filters: {final_disposition: SPAMM}", ":5:", "SPAM", ""),
     "a tab": ("  detections", "\tdetections", ":5:1: ", "tab", ""),
     "a key twice": ("server:", "outputs:\nserver:", ":8:1: ", "twice", ""),
     "a wrong account": (ACCOUNT, "12ab", ":3:", "32 hexadecimal digits", ""),
-}  # fmt: skip
+}
 
 
 def run(tmp_path: Path, text: str) -> tuple[int, str, str]:

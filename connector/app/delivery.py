@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from connector.delivery import Deliverer, Options, Shrink
 from connector.errors import ConfigurationError, Position, Problem
-from connector.formats import cef
+from connector.formats import cef, leef
 from connector.interfaces import Clock, Mapper, Observe, Output
 from connector.journal import Journal
 from connector.located import Node
@@ -120,14 +120,15 @@ def find(node: Node, path: tuple[str, ...]) -> Node | None:
 
 
 def _shrinker(pack: Pack, accounts: Mapping[str, str]) -> Shrink | None:
-    """What writes an event anew in fewer bytes: CEF knows which fields matter least."""
-    if pack.format != "cef":
+    """What writes an event anew in fewer bytes: the formats of text know which fields matter least."""
+    encode = {"cef": cef.encode, "leef": leef.encode}.get(pack.format)
+    if encode is None:
         return None
     mapping = build_map(pack, accounts=accounts)
 
     def shrink(event: Event, limit: int) -> Event | None:
         mapped = mapping(event.revision)
-        payload, notes = cef.encode(mapped.document, max_bytes=limit)
+        payload, notes = encode(mapped.document, max_bytes=limit)
         if len(payload) > limit:
             return None
         return replace(event, payload=payload, notes=(*mapped.notes, *notes))

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from connector.formats import cef_dictionary
+from connector.formats import cef_dictionary, shortening
 from connector.formats.cef_text import escape
 
 _SEPARATORS: Mapping[str, str] = MappingProxyType(
-    {"cat": ",", "cs4": ",", "cs6": "; ", "duser": ",", "fname": ",", "reason": "; "}
+    {"cat": ",", "cs4": ",", "cs6": "; ", "duser": ",", "fileHash": ",", "fname": ",", "reason": "; "}
 )
 """Keys whose text is a list: whole items go."""
 
@@ -22,7 +22,6 @@ _KEPT = frozenset(
     {"rt", "start", "end", "externalId", "devicePayloadId", "deviceExternalId", "cat", "act", "cs1", "cs2"}
 )
 _KEPT_ENDINGS = ("Id", "Revision")
-_MARK = "..."
 
 
 def cut(key: str, text: str, limit: int) -> str:
@@ -30,15 +29,8 @@ def cut(key: str, text: str, limit: int) -> str:
 
     Identifiers get no mark: their beginning is worth more.
     """
-    if len(text) <= limit:
-        return text
-    separator = _SEPARATORS.get(key)
-    if separator is not None:
-        whole = _cut_list(text.split(separator), separator, limit)
-        if whole:
-            return whole
-    mark = "" if _kept(key) or limit <= len(_MARK) else _MARK
-    return text[: limit - len(mark)].rstrip() + mark
+    mark = "" if _kept(key) else shortening.MARK
+    return shortening.cut(text, limit, separator=_SEPARATORS.get(key), mark=mark)
 
 
 def shorten(texts: Mapping[str, str], excess: int, notes: list[str]) -> dict[str, str]:
@@ -97,23 +89,6 @@ def _size(key: str, text: str) -> int:
 
 def _fit(key: str, text: str, room: int) -> str:
     """The longest cut of *text* whose escaped form takes at most *room* bytes."""
-    low, high = 0, min(len(text), max(room, 0))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if len(escape(cut(key, text, middle)).encode()) <= room:
-            low = middle
-        else:
-            high = middle - 1
-    fitting = cut(key, text, low) if low else ""
-    return "" if fitting == _MARK else fitting
-
-
-def _cut_list(items: list[str], separator: str, limit: int) -> str:
-    """As many whole items as fit beside the count of the others; empty when not even one does."""
-    lengths = len(separator.join(items))
-    for count in range(len(items) - 1, 0, -1):
-        lengths -= len(items[count]) + len(separator)
-        tail = f"{_MARK}(+{len(items) - count})"
-        if lengths + len(tail) <= limit:
-            return separator.join(items[:count]) + tail
-    return ""
+    return shortening.longest(
+        text, room, lambda whole, limit: cut(key, whole, limit), lambda made: len(escape(made).encode())
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from connector.formats import cef, json
+from connector.formats import cef, json, leef
 from connector.model import JsonObject
 
 
@@ -33,11 +33,18 @@ def _cef(document: JsonObject) -> tuple[bytes, tuple[str, ...]]:
     return cef.encode(document)
 
 
+def _leef(document: JsonObject) -> tuple[bytes, tuple[str, ...]]:
+    return leef.encode(document)
+
+
 SHAPES: Mapping[str, Shape] = MappingProxyType(
     {
         "ecs": Shape(nested=True, labels=False, encode=_json),
         "json": Shape(nested=True, labels=False, encode=_json),
         "cef": Shape(nested=False, labels=True, encode=_cef),
+        "leef": Shape(nested=False, labels=False, encode=_leef),
+        "ocsf": Shape(nested=True, labels=False, encode=_json),
+        "cim": Shape(nested=True, labels=False, encode=_json),
     }
 )
 """Shapes by the name that stands after ``format:`` in a mapping."""

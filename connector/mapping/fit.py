@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from connector.mapping import dates, scalars
+from connector.mapping import dates, mailboxes, scalars
 from connector.mapping.lists import join
 from connector.mapping.schemas import Target
 from connector.mapping.values import Applied, Lost, Value, over, prune
@@ -87,6 +87,7 @@ _CHECKS: Mapping[str, Applied] = MappingProxyType(
         "boolean": scalars.boolean,
         "date": dates.date,
         "double": scalars.number,
+        "email": mailboxes.mailbox,
         "epoch_ms": dates.epoch_ms,
         "flattened": _object,
         "integer": _small,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from connector.mapping import addresses, dates, lists, scalars, texts
+from connector.mapping import addresses, dates, lists, mailboxes, scalars, texts
 from connector.mapping.texts import OnText
 from connector.mapping.values import Applied
 
@@ -82,6 +82,7 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         "truncate": Function("the first N characters", scalars.truncate, takes="length", loses="always"),
         "prefix": _with_text("a fixed text before it", texts.prefix),
         "suffix": _with_text("a fixed text after it", texts.suffix),
+        "quoted": _on_text("in double quotes, as mail headers write names", mailboxes.quoted),
         "extension": _on_text("the extension of a file name", texts.extension),
         "domain": _on_text("what follows the last @", texts.domain),
         "integer": Function("a whole number, rounded", scalars.integer, gives="integer", loses="always"),

@@ -95,7 +95,8 @@ def _constants(pack: Pack) -> Iterator[Problem]:
             made = None if value is None else fitter(target, nested=nested)(value, lost) if target else None
             if made is None or any(reason for reason, _ in lost):
                 reason = lost[0][0] if lost else "no value"
-                hint = suggestion(str(constant.value), target.allowed) if target and target.allowed else ""
+                known = map(str, target.allowed) if target and target.allowed else ()
+                hint = suggestion(str(constant.value), known)
                 yield Problem(f"{constant.value!r} does not fit {name}: {reason}", position, hint)
 
 

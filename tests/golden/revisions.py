@@ -33,7 +33,7 @@ def _case(line: str) -> Case:
     revision = Revision(
         feed=Feed(ACCOUNT, "detections"),
         record=Record(given["record"]["id"], given["record"]),
-        digest="c0ffee",
+        digest=given.get("digest", "c0ffee"),
         number=given.get("number", 1),
         collected=COLLECTED,
         previous=given.get("previous"),

@@ -8,7 +8,7 @@ from connector.mapping.pack import rules
 from connector.mapping.schemas import lookup
 from connector.mapping.schemas.fields import RECORD_FIELDS
 
-PACKS = ("ecs", "cef", "raw")
+PACKS = ("ecs", "cef", "leef", "ocsf", "cim", "raw")
 KNOWN = {path.replace("[]", "") for path in RECORD_FIELDS}
 TOP = {path.split(".")[0] for path in KNOWN}
 
@@ -30,9 +30,10 @@ def test_every_path_exists_in_a_record(name: str) -> None:
     assert (read | without) - KNOWN == set()
 
 
-def test_cef_leaves_out_nothing_silently() -> None:
+@pytest.mark.parametrize("name", ["cef", "leef"])
+def test_formats_of_text_leave_out_nothing_silently(name: str) -> None:
     """What ``without`` keeps from the rest has to stand in a field of its own."""
-    pack = Library().load("cef")
+    pack = Library().load(name)
     read = {
         ref.path[0] for _, rule in rules(pack) for ref in rule_refs(rule) if ref.root == RECORD and ref.path
     }

@@ -11,10 +11,17 @@ import pytest
 from connector.mapping import Library, build_map, build_mapper, build_reference
 from connector.model import Event
 from tests.golden.revisions import ACCOUNTS, HERE, Case, cases
-from tests.support import ecs_check
+from tests.support import ecs_check, leef_parser, ocsf_check
 from tests.support.cef_parser import parse, splunk_fields
 
-PACKS = {"ecs": "ecs.ndjson", "cef": "cef.txt", "raw": "raw.ndjson"}
+PACKS = {
+    "ecs": "ecs.ndjson",
+    "cef": "cef.txt",
+    "leef": "leef.txt",
+    "ocsf": "ocsf.ndjson",
+    "cim": "cim.ndjson",
+    "raw": "raw.ndjson",
+}
 CASES = cases()
 every_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 
@@ -61,6 +68,29 @@ def test_a_cef_line_reads_back_and_keeps_its_verdict(case: Case) -> None:
     assert read.extension["devicePayloadId"] == case.revision.record.id
     assert read.extension["cs2"] == (case.revision.record.body.get("final_disposition") or "UNKNOWN")
     assert int(read.extension["rt"]) == round(event.time.timestamp() * 1000)
+
+
+@every_case
+def test_a_leef_line_reads_back_and_keeps_its_verdict(case: Case) -> None:
+    """However a receiver splits it, it has the same attributes and no forged one among them."""
+    event = events("leef")[case.name]
+    read = leef_parser.parse(event.payload)
+
+    assert leef_parser.gateway_fields(event.payload) == read.attributes
+    assert leef_parser.escaping_fields(event.payload) == read.attributes
+    assert read.attributes["sev"] == str(max(1, event.severity))
+    assert read.attributes["investigateId"] == case.revision.record.id
+    assert read.attributes["devTime"] == f"{event.time:%b %d %Y %H:%M:%S}.000 GMT"
+
+
+@every_case
+def test_an_ocsf_event_keeps_the_rules_of_the_schema(case: Case) -> None:
+    """Whatever the record lacks, what the class requires is there, and nothing that it does not know."""
+    schema = ocsf_check.load()
+    if schema is None:
+        pytest.skip("ocsf-email.json is not here to check against")
+
+    assert ocsf_check.problems(json.loads(events("ocsf")[case.name].payload), schema) == []
 
 
 @every_case

@@ -9,13 +9,23 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from connector.mapping.schemas.cef import CefSchema
+from connector.mapping.schemas.cim import CimSchema
 from connector.mapping.schemas.ecs import EcsSchema
 from connector.mapping.schemas.free import FreeSchema
+from connector.mapping.schemas.leef import LeefSchema
+from connector.mapping.schemas.ocsf import OcsfSchema
 from connector.mapping.schemas.schema import Schema
 from connector.mapping.schemas.target import Kind, Target
 
 SCHEMAS: Mapping[str, Schema] = MappingProxyType(
-    {"ecs": EcsSchema(), "cef": CefSchema(), "json": FreeSchema()}
+    {
+        "ecs": EcsSchema(),
+        "cef": CefSchema(),
+        "leef": LeefSchema(),
+        "ocsf": OcsfSchema(),
+        "cim": CimSchema(),
+        "json": FreeSchema(),
+    }
 )
 """Formats by the name that stands after ``format:`` in a mapping."""
 

@@ -10,6 +10,7 @@ Kind: TypeAlias = Literal[
     "boolean",
     "date",
     "double",
+    "email",
     "epoch_ms",
     "flattened",
     "integer",
@@ -30,7 +31,8 @@ class Target:
 
     Args:
         name: the field, as written on the left of a mapping.
-        kind: what a value has to be; ``epoch_ms`` is a time as milliseconds, ``any`` takes everything.
+        kind: what a value has to be; ``epoch_ms`` is a time as milliseconds, ``email`` one bare address,
+            ``any`` takes everything.
         many: ``True``: always a list; ``False``: one value; ``None``: either.
         max_length: the most characters a text may have; longer ones are cut by the encoder.
         allowed: the only values, where the format has a closed list.
@@ -40,4 +42,4 @@ class Target:
     kind: Kind
     many: bool | None = None
     max_length: int | None = None
-    allowed: frozenset[str] | None = None
+    allowed: frozenset[str | int] | None = None

@@ -9,6 +9,7 @@ import pytest
 from connector.mapping.schemas import SCHEMAS, lookup, names
 from connector.mapping.schemas.ecs import event_types
 from connector.mapping.schemas.fields import RECORD_FIELDS
+from connector.mapping.schemas.ocsf import CLASS, attributes
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 SETS = (
@@ -66,6 +67,38 @@ def test_cef_keys_are_those_a_producer_may_set() -> None:
         assert (target.kind == "epoch_ms") == (row["type"] == "timestamp")
 
 
+def test_leef_attributes_are_those_a_producer_may_set() -> None:
+    content = published("leef-attributes.json")["attributes"]
+    free = {key: row for key, row in content.items() if not row.get("reserved")}
+
+    assert list(names("leef")) == ["Vendor", "Product", "Version", "EventID", "Delimiter", *free]
+    for key, row in free.items():
+        target = lookup("leef", key)
+        assert target is not None
+        assert target.max_length == (int(row["limits"]) if row.get("limits", "").isdigit() else 4000), key
+        assert (target.kind == "ip") == (row["type"] == "ip_address")
+
+
+def test_ocsf_attributes_are_those_of_the_published_class() -> None:
+    """Deprecated ones aside; kinds follow the types, numbers of a list are the only ones allowed."""
+    content = published("ocsf-email.json")
+    whole = {name: item["attributes"] for name, item in content["objects"].items()}
+    whole[CLASS] = content["classes"][CLASS]["attributes"]
+
+    for owner, listed in attributes().items():
+        expected = {name: row for name, row in whole[owner].items() if "deprecated" not in row}
+        assert list(listed) == list(expected), owner
+        for name, row in expected.items():
+            made = listed[name]
+            assert made.many == bool(row.get("array")), (owner, name)
+            assert made.required == (row["req"] == "required"), (owner, name)
+            assert made.inner in (None, row["type"]), (owner, name)
+            assert (made.kind == "email") == (row["type"] == "email_t"), (owner, name)
+            assert (made.kind == "epoch_ms") == (row["type"] == "timestamp_t"), (owner, name)
+            if "enum" in row and (owner, name) != ("observable", "type_id"):
+                assert made.allowed == frozenset(int(number) for number in row["enum"]), (owner, name)
+
+
 def test_record_fields_are_those_of_the_published_interface() -> None:
     content = published("cloudflare-email-security-openapi.json")
     described = _properties(content)
@@ -86,6 +119,19 @@ def test_record_fields_are_those_of_the_published_interface() -> None:
         ("cef", "CloudflareEmailSecurityFromName", "string"),
         ("cef", "severity", "integer"),
         ("cef", "rt", "epoch_ms"),
+        ("leef", "EventID", "string"),
+        ("leef", "src", "ip"),
+        ("leef", "sev", "integer"),
+        ("leef", "investigateId", "string"),
+        ("ocsf", "time", "epoch_ms"),
+        ("ocsf", "email.to", "email"),
+        ("ocsf", "email.files", "nested"),
+        ("ocsf", "metadata.product.name", "keyword"),
+        ("ocsf", "src_endpoint.location.country", "any"),
+        ("ocsf", "unmapped.anything.at.all", "any"),
+        ("cim", "recipient", "keyword"),
+        ("cim", "time", "date"),
+        ("cim", "cloudflare.anything.at.all", "any"),
         ("json", "whatever.you.like", "any"),
     ],
 )
@@ -109,6 +155,20 @@ def test_what_a_mapping_may_fill(format_name: str, name: str, kind: str) -> None
         ("cef", "CloudflareEmailSecurity"),
         ("cef", "CloudflareEmailSecurityA=b"),
         ("cef", "subject"),
+        ("leef", "usrname"),
+        ("leef", "isLoginEvent"),
+        ("leef", "bad key"),
+        ("leef", "7bits"),
+        ("ocsf", "email"),
+        ("ocsf", "email.form"),
+        ("ocsf", "email.files.name"),
+        ("ocsf", "email.subject.text"),
+        ("ocsf", "unmapped..x"),
+        ("ocsf", "email.smtp_from"),
+        ("cim", "recipients"),
+        ("cim", "src_category"),
+        ("cim", "cloudflare..x"),
+        ("cim", "tag"),
         ("json", ""),
     ],
 )
@@ -119,7 +179,7 @@ def test_what_a_mapping_may_not_fill(format_name: str, name: str) -> None:
 
 def test_a_format_without_rules_has_nothing_to_suggest() -> None:
     assert names("json") == ()
-    assert {"ecs", "cef", "json"} <= set(SCHEMAS)
+    assert set(SCHEMAS) == {"ecs", "cef", "leef", "ocsf", "cim", "json"}
 
 
 def _properties(content: dict[str, Any]) -> set[str] | None:

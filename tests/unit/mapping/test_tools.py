@@ -47,6 +47,22 @@ DOUBTFUL = [
     ("ecs", "derive: {t: id}\nfields: {event.id: id}", "nothing reads $t", ""),
     ("cef", "fields: {cs1: subject}", "3:10: cs1 has no label", "add labels: {cs1: ...}"),
     ("cef", "fields: {sbject: subject}", "cef has no field sbject", ""),
+    ("leef", "fields: {usrname: from}", "leef has no field usrname", "did you mean usrName?"),
+    (
+        "ocsf",
+        "fields: {email.subjct: subject}",
+        "ocsf has no field email.subjct",
+        "did you mean email.subject?",
+    ),
+    (
+        "ocsf",
+        "fields: {severity_id: {const: 7}}",
+        "7 does not fit severity_id: not an allowed value",
+        "0, 1, 2",
+    ),
+    ("ocsf", "fields: {from: {const: root@localhost}}", "from: not a plain mail address", ""),
+    ("cim", "fields: {recipent: to}", "cim has no field recipent", "did you mean recipient?"),
+    ("cim", "fields: {severity: {const: hgh}}", "'hgh' does not fit severity", "did you mean high?"),
 ]
 
 

@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+SOAK   ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format lock check clean
+.PHONY: help demo test soak lint types format lock check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +16,9 @@ demo: $(VENV)/.runtime ## simulator and connector in one process: ECS on stdout 
 
 test: $(VENV)/.dev ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(VENV)/.dev ## kill daemons for SOAK seconds, then compare what arrived with what was issued
+	$(BIN)/python -m tests.crash.soak $(SOAK)
 
 lint: $(VENV)/.dev ## ruff, formatting and the layer contracts
 	$(BIN)/ruff check .

@@ -111,6 +111,7 @@ def _asking(settings: Settings, feed: FeedPlan) -> Asking:
         overlap=search.overlap,
         ages=search.revisit,
         details=len(search.enrich.endpoints) if search.enrich else 0,
+        audit=(search.audit.every, search.audit.reach) if search.audit else None,
     )
 
 

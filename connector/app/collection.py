@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from connector.app.accounts import Sources
-from connector.collect.collector import Collector
-from connector.collect.plan import Plan
+from connector.app.enrichment import Enriching, plan_enrichment
+from connector.collect.collector import Book, Collector
+from connector.collect.plan import Audit, Plan
 from connector.collect.schedule import Schedule, period_of, schedule_of
 from connector.collect.windows import Timing
 from connector.errors import ConfigurationError, Problem
-from connector.interfaces import Clock, FeedLog, Observe
+from connector.interfaces import Clock, Observe
 from connector.model import Feed, Query
-from connector.settings import Search, Settings
+from connector.settings import Loaded, Search, Settings
 
 _PATIENT = 3
 _LEAST = timedelta(minutes=5)
@@ -22,20 +23,24 @@ _LEAST = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class FeedPlan:
-    """A feed as planned: its account's name, what to collect, when, and how old it may become."""
+    """A feed as planned: its account's name, what to collect, when, how old it may become, what to add."""
 
     account: str
     plan: Plan
     schedule: Schedule
     fresh_within: timedelta
+    enriching: Enriching | None = None
 
 
-def plan_feeds(settings: Settings, clock: Clock) -> tuple[FeedPlan, ...]:
-    """Every feed of *settings*. Raises ``ConfigurationError`` for a schedule that is none."""
+def plan_feeds(loaded: Loaded, clock: Clock) -> tuple[FeedPlan, ...]:
+    """Every feed of *loaded*. Raises ``ConfigurationError`` for a schedule or a match that is none."""
+    settings = loaded.settings
+    enriching = plan_enrichment(loaded)
     feeds: list[FeedPlan] = []
     for name, search in settings.searches.items():
         names = list(settings.accounts) if search.accounts == "all" else search.accounts
-        feeds.extend(_plan(settings, name, search, account, clock) for account in names)
+        planned = (_plan(settings, name, search, account, clock) for account in names)
+        feeds.extend(replace(feed, enriching=enriching.get(name)) for feed in planned)
     return tuple(feeds)
 
 
@@ -51,6 +56,7 @@ def _plan(settings: Settings, name: str, search: Search, account: str, clock: Cl
         timing=Timing(search.settle, search.overlap, search.start),
         ages=search.revisit,
         watched=search.watch,
+        audit=Audit(search.audit.every, search.audit.reach) if search.audit else None,
     )
     return FeedPlan(account, plan, schedule, max(_LEAST, _PATIENT * period + search.settle))
 
@@ -58,7 +64,7 @@ def _plan(settings: Settings, name: str, search: Search, account: str, clock: Cl
 def build_collectors(
     feeds: tuple[FeedPlan, ...],
     sources: Sources,
-    log: FeedLog,
+    log: Book,
     *,
     observe: Observe,
     clock: Clock,
@@ -75,6 +81,7 @@ def build_collectors(
             observe=observe,
             clock=clock,
             refresh=source.refresh,
+            enricher=feed.enriching.build(source, feed.plan.feed, clock) if feed.enriching else None,
         )
         built.append((feed, collector))
     return tuple(built)

@@ -72,11 +72,20 @@ async def ask(directory: Path, command: str, **arguments: object) -> object:
             reader, writer = await asyncio.open_unix_connection(reachable, limit=64 << 20)
     except OSError:
         raise NoDaemon(f"no daemon answers on the state directory {directory}") from None
-    async with asyncio.timeout(_PATIENCE):
-        writer.write(orjson.dumps({"command": command, **arguments}) + b"\n")
-        await writer.drain()
-        line = await reader.readline()
-    writer.close()
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            writer.write(orjson.dumps({"command": command, **arguments}) + b"\n")
+            await writer.drain()
+            line = await reader.readline()
+    except TimeoutError:
+        raise ConnectorError(
+            f"the daemon on the state directory {directory} did not answer within {_PATIENCE:.0f} s; "
+            "it may still be at it: look at its state, then ask again"
+        ) from None
+    except OSError:
+        line = b""
+    finally:
+        writer.close()
     if not line:
         raise NoDaemon(f"the daemon on the state directory {directory} went away")
     answer = orjson.loads(line)

@@ -15,19 +15,22 @@ from functools import partial
 
 from connector import __version__
 from connector.app.accounts import open_sources
+from connector.app.backfill import BackfillDesk
 from connector.app.collection import FeedPlan, build_collectors
 from connector.app.control import serve_control
 from connector.app.delivery import attach, build_deliverers
 from connector.app.house import House
+from connector.app.operator import handlers
 from connector.app.pulse import beat, look
 from connector.app.signals import Stop
 from connector.app.supervise import supervise
 from connector.app.workers import first_of, workers
+from connector.collect.backfill import BACKFILL
 from connector.collect.collector import Collector
 from connector.delivery import Deliverer
 from connector.facts import DaemonStarted, DaemonStopped, DaemonStopping
 from connector.journal import Journal, Options
-from connector.model import JsonObject
+from connector.model import Feed, JsonObject
 from connector.telemetry.endpoint import Endpoint
 
 Announce = Callable[[str], None]
@@ -41,6 +44,7 @@ class Running:
     journal: Journal
     deliverers: Mapping[str, Deliverer]
     collectors: tuple[tuple[FeedPlan, Collector], ...]
+    desk: BackfillDesk
 
 
 async def run(house: House, stop: Stop, announce: Announce) -> None:
@@ -48,7 +52,7 @@ async def run(house: House, stop: Stop, announce: Announce) -> None:
 
     *announce* is called with the endpoint's URL ("" without one) once everything runs.
     """
-    async with _open(house, announce, stop) as running:
+    async with opened(house, announce, stop) as running:
         async with workers() as start:
             for feed, collector in running.collectors:
                 work = partial(collector.run, feed.schedule)
@@ -56,24 +60,24 @@ async def run(house: House, stop: Stop, announce: Announce) -> None:
             await stop.asked.wait()
             house.observe(DaemonStopping(stop.reason, house.settings.drain.total_seconds()))
             house.post()
-        await _drain(running, house.settings.drain, stop)
+        await drain(running, house.settings.drain, stop)
 
 
 async def run_once(house: House, stop: Stop, announce: Announce, patience: timedelta) -> bool:
     """Walk every feed to now, deliver, end; says whether all of it succeeded within *patience*."""
     clock = asyncio.get_running_loop().time
-    async with _open(house, announce, stop) as running:
+    async with opened(house, announce, stop) as running:
         deadline = clock() + patience.total_seconds()
         walks = asyncio.gather(*(collector.once() for _, collector in running.collectors))
         await first_of(walks, asyncio.ensure_future(stop.asked.wait()), seconds=patience.total_seconds())
         complete = walks.done() and not walks.cancelled()
-        await _drain(running, timedelta(seconds=max(1.0, deadline - clock())), stop)
+        await drain(running, timedelta(seconds=max(1.0, deadline - clock())), stop)
         outputs = (await running.journal.outline()).outputs
         return complete and not any(o.backlog for o in outputs if o.output in running.deliverers)
 
 
 @asynccontextmanager
-async def _open(house: House, announce: Announce, stop: Stop) -> AsyncIterator[Running]:
+async def opened(house: House, announce: Announce, stop: Stop) -> AsyncIterator[Running]:
     """Endpoint, journal, control and delivery, for as long as the block runs."""
     state, observe, clock = house.settings.state, house.observe, house.clock
     options = Options(retain=state.retain)
@@ -81,23 +85,28 @@ async def _open(house: House, announce: Announce, stop: Stop) -> AsyncIterator[R
         async with (
             Journal.open(state.directory, observe=observe, clock=clock, options=options) as journal,
             open_sources(house.settings, journal, observe=observe, clock=clock) as sources,
-            serve_control(state.directory, {"status": partial(_status, house)}),
-            workers() as background,
         ):
-            await attach(house.routes, journal)
-            deliverers = build_deliverers(house.routes, journal, observe=observe, clock=clock)
             collectors = build_collectors(house.feeds, sources, journal, observe=observe, clock=clock)
-            background(beat(house))
-            background(look(house, journal))
-            background(_end_with_reader(house, deliverers, stop))
-            async with workers() as delivery:
-                for name, deliverer in deliverers.items():
-                    delivery(supervise(f"output {name}", deliverer.run, observe))
-                _started(house, url)
-                announce(url)
-                yield Running(journal, deliverers, collectors)
-            outputs = (await journal.outline()).outputs
-            observe(DaemonStopped(tuple((o.output, o.backlog) for o in outputs if o.attached)))
+            feeds = ((feed.plan.feed, collector) for feed, collector in collectors)
+            desk = BackfillDesk(feeds, partial(_trouble, house))
+            commands = {**handlers(journal, house.settings, observe), **desk.handlers()}
+            async with (
+                serve_control(state.directory, {"status": partial(_status, house), **commands}),
+                workers() as background,
+            ):
+                await attach(house.routes, journal)
+                deliverers = build_deliverers(house.routes, journal, observe=observe, clock=clock)
+                background(beat(house))
+                background(look(house, journal))
+                background(_end_with_reader(house, deliverers, stop))
+                async with workers() as delivery:
+                    for name, deliverer in deliverers.items():
+                        delivery(supervise(f"output {name}", deliverer.run, observe))
+                    _started(house, url)
+                    announce(url)
+                    yield Running(journal, deliverers, collectors, desk)
+                outputs = (await journal.outline()).outputs
+                observe(DaemonStopped(tuple((o.output, o.backlog) for o in outputs if o.attached)))
 
 
 @contextmanager
@@ -119,7 +128,7 @@ def _started(house: House, url: str) -> None:
     house.observe(DaemonStarted(__version__, accounts, feeds, routes, url))
 
 
-async def _drain(running: Running, patience: timedelta, stop: Stop) -> None:
+async def drain(running: Running, patience: timedelta, stop: Stop) -> None:
     """Let every output deliver what is in the journal, as long as *patience* and a second signal allow."""
     seconds = patience.total_seconds()
     drains = asyncio.gather(*(deliverer.drain(seconds) for deliverer in running.deliverers.values()))
@@ -139,3 +148,11 @@ async def _end_with_reader(house: House, deliverers: Mapping[str, Deliverer], st
 
 async def _status(house: House, _: JsonObject) -> JsonObject:
     return house.telemetry.snapshot()
+
+
+def _trouble(house: House, feed: Feed) -> str:
+    """Why the feed's backfill makes no progress, "" when it does."""
+    for one in house.telemetry.snapshot()["feeds"]:
+        if (one["account"], one["search"]) == (feed.account, feed.search):
+            return str(one["failing_sweeps"].get(BACKFILL) or one["paused"])
+    return ""

@@ -49,7 +49,7 @@ def build_house(loaded: Loaded, clock: Clock) -> House:
     Raises ``ConfigurationError`` with every problem of the part that is wrong.
     """
     settings = loaded.settings
-    feeds = plan_feeds(settings, clock)
+    feeds = plan_feeds(loaded, clock)
     names = {account.account_id: name for name, account in settings.accounts.items()}
     limits = {name: output.backlog.value() for name, output in settings.outputs.items()}
     metrics = Metrics(__version__, SQLITE)

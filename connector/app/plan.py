@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from connector.collect.audit import AUDIT
 from connector.collect.windows import ACCUMULATE, LIVE, LONGEST_SLICE, SECOND, sweeps_of
 from connector.quantities import format_duration
 
@@ -51,6 +52,7 @@ class Asking:
         overlap: time that each poll reads again.
         ages: of the revisits.
         details: endpoints that are asked for each record.
+        audit: how often everything is read again, and how far back.
     """
 
     search: str
@@ -61,6 +63,7 @@ class Asking:
     overlap: timedelta = timedelta(0)
     ages: tuple[timedelta, ...] = ()
     details: int = 0
+    audit: tuple[timedelta, timedelta] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,11 @@ def shares(asking: Asking, volume: float, span: timedelta) -> tuple[Share, ...]:
         found.append(
             _share(asking, sweep.name, DAY, times * math.ceil(length / LONGEST_SLICE), times, volume)
         )
+    if asking.audit:
+        every, reach = asking.audit
+        length, rounds = reach - max(asking.ages, default=timedelta(0)), DAY / every
+        slices = rounds * math.ceil(length / LONGEST_SLICE)
+        found.append(_share(asking, AUDIT, rounds * length, slices, slices, volume))
     if asking.details:
         found.append(Share(asking.search, ENRICHMENT, 0.0, asking.details * volume))
     part = span / DAY
@@ -179,6 +187,8 @@ def _change(askings: Sequence[Asking], volume: float, needed: float, span: timed
 
 
 def _advice(asking: Asking, share: Share) -> str:
+    if share.sweep == AUDIT:
+        return "audit less often, or less far back"
     if share.sweep == ENRICHMENT:
         return "ask fewer endpoints, or give enrich a when"
     if share.reading > share.walking:

@@ -8,14 +8,33 @@ id is an update that says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from connector.collect.enrichment import unenriched
 from connector.collect.revisions import Finding, compare, vanish
-from connector.errors import SourceError
+from connector.errors import BadQuery, SourceError
 from connector.facts import RecordLeft
 from connector.interfaces import Clock, FeedLog, Lookup, Observe
-from connector.model import Feed, Priority, Seen, Window
+from connector.model import Feed, Priority, Record, Seen, Window
 
-_CHUNK = 500
+_CHUNK = 5000
+
+_TRIES = 8
+"""How often in a row look-ups may fail, each time after a search that worked, before they are given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A seen row that did not come back, its record where the API still knows it, and what became of it."""
+
+    row: Seen
+    record: Record | None
+    finding: Finding
+
+    @property
+    def matters(self) -> bool:
+        """Whether there is anything to store or to ask for."""
+        return self.finding.seen is not None or (self.record is not None and unenriched(self.row))
 
 
 class Absences:
@@ -37,31 +56,45 @@ class Absences:
         self._watched = tuple(watched)
         self._observe = observe
         self._clock = clock
+        self._learned: dict[str, Absent] = {}
+        self._failures = 0
 
-    async def settle(self, window: Window, returned: frozenset[str]) -> tuple[tuple[Seen, Finding], ...]:
+    async def settle(self, window: Window, returned: frozenset[str]) -> tuple[Absent, ...]:
         """Return the rows seen in *window* whose ids are not in *returned*, with what became of them.
 
-        A record whose look-up fails is reported and left to the next revisit.
+        Raises ``SourceError`` when a look-up fails: the caller comes again, and what was learned by then is
+        not asked again. When that keeps happening although the search itself works, the records in question
+        are reported and left to the next revisit.
         """
-        settled: list[tuple[Seen, Finding]] = []
+        settled: list[Absent] = []
         after = ""
         while rows := await self._log.sighted(self._feed, window, after=after, limit=_CHUNK):
             after = rows[-1].id
-            absent = (row for row in rows if row.id not in returned)
-            settled.extend([(row, await self._ask(row, window)) for row in absent])
-        return tuple((row, finding) for row, finding in settled if finding.seen is not None)
+            settled.extend([await self._known(row, window) for row in rows if row.id not in returned])
+        self._failures = 0
+        self._learned.clear()
+        return tuple(absent for absent in settled if absent.matters)
 
-    async def _ask(self, row: Seen, window: Window) -> Finding:
+    async def _known(self, row: Seen, window: Window) -> Absent:
+        learned = self._learned.get(row.id)
+        if learned is None or learned.row != row:
+            learned = self._learned[row.id] = await self._ask(row, window)
+        return learned
+
+    async def _ask(self, row: Seen, window: Window) -> Absent:
         try:
             record = await self._lookup.get(row.id, Priority.REVISIT)
-        except SourceError:
+        except SourceError as error:
+            self._failures += not isinstance(error, BadQuery)
+            if not isinstance(error, BadQuery) and self._failures < _TRIES:
+                raise
             self._observe(RecordLeft(self._feed, "unknown"))
-            return Finding()
+            return Absent(row, None, Finding())
         now = self._clock()
         if record is None:
             finding = vanish(row, feed=self._feed, window=window, collected=now)
             self._observe(RecordLeft(self._feed, "gone" if finding.revision else "same"))
-            return finding
+            return Absent(row, None, finding)
         finding = compare(record, row, feed=self._feed, window=window, collected=now, watched=self._watched)
         self._observe(RecordLeft(self._feed, "changed" if finding.revision else "same"))
-        return finding
+        return Absent(row, record, finding)

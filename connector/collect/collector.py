@@ -8,22 +8,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Protocol
 
 from connector.collect.absence import Absences
+from connector.collect.audit import AUDIT, Auditor
+from connector.collect.backfill import BACKFILL, Backfills
+from connector.collect.checkpoints import Checkpoints
+from connector.collect.job import Job
+from connector.collect.jobs import Jobs
+from connector.collect.pace import Pace
 from connector.collect.patience import Patience
 from connector.collect.plan import Plan
 from connector.collect.schedule import Schedule
+from connector.collect.stride import Strides
 from connector.collect.sweeper import Sweeper
 from connector.collect.walk import Walker
-from connector.collect.windows import LIVE
-from connector.errors import Moved, SourceError
+from connector.collect.windows import LIVE, Sweep
+from connector.errors import JournalBroken, Moved, SourceError
 from connector.facts import FeedCaughtUp
-from connector.interfaces import Clock, Enricher, FeedLog, Lookup, Observe, Source
+from connector.interfaces import Clock, Enricher, FeedLog, Lookup, Notes, Observe, Source
 
 _LOOK = (1.0, 60.0)
-"""Seconds between two looks whether a revisit is due: at least, at most."""
+_LOOKS = 20
+"""Seconds between two looks whether a revisit is due: at least, at most; and how many in its age."""
+
+_AS_GOOD_AS_NOW = timedelta(minutes=1)
+"""A checkpoint this close to the API's present has reached it: clocks differ, and a walk takes time."""
+
+
+class Book(FeedLog, Notes, Protocol):
+    """The journal as this module uses it."""
 
 
 class Collector:
@@ -34,7 +50,7 @@ class Collector:
         plan: Plan,
         source: Source,
         lookup: Lookup,
-        log: FeedLog,
+        log: Book,
         *,
         observe: Observe,
         clock: Clock,
@@ -53,8 +69,9 @@ class Collector:
             log,
             watched=plan.watched,
             observe=observe,
-            clock=self._now,
+            clock=self.present,
             enricher=enricher,
+            ages=plan.ages,
         )
         absences = Absences(
             plan.feed,
@@ -62,59 +79,141 @@ class Collector:
             log,
             watched=plan.watched,
             observe=observe,
-            clock=self._now,
+            clock=self.present,
         )
-        self._sweeper = Sweeper(plan, walker, absences, log, observe=observe, now=self._now)
+        self._checkpoints = Checkpoints(plan, log, walker.commit, observe=observe, present=source.now)
+        strides = Strides(plan, source, walker, Pace(plan.query.per_page), observe=observe, now=self.present)
+        self._sweeper = Sweeper(
+            plan, strides, walker, absences, self._checkpoints, now=self.present, holds=self._holds
+        )
+        self._auditor = (
+            Auditor(plan, plan.audit, strides, self._sweeper, self._checkpoints, now=self.present)
+            if plan.audit
+            else None
+        )
+        self.jobs = Jobs(plan.feed, log)
+        self._backfills = Backfills(
+            plan, strides, self._checkpoints, walker.commit, self.jobs, observe=observe
+        )
+        self._revisiting = asyncio.Lock()
 
     @property
     def checkpoints(self) -> Mapping[str, datetime]:
         """Where the feed's sweeps stand."""
-        return self._sweeper.checkpoints
+        return self._checkpoints.all
+
+    @property
+    def floor(self) -> datetime | None:
+        """From when on all that was seen is remembered."""
+        return self._checkpoints.floor
+
+    def present(self) -> datetime:
+        """The earlier of both clocks: a watermark never passes what either believes to be now."""
+        return min(self._source.now(), self._clock())
 
     async def run(self, schedule: Schedule) -> None:
-        """Collect until cancelled."""
-        await self._sweeper.load()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._live(schedule))
-            group.create_task(self._revisits())
+        """Collect until cancelled. Raises what nobody expected, ``JournalBroken`` by itself."""
+        await self._load()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._live(schedule))
+                for sweep in self._sweeper.revisits:
+                    group.create_task(self._revisits(sweep))
+                if self._auditor is not None:
+                    group.create_task(self._audits(self._auditor))
+                group.create_task(self._on_request())
+        except BaseExceptionGroup as failed:
+            broken = _first(failed, JournalBroken)
+            if broken is None:
+                raise
+            raise broken from None
 
     async def once(self) -> None:
         """Walk the feed to now, with the revisits that are due; returns when all of it is durable."""
-        await self._sweeper.load()
+        await self._load()
         await self._persist(LIVE, self._sweeper.live)
         for sweep in self._sweeper.revisits:
             await self._persist(sweep.name, partial(self._sweeper.revisit, sweep))
+        if self._auditor is not None:
+            await self._persist(AUDIT, self._auditor.walk)
+
+    async def backfill(self, job: Job) -> None:
+        """Do *job*, which was submitted to ``jobs``, and nothing else; returns when it ended."""
+        await self._load()
+        await self._do(job)
+
+    async def drop(self, number: int) -> bool:
+        """Let go of backfill *number*; says whether there was one to let go of."""
+        return await self._backfills.drop(number)
+
+    async def _load(self) -> None:
+        await self.jobs.load()
+        await self._sweeper.load()
+
+    def _holds(self) -> list[datetime]:
+        audit = [self._auditor.holds()] if self._auditor else []
+        return [*audit, *self._backfills.holds()]
 
     async def _live(self, schedule: Schedule) -> None:
         while True:
             await schedule.wait()
+            present = self._source.now() - self._plan.timing.settle
             await self._persist(LIVE, self._sweeper.live)
-            checkpoint = self._sweeper.checkpoints.get(LIVE)
-            if checkpoint is not None:
+            checkpoint = self._checkpoints.get(LIVE)
+            if checkpoint is not None and checkpoint >= present - _AS_GOOD_AS_NOW:
                 self._observe(FeedCaughtUp(self._plan.feed, checkpoint))
 
-    async def _revisits(self) -> None:
-        shortest = min((age.total_seconds() for age in self._plan.ages), default=0.0)
-        pause = min(max(shortest / 10, _LOOK[0]), _LOOK[1])
-        while self._sweeper.revisits:
+    async def _revisits(self, sweep: Sweep) -> None:
+        age = sweep.age.total_seconds() if sweep.age else 0.0
+        pause = min(max(age / _LOOKS, _LOOK[0]), _LOOK[1])
+        while True:
             await asyncio.sleep(pause)
-            for sweep in self._sweeper.revisits:
-                await self._persist(sweep.name, partial(self._sweeper.revisit, sweep))
+            await self._persist(sweep.name, partial(self._in_turn, sweep))
+
+    async def _audits(self, auditor: Auditor) -> None:
+        pause = min(max(auditor.looks.total_seconds() / _LOOKS, _LOOK[0]), _LOOK[1])
+        while True:
+            await asyncio.sleep(pause)
+            await self._persist(AUDIT, auditor.walk)
+
+    async def _on_request(self) -> None:
+        while True:
+            await self._do(await self.jobs.next())
+
+    async def _do(self, job: Job) -> None:
+        work = partial(self._persist, BACKFILL, partial(self._backfills.work, job))
+        await self._backfills.run(job, work)
+
+    async def _in_turn(self, sweep: Sweep) -> None:
+        """One revisit after the other; one that fails waits outside, so that the others go on."""
+        async with self._revisiting:
+            await self._sweeper.revisit(sweep)
 
     async def _persist(self, name: str, walk: Callable[[], Awaitable[object]]) -> None:
         """Run *walk* until it succeeds."""
         patience = Patience(self._plan.feed, name, self._observe, self._refresh)
+        reached, moved = self._checkpoints.get(name), 0
         while True:
             try:
                 await walk()
             except Moved:
+                await asyncio.sleep(min(moved, _LOOK[1]))
+                moved += 1
                 await self._sweeper.load()
             except SourceError as error:
+                if self._checkpoints.get(name) != reached:
+                    patience.progressed()
+                reached = self._checkpoints.get(name)
                 await patience.bear(error)
             else:
                 patience.succeeded()
                 return
 
-    def _now(self) -> datetime:
-        """The earlier of both clocks: a watermark never passes what either believes to be now."""
-        return min(self._source.now(), self._clock())
+
+def _first(failed: BaseExceptionGroup[BaseException], kind: type[JournalBroken]) -> JournalBroken | None:
+    """The first error of *kind* in *failed*, however deep."""
+    for error in failed.exceptions:
+        found = _first(error, kind) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, kind):
+            return found
+    return None

@@ -40,6 +40,10 @@ class Patience:
         if isinstance(error, Denied):
             self._refresh()
 
+    def progressed(self) -> None:
+        """Begin with short waits again: since the last failure something was done."""
+        self._attempts = 0
+
     def succeeded(self) -> None:
         """Forget the failures; the first success after some is reported."""
         if self._attempts:

@@ -14,6 +14,14 @@ from connector.model import Feed, Query
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """How often everything is read again, and how far back."""
+
+    every: timedelta
+    reach: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One feed: what it asks, how it reads time, at which ages it looks again, what it watches."""
 
@@ -22,6 +30,7 @@ class Plan:
     timing: Timing = field(default_factory=Timing)
     ages: tuple[timedelta, ...] = ()
     watched: tuple[str, ...] = WATCHED
+    audit: Audit | None = None
 
     @property
     def fingerprint(self) -> str:

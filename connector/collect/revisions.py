@@ -8,6 +8,7 @@ adds and retires fields, and that is no news about a mail.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -31,21 +32,39 @@ WATCHED: tuple[str, ...] = (
 SLACK = timedelta(hours=1)
 """How far a row's last window may lag behind the truth, so that re-reading rarely writes."""
 
+UNENRICHED = "$unenriched"
+"""In a row's state, and no part of it: which endpoints did not answer, and when they were asked."""
+
+_DEPTH = 50
+_WIDEST = 53
+"""Nesting and bits of integers up to which all JSON libraries agree."""
+
 PAD = timedelta(seconds=2)
 """Requests ask one second beyond both ends; a record that far outside is as asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a record turned out to be: a revision to deliver, a row to store, both or neither."""
+    """What a record turned out to be: a revision to deliver, a row to store, both or neither.
+
+    *completes*: the revision brings enrichment that was missing, the state is the same. *again*: it tells
+    what was told before, because everything was asked for.
+    """
 
     revision: Revision | None = None
     seen: Seen | None = None
+    completes: bool = False
+    again: bool = False
 
     @property
     def new(self) -> bool:
         """Whether the record was never seen before."""
-        return self.revision is not None and self.revision.number == 1
+        return self.revision is not None and self.revision.number == 1 and not self.again
+
+    @property
+    def changed(self) -> bool:
+        """Whether the record was seen before in another state."""
+        return self.revision is not None and self.revision.number > 1 and not (self.completes or self.again)
 
 
 def state_of(body: Body, watched: Sequence[str] = WATCHED) -> JsonObject:
@@ -57,6 +76,13 @@ def digest_of(state: Body) -> str:
     """The state's digest: 32 hexadecimal digits, equal for equal states."""
     text = orjson.dumps(state, option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def plain(state: Body) -> Body:
+    """*state* without what is only remembered in its place."""
+    if UNENRICHED not in state:
+        return state
+    return {name: value for name, value in state.items() if name != UNENRICHED}
 
 
 def time_of(record: Record, fallback: datetime) -> datetime:
@@ -79,28 +105,30 @@ def compare(
 ) -> Finding:
     """Say what *record*, returned for *window*, is against the row *known* of its id.
 
-    First sight is revision 1; a changed state the next; a state that comes back counts up again.
+    First sight is revision 1; a changed state the next; a state that comes back counts up again, also
+    that of a record that was told to be gone. Whichever of its timestamps the API goes by, a record lies in
+    every window that returns it, so its row's time is kept inside all of them.
     """
     state = state_of(record.body, watched)
     if known is None:
         return _first(record, state, feed, window, collected)
+    row = replace(known, time=_within(window, known.time), until=max(known.until, window.end))
     changed = {
         name: known.state[name] for name in state if name in known.state and known.state[name] != state[name]
     }
+    if changed or _GONE in known.state:
+        merged = {name: value for name, value in plain(known.state).items() if name != _GONE} | state
+        return _change(record, row, merged, changed, feed, window, collected)
     merged = {**known.state, **state}
-    if changed:
-        return _change(record, known, merged, changed, feed, window, collected)
-    until = max(known.until, window.end)
     if len(merged) == len(known.state):
-        return Finding(seen=replace(known, until=until) if until - known.until > SLACK else None)
-    digest = digest_of(merged)
+        return Finding(seen=row if row.time != known.time or row.until - known.until > SLACK else None)
+    digest = digest_of(plain(merged))
     return Finding(
         seen=replace(
-            known,
+            row,
             state=merged,
             digest=digest,
             occurrences={**known.occurrences, digest: max(1, known.occurrences.get(digest, 0))},
-            until=until,
         )
     )
 
@@ -109,10 +137,19 @@ def vanish(known: Seen, *, feed: Feed, window: Window, collected: datetime) -> F
     """The revision that tells that the API no longer knows the record; told once."""
     if known.state.get(_GONE):
         return Finding()
-    state = {**known.state, _GONE: True}
-    body = {"id": known.id, "scanned_at": known.time.isoformat(), **known.state}
+    watched = plain(known.state)
+    state = {**watched, _GONE: True}
+    body = {"id": known.id, "scanned_at": known.time.isoformat(), **watched}
     finding = _change(Record(known.id, body), known, state, {}, feed, window, collected)
     return replace(finding, revision=replace(finding.revision, gone=True) if finding.revision else None)
+
+
+def repeat(record: Record, known: Seen, finding: Finding, *, feed: Feed, collected: datetime) -> Finding:
+    """Tell *record*, in which *finding* saw nothing new, once more: under the identity that its state has."""
+    row = finding.seen or known
+    occurrence = row.occurrences.get(row.digest, 1)
+    revision = Revision(feed, record, row.digest, row.number, collected, occurrence=occurrence)
+    return replace(finding, revision=revision, again=True)
 
 
 _GONE = "$gone"
@@ -141,7 +178,7 @@ def _within(window: Window, moment: datetime) -> datetime:
     return window.start if moment < window.start else max(window.start, window.end - timedelta(seconds=1))
 
 
-def _change(  # noqa: PLR0917, one private caller each way
+def _change(
     record: Record,
     known: Seen,
     state: Mapping[str, Any],
@@ -166,14 +203,37 @@ def _change(  # noqa: PLR0917, one private caller each way
     )
 
 
-def _canonical(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        inner = {key: _canonical(item) for key, item in value.items()}
+def _canonical(value: Any, depth: int = _DEPTH) -> Any:
+    """*value* as every encoder can write it and every decoder reads it back the same."""
+    kind = value.__class__
+    if kind is str:
+        return _text(value) or None
+    if kind is not list and kind is not dict:
+        return _number(value)
+    if depth == 0:
+        return "(nested too deep)"
+    if kind is dict:
+        inner = {_text(key): _canonical(item, depth - 1) for key, item in value.items()}
         return {key: item for key, item in inner.items() if item is not None} or None
-    if isinstance(value, list):
-        items = {orjson.dumps(_canonical(item), option=orjson.OPT_SORT_KEYS) for item in value}
-        return [orjson.loads(item) for item in sorted(items)] or None
-    return None if value == "" else value
+    return _as_set([_canonical(item, depth - 1) for item in value])
+
+
+def _as_set(items: list[Any]) -> list[Any] | None:
+    if all(item.__class__ is str for item in items):
+        return sorted(set(items)) or None
+    distinct = {orjson.dumps(item, option=orjson.OPT_SORT_KEYS): item for item in items}
+    return [distinct[key] for key in sorted(distinct)]
+
+
+def _number(value: Any) -> Any:
+    if value.__class__ is int and value.bit_length() > _WIDEST:
+        return hex(value)
+    return str(value) if value.__class__ is float and not math.isfinite(value) else value
+
+
+def _text(text: str) -> str:
+    """*text*, with what is no character written out."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _moment(value: object) -> datetime | None:

@@ -16,6 +16,9 @@ from connector.interfaces import Clock
 _GLANCE = 30.0
 """Seconds between two looks at the wall clock while waiting for a cron time: clocks get set."""
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
+"""When an expression is due that no day fulfils, such as the 30th of February."""
+
 
 class Interval:
     """Every *every*, measured by the loop's clock, so that a wall clock that steps changes nothing."""
@@ -52,7 +55,7 @@ class Cron:
 
     def _due(self, after: datetime) -> datetime:
         due: datetime | None = self._trigger.get_next_fire_time(None, after + timedelta(microseconds=1))
-        return due or after
+        return due or _NEVER
 
 
 Schedule = Interval | Cron

@@ -1,52 +1,33 @@
-"""Moves a feed's sweeps through time, slice by slice, and keeps their checkpoints.
-
-The journal's checkpoints are the truth; what is held here mirrors them and is read again whenever the
-journal says that somebody else moved one.
-"""
+"""Moves a feed's sweeps through time, slice by slice."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from connector.collect.absence import Absences
+from connector.collect.checkpoints import CHANGED, Checkpoints
 from connector.collect.plan import Plan
 from connector.collect.revisions import SLACK
+from connector.collect.stride import Strides
 from connector.collect.walk import Slice, Walked, Walker
 from connector.collect.windows import (
     LIVE,
-    LONGEST_SLICE,
     SECOND,
+    Read,
     Sweep,
+    first_unread,
     live_window,
-    next_slice,
+    noted,
     passed_by_all,
     revisit_start,
     revisit_window,
-    superseded,
     sweeps_of,
     whole,
-    whole_length,
 )
-from connector.errors import WalkAborted
-from connector.facts import ClockPulledBack, SearchChanged, SliceBegun, SliceCollected, SliceHalved
-from connector.interfaces import Clock, FeedLog, Observe
-from connector.model import Commit, Priority, Step, Window
-
-CHANGED = "filters_changed"
-"""Name under which the point in time is kept at which a search's filters changed."""
-
-_BUSY = 20
-_CALM = 5
-"""Pages in one slice above which the next is cut shorter, and below which it may grow."""
-
-_NOISE = timedelta(seconds=5)
-"""A checkpoint this far ahead is only the clocks' noise."""
-
-_FEWEST = 50
-"""Records per page below which a walk is not made smaller any more."""
+from connector.interfaces import Clock
+from connector.model import Gap, Priority, Step, Window
 
 _EXPIRE_EVERY = 300.0
 """Seconds between two rounds of forgetting."""
@@ -56,58 +37,59 @@ class Sweeper:
     """The sweeps of one feed; see the module."""
 
     def __init__(
-        self, plan: Plan, walker: Walker, absences: Absences, log: FeedLog, *, observe: Observe, now: Clock
+        self,
+        plan: Plan,
+        strides: Strides,
+        walker: Walker,
+        absences: Absences,
+        checkpoints: Checkpoints,
+        *,
+        now: Clock,
+        holds: Callable[[], Iterable[datetime]] = tuple,
     ) -> None:
+        """*holds* are times from which on somebody else still needs what was seen."""
         self._plan = plan
+        self._strides = strides
+        self._pace = strides.pace
         self._walker = walker
         self._absences = absences
-        self._log = log
-        self._observe = observe
+        self._checkpoints = checkpoints
         self._now = now
-        self._checkpoints: dict[str, datetime] = {}
-        self._floor: datetime | None = None
-        self._lengths: dict[str, timedelta] = {}
-        self._per_page = plan.query.per_page
+        self._holds = holds
+        self._reads: tuple[Read, ...] = ()
         self._expired = float("-inf")
-        self.revisits: tuple[Sweep, ...] = sweeps_of(plan.ages)[1:]
-
-    @property
-    def checkpoints(self) -> Mapping[str, datetime]:
-        """Where the sweeps stand."""
-        return self._checkpoints
+        self._newest, *revisits = sweeps_of(plan.ages)
+        self.revisits: tuple[Sweep, ...] = tuple(revisits)
 
     async def load(self) -> None:
-        """Read the checkpoints; mend those that lie in the future; note changed filters."""
-        progress = await self._log.progress(self._plan.feed)
-        self._checkpoints = dict(progress.checkpoints)
-        self._floor = progress.floor
-        now = whole(self._now())
-        for name, checkpoint in progress.checkpoints.items():
-            if checkpoint > now + _NOISE:
-                ahead = (checkpoint - now).total_seconds()
-                self._observe(ClockPulledBack(self._plan.feed, name, ahead))
-                await self._step(name, now)
-        if progress.fingerprint not in (None, self._plan.fingerprint):
-            self._observe(SearchChanged(self._plan.feed))
-            await self._step(CHANGED, self._checkpoints.get(LIVE, now))
+        """Read again where the sweeps stand."""
+        self._reads = ()
+        await self._checkpoints.load()
 
     async def live(self) -> None:
         """Read everything from the live checkpoint to the present."""
-        checkpoint = self._checkpoints.get(LIVE)
-        window = live_window(checkpoint, self._floor, self._now(), self._plan.timing)
-        if window is None:
+        await self._checkpoints.mend()
+        now = self._now()
+        begun = await self._begun_live(now)
+        window = live_window(begun, self._checkpoints.floor, now, self._plan.timing) if begun else None
+        if begun is None or window is None:
             return
+        settled = self._plan.timing.settle.total_seconds()
         position = window.start
         while position < window.end:
-            part = self._cut(LIVE, Window(position, window.end))
-            since = self._checkpoints.get(LIVE)
-            step = Step(LIVE, since, max(since, part.end) if since else part.end)
-            query = replace(self._plan.query, per_page=self._per_page, priority=Priority.LIVE)
-            settled = self._plan.timing.settle.total_seconds()
-            if await self._walk(Slice(LIVE, part, step, query, checkpoint, settled)) is None:
+            part = self._pace.cut(LIVE, Window(position, window.end))
+            since = self._checkpoints.at(LIVE)
+            step = Step(LIVE, since, max(since, part.end))
+            query, known = self._strides.query(Priority.LIVE), self._checkpoints.known_before(begun)
+            slice_ = Slice(LIVE, part, step, query, known, settled)
+            began = self._now()
+            walked = await self._walk(slice_)
+            if not isinstance(walked, Walked):
+                position = walked
                 continue
-            if self._floor is None:
-                self._floor = part.start
+            self._checkpoints.moved(step)
+            if since < part.end:
+                await self._note(self._newest, Window(max(since, part.start), part.end), walked, began)
             position = part.end
             await self._forget()
 
@@ -122,101 +104,105 @@ class Sweeper:
             return False
         position = window.start
         while position < window.end:
-            part = self._cut(sweep.name, Window(position, window.end))
-            query = replace(self._plan.query, per_page=self._per_page, priority=Priority.REVISIT)
-            least = self._age_before(sweep).total_seconds()
-            walked = await self._walk(Slice(sweep.name, part, None, query, part.end, least))
-            if walked is None:
+            left = first_unread(Window(position, window.end), sweep.age, self._reads)
+            if left.start > position:
+                position = await self._checkpoints.step(sweep.name, left.start)
                 continue
-            await self._settle_absences(part, walked)
-            await self._step(sweep.name, part.end)
-            position = part.end
+            part = self._pace.cut(sweep.name, left)
+            position = await self._revisit(sweep, part)
             await self._forget()
         return True
 
-    def _cut(self, sweep: str, window: Window) -> Window:
-        return next_slice(window, self._lengths.get(sweep, LONGEST_SLICE))
+    async def _revisit(self, sweep: Sweep, part: Window) -> datetime:
+        """Read one slice again; returns where the sweep goes on."""
+        least = self._age_before(sweep).total_seconds()
+        query, began = self._strides.query(Priority.REVISIT), self._now()
+        known = self._checkpoints.known_before(part.end)
+        walked = await self._walk(Slice(sweep.name, part, None, query, known, least))
+        if not isinstance(walked, Walked):
+            return walked
+        await self.settle_absences(part, walked)
+        await self._note(sweep, part, walked, began)
+        return await self._checkpoints.step(sweep.name, part.end)
 
-    async def _walk(self, part: Slice) -> Walked | None:
-        """Walk one slice; ``None`` when it was halved instead and has to be cut again."""
-        feed, began = self._plan.feed, self._now()
-        clock = asyncio.get_running_loop().time
-        started = clock()
-        self._observe(SliceBegun(feed, part.sweep, part.window.start, part.window.end))
-        try:
-            walked = await self._walker.walk(part)
-        except WalkAborted as aborted:
-            if not self._halve(part, aborted):
-                raise
-            return None
-        self._observe(
-            SliceCollected(
-                feed, part.sweep, part.window.start, part.window.end, walked.records, clock() - started
-            )
-        )
-        self._adapt(part, walked.records / part.query.per_page)
-        if part.step is not None:
-            self._checkpoints[part.step.sweep] = part.step.until
-        for sweep, checkpoint in superseded(self.revisits, self._checkpoints, part.window, began):
-            await self._step(sweep.name, part.window.end, checkpoint)
+    async def _walk(self, part: Slice) -> Walked | datetime:
+        """Walk one slice, or say where to go on: halved, or beyond what the API still has."""
+        walked = await self._strides.take(part)
+        if isinstance(walked, datetime) and walked > part.window.start:
+            return await self._skip(part, walked)
         return walked
 
-    def _halve(self, part: Slice, aborted: WalkAborted) -> bool:
-        length = part.window.length
-        if length > SECOND:
-            self._lengths[part.sweep] = whole_length(length / 2)
-        elif self._per_page > _FEWEST:
-            self._per_page = max(_FEWEST, self._per_page // 2)
-        else:
-            return False
-        seconds = self._lengths.get(part.sweep, length).total_seconds()
-        self._observe(SliceHalved(self._plan.feed, part.sweep, seconds, str(aborted)))
-        return True
+    async def _skip(self, part: Slice, begin: datetime) -> datetime:
+        """Go on from *begin*, before which the API has nothing any more; what that skips is a gap."""
+        since = self._checkpoints.at(part.sweep)
+        if since < begin:
+            gap = Gap(Window(since, begin), f"retention ({part.sweep})")
+            await self._checkpoints.step(part.sweep, begin, gap=gap)
+        return begin
 
-    def _adapt(self, part: Slice, pages: float) -> None:
-        length = self._lengths.get(part.sweep, LONGEST_SLICE)
-        if pages > _BUSY:
-            self._lengths[part.sweep] = whole_length(part.window.length / 2)
-        elif pages < _CALM and part.window.length >= length:
-            self._lengths[part.sweep] = whole_length(length * 2)
-            self._per_page = min(self._plan.query.per_page, self._per_page * 2)
+    async def _note(self, sweep: Sweep, part: Window, walked: Walked, began: datetime) -> None:
+        """Remember a slice that was read so late that it needs no revisit at some ages."""
+        ages = [age for age in self._ages() if sweep.age is None or age > sweep.age]
+        reads = noted(self._reads, part, began, ages)
+        if reads == self._reads:
+            return
+        if sweep.age is None:
+            await self.settle_absences(part, walked)
+        self._reads = tuple(read for read in reads if self._saves(read))
 
-    async def _settle_absences(self, window: Window, walked: Walked) -> None:
+    def _saves(self, read: Read) -> bool:
+        """Whether a revisit is still to come that *read* makes shorter."""
+        stands = [self._checkpoints.get(one.name) for one in self.revisits if one.age and one.age <= read.age]
+        return any(checkpoint is None or checkpoint < read.window.end for checkpoint in stands)
+
+    async def settle_absences(self, window: Window, walked: Walked) -> None:
+        """See what became of records of *window* that *walked* did not return any more."""
         changed = self._checkpoints.get(CHANGED)
         if changed is not None and window.start < changed:
             return
         settled = await self._absences.settle(window, walked.ids)
         if settled:
-            await self._walker.adopt(settled)
+            await self._walker.adopt(window, settled)
+
+    async def _begun_live(self, now: datetime) -> datetime | None:
+        """The live checkpoint. A new feed's is set before anything is read: the floor lies there."""
+        live = self._checkpoints.get(LIVE) or self._plan.timing.beginning(now)
+        if live is None:
+            return None
+        if self._checkpoints.get(LIVE) is None:
+            await self._checkpoints.step(LIVE, live)
+        for sweep in self.revisits:
+            # Before anything is read: all of it has to be read again at every age, also after a crash.
+            if sweep.age is not None and self._checkpoints.get(sweep.name) is None:
+                await self._begun(sweep, sweep.age, live)
+        return live
 
     async def _begun(self, sweep: Sweep, age: timedelta, live: datetime) -> datetime:
         """The sweep's checkpoint; one that never walked, or fell below the floor, begins now."""
-        checkpoint = self._checkpoints.get(sweep.name)
-        start = revisit_start(age, self._floor, live, self._now())
+        checkpoint, floor = self._checkpoints.get(sweep.name), self._checkpoints.floor
         if checkpoint is None:
-            checkpoint = await self._step(sweep.name, start)
-        elif self._floor is not None and checkpoint < whole(self._floor):
-            checkpoint = await self._step(sweep.name, min(live, whole(self._floor) + SECOND))
+            start = revisit_start(age, floor, live, self._now())
+            checkpoint = await self._checkpoints.step(sweep.name, start)
+        elif floor is not None and checkpoint < whole(floor):
+            checkpoint = await self._checkpoints.step(sweep.name, min(live, whole(floor) + SECOND))
         return checkpoint
 
-    def _age_before(self, sweep: Sweep) -> timedelta:
-        younger = [other.age for other in self.revisits if other.age and sweep.age and other.age < sweep.age]
-        return max(younger, default=self._plan.timing.settle)
+    def _ages(self) -> list[timedelta]:
+        return [sweep.age for sweep in self.revisits if sweep.age is not None]
 
-    async def _step(self, name: str, until: datetime, since: datetime | None = None) -> datetime:
-        step = Step(name, since or self._checkpoints.get(name), until)
-        await self._walker.commit(Commit(self._plan.feed, self._plan.fingerprint, step=step))
-        self._checkpoints[name] = until
-        return until
+    def _age_before(self, sweep: Sweep) -> timedelta:
+        younger = [age for age in self._ages() if sweep.age and age < sweep.age]
+        return max(younger, default=self._plan.timing.settle)
 
     async def _forget(self) -> None:
         time = asyncio.get_running_loop().time()
         if time - self._expired < _EXPIRE_EVERY:
             return
         self._expired = time
-        names = [LIVE, *(sweep.name for sweep in self.revisits)]
-        if any(name not in self._checkpoints for name in names):
+        stands = [self._checkpoints.get(sweep.name) for sweep in (self._newest, *self.revisits)]
+        reached = [checkpoint for checkpoint in stands if checkpoint is not None]
+        if len(reached) < len(stands):
             return
-        passed = passed_by_all((self._checkpoints[name] for name in names), self._plan.timing.overlap)
+        passed = passed_by_all(reached, self._plan.timing.overlap)
         if passed is not None:
-            await self._log.expire(self._plan.feed, passed - SLACK)
+            await self._checkpoints.expire(min((passed, *self._holds())) - SLACK)

@@ -12,7 +12,7 @@ A checkpoint is the end of the last complete slice. Windows lie on whole seconds
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -54,37 +54,43 @@ class Timing:
     overlap: timedelta = timedelta(minutes=2)
     start: timedelta | datetime = timedelta(hours=24)
 
-    def beginning(self, now: datetime) -> datetime:
-        """Where a feed begins that was never walked; never in the future."""
-        asked = now - self.start if isinstance(self.start, timedelta) else self.start.astimezone(UTC)
-        return whole(min(asked, now))
+    def beginning(self, now: datetime) -> datetime | None:
+        """Where a feed begins that was never walked; ``None`` while that lies in the future."""
+        begin = whole(now - self.start if isinstance(self.start, timedelta) else self.start.astimezone(UTC))
+        return begin if begin <= now else None
 
 
-def live_window(
-    checkpoint: datetime | None, floor: datetime | None, now: datetime, timing: Timing
-) -> Window | None:
+def live_window(checkpoint: datetime, floor: datetime | None, now: datetime, timing: Timing) -> Window | None:
     """What the live sweep has to read; ``None`` when not a whole second has passed.
 
     The overlap never reaches below the floor: what lies there was never asked for.
     """
     end = whole(now - timing.settle)
-    if checkpoint is None:
-        start = timing.beginning(now)
-        return Window(start, end) if start < end else None
     start = max(checkpoint - timing.overlap, floor) if floor else checkpoint - timing.overlap
     return Window(whole(min(start, checkpoint)), end) if checkpoint < end else None
 
 
-def revisit_window(
-    checkpoint: datetime, live: datetime, now: datetime, age: timedelta, *, eager: bool = False
-) -> Window | None:
-    """What a revisit has to read; ``None`` until enough came together (*eager*: anything at all).
+def revisit_window(checkpoint: datetime, live: datetime, now: datetime, age: timedelta) -> Window | None:
+    """What a revisit has to read; ``None`` until enough came together.
 
     It never passes the live sweep: there is nothing to revisit beyond it.
     """
     end = whole(min(now - age, live))
-    ready = end - checkpoint >= max(SECOND, SECOND if eager else age / ACCUMULATE)
+    ready = end - checkpoint >= max(SECOND, age / ACCUMULATE)
     return Window(checkpoint, end) if ready else None
+
+
+def audit_window(
+    begun: datetime, reach: timedelta, oldest: timedelta, known: datetime | None, live: datetime
+) -> Window | None:
+    """What an audit reads that began at *begun*: from its reach to where the *oldest* revisit has been.
+
+    Never before *known*, from when on what was seen is complete: before that every record would look new.
+    """
+    start, end = whole(begun - reach), whole(min(begun - oldest, live))
+    if known is not None and known > start:
+        start = whole(known) + SECOND
+    return Window(start, end) if start < end else None
 
 
 def next_slice(window: Window, longest: timedelta) -> Window:
@@ -106,21 +112,41 @@ def revisit_start(age: timedelta, floor: datetime | None, live: datetime, now: d
     return start if floor is None else min(live, max(start, whole(floor)))
 
 
-def superseded(
-    sweeps: Iterable[Sweep], checkpoints: Mapping[str, datetime], walked: Window, at: datetime
-) -> list[tuple[Sweep, datetime]]:
-    """The revisits that need not read *walked*, because it was read just now (*at*) at their age or later.
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Time that was read to its end when it was *age* old at least."""
 
-    Gives each with its present checkpoint, which may move to the end of *walked*.
-    """
-    found = []
-    for sweep in sweeps:
-        checkpoint = checkpoints.get(sweep.name)
-        if sweep.age is None or checkpoint is None:
+    window: Window
+    age: timedelta
+
+
+def noted(reads: Iterable[Read], window: Window, at: datetime, ages: Iterable[timedelta]) -> tuple[Read, ...]:
+    """*reads* and *window*, which was read at *at*: for each of *ages* what of it was that old by then."""
+    kept = list(reads)
+    for age in ages:
+        end = min(window.end, whole(at - age))
+        if end <= window.start:
             continue
-        if walked.start <= checkpoint < walked.end and at - walked.end >= sweep.age:
-            found.append((sweep, checkpoint))
-    return found
+        start = window.start
+        for read in [one for one in kept if one.age == age and start <= one.window.end]:
+            if read.window.start <= end:
+                kept.remove(read)
+                start, end = min(start, read.window.start), max(end, read.window.end)
+        kept.append(Read(Window(start, end), age))
+    return tuple(kept)
+
+
+def first_unread(window: Window, age: timedelta, reads: Iterable[Read]) -> Window:
+    """The first stretch of *window* that a revisit at *age* has to read; empty where there is none."""
+    start, end = window.start, window.end
+    for read in sorted(reads, key=lambda one: one.window):
+        if read.age < age or read.window.end <= start:
+            continue
+        if read.window.start > start:
+            end = min(end, read.window.start)
+            break
+        start = min(end, read.window.end)
+    return Window(start, end)
 
 
 def passed_by_all(checkpoints: Iterable[datetime], overlap: timedelta) -> datetime | None:

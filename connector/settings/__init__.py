@@ -5,12 +5,13 @@ from connector.settings.loading import Loaded, find, load
 from connector.settings.models import Settings
 from connector.settings.process import Log, Mappings, Server, State, split_address
 from connector.settings.schema import json_schema
-from connector.settings.searches import Search
+from connector.settings.searches import Enrich, Search
 from connector.settings.show import render
 
 __all__ = [
     "Account",
     "Budget",
+    "Enrich",
     "Loaded",
     "Log",
     "Mappings",

@@ -33,6 +33,8 @@ def notes(settings: Settings) -> Iterator[str]:
             yield f"accounts.{name}.base_url does not end with /client/v4, as the API's address usually does"
     for name, search in settings.searches.items():
         yield from (f"searches.{name}.filters.{warning}" for warning in warnings(search.filters))
+        if search.enrich is not None and not search.revisit:
+            yield f"searches.{name}.enrich: without revisit, what is not told in time is never completed"
     for path, model in _models(settings, ()):
         if path and path[-1] == "tls" and getattr(model, "verify", True) is False:
             yield f"{dotted(path)}.verify is off: anybody on the way can read along and answer instead"

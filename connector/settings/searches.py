@@ -18,10 +18,12 @@ from pydantic import (
 )
 
 from connector.collect.revisions import WATCHED
+from connector.model import JsonObject
 from connector.quantities import Duration, format_duration, parse_duration
 from connector.settings.cron import check_cron
 from connector.settings.filters import Filters
 from connector.settings.wrong import wrong
+from connector.source.enrichment import Endpoint
 
 AGES = (
     timedelta(minutes=5),
@@ -113,6 +115,45 @@ Start = Annotated[
 Seconds = Annotated[Duration, AfterValidator(_whole)]
 
 
+def _endpoints(names: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    if not names or len(set(names)) < len(names):
+        raise wrong("names of endpoints are needed, each once", hint="leave enrich out to ask none")
+    return names
+
+
+class Enrich(BaseModel):
+    """What further endpoints to ask for a record, and for which records."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoints: Annotated[tuple[Endpoint, ...], AfterValidator(_endpoints)] = Field(
+        default=("detections",),
+        description="Endpoints to ask for each new or changed record, one request each.",
+    )
+    when: JsonObject | None = Field(
+        default=None, description="Ask only for records that match this; by default for every one."
+    )
+
+
+class Audit(BaseModel):
+    """How often everything is read again, and how far back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    every: Seconds = Field(
+        default=_DAY,
+        ge=timedelta(minutes=5),
+        le=timedelta(days=30),
+        description="Time between two audits, each of which reads everything within reach again.",
+    )
+    reach: Seconds = Field(
+        default=timedelta(days=30),
+        ge=timedelta(minutes=10),
+        le=timedelta(days=365),
+        description="How far back an audit reads. What was seen is remembered for as long.",
+    )
+
+
 class Search(BaseModel):
     """What to ask of the API, and when."""
 
@@ -151,6 +192,10 @@ class Search(BaseModel):
         default=AGES,
         description="Ages at which the same time is read once more, to find late and changed records.",
     )
+    audit: Audit | None = Field(
+        default=None,
+        description="Whether everything is read again, as a net under revisits; null for no.",
+    )
     start: Start = Field(
         default=timedelta(hours=24),
         description="Where a new search begins: a time back from now, or a date.",
@@ -159,6 +204,9 @@ class Search(BaseModel):
         default=WATCHED, description="Fields of a record whose change makes a new revision."
     )
     per_page: int = Field(default=1000, ge=1, le=1000, description="Records per request.")
+    enrich: Enrich | None = Field(
+        default=None, description="What to ask further endpoints; null for nothing."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -175,4 +223,10 @@ class Search(BaseModel):
             raise wrong("every or cron is needed", hint="such as every: 60s", key="every")
         if self.revisit and self.revisit[0] <= self.settle:
             raise wrong("the first age must be more than settle", key="revisit")
+        if self.audit is not None and self.audit.reach <= max(self.revisit, default=self.settle):
+            raise wrong(
+                "reach must be more than the oldest age of revisit",
+                hint="an audit reads what lies beyond it",
+                key="audit",
+            )
         return self

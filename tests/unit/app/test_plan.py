@@ -218,6 +218,6 @@ def test_an_audit_is_part_of_the_plan_and_of_the_advice() -> None:
 
     assert found["audit"].walking == 23 * 24
     assert 23 * 24 <= found["audit"].reading <= 23 * 24 * 1.01
-    often = replace(USUAL, audit=(timedelta(minutes=30), timedelta(days=30)))
-    assert "audit less often" in judge([often], None, 600, SPAN).hint
+    often = replace(USUAL, audit=(timedelta(minutes=5), timedelta(days=30)))
+    assert "audit less often" in judge([often], None, 300, SPAN).hint
     assert requests([USUAL], 0, SPAN) < requests([asking], 0, SPAN)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.collect.revisions import SLACK, WATCHED, Finding, compare, digest_of, state_of, time_of, vanish
+from connector.collect.revisions import (
+    SLACK,
+    UNENRICHED,
+    WATCHED,
+    Finding,
+    compare,
+    digest_of,
+    state_of,
+    time_of,
+    vanish,
+)
 from connector.model import Feed, Record, Seen, Window
 
 FEED = Feed("a" * 32, "detections")
@@ -130,6 +142,46 @@ def test_a_record_windowed_by_another_timestamp_is_remembered_inside_its_window(
     assert seen.time in WINDOW
 
 
+def test_a_watched_value_that_no_json_library_likes_freezes_nothing() -> None:
+    """Mail text may be watched too: halves of surrogate pairs, numbers beyond reason, endless nesting."""
+    deep: Any = "x"
+    for _ in range(5000):
+        deep = [deep]
+    hostile = {"subject": "\ud83d", "\udc00": 10**400, "big": 2**70, "inf": float("inf"), "deep": deep}
+    watched = tuple(hostile)
+    record = Record("m1", {"id": "m1", **hostile})
+
+    first = compare(record, None, feed=FEED, window=WINDOW, collected=START, watched=watched)
+    stored = row(first)
+    written = orjson.loads(orjson.dumps(stored.state))
+    again = compare(
+        record, replace(stored, state=written), feed=FEED, window=WINDOW, collected=START, watched=watched
+    )
+
+    assert again == Finding()
+
+
+def test_a_record_that_was_gone_and_is_returned_again_is_news_once() -> None:
+    first = see({"final_disposition": "MALICIOUS"})
+    gone = vanish(row(first), feed=FEED, window=WINDOW, collected=WINDOW.end)
+    back = see({"final_disposition": "MALICIOUS"}, row(gone))
+
+    assert back.revision is not None
+    assert (back.revision.number, back.revision.gone, back.revision.occurrence) == (3, False, 2)
+    assert see({"final_disposition": "MALICIOUS"}, row(back)) == Finding()
+    assert vanish(row(back), feed=FEED, window=WINDOW, collected=WINDOW.end).revision is not None
+
+
+def test_a_rows_time_stays_inside_every_window_that_returned_its_record() -> None:
+    first = row(see({"scanned_at": "2026-11-18T09:00:30Z"}))
+    earlier = Window(START - timedelta(minutes=1), START)
+
+    moved = row(see({"scanned_at": "2026-11-18T09:00:30Z"}, first, earlier))
+
+    assert moved.time in earlier
+    assert see({"scanned_at": "2026-11-18T09:00:30Z"}, moved, earlier) == Finding()
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
@@ -162,3 +214,18 @@ def test_no_update_is_lost_and_none_invented(history: list[dict[str, Any]]) -> N
         if finding.revision is not None:
             identities.append(finding.revision.identity)
     assert len(set(identities)) == len(identities)
+
+
+def test_what_is_remembered_beside_the_state_is_no_part_of_it() -> None:
+    first = row(see({"final_disposition": "SPAM"}))
+    marked = replace(first, state={**first.state, UNENRICHED: {"missing": ["trace"], "asked": "live"}})
+    body = {"final_disposition": "SPAM", "delivery_status": ["delivered"]}
+
+    assert see({"final_disposition": "SPAM"}, marked).revision is None
+    appeared = row(see(body, marked))
+    assert appeared.digest == digest_of(state_of(body))
+    assert appeared.state[UNENRICHED] == marked.state[UNENRICHED]
+    changed = row(see({"final_disposition": "NONE"}, marked))
+    assert changed == row(see({"final_disposition": "NONE"}, first))
+    gone = vanish(marked, feed=FEED, window=WINDOW, collected=START)
+    assert gone == vanish(first, feed=FEED, window=WINDOW, collected=START)

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from connector.collect.windows import (
     LONGEST_SLICE,
-    Sweep,
+    Read,
     Timing,
+    first_unread,
     live_window,
     next_slice,
+    noted,
     passed_by_all,
     revisit_start,
     revisit_window,
-    superseded,
-    sweeps_of,
 )
 from connector.model import Window
 
@@ -29,13 +29,15 @@ timings = st.builds(Timing, settle=lengths, overlap=lengths, start=lengths)
 
 
 def test_a_new_feed_begins_at_its_start_and_on_whole_seconds() -> None:
-    window = live_window(None, None, NOW, Timing(start=timedelta(hours=24)))
+    assert Timing(start=timedelta(hours=24)).beginning(NOW) == datetime(2026, 11, 21, 12, tzinfo=UTC)
+    assert Timing(start=timedelta(0)).beginning(NOW) == datetime(2026, 11, 22, 12, tzinfo=UTC)
 
-    assert window == Window(datetime(2026, 11, 21, 12, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC))
 
+def test_a_start_in_the_future_is_waited_for() -> None:
+    timing = Timing(start=NOW + timedelta(days=1))
 
-def test_a_start_in_the_future_asks_for_nothing() -> None:
-    assert live_window(None, None, NOW, Timing(start=NOW + timedelta(days=1))) is None
+    assert timing.beginning(NOW) is None
+    assert timing.beginning(NOW + timedelta(days=1)) == (NOW + timedelta(days=1)).replace(microsecond=0)
 
 
 def test_the_overlap_is_read_again_but_never_below_the_floor() -> None:
@@ -54,20 +56,15 @@ def test_the_overlap_is_read_again_but_never_below_the_floor() -> None:
 @given(st.lists(moments, min_size=1, max_size=30), timings)
 def test_live_windows_are_gapless_whatever_the_clock(clocks: list[datetime], timing: Timing) -> None:
     """However the clock jumps, all time up to the checkpoint was asked, and it never moves back."""
-    checkpoint: datetime | None = None
-    asked_from: datetime | None = None
+    floor = checkpoint = timing.beginning(clocks[0]) or clocks[0].replace(microsecond=0)
     for now in clocks:
-        window = live_window(checkpoint, None, now, timing)
+        window = live_window(checkpoint, floor, now, timing)
         if window is None:
             continue
         assert window.start.microsecond == window.end.microsecond == 0
         assert window.end <= now - timing.settle
-        if checkpoint is None:
-            asked_from = window.start
-        else:
-            assert window.start <= checkpoint < window.end
+        assert floor <= window.start <= checkpoint < window.end
         checkpoint = window.end
-    assert checkpoint is None or asked_from is not None
 
 
 @given(moments, lengths, st.timedeltas(timedelta(0), timedelta(hours=3)))
@@ -121,20 +118,64 @@ def test_a_new_revisit_never_begins_before_the_floor_of_what_was_seen() -> None:
 
 
 def test_time_first_read_at_an_age_needs_no_revisit_at_that_age() -> None:
-    sweeps = sweeps_of([timedelta(minutes=5), timedelta(hours=1), timedelta(days=1)])
-    walked = Window(NOW - timedelta(hours=3), NOW - timedelta(hours=2))
-    checkpoints = {sweep.name: walked.start for sweep in sweeps}
+    ages = [timedelta(minutes=5), timedelta(hours=1), timedelta(days=1)]
+    late = Window(NOW - timedelta(hours=3), NOW - timedelta(hours=2))
+    reads = noted((), late, NOW, ages)
+    wide = Window(late.start - timedelta(hours=1), NOW)
 
-    names = [sweep.name for sweep, _ in superseded(sweeps, checkpoints, walked, NOW)]
+    assert first_unread(late, timedelta(minutes=5), reads).length == timedelta(0)
+    assert first_unread(late, timedelta(hours=1), reads).length == timedelta(0)
+    assert first_unread(late, timedelta(days=1), reads) == late
+    assert first_unread(wide, timedelta(hours=1), reads) == Window(wide.start, late.start)
 
-    assert names == ["revisit_5m", "revisit_1h"]
+
+def test_time_read_at_once_saves_no_revisit() -> None:
+    ages = [timedelta(minutes=5)]
+
+    assert noted((), Window(NOW - timedelta(minutes=1), NOW), NOW + timedelta(seconds=3), ages) == ()
 
 
-def test_a_revisit_that_lags_behind_is_not_moved_over_time_it_never_read() -> None:
-    sweeps = (Sweep("revisit_5m", timedelta(minutes=5)),)
-    walked = Window(NOW - timedelta(hours=3), NOW - timedelta(hours=2))
+def test_of_a_long_slice_only_what_was_old_enough_saves_a_revisit() -> None:
+    age = timedelta(minutes=5)
+    slice_ = Window(NOW.replace(microsecond=0) - timedelta(hours=1), NOW.replace(microsecond=0))
 
-    assert superseded(sweeps, {"revisit_5m": walked.start - timedelta(seconds=1)}, walked, NOW) == []
+    (read,) = noted((), slice_, NOW, [age])
+
+    assert read.window == Window(slice_.start, slice_.end - age)
+
+
+seconds = st.integers(0, 300).map(lambda count: timedelta(seconds=count))
+slices = st.tuples(seconds, seconds, seconds)
+
+
+@given(st.lists(slices, max_size=12), st.sets(seconds, min_size=1, max_size=4), seconds, seconds)
+def test_a_revisit_reads_exactly_what_was_not_read_at_its_age(
+    walked: list[tuple[timedelta, timedelta, timedelta]],
+    ages: set[timedelta],
+    start: timedelta,
+    length: timedelta,
+) -> None:
+    reads: tuple[Read, ...] = ()
+    done: dict[timedelta, set[int]] = {age: set() for age in ages}
+    for begin, long, lateness in walked:
+        window = Window(EARLY + begin, EARLY + begin + long)
+        reads = noted(reads, window, window.end + lateness - timedelta(minutes=2), ages)
+        for age in ages:
+            old = min(begin + long, begin + long + lateness - timedelta(minutes=2) - age)
+            done[age] |= set(range(int(begin.total_seconds()), int(old.total_seconds())))
+    for age in ages:
+        window = Window(EARLY + start, EARLY + start + length)
+        asked: set[int] = set()
+        position = window.start
+        while position < window.end:
+            left = first_unread(Window(position, window.end), age, reads)
+            assert left.end > position
+            first, last = (int((moment - EARLY).total_seconds()) for moment in (left.start, left.end))
+            asked |= set(range(first, last))
+            position = left.end
+        wanted = set(range(int(start.total_seconds()), int((start + length).total_seconds())))
+        older = [done[other] for other in ages if other >= age]
+        assert asked == wanted - set[int]().union(*older)
 
 
 def test_nothing_is_forgotten_that_the_slowest_sweep_may_still_read() -> None:

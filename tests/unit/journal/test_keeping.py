@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from connector.errors import JournalError
+from connector.errors import JournalError, Moved
 from connector.facts import BacklogSkipped, JournalTrimmed
 from connector.journal import Options
 from connector.model import Backlog, Commit, Feed, Step
@@ -155,3 +155,14 @@ async def test_a_backfill_before_the_first_live_step_sets_no_floor(here: Surroun
         assert (await journal.progress(FEED)).floor is None
         await journal.commit(Commit(FEED, "print", step=Step("live", None, START + 9 * HOUR)))
         assert (await journal.progress(FEED)).floor == START + 9 * HOUR
+
+
+async def test_a_note_becomes_durable_with_its_commit_or_not_at_all(here: Surroundings) -> None:
+    async with here.journal() as journal:
+        await journal.commit(Commit(FEED, "f", step=Step("backfill", None, START), note=("backfill", "1")))
+        with pytest.raises(Moved):
+            await journal.commit(
+                Commit(FEED, "f", step=Step("backfill", None, START), note=("backfill", "2"))
+            )
+    async with here.journal() as journal:
+        assert await journal.recall("backfill") == "1"

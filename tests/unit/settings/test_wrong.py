@@ -84,7 +84,9 @@ SEARCHES = {
     "cron: hourly": "6:16: searches.detections.cron: five fields are needed: minute, hour, day of the month, "
     "month, day of the week, such as */5 * * * *",
     "evry: 60s": "6:16: searches.detections.evry: unknown key (did you mean every?)",
-    "audit: {every: 24h}": "6:16: searches.detections.audit: unknown key (known: accounts, cron, every, filters, overlap, per_page, revisit, settle, start, watch)",
+    "audits: {every: 24h}": "6:16: searches.detections.audits: unknown key (did you mean audit?)",
+    "audit: {every: 24h, reach: 7d}": "6:16: searches.detections.audit: reach must be more than the oldest age of revisit (an audit reads what lies beyond it)",
+    "audit: {every: 1s}": "6:24: searches.detections.audit.every: 5 minutes or more is needed",
     "accounts: [prod, prd]": "6:33: searches.detections.accounts.1: there is no account of this name "
     "(did you mean prod?)",
     "accounts: []": "6:16: searches.detections.accounts: no account is named (write all, or leave the key out)",
@@ -114,6 +116,15 @@ SEARCHES = {
     "such as 2026-01-31 or 2026-01-31T12:00:00Z, is needed",
     "watch: [a, a]": "6:16: searches.detections.watch: names of a record's fields are needed, each once "
     "(such as final_disposition)",
+    "enrich: {endpoint: [trace]}": "6:25: searches.detections.enrich.endpoint: unknown key (did you mean endpoints?)",
+    "enrich: {endpoints: [trace, detection]}": "6:44: searches.detections.enrich.endpoints.1: detections, "
+    "action_log or trace is needed",
+    "enrich: {endpoints: []}": "6:25: searches.detections.enrich.endpoints: names of endpoints are needed, each once "
+    "(leave enrich out to ask none)",
+    "enrich: {endpoints: [trace, trace]}": "6:25: searches.detections.enrich.endpoints: names of endpoints are needed, "
+    "each once (leave enrich out to ask none)",
+    "enrich: [trace]": "6:16: searches.detections.enrich: a map of keys and values is needed",
+    "enrich: {when: all}": "6:25: searches.detections.enrich.when: a map of keys and values is needed",
     "per_page: 1001": "6:16: searches.detections.per_page: 1000 or less is needed",
     "per_page: 1.5": "6:16: searches.detections.per_page: a whole number is needed",
 }

@@ -126,8 +126,13 @@ def test_metrics_tell_what_happened() -> None:
 
     told.observe(facts.PageCollected(FEED, "live", records=10, new=7, changed=1, repeated=2, outside=0))
     told.observe(facts.EventBuried("text", 4, "rejected", "no"))
+    told.observe(facts.RecordsEnriched(FEED.account, enriched=5, incomplete=2, failed=0))
+    told.observe(facts.EndpointGivenUp(FEED.account, "trace", "HTTP 500"))
 
     text = metrics.exposition().decode()
     feed = f'account="{FEED.account}",outcome="new",search="detections",sweep="live"'
     assert f"email_connector_records_total{{{feed}}} 7.0" in text
     assert 'email_connector_dead_letters_total{output="text",reason="rejected"} 1.0' in text
+    account = f'account="{FEED.account}"'
+    assert f'email_connector_records_enriched_total{{{account},outcome="incomplete"}} 2.0' in text
+    assert f'email_connector_endpoints_given_up_total{{{account},endpoint="trace"}} 1.0' in text

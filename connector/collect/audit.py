@@ -1,0 +1,108 @@
+"""The audit: everything within reach is read again, round after round, as a net under all assumptions.
+
+A round reads from as far back as it reaches to where the oldest revisit has been, never before the floor of
+what was seen, nor before the search's filters changed. It is a sweep like the others: its checkpoint says how
+far the round is, a second one when the round began, so that a restart goes on with it. What it finds counts
+like what a revisit finds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from connector.collect.checkpoints import Checkpoints
+from connector.collect.plan import Audit, Plan
+from connector.collect.stride import Strides
+from connector.collect.sweeper import Sweeper
+from connector.collect.walk import Slice, Walked
+from connector.collect.windows import LIVE, SECOND, audit_window, whole
+from connector.interfaces import Clock
+from connector.model import Priority, Window
+
+AUDIT = "audit"
+ROUND = "audit_round"
+"""Names of the checkpoints: how far the round is, and when it began."""
+
+
+class Auditor:
+    """Audits one feed; see the module."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        audit: Audit,
+        strides: Strides,
+        sweeper: Sweeper,
+        checkpoints: Checkpoints,
+        *,
+        now: Clock,
+    ) -> None:
+        self._audit = audit
+        self._strides = strides
+        self._sweeper = sweeper
+        self._checkpoints = checkpoints
+        self._now = now
+        self._oldest = max(plan.ages, default=plan.timing.settle)
+        self._margin = plan.timing.overlap + 2 * SECOND
+
+    @property
+    def looks(self) -> timedelta:
+        """Time between two rounds."""
+        return self._audit.every
+
+    def holds(self) -> datetime:
+        """From when on what was seen is still needed: by the round under way, and by the next one."""
+        reach = self._now() - self._audit.reach
+        begun, reached = self._checkpoints.get(ROUND), self._checkpoints.get(AUDIT)
+        if begun is not None and reached is not None and reached < begun - self._oldest:
+            reach = min(reach, reached)
+        return reach - self._margin
+
+    async def walk(self) -> bool:
+        """Read what is left of the round, or the next round if it is due; says whether there was anything."""
+        live = self._checkpoints.get(LIVE)
+        if live is None:
+            return False
+        window = self._left(live) or await self._next(live)
+        if window is None:
+            return False
+        position = window.start
+        while position < window.end:
+            position = await self._slice(Window(position, window.end))
+        return True
+
+    def _left(self, live: datetime) -> Window | None:
+        """What is left of the round that began last."""
+        begun, reached = self._checkpoints.get(ROUND), self._checkpoints.get(AUDIT)
+        if begun is None or reached is None:
+            return None
+        window = audit_window(begun, self._audit.reach, self._oldest, self._checkpoints.known_since, live)
+        if window is None or reached >= window.end:
+            return None
+        return Window(max(reached, window.start), window.end)
+
+    async def _next(self, live: datetime) -> Window | None:
+        """The whole of the next round, once it is due."""
+        begun, now = self._checkpoints.get(ROUND), whole(self._now())
+        if begun is not None and now < begun + self._audit.every:
+            return None
+        window = audit_window(now, self._audit.reach, self._oldest, self._checkpoints.known_since, live)
+        # In this order: a crash between both repeats the last round and skips nothing.
+        await self._checkpoints.step(AUDIT, window.start if window else min(now, live))
+        await self._checkpoints.step(ROUND, now)
+        return window
+
+    async def _slice(self, left: Window) -> datetime:
+        """Read one slice; returns where the round goes on."""
+        part = self._strides.pace.cut(AUDIT, left)
+        query, known = self._strides.query(Priority.BACKFILL), self._checkpoints.known_before(part.end)
+        walked = await self._strides.take(
+            Slice(AUDIT, part, None, query, known, self._oldest.total_seconds())
+        )
+        if isinstance(walked, Walked):
+            await self._sweeper.settle_absences(part, walked)
+            return await self._checkpoints.step(AUDIT, part.end)
+        if walked > part.start:
+            # No gap of the feed: it read this in its time, and the API has it no more.
+            await self._checkpoints.step(AUDIT, min(walked, left.end))
+        return walked

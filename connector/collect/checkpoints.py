@@ -1,0 +1,129 @@
+"""Where the sweeps of one feed stand: a mirror of the journal, and the only way to move them.
+
+The journal's checkpoints are the truth. What is held here is read again whenever the journal says that
+somebody else moved one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+from connector.collect.plan import Plan
+from connector.collect.windows import LIVE, whole
+from connector.errors import Moved, Unavailable
+from connector.facts import ClockPulledBack, GapRecorded, SearchChanged
+from connector.interfaces import Clock, FeedLog, Observe
+from connector.model import Commit, Gap, Step, Window
+
+CHANGED = "filters_changed"
+"""Name under which the point in time is kept at which a search's filters changed."""
+
+_NOISE = timedelta(seconds=5)
+"""A checkpoint this far ahead is only the clocks' noise."""
+
+
+class Checkpoints:
+    """The checkpoints of one feed by sweep, and the floor of what was seen.
+
+    Args:
+        plan: the feed.
+        log: where they are kept.
+        commit: stores a commit, however long it takes.
+        observe: takes facts.
+        present: the API's clock as far as it is known.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        log: FeedLog,
+        commit: Callable[[Commit], Awaitable[None]],
+        *,
+        observe: Observe,
+        present: Clock,
+    ) -> None:
+        self._plan = plan
+        self._log = log
+        self._commit = commit
+        self._observe = observe
+        self._present = present
+        self._at: dict[str, datetime] = {}
+        self.floor: datetime | None = None
+
+    @property
+    def all(self) -> Mapping[str, datetime]:
+        """Every checkpoint by name."""
+        return MappingProxyType(self._at)
+
+    def get(self, name: str) -> datetime | None:
+        """Where *name* stands, if it ever began."""
+        return self._at.get(name)
+
+    def at(self, name: str) -> datetime:
+        """Where *name* stands, which has begun. Raises ``Moved`` when the feed was forgotten meanwhile."""
+        if name not in self._at:
+            raise Moved(f"the checkpoint {name} of {self._plan.feed} is no longer there")
+        return self._at[name]
+
+    @property
+    def known_since(self) -> datetime | None:
+        """From when on this very search has read everything, and remembers it."""
+        return max((moment for moment in (self.floor, self.get(CHANGED)) if moment), default=None)
+
+    def known_before(self, end: datetime) -> Window | None:
+        """The time up to *end* that this very search has read before: what is new there came late."""
+        since = self.known_since
+        return Window(since, end) if since is not None and since < end else None
+
+    async def load(self) -> None:
+        """Read the checkpoints; note changed filters."""
+        progress = await self._log.progress(self._plan.feed)
+        self._at = dict(progress.checkpoints)
+        self.floor = progress.floor
+        if progress.fingerprint not in (None, self._plan.fingerprint):
+            # Any commit makes the new fingerprint the stored one, so this one comes first.
+            await self.step(CHANGED, self._at.get(LIVE, whole(self._present())))
+            self._observe(SearchChanged(self._plan.feed))
+
+    async def mend(self) -> None:
+        """Pull back what lies in the future: a clock was wrong when it was set.
+
+        Raises ``Unavailable`` when it is today's clock that cannot be right.
+        """
+        now = whole(self._present())
+        for name, checkpoint in list(self._at.items()):
+            if checkpoint <= now + _NOISE:
+                continue
+            if self.floor is not None and now < self.floor < checkpoint:
+                raise Unavailable(
+                    f"the clock says {now.isoformat()}, but this feed has read {self.floor.isoformat()} and "
+                    "later already",
+                    hint="synchronise the clock",
+                )
+            await self.step(name, now)
+            self._observe(ClockPulledBack(self._plan.feed, name, (checkpoint - now).total_seconds()))
+
+    async def step(self, name: str, until: datetime, *, gap: Gap | None = None) -> datetime:
+        """Move *name* from where it stands to *until*; *gap* is what it skips by that."""
+        first = name == LIVE and name not in self._at
+        step = Step(name, self._at.get(name), until, gap)
+        await self._commit(Commit(self._plan.feed, self._plan.fingerprint, step=step))
+        self.moved(step)
+        if first:
+            # What the journal does itself: rows are complete from where the live sweep began.
+            self.floor = until
+        if gap is not None:
+            self._observe(GapRecorded(self._plan.feed, gap))
+        return until
+
+    def moved(self, step: Step) -> None:
+        """Note a *step* that was committed along with a page."""
+        self._at[step.sweep] = step.until
+
+    async def expire(self, passed: datetime) -> None:
+        """Forget what was seen before *passed*, which no sweep will read again."""
+        await self._log.expire(self._plan.feed, passed)
+        if self.floor is not None:
+            self.floor = max(self.floor, passed)

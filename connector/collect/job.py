@@ -1,0 +1,170 @@
+"""A backfill as it is remembered: what was asked for, how far it is, what it found. Plain values and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+
+import orjson
+
+from connector.model import JsonObject, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How far a backfill is and what it found by then.
+
+    Args:
+        position: everything before it is read.
+        slices: how many were read to their end.
+        read: records in them, each counted once.
+        new: revisions of records that were never seen, or were forgotten since.
+        changed: revisions of records that had changed.
+        completed: revisions that brought enrichment that was missing.
+        again: revisions that were told before, told once more because everything was asked for.
+        before_floor: how many of the new ones lie before the floor of what was seen.
+        beyond: where the API's past begins, when the backfill reached further back.
+        edge: records around *position* that are counted and will be returned once more, with their time.
+    """
+
+    position: datetime
+    slices: int = 0
+    read: int = 0
+    new: int = 0
+    changed: int = 0
+    completed: int = 0
+    again: int = 0
+    before_floor: int = 0
+    beyond: datetime | None = None
+    edge: Mapping[str, datetime] = field(default_factory=dict)
+
+    @property
+    def known(self) -> int:
+        """Records in which nothing was new, and that were left alone for that."""
+        return max(0, self.read - self.revisions)
+
+    @property
+    def revisions(self) -> int:
+        """What was handed to the outputs."""
+        return self.new + self.changed + self.completed + self.again
+
+    def to_json(self) -> JsonObject:
+        """All of it."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    def to_text(self) -> str:
+        """As it is stored."""
+        return orjson.dumps(self.to_json()).decode()
+
+    @classmethod
+    def of_text(cls, text: str) -> Tally:
+        """Read what ``to_text`` gave."""
+        return cls.of_json(orjson.loads(text))
+
+    @classmethod
+    def of_json(cls, value: JsonObject) -> Tally:
+        """Read what ``to_json`` gave."""
+        beyond = value["beyond"]
+        edge = {name: datetime.fromisoformat(moment) for name, moment in value["edge"].items()}
+        moments = {
+            "position": datetime.fromisoformat(value["position"]),
+            "beyond": None if beyond is None else datetime.fromisoformat(beyond),
+        }
+        return cls(**{**value, **moments, "edge": edge})
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One backfill of a feed.
+
+    Args:
+        number: counts a feed's backfills.
+        asked: from when to when, in the words of the person; asking in the same words means this one.
+        window: what that meant when it was asked for.
+        everything: also what is known is told again.
+        done: what it found, once it ended.
+    """
+
+    number: int
+    asked: tuple[str, str]
+    window: Window
+    everything: bool = False
+    done: Tally | None = None
+
+    def is_asked(self, asked: tuple[str, str], window: Window, *, everything: bool) -> bool:
+        """Whether this is what is asked for."""
+        return self.everything == everything and (self.asked == asked or self.window == window)
+
+    def to_json(self) -> JsonObject:
+        """All of it."""
+        return {
+            "number": self.number,
+            "asked": self.asked,
+            "start": self.window.start,
+            "end": self.window.end,
+            "everything": self.everything,
+            "done": None if self.done is None else self.done.to_json(),
+        }
+
+    @classmethod
+    def of_json(cls, value: JsonObject) -> Job:
+        """Read what ``to_json`` gave."""
+        window = Window(datetime.fromisoformat(value["start"]), datetime.fromisoformat(value["end"]))
+        done = None if value["done"] is None else Tally.of_json(value["done"])
+        start, end = value["asked"]
+        return cls(value["number"], (start, end), window, value["everything"], done)
+
+
+_KEPT = 10
+"""Ended backfills whose summary is kept, for whoever asks for it a little later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """The backfills of one feed, oldest first; *last* is the newest number ever given."""
+
+    last: int = 0
+    jobs: tuple[Job, ...] = ()
+
+    @property
+    def unfinished(self) -> tuple[Job, ...]:
+        """Those that wait or run, in the order they were asked for."""
+        return tuple(job for job in self.jobs if job.done is None)
+
+    def find(self, number: int) -> Job | None:
+        """The backfill *number*, unless it is forgotten."""
+        return next((job for job in self.jobs if job.number == number), None)
+
+    def match(self, asked: tuple[str, str], window: Window, *, everything: bool) -> Job | None:
+        """The unfinished one that was asked for like this."""
+        jobs = self.unfinished
+        return next((job for job in jobs if job.is_asked(asked, window, everything=everything)), None)
+
+    def added(self, asked: tuple[str, str], window: Window, *, everything: bool) -> Book:
+        """With one more."""
+        return Book(self.last + 1, (*self.jobs, Job(self.last + 1, asked, window, everything)))
+
+    def ended(self, number: int, done: Tally) -> Book:
+        """With *number* at its end."""
+        done = replace(done, edge={})
+        jobs = tuple(replace(job, done=done) if job.number == number else job for job in self.jobs)
+        ended = [job for job in jobs if job.done is not None][:-_KEPT]
+        return Book(self.last, tuple(job for job in jobs if job not in ended))
+
+    def without(self, number: int) -> Book:
+        """Without *number*."""
+        return Book(self.last, tuple(job for job in self.jobs if job.number != number))
+
+    def to_text(self) -> str:
+        """As it is stored."""
+        jobs = [job.to_json() for job in self.jobs]
+        return orjson.dumps({"last": self.last, "jobs": jobs}).decode()
+
+    @classmethod
+    def of_text(cls, text: str | None) -> Book:
+        """Read what ``to_text`` gave; ``None`` is an empty one."""
+        if text is None:
+            return cls()
+        value = orjson.loads(text)
+        return cls(value["last"], tuple(map(Job.of_json, value["jobs"])))

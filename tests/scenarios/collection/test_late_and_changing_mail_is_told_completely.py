@@ -1,0 +1,68 @@
+"""Records that are indexed late, states that change and change back, mail in any order: all of it is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.facts import RecordLate
+from connector.simulator import Changes, Fault
+from tests.scenarios.collection.feed import MINUTE, run, tenant
+
+MANNERS: dict[str, dict[str, Any]] = {
+    "no order at all": {"behaviour": {"order": "unordered"}, "per_page": 20},
+    "a list that moves while it is read": {"behaviour": {"order": "shifting"}, "per_page": 20},
+    "small pages, an empty one at the end": {"behaviour": {"page_limit": 7, "trailing_empty_page": True}},
+}
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+def test_nothing_is_missed_doubled_or_stale(manner: str, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tenant(tmp_path, **MANNERS[manner]) as account:
+            verdict = await account.story()
+
+            assert verdict.faults == {}
+            assert verdict.repeats == 0
+            assert len({telling.id for telling in account.told}) > 300
+            assert any(telling.number > 2 for telling in account.told), "no state changed twice"
+            assert account.seen(RecordLate), "nothing came late"
+
+    run(story())
+
+
+def test_slow_walks_that_read_the_same_records_at_the_same_time_take_nothing_back(tmp_path: Path) -> None:
+    """An overlap longer than the youngest age, many pages, an API that takes its time."""
+
+    async def story() -> None:
+        manner = {"rates": {Fault("delay", seconds=15): 0.3}}
+        often = Changes(share=0.9, earliest=MINUTE / 12, latest=18 * MINUTE, removed=0.1)
+        sizes: dict[str, Any] = {"overlap": 15 * MINUTE, "ages": (2 * MINUTE, 20 * MINUTE), "per_page": 8}
+        async with tenant(tmp_path, behaviour=manner, changes=often, **sizes) as account:
+            verdict = await account.story(20 * MINUTE)
+
+            assert verdict.faults == {}
+            assert verdict.repeats == 0
+
+    run(story())
+
+
+def test_released_quarantined_and_released_again_are_four_tellings_of_one_record(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tenant(tmp_path, rate=0, backlog=0) as account:
+            world = account.simulator.world
+            name = world.add(is_quarantined=True, final_disposition="MALICIOUS")
+            for minute, change in ((3, "release"), (12, "quarantine"), (16, "release")):
+                await account.collect(minute * MINUTE - (account.clock() - account.began))
+                world.apply(name, change)
+            await account.quieten()
+            verdict = await account.verdict()
+
+            assert verdict.faults == {}
+            states = [telling.body["is_quarantined"] for telling in account.told]
+            assert states in ([True, False, True, False], [True, False])
+            assert len({telling.identity for telling in account.told}) == len(account.told)
+
+    run(story())

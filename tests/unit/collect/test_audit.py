@@ -1,0 +1,119 @@
+"""An audit reads everything within reach again: what every revisit missed is found, nothing is doubled."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connector import facts
+from connector.collect.plan import Audit
+from connector.collect.windows import audit_window
+from connector.errors import Unavailable
+from connector.model import Window
+from tests.unit.collect.test_collector import FEED, START, Desk, desk_in, ids, quick
+
+__all__ = ["quick"]
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+AUDIT = Audit(every=2 * HOUR, reach=8 * HOUR)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_in(tmp_path) as made:
+        made.plan = replace(made.plan, audit=AUDIT)
+        made.collector = made.build()
+        yield made
+
+
+async def pass_by(here: Desk, hours: int) -> list[str]:
+    """Let hours pass with a poll every ten minutes; the ids of what was told."""
+    told: list[str] = []
+    for _ in range(6 * hours):
+        told += ids(await here.poll(10 * MINUTE))
+    return told
+
+
+async def test_a_record_later_than_every_revisit_is_found_and_its_lateness_told(desk: Desk) -> None:
+    await desk.poll()
+    desk.source.add("late", START + MINUTE, late=3 * HOUR)
+
+    assert await pass_by(desk, 6) == ["late"]
+    late = [fact for fact in desk.observed if isinstance(fact, facts.RecordLate)]
+    assert [(fact.sweep, fact.least) for fact in late] == [("audit", 3600.0)]
+    assert late[0].most > 3 * 3600
+
+
+async def test_a_late_change_and_a_record_that_left_are_told_once(desk: Desk) -> None:
+    desk.source.add("changes", START - MINUTE, final_disposition="MALICIOUS")
+    desk.source.add("leaves", START - MINUTE, final_disposition="MALICIOUS")
+    desk.source.add("stays", START - MINUTE, final_disposition="SPAM")
+    await desk.poll()
+    assert await pass_by(desk, 2) == []
+    desk.source.change("changes", final_disposition="NONE")
+    desk.source.change("leaves", final_disposition="NONE")
+    desk.source.hide("leaves")
+
+    assert sorted(await pass_by(desk, 5)) == ["changes", "leaves"]
+
+
+async def test_rows_stay_for_as_long_as_an_audit_reaches_and_go_afterwards(desk: Desk) -> None:
+    desk.source.add("m", START - MINUTE, is_quarantined=True)
+    await desk.poll()
+    for _ in range(6):
+        desk.collector = desk.build()
+        assert await desk.poll(HOUR) == []
+    assert (await desk.journal.outline()).feeds[0].seen == 1
+    for _ in range(8):
+        desk.collector = desk.build()
+        assert await desk.poll(HOUR) == []
+
+    assert (await desk.journal.outline()).feeds[0].seen == 0
+
+
+async def test_a_round_that_was_cut_short_goes_on_and_the_next_comes_when_it_is_due(desk: Desk) -> None:
+    await desk.poll()
+    await pass_by(desk, 6)
+    desk.now += 3 * HOUR
+    desk.source.asked.clear()
+    collector = desk.collector
+    await collector._persist("live", collector._sweeper.live)
+    assert collector._auditor is not None
+    desk.source.asked.clear()
+    desk.source.faults = [None, None, Unavailable("HTTP 502")]
+    with pytest.raises(Unavailable):
+        await collector._auditor.walk()
+    reached = (await desk.journal.progress(FEED)).checkpoints["audit"]
+    desk.source.asked.clear()
+    again = desk.build()
+    await again._load()
+    assert again._auditor is not None
+    assert await again._auditor.walk()
+
+    assert min(window.start for window in desk.source.asked) == reached
+    assert not await again._auditor.walk()
+    desk.now += AUDIT.every
+    assert await again._auditor.walk()
+
+
+async def test_an_audit_never_reads_below_the_floor(desk: Desk) -> None:
+    for hour in range(3, 8):
+        desk.source.add(f"before{hour}", START - hour * HOUR)
+
+    assert await desk.poll() == []
+    assert await pass_by(desk, 4) == []
+
+
+def test_a_window_lies_between_reach_and_the_oldest_revisit() -> None:
+    def window(known: timedelta | None, live: timedelta = timedelta(0)) -> Window | None:
+        since = START - known if known is not None else None
+        return audit_window(START, 8 * HOUR, HOUR, since, START - live)
+
+    assert window(None) == Window(START - 8 * HOUR, START - HOUR)
+    assert window(3 * HOUR) == Window(START - 3 * HOUR + timedelta(seconds=1), START - HOUR)
+    assert window(30 * MINUTE) is None
+    assert window(None, 2 * HOUR) == Window(START - 8 * HOUR, START - 2 * HOUR)

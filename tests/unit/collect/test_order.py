@@ -1,0 +1,88 @@
+"""Walks that read the same record at the same time: what is older never takes back what is newer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from connector.collect.order import Order
+from connector.collect.revisions import WATCHED
+from connector.collect.walk import Slice, Walker
+from connector.model import Page, Query, Record, Window
+from tests.unit.collect.test_collector import FEED, START, Desk, desk_in
+
+SLICE = Slice("live", Window(START - timedelta(hours=1), START), None, Query())
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_in(tmp_path) as made:
+        yield made
+
+
+class Frozen:
+    """A source whose walks show everything as it was when they began, page after page, when they are let."""
+
+    def __init__(self) -> None:
+        self.state = "MALICIOUS"
+        self.gates: list[asyncio.Event] = []
+        self.begun = asyncio.Event()
+
+    def now(self) -> datetime:
+        return START
+
+    async def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
+        state, gate = self.state, asyncio.Event()
+        self.gates.append(gate)
+        self.begun.set()
+        await gate.wait()
+        body = {"id": "m", "scanned_at": window.start.isoformat(), "final_disposition": state}
+        yield Page((Record("m", body),))
+
+
+async def _begin(source: Frozen, walker: Walker) -> asyncio.Task[object]:
+    source.begun.clear()
+    walking: asyncio.Task[object] = asyncio.create_task(walker.walk(SLICE))
+    await source.begun.wait()
+    return walking
+
+
+async def test_a_long_walk_does_not_change_back_what_a_later_one_has_seen(desk: Desk) -> None:
+    source = Frozen()
+    walker = Walker(
+        FEED, "print", source, desk.journal, watched=WATCHED, observe=lambda _: None, clock=lambda: START
+    )
+    first = await _begin(source, walker)
+    source.gates[0].set()
+    await first
+    long = await _begin(source, walker)
+    source.state = "SPAM"
+    short = await _begin(source, walker)
+    source.gates[2].set()
+    await short
+    source.gates[1].set()
+    await long
+
+    assert [r.record.body["final_disposition"] for r in await desk.delivered()] == ["MALICIOUS", "SPAM"]
+    later = await _begin(source, walker)
+    source.gates[3].set()
+    await later
+    assert await desk.delivered() == []
+
+
+def test_only_what_a_walk_under_way_could_take_back_is_remembered() -> None:
+    order = Order()
+    with order.walk() as alone:
+        order.learn(["a"], alone)
+        assert not order.is_overtaken("a", alone)
+        with order.walk() as later:
+            order.learn(["a", "b"], later)
+        order.learn(["c"])
+        assert [order.is_overtaken(name, alone) for name in "abcd"] == [True, True, True, False]
+        with order.walk() as last:
+            assert not any(order.is_overtaken(name, last) for name in "abcd")
+    assert order._learned == {}

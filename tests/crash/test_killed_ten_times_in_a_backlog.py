@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -50,7 +51,7 @@ def test_everything_arrives_and_repeats_are_bounded_by_a_batch_per_kill(tmp_path
         for _ in range(KILLS):
             goal = len(lake.events) + chance.randrange(BATCH, 6 * BATCH)
             with daemon(tmp_path, environ) as connector:
-                until(lambda goal=goal: len(lake.events) >= goal, "progress before the kill")
+                until(partial(lake.reached, goal), "progress before the kill")
                 connector.kill()
         at_kill = len(lake.events)
         expected = simulator.ledger.ids({"detections_only": False})

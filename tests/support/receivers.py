@@ -28,6 +28,10 @@ class HttpReceiver:
         self.refuse: Callable[[dict[str, Any]], bool] = lambda _: False
         self.url = ""
 
+    def reached(self, count: int) -> bool:
+        """Whether as many events arrived."""
+        return len(self.events) >= count
+
     def take(self, body: bytes, headers: dict[str, str]) -> bool:
         """Take one request's body, NDJSON; says whether it is accepted."""
         self.headers.append(headers)

@@ -34,7 +34,7 @@ _LOOK = (1.0, 60.0)
 _LOOKS = 20
 """Seconds between two looks whether a revisit is due: at least, at most; and how many in its age."""
 
-_AS_GOOD_AS_NOW = timedelta(minutes=1)
+_AS_GOOD_AS_NOW = timedelta(minutes=5)
 """A checkpoint this close to the API's present has reached it: clocks differ, and a walk takes time."""
 
 

@@ -147,7 +147,13 @@ def test_a_watched_value_that_no_json_library_likes_freezes_nothing() -> None:
     deep: Any = "x"
     for _ in range(5000):
         deep = [deep]
-    hostile = {"subject": "\ud83d", "\udc00": 10**400, "big": 2**70, "inf": float("inf"), "deep": deep}
+    hostile = {
+        "subject": "\ud83d",
+        "properties": {"\udc00": 10**400},
+        "big": 2**70,
+        "inf": float("inf"),
+        "deep": deep,
+    }
     watched = tuple(hostile)
     record = Record("m1", {"id": "m1", **hostile})
 

@@ -61,7 +61,7 @@ async def test_look_ups_come_before_the_checkpoint_so_that_a_crash_between_them_
     desk.source.hide("m")
     asked = asyncio.Event()
 
-    async def hang(_: str, __: Priority) -> Record | None:
+    async def hang(record_id: str, priority: Priority) -> Record | None:
         asked.set()
         return await asyncio.Future()
 
@@ -85,7 +85,7 @@ async def test_look_ups_that_can_never_succeed_hold_up_no_revisit(desk: Desk, er
     desk.source.hide("m")
     desk.source.change("n", final_disposition="SPAM")
 
-    async def refuse(_: str, __: Priority) -> Record | None:
+    async def refuse(record_id: str, priority: Priority) -> Record | None:
         raise error
 
     desk.source.get = refuse  # type: ignore[method-assign]

@@ -41,7 +41,7 @@ VERDICTS: Final = (
     Verdict("NONE", 560, words.WORK, words.COMPANY + words.PARTNERS),
     Verdict("SPAM", 150, words.JUNK, words.STRANGERS, ("Content", "IPReputation")),
     Verdict("BULK", 130, words.NEWS, words.PARTNERS, ("BulkSender",)),
-    Verdict("MALICIOUS", 40, words.PHISH, words.STRANGERS, ("CredentialHarvester", "Dropper", "IPReputation",
+    Verdict("MALICIOUS", 40, words.PHISH, words.ATTACKERS, ("CredentialHarvester", "Dropper", "IPReputation",
             "ASNReputation", "DomainAge"), 0.8, _HELD),
     Verdict("SUSPICIOUS", 35, words.PHISH, words.STRANGERS, ("DomainAge", "LinkMismatch", "IPReputation"),
             0.3),

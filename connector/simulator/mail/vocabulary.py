@@ -36,6 +36,7 @@ STRANGERS: Final = (
     "login-secure.example.net", "c0rp.example.org", "corp-example.example.net", "free-mail.example.org",
     "xn--crp-6cd.example", "promo.example.com", "mail-7781.example.net", "pay-now.example",
 )  # fmt: skip
+ATTACKERS: Final = (*STRANGERS, "example.com")
 
 WORK: Final = (
     f"Re: Project Atlas, status week {NUMBER}", "Minutes of Monday's meeting", f"Invoice {NUMBER} attached",

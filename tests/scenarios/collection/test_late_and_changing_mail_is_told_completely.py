@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from connector.facts import RecordLate
-from connector.simulator import Changes, Fault
 from tests.scenarios.collection.feed import MINUTE, run, tenant
 
 MANNERS: dict[str, dict[str, Any]] = {
@@ -29,22 +28,6 @@ def test_nothing_is_missed_doubled_or_stale(manner: str, tmp_path: Path) -> None
             assert len({telling.id for telling in account.told}) > 300
             assert any(telling.number > 2 for telling in account.told), "no state changed twice"
             assert account.seen(RecordLate), "nothing came late"
-
-    run(story())
-
-
-def test_slow_walks_that_read_the_same_records_at_the_same_time_take_nothing_back(tmp_path: Path) -> None:
-    """An overlap longer than the youngest age, many pages, an API that takes its time."""
-
-    async def story() -> None:
-        manner = {"rates": {Fault("delay", seconds=15): 0.3}}
-        often = Changes(share=0.9, earliest=MINUTE / 12, latest=18 * MINUTE, removed=0.1)
-        sizes: dict[str, Any] = {"overlap": 15 * MINUTE, "ages": (2 * MINUTE, 20 * MINUTE), "per_page": 8}
-        async with tenant(tmp_path, behaviour=manner, changes=often, **sizes) as account:
-            verdict = await account.story(20 * MINUTE)
-
-            assert verdict.faults == {}
-            assert verdict.repeats == 0
 
     run(story())
 

@@ -39,7 +39,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_a_first_run_read_is_revisited_although_it_ended_before_any_revisit_began(
     desk: Desk,
 ) -> None:
-    desk.source.add("m", START - 2 * MINUTE, final_disposition="MALICIOUS")
+    desk.source.add("m", START - 4 * MINUTE, final_disposition="MALICIOUS")
     await desk.collector._load()
     await desk.collector._sweeper.live()
     desk.source.change("m", final_disposition="SPAM")

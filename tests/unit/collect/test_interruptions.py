@@ -1,0 +1,94 @@
+"""What comes between: a full journal with a walk under way, aborted walks in a long overlap, new filters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connector import facts
+from connector.collect.plan import Plan
+from connector.collect.windows import Timing
+from connector.errors import JournalFull, WalkAborted
+from connector.model import Commit, Query, Step
+from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_in(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = asyncio.sleep
+
+    async def hurry(_: float) -> None:
+        await real(0)
+
+    monkeypatch.setattr("connector.collect.patience.asyncio.sleep", hurry)
+
+
+async def test_a_full_journal_pauses_a_walk_between_its_pages_and_nothing_is_asked_twice(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for minute in range(10):
+        desk.source.add(f"m{minute}", START - minute * MINUTE / 10 - MINUTE)
+    whole, room = desk.journal.commit, iter([True, True, True, True, *[False] * 7])
+
+    async def commit(commit: Commit) -> None:
+        if not next(room, True):
+            raise JournalFull("the disk is full")
+        await whole(commit)
+
+    monkeypatch.setattr(desk.journal, "commit", commit)
+    found = await desk.poll()
+
+    assert ids(found) == sorted(f"m{minute}" for minute in range(10))
+    assert len(desk.of(facts.CollectionPaused)) == 7
+    assert len(desk.source.asked) == len(set(desk.source.asked))
+
+
+async def test_aborted_walks_in_an_overlap_longer_than_a_slice_never_move_the_checkpoint_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timing = Timing(start=timedelta(hours=2), overlap=90 * MINUTE)
+    desk.collector = desk.build(Plan(FEED, Query(), timing, ()))
+    await desk.poll()
+    steps: list[Step] = []
+    whole = desk.journal.commit
+
+    async def commit(commit: Commit) -> None:
+        if commit.step is not None:
+            steps.append(commit.step)
+        await whole(commit)
+
+    monkeypatch.setattr(desk.journal, "commit", commit)
+    desk.source.add("late", START - 80 * MINUTE)
+    desk.source.add("new", START + MINUTE)
+    desk.source.faults = [None, *[WalkAborted("repeated_cursor")] * 5, None, WalkAborted("lost_cursor")]
+    found = await desk.poll(10 * MINUTE)
+
+    assert ids(found) == ["late", "new"]
+    assert len(desk.of(facts.SliceHalved)) == 6
+    assert steps[0].since == START
+    assert all(step.since is not None and step.since <= step.until for step in steps)
+    assert steps[-1].until == START + 10 * MINUTE
+
+
+async def test_what_a_wider_filter_finds_in_old_time_is_not_told_as_late(desk: Desk) -> None:
+    desk.source.add("clean", START - 3 * MINUTE)
+    desk.source.hide("clean")
+    await desk.poll()
+    desk.source._hidden.clear()
+    desk.collector = desk.build(Plan(FEED, Query({"detections_only": False}), desk.plan.timing, AGES))
+    found = await desk.poll(10 * MINUTE)
+
+    assert ids(found) == ["clean"]
+    assert desk.of(facts.RecordLate) == []

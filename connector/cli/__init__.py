@@ -24,6 +24,7 @@ _COMMANDS = {
     "demo": "Run simulator and connector in one process.",
     "mapping": "Apply and test mappings.",
     "run": "Run the connector.",
+    "schema": "Print a JSON Schema of mapping files, for editors.",
     "search": "Search mail from the terminal.",
     "simulate": "Serve an emulation of the API.",
     "state": "Show where feeds and outputs stand; rewind, forget.",

@@ -4,6 +4,7 @@ A file is read by ``loader``, checked by ``check`` and ``lint``, compiled by ``g
 is the same by walking the rules, and the reference for the compiler. ``docs/mapping.md`` teaches it.
 """
 
+from connector.mapping.json_schema import json_schema
 from connector.mapping.lint import lint
 from connector.mapping.loader import Library
 from connector.mapping.mapped import Mapped
@@ -31,6 +32,7 @@ __all__ = [
     "compile_body",
     "compile_matcher",
     "either_state",
+    "json_schema",
     "lint",
     "revision_of",
     "run_tests",

@@ -23,6 +23,7 @@ _HEADER_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _NOT_IN_CLASS_ID = re.compile(r"[^A-Za-z0-9._-]+")
 _SEVERITIES = frozenset({"Unknown", "Low", "Medium", "High", "Very-High"})
 _HIGHEST = 10
+_LARGE = 1 << 63
 
 _LINE_ENDS = (0x0B, 0x0C, 0x85, 0x2028, 0x2029)
 _VALUE_CONTROLS: Mapping[int, str | None] = {
@@ -56,7 +57,9 @@ def escape(text: str) -> str:
 
 def text_of(value: Value) -> str:
     """*value* as text: lists joined by commas, times as milliseconds, empty for what is no value."""
-    if isinstance(value, str | int | float) or not isinstance(value, Sequence):
+    if type(value) is int and -_LARGE < value < _LARGE:
+        return str(value)
+    if isinstance(value, (str, int, float)) or not isinstance(value, Sequence):
         return _scalar(value)
     return ",".join(text for item in value if (text := _scalar(item)))
 

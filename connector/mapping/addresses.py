@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from email.utils import getaddresses
-from functools import lru_cache
 
+from connector.formats.memory import Memory
 from connector.mapping.values import Lost, Value
 
 _BARE = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9.-]+")
@@ -25,34 +25,40 @@ NO_ADDRESS = "not an address"
 
 def addresses(value: Value, lost: Lost) -> Value:
     """All addresses in a header text or a list of them, in order; domains in lower case."""
-    if value.__class__ is str and _bare(value):
-        return [value]
-    if value.__class__ is not list:
+    if type(value) is not list:
         return _in_header(value, lost) or None
     for item in value:
-        if item.__class__ is not str or not _bare(item):
+        if type(item) is not str or not BARE[item]:
             return [address for item in value for address in _in_header(item, lost)] or None
     return value
 
 
-@lru_cache(maxsize=4096)
-def _bare(text: str) -> bool:
-    """One record names an address several times, and one mailbox gets many mails."""
-    return _BARE.fullmatch(text) is not None
+BARE: Memory[bool] = Memory(lambda text: _BARE.fullmatch(text) is not None)
+"""Whether a text is an address and nothing else."""
 
 
 def _in_header(value: Value, lost: Lost) -> list[str]:
-    if value.__class__ is not str:
+    if type(value) is not str:
         lost.append((NO_ADDRESS, value))
         return []
-    if _bare(value):
-        return [value]
-    found = [address for text in _split(value) if (address := _address(text))]
-    if len(found) == 1 and found[0].lower() == value.strip("<> ").lower():
-        return found
+    found, reason = _READ[value]
+    if reason is not None:
+        lost.append((reason, value))
+    return list(found)
+
+
+def _read(header: str) -> tuple[tuple[str, ...], str | None]:
+    """The addresses in *header*, and why something of it is lost, if it is."""
+    if BARE[header]:
+        return (header,), None
+    found = tuple(address for text in _split(header) if (address := _address(text)))
+    if len(found) == 1 and found[0].lower() == header.strip("<> ").lower():
+        return found, None
     # An empty sender <> is no misfit; like a display name, it is only not part of the address.
-    lost.append(("" if found or value.strip() in _NOBODY else NO_ADDRESS, value))
-    return found
+    return found, "" if found or header.strip() in _NOBODY else NO_ADDRESS
+
+
+_READ: Memory[tuple[tuple[str, ...], str | None]] = Memory(_read)
 
 
 def _split(header: str) -> list[str]:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeAlias
 
+from connector.formats.memory import Memory
 from connector.mapping.values import Value, plain_number, unequal
 
 Comparison: TypeAlias = Callable[[Value, Value], bool]
@@ -20,7 +21,7 @@ Comparison: TypeAlias = Callable[[Value, Value], bool]
 
 def holds(compare: Comparison, value: Value, operands: Sequence[Value]) -> bool:
     """Whether *compare* holds for any element of *value* with any of *operands*."""
-    for element in value if value.__class__ is list else (value,):
+    for element in value if type(value) is list else (value,):
         for operand in operands:
             if compare(element, operand):
                 return True
@@ -29,9 +30,9 @@ def holds(compare: Comparison, value: Value, operands: Sequence[Value]) -> bool:
 
 def holds_text(value: Value, texts: AbstractSet[str]) -> bool:
     """Whether any element of *value* is one of *texts*."""
-    if value.__class__ is not list:
-        return value.__class__ is str and value in texts
-    return any(element.__class__ is str and element in texts for element in value)
+    if type(value) is not list:
+        return type(value) is str and value in texts
+    return any(type(element) is str and element in texts for element in value)
 
 
 def matcher(patterns: Sequence[str]) -> Callable[[Value], bool]:
@@ -52,14 +53,14 @@ def searcher(texts: Sequence[str]) -> Callable[[Value], bool]:
 
 
 def _on_texts(test: Callable[[str], bool]) -> Callable[[Value], bool]:
-    known = lru_cache(maxsize=1024)(test)  # categories, domains and senders repeat
+    known = Memory(test, most=1024)
 
     def holding(value: Value) -> bool:
-        if value.__class__ is str:
-            return known(value)
-        if value.__class__ is list:
+        if type(value) is str:
+            return known[value]
+        if type(value) is list:
             for element in value:
-                if element.__class__ is str and known(element):
+                if type(element) is str and known[element]:
                     return True
         return False
 
@@ -83,14 +84,14 @@ def at_most(value: Value, operand: Value) -> bool:
 
 def contains(value: Value, operand: Value) -> bool:
     """Whether the text *operand* is part of the text *value*."""
-    if value.__class__ is not str or operand.__class__ is not str:
+    if type(value) is not str or type(operand) is not str:
         return False
     return operand.casefold() in value.casefold()
 
 
 def matches(value: Value, pattern: Value) -> bool:
     """Whether the whole text *value* fits a pattern of ``*``, ``?`` and ``[abc]``."""
-    return value.__class__ is str and _glob(pattern).match(value) is not None
+    return type(value) is str and _glob(pattern).match(value) is not None
 
 
 @lru_cache(maxsize=512)
@@ -99,8 +100,8 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 def _comparable(value: Value, operand: Value) -> bool:
-    if value.__class__ is str:
-        return operand.__class__ is str
+    if type(value) is str:
+        return type(operand) is str
     return plain_number(value) and plain_number(operand)
 
 

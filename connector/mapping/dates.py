@@ -17,7 +17,7 @@ NO_DATE = "not a date"
 
 def date(value: Value, lost: Lost) -> Value:
     """A date in the one form; a text without zone is UTC."""
-    if value.__class__ is str:
+    if type(value) is str:
         if value[4:14:3] == "--T:" and value[19:] == "Z":
             # What the API sends, such as 2026-11-18T09:41:07Z: validated in full, then cut, not printed.
             try:
@@ -35,21 +35,26 @@ def date(value: Value, lost: Lost) -> Value:
 
 def moment_of(text: str) -> datetime | None:
     """The moment that *text* names, in UTC; ``None`` where it names none."""
-    bare = text.strip()
-    if bare.endswith("z"):
-        bare = bare[:-1] + "Z"
     try:
-        moment = _fromisoformat(bare)
+        moment = _fromisoformat(text)
+    except ValueError:
+        bare = text.strip()
+        if bare.endswith("z"):
+            bare = bare[:-1] + "Z"
+        return None if bare == text else moment_of(bare)
+    if moment.tzinfo is UTC:
+        return moment
+    try:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
+    except OverflowError:
         return None
 
 
 def epoch_ms(value: Value, lost: Lost) -> Value:
     """Milliseconds since 1970; a whole number is taken to be that already."""
-    if value.__class__ is int and value.bit_length() < _BITS:
+    if type(value) is int and value.bit_length() < _BITS:
         return value
-    moment = moment_of(value) if value.__class__ is str else None
+    moment = moment_of(value) if type(value) is str else None
     if moment is None:
         lost.append((NO_DATE, value))
         return None
@@ -58,7 +63,7 @@ def epoch_ms(value: Value, lost: Lost) -> Value:
 
 def epoch_s(value: Value, lost: Lost) -> Value:
     """Seconds since 1970, with a fraction only where there is one."""
-    if value.__class__ is not str:
+    if type(value) is not str:
         lost.append((NO_DATE, value))
         return None
     milliseconds = epoch_ms(value, lost)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
+from connector.mapping.emit_made import Made
+
 _INDENT = "    "
 
 
@@ -31,11 +33,28 @@ class Emitter:
 
     @contextmanager
     def block(self, head: str) -> Iterator[None]:
-        """A head such as ``if x:`` and what stands below it."""
+        """A head such as ``if x:`` and what stands below it; without a head, just that."""
+        if not head:
+            yield
+            return
         self.line(head)
         self._depth += 1
+        before = len(self._lines)
         yield
+        if len(self._lines) == before:
+            self.line("pass")
         self._depth -= 1
+
+    def into(self, made: Made, out: str | None) -> Made:
+        """*made* in the variable *out*; *made* itself where none is given."""
+        if out is None or made.code == out:
+            return made
+        self.line(f"{out} = {made.code}")
+        return Made(out, made.static)
+
+    def held(self, made: Made) -> Made:
+        """*made* under a name, so that it can be used more than once."""
+        return made if made.code.isidentifier() else self.into(made, self.fresh())
 
     def fresh(self, start: str = "v") -> str:
         """A name that nothing else has."""

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from connector.mapping.emit import Emitter
+from connector.mapping.emit_document import Branch, Tree
+from connector.mapping.emit_made import Made
 from connector.mapping.emit_rule import RuleWriter
-from connector.mapping.grammar import RECORD, AllOf, Constant, FirstOf, From, Rule
-from connector.mapping.infer import UNKNOWN, Static, fits, infer, takes_text
+from connector.mapping.grammar import AllOf, Constant, FirstOf, Rule
+from connector.mapping.infer import Known, Static, fits, infer, may_lose, takes_text
 from connector.mapping.infer import loses as infers_loss
+from connector.mapping.infer import own as infer_own
 from connector.mapping.plan import Plan, Step
+from connector.mapping.schemas import Target
 from connector.mapping.values import Lost, Value, some
-
-Known = dict[str, Static]
-
-
-@dataclass(slots=True)
-class Branch:
-    """One object of the document: the variable that holds it, what is in it from the start."""
-
-    variable: str
-    fixed: dict[str, Value] = field(default_factory=dict)
-    inner: dict[str, Branch] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a step's value goes: the beginning of the assignment, and that of its label."""
+    """Where a step's value goes."""
 
     step: Step
-    put: str
-    label: str | None
+    branch: Branch
+    name: str
 
 
 class FieldWriter:
@@ -42,105 +34,96 @@ class FieldWriter:
         self._rules = rules
         self._plan = plan
         self._known = known
-        self._root = Branch("document")
+        self._tree = Tree(emitter)
 
     def document(self, *, rest: bool) -> None:
         """All fields, and the rest where the mapping keeps one."""
-        steps = self._plan.steps
-        if self._plan.nested:
-            steps = tuple(step for step in steps if not self._fix(step))
-        if rest:
-            self._rest_branch()
-        self._open(self._root)
-        for step in steps:
-            self._emitter.note = f"{step.place} {step.name}"
-            self._step(step)
+        places = [place for place in map(self._place, self._plan.steps) if place is not None]
+        into = self._rest_branch() if rest else None
+        if into is not None:
+            into.filled = True
+        self._tree.open()
+        for place in places:
+            self._emitter.note = f"{place.step.place} {place.step.name}"
+            self._step(place)
         self._emitter.note = ""
-        if rest:
-            self._rest()
-        self._close(self._root)
+        if into is not None:
+            self._emitter.line(f"make_rest(body, back, {into.variable})")
+        self._tree.close()
 
-    def _fix(self, step: Step) -> bool:
-        """Whether *step* is the same for every record; then it is in the document from the start."""
-        branch, name = self._branch(step)
-        value = fixed_value(step)
+    def _place(self, step: Step) -> Place | None:
+        """Where *step* goes; ``None`` if it is the same for every record and in its place from the start."""
+        *path, name = step.name.split(".") if self._plan.nested else [step.name]
+        branch = self._tree.branch(path)
+        value = fixed_value(step) if self._plan.nested else None
         if value is not None:
             branch.fixed[name] = value
-        return value is not None
+            return None
+        branch.leaves += 1
+        return Place(step, branch, name)
 
-    def _branch(self, step: Step) -> tuple[Branch, str]:
-        if not self._plan.nested:
-            return self._root, step.name
-        *path, name = step.name.split(".")
-        return self._inner(path), name
+    def _rest_branch(self) -> Branch:
+        rest = self._plan.pack.rest
+        if rest is None or rest.into == "." or not self._plan.nested:
+            return self._tree.root
+        return self._tree.branch(rest.into.split("."))
 
-    def _inner(self, path: Sequence[str]) -> Branch:
-        branch = self._root
-        for part in path:
-            if part not in branch.inner:
-                branch.inner[part] = Branch(self._emitter.fresh("o"))
-            branch = branch.inner[part]
-        return branch
-
-    def _open(self, branch: Branch) -> None:
-        items = [f"{key!a}: {self._emitter.constant(value)}" for key, value in branch.fixed.items()]
-        self._emitter.line(f"{branch.variable} = {{{', '.join(items)}}}")
-        for inner in branch.inner.values():
-            self._open(inner)
-
-    def _close(self, branch: Branch) -> None:
-        for name, inner in branch.inner.items():
-            self._close(inner)
-            put = f"{branch.variable}[{name!a}] = {inner.variable}"
-            self._emitter.line(put if inner.fixed else f"if {inner.variable}: {put}")
-
-    def _step(self, step: Step) -> None:
-        branch, name = self._branch(step)
-        label = f"{branch.variable}[{name + 'Label'!a}] = {self._emitter.constant(step.label)}"
-        put = f"{branch.variable}[{name!a}] = "
-        place = Place(step, put, label if step.label is not None else None)
-        if self._straight(place):
+    def _step(self, place: Place) -> None:
+        step, rule = place.step, place.step.rule
+        if _all_proven(step):
+            static = infer(rule, self._plan.pack, self._known)
+            made = Made(self._rules.rule(rule).code, Static("text", static.many, static.sure))
+            self._aligned(place, made)
+            return
+        loses = infers_loss(rule, self._plan.pack, self._known)
+        if rule.otherwise is None or infer_own(rule, self._plan.pack, self._known).sure:
+            self._fit_and_put(place, self._rules.own(rule), loses=loses)
             return
         value = self._emitter.fresh()
-        self._rules.own(step.rule, value)
-        loses = self._fitted(step, step.rule, value)
+        loses |= self._fitted(step, rule, value)
         with self._emitter.block(f"if {value} is not None:"):
             self._put(place, value)
-        if loses or infers_loss(step.rule, self._plan.pack, self._known):
+        if loses:
             self._settle(step)
 
-    def _straight(self, place: Place) -> bool:
-        """Writes the commonest steps, a field or a derived value as it is, without ado."""
-        step = place.step
-        rule = step.rule
-        if not isinstance(rule.source, From) or rule.calls or rule.when or rule.otherwise:
-            return False
-        ref = rule.source.ref
-        static = self._known.get(ref.root, UNKNOWN)
-        if ref.root in self._known and not ref.path and fits(static, step.target):
-            if not (step.target.many is None or step.target.many is static.many is False):
-                return False
-            with self._emitter.block(f"if n_{ref.root} is not None:"):
-                self._put(place, f"n_{ref.root}")
-            return True
-        if ref.root != RECORD or len(ref.path) != 1 or not takes_text(step.target) or step.target.many:
-            return False
-        value = self._emitter.fresh()
-        self._emitter.line(f"{value} = get({ref.path[0]!a})")
-        with self._emitter.block(f"if {value}.__class__ is str and {value}:"):
-            self._put(place, value)
-        with self._emitter.block(f"elif {value} is not None:"):
-            self._emitter.line(f"{value} = some({value})")
-            self._emitter.line(f"if {value} is not None: {value} = {self._fit(step, value)}")
-            with self._emitter.block(f"if {value} is not None:"):
-                self._put(place, value)
-            self._settle(step)
-        return True
+    def _fit_and_put(self, place: Place, made: Made, *, loses: bool) -> None:
+        """Looks for the short way first: what fits as it is, then what nearly always does."""
+        target, static = place.step.target, made.static
+        known = fits(static, target) or proven(place.step.rule, place.step)
+        if known and _shaped(static, target):
+            self._aligned(place, made)
+            if loses:
+                self._settle(place.step)
+            return
+        value = self._emitter.held(made).code
+        usual, listed = _usual(place.step, static, value, known=known)
+        there = "" if static.sure else f"if {value} is not None:"
+        if usual:
+            with self._emitter.block(f"if {usual}:"):
+                self._put(place, f"[{value}]" if target.many is True and not listed else value)
+            there = "else:" if static.sure else f"el{there}"
+        with self._emitter.block(there):
+            fitted = self._emitter.fresh()
+            self._emitter.line(f"{fitted} = {self._fit(place.step, value)}")
+            with self._emitter.block(f"if {fitted} is not None:"):
+                self._put(place, fitted)
+            if not loses and may_lose(target):
+                self._settle(place.step)
+        if loses:
+            self._settle(place.step)
+
+    def _aligned(self, place: Place, made: Made) -> None:
+        """Put what fits, with a list around it where one is due."""
+        wrap = place.step.target.many is True and made.static.many is False
+        if not made.static.sure:
+            made = self._emitter.held(made)
+        with self._emitter.block("" if made.static.sure else f"if {made.code} is not None:"):
+            self._put(place, f"[{made.code}]" if wrap else made.code)
 
     def _put(self, place: Place, value: str) -> None:
-        self._emitter.line(place.put + value)
-        if place.label is not None:
-            self._emitter.line(place.label)
+        self._tree.put(place.branch, place.name, value)
+        if place.step.label is not None:
+            self._tree.put(place.branch, f"{place.name}Label", self._emitter.constant(place.step.label))
 
     def _settle(self, step: Step) -> None:
         reads = self._emitter.constant(step.reads)
@@ -148,46 +131,43 @@ class FieldWriter:
             self._emitter.line(f"settle({step.name!a}, {reads}, lost, body, notes, back)")
 
     def _fitted(self, step: Step, rule: Rule, value: str) -> bool:
-        """Writes the fitting of *value*; says whether it may lose something."""
-        own = Rule(rule.source, rule.position, rule.calls)
-        static = infer(own, self._plan.pack, self._known)
-        code, loses = self._fit_code(step, static, value, sure=fits(static, step.target) or proven(own, step))
-        if code:
-            with self._emitter.block(f"if {value} is not None:"):
-                self._emitter.line(code)
+        """Writes *rule* and its fitting into *value*, then what stands in; says whether it may lose."""
+        made = self._rules.own(rule, value)
+        many, loses = step.target.many, False
+        sure = fits(made.static, step.target) or proven(rule, step)
+        if not sure or (many is not None and made.static.many is not many):
+            skip = (
+                ""
+                if sure or not takes_text(step.target) or many is True
+                else f" and type({value}) is not str"
+            )
+            with self._emitter.block(f"if {value} is not None{skip}:"):
+                self._emitter.line(f"{value} = {self._fit(step, value)}")
+            loses = True
         if rule.otherwise is not None:
             with self._emitter.block(f"if {value} is None:"):
-                self._rules.own(rule.otherwise, value)
                 loses |= self._fitted(step, rule.otherwise, value)
         return loses
 
     def _fit(self, step: Step, value: str) -> str:
         return f"{self._emitter.constant(step.fit, 'fit')}({value}, lost)"
 
-    def _fit_code(self, step: Step, static: Static, value: str, *, sure: bool) -> tuple[str, bool]:
-        many = step.target.many
-        fit = f"{value} = {self._fit(step, value)}"
-        if sure:
-            if many is True:
-                wrap = f"{value} = [{value}]"
-                loose = f"if {value}.__class__ is not list: {wrap}"
-                return {True: "", False: wrap, None: loose}[static.many], False
-            if many is None or static.many is False:
-                return "", False
-            return f"if {value}.__class__ is list: {fit}", True
-        if many is not True and takes_text(step.target):
-            return f"if {value}.__class__ is not str: {fit}", True
-        return fit, True
 
-    def _rest(self) -> None:
-        self._emitter.line("rest = make_rest(body, back)")
-        self._emitter.line(f"{self._rest_branch().variable}.update(rest)")
+def _shaped(static: Static, target: Target) -> bool:
+    """Whether it is known that a value comes in the shape that *target* has, or needs a list around it."""
+    if target.many is None:
+        return True
+    return static.many is not None if target.many else static.many is False
 
-    def _rest_branch(self) -> Branch:
-        rest = self._plan.pack.rest
-        if rest is None or rest.into == "." or not self._plan.nested:
-            return self._root
-        return self._inner(rest.into.split("."))
+
+def _usual(step: Step, static: Static, value: str, *, known: bool) -> tuple[str, bool]:
+    """When *value* fits as it is, and whether it is a list then; "" where that is never sure."""
+    if not known:
+        return (f"type({value}) is str" if takes_text(step.target) else ""), False
+    if step.target.many is True and static.often:
+        return f"type({value}) is list", True
+    there = "" if static.sure else f"{value} is not None and "
+    return f"{there}type({value}) is not list", False
 
 
 def fixed_value(step: Step) -> Value:
@@ -202,7 +182,7 @@ def fixed_value(step: Step) -> Value:
 
 
 def proven(rule: Rule, step: Step) -> bool:
-    """Whether *rule* can only make constants that fit the target of *step* as they are."""
+    """Whether *rule* itself can only make constants that fit the target of *step* as they are."""
     if rule.calls:
         return False
     if isinstance(rule.source, FirstOf | AllOf):
@@ -214,4 +194,15 @@ def proven(rule: Rule, step: Step) -> bool:
         return False
     lost: Lost = []
     made = step.fit(rule.source.value, lost)
-    return not lost and made in (rule.source.value, [rule.source.value])
+    value = rule.source.value
+    return not lost and made in (value, [value]) and (type(made) is list or type(made) is type(value))
+
+
+def _all_proven(step: Step) -> bool:
+    """Whether the rule of *step* and what stands in for it are proven, and the shape of both is known."""
+    other = step.rule.otherwise
+    if not proven(step.rule, step) or (other is not None and not proven(other, step)):
+        return False
+    if other is not None and other.otherwise is not None:
+        return False
+    return not isinstance(step.rule.source, FirstOf) and (other is None or isinstance(other.source, Constant))

@@ -8,127 +8,149 @@ from typing import TypeAlias
 
 from connector.mapping.comparisons import COMPARISONS, matcher, searcher
 from connector.mapping.emit import Emitter
+from connector.mapping.emit_reads import Reads
 from connector.mapping.grammar import ELEMENT, RECORD, All, Constant, Match, Not, Ref, Test
-from connector.mapping.infer import UNKNOWN, Static
+from connector.mapping.infer import WORDS, Known, Static, reading
 from connector.mapping.values import Value
 
 Constants: TypeAlias = tuple[Value, ...]
 
-NOTHING: Mapping[str, Static] = MappingProxyType({})
-ELEMENT_NAME = "e"
 
+class MatchWriter:
+    """Writes the matches of one function. *known* tells of derived and provided values."""
 
-def raw(emitter: Emitter, ref: Ref) -> str:
-    """An expression for what *ref* leads to, as it is: it may be "", [] or {} where a path has one step."""
-    if ref.root == RECORD:
-        if len(ref.path) == 1:
-            return f"get({ref.path[0]!a})"
-        return f"walk(body, {emitter.constant(ref.path)})"
-    name = ELEMENT_NAME if ref.root == ELEMENT else f"n_{ref.root}"
-    return f"walk({name}, {emitter.constant(ref.path)})" if ref.path else name
+    def __init__(self, emitter: Emitter, known: Known, reads: Reads) -> None:
+        self._emitter = emitter
+        self._known = known
+        self._reads = reads
 
+    def code(self, match: Match, element: str = "") -> str:
+        """An expression that is true where *match* holds; *element* is the variable that ``.`` stands for."""
+        if isinstance(match, Not):
+            return f"(not {self.code(match.part, element)})"
+        if isinstance(match, Test):
+            return self._test(match, element)
+        word = " and " if isinstance(match, All) else " or "
+        return "(" + word.join(self.code(part, element) for part in match.parts) + ")"
 
-def clean(emitter: Emitter, ref: Ref) -> str:
-    """An expression for what *ref* leads to; no value is ``None``."""
-    found = raw(emitter, ref)
-    sure = found.startswith("walk(") or (ref.root not in (RECORD, ELEMENT) and not ref.path)
-    return found if sure else f"some({found})"
+    def raw(self, ref: Ref, element: str) -> str:
+        """An expression for what *ref* leads to; inside an element it may be what is no value."""
+        path = ref.path
+        if ref.root == RECORD:
+            if not path:
+                return "(body or None)"
+            start, path = self._reads[path[0]], path[1:]
+        else:
+            start = element if ref.root == ELEMENT else f"n_{ref.root}"
+        if not path:
+            return start
+        slow = f"walk({start}, {self._emitter.constant(path)})"
+        if ref.root == ELEMENT and len(path) == 1:
+            return f"({start}.get({path[0]!a}) if type({start}) is dict else {slow})"
+        return f"({slow} if {start} is not None else None)"
 
+    def clean(self, ref: Ref, element: str) -> str:
+        """An expression for what *ref* leads to; no value is ``None``."""
+        found = self.raw(ref, element)
+        return f"some({found})" if ref.root == ELEMENT and len(ref.path) < 2 else found  # noqa: PLR2004, walked
 
-def match_code(emitter: Emitter, match: Match, known: Mapping[str, Static] = NOTHING) -> str:
-    """An expression that is true where *match* holds; *known* tells of derived and provided values."""
-    if isinstance(match, Not):
-        return f"(not {match_code(emitter, match.part, known)})"
-    if isinstance(match, Test):
-        return _test(emitter, match, known)
-    word = " and " if isinstance(match, All) else " or "
-    return "(" + word.join(match_code(emitter, part, known) for part in match.parts) + ")"
+    def _test(self, test: Test, element: str) -> str:
+        if test.comparison == "exists":
+            wanted = test.operands == (Constant(value=True),)
+            return f"({self.clean(test.ref, element)} is {'not ' if wanted else ''}None)"
+        if any(isinstance(operand, Ref) for operand in test.operands):
+            return self._with_refs(test, element)
+        constants = tuple(operand.value for operand in test.operands if isinstance(operand, Constant))
+        quick = _QUICK.get(test.comparison)
+        code = quick(self, test, element, constants) if quick else None
+        return code or self._slow(test, self._emitter.constant(constants), self.clean(test.ref, element))
 
+    def _slow(self, test: Test, operands: str, value: str) -> str:
+        compare = self._emitter.constant(COMPARISONS[test.comparison], "compare")
+        return f"holds({compare}, {value}, {operands})"
 
-def _test(emitter: Emitter, test: Test, known: Mapping[str, Static]) -> str:
-    if test.comparison == "exists":
-        wanted = test.operands == (Constant(value=True),)
-        return f"({clean(emitter, test.ref)} is {'not ' if wanted else ''}None)"
-    if any(isinstance(operand, Ref) for operand in test.operands):
-        return _with_refs(emitter, test, known)
-    constants = tuple(operand.value for operand in test.operands if isinstance(operand, Constant))
-    quick = _QUICK.get(test.comparison)
-    static = UNKNOWN if test.ref.path else known.get(test.ref.root, UNKNOWN)
-    code = quick(emitter, test, constants, static) if quick else None
-    return code or _slow(emitter, test, emitter.constant(constants))
+    def _with_refs(self, test: Test, element: str) -> str:
+        [operand, *more] = test.operands
+        if not more and isinstance(operand, Ref) and not operand.path and test.comparison == "is":
+            static = reading(operand, self._known)
+            if static.kind in WORDS:
+                return self._same_text(test, element, self.clean(operand, element), static)
+        parts = [
+            f"*operands({self.clean(operand, element)})"
+            if isinstance(operand, Ref)
+            else self._emitter.constant(operand.value)
+            for operand in test.operands
+        ]
+        return self._slow(test, f"({', '.join(parts)},)", self.clean(test.ref, element))
 
+    def _same_text(self, test: Test, element: str, wanted: str, static: Static) -> str:
+        first, value = self._held(self.raw(test.ref, element))
+        texts = f"type({first}) is str"
+        if static.many is not False or not static.sure:
+            texts += f" and type({wanted}) is str"
+        slow = self._slow(test, f"operands({wanted})", f"some({value})")
+        return f"({value} == {wanted} if {texts} else {value} is not None and {slow})"
 
-def _slow(emitter: Emitter, test: Test, operands: str, value: str | None = None) -> str:
-    compare = emitter.constant(COMPARISONS[test.comparison], "compare")
-    return f"holds({compare}, {value or clean(emitter, test.ref)}, {operands})"
+    def _held(self, read: str) -> tuple[str, str]:
+        """How *read* is written at its first use and at later ones, so that it is read once."""
+        if read.isidentifier():
+            return read, read
+        value = self._emitter.fresh("m")
+        return f"({value} := {read})", value
 
-
-def _with_refs(emitter: Emitter, test: Test, known: Mapping[str, Static]) -> str:
-    [operand, *more] = test.operands
-    if not more and isinstance(operand, Ref) and not operand.path and test.comparison == "is":
-        static = known.get(operand.root, UNKNOWN)
-        if static.kind == "text" and static.many is False:
-            value, wanted = emitter.fresh("m"), clean(emitter, operand)
-            slow = _slow(emitter, test, f"operands({wanted})", f"some({value})")
-            read = f"({value} := {raw(emitter, test.ref)})"
-            return f"({value} == {wanted} if {read}.__class__ is str else {slow})"
-    parts = [
-        f"*operands({clean(emitter, operand)})"
-        if isinstance(operand, Ref)
-        else emitter.constant(operand.value)
-        for operand in test.operands
-    ]
-    return _slow(emitter, test, f"({', '.join(parts)},)")
-
-
-def _quick_is(emitter: Emitter, test: Test, constants: Constants, static: Static) -> str | None:
-    read = raw(emitter, test.ref)
-    if all(isinstance(constant, str) for constant in constants):
-        return _quick_text(emitter, read, constants, static)
-    if len(constants) == 1 and isinstance(constants[0], bool):
-        if static.kind == "boolean" and static.many is False:
-            return f"({read} is {constants[0]})"
-        value = emitter.fresh("m")
-        slow = _slow(emitter, test, emitter.constant(constants), value)
-        return f"(({value} := {read}) is {constants[0]} or ({value}.__class__ is list and {slow}))"
-    return None
-
-
-def _quick_text(emitter: Emitter, read: str, constants: Constants, static: Static) -> str:
-    one = emitter.constant(constants[0])
-    if len(constants) == 1 and static.kind == "text" and static.many is False:
-        return f"({read} == {one})"
-    value = emitter.fresh("m")
-    if len(constants) == 1:
-        return f"(({value} := {read}) == {one} or ({value}.__class__ is list and {one} in {value}))"
-    texts = emitter.constant(frozenset(constants))
-    return f"(({value} := {read}) is not None and holds_text({value}, {texts}))"
-
-
-def _quick_order(emitter: Emitter, test: Test, constants: Constants, static: Static) -> str | None:
-    del static
-    if len(constants) != 1 or constants[0].__class__ is not int:
+    def quick_is(self, test: Test, element: str, constants: Constants) -> str | None:
+        """Equality with fixed texts, or with true or false."""
+        static = reading(test.ref, self._known)
+        read = self.raw(test.ref, element)
+        if all(isinstance(constant, str) for constant in constants):
+            return self._among_texts(read, constants, static)
+        if len(constants) == 1 and isinstance(constants[0], bool):
+            if static.kind == "boolean" and static.many is False:
+                return f"({read} is {constants[0]})"
+            first, value = self._held(read)
+            slow = self._slow(test, self._emitter.constant(constants), value)
+            return f"({first} is {constants[0]} or type({value}) is list and {slow})"
         return None
-    sign = ">=" if test.comparison == "gte" else "<="
-    read, limit = raw(emitter, test.ref), emitter.constant(constants[0])
-    value = emitter.fresh("m")
-    slow = _slow(emitter, test, emitter.constant(constants), value)
-    return f"({value} {sign} {limit} if ({value} := {read}).__class__ is int else {slow})"
+
+    def _among_texts(self, read: str, constants: Constants, static: Static) -> str:
+        one = self._emitter.constant(constants[0])
+        if len(constants) == 1 and static.kind in WORDS and static.many is False:
+            return f"({read} == {one})"
+        first, value = self._held(read)
+        if len(constants) == 1:
+            if static.often:
+                return f"(type({first}) is list and {one} in {value} or {value} == {one})"
+            return f"({first} == {one} or type({value}) is list and {one} in {value})"
+        texts = self._emitter.constant(frozenset(constants))
+        slow = f"{value} is not None and holds_text({value}, {texts})"
+        return f"({value} in {texts} if type({first}) is str else {slow})"
+
+    def quick_order(self, test: Test, element: str, constants: Constants) -> str | None:
+        """At least or at most one whole number."""
+        if len(constants) != 1 or type(constants[0]) is not int:
+            return None
+        sign = ">=" if test.comparison == "gte" else "<="
+        first, value = self._held(self.raw(test.ref, element))
+        slow = self._slow(test, self._emitter.constant(constants), f"some({value})")
+        return f"({value} {sign} {constants[0]} if type({first}) is int else {slow})"
+
+    def quick_matches(self, test: Test, element: str, constants: Constants) -> str:
+        """Patterns, and parts of texts."""
+        make = matcher if test.comparison == "matches" else searcher
+        holds = make([str(constant) for constant in constants])
+        # A pattern such as * would take an empty text for a value.
+        read = self.clean if holds("") else self.raw
+        holding = self._emitter.constant(holds, "holding")
+        first, value = self._held(read(test.ref, element))
+        return f"({first} is not None and {holding}({value}))"
 
 
-def _quick_matches(emitter: Emitter, test: Test, constants: Constants, static: Static) -> str:
-    del static
-    make = matcher if test.comparison == "matches" else searcher
-    holding = make([str(constant) for constant in constants])
-    return f"{emitter.constant(holding, 'holding')}({raw(emitter, test.ref)})"
-
-
-_QUICK: Mapping[str, Callable[[Emitter, Test, Constants, Static], str | None]] = MappingProxyType(
+_QUICK: Mapping[str, Callable[[MatchWriter, Test, str, Constants], str | None]] = MappingProxyType(
     {
-        "is": _quick_is,
-        "gte": _quick_order,
-        "lte": _quick_order,
-        "matches": _quick_matches,
-        "contains": _quick_matches,
+        "is": MatchWriter.quick_is,
+        "gte": MatchWriter.quick_order,
+        "lte": MatchWriter.quick_order,
+        "matches": MatchWriter.quick_matches,
+        "contains": MatchWriter.quick_matches,
     }
 )

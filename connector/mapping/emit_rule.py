@@ -1,261 +1,263 @@
-"""Writes rules as Python statements that leave their value, or ``None``, in a variable.
+"""Writes rules as Python: expressions where that is possible, else statements that fill a variable.
 
 Whatever is sure of a value before it exists saves a check: see ``infer``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import takewhile
 
 from connector.mapping.emit import Emitter
-from connector.mapping.emit_match import ELEMENT_NAME, clean, match_code
-from connector.mapping.functions import FUNCTIONS
+from connector.mapping.emit_call import CallWriter
+from connector.mapping.emit_made import Made
+from connector.mapping.emit_match import MatchWriter
+from connector.mapping.emit_reads import Reads
 from connector.mapping.grammar import (
     ELEMENT,
     RECORD,
-    All,
     AllOf,
-    AnyOf,
-    Call,
     Constant,
     FirstOf,
     From,
     Match,
-    Not,
     Ref,
     Rule,
-    TableName,
+    Source,
     Template,
-    Test,
 )
-from connector.mapping.infer import Static, after, infer, source
+from connector.mapping.infer import (
+    WORDS,
+    Known,
+    Static,
+    constant,
+    infer,
+    reading,
+)
+from connector.mapping.infer import own as infer_own
+from connector.mapping.infer import source as infer_source
 from connector.mapping.pack import Pack
-from connector.mapping.plan import applied, chained, table_entries
-from connector.mapping.values import absent, some
-
-_TEXT = Static("text", many=False)
+from connector.mapping.values import some
 
 
 class RuleWriter:
-    """Writes the rules of one pack into one emitter. *known* tells of derived and provided values."""
+    """Writes the rules of one function. *known* tells of derived and provided values."""
 
-    def __init__(self, emitter: Emitter, pack: Pack, known: Mapping[str, Static]) -> None:
+    def __init__(self, emitter: Emitter, pack: Pack, known: Known, reads: Reads) -> None:
         self._emitter = emitter
+        self._matches = MatchWriter(emitter, known, reads)
+        self._calls = CallWriter(emitter, pack, self._matches, self.rule)
+        self._reads = reads
         self.pack = pack
         self.known = known
 
-    def rule(self, rule: Rule, out: str) -> None:
-        """*rule*, and what stands in for it."""
-        self.own(rule, out)
-        if rule.otherwise is not None:
-            with self._emitter.block(f"if {out} is None:"):
-                self.rule(rule.otherwise, out)
+    def rule(self, rule: Rule, out: str | None = None, element: str = "") -> Made:
+        """*rule*, or what stands in for it; in the variable *out* if one is given.
 
-    def own(self, rule: Rule, out: str) -> None:
+        *element* is the variable that ``.`` stands for.
+        """
+        made = self._choice(rule, element) or self.own(rule, out, element)
+        static = infer(rule, self.pack, self.known)
+        if rule.otherwise is None or made.static.sure:
+            return self._emitter.into(made, out)
+        out = self._emitter.into(made, out or self._emitter.fresh()).code
+        with self._emitter.block(f"if {out} is None:"):
+            self.rule(rule.otherwise, out, element)
+        return Made(out, static)
+
+    def own(self, rule: Rule, out: str | None = None, element: str = "") -> Made:
         """*rule* without what stands in for it: when, source, as."""
         if rule.when is None:
-            self._valued(rule, out)
-            return
+            return self._emitter.into(self._valued(rule, out, element), out)
+        static = infer_own(rule, self.pack, self.known)
+        atom = None if rule.calls else self._atom(rule.source, element)
+        condition = self.condition(rule.when, element)
+        if atom is not None:
+            return self._emitter.into(Made(f"({atom.code} if {condition} else None)", static), out)
+        out = out or self._emitter.fresh()
         self._emitter.line(f"{out} = None")
-        with self._emitter.block(f"if {self.condition(rule.when)}:"):
-            self._valued(rule, out)
+        with self._emitter.block(f"if {condition}:"):
+            self._emitter.into(self._valued(rule, out, element), out)
+        return Made(out, static)
 
-    def condition(self, match: Match) -> str:
+    def condition(self, match: Match, element: str = "") -> str:
         """An expression that is true where *match* holds."""
-        return match_code(self._emitter, match, self.known)
+        return self._matches.code(match, element)
 
-    def _valued(self, rule: Rule, out: str) -> None:
-        static = source(rule, self.pack, self.known)
-        match rule.source:
-            case From(ref):
-                self._from(ref, rule.calls, static, out)
-                return
-            case FirstOf(rules):
-                self.rule(rules[0], out)
-                for part in rules[1:]:
-                    with self._emitter.block(f"if {out} is None:"):
-                        self.rule(part, out)
-            case AllOf(rules):
-                self._all_of(rules, out)
-            case Constant(value):
-                self._emitter.line(f"{out} = {self._emitter.constant(some(value))}")
-            case Template(parts):
-                self._template(parts, out)
-        self._calls(rule.calls, static, out)
+    def _choice(self, rule: Rule, element: str) -> Made | None:
+        """*rule* as an expression, where it chooses between two values that cost nothing."""
+        other = rule.otherwise
+        if rule.when is None or rule.calls or other is None or other.when or other.calls or other.otherwise:
+            return None
+        left, right = self._atom(rule.source, element), self._atom(other.source, element)
+        if left is None or right is None or not left.static.sure:
+            return None
+        condition = self.condition(rule.when, element)
+        static = infer(rule, self.pack, self.known)
+        return Made(f"({left.code} if {condition} else {right.code})", static)
 
-    def _from(self, ref: Ref, calls: tuple[Call, ...], static: Static, out: str) -> None:
-        if ref.root != RECORD or len(ref.path) != 1:
-            self.read(ref, out)
-            self._calls(calls, static, out)
-            return
-        self._emitter.line(f"{out} = get({ref.path[0]!a})")
-        if calls and not any(map(_structural, calls)):
-            self._by_kind(calls, f"{out}.__class__ is str and {out}", out)
-            return
-        with self._emitter.block(f"if {out} is not None:"):
-            self._emitter.line(f"if {out}.__class__ is not str or not {out}: {out} = some({out})")
-            self._calls(calls, static, out)
+    def _atom(self, source: Source, element: str) -> Made | None:
+        """*source* as an expression, if it is a fixed value or a variable that is there already."""
+        if isinstance(source, Constant):
+            return Made(self._emitter.constant(some(source.value)), constant(source.value))
+        code = self._variable(source.ref, element) if isinstance(source, From) else None
+        return Made(code, reading(source.ref, self.known)) if isinstance(source, From) and code else None
 
-    def _by_kind(self, calls: tuple[Call, ...], is_text: str, out: str) -> None:
-        """The short way for a text, one function for everything else."""
-        with self._emitter.block(f"if {is_text}:"):
-            self._chain(calls, _TEXT, out)
-        with self._emitter.block(f"elif {out} is not None:"):
-            self._emitter.line(
-                f"{out} = {self._emitter.constant(chained(calls, self.pack), 'f')}({out}, lost)"
-            )
-
-    def read(self, ref: Ref, out: str) -> None:
-        """What *ref* leads to."""
-        line = self._emitter.line
-        root = ELEMENT_NAME if ref.root == ELEMENT else f"n_{ref.root}"
+    def _variable(self, ref: Ref, element: str) -> str | None:
+        """An expression for what *ref* leads to, where that takes no steps."""
         if ref.root == RECORD and ref.path:
-            line(f"{out} = get({ref.path[0]!a})")
-            if len(ref.path) == 1:
-                line(f"if {out}.__class__ is not str or not {out}: {out} = some({out})")
+            return self._reads[ref.path[0]] if len(ref.path) == 1 else None
+        if ref.root == "account" and reading(ref, self.known).kind == "text":
+            return f"(n_account[{ref.path[0]!a}] or None)"
+        if ref.path:
+            return None
+        return {RECORD: "(body or None)", ELEMENT: f"some({element})"}.get(ref.root, f"n_{ref.root}")
+
+    def _valued(self, rule: Rule, out: str | None, element: str) -> Made:
+        source = rule.source
+        made = self._atom(source, element)
+        if made is None:
+            static = infer_source(rule, self.pack, self.known)
+            if isinstance(source, FirstOf):
+                out = out or self._emitter.fresh()
+                self._first_of(source.rules, out, element)
+                made = Made(out, static)
+            elif isinstance(source, AllOf):
+                made = Made(self._all_of(source.rules, element), static)
+            elif isinstance(source, Template):
+                made = Made(self._template(source.parts, static, element), static)
+            elif isinstance(source, From):
+                made = self._read(source.ref, out, element)
             else:
-                self._inner(out, ref.path[1:], out)
-        elif ref.root != RECORD and ref.path:
-            line(f"{out} = {root}")
-            self._inner(root, ref.path, out)
+                raise TypeError("every fixed value is an expression")
+        return self._calls.write(rule.calls, made, out) if rule.calls else made
+
+    def _read(self, ref: Ref, out: str | None, element: str) -> Made:
+        """What *ref* leads to, where that takes steps."""
+        static, path = reading(ref, self.known), ref.path
+        if ref.root == RECORD:
+            start, path = self._reads[path[0]], path[1:]
         else:
-            line(f"{out} = {clean(self._emitter, ref)}")
-
-    def _inner(self, value: str, path: tuple[str, ...], out: str) -> None:
-        """What *path* leads to from the variable *value*."""
-        slow = f"walk({value}, {self._emitter.constant(path)})"
-        with self._emitter.block(f"if {value} is not None:"):
+            start = element if ref.root == ELEMENT else f"n_{ref.root}"
+        out = out or self._emitter.fresh()
+        line = self._emitter.line
+        steps = self._emitter.constant(path)
+        line(f"{out} = {start}")
+        with self._emitter.block(f"if {start} is not None:"):
+            slow = f"walk({start}, {steps})"
             if len(path) > 1:
-                self._emitter.line(f"{out} = {slow}")
-                return
-            self._emitter.line(f"{out} = {value}.get({path[0]!a}) if {value}.__class__ is dict else {slow}")
-            self._emitter.line(f"if {out}.__class__ is not str or not {out}: {out} = some({out})")
+                line(f"{out} = {slow}")
+            elif static.often:
+                line(f"{out} = through({start}, {steps}, 1) if type({start}) is list else {slow}")
+            else:
+                line(f"{out} = {start}.get({path[0]!a}) if type({start}) is dict else {slow}")
+                unusual = f"type({out}) is not str or not {out}"
+                line(f"if {out} is not None and ({unusual}): {out} = some({out})")
+        return Made(out, static)
 
-    def _all_of(self, rules: tuple[Rule, ...], out: str) -> None:
+    def _first_of(self, rules: tuple[Rule, ...], out: str, element: str) -> None:
+        """One after the other; fixed values with a condition stand together as one ``if`` and ``elif``."""
+        left = list(rules)
+        while left:
+            choices = list(takewhile(_fixed_choice, left))
+            head = f"if {out} is None:" if len(left) < len(rules) else ""
+            with self._emitter.block(head):
+                if choices:
+                    sure = self._choices(choices, left[len(choices) :], out, element)
+                else:
+                    sure = self.rule(left[0], out, element).static.sure
+            left = [] if sure else left[len(choices) or 1 :]
+
+    def _choices(self, choices: list[Rule], then: list[Rule], out: str, element: str) -> bool:
+        """*choices*, and the fixed value after them; says whether there was one."""
+        word = "if"
+        for rule in choices:
+            if rule.when is not None and isinstance(rule.source, Constant):
+                with self._emitter.block(f"{word} {self.condition(rule.when, element)}:"):
+                    self._emitter.line(f"{out} = {self._emitter.constant(rule.source.value)}")
+            word = "elif"
+        last = then[0].source if then and _fixed(then[0]) else None
+        with self._emitter.block("else:"):
+            value = last.value if isinstance(last, Constant) else None
+            self._emitter.line(f"{out} = {self._emitter.constant(value)}")
+        return last is not None
+
+    def _all_of(self, rules: tuple[Rule, ...], element: str) -> str:
         """Leading fixed values are in the list from the start, the others are added one by one."""
         ahead = list(takewhile(_fixed, rules))
         fixed = [rule.source.value for rule in ahead if isinstance(rule.source, Constant)]
-        start = ", ".join(self._emitter.constant(value) for value in fixed)
-        made = self._emitter.fresh()  # a list of its own: rules inside may use *out*
-        self._emitter.line(f"{made} = [{start}]")
+        made = self._emitter.fresh("l")
+        self._emitter.line(f"{made} = [{', '.join(map(self._emitter.constant, fixed))}]")
         for rule in rules[len(ahead) :]:
-            part = self._emitter.fresh()
-            if _plain_field(rule) and isinstance(rule.source, From):
-                self._emitter.line(f"{part} = get({rule.source.ref.path[0]!a})")
-                with self._emitter.block(f"if {part}.__class__ is str:"):
-                    self._emitter.line(f"if {part}: {made}.append({part})")
-                with self._emitter.block(f"elif {part} is not None:"):
-                    self._emitter.line(f"{part} = some({part})")
-                    self._add(part, Static(), made)
-                continue
-            self.rule(rule, part)
-            self._add(part, infer(rule, self.pack, self.known), made)
-        self._emitter.line(f"{out} = {made} or None")
+            if _fixed_choice(rule) and rule.when is not None and isinstance(rule.source, Constant):
+                value = self._emitter.constant(rule.source.value)
+                self._emitter.line(f"if {self.condition(rule.when, element)}: {made}.append({value})")
+            else:
+                self._add(self.rule(rule, element=element), made)
+        return made if fixed else f"({made} or None)"
 
-    def _add(self, part: str, static: Static, made: str) -> None:
-        if static.many is None:
-            self._emitter.line(f"if {part}.__class__ is list: {made}.extend({part})")
-            self._emitter.line(f"elif {part} is not None: {made}.append({part})")
+    def _add(self, part: Made, made: str) -> None:
+        line, static = self._emitter.line, part.static
+        if static.sure and static.many is not None:
+            line(f"{made} += {part.code}" if static.many else f"{made}.append({part.code})")
+            return
+        value = self._emitter.held(part).code
+        if static.many is not None:
+            line(f"if {value} is not None: {made}" + (f" += {value}" if static.many else f".append({value})"))
+        elif static.often:
+            line(f"if type({value}) is list: {made} += {value}")
+            line(f"elif {value} is not None: {made}.append({value})")
         else:
-            how = "extend" if static.many else "append"
-            self._emitter.line(f"if {part} is not None: {made}.{how}({part})")
+            line(f"if type({value}) is str: {made}.append({value})")
+            line(f"elif {value} is not None: add({made}, {value})")
 
-    def _template(self, parts: tuple[str | Ref, ...], out: str) -> None:
+    def _template(self, parts: tuple[str | Ref, ...], static: Static, element: str) -> str:
         names: list[str] = []
         pieces: list[str] = []
         for part in parts:
             if isinstance(part, str):
-                pieces.append(ascii(part))
+                pieces.append(_quoted(part))
                 continue
-            name = self._emitter.fresh()
-            self.read(part, name)
-            names.append(name)
-            pieces.append(f"({name} if {name}.__class__ is str else text({name}))")
-        made = f"({' + '.join(pieces)}) or None" if pieces else "None"
-        if names and len(names) < len(parts):
-            missing = " is None and ".join(names)
-            made = f"None if {missing} is None else {made}"
-        self._emitter.line(f"{out} = {made}")
+            read = self._emitter.held(self._reading(part, element))
+            names.append(read.code)
+            pieces.append(f"{{{_written(read)}}}")
+        if not names:
+            return ascii("".join(map(str, parts))) if parts else "None"
+        made = f"f'{''.join(pieces)}'"
+        if static.sure:
+            return made
+        missing = " is None and ".join(names)
+        return f"(None if {missing} is None else {made} or None)"
 
-    def _calls(self, calls: tuple[Call, ...], static: Static, out: str) -> None:
-        if not calls:
-            return
-        unsure = static.many is None and not FUNCTIONS[calls[0].name].whole
-        if unsure and not any(map(_structural, calls)):
-            self._by_kind(calls, f"{out}.__class__ is str", out)
-            return
-        with self._emitter.block(f"if {out} is not None:"):
-            self._chain(calls, static, out)
+    def _reading(self, ref: Ref, element: str) -> Made:
+        return self._atom(From(ref), element) or self._read(ref, None, element)
 
-    def _chain(self, calls: tuple[Call, ...], static: Static, out: str) -> None:
-        call, *more = calls
-        self._call(call, static, out)
-        if more:
-            with self._emitter.block(f"if {out} is not None:"):
-                self._chain(tuple(more), after(call, static, self.pack), out)
 
-    def _call(self, call: Call, static: Static, out: str) -> None:
-        argument = call.argument
-        if isinstance(argument, Test | All | AnyOf | Not):
-            holds = f"lambda {ELEMENT_NAME}: {self.condition(argument)}"
-            self._emitter.line(f"{out} = {call.name}({out}, {holds})")
-        elif isinstance(argument, Mapping):
-            self._emitter.line(f"{out} = each({out}, {self._builder(argument)})")
-        elif FUNCTIONS[call.name].whole:
-            function = self._emitter.constant(applied(call, self.pack), "f")
-            self._emitter.line(f"{out} = {function}({out}, lost)")
-        else:
-            self._emitter.line(f"{out} = {self._element_wise(call, static, out)}")
+def _written(value: Made) -> str:
+    """The text of a value in a template."""
+    if value.static.many is False and value.static.sure:
+        if value.static.kind in WORDS:
+            return value.code
+        if value.static.kind == "integer":
+            return value.code
+    return f"{value.code} if type({value.code}) is str else text({value.code})"
 
-    def _element_wise(self, call: Call, static: Static, out: str) -> str:
-        short = FUNCTIONS[call.name].short(call.argument) if static.kind == "text" else None
-        if short is not None and static.many is not None:
-            name = self._emitter.constant(short, "f")
-            many = f"list(filter(None, map({name}, {out}))) or None"
-            return many if static.many else f"{name}({out})"
-        function = self._emitter.constant(applied(call, self.pack), "f")
-        alone = f"{function}({out}, lost)"
-        if isinstance(call.argument, TableName):
-            entries = table_entries(call.argument, self.pack)
-            default = self._emitter.constant(entries.get("*"))
-            found = f"{self._emitter.constant(entries, 't')}.get({out}, {default})"
-            alone = found if static == _TEXT else f"({found} if {out}.__class__ is str else {alone})"
-        if static.many is False:
-            return alone
-        many = f"over({function}, {out}, lost)"
-        return many if static.many else f"{alone} if {out}.__class__ is not list else {many}"
 
-    def _builder(self, rules: Mapping[str, Rule]) -> str:
-        name = self._emitter.fresh("build")
-        with self._emitter.block(f"def {name}({ELEMENT_NAME}):"):
-            made = self._emitter.fresh("o")
-            self._emitter.line(f"{made} = {{}}")
-            for key, rule in rules.items():
-                value = self._emitter.fresh()
-                self.rule(rule, value)
-                with self._emitter.block(f"if {value} is not None:"):
-                    path = tuple(key.split("."))
-                    deep = f"put({made}, {self._emitter.constant(path)}, {value})"
-                    self._emitter.line(f"{made}[{key!a}] = {value}" if len(path) == 1 else deep)
-            self._emitter.line(f"return {made} or None")
-        return name
+def _quoted(literal: str) -> str:
+    """*literal* as a part of an f-string in single quotes."""
+    return ascii(f'"{literal}')[2:-1].replace("{", "{{").replace("}", "}}")
 
 
 def _fixed(rule: Rule) -> bool:
     """Whether *rule* is one constant that goes into a list as it is."""
-    if not isinstance(rule.source, Constant) or rule.when is not None or rule.calls:
+    return rule.when is None and _single(rule)
+
+
+def _fixed_choice(rule: Rule) -> bool:
+    """Whether *rule* is one constant under a condition."""
+    return rule.when is not None and _single(rule)
+
+
+def _single(rule: Rule) -> bool:
+    if not isinstance(rule.source, Constant) or rule.calls or rule.otherwise is not None:
         return False
-    return not isinstance(rule.source.value, list) and not absent(rule.source.value)
-
-
-def _plain_field(rule: Rule) -> bool:
-    """Whether *rule* is a field of the record and nothing else."""
-    if not isinstance(rule.source, From) or rule.calls or rule.when or rule.otherwise:
-        return False
-    return rule.source.ref.root == RECORD and len(rule.source.ref.path) == 1
-
-
-def _structural(call: Call) -> bool:
-    """Whether *call* runs a match or rules, which may read anything."""
-    return FUNCTIONS[call.name].code is None
+    return not isinstance(rule.source.value, list) and some(rule.source.value) is not None

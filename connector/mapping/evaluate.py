@@ -111,7 +111,7 @@ class Evaluation:
         if isinstance(argument, Mapping):
             return each(value, lambda item: self._object(argument, item))
         function = applied(call, self._pack)
-        if FUNCTIONS[call.name].whole or value.__class__ is not list:
+        if FUNCTIONS[call.name].whole or type(value) is not list:
             return function(value, self.lost)
         return over(function, value, self.lost)
 
@@ -182,7 +182,9 @@ class Walker:
         return value
 
     def _document(self, flat: JsonObject, body: Body, back: set[str]) -> JsonObject:
-        rest = self._rest(dict(body), back) if self._rest else {}
+        rest: JsonObject = {}
+        if self._rest is not None:
+            self._rest(dict(body), back, rest)
         if not self._plan.nested:
             return {**flat, **rest}
         document: JsonObject = {}
@@ -207,7 +209,7 @@ def derive_all(run: Evaluation, derived: Sequence[Derived], notes: list[str], ba
 
 def time_or(collected: str, value: Value, lost: Lost, notes: list[str]) -> str:
     """*value* as a date; the time of collection, noted, where it is none."""
-    made = None if absent(value) else date(value[0] if value.__class__ is list else value, lost)
+    made = None if absent(value) else date(value[0] if type(value) is list else value, lost)
     if made is None:
         notes.append(NO_TIME)
         return collected

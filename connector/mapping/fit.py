@@ -11,7 +11,7 @@ from types import MappingProxyType
 from connector.mapping import dates, mailboxes, scalars
 from connector.mapping.lists import join
 from connector.mapping.schemas import Target
-from connector.mapping.values import Applied, Lost, Value, over, prune
+from connector.mapping.values import Applied, Lost, Value, all_text, over, prune
 
 _WRITTEN = scalars.textual(str)
 _INTEGER = range(-(1 << 31), 1 << 31)
@@ -33,9 +33,11 @@ def fitter(target: Target, *, nested: bool) -> Applied:
     single = one if allowed is None else fit_one
 
     def fit(value: Value, lost: Lost) -> Value:
-        if value.__class__ is not list:
+        if type(value) is not list:
             made = single(value, lost)
             return [made] if target.many and made is not None else made
+        if one is _text and allowed is None and target.many is not False and all_text(value):
+            return value
         made = over(single, value, lost)
         if made is None or target.many is not False:
             return made
@@ -49,14 +51,14 @@ def fitter(target: Target, *, nested: bool) -> Applied:
 
 
 def _text(value: Value, lost: Lost) -> Value:
-    if value.__class__ is str:
+    if type(value) is str:
         return value or None
     return _WRITTEN(value, lost)
 
 
 def _whole(value: Value, lost: Lost) -> Value:
     made = scalars.integer(value, lost)
-    if made is not None and value.__class__ is float and made != value:
+    if made is not None and type(value) is float and made != value:
         lost.append(("", value))
     return made
 
@@ -70,7 +72,7 @@ def _small(value: Value, lost: Lost) -> Value:
 
 
 def _object(value: Value, lost: Lost) -> Value:
-    if value.__class__ is dict:
+    if type(value) is dict:
         return prune(value)
     lost.append(("not an object", value))
     return None

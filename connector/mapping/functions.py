@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
+from connector.formats.memory import Memory
 from connector.mapping import addresses, dates, lists, mailboxes, scalars, texts
 from connector.mapping.texts import OnText
 from connector.mapping.values import Applied
@@ -21,6 +22,7 @@ Gives: TypeAlias = Literal[
 ]  # fmt: skip
 Loses: TypeAlias = Literal["never", "unless text", "always"]
 Shape: TypeAlias = Literal["same", "one", "many", "any"]
+Always: TypeAlias = Literal["never", "for text", "for any value"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ class Function:
         shape: whether one value or a list comes out.
         loses: whether it may report a value as lost; most only do for what is no text.
         text: the short way where a value is sure to be text, or what makes it of its argument.
+        inline: the short way as a Python expression of a text and the argument, both as written in code.
+        always: for what it is sure to make a value.
+        keeps: tells texts that come out as they are.
     """
 
     does: str
@@ -47,6 +52,9 @@ class Function:
     shape: Shape = "same"
     loses: Loses = "unless text"
     text: Callable[..., Any] | None = None
+    inline: Callable[[str, str], str] | None = None
+    always: Always = "never"
+    keeps: Memory[Any] | None = None
 
     def apply(self, argument: object) -> Applied:
         """The function with *argument* filled in."""
@@ -63,52 +71,94 @@ class Function:
         return made
 
 
-def _on_text(does: str, function: OnText) -> Function:
-    return Function(does, scalars.textual(function), text=function)
+def _on_text(does: str, function: OnText, inline: str = "", *, always: Always = "never") -> Function:
+    written = (lambda value, _: inline.format(value)) if inline else None
+    return Function(does, scalars.textual(function), text=function, inline=written, always=always)
 
 
-def _with_text(does: str, maker: Callable[[str], OnText]) -> Function:
-    return Function(does, lambda fixed: scalars.textual(maker(fixed)), takes="text", text=maker)
+def _with_text(does: str, maker: Callable[[str], OnText], inline: str) -> Function:
+    return Function(
+        does,
+        lambda fixed: scalars.textual(maker(fixed)),
+        takes="text",
+        text=maker,
+        inline=inline.format,
+        always="for text",
+    )
 
 
 FUNCTIONS: Mapping[str, Function] = MappingProxyType(
     {
-        "text": Function("written out as text", scalars.as_text, text=str, loses="never"),
-        "lower": _on_text("in lower case", str.lower),
-        "upper": _on_text("in upper case", str.upper),
-        "strip": _on_text("without blanks around it", texts.strip),
+        "text": Function(
+            "written out as text",
+            scalars.as_text,
+            text=str,
+            inline=lambda value, _: value,
+            always="for text",
+            loses="never",
+        ),
+        "lower": _on_text("in lower case", str.lower, "{}.lower()", always="for text"),
+        "upper": _on_text("in upper case", str.upper, "{}.upper()", always="for text"),
+        "strip": _on_text("without blanks around it", texts.strip, "{}.strip() or None"),
         "strip_tags": _on_text("without markup such as <b>", texts.strip_tags),
         "strip_brackets": _on_text("without the angle brackets around it", texts.strip_brackets),
         "truncate": Function("the first N characters", scalars.truncate, takes="length", loses="always"),
-        "prefix": _with_text("a fixed text before it", texts.prefix),
-        "suffix": _with_text("a fixed text after it", texts.suffix),
+        "prefix": _with_text("a fixed text before it", texts.prefix, "{1} + {0}"),
+        "suffix": _with_text("a fixed text after it", texts.suffix, "{0} + {1}"),
         "quoted": _on_text("in double quotes, as mail headers write names", mailboxes.quoted),
         "extension": _on_text("the extension of a file name", texts.extension),
-        "domain": _on_text("what follows the last @", texts.domain),
+        "domain": _on_text("what follows the last @", texts.domain.__getitem__, "domains[{}]"),
         "integer": Function("a whole number, rounded", scalars.integer, gives="integer", loses="always"),
         "number": Function("a number", scalars.number, gives="number", loses="always"),
         "boolean": Function("true or false", scalars.boolean, gives="boolean", loses="always"),
         "date": Function("a date, in UTC with milliseconds", dates.date, gives="date", loses="always"),
         "epoch_ms": Function("milliseconds since 1970", dates.epoch_ms, gives="integer", loses="always"),
         "epoch_s": Function("seconds since 1970", dates.epoch_s, gives="number", loses="always"),
-        "ip": Function("an IP address, if it is valid", scalars.ip, gives="ip", loses="always"),
+        "ip": Function(
+            "an IP address, if it is valid", scalars.ip, gives="ip", loses="always", keeps=scalars.VERSION
+        ),
         "ipv4": Function("an IP address, if it is one of IPv4", scalars.ipv4, gives="ip", loses="always"),
         "ipv6": Function("an IP address, if it is one of IPv6", scalars.ipv6, gives="ip", loses="always"),
         "table": Function(
             "what a table holds for it", scalars.table, takes="table", gives="any", shape="any", loses="never"
         ),
         "addresses": Function(
-            "all mail addresses in it", addresses.addresses, whole=True, shape="many", loses="always"
+            "all mail addresses in it",
+            addresses.addresses,
+            whole=True,
+            shape="many",
+            loses="always",
+            keeps=addresses.BARE,
         ),
-        "unique": Function("each value once", lists.unique, whole=True, gives="same", loses="never"),
+        "unique": Function(
+            "each value once", lists.unique, whole=True, gives="same", loses="never", always="for any value"
+        ),
         "first": Function(
-            "the first element", lists.first, whole=True, gives="same", shape="one", loses="never"
+            "the first element",
+            lists.first,
+            whole=True,
+            gives="same",
+            shape="one",
+            loses="never",
+            always="for text",
         ),
         "last": Function(
-            "the last element", lists.last, whole=True, gives="same", shape="one", loses="never"
+            "the last element",
+            lists.last,
+            whole=True,
+            gives="same",
+            shape="one",
+            loses="never",
+            always="for text",
         ),
         "count": Function(
-            "how many elements", lists.count, whole=True, gives="integer", shape="one", loses="never"
+            "how many elements",
+            lists.count,
+            whole=True,
+            gives="integer",
+            shape="one",
+            loses="never",
+            always="for any value",
         ),
         "max": Function(
             "the largest number", lists.largest, whole=True, gives="number", shape="one", loses="always"
@@ -132,6 +182,7 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
             takes="text",
             shape="one",
             loses="never",
+            always="for text",
         ),
         "pick": Function(
             "the first element that matches",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import PurePath
 from typing import cast
 
-from connector.mapping import lists
+from connector.mapping import lists, texts
 from connector.mapping.comparisons import holds, holds_text
 from connector.mapping.emit import Emitter
 from connector.mapping.emit_fields import FieldWriter
+from connector.mapping.emit_reads import Reads
 from connector.mapping.emit_rule import RuleWriter
 from connector.mapping.evaluate import time_or
 from connector.mapping.grammar import Match, Ref, match_refs, rule_refs
@@ -18,9 +20,9 @@ from connector.mapping.infer import infer, know, loses
 from connector.mapping.mapped import Mapped, code_of, put, severity_of
 from connector.mapping.pack import CODE, SEVERITY, TIME, Pack
 from connector.mapping.plan import Derived, Plan, matched_names, order
-from connector.mapping.provided import NAMES, Provider
+from connector.mapping.provided import INLINE, NAMES, Provider, change_of
 from connector.mapping.rest import rest_maker, settle
-from connector.mapping.values import Value, over, some, text, walk
+from connector.mapping.values import Value, add, over, over_kept, some, text, through, walk
 from connector.model import Revision
 
 MapFunction = Callable[[Revision], Mapped]
@@ -33,15 +35,14 @@ def compile_plan(plan: Plan, provider: Provider) -> MapFunction:
     emitter = _emitter(make_rest=make_rest)
     refs = [ref for step in plan.steps for ref in rule_refs(step.rule)]
     with emitter.block("def mapping(revision):"):
-        _begin(emitter, plan.derived, refs, provider)
         known = know(plan.derived, plan.pack)
-        rules = RuleWriter(emitter, plan.pack, known)
+        rules = RuleWriter(emitter, plan.pack, known, _begin(emitter, plan.derived, refs, provider))
         _derive(emitter, rules, plan.derived)
         FieldWriter(emitter, rules, plan, known).document(rest=make_rest is not None)
         made = {item.name for item in plan.derived}
         severity, code = (f"n_{name}" if name in made else "None" for name in (SEVERITY, CODE))
         emitter.line(
-            f"return Mapped(document, moment(n_time), severity({severity}), code({code}), tuple(notes))"
+            f"return mapped((document, moment(n_time), severity({severity}), code({code}), tuple(notes)))"
         )
     return cast(MapFunction, emitter.compiled("mapping", f"<mapping {_file(plan.pack)}>"))
 
@@ -49,13 +50,14 @@ def compile_plan(plan: Plan, provider: Provider) -> MapFunction:
 def compile_match(match: Match, pack: Pack, provider: Provider) -> Predicate:
     """The function that says whether *match* holds for a revision; it never raises."""
     emitter = _emitter()
+    place = next(match_refs(match)).position
     derived = order(pack, matched_names(match, pack))
     with emitter.block("def predicate(revision):"):
-        _begin(emitter, derived, list(match_refs(match)), provider)
-        rules = RuleWriter(emitter, pack, know(derived, pack))
+        reads = _begin(emitter, derived, list(match_refs(match)), provider)
+        rules = RuleWriter(emitter, pack, know(derived, pack), reads)
         _derive(emitter, rules, derived)
         emitter.line(f"return bool({rules.condition(match)})")
-    return cast(Predicate, emitter.compiled("predicate", f"<match {_file(pack)}>"))
+    return cast(Predicate, emitter.compiled("predicate", f"<match {place}>"))
 
 
 def operands(value: Value) -> list[Value]:
@@ -65,25 +67,30 @@ def operands(value: Value) -> list[Value]:
 
 def _emitter(**more: object) -> Emitter:
     return Emitter(
-        Mapped=Mapped, code=code_of, each=lists.each, holds=holds, holds_text=holds_text,
-        moment=datetime.fromisoformat, only=lists.only, operands=operands, over=over, pick=lists.pick,
-        put=put, settle=settle, severity=severity_of, some=some, text=text, time_or=time_or, walk=walk,
-        **more,
+        add=add, change_of=change_of, code=code_of, distinct=dict.fromkeys, domains=texts.domain,
+        holds=holds, holds_text=holds_text, mapped=partial(tuple.__new__, Mapped),
+        moment=datetime.fromisoformat, operands=operands, over=over, over_kept=over_kept, put=put,
+        settle=settle, severity=severity_of, some=some, text=text, through=through, time_or=time_or,
+        walk=walk, **more,
     )  # fmt: skip
 
 
-def _begin(emitter: Emitter, derived: Sequence[Derived], refs: Sequence[Ref], provider: Provider) -> None:
-    """What every function starts with: the record, and the provided values that are read."""
+def _begin(emitter: Emitter, derived: Sequence[Derived], refs: Sequence[Ref], provider: Provider) -> Reads:
+    """What every function starts with: the fields of the record and the provided values that are read."""
+    refs = [*refs, *(ref for item in derived for ref in rule_refs(item.rule))]
     emitter.line("body = revision.record.body")
-    emitter.line("if body.__class__ is not dict: body = dict(body)")
+    emitter.line("if type(body) is not dict: body = dict(body)")
     emitter.line("get = body.get")
-    emitter.line("lost, notes, back = [], [], set()")
-    read = {ref.root for ref in refs} | {ref.root for item in derived for ref in rule_refs(item.rule)}
+    emitter.line("lost = []; notes = []; back = set()")
+    reads = Reads(emitter, refs)
+    read = {ref.root for ref in refs}
     for name in NAMES:
         if name in read or name == "collected":
-            emitter.line(f"n_{name} = {emitter.constant(getattr(provider, name), 'provide')}(revision)")
+            code = INLINE.get(name) or f"{emitter.constant(getattr(provider, name), 'provide')}(revision)"
+            emitter.line(f"n_{name} = {code}")
     if TIME not in {item.name for item in derived}:
         emitter.line("n_time = n_collected")
+    return reads
 
 
 def _derive(emitter: Emitter, rules: RuleWriter, derived: Sequence[Derived]) -> None:
@@ -94,7 +101,7 @@ def _derive(emitter: Emitter, rules: RuleWriter, derived: Sequence[Derived]) -> 
         if item.name == TIME:
             # A text among dates is a date; what else there may be is looked at.
             dates = infer(item.rule, rules.pack, rules.known).kind == "date"
-            doubt = "if n_time.__class__ is not str: " if dates else ""
+            doubt = "if type(n_time) is not str: " if dates else ""
             emitter.line(f"{doubt}n_time = time_or(n_collected, n_time, lost, notes)")
         if item.name != TIME and not loses(item.rule, rules.pack, rules.known):
             continue

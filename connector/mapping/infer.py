@@ -1,37 +1,77 @@
-"""What kind of value a rule is sure to make, so that the compiler can leave checks out."""
+"""What is sure of the value of a rule before it exists, so that the compiler can leave checks out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from connector.located import Plain
 from connector.mapping.functions import FUNCTIONS
-from connector.mapping.grammar import AllOf, Call, Constant, FirstOf, From, Rule, TableName, Template
+from connector.mapping.grammar import (
+    RECORD,
+    AllOf,
+    Call,
+    Constant,
+    FirstOf,
+    From,
+    Ref,
+    Rule,
+    TableName,
+    Template,
+)
 from connector.mapping.pack import TIME, Pack
-from connector.mapping.plan import Derived
+from connector.mapping.plan import Derived, table_entries
 from connector.mapping.schemas import Target
+from connector.mapping.schemas.fields import RECORD_FIELDS
+from connector.mapping.values import absent
 
-_FITTING: Mapping[str, frozenset[str]] = {
-    "text": frozenset(("keyword", "text", "wildcard", "string")),
-    "date": frozenset(("date", "keyword", "text", "wildcard", "string")),
-    "ip": frozenset(("ip", "keyword", "text", "wildcard", "string")),
-    "integer": frozenset(("long", "double", "epoch_ms")),
-    "number": frozenset(("double",)),
-    "boolean": frozenset(("boolean",)),
-    "any": frozenset(),
-}
+_FITTING: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "text": frozenset(("any", "keyword", "text", "wildcard", "string")),
+        "date": frozenset(("any", "date", "keyword", "text", "wildcard", "string")),
+        "ip": frozenset(("any", "ip", "keyword", "text", "wildcard", "string")),
+        "integer": frozenset(("any", "long", "double", "epoch_ms")),
+        "number": frozenset(("any", "double")),
+        "boolean": frozenset(("any", "boolean")),
+        "any": frozenset(),
+    }
+)
+WORDS = frozenset(("text", "date", "ip"))
+"""Kinds whose values are texts that are not empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Static:
-    """What is known of a value before it exists. *many*: a list, no list, or ``None`` for unknown."""
+    """What is known of a value before it exists.
+
+    Args:
+        kind: what every single value is; ``any`` where that is open.
+        many: a list, no list, or ``None`` for unknown.
+        sure: there is a value for every record.
+        often: where *many* is unknown: it is nearly always a list.
+    """
 
     kind: str = "any"
     many: bool | None = None
+    sure: bool = False
+    often: bool = False
 
 
 UNKNOWN = Static()
+TEXT = Static("text", many=False, sure=True)
+Known = Mapping[str, Static]
+"""What is known of derived and provided values by name."""
+
+_LISTS = frozenset(path.removesuffix("[]") for path in RECORD_FIELDS if path.endswith("[]"))
+_PROVIDED: Known = MappingProxyType(
+    {
+        "collected": replace(TEXT, kind="date"),
+        "identity": TEXT,
+        "revision": Static("integer", many=False, sure=True),
+        "search": Static("text", many=False),
+    }
+)
 
 
 def fits(static: Static, target: Target) -> bool:
@@ -41,13 +81,7 @@ def fits(static: Static, target: Target) -> bool:
 
 def know(derived: Sequence[Derived], pack: Pack) -> dict[str, Static]:
     """What is sure of every provided and derived value."""
-    known = {
-        "collected": Static("date", many=False),
-        "identity": Static("text", many=False),
-        "revision": Static("integer", many=False),
-        "search": Static("text", many=False),
-        TIME: Static("date", many=False),
-    }
+    known = {**_PROVIDED, TIME: replace(TEXT, kind="date")}
     for item in derived:
         if item.name not in known:
             known[item.name] = infer(item.rule, pack, known)
@@ -56,46 +90,69 @@ def know(derived: Sequence[Derived], pack: Pack) -> dict[str, Static]:
 
 def takes_text(target: Target) -> bool:
     """Whether every text fits *target* as it is."""
-    return target.allowed is None and target.kind in ("keyword", "text", "wildcard", "string")
+    return target.allowed is None and target.kind in _FITTING["text"]
 
 
-def infer(rule: Rule, pack: Pack, known: Mapping[str, Static]) -> Static:
-    """What *rule* makes, given what is known of derived values."""
+def may_lose(target: Target) -> bool:
+    """Whether there are values that do not fit *target*."""
+    return target.kind != "any" or target.allowed is not None or target.many is False
+
+
+def infer(rule: Rule, pack: Pack, known: Known) -> Static:
+    """What *rule* makes, or what stands in for it."""
+    static = own(rule, pack, known)
+    return static if rule.otherwise is None else either(static, infer(rule.otherwise, pack, known))
+
+
+def own(rule: Rule, pack: Pack, known: Known) -> Static:
+    """What *rule* itself makes."""
     static = source(rule, pack, known)
     for call in rule.calls:
         static = after(call, static, pack)
-    if rule.otherwise is not None:
-        static = _either(static, infer(rule.otherwise, pack, known))
-    return static
+    return static if rule.when is None else replace(static, sure=False)
 
 
-def source(rule: Rule, pack: Pack, known: Mapping[str, Static]) -> Static:
+def source(rule: Rule, pack: Pack, known: Known) -> Static:
     """What the source of *rule* makes, before any function."""
     match rule.source:
         case From(ref):
-            return UNKNOWN if ref.path else known.get(ref.root, UNKNOWN)
+            return reading(ref, known)
         case FirstOf(rules):
             found = infer(rules[0], pack, known)
             for part in rules[1:]:
-                found = _either(found, infer(part, pack, known))
+                found = either(found, infer(part, pack, known))
             return found
         case AllOf(rules):
-            kinds = {infer(part, pack, known).kind for part in rules}
-            return Static(kinds.pop() if len(kinds) == 1 else "any", many=True)
+            parts = [infer(part, pack, known) for part in rules]
+            kinds = {part.kind for part in parts}
+            kind = kinds.pop() if len(kinds) == 1 else "any"
+            return Static(kind, many=True, sure=any(part.sure for part in parts))
         case Constant(value):
-            return _constant(value)
-        case Template():
-            return Static("text", many=False)
+            return constant(value)
+        case Template(parts):
+            return Static("text", many=False, sure=_always(parts, known))
 
 
-def _constant(value: Plain) -> Static:
-    if isinstance(value, bool):
-        return Static("boolean", many=False)
-    if isinstance(value, str):
+def reading(ref: Ref, known: Known) -> Static:
+    """What *ref* leads to."""
+    if ref.root == RECORD and ref.path:
+        return Static(often=ref.path[0] in _LISTS)
+    if ref.root == "account" and ref.path in (("id",), ("name",)):
         return Static("text", many=False)
+    found = known.get(ref.root, UNKNOWN)
+    return Static(often=found.often or found.many is True) if ref.path else found
+
+
+def constant(value: Plain) -> Static:
+    """What a fixed value is."""
+    sure = not absent(value)
+    if isinstance(value, bool):
+        return Static("boolean", many=False, sure=sure)
+    if isinstance(value, str):
+        return Static("text", many=False, sure=sure)
     if isinstance(value, int):
         small = -(1 << 63) <= value < 1 << 63
-        return Static("integer" if small else "any", many=False)
+        return Static("integer" if small else "any", many=False, sure=sure)
     return UNKNOWN
 
 
@@ -103,18 +160,26 @@ def after(call: Call, static: Static, pack: Pack) -> Static:
     """What *call* makes of a value of which *static* is known."""
     function = FUNCTIONS[call.name]
     if isinstance(call.argument, TableName):
-        return _entry(pack.tables[call.argument.name].entries, static)
+        return _entry(table_entries(call.argument, pack), static)
     kind = static.kind if function.gives == "same" else function.gives
     many = {"one": False, "many": True, "any": None, "same": static.many}[function.shape]
-    return Static(kind if kind in _FITTING else "any", many)
+    always = function.always == "for any value" or (function.always == "for text" and static.kind in WORDS)
+    return Static(
+        kind if kind in _FITTING else "any", many, static.sure and always, many is None and static.often
+    )
 
 
-def _entry(entries: Mapping[str, Plain], static: Static) -> Static:
-    kinds = {_constant(value).kind for value in entries.values()}
-    return Static(kinds.pop(), static.many) if len(kinds) == 1 and "any" not in kinds else UNKNOWN
+def either(left: Static, right: Static) -> Static:
+    """What is known of *left*, or of *right* where *left* has no value."""
+    return Static(
+        left.kind if left.kind == right.kind else "any",
+        left.many if left.many == right.many else None,
+        sure=left.sure or right.sure,
+        often=left.often or left.many is True,
+    )
 
 
-def loses(rule: Rule, pack: Pack, known: Mapping[str, Static]) -> bool:
+def loses(rule: Rule, pack: Pack, known: Known) -> bool:
     """Whether *rule* may report something lost."""
     parts = rule.source.rules if isinstance(rule.source, FirstOf | AllOf) else ()
     parts = (*parts, rule.otherwise) if rule.otherwise is not None else parts
@@ -128,17 +193,28 @@ def loses(rule: Rule, pack: Pack, known: Mapping[str, Static]) -> bool:
     return False
 
 
+def _always(parts: Sequence[str | Ref], known: Known) -> bool:
+    """Whether a template of *parts* has a value for every record."""
+    refs = [part for part in parts if isinstance(part, Ref)]
+    if refs and not any(reading(ref, known).sure for ref in refs):
+        return False
+    if len(refs) < len(parts):
+        return True
+    return any(static.sure and static.kind in WORDS for static in (reading(ref, known) for ref in refs))
+
+
+def _entry(entries: Mapping[str, object], static: Static) -> Static:
+    kinds = {constant(value).kind if isinstance(value, str | int) else "any" for value in entries.values()}
+    single = len(kinds) == 1 and "any" not in kinds
+    sure = static.sure and single and "*" in entries
+    return Static(kinds.pop(), static.many, sure, static.often) if single else UNKNOWN
+
+
 def _call_loses(call: Call, static: Static, pack: Pack) -> bool:
     if call.name == "each" and isinstance(call.argument, Mapping):
         return any(loses(rule, pack, {}) for rule in call.argument.values())
     how = FUNCTIONS[call.name].loses
-    return how == "always" or (how == "unless text" and static.kind not in _WORDS)
+    return how == "always" or (how == "unless text" and static.kind not in _WRITTEN)
 
 
-_WORDS = frozenset(("text", "date", "ip", "integer", "number", "boolean"))
-
-
-def _either(left: Static, right: Static) -> Static:
-    return Static(
-        left.kind if left.kind == right.kind else "any", left.many if left.many == right.many else None
-    )
+_WRITTEN = WORDS | {"integer", "number", "boolean"}

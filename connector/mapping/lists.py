@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from connector.mapping.values import Applied, Lost, Value, gather, mark, plain_number, some, text, walk
+from connector.mapping.values import (
+    Applied,
+    Lost,
+    Value,
+    all_text,
+    gather,
+    mark,
+    plain_number,
+    some,
+    text,
+    walk,
+)
 
 Predicate = Callable[[Value], bool]
 
 
 def as_list(value: Value) -> list[Value]:
     """*value* itself where it is a list, else a list of it."""
-    return value if value.__class__ is list else [value]
+    return value if type(value) is list else [value]
 
 
 def unique(value: Value, lost: Lost) -> Value:
     """Every value once, in the order of first sight."""
     del lost
-    if value.__class__ is not list or len(value) == 1:
+    if type(value) is not list or len(value) == 1:
         return value
-    try:
-        "".join(value)
-    except TypeError:
-        return _unique(value)
-    return list(dict.fromkeys(value))
+    return list(dict.fromkeys(value)) if all_text(value) else _unique(value)
 
 
 def _unique(values: list[Value]) -> list[Value]:
@@ -36,19 +43,19 @@ def _unique(values: list[Value]) -> list[Value]:
 def first(value: Value, lost: Lost) -> Value:
     """The first element."""
     del lost
-    return some(value[0]) if value.__class__ is list else value
+    return some(value[0]) if type(value) is list else value
 
 
 def last(value: Value, lost: Lost) -> Value:
     """The last element."""
     del lost
-    return some(value[-1]) if value.__class__ is list else value
+    return some(value[-1]) if type(value) is list else value
 
 
 def count(value: Value, lost: Lost) -> Value:
     """How many elements."""
     del lost
-    return len(value) if value.__class__ is list else 1
+    return len(value) if type(value) is list else 1
 
 
 def largest(value: Value, lost: Lost) -> Value:
@@ -81,20 +88,19 @@ def join(separator: str) -> Applied:
 
     def joined(value: Value, lost: Lost) -> Value:
         del lost
-        if value.__class__ is str:
+        if type(value) is str:
             return value
-        try:
+        if type(value) is list and all_text(value):
             return separator.join(value)
-        except TypeError:
-            return separator.join([part for item in as_list(value) if (part := _part(item))]) or None
+        return separator.join([part for item in as_list(value) if (part := _part(item))]) or None
 
     return joined
 
 
 def _part(item: Value) -> str:
-    if item.__class__ is str:
+    if type(item) is str:
         return str(item)
-    if item.__class__ is dict:
+    if type(item) is dict:
         return " ".join(part for value in item.values() if (part := text(value)))
     return text(item)
 

@@ -28,14 +28,14 @@ class Mapped(NamedTuple):
 
 def severity_of(value: Value) -> int:
     """A severity from 0 to 10, whatever a mapping derived."""
-    if value.__class__ is not int:
+    if type(value) is not int:
         return _NO_SEVERITY
-    return max(LOWEST, min(HIGHEST, int(value)))
+    return int(value) if LOWEST <= value <= HIGHEST else max(LOWEST, min(HIGHEST, int(value)))
 
 
 def code_of(value: Value) -> str:
     """The class of an event, whatever a mapping derived."""
-    return value if value.__class__ is str else _NO_CODE
+    return value if type(value) is str else _NO_CODE
 
 
 def put(document: JsonObject, path: Sequence[str], value: Value) -> None:

@@ -99,9 +99,7 @@ def chained(calls: Sequence[Call], pack: Pack) -> Applied:
         for function, whole in steps:
             if value is None:
                 return None
-            value = (
-                function(value, lost) if whole or value.__class__ is not list else over(function, value, lost)
-            )
+            value = function(value, lost) if whole or type(value) is not list else over(function, value, lost)
         return value
 
     return run

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from functools import lru_cache
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
 
 from connector.formats.json import instant
 from connector.mapping.values import Value, absent, mark
@@ -16,7 +16,7 @@ class Provider:
 
     def __init__(self, accounts: Mapping[str, str]) -> None:
         self._accounts = {key: {"id": key, "name": name} for key, name in accounts.items()}
-        self._instant: Callable[[datetime], str] = lru_cache(maxsize=16)(instant)
+        self._collected = (datetime.min.replace(tzinfo=UTC), "")
 
     def account(self, revision: Revision) -> Value:
         """Id and name of the account; the id where it has no name."""
@@ -29,7 +29,11 @@ class Provider:
 
     def collected(self, revision: Revision) -> Value:
         """When the connector received it."""
-        return self._instant(revision.collected)
+        moment, written = self._collected
+        if revision.collected != moment:  # a page is collected at once
+            written = instant(revision.collected)
+            self._collected = revision.collected, written
+        return written
 
     def revision(self, revision: Revision) -> Value:
         """Which state of the record this is, counted from 1."""
@@ -60,6 +64,17 @@ NAMES = ("account", "search", "collected", "revision", "identity", "change", "en
 """Provided names; ``$record`` is the record, the root of every plain path."""
 
 
+INLINE: Mapping[str, str] = MappingProxyType(
+    {
+        "search": "revision.feed.search or None",
+        "revision": "revision.number",
+        "change": "None if revision.previous is None and not revision.gone else change_of(revision)",
+        "enrichment": "dict(revision.enrichment) or None",
+    }
+)
+"""Provided values as the compiler writes them, where that is shorter than a call."""
+
+
 def change_of(revision: Revision) -> JsonObject | None:
     """The names and former values of the fields that changed, and whether the record is gone."""
     if revision.previous is None and not revision.gone:
@@ -79,6 +94,6 @@ def _canonical(value: Value) -> Value:
     """Lists compare as sets; what is no value is alike."""
     if absent(value):
         return None
-    if value.__class__ is list:
+    if type(value) is list:
         return frozenset(mark(item) for item in value if not absent(item))
     return mark(value)

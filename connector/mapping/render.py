@@ -88,10 +88,10 @@ def _render(tree: Tree, run: Evaluation, escape: Escape) -> Value:
 
 def _escaped(value: Value, escape: Escape) -> Value:
     """*value* with every text in it escaped; names inside objects are the API's own."""
-    if value.__class__ is str:
+    if type(value) is str:
         return escape(value)
-    if value.__class__ is list:
+    if type(value) is list:
         return [_escaped(item, escape) for item in value]
-    if value.__class__ is dict:
+    if type(value) is dict:
         return {key: _escaped(item, escape) for key, item in value.items()}
     return value

@@ -9,13 +9,14 @@ from typing import TypeAlias
 
 from connector.mapping.grammar import RECORD, From
 from connector.mapping.plan import Plan
-from connector.mapping.values import Lost, Value, compact, prune, prune_entries, text
+from connector.mapping.values import CONTAINERS, Lost, Value, compact, prune, pruned_list, pruned_object, text
 from connector.model import Body, JsonObject
 
 Back: TypeAlias = AbstractSet[str]
 """Top-level fields that go back to the rest, since a value of theirs fitted nowhere."""
 
-RestMaker: TypeAlias = Callable[[JsonObject, Back], JsonObject]
+RestMaker: TypeAlias = Callable[[JsonObject, Back, JsonObject], None]
+"""Puts the rest of a body, with what goes back, into an object."""
 
 _WORDS = re.compile(r"[A-Za-z0-9]+")
 _KNOWN_KEYS = 1000
@@ -23,14 +24,14 @@ _KNOWN_KEYS = 1000
 
 def settle(name: str, reads: Iterable[str], lost: Lost, body: Body, notes: list[str], back: set[str]) -> None:
     """Note why values did not fit *name* and send the fields that they came from back to the rest."""
-    notes.extend(f"{name}: {reason}" for reason in dict.fromkeys(reason for reason, _ in lost) if reason)
+    notes.extend([f"{name}: {reason}" for reason in dict.fromkeys([reason for reason, _ in lost]) if reason])
     for _, value in lost:
         back.update([field for field in reads if _holds(body.get(field), value)] or reads)
     lost.clear()
 
 
 def _holds(field: Value, value: Value) -> bool:
-    return field is value or (field.__class__ is list and any(item is value for item in field))
+    return field is value or (type(field) is list and any(item is value for item in field))
 
 
 def rest_maker(plan: Plan) -> RestMaker | None:
@@ -47,24 +48,39 @@ def _nested(without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -
     dropped = frozenset(key for key, inner in without.items() if not inner)
     special = occupied | (without.keys() - dropped)
 
-    def make(body: JsonObject, back: Back) -> JsonObject:
-        if not special.isdisjoint(body):
-            return make_slowly(body, back)
-        rest = dict(body)
-        for key in dropped - back if back else dropped:
-            rest.pop(key, None)
-        prune_entries(body, rest)
-        return rest
+    def make(body: JsonObject, back: Back, rest: JsonObject) -> None:
+        if body.keys().isdisjoint(special):
+            _verbatim(body, dropped - back if back else dropped, rest)
+        else:
+            make_slowly(body, back, rest)
 
-    def make_slowly(body: JsonObject, back: Back) -> JsonObject:
-        rest: JsonObject = {}
+    def make_slowly(body: JsonObject, back: Back, rest: JsonObject) -> None:
+        taken = {*body, *rest}
         for key, value in body.items():
             kept = prune(value if key not in without or key in back else _minus(value, without[key]))
             if kept is not None:
-                rest[_free(key, occupied, {**body, **rest}) if key in occupied else key] = kept
-        return rest
+                free = _free(key, occupied, taken) if key in occupied else key
+                taken.add(free)
+                rest[free] = kept
 
     return make
+
+
+def _verbatim(body: JsonObject, out: AbstractSet[str], rest: JsonObject) -> None:
+    """Put all of *body* but the fields in *out* into *rest*; no mapping spends more time anywhere else."""
+    for key, value in body.items():
+        if value is None or key in out:
+            continue
+        kind = type(value)
+        if kind is str:
+            if value:
+                rest[key] = value
+        elif kind is list or kind is dict:
+            kept = pruned_list(value, 0) if kind is list else pruned_object(value, 0)
+            if kept is not None:
+                rest[key] = kept
+        else:
+            rest[key] = value
 
 
 def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> RestMaker:
@@ -80,15 +96,18 @@ def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSe
 
     dropped = frozenset(key for key, inner in without.items() if not inner)
 
-    def make(body: JsonObject, back: Back) -> JsonObject:
+    def make(body: JsonObject, back: Back, rest: JsonObject) -> None:
         out = dropped - back if back else dropped
-        left = [(key, value) for key, value in body.items() if value is not None and key not in out]
-        rest: JsonObject = {}
-        for key, value in left:
-            kept = _minus(value, without[key]) if key in without and key not in back else value
-            for path, line in _lines((key,), kept):
+        for key in [key for key in body if key not in out]:
+            value = body[key]
+            if not value and type(value) in CONTAINERS:
+                continue
+            if key in without and key not in back:
+                if type(value) is dict and without[key].issuperset(value):
+                    continue
+                value = _minus(value, without[key])
+            for path, line in _lines((key,), value):
                 rest[_next(name_of(path), rest, occupied)] = line
-        return rest
 
     return make
 
@@ -129,9 +148,9 @@ def _minus(value: Value, inner: AbstractSet[str]) -> Value:
     """*value* without the paths of *inner* in it; nothing where the whole field stays out."""
     if not inner:
         return None
-    if value.__class__ is list:
-        return [_minus(item, inner) if item.__class__ is dict else item for item in value]
-    if value.__class__ is not dict:
+    if type(value) is list:
+        return [_minus(item, inner) if type(item) is dict else item for item in value]
+    if type(value) is not dict:
         return value
     kept = {}
     for key, item in value.items():
@@ -150,7 +169,7 @@ def _free(key: str, occupied: Collection[str], taken: Collection[str]) -> str:
 
 def _lines(path: tuple[str, ...], value: Value) -> Iterator[tuple[tuple[str, ...], str]]:
     """Texts by path: objects are opened, lists joined."""
-    if value.__class__ is dict:
+    if type(value) is dict:
         if len(path) > _LEVELS:
             yield path, compact(value)
             return

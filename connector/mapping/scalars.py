@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_pton
 
+from connector.formats.memory import Memory
 from connector.mapping.texts import OnText
 from connector.mapping.values import Applied, Lost, Value, text
 
@@ -22,14 +22,14 @@ _TRUTH = {"true": True, "false": False}
 def as_text(value: Value, lost: Lost) -> Value:
     """Text as it stands, numbers and booleans written out, objects as compact JSON."""
     del lost
-    return value if value.__class__ is str else text(value) or None
+    return value if type(value) is str else text(value) or None
 
 
 def textual(on_text: OnText) -> Applied:
     """A function on text as one on any value: numbers and booleans are written out first."""
 
     def function(value: Value, lost: Lost) -> Value:
-        word = value if value.__class__ is str else _word(value, lost)
+        word = value if type(value) is str else _word(value, lost)
         return on_text(word) if word else None
 
     return function
@@ -37,11 +37,11 @@ def textual(on_text: OnText) -> Applied:
 
 def integer(value: Value, lost: Lost) -> Value:
     """A whole number of 64 bits; fractions are rounded."""
-    if value.__class__ is str and _WHOLE.fullmatch(value.strip()):
+    if type(value) is str and _WHOLE.fullmatch(value.strip()):
         value = int(value)
-    elif value.__class__ is not int:
+    elif type(value) is not int:
         value = number(value, lost)
-    if value.__class__ is float:
+    if type(value) is float:
         value = round(value)
     if value is not None and not -(1 << 63) <= value < 1 << 63:
         lost.append(("too large a number", value))
@@ -51,11 +51,11 @@ def integer(value: Value, lost: Lost) -> Value:
 
 def number(value: Value, lost: Lost) -> Value:
     """A number; text that is one is read."""
-    if value.__class__ is int:
+    if type(value) is int:
         return value
-    if value.__class__ is str and _NUMBER.fullmatch(value.strip()):
+    if type(value) is str and _NUMBER.fullmatch(value.strip()):
         value = float(value)
-    if value.__class__ is float and math.isfinite(value):
+    if type(value) is float and math.isfinite(value):
         return value
     lost.append(("not a number", value))
     return None
@@ -63,9 +63,9 @@ def number(value: Value, lost: Lost) -> Value:
 
 def boolean(value: Value, lost: Lost) -> Value:
     """True or false; the words ``true`` and ``false`` are read."""
-    if value.__class__ is bool:
+    if type(value) is bool:
         return value
-    truth = _TRUTH.get(value.strip().lower()) if value.__class__ is str else None
+    truth = _TRUTH.get(value.strip().lower()) if type(value) is str else None
     if truth is None:
         lost.append(("neither true nor false", value))
     return truth
@@ -105,29 +105,28 @@ def table(entries: Mapping[str, Value]) -> Applied:
 
     def look_up(value: Value, lost: Lost) -> Value:
         del lost
-        return entries.get(value if value.__class__ is str else text(value), other)
+        return entries.get(value if type(value) is str else text(value), other)
 
     return look_up
 
 
 def _word(value: Value, lost: Lost) -> str | None:
-    if value.__class__ is str:
+    if type(value) is str:
         word: str = value
         return word or None
-    if value.__class__ is dict or value.__class__ is list:
+    if type(value) is dict or type(value) is list:
         lost.append(("not a text", value))
         return None
     return text(value) or None
 
 
 def _version(value: Value, lost: Lost) -> int:
-    version = _version_of(value) if value.__class__ is str else 0
+    version = VERSION[value] if type(value) is str else 0
     if not version:
         lost.append(("not an IP address", value))
     return version
 
 
-@lru_cache(maxsize=4096)
 def _version_of(address: str) -> int:
     """4 or 6, or 0; as strict as the ipaddress module and many times faster."""
     family, version = (AF_INET6, 6) if ":" in address else (AF_INET, 4)
@@ -136,3 +135,7 @@ def _version_of(address: str) -> int:
     except (OSError, ValueError):
         return 0
     return 0 if "%" in address else version
+
+
+VERSION: Memory[int] = Memory(_version_of)
+"""Which version of IP an address is of: 4 or 6, or 0 for what is none."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TypeAlias
+
+from connector.formats.memory import Memory
 
 OnText: TypeAlias = Callable[[str], str | None]
 
@@ -42,11 +43,13 @@ def extension(text: str) -> str | None:
     return last.lower() if dot and _EXTENSION.fullmatch(last) else None
 
 
-@lru_cache(maxsize=4096)
-def domain(text: str) -> str | None:
-    """What follows the last ``@``, in lower case; no value without one."""
+def _domain(text: str) -> str | None:
     _, at, host = text.rpartition("@")
     return host.strip("<> \t\r\n").rstrip(".").lower() or None if at else None
+
+
+domain: Memory[str | None] = Memory(_domain)
+"""What follows the last ``@``, in lower case; no value without one."""
 
 
 def prefix(fixed: str) -> OnText:

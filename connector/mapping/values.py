@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from connector.model import JsonObject
@@ -28,51 +28,51 @@ DEPTH = 100
 TOO_DEEP = "[nested too deep]"
 
 _NUMBERS: frozenset[type] = frozenset((int, float, bool))
-_CONTAINERS: frozenset[type] = frozenset((dict, list))
+CONTAINERS: frozenset[type] = frozenset((dict, list))
 
 
 def some(value: Value) -> Value:
     """*value*, or ``None`` where it is no value; a list loses its elements that are none."""
-    kind = value.__class__
+    kind = type(value)
     if kind is str or kind is dict:
         return value or None
     if kind is list:
         if all(value):
             return value or None
-        return [item for item in value if item or item.__class__ in _NUMBERS] or None
+        return [item for item in value if item or type(item) in _NUMBERS] or None
     return value
 
 
 def absent(value: Value) -> bool:
     """Whether *value* is no value."""
-    return not value and value.__class__ not in _NUMBERS
+    return not value and type(value) not in _NUMBERS
 
 
 def walk(value: Value, path: Sequence[str], depth: int = 0) -> Value:
     """What *path* leads to from *value*; a list on the way is walked element by element."""
     for index, step in enumerate(path):
-        if value.__class__ is dict:
+        if type(value) is dict:
             value = value.get(step)
-        elif value.__class__ is list and depth < DEPTH:
-            return _through(value, path[index:], depth + 1)
+        elif type(value) is list and depth < DEPTH:
+            return through(value, path[index:], depth + 1)
         else:
             return None
     return some(value)
 
 
-def _through(elements: list[Value], path: Sequence[str], depth: int) -> Value:
+def through(elements: list[Value], path: Sequence[str], depth: int) -> Value:
+    """What *path* leads to from each of *elements*, in one list."""
     found: list[Value] = []
     step = path[0] if len(path) == 1 else None
     for element in elements:
-        if step is not None and element.__class__ is dict:
+        if step is not None and type(element) is dict:
             value = element.get(step)
-            if value.__class__ is str and value:
-                found.append(value)
+            if value is None:
                 continue
             value = some(value)
         else:
             value = walk(element, path, depth)
-        if value.__class__ is list:
+        if type(value) is list:
             found.extend(value)
         elif value is not None:
             found.append(value)
@@ -81,15 +81,35 @@ def _through(elements: list[Value], path: Sequence[str], depth: int) -> Value:
 
 def over(function: Applied, values: list[Value], lost: Lost) -> Value:
     """A scalar function on each element; elements that become no value are left out."""
-    made = [function(value, lost) for value in values]
-    return [value for value in made if value is not None] or None
+    found = []
+    for value in values:
+        made = function(value, lost)
+        if made is not None:
+            found.append(made)
+    return found or None
+
+
+def over_kept(keeps: Mapping[str, object], function: Applied, values: list[Value], lost: Lost) -> Value:
+    """The same for a function that leaves texts as they are for which *keeps* says yes."""
+    for value in values:
+        if type(value) is not str or not keeps[value]:
+            return over(function, values, lost)
+    return values
+
+
+def add(found: list[Value], value: Value) -> None:
+    """Add *value* to *found*, or all that is in it."""
+    if type(value) is list:
+        found.extend(value)
+    elif value is not None:
+        found.append(value)
 
 
 def gather(values: Sequence[Value]) -> Value:
     """One list of all that *values* hold, lists among them opened; ``None`` when nothing is left."""
     found: list[Value] = []
     for value in values:
-        if value.__class__ is list:
+        if type(value) is list:
             found.extend(value)
         elif value is not None:
             found.append(value)
@@ -97,50 +117,69 @@ def gather(values: Sequence[Value]) -> Value:
 
 
 def prune(value: Value, depth: int = 0) -> Value:
-    """*value* without anything in it that is no value; *value* itself where there is nothing such."""
-    kind = value.__class__
+    """*value* without anything in it that is no value."""
+    kind = type(value)
     if kind is str:
         return value or None
     if kind is list:
-        return _pruned_list(value, depth + 1) if depth < DEPTH else TOO_DEEP
-    if kind is dict:
-        return _pruned_object(value, depth + 1) if depth < DEPTH else TOO_DEEP
-    return value
+        return pruned_list(value, depth)
+    return pruned_object(value, depth) if kind is dict else value
 
 
-def _pruned_object(value: JsonObject, depth: int) -> Value:
-    kept = value.copy()  # copying whole and taking out is several times faster than putting in
-    prune_entries(value, kept, depth)
+# These two are where most of the time of a mapping goes: what is no value is taken out of the whole record.
+
+
+def pruned_object(value: JsonObject, depth: int) -> Value:
+    """What ``prune`` makes of an object."""
+    if depth >= DEPTH:
+        return TOO_DEEP
+    kept: JsonObject = {}
+    for key, item in value.items():
+        if item is None:
+            continue
+        kind = type(item)
+        if kind is str:
+            if item:
+                kept[key] = item
+        elif kind is dict or kind is list:
+            inner = pruned_object(item, depth + 1) if kind is dict else pruned_list(item, depth + 1)
+            if inner is not None:
+                kept[key] = inner
+        else:
+            kept[key] = item
     return kept or None
 
 
-def prune_entries(made: JsonObject, kept: JsonObject, depth: int = 0) -> None:
-    """Take out of *kept*, a copy of *made* or a part of it, what is no value, and prune the rest."""
-    for key, item in made.items():
-        if item:
-            if item.__class__ in _CONTAINERS and key in kept:
-                inner = prune(item, depth)
-                if inner is None:
-                    del kept[key]
-                elif inner is not item:
-                    kept[key] = inner
-        elif item.__class__ not in _NUMBERS:
-            kept.pop(key, None)
+def pruned_list(values: list[Value], depth: int) -> Value:
+    """What ``prune`` makes of a list."""
+    if depth >= DEPTH:
+        return TOO_DEEP
+    kept: list[Value] = []
+    for item in values:
+        kind = type(item)
+        if kind is str:
+            if item:
+                kept.append(item)
+        elif kind is dict or kind is list:
+            inner = pruned_object(item, depth + 1) if kind is dict else pruned_list(item, depth + 1)
+            if inner is not None:
+                kept.append(inner)
+        elif item is not None:
+            kept.append(item)
+    return kept or None
 
 
-def _pruned_list(values: list[Value], depth: int) -> Value:
-    if values and values[0].__class__ is str:
-        try:
-            if "".join(values) and "" not in values:  # a list of texts, nearly always
-                return values
-        except TypeError:
-            pass
-    return [inner for item in values if (inner := prune(item, depth)) is not None] or None
+def all_text(values: list[Value]) -> bool:
+    """Whether *values* are texts, none of them empty; what lists of a record are, nearly always."""
+    for value in values:
+        if type(value) is not str or not value:
+            return False
+    return bool(values)
 
 
 def text(value: Value) -> str:
     """*value* as a person writes it; lists with commas, objects as compact JSON."""
-    kind = value.__class__
+    kind = type(value)
     if kind is str:
         return str(value)
     if value is None:
@@ -148,7 +187,7 @@ def text(value: Value) -> str:
     if kind is bool:
         return "true" if value else "false"
     if kind is list:
-        parts = (compact(item) if item.__class__ is list else text(item) for item in value)
+        parts = (compact(item) if type(item) is list else text(item) for item in value)
         return ",".join(part for part in parts if part)
     if kind is dict:
         return compact(value)
@@ -173,7 +212,7 @@ def _number_text(value: float) -> str:
 
 def mark(value: Value) -> Value:
     """Something hashable that tells *value* from others; 1 and true differ."""
-    kind = value.__class__
+    kind = type(value)
     if kind is str:
         return value
     if kind is dict or kind is list:
@@ -183,9 +222,9 @@ def mark(value: Value) -> Value:
 
 def unequal(left: Value, right: Value) -> bool:
     """Whether two scalars differ; a boolean equals no number."""
-    return bool(left != right) or (left.__class__ is bool) != (right.__class__ is bool)
+    return bool(left != right) or (type(left) is bool) != (type(right) is bool)
 
 
 def plain_number(value: Value) -> bool:
     """Whether *value* is a finite number and no boolean."""
-    return value.__class__ is int or (value.__class__ is float and -math.inf < value < math.inf)
+    return type(value) is int or (type(value) is float and -math.inf < value < math.inf)

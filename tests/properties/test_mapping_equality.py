@@ -78,6 +78,34 @@ fields:
   h.all: $record.properties
   h.list:
     all_of: [{const: one}, {const: [two, ""]}, {const: three, when: {is_quarantined: true}}, to, findings]
+  i.quotes: {template: "it's \\"{{{from}}}\\" of {$flag} {$revision} {is_quarantined}"}
+  i.fixed: {template: "a 'fixed' \\"text\\" {{}}"}
+  i.choice: {const: held, when: {is_quarantined: true}, else: let go}
+  i.other: {from: subject, when: {is_phish_submission: false}, else: {from: to, else: $search}}
+  i.chosen:
+    first_of:
+      - {const: 1, when: {delivery_status: [moved, queued]}}
+      - {const: true, when: {any: [{$flag: true}, {from: {exists: false}}]}}
+      - {from: final_disposition, as: {only: [SPAM, NEW]}}
+      - {const: held, when: {is_quarantined: true}}
+      - {const: 0.5}
+  i.nested:
+    from: findings
+    as:
+      each:
+        worst:
+          from: $record.findings
+          as: [{pick: {detection: $record.final_disposition}}, {each: {is: name}}]
+        like: {from: $record.findings, as: [{only: {name: {exists: true}, score: {gte: 0}}}, count]}
+        same: {const: yes, when: {detection: $record.final_disposition}, else: {from: ., as: text}}
+  i.addresses: {all_of: [from, to], as: [addresses, {suffix: "!"}, upper, {join: " "}]}
+  i.ips: {from: envelope_to, as: [ip, last]}
+  i.looked: {from: to, as: [{table: words}, unique, first]}
+  i.texts: {from: findings, as: [text, {prefix: "'"}, strip_tags, domain]}
+  i.account: {from: $account.id, as: [{truncate: 4}, upper]}
+  i.any: {from: findings, as: [{only: {name: {matches: "*"}}}, count]}
+  i.some: {from: to, as: {only: {matches: ["*", "x?"]}}}
+  i.change: {from: $change.fields, as: [lower, {join: ","}], else: {from: $enrichment.x.y, as: lower}}
 rest: {into: h.rest, without: [subject, properties.allowlisted_pattern, findings.name]}
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from connector.errors import ConfigurationError
 from connector.located import parse
 from connector.mapping import Library, build_mapper, compile_matcher, either_state
-from tests.unit.mapping.packs import revision, write
+from tests.unit.mapping.packs import mapped, pack_of, revision, write
 
 RECORD: dict[str, Any] = {
     "id": "r1",
@@ -94,6 +95,30 @@ def test_a_match_holds_for_what_the_manual_says(tmp_path: Path, text: str, expec
 def test_a_match_of_an_output_is_refused_with_its_place() -> None:
     with pytest.raises(ConfigurationError, match=r"connector.yaml:1:2: there is no \$sevrity"):
         compile_matcher(parse("{$sevrity: 1}", "connector.yaml"), Library().prelude())
+
+
+def test_a_pattern_for_anything_takes_no_empty_text_for_a_value(tmp_path: Path) -> None:
+    pack = pack_of(
+        tmp_path,
+        "fields:\n"
+        "  named: {from: findings, as: [{only: {name: {matches: '*'}}}, count]}\n"
+        "  inner: {from: to, as: {only: {matches: '*'}}}\n",
+    )
+
+    made = mapped(pack, {"findings": [{"name": ""}, {"name": "x"}, {"name": [""]}], "to": [["", 1], ["a"]]})
+
+    assert made.document == {"named": 1, "inner": [["a"]]}
+
+
+def test_a_traceback_out_of_a_match_shows_where_it_is_written() -> None:
+    matches = compile_matcher(parse("{subject: {contains: x}}", "connector.yaml"), Library().prelude())
+
+    with pytest.raises(AttributeError) as caught:
+        matches(None)  # type: ignore[arg-type]
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert 'File "<match connector.yaml:1:2>"' in shown
+    assert "body = revision.record.body" in shown
 
 
 def test_an_update_passes_if_its_new_or_its_previous_state_matches(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ ARGS   ?=
 SOAK   ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint types format lock check clean
+.PHONY: help demo test soak bench lint types format lock check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ test: $(VENV)/.dev ## run the tests
 
 soak: $(VENV)/.dev ## kill daemons for SOAK seconds, then compare what arrived with what was issued
 	$(BIN)/python -m tests.crash.soak $(SOAK)
+
+bench: $(VENV)/.dev ## how fast records become events, beside the floor of JSON (ARGS="ecs --json FILE")
+	@$(BIN)/python -m tests.benchmarks.bench_mapping $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, formatting and the layer contracts
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 from connector.interfaces import Clock, Notes, Observe
 from connector.net.http import HttpClient
@@ -14,17 +15,25 @@ from connector.source.client import CloudflareSource
 from connector.source.credentials import Credentials, KeyPair, Token
 
 Sources = Mapping[str, CloudflareSource]
+Budgets = dict[tuple[str, int, timedelta], Budget]
 
 
 @asynccontextmanager
 async def open_sources(
-    settings: Settings, notes: Notes | None, *, observe: Observe, clock: Clock
+    settings: Settings,
+    notes: Notes | None,
+    *,
+    observe: Observe,
+    clock: Clock,
+    kept: Budgets | None = None,
 ) -> AsyncIterator[Sources]:
     """A source per account name, for as long as the block runs.
 
     Accounts that sign in with the same credential share its budget: Cloudflare counts per credential.
-    The budget's settings are those of the first of them.
+    The budget's settings are those of the first of them. A budget that is in *kept* goes on as it is, so
+    that a reload does not fill it; new ones are put there.
     """
+    kept = {} if kept is None else kept
     budgets: dict[str, Budget] = {}
     sources: dict[str, CloudflareSource] = {}
     async with AsyncExitStack() as stack:
@@ -32,7 +41,10 @@ async def open_sources(
             credentials = credentials_of(account)
             key = _name_of(credentials)
             if key not in budgets:
-                budgets[key] = _budget(key, account, notes, observe, clock)
+                asked = (key, account.budget.requests, account.budget.window)
+                if asked not in kept:
+                    kept[asked] = _budget(key, account, notes, observe, clock)
+                budgets[key] = kept[asked]
             http = HttpClient(tls=account.tls, proxy=account.proxy)
             stack.push_async_callback(http.close)
             sources[name] = CloudflareSource(

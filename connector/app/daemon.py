@@ -1,7 +1,8 @@
 """The daemon: runs every room together and ends them in the right order.
 
 Scopes nest: endpoint { journal { control { delivery { collection }}}}. Whatever can be wrong with the
-configuration was found before, when the house was built.
+configuration was found before, when the house was built. A reload leaves the outer three open and does the
+inner two anew.
 """
 
 from __future__ import annotations
@@ -9,32 +10,49 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
 from connector import __version__
-from connector.app.accounts import open_sources
+from connector.app.accounts import Budgets, open_sources
 from connector.app.backfill import BackfillDesk
 from connector.app.collection import FeedPlan, build_collectors
-from connector.app.control import serve_control
+from connector.app.control import Handler, serve_control
 from connector.app.delivery import attach, build_deliverers
-from connector.app.house import House
+from connector.app.house import House, move_in
 from connector.app.operator import handlers
 from connector.app.pulse import beat, look
+from connector.app.reload import Reload, changes
 from connector.app.signals import Stop
 from connector.app.supervise import supervise
 from connector.app.workers import first_of, workers
 from connector.collect.backfill import BACKFILL
 from connector.collect.collector import Collector
 from connector.delivery import Deliverer
-from connector.facts import DaemonStarted, DaemonStopped, DaemonStopping
+from connector.errors import JournalFull
+from connector.facts import ConfigurationReloaded, DaemonStarted, DaemonStopped, DaemonStopping
 from connector.journal import Journal, Options
 from connector.model import Feed, JsonObject
 from connector.telemetry.endpoint import Endpoint
 
 Announce = Callable[[str], None]
 _GLANCE = 0.25
+_HAND_OVER = timedelta(seconds=10)
+"""How long a reload waits at most for what is being sent; what is cut short is sent again."""
+
+_AGAIN = 2.0
+"""Seconds until a journal without room is asked again to take the outputs of a reload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a reload leaves as it is: the endpoint's *url*, the journal, the control commands."""
+
+    url: str
+    journal: Journal
+    commands: dict[str, Handler]
+    budgets: Budgets = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +65,25 @@ class Running:
     desk: BackfillDesk
 
 
-async def run(house: House, stop: Stop, announce: Announce) -> None:
-    """Collect and deliver until *stop* is asked for, then drain and end.
+async def run(house: House, stop: Stop, announce: Announce, reload: Reload | None = None) -> None:
+    """Collect and deliver until *stop* is asked for, then drain and end; *reload* may bring a successor.
 
     *announce* is called with the endpoint's URL ("" without one) once everything runs.
     """
-    async with opened(house, announce, stop) as running:
-        async with workers() as start:
-            for feed, collector in running.collectors:
-                work = partial(collector.run, feed.schedule)
-                start(supervise(f"feed {feed.plan.feed}", work, house.observe))
-            await stop.asked.wait()
-            house.observe(DaemonStopping(stop.reason, house.settings.drain.total_seconds()))
-            house.post()
-        await drain(running, house.settings.drain, stop)
+    async with founded(house) as ground:
+        await attach(house.routes, ground.journal)
+        successor: House | None = house
+        while successor is not None:
+            former, house = house, successor
+            async with delivering(house, ground, stop) as running:
+                _tell(house, former, ground.url, announce)
+                successor = await _collect(house, running, stop, reload)
+                if successor is None:
+                    await drain(running, house.settings.drain, stop)
+                else:
+                    await finish(running, min(house.settings.drain, _HAND_OVER), stop)
+            if successor is not None and not await _settle(successor, ground.journal, stop):
+                successor = None
 
 
 async def run_once(house: House, stop: Stop, announce: Announce, patience: timedelta) -> bool:
@@ -79,34 +102,81 @@ async def run_once(house: House, stop: Stop, announce: Announce, patience: timed
 @asynccontextmanager
 async def opened(house: House, announce: Announce, stop: Stop) -> AsyncIterator[Running]:
     """Endpoint, journal, control and delivery, for as long as the block runs."""
+    async with founded(house) as ground:
+        await attach(house.routes, ground.journal)
+        async with delivering(house, ground, stop) as running:
+            _tell(house, house, ground.url, announce)
+            yield running
+
+
+@asynccontextmanager
+async def founded(house: House) -> AsyncIterator[Ground]:
+    """Endpoint, journal and control, for as long as the block runs."""
     state, observe, clock = house.settings.state, house.observe, house.clock
     options = Options(retain=state.retain)
+    commands: dict[str, Handler] = {"status": partial(_status, house)}
     with _endpoint(house) as url:
         async with (
             Journal.open(state.directory, observe=observe, clock=clock, options=options) as journal,
-            open_sources(house.settings, journal, observe=observe, clock=clock) as sources,
+            serve_control(state.directory, commands),
+            workers() as background,
         ):
-            collectors = build_collectors(house.feeds, sources, journal, observe=observe, clock=clock)
-            feeds = ((feed.plan.feed, collector) for feed, collector in collectors)
-            desk = BackfillDesk(feeds, partial(_trouble, house))
-            commands = {**handlers(journal, house.settings, observe), **desk.handlers()}
-            async with (
-                serve_control(state.directory, {"status": partial(_status, house), **commands}),
-                workers() as background,
-            ):
-                await attach(house.routes, journal)
-                deliverers = build_deliverers(house.routes, journal, observe=observe, clock=clock)
-                background(beat(house))
-                background(look(house, journal))
-                background(_end_with_reader(house, deliverers, stop))
-                async with workers() as delivery:
-                    for name, deliverer in deliverers.items():
-                        delivery(supervise(f"output {name}", deliverer.run, observe))
-                    _started(house, url)
-                    announce(url)
-                    yield Running(journal, deliverers, collectors, desk)
-                outputs = (await journal.outline()).outputs
-                observe(DaemonStopped(tuple((o.output, o.backlog) for o in outputs if o.attached)))
+            background(beat(house))
+            background(look(house, journal))
+            yield Ground(url, journal, commands)
+            outputs = (await journal.outline()).outputs
+            observe(DaemonStopped(tuple((o.output, o.backlog) for o in outputs if o.attached)))
+
+
+@asynccontextmanager
+async def delivering(house: House, ground: Ground, stop: Stop) -> AsyncIterator[Running]:
+    """Delivery, and all that collection needs, for as long as the block runs."""
+    journal, observe, clock = ground.journal, house.observe, house.clock
+    async with open_sources(
+        house.settings, journal, observe=observe, clock=clock, kept=ground.budgets
+    ) as sources:
+        collectors = build_collectors(house.feeds, sources, journal, observe=observe, clock=clock)
+        desk = BackfillDesk(
+            ((feed.plan.feed, collector) for feed, collector in collectors), partial(_trouble, house)
+        )
+        ground.commands.update({**handlers(journal, house.settings, observe), **desk.handlers()})
+        deliverers = build_deliverers(house.routes, journal, observe=observe, clock=clock)
+        async with workers() as delivery:
+            delivery(_end_with_reader(house, deliverers, stop))
+            for name, deliverer in deliverers.items():
+                delivery(supervise(f"output {name}", deliverer.run, observe))
+            yield Running(journal, deliverers, collectors, desk)
+
+
+async def _collect(house: House, running: Running, stop: Stop, reload: Reload | None) -> House | None:
+    """Collect until *stop* is asked for, or until *reload* has a successor, which is returned."""
+    async with workers() as start:
+        for feed, collector in running.collectors:
+            work = partial(collector.run, feed.schedule)
+            start(supervise(f"feed {feed.plan.feed}", work, house.observe))
+        if reload is not None:
+            successor = await reload.successor(house, stop)
+        else:
+            await stop.asked.wait()
+            successor = None
+        if successor is None:
+            house.observe(DaemonStopping(stop.reason, house.settings.drain.total_seconds()))
+            house.post()
+    return successor
+
+
+async def _settle(house: House, journal: Journal, stop: Stop) -> bool:
+    """Give the outputs of *house* their places before it collects; false when *stop* was asked for before."""
+    while not stop.asked.is_set():
+        try:
+            await attach(house.routes, journal)
+        except JournalFull:
+            await first_of(asyncio.ensure_future(stop.asked.wait()), seconds=_AGAIN)
+        else:
+            move_in(house)
+            house.telemetry.outline(await journal.outline())
+            return True
+    return False
 
 
 @contextmanager
@@ -123,9 +193,16 @@ def _endpoint(house: House) -> Iterator[str]:
         endpoint.stop()
 
 
-def _started(house: House, url: str) -> None:
+def _tell(house: House, former: House, url: str, announce: Announce) -> None:
+    """Say that *house* runs: for the first time, or in the place of *former*."""
     accounts, feeds, routes = len(house.settings.accounts), len(house.feeds), len(house.routes)
-    house.observe(DaemonStarted(__version__, accounts, feeds, routes, url))
+    if house is former:
+        house.observe(DaemonStarted(__version__, accounts, feeds, routes, url))
+        announce(url)
+    else:
+        differing = changes(former.settings, house.settings)
+        house.observe(ConfigurationReloaded(accounts, feeds, routes, differing))
+        house.post()
 
 
 async def drain(running: Running, patience: timedelta, stop: Stop) -> None:
@@ -133,6 +210,13 @@ async def drain(running: Running, patience: timedelta, stop: Stop) -> None:
     seconds = patience.total_seconds()
     drains = asyncio.gather(*(deliverer.drain(seconds) for deliverer in running.deliverers.values()))
     await first_of(drains, asyncio.ensure_future(stop.at_once.wait()))
+
+
+async def finish(running: Running, patience: timedelta, stop: Stop) -> None:
+    """Let every output deliver what it has in hand, as long as *patience* and a second signal allow."""
+    seconds = patience.total_seconds()
+    ends = asyncio.gather(*(deliverer.finish(seconds) for deliverer in running.deliverers.values()))
+    await first_of(ends, asyncio.ensure_future(stop.at_once.wait()))
 
 
 async def _end_with_reader(house: House, deliverers: Mapping[str, Deliverer], stop: Stop) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from connector import __version__
 from connector.app.collection import FeedPlan, plan_feeds
@@ -13,6 +14,7 @@ from connector.app.delivery import Route, build_routes
 from connector.facts import ConfigurationNoted, Fact
 from connector.interfaces import Clock
 from connector.journal import SQLITE
+from connector.model import Backlog, Feed
 from connector.settings import Loaded, Settings
 from connector.telemetry.endpoint import Board, bind
 from connector.telemetry.logs import Logs
@@ -50,17 +52,46 @@ def build_house(loaded: Loaded, clock: Clock) -> House:
     """
     settings = loaded.settings
     feeds = plan_feeds(loaded, clock)
-    names = {account.account_id: name for name, account in settings.accounts.items()}
-    limits = {name: output.backlog.value() for name, output in settings.outputs.items()}
+    names, limits, fresh = _names(settings), _limits(settings), _fresh(feeds)
     metrics = Metrics(__version__, SQLITE)
     logs = _logs(settings, metrics)
-    fresh = {feed.plan.feed: feed.fresh_within for feed in feeds}
     telemetry = Telemetry(logs, metrics, Status(__version__, clock, fresh, limits, names), limits)
     routes = build_routes(loaded, telemetry.observe, names)
     sock = bind(settings.server.listen) if settings.server.listen else None
     for note in loaded.notes:
         telemetry.observe(ConfigurationNoted(note))
     return House(settings, clock, telemetry, metrics, Board(), sock, feeds, routes)
+
+
+def rebuild(house: House, loaded: Loaded) -> House:
+    """What *loaded* describes, on the ground of *house*: its endpoint, telemetry and state stay as they are.
+
+    Nothing of *house* changes. Raises ``ConfigurationError`` with every problem of the part that is wrong.
+    """
+    fixed = {"state": house.settings.state, "server": house.settings.server}
+    settings = loaded.settings.model_copy(update=fixed)
+    feeds = plan_feeds(loaded, house.clock)
+    routes = build_routes(loaded, house.observe, _names(settings))
+    return replace(house, settings=settings, feeds=feeds, routes=routes)
+
+
+def move_in(house: House) -> None:
+    """Let telemetry tell of *house* from now on."""
+    settings = house.settings
+    logs = _logs(settings, house.metrics)
+    house.telemetry.watch(logs, _fresh(house.feeds), _limits(settings), _names(settings))
+
+
+def _names(settings: Settings) -> dict[str, str]:
+    return {account.account_id: name for name, account in settings.accounts.items()}
+
+
+def _limits(settings: Settings) -> dict[str, Backlog]:
+    return {name: output.backlog.value() for name, output in settings.outputs.items()}
+
+
+def _fresh(feeds: tuple[FeedPlan, ...]) -> dict[Feed, timedelta]:
+    return {feed.plan.feed: feed.fresh_within for feed in feeds}
 
 
 def _logs(settings: Settings, metrics: Metrics) -> Logs:

@@ -1,10 +1,10 @@
-"""SIGTERM and SIGINT: the first asks to end in order, the second at once. Both are lossless."""
+"""SIGTERM and SIGINT: the first asks to end in order, the second at once, lossless both. SIGHUP: reload."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -26,12 +26,15 @@ class Stop:
 
 
 @contextmanager
-def listening(stop: Stop) -> Iterator[None]:
-    """Let signals ask *stop* while the block runs; needs the main thread's loop."""
+def listening(stop: Stop, reload: Callable[[], None] | None = None) -> Iterator[None]:
+    """Let signals ask *stop*, and *reload* if given, while the block runs; needs the main thread's loop."""
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
+    signals = [signal.SIGTERM, signal.SIGINT]
     for number in signals:
         loop.add_signal_handler(number, stop.ask, number.name)
+    if reload is not None:
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        signals.append(signal.SIGHUP)
     try:
         yield
     finally:

@@ -41,6 +41,8 @@ class DurationType(click.ParamType[timedelta]):
 def command(context: click.Context, config: Path | None, once: bool, timeout: timedelta) -> None:
     """Poll the searches, journal what is new, deliver it; until SIGTERM or Ctrl-C.
 
+    SIGHUP reads the configuration again; one that is wrong changes nothing.
+
     Exits with 1 if --once could not bring everything to every output in time.
     """
     from connector.app.clock import run  # noqa: PLC0415, heavy; the other commands start without it
@@ -48,7 +50,7 @@ def command(context: click.Context, config: Path | None, once: bool, timeout: ti
 
     configuration = loaded(config)
     if not once:
-        run(daemon(configuration, _announce))
+        run(daemon(configuration, _announce, lambda: loaded(config)))
     elif not run(once_only(configuration, _announce, timeout)):
         say("not everything reached every output; what is left waits in the journal for the next run")
         context.exit(FAILED)

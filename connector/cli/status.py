@@ -62,6 +62,8 @@ def _show(status: JsonObject) -> None:
         outputs.add_row(*(Text("-" if output[key] is None else str(output[key])) for key in keys))
     console.print(feeds)
     console.print(outputs)
+    for problem in status["configuration"]["problems"]:
+        say(f"the configuration could not be reloaded; the former one is in effect: {problem}")
     for feed in status["feeds"]:
         if feed.get("backfill"):
             say(_backfill(feed))

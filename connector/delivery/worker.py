@@ -158,13 +158,21 @@ class Deliverer:
                     await self._stop(self._session)
                 while not self._over:
                     await self._pulse.wait()
-        if not self._over:
-            self._cut = True
-            if self._session:
-                self._session.cut()
-            while self._running:
-                self._pulse.beat()
-                await self._pulse.wait()
+        await self._cut_short()
+        return self._complete
+
+    async def finish(self, seconds: float) -> bool:
+        """Deliver what was read from the journal already, then end ``run``; the rest waits for a successor.
+
+        Cut short after *seconds*, and at once where nothing is accepted anyway. Says whether it was not.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not (self._over or self._holding.reason or self._gate.failures):
+                    if self._session:
+                        self._session.intake.stop(self._session.intake.read)
+                    await self._pulse.wait()
+        await self._cut_short()
         return self._complete
 
     @property
@@ -234,6 +242,17 @@ class Deliverer:
             concurrency=limits.concurrency,
             settle=options.settle,
         )
+
+    async def _cut_short(self) -> None:
+        """End ``run`` where it goes on; what is not acknowledged will be sent again."""
+        if self._over:
+            return
+        self._cut = True
+        if self._session:
+            self._session.cut()
+        while self._running:
+            self._pulse.beat()
+            await self._pulse.wait()
 
     async def _stop(self, session: Session) -> None:
         session.intake.stop(await self._head() if self._head else None)

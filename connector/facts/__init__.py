@@ -56,6 +56,8 @@ from connector.facts.journal import (
 from connector.facts.operator import FeedForgotten, LettersSettled, OperatorFact, OutputRewound
 from connector.facts.process import (
     ConfigurationNoted,
+    ConfigurationRefused,
+    ConfigurationReloaded,
     DaemonStarted,
     DaemonStopped,
     DaemonStopping,
@@ -99,6 +101,8 @@ __all__ = [
     "CollectionPaused",
     "CollectionRecovered",
     "ConfigurationNoted",
+    "ConfigurationRefused",
+    "ConfigurationReloaded",
     "DaemonStarted",
     "DaemonStopped",
     "DaemonStopping",

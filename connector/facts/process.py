@@ -55,6 +55,30 @@ class ConfigurationNoted:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigurationReloaded:
+    """A changed configuration is in effect. *changes* names what is new, gone or different."""
+
+    accounts: int
+    feeds: int
+    outputs: int
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationRefused:
+    """A configuration that was to be reloaded is wrong; the former stays in effect, untouched."""
+
+    problems: tuple[str, ...]
+
+
 ProcessFact: TypeAlias = (
-    DaemonStarted | DaemonStopping | DaemonStopped | WorkerFailed | LoopBeat | ConfigurationNoted
+    DaemonStarted
+    | DaemonStopping
+    | DaemonStopped
+    | WorkerFailed
+    | LoopBeat
+    | ConfigurationNoted
+    | ConfigurationReloaded
+    | ConfigurationRefused
 )

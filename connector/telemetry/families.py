@@ -6,6 +6,7 @@ sets, never from mail.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -76,12 +77,15 @@ COUNTERS: tuple[Family, ...] = (
     Family("connections", "Connections opened.", ("output",)),
     Family("acknowledgements_weakened", "Times an output had to trust a weaker answer.", ("output",)),
     Family("worker_failures", "Unexpected errors of a worker.", ("worker",)),
+    Family("config_reloads", "Times that a new configuration was to be read.", ("outcome",)),
     Family("log_lines_suppressed", "Log lines left out because the same was said shortly before.", ()),
 )
 
 GAUGES: tuple[Family, ...] = (
     Family("build_info", "Always 1; the version is a label.", ("version", "sqlite")),
     Family("started_timestamp_seconds", "When the daemon started.", ()),
+    Family("config_last_reload_successful", "0 when the configuration last read is wrong, else 1.", ()),
+    Family("config_last_reload_success_timestamp_seconds", "When the present configuration was read.", ()),
     Family("loop_lag_seconds", "How late the main loop was at its last heartbeat.", ()),
     Family("budget_remaining_requests", "Requests left in the connector's own budget.", ("account",)),
     Family("quota_remaining_requests", "Requests left as the API tells.", ("account",)),
@@ -130,6 +134,13 @@ class Families:
             )
             for f, buckets in HISTOGRAMS
         }
+        made: Mapping[str, Counter | Gauge | Histogram] = {
+            **self._counters,
+            **self._gauges,
+            **self._histograms,
+        }
+        families = (*COUNTERS, *GAUGES, *(f for f, _ in HISTOGRAMS))
+        self._labelled = [(made[f.name], frozenset(f.labels)) for f in families]
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         """Add *by* to a counter; creates the series even for 0."""
@@ -140,6 +151,12 @@ class Families:
         """Set a gauge."""
         gauge = self._gauges[name]
         (gauge.labels(*labels) if labels else gauge).set(value)
+
+    def forget(self, **labels: str) -> None:
+        """Drop every series that has these label values: a gauge of what is gone would never move again."""
+        for metric, names in self._labelled:
+            if labels.keys() <= names:
+                metric.remove_by_labels(labels)
 
     def time(self, name: str, seconds: float, *labels: str) -> None:
         """Add an observation to a histogram."""

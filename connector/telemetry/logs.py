@@ -54,6 +54,8 @@ _LEVELS: Mapping[type, Level] = {
     f.DaemonStopped: "info",
     f.WorkerFailed: "error",
     f.ConfigurationNoted: "warning",
+    f.ConfigurationReloaded: "info",
+    f.ConfigurationRefused: "error",
 }
 """The level of each fact; what is not named here is ``debug``."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
@@ -22,6 +22,9 @@ class Metrics:
         self._m = Families(self._registry)
         self._m.set("build_info", 1, version, sqlite)
         self._m.set("started_timestamp_seconds", time.time())
+        for outcome in ("success", "failure"):
+            self._m.count("config_reloads", outcome, by=0)
+        self._config_is_good()
         self._takers: Mapping[type, Callable[[Any], None]] = {
             **self._of_source(),
             **self._of_collection(),
@@ -29,6 +32,8 @@ class Metrics:
             **self._of_delivery(),
             f.WorkerFailed: lambda x: self._m.count("worker_failures", x.worker),
             f.LoopBeat: lambda x: self._m.set("loop_lag_seconds", x.lag),
+            f.ConfigurationReloaded: self._reloaded,
+            f.ConfigurationRefused: self._refused,
         }
 
     def take(self, fact: f.Fact) -> None:
@@ -63,6 +68,19 @@ class Metrics:
             limit = limits.get(name)
             if limit and limit.max_bytes:
                 self._m.set("output_backlog_ratio", output.backlog_bytes / limit.max_bytes, name)
+
+    def forget(self, *, feeds: Iterable[Feed], outputs: Iterable[str], accounts: Iterable[str]) -> None:
+        """Drop the series of what is no longer configured."""
+        for feed in feeds:
+            self._m.forget(account=feed.account, search=feed.search)
+        for output in outputs:
+            self._m.forget(output=output)
+        for account in accounts:
+            self._m.forget(account=account)
+
+    def renew(self, output: str) -> None:
+        """An output is built anew: it holds no more, until it says so again."""
+        self._m.set("output_hold", 0, output)
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus' text format."""
@@ -128,6 +146,18 @@ class Metrics:
             f.OutputConnected: lambda x: m.count("connections", x.output),
             f.AcknowledgementWeakened: lambda x: m.count("acknowledgements_weakened", x.output),
         }
+
+    def _config_is_good(self) -> None:
+        self._m.set("config_last_reload_successful", 1)
+        self._m.set("config_last_reload_success_timestamp_seconds", time.time())
+
+    def _reloaded(self, _: f.ConfigurationReloaded) -> None:
+        self._m.count("config_reloads", "success")
+        self._config_is_good()
+
+    def _refused(self, _: f.ConfigurationRefused) -> None:
+        self._m.count("config_reloads", "failure")
+        self._m.set("config_last_reload_successful", 0)
 
     def _request_answered(self, fact: f.RequestAnswered) -> None:
         self._m.count("requests", fact.account, fact.endpoint, fact.outcome)

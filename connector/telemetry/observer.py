@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 
 from connector.facts import Fact
-from connector.model import Backlog, JsonObject, Outline
+from connector.model import Backlog, Feed, JsonObject, Outline
 from connector.telemetry.logs import Logs
 from connector.telemetry.metrics import Metrics
 from connector.telemetry.status import Status
@@ -21,6 +23,25 @@ class Telemetry:
         self._status = status
         self._limits = dict(limits)
 
+    def watch(
+        self,
+        logs: Logs,
+        feeds: Mapping[Feed, timedelta],
+        limits: Mapping[str, Backlog],
+        names: Mapping[str, str],
+    ) -> None:
+        """Tell of another configuration from now on; *feeds*, *limits* and *names* as ``Status`` has them."""
+        gone = self._status.watched()
+        self._logs, self._limits = logs, dict(limits)
+        self._status.watch(feeds, limits, names)
+        self._metrics.forget(
+            feeds=gone.feeds - feeds.keys(),
+            outputs=gone.outputs - limits.keys(),
+            accounts=gone.accounts - names.keys(),
+        )
+        for output in gone.outputs & limits.keys():
+            self._metrics.renew(output)
+
     def observe(self, fact: Fact) -> None:
         """Take *fact*; never raises (``interfaces.Observe``)."""
         try:
@@ -32,7 +53,9 @@ class Telemetry:
 
     def outline(self, outline: Outline) -> None:
         """Take the journal's sizes."""
-        self._metrics.outline(outline, self._limits)
+        watched = self._status.watched().feeds
+        feeds = tuple(feed for feed in outline.feeds if feed.feed in watched)
+        self._metrics.outline(replace(outline, feeds=feeds), self._limits)
         self._status.outline(outline)
 
     def snapshot(self) -> JsonObject:

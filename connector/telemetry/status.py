@@ -45,6 +45,15 @@ class OutputState:
     newest: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a status is about."""
+
+    feeds: frozenset[Feed]
+    outputs: frozenset[str]
+    accounts: frozenset[str]
+
+
 class Status:
     """Collects facts; see the module."""
 
@@ -69,6 +78,24 @@ class Status:
         self._skew: dict[str, float] = {}
         self._budget: dict[str, float] = {}
         self._draining = False
+        self._reload: JsonObject = {"at": self._started.isoformat(), "successful": True, "problems": []}
+
+    def watched(self) -> Watched:
+        """What it is about at present."""
+        return Watched(frozenset(self._feeds), frozenset(self._outputs), frozenset(self._names))
+
+    def watch(
+        self, feeds: Mapping[Feed, timedelta], outputs: Mapping[str, Backlog], names: Mapping[str, str]
+    ) -> None:
+        """Show these from now on; a feed that stays keeps what is known of it, an output what it did."""
+        states = {feed: self._feeds.get(feed) or FeedState(limit) for feed, limit in feeds.items()}
+        for feed, limit in feeds.items():
+            states[feed].fresh_within = limit
+        self._feeds = states
+        self._outputs = {name: self._outputs.get(name) or OutputState() for name in outputs}
+        for output in self._outputs.values():
+            output.hold, output.retrying, output.attempts = "", "", 0
+        self._limits, self._names = dict(outputs), dict(names)
 
     def take(self, fact: f.Fact) -> None:
         """Note *fact*."""
@@ -81,6 +108,11 @@ class Status:
                 self._budget[account] = own
             case f.DaemonStopping():
                 self._draining = True
+            case f.ConfigurationReloaded():
+                self._reload = {"at": self._clock().isoformat(), "successful": True, "problems": []}
+            case f.ConfigurationRefused(problems):
+                told = {"at": self._clock().isoformat(), "successful": False, "problems": list(problems)}
+                self._reload = told
             case _:
                 self._take_feed(fact)
                 self._take_output(fact)
@@ -164,6 +196,7 @@ class Status:
             "started": self._started.isoformat(),
             "ready": not reasons,
             "reasons": reasons,
+            "configuration": self._reload,
             "accounts": [self._account(account) for account in sorted({x.account for x in self._feeds})],
             "feeds": [self._feed(feed, state, now) for feed, state in self._feeds.items()],
             "outputs": [self._output(name, state) for name, state in self._outputs.items()],

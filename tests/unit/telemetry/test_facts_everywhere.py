@@ -136,3 +136,32 @@ def test_metrics_tell_what_happened() -> None:
     account = f'account="{FEED.account}"'
     assert f'email_connector_records_enriched_total{{{account},outcome="incomplete"}} 2.0' in text
     assert f'email_connector_endpoints_given_up_total{{{account},endpoint="trace"}} 1.0' in text
+
+
+def test_series_of_what_is_no_longer_configured_leave() -> None:
+    stream = io.StringIO()
+    told, metrics = telemetry(stream)
+    told.observe(facts.FeedCaughtUp(FEED, NOW))
+    told.observe(facts.HoldBegun("text", "HTTP 401"))
+    logs = Logs("info", "json", stream=stream, monotonic=lambda: 0.0)
+
+    told.watch(logs, {FEED: timedelta(minutes=5)}, {"other": Backlog()}, {FEED.account: "prod"})
+    text = metrics.exposition().decode()
+    assert 'search="detections"' in text
+    assert 'output="text"' not in text
+
+    told.watch(logs, {}, {"other": Backlog()}, {})
+    assert FEED.account not in metrics.exposition().decode()
+
+
+def test_a_refused_reload_shows_until_one_succeeds() -> None:
+    told, metrics = telemetry(io.StringIO())
+    gauge = "email_connector_config_last_reload_successful"
+    assert f"{gauge} 1.0" in metrics.exposition().decode()
+
+    told.observe(facts.ConfigurationRefused(("connector.yaml:3:1: unknown key",)))
+    assert f"{gauge} 0.0" in metrics.exposition().decode()
+    assert 'email_connector_config_reloads_total{outcome="failure"} 1.0' in metrics.exposition().decode()
+
+    told.observe(facts.ConfigurationReloaded(1, 1, 1, ()))
+    assert f"{gauge} 1.0" in metrics.exposition().decode()

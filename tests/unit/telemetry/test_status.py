@@ -83,3 +83,24 @@ def test_draining_is_not_ready() -> None:
     made.take(facts.DaemonStopping("SIGTERM", 25.0))
 
     assert reasons(made) == "draining"
+
+
+def test_another_configuration_keeps_what_is_known_of_what_stays() -> None:
+    made = status(Clock())
+    other = Feed(FEED.account, "other")
+    made.take(facts.FeedCaughtUp(FEED, START))
+    made.take(facts.HoldBegun("siem", "HTTP 401"))
+
+    made.watch({FEED: timedelta(minutes=5), other: timedelta(minutes=5)}, {"lake": Backlog()}, {})
+
+    assert [feed["state"] for feed in made.snapshot()["feeds"]] == ["fresh", "behind"]
+    assert [output["output"] for output in made.snapshot()["outputs"]] == ["lake"]
+
+
+def test_a_refused_configuration_is_told_until_one_is_accepted() -> None:
+    made = status(Clock())
+    made.take(facts.ConfigurationRefused(("connector.yaml:3:1: unknown key",)))
+    assert made.snapshot()["configuration"]["problems"] == ["connector.yaml:3:1: unknown key"]
+
+    made.take(facts.ConfigurationReloaded(1, 1, 1, ()))
+    assert made.snapshot()["configuration"]["successful"] is True

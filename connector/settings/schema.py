@@ -8,10 +8,11 @@ from connector.settings.shape import classes, whole_schema
 
 _REFERENCE: JsonObject = {"type": "string", "pattern": r"\$\{(env|file):"}
 _TYPED = frozenset({"integer", "number", "boolean"})
+_NARROWING = frozenset({"pattern", "enum"})
 
 
 def json_schema() -> JsonObject:
-    """Describe a whole configuration file; wherever a number or a flag may stand, a reference may too."""
+    """Describe a whole configuration file; instead of any value that is not free text, a reference may stand."""
     schema = whole_schema(classes(outputs.names()))
     schema.pop("required", None)  # accounts, searches and outputs have defaults outside the file
     return {
@@ -24,7 +25,8 @@ def json_schema() -> JsonObject:
 def _admit_references(schema: JsonObject) -> JsonObject:
     changed: JsonObject = {key: _inner(value) for key, value in schema.items()}
     kind = schema.get("type")  # under "properties" it is a property of that name
-    if not isinstance(kind, str) or kind not in _TYPED:
+    narrow = kind == "string" and schema.keys() & _NARROWING
+    if not isinstance(kind, str) or not (kind in _TYPED or narrow):
         return changed
     outside: JsonObject = {
         key: changed.pop(key) for key in ("default", "description", "title") if key in changed

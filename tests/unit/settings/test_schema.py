@@ -2,8 +2,49 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from jsonschema import Draft202012Validator
+
+from connector.cli.schema import command
+from connector.located import parse
 from connector.outputs import names
 from connector.settings import json_schema
+from tests.unit.settings.support import MINIMAL
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "deploy" / "examples").glob("*.yaml"))
+
+
+@cache
+def validator() -> Draft202012Validator:
+    schema = json.loads(CliRunner().invoke(command, ["config"]).output)
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def faults(text: str) -> list[str]:
+    """What an editor would mark."""
+    found: Iterator[Any] = validator().iter_errors(parse(text, "x").plain())
+    return [error.message for error in found]
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_an_editor_marks_nothing_in_an_example(file: Path) -> None:
+    assert faults(file.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "wrong", ["    tyype: stdout\n", "    timeout: [5s]\n", "    backlog: {max: 1GiB}\n"]
+)
+def test_an_editor_marks_what_the_loader_refuses(wrong: str) -> None:
+    assert faults(MINIMAL) == []
+    assert faults(MINIMAL + wrong) != []
 
 
 def test_it_describes_every_part_and_every_output_type() -> None:

@@ -140,7 +140,9 @@ async def delivering(house: House, ground: Ground, stop: Stop) -> AsyncIterator[
             ((feed.plan.feed, collector) for feed, collector in collectors), partial(_trouble, house)
         )
         ground.commands.update({**handlers(journal, house.settings, observe), **desk.handlers()})
-        deliverers = build_deliverers(house.routes, journal, observe=observe, clock=clock)
+        deliverers = build_deliverers(
+            house.routes, journal, observe=observe, clock=clock, snapshot=house.telemetry.snapshot
+        )
         async with workers() as delivery:
             delivery(_end_with_reader(house, deliverers, stop))
             for name, deliverer in deliverers.items():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from connector.delivery import Deliverer, Options, Shrink
+from connector.app.heartbeat import build_heartbeat, heartbeat_mapper
+from connector.delivery import Deliverer, Heartbeat, Options, Shrink
 from connector.errors import ConfigurationError, Position, Problem
 from connector.formats import cef, leef
 from connector.interfaces import Clock, Mapper, Observe, Output
@@ -19,7 +20,7 @@ from connector.mapping import (
     compile_matcher,
     either_state,
 )
-from connector.model import Event, Revision
+from connector.model import Event, JsonObject, Revision
 from connector.outputs.common import OutputSettings
 from connector.settings import Loaded
 
@@ -35,14 +36,29 @@ class Route:
     output: Output
     mapper: Mapper
     shrink: Shrink | None
+    heartbeat: Mapper | None
 
-    def options(self) -> Options:
-        """What delivery is told."""
+    def options(self, snapshot: Callable[[], JsonObject], clock: Clock) -> Options:
+        """What delivery is told; *snapshot* is the status, for heartbeats."""
         return Options(
             start=self.settings.start,
             backlog=self.settings.backlog.value(),
             emit=self.settings.emit,
             max_age=self.settings.max_age,
+            heartbeat=self._heartbeat(snapshot, clock),
+        )
+
+    def _heartbeat(self, snapshot: Callable[[], JsonObject], clock: Clock) -> Heartbeat | None:
+        every = self.settings.heartbeat
+        if every is None or self.heartbeat is None:
+            return None
+        return build_heartbeat(
+            self.name,
+            every,
+            self.heartbeat,
+            snapshot,
+            clock,
+            event_bytes=self.output.limits.event_bytes,
         )
 
 
@@ -89,6 +105,7 @@ def _route(
         settings.build(name, observe),
         build_mapper(pack, accounts=accounts, when=when),
         _shrinker(pack, accounts),
+        None if settings.heartbeat is None else heartbeat_mapper(library, pack),
     )
 
 
@@ -147,7 +164,12 @@ async def attach(routes: tuple[Route, ...], journal: Journal) -> None:
 
 
 def build_deliverers(
-    routes: tuple[Route, ...], journal: Journal, *, observe: Observe, clock: Clock
+    routes: tuple[Route, ...],
+    journal: Journal,
+    *,
+    observe: Observe,
+    clock: Clock,
+    snapshot: Callable[[], JsonObject],
 ) -> Mapping[str, Deliverer]:
     """One deliverer per output, by name."""
 
@@ -162,7 +184,7 @@ def build_deliverers(
             route.mapper,
             observe,
             clock,
-            options=route.options(),
+            options=route.options(snapshot, clock),
             shrink=route.shrink,
             head=head,
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from connector.delivery.decide import Policy
+from connector.delivery.heart import Heartbeat
 from connector.delivery.translate import Emit, Shrink
 from connector.delivery.worker import Deliverer, Options, State
 
-__all__ = ["Deliverer", "Emit", "Options", "Policy", "Shrink", "State"]
+__all__ = ["Deliverer", "Emit", "Heartbeat", "Options", "Policy", "Shrink", "State"]

@@ -98,6 +98,10 @@ class Gate:
         elif current:
             self.failures = 0
             self._answers(accepted=False)
+        self.distrust(generation)
+
+    def distrust(self, generation: int) -> None:
+        """A send of *generation* was cancelled: open the output again before the next one."""
         if generation == self.generation:
             self._usable = False
 

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 
 from connector.delivery.acknowledger import Acknowledger
 from connector.delivery.gate import Gate
+from connector.delivery.heart import Heart
 from connector.delivery.intake import Intake
 from connector.delivery.ledger import Ledger, Part
 from connector.delivery.pulse import Pulse
@@ -28,6 +29,7 @@ class Session:
         acknowledger: Acknowledger,
         ledger: Ledger,
         gate: Gate,
+        heart: Heart,
         pulse: Pulse,
         concurrency: int,
         settle: float,
@@ -36,6 +38,7 @@ class Session:
         self.sender = sender
         self.acknowledger = acknowledger
         self.gate = gate
+        self._heart = heart
         self._ledger = ledger
         self._pulse = pulse
         self._concurrency = concurrency
@@ -59,6 +62,11 @@ class Session:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.gate.close()
 
+    def stop(self, head: int | None) -> None:
+        """Deliver no further than *head*, or than what is there now, then end."""
+        self._heart.stop()
+        self.intake.stop(head)
+
     def cut(self) -> None:
         """End now. What is not acknowledged will be sent again."""
         self._finish(complete=False)
@@ -72,8 +80,9 @@ class Session:
 
     async def _lane(self) -> None:
         while True:
-            part = self._take()
-            if part is not None:
+            if self._heart.claim():
+                await self._heart.beat()
+            elif (part := self._take()) is not None:
                 await self._carry(part)
             elif self._drained():
                 self._finish(complete=True)
@@ -106,7 +115,7 @@ class Session:
 
     async def _rest(self) -> None:
         """Wait until there may be something to do; what is in doubt is settled when all is quiet."""
-        until = self.intake.due if self._ledger.busy < self._concurrency else None
+        until = _earliest(self.intake.due if self._ledger.busy < self._concurrency else None, self._heart.due)
         if self.sender.doubtful and self._quiet():
             now = asyncio.get_running_loop().time()
             since = self._quiet_since = now if self._quiet_since is None else self._quiet_since
@@ -115,7 +124,7 @@ class Session:
                 self.sender.silence()
                 self._pulse.beat()
                 return
-            until = since + self._settle if until is None else min(until, since + self._settle)
+            until = _earliest(until, since + self._settle)
         else:
             self._quiet_since = None
         await self._pulse.wait(until)
@@ -135,3 +144,7 @@ class Session:
     def _finish(self, *, complete: bool) -> None:
         if not self._end.done():
             self._end.set_result(complete)
+
+
+def _earliest(*moments: float | None) -> float | None:
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -13,6 +13,7 @@ from connector.delivery.acknowledger import Acknowledger
 from connector.delivery.batch import Batcher
 from connector.delivery.decide import Policy, Random
 from connector.delivery.gate import Gate
+from connector.delivery.heart import Heart, Heartbeat
 from connector.delivery.holding import Holding
 from connector.delivery.intake import Intake
 from connector.delivery.kit import Kit
@@ -36,6 +37,7 @@ class Options:
         backlog: how much it may leave undelivered.
         emit: ``all`` revisions, or only the ``first`` sight of a record.
         max_age: events older than this when they are mapped are left out and counted.
+        heartbeat: a status event at regular times; ``None`` for none.
         settle: seconds without anything to send after which an event in doubt is buried.
         policy: the numbers of back-off, probes and refusals.
     """
@@ -44,6 +46,7 @@ class Options:
     backlog: Backlog = field(default_factory=Backlog)
     emit: Emit = "all"
     max_age: timedelta | None = None
+    heartbeat: Heartbeat | None = None
     settle: float = 1.0
     policy: Policy = field(default_factory=Policy)
 
@@ -117,6 +120,7 @@ class Deliverer:
         self._holding = Holding(self._kit)
         self._pulse = Pulse()
         self._gate = Gate(self._kit, output, self._holding, self._pulse, refresh)
+        self._heart = Heart(self._kit, output, self._gate, self._options.heartbeat)
         self._session: Session | None = None
         self._position = 0
         self._last_success: datetime | None = None
@@ -238,6 +242,7 @@ class Deliverer:
             ),
             ledger=ledger,
             gate=gate,
+            heart=self._heart,
             pulse=pulse,
             concurrency=limits.concurrency,
             settle=options.settle,
@@ -255,4 +260,4 @@ class Deliverer:
             await self._pulse.wait()
 
     async def _stop(self, session: Session) -> None:
-        session.intake.stop(await self._head() if self._head else None)
+        session.stop(await self._head() if self._head else None)

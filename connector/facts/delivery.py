@@ -95,6 +95,22 @@ class HoldEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class HeartbeatSent:
+    """The collector took a heartbeat."""
+
+    output: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatRefused:
+    """The collector refused a heartbeat as data, or its mapping failed: it is left out."""
+
+    output: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutputConnected:
     """An output opened a connection."""
 
@@ -138,6 +154,8 @@ DeliveryFact: TypeAlias = (
     | EventBuried
     | HoldBegun
     | HoldEnded
+    | HeartbeatSent
+    | HeartbeatRefused
     | OutputConnected
     | EventsRepeated
     | AcknowledgementWeakened

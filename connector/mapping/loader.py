@@ -16,6 +16,7 @@ from connector.mapping.pack import Pack, merge
 from connector.mapping.parse_ref import wrong
 
 PRELUDE = "common"
+_HEARTBEAT = "heartbeat"
 _SUFFIX = ".yaml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -30,7 +31,7 @@ def packaged() -> Traversable:
 class Library:
     """All mappings that can be used by name. *directories* are a user's own; earlier ones win."""
 
-    def __init__(self, directories: Sequence[Path] = ()) -> None:
+    def __init__(self, directories: Sequence[Traversable] = ()) -> None:
         self._places: tuple[Traversable, ...] = (*directories, packaged())
 
     def names(self) -> Sequence[str]:
@@ -49,6 +50,10 @@ class Library:
     def prelude(self) -> Pack:
         """What every mapping has in scope, as a mapping without fields: the scope of a bare ``when``."""
         return _usable(merge(self._chain(PRELUDE)))
+
+    def heartbeats(self) -> Library:
+        """The mappings of heartbeats, one per format, in the directory ``heartbeat`` of each place."""
+        return Library([place / _HEARTBEAT for place in self._places])
 
     def _known(self) -> set[str]:
         return {entry.name.removesuffix(_SUFFIX) for place in self._places for entry in _entries(place)}

@@ -76,6 +76,12 @@ class OutputSettings(BaseModel):
     max_age: Duration | None = Field(
         default=None, gt=timedelta(0), description="Leave out records older than this, for pagers and chats."
     )
+    heartbeat: Duration | None = Field(
+        default=None,
+        ge=timedelta(seconds=10),
+        le=timedelta(days=1),
+        description="Send a status event this often, so that a SIEM can alarm when none arrives.",
+    )
     start: Start = Field(
         default="head",
         alias="from",

@@ -74,6 +74,7 @@ COUNTERS: tuple[Family, ...] = (
     Family("batches_split", "Refused batches that were sent again in parts.", ("output",)),
     Family("dead_letters", "Revisions that became dead letters, by reason.", ("output", "reason")),
     Family("events_repeated", "Events sent again because their arrival was in doubt.", ("output",)),
+    Family("heartbeats", "Heartbeats, by whether the collector took them.", ("output", "outcome")),
     Family("connections", "Connections opened.", ("output",)),
     Family("acknowledgements_weakened", "Times an output had to trust a weaker answer.", ("output",)),
     Family("worker_failures", "Unexpected errors of a worker.", ("worker",)),

@@ -43,6 +43,7 @@ _LEVELS: Mapping[type, Level] = {
     f.EventBuried: "error",
     f.HoldBegun: "error",
     f.HoldEnded: "info",
+    f.HeartbeatRefused: "error",
     f.OutputConnected: "info",
     f.EventsRepeated: "info",
     f.AcknowledgementWeakened: "warning",

@@ -142,6 +142,8 @@ class Metrics:
             f.EventBuried: lambda x: m.count("dead_letters", x.output, x.reason),
             f.HoldBegun: lambda x: m.set("output_hold", 1, x.output),
             f.HoldEnded: lambda x: m.set("output_hold", 0, x.output),
+            f.HeartbeatSent: lambda x: m.count("heartbeats", x.output, "sent"),
+            f.HeartbeatRefused: lambda x: m.count("heartbeats", x.output, "refused"),
             f.EventsRepeated: lambda x: m.count("events_repeated", x.output, by=x.count),
             f.OutputConnected: lambda x: m.count("connections", x.output),
             f.AcknowledgementWeakened: lambda x: m.count("acknowledgements_weakened", x.output),

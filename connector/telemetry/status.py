@@ -158,6 +158,8 @@ class Status:
                 state.last_success = self._clock()
                 if fact.newest and (state.newest is None or fact.newest > state.newest):
                     state.newest = fact.newest
+            case f.HeartbeatSent():
+                state.retrying, state.attempts = "", 0
             case f.BatchRetried(_, reason, attempt):
                 state.retrying, state.attempts = reason, attempt
             case f.HoldBegun(_, reason):

@@ -153,7 +153,7 @@ MAPPED = leaves(shipped()["template"]["mappings"]["properties"])
 
 
 def test_every_field_of_the_ecs_pack_has_a_type_in_the_template() -> None:
-    targets = set(Library().load("ecs").fields)
+    targets = {*Library().load("ecs").fields, *Library().heartbeats().load("ecs").fields}
     missing = {
         target
         for target in targets

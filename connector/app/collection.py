@@ -12,6 +12,7 @@ from connector.collect.plan import Audit, Plan
 from connector.collect.schedule import Schedule, period_of, schedule_of
 from connector.collect.windows import Timing
 from connector.errors import ConfigurationError, Problem
+from connector.facts import FeedBegun
 from connector.interfaces import Clock, Observe
 from connector.model import Feed, Query
 from connector.settings import Loaded, Search, Settings
@@ -72,6 +73,7 @@ def build_collectors(
     """A collector per feed."""
     built = []
     for feed in feeds:
+        observe(FeedBegun(feed.plan.feed, feed.fresh_within.total_seconds()))
         source = sources[feed.account]
         collector = Collector(
             feed.plan,

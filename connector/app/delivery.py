@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from connector.app.heartbeat import build_heartbeat, heartbeat_mapper
 from connector.delivery import Deliverer, Heartbeat, Options, Shrink
 from connector.errors import ConfigurationError, Position, Problem
+from connector.facts import OutputBegun
 from connector.formats import cef, leef
 from connector.interfaces import Clock, Mapper, Observe, Output
 from connector.journal import Journal
@@ -176,6 +177,8 @@ def build_deliverers(
     async def head() -> int:
         return (await journal.outline()).head
 
+    for route in routes:
+        observe(OutputBegun(route.name))
     return {
         route.name: Deliverer(
             route.name,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from contextlib import suppress
 
 from connector.app.house import House
-from connector.facts import LoopBeat
+from connector.facts import LoopBeat, StateDiskMeasured
 from connector.interfaces import OperatorLog
 
 _BEAT = 1.0
@@ -23,7 +25,15 @@ async def beat(house: House) -> None:
 
 
 async def look(house: House, log: OperatorLog) -> None:
-    """Take the journal's sizes every few seconds."""
+    """Take the sizes of the journal and of its disk every few seconds."""
     while True:
         house.telemetry.outline(await log.outline())
+        await _measure_disk(house)
         await asyncio.sleep(_LOOK)
+
+
+async def _measure_disk(house: House) -> None:
+    """In a thread: a disk that hangs must not take the main loop with it."""
+    with suppress(OSError):
+        disk = await asyncio.to_thread(shutil.disk_usage, house.settings.state.directory)
+        house.observe(StateDiskMeasured(disk.free, disk.total))

@@ -18,6 +18,7 @@ from connector.facts.collection import (
     CollectionFailed,
     CollectionPaused,
     CollectionRecovered,
+    FeedBegun,
     FeedCaughtUp,
     GapRecorded,
     PageCollected,
@@ -43,6 +44,7 @@ from connector.facts.delivery import (
     HeartbeatSent,
     HoldBegun,
     HoldEnded,
+    OutputBegun,
     OutputConnected,
     OutputPosition,
 )
@@ -54,6 +56,7 @@ from connector.facts.journal import (
     JournalFact,
     JournalStuck,
     JournalTrimmed,
+    StateDiskMeasured,
 )
 from connector.facts.operator import FeedForgotten, LettersSettled, OperatorFact, OutputRewound
 from connector.facts.process import (
@@ -115,6 +118,7 @@ __all__ = [
     "EventsNoted",
     "EventsRepeated",
     "Fact",
+    "FeedBegun",
     "FeedCaughtUp",
     "FeedForgotten",
     "GapRecorded",
@@ -131,6 +135,7 @@ __all__ = [
     "LettersSettled",
     "LoopBeat",
     "OperatorFact",
+    "OutputBegun",
     "OutputConnected",
     "OutputPosition",
     "OutputRewound",
@@ -149,6 +154,7 @@ __all__ = [
     "SliceCollected",
     "SliceHalved",
     "SourceFact",
+    "StateDiskMeasured",
     "WalkEnded",
     "WorkerFailed",
 ]

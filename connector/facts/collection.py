@@ -10,6 +10,14 @@ from connector.model import Feed, Gap
 
 
 @dataclass(frozen=True, slots=True)
+class FeedBegun:
+    """A feed is about to be collected; it is fresh for *fresh_within* s after it reached the present."""
+
+    feed: Feed
+    fresh_within: float
+
+
+@dataclass(frozen=True, slots=True)
 class SliceBegun:
     """A slice of a sweep is about to be walked."""
 
@@ -178,7 +186,8 @@ class BackfillEnded:
 
 
 CollectionFact: TypeAlias = (
-    SliceBegun
+    FeedBegun
+    | SliceBegun
     | PageCollected
     | SliceCollected
     | RecordLate

@@ -8,6 +8,13 @@ from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
+class OutputBegun:
+    """Delivery to an output is about to begin."""
+
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
 class BatchSending:
     """A batch is about to be sent."""
 
@@ -145,7 +152,8 @@ class OutputPosition:
 
 
 DeliveryFact: TypeAlias = (
-    BatchSending
+    OutputBegun
+    | BatchSending
     | BatchSent
     | BatchRetried
     | BatchSplit

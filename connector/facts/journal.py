@@ -61,6 +61,14 @@ class BacklogSkipped:
     gap: Gap
 
 
+@dataclass(frozen=True, slots=True)
+class StateDiskMeasured:
+    """The file system of the state directory: bytes that this process may still write, and all of it."""
+
+    free: int
+    size: int
+
+
 JournalFact: TypeAlias = (
     JournalCommitted
     | JournalCommitting
@@ -68,4 +76,5 @@ JournalFact: TypeAlias = (
     | JournalTrimmed
     | JournalStuck
     | BacklogSkipped
+    | StateDiskMeasured
 )

@@ -92,8 +92,10 @@ GAUGES: tuple[Family, ...] = (
     Family("quota_remaining_requests", "Requests left as the API tells.", ("account",)),
     Family("rate_limited_until_timestamp_seconds", "End of the last stop by 429.", ("account",)),
     Family("clock_skew_seconds", "The API's clock minus the local one.", ("account",)),
+    Family("api_denied", "1 while the API refuses the account at an endpoint.", ("account", "endpoint")),
     Family("checkpoint_timestamp_seconds", "Checkpoint of each sweep.", SWEEP),
     Family("fresh_timestamp_seconds", "When the live sweep last reached the present.", FEED),
+    Family("fresh_within_seconds", "How long after that the feed still counts as fresh.", FEED),
     Family("feed_failing_attempts", "Failed attempts in a row; 0 when the sweep works.", SWEEP),
     Family("output_hold", "1 while the output waits for a person.", ("output",)),
     Family("output_newest_event_timestamp_seconds", "Time of the newest event delivered.", ("output",)),
@@ -106,6 +108,8 @@ GAUGES: tuple[Family, ...] = (
     Family("journal_bytes", "Size of the journal.", ()),
     Family("journal_head", "Sequence number of the newest revision.", ()),
     Family("journal_seen_rows", "Rows of records seen.", FEED),
+    Family("state_disk_free_bytes", "Bytes left on the file system of the state directory.", ()),
+    Family("state_disk_size_bytes", "Size of the file system of the state directory.", ()),
 )  # fmt: skip
 
 HISTOGRAMS: tuple[tuple[Family, tuple[float, ...]], ...] = (

@@ -9,8 +9,15 @@ from typing import Any
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
 
 from connector import facts as f
-from connector.model import Backlog, Feed, Outline
+from connector.model import Backlog, Feed, Outline, Priority
 from connector.telemetry.families import Families
+
+LIVE = "live"
+_DENIED = {"Denied": 1, "ok": 0, "pending": 0}
+"""What an outcome says of the credentials; others say nothing of them."""
+
+_REASONS = ("refused", "rejected", "mapping", "too_large", "bug")
+"""Of dead letters (``model.DeadLetter``)."""
 
 
 class Metrics:
@@ -105,6 +112,7 @@ class Metrics:
     def _of_collection(self) -> dict[type, Callable[[Any], None]]:
         m = self._m
         return {
+            f.FeedBegun: self._feed_begun,
             f.PageCollected: self._page_collected,
             f.SliceCollected: self._slice_collected,
             f.SliceHalved: lambda x: m.count("slices_halved", *_labels(x.feed), x.sweep),
@@ -122,6 +130,7 @@ class Metrics:
         m = self._m
         return {
             f.JournalCommitted: self._journal_committed,
+            f.StateDiskMeasured: self._state_disk,
             f.JournalAcknowledged: lambda x: m.time("acknowledge_seconds", x.seconds),
             f.JournalTrimmed: lambda x: m.count("journal_trimmed_bytes", by=x.bytes),
             f.JournalStuck: lambda x: m.count("journal_stuck", x.operation),
@@ -134,6 +143,7 @@ class Metrics:
     def _of_delivery(self) -> dict[type, Callable[[Any], None]]:
         m = self._m
         return {
+            f.OutputBegun: self._output_begun,
             f.BatchSent: self._batch_sent,
             f.BatchRetried: lambda x: m.count("batches_retried", x.output),
             f.BatchSplit: lambda x: m.count("batches_split", x.output),
@@ -164,6 +174,8 @@ class Metrics:
     def _request_answered(self, fact: f.RequestAnswered) -> None:
         self._m.count("requests", fact.account, fact.endpoint, fact.outcome)
         self._m.time("request_seconds", fact.seconds, fact.account)
+        if fact.outcome in _DENIED:
+            self._m.set("api_denied", _DENIED[fact.outcome], fact.account, fact.endpoint)
 
     def _budget_left(self, fact: f.BudgetLeft) -> None:
         self._m.set("budget_remaining_requests", fact.own, fact.account)
@@ -182,6 +194,31 @@ class Metrics:
     def _records_enriched(self, fact: f.RecordsEnriched) -> None:
         for outcome in ("enriched", "incomplete", "failed"):
             self._m.count("records_enriched", fact.account, outcome, by=getattr(fact, outcome))
+
+    def _feed_begun(self, fact: f.FeedBegun) -> None:
+        """Begin the series that alerts watch at 0: a counter that appears with its first 1 hides it."""
+        account, labels = fact.feed.account, _labels(fact.feed)
+        self._m.set("fresh_within_seconds", fact.fresh_within, *labels)
+        self._m.set("feed_failing_attempts", 0, *labels, LIVE)
+        self._m.count("records", *labels, LIVE, "new", by=0)
+        self._m.count("slices", *labels, LIVE, by=0)
+        for name in ("records_outside_window", "gap_seconds", "collection_pauses"):
+            self._m.count(name, *labels, by=0)
+        self._m.count("rate_limits", account, by=0)
+        for priority in Priority:
+            self._m.count("budget_wait_seconds", account, priority.name.lower(), by=0)
+
+    def _output_begun(self, fact: f.OutputBegun) -> None:
+        """As for a feed. What it held for is known only once it was tried again."""
+        self._m.set("output_hold", 0, fact.output)
+        for name in ("events_sent", "events_rejected", "batches_retried", "revisions_skipped"):
+            self._m.count(name, fact.output, by=0)
+        for reason in _REASONS:
+            self._m.count("dead_letters", fact.output, reason, by=0)
+
+    def _state_disk(self, fact: f.StateDiskMeasured) -> None:
+        self._m.set("state_disk_free_bytes", fact.free)
+        self._m.set("state_disk_size_bytes", fact.size)
 
     def _page_collected(self, fact: f.PageCollected) -> None:
         labels = (*_labels(fact.feed), fact.sweep)

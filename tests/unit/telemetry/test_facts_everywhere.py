@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 import typing
 from datetime import UTC, datetime, timedelta
 
@@ -165,3 +166,33 @@ def test_a_refused_reload_shows_until_one_succeeds() -> None:
 
     told.observe(facts.ConfigurationReloaded(1, 1, 1, ()))
     assert f"{gauge} 1.0" in metrics.exposition().decode()
+
+
+def test_what_alerts_watch_is_there_before_anything_happens() -> None:
+    told, metrics = telemetry(io.StringIO())
+
+    told.observe(facts.FeedBegun(FEED, 300.0))
+    told.observe(facts.OutputBegun("text"))
+    told.observe(facts.StateDiskMeasured(10, 100))
+
+    text = metrics.exposition().decode()
+    feed = f'account="{FEED.account}",search="detections"'
+    assert f"email_connector_fresh_within_seconds{{{feed}}} 300.0" in text
+    assert f"email_connector_gap_seconds_total{{{feed}}} 0.0" in text
+    assert 'email_connector_dead_letters_total{output="text",reason="too_large"} 0.0' in text
+    assert 'email_connector_output_hold{output="text"} 0.0' in text
+    assert "email_connector_state_disk_free_bytes 10.0" in text
+
+
+def test_refused_credentials_show_until_the_api_takes_them_again() -> None:
+    told, metrics = telemetry(io.StringIO())
+    shown = []
+
+    for outcome in ("Denied", "Unavailable", "ok"):
+        told.observe(facts.RequestAnswered(FEED.account, "search", outcome, 403, 0.1, 20))
+        found = re.search(
+            r'email_connector_api_denied\{.*endpoint="search"\} (\S+)', metrics.exposition().decode()
+        )
+        shown.append(found and found[1])
+
+    assert shown == ["1.0", "1.0", "0.0"]

@@ -12,7 +12,7 @@ _NARROWING = frozenset({"pattern", "enum"})
 
 
 def json_schema() -> JsonObject:
-    """Describe a whole configuration file; instead of any value that is not free text, a reference may stand."""
+    """Describe a whole configuration file; a reference may stand for any value narrower than a text."""
     schema = whole_schema(classes(outputs.names()))
     schema.pop("required", None)  # accounts, searches and outputs have defaults outside the file
     return {

@@ -6,10 +6,10 @@ ARGS   ?=
 SOAK   ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench lint types format lock check clean
+.PHONY: help demo test soak bench lint types format screenshot lock check clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## simulator and connector in one process: ECS on stdout (ARGS="--once" drains and ends)
 	@$(BIN)/python -m connector demo $(ARGS)
@@ -36,6 +36,9 @@ check: lint types test ## everything that CI runs
 format: $(VENV)/.dev ## rewrite to the house format
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+screenshot: $(VENV)/.dev ## take docs/images/status-page.png of a connector that ran for ten minutes
+	$(BIN)/python -m tools.screenshot $(ARGS)
 
 lock: $(VENV)/.dev ## renew requirements/*.txt from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra speed --universal --python-version 3.11 \

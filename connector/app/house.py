@@ -55,7 +55,8 @@ def build_house(loaded: Loaded, clock: Clock) -> House:
     names, limits, fresh = _names(settings), _limits(settings), _fresh(feeds)
     metrics = Metrics(__version__, SQLITE)
     logs = _logs(settings, metrics)
-    telemetry = Telemetry(logs, metrics, Status(__version__, clock, fresh, limits, names), limits)
+    status = Status(__version__, clock, fresh, limits, names, sqlite=SQLITE)
+    telemetry = Telemetry(logs, metrics, status, limits)
     routes = build_routes(loaded, telemetry.observe, names)
     sock = bind(settings.server.listen) if settings.server.listen else None
     for note in loaded.notes:

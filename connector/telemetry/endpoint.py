@@ -1,4 +1,4 @@
-"""The read-only endpoint: /metrics, /healthz, /readyz, /api/status, and a status page for people.
+"""The read-only endpoint: /metrics, /healthz, /readyz, /api/status, /api/trend, and a status page for people.
 
 It runs in a thread of its own on a socket that the main thread bound, and reads nothing but an immutable
 snapshot and the metrics. So it answers while the main loop works hard, and tells when the loop hangs.
@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 
 import orjson
@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
+from connector.telemetry.trend import Trend
 
 _ALIVE = 30.0
 """Seconds without a heartbeat of the main loop after which the process counts as hanging."""
@@ -44,10 +45,11 @@ _PAGE = {
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the endpoint may see: the status, and when (monotonic seconds) the main loop made it."""
+    """What the endpoint may see: the status, the *beat* (monotonic seconds) of its making, and the plots."""
 
     status: JsonObject
     beat: float
+    trend: JsonObject = field(default_factory=dict)
 
 
 class Board:
@@ -55,10 +57,12 @@ class Board:
 
     def __init__(self) -> None:
         self._snapshot = Snapshot({}, time.monotonic())
+        self._trend = Trend()
 
     def post(self, status: JsonObject) -> None:
         """Show *status*; it must not be changed afterwards."""
-        self._snapshot = Snapshot(status, time.monotonic())
+        now = time.monotonic()
+        self._snapshot = Snapshot(status, now, self._trend.take(status, now))
 
     def read(self) -> Snapshot:
         """The newest snapshot."""
@@ -147,6 +151,7 @@ class Endpoint:
                 Route("/healthz", self._health),
                 Route("/readyz", self._ready),
                 Route("/api/status", self._status),
+                Route("/api/trend", self._past),
             ]
         )
 
@@ -167,6 +172,9 @@ class Endpoint:
 
     async def _status(self, _: Request) -> Response:
         return _json(self._board.read().status)
+
+    async def _past(self, _: Request) -> Response:
+        return _json(self._board.read().trend)
 
 
 def _page(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:

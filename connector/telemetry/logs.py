@@ -61,7 +61,9 @@ _LEVELS: Mapping[type, Level] = {
 """The level of each fact; what is not named here is ``debug``."""
 
 _RANK = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-_VARYING = frozenset({"attempt", "after", "seconds", "sequence", "lag", "until", "asked", "answer"})
+VARYING = frozenset({"attempt", "after", "seconds", "sequence", "lag", "until", "asked", "answer"})
+"""Fields in which lines may differ and still say the same."""
+
 _WINDOW = 10.0
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -86,7 +88,7 @@ class Logs:
 
     def take(self, fact: f.Fact) -> None:
         """Say *fact*, unless its level is too low or the same was said within ten seconds."""
-        level = _LEVELS.get(type(fact), "debug")
+        level = level_of(fact)
         if _RANK[level] < self._rank:
             return
         fields = fields_of(fact)
@@ -99,7 +101,7 @@ class Logs:
 
     def _repeats(self, fact: f.Fact, fields: Mapping[str, Any]) -> int | None:
         """How often the same was left out since it was last said; ``None``: leave it out again."""
-        key = (type(fact), *(str(value) for name, value in fields.items() if name not in _VARYING))
+        key = (type(fact), *(str(value) for name, value in fields.items() if name not in VARYING))
         now = self._monotonic()
         said, left_out = self._said.get(key, (float("-inf"), 0))
         if now - said < _WINDOW:
@@ -110,6 +112,11 @@ class Logs:
             self._said.clear()
         self._said[key] = (now, 0)
         return left_out
+
+
+def level_of(fact: f.Fact) -> Level:
+    """How much *fact* matters."""
+    return _LEVELS.get(type(fact), "debug")
 
 
 def name_of(fact: f.Fact) -> str:

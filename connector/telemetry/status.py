@@ -5,6 +5,7 @@ Lives on the main loop; other threads see only the immutable snapshots it makes.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from connector import facts as f
 from connector.interfaces import Clock
 from connector.model import Backlog, Feed, JsonObject, Outline
 from connector.quantities import format_duration
+from connector.telemetry.troubles import Troubles
 
 _LIVE = "live"
 
@@ -64,9 +66,11 @@ class Status:
         feeds: Mapping[Feed, timedelta],
         outputs: Mapping[str, Backlog],
         names: Mapping[str, str],
+        *,
+        sqlite: str = "",
     ) -> None:
         """*feeds* gives how old a feed may be and still count as fresh, *names* the accounts' names."""
-        self._version = version
+        self._versions = {"version": version, "python": platform.python_version(), "sqlite": sqlite}
         self._clock = clock
         self._started = clock()
         self._feeds = {feed: FeedState(limit) for feed, limit in feeds.items()}
@@ -78,6 +82,7 @@ class Status:
         self._skew: dict[str, float] = {}
         self._budget: dict[str, float] = {}
         self._draining = False
+        self._troubles = Troubles()
         self._reload: JsonObject = {"at": self._started.isoformat(), "successful": True, "problems": []}
 
     def watched(self) -> Watched:
@@ -99,6 +104,7 @@ class Status:
 
     def take(self, fact: f.Fact) -> None:
         """Note *fact*."""
+        self._troubles.take(fact, self._clock())
         match fact:
             case f.RateLimited(account, _, until):
                 self._limited[account] = until
@@ -193,12 +199,13 @@ class Status:
         now = self._clock()
         reasons = self.unready()
         return {
-            "version": self._version,
+            **self._versions,
             "time": now.isoformat(),
             "started": self._started.isoformat(),
             "ready": not reasons,
             "reasons": reasons,
             "configuration": self._reload,
+            "troubles": self._troubles.snapshot(),
             "accounts": [self._account(account) for account in sorted({x.account for x in self._feeds})],
             "feeds": [self._feed(feed, state, now) for feed, state in self._feeds.items()],
             "outputs": [self._output(name, state) for name, state in self._outputs.items()],

@@ -26,9 +26,9 @@ _ARGUMENTS = [
 class Browser:
     """One browser window."""
 
-    def __init__(self, driver: str, profile: Path, *, width: int, dark: bool) -> None:
+    def __init__(self, driver: str, profile: Path, *, width: int, height: int, dark: bool) -> None:
         self._driver = driver
-        arguments = [*_ARGUMENTS, f"--window-size={width},1000", f"--user-data-dir={profile}"]
+        arguments = [*_ARGUMENTS, f"--window-size={width},{height}", f"--user-data-dir={profile}"]
         if dark:
             arguments.append("--force-dark-mode")
         answer = self._post(
@@ -59,6 +59,17 @@ class Browser:
         while not self.run(script):
             assert time.monotonic() < deadline, f"waited in vain: {script}"
             time.sleep(0.1)
+
+    def tab(self) -> str:
+        """Press the tabulator; what has the focus then: the words that a screen reader says of it."""
+        keys = {"type": "key", "id": "keyboard"}
+        press = [{"type": kind, "value": "\ue004"} for kind in ("keyDown", "keyUp")]
+        self._post(f"{self._session}/actions", {"actions": [{**keys, "actions": press}]})
+        said: str = self.run(
+            "const it = document.activeElement, by = it.getAttribute('aria-labelledby');"
+            "return by ? document.getElementById(by).textContent : it.textContent"
+        )
+        return said
 
     def complaints(self) -> list[str]:
         """What the console said since it was last asked."""
@@ -92,7 +103,9 @@ class Browser:
 
 
 @contextmanager
-def browser(directory: Path, *, width: int = 1200, dark: bool = False) -> Iterator[Browser]:
+def browser(
+    directory: Path, *, width: int = 1200, height: int = 1000, dark: bool = False
+) -> Iterator[Browser]:
     """A browser for the time of the block; skips where there is none, fails in CI."""
     program = shutil.which("chromedriver")
     if program is None or shutil.which("chromium") is None:
@@ -107,7 +120,8 @@ def browser(directory: Path, *, width: int = 1200, dark: bool = False) -> Iterat
         port = next(
             found[1] for line in process.stdout if (found := re.search(r"successfully on port (\d+)", line))
         )
-        made = Browser(f"http://127.0.0.1:{port}", directory / "profile", width=width, dark=dark)
+        address = f"http://127.0.0.1:{port}"
+        made = Browser(address, directory / "profile", width=width, height=height, dark=dark)
         try:
             yield made
         finally:

@@ -1,0 +1,1 @@
+"""What the repository does for itself: generated pages, pictures, bills of material. None of it ships."""

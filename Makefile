@@ -6,7 +6,7 @@ ARGS   ?=
 SOAK   ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench lint types format screenshot lock check clean
+.PHONY: help demo test soak bench lint types format dist sbom screenshot lock check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,15 @@ check: lint types test ## everything that CI runs
 format: $(VENV)/.dev ## rewrite to the house format
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+dist: $(VENV)/.dev ## build wheel and sdist (the same bytes each time), their bill of materials and checksums
+	rm -rf dist
+	$(BIN)/python -m hatchling build -d dist
+	$(BIN)/python -m tools.sbom dist/sbom.cdx.json
+	cd dist && sha256sum * > SHA256SUMS
+
+sbom: $(VENV)/.dev ## print the bill of materials (CycloneDX) of what requirements/runtime.txt installs
+	@$(BIN)/python -m tools.sbom $(ARGS)
 
 screenshot: $(VENV)/.dev ## take docs/images/status-page.png of a connector that ran for ten minutes
 	$(BIN)/python -m tools.screenshot $(ARGS)

@@ -1,0 +1,116 @@
+"""What is shipped is tested as shipped: the same bytes each time, installed without the repository, run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.process import ROOT
+
+SOURCES = ("connector", "mappings", "pyproject.toml", "README.md", "LICENSE")
+EPOCH = "1763769600"
+
+
+def copy(target: Path) -> Path:
+    """The sources of a wheel in *target*, as a fresh clone has them."""
+    left_out = shutil.ignore_patterns("__pycache__")
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name, ignore=left_out, copy_function=shutil.copyfile)
+        else:
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target / name)
+    return target
+
+
+def build(source: Path, target: Path, umask: int) -> Path:
+    """Build the wheel of *source* in an environment of its own habits."""
+    command = f"umask {umask:03o}; exec {sys.executable} -m hatchling build -t wheel -d {target}"
+    environ = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH}
+    subprocess.run(["sh", "-c", command], cwd=source, env=environ, check=True, capture_output=True)
+    (wheel,) = target.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("wheel")
+    return build(copy(directory / "source"), directory / "dist", 0o022)
+
+
+def test_the_same_sources_give_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+    again = build(copy(tmp_path / "elsewhere" / "deeper"), tmp_path / "dist", 0o077)
+
+    assert again.name == wheel.name
+    assert hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(wheel.read_bytes()).digest()
+
+
+def test_everything_that_is_needed_is_inside_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    packs = {f"connector/packs/{pack.name}" for pack in (ROOT / "mappings").glob("*.yaml")}
+
+    assert {top.split("-")[0] for top in tops} == {"connector", "cloudflare_email_connector"}
+    assert packs <= set(names)
+    assert {"connector/py.typed", "connector/telemetry/page/page.js"} <= set(names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_installed_without_the_repository_it_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL"))
+    }
+    _uv(environ, "venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv"))
+    python = tmp_path / "venv" / "bin" / "python"
+    lock = ROOT / "requirements" / "runtime.txt"
+    _install(environ, "--python", str(python), "--require-hashes", "-r", str(lock))
+    _install(environ, "--python", str(python), "--no-deps", str(wheel))
+
+    done = subprocess.run(
+        [python.parent / "email-connector", "demo", "--once", "--backlog", "300"],
+        cwd=home,
+        env={**environ, "HOME": str(home)},
+        capture_output=True,
+        timeout=100,
+        check=False,
+    )
+    where = subprocess.run(
+        [python, "-c", "import connector; print(connector.__file__)"],
+        cwd=home,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.returncode == 0, done.stderr.decode()
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(events) > 50
+    assert all(event["ecs"]["version"] for event in events)
+    assert where.stdout.startswith(str(tmp_path / "venv"))
+    assert list(home.iterdir()) == []
+
+
+def _install(environ: dict[str, str], *arguments: str) -> None:
+    """Install; skips where no package can be had, fails in CI."""
+    done = _uv(environ, "pip", "install", "--quiet", *arguments, check=False)
+    if done.returncode:
+        if os.environ.get("CI") or "hash" in done.stderr:
+            pytest.fail(done.stderr)
+        pytest.skip(f"packages cannot be installed here: {done.stderr.splitlines()[-1:]}")
+
+
+def _uv(environ: dict[str, str], *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).parent / "uv"
+    return subprocess.run([program, *arguments], env=environ, capture_output=True, text=True, check=check)

@@ -11,6 +11,7 @@
     │   └── WalkAborted       the walk cannot be completed as asked: halve the slice
     ├── JournalError
     │   ├── JournalFull       disk or backlog limit: wait, lose nothing
+    │   │   └── LettersFull   an output keeps as many dead letters as it may: a person has to look
     │   ├── JournalBroken     the database cannot be used: stop, say how to get out
     │   ├── JournalInUse      another process holds the state directory (``pid``): ask it instead
     │   └── Moved             a compare-and-set found another value: read again
@@ -138,6 +139,10 @@ class JournalFull(JournalError):
     def __init__(self, reason: str, outputs: tuple[str, ...] = ()) -> None:
         super().__init__(reason)
         self.outputs = outputs
+
+
+class LettersFull(JournalFull):
+    """An output keeps as many dead letters as it may; a person has to look at them first."""
 
 
 class JournalBroken(JournalError):

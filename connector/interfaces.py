@@ -160,7 +160,8 @@ class OutputLog(Protocol):
     ) -> None:
         """Move the position from *after* to *upto* and store *dead*, in one durable transaction.
 
-        Raises ``Moved`` when the stored position is not *after*. MUST work on a full journal.
+        Raises ``Moved`` when the stored position is not *after*; ``LettersFull`` when there are *dead* and
+        the output keeps ``max_letters`` already. Otherwise it MUST work on a full journal.
         """
         ...
 

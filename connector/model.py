@@ -301,10 +301,14 @@ class WhenFull(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How much an output may leave undelivered, in bytes of the journal, and what happens then."""
+    """How much an output may leave undelivered, in bytes of the journal, and what happens then.
+
+    *max_letters* is how many dead letters it may keep; at that it is to hold.
+    """
 
     max_bytes: int = 1 << 30
     when_full: WhenFull = WhenFull.PAUSE
+    max_letters: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class Route:
         """What delivery is told; *snapshot* is the status, for heartbeats."""
         return Options(
             start=self.settings.start,
-            backlog=self.settings.backlog.value(),
+            backlog=self.settings.room(),
             emit=self.settings.emit,
             max_age=self.settings.max_age,
             heartbeat=self._heartbeat(snapshot, clock),
@@ -161,7 +161,7 @@ async def attach(routes: tuple[Route, ...], journal: Journal) -> None:
         if output.attached and output.output not in configured:
             await journal.detach(output.output)
     for route in routes:
-        await journal.attach(route.name, route.settings.start, route.settings.backlog.value())
+        await journal.attach(route.name, route.settings.start, route.settings.room())
 
 
 def build_deliverers(

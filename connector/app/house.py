@@ -88,7 +88,7 @@ def _names(settings: Settings) -> dict[str, str]:
 
 
 def _limits(settings: Settings) -> dict[str, Backlog]:
-    return {name: output.backlog.value() for name, output in settings.outputs.items()}
+    return {name: output.room() for name, output in settings.outputs.items()}
 
 
 def _fresh(feeds: tuple[FeedPlan, ...]) -> dict[Feed, timedelta]:

@@ -9,7 +9,7 @@ from connector.delivery.holding import Holding
 from connector.delivery.kit import Kit
 from connector.delivery.ledger import Covered, Ledger
 from connector.delivery.pulse import Pulse
-from connector.errors import JournalFull
+from connector.errors import JournalFull, LettersFull
 from connector.facts import EventBuried, EventsFiltered, EventsNoted, OutputPosition
 from connector.interfaces import OutputLog
 from connector.net.backoff import full_jitter
@@ -18,8 +18,9 @@ from connector.net.backoff import full_jitter
 class Acknowledger:
     """Moves one output's position over the finished beginning of its ledger.
 
-    A journal without room keeps the acknowledgement in memory and the output on hold until it is
-    written: sending on would repeat more than was in flight, should the process end now.
+    A journal without room, or with as many dead letters as the output may keep, leaves the
+    acknowledgement in memory and the output on hold until it is written: sending on would repeat more
+    than was in flight, should the process end now.
     """
 
     def __init__(
@@ -55,7 +56,10 @@ class Acknowledger:
                 )
             except JournalFull as error:
                 attempt += 1
-                self._holding.begin("journal", f"the journal cannot store how far delivery is: {error}")
+                cause = (
+                    "" if isinstance(error, LettersFull) else "the journal cannot store how far delivery is: "
+                )
+                self._holding.begin("journal", f"{cause}{error}")
                 policy = self._kit.policy
                 await asyncio.sleep(
                     full_jitter(attempt, base=policy.base, cap=policy.cap, random=self._kit.random)

@@ -103,6 +103,7 @@ class Journal:
         self._states = States()
         self._seen = SeenTable(self._states)
         self._forgotten: set[Feed] = set()  # of the journal's thread: a walk under way must learn of it
+        self._max_letters: dict[str, int] = {}
         self._retain = options.retain // timedelta(microseconds=1)
         self._portion = (options.entry_revisions, options.entry_bytes)
         name, self._compress = choose_compression()
@@ -206,6 +207,7 @@ class Journal:
         """See ``OutputLog``."""
 
         def done(attached: tuple[int, Skip | None]) -> None:
+            self._max_letters[output] = backlog.max_letters
             self._tide.settle(output)
             if attached[1] is not None:
                 self._report_skip(attached[1])
@@ -248,6 +250,8 @@ class Journal:
 
         def work(connection: sqlite3.Connection) -> Trim | None:
             outputs.acknowledge(connection, output, after, upto)
+            if dead:
+                letters.check_room(connection, output, self._max_letters.get(output))
             letters.bury(connection, output, dead, self._compress)
             return self._trim(connection)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TypeAlias, cast
 
+from connector.errors import LettersFull
 from connector.journal.codec import (
     Text,
     from_blob,
@@ -34,6 +35,20 @@ _COLLECTED = 5
 """Place of the time of collection in a revision's array."""
 
 _CHUNK = 500
+
+
+def check_room(connection: sqlite3.Connection, output: str, most: int | None) -> None:
+    """Raise ``LettersFull`` when *output* keeps *most* letters already.
+
+    One batch may lead beyond that: else a batch with more letters than that could never end.
+    """
+    row = connection.execute("SELECT letters FROM outputs WHERE output = ?", (output,)).fetchone()
+    if row is not None and most is not None and row[0] >= most:
+        raise LettersFull(
+            f"{output} keeps {row[0]} dead letters, and {most} are the most; look at them with `deadletters list`, "
+            "then replay or purge them, or raise dead_letters.max",
+            (output,),
+        )
 
 
 def bury(connection: sqlite3.Connection, output: str, dead: Sequence[DeadLetter], compress: Compress) -> None:

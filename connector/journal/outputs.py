@@ -44,9 +44,9 @@ def attach(
         position = counters.head if start == "head" else counters.floor
         reached = ledger.bytes_at(connection, position)
         connection.execute(
-            "INSERT INTO outputs (output, position, bytes, attached, max_bytes, when_full) "
-            "VALUES (?, ?, ?, 1, ?, ?)",
-            (output, position, reached, backlog.max_bytes, str(backlog.when_full)),
+            "INSERT INTO outputs (output, position, bytes, mark, attached, max_bytes, when_full) "
+            "VALUES (?, ?, ?, ?, 1, ?, ?)",
+            (output, position, reached, reached, backlog.max_bytes, str(backlog.when_full)),
         )
         return position, None
     position, missed = row
@@ -76,10 +76,13 @@ def acknowledge(connection: sqlite3.Connection, output: str, after: int, upto: i
 
 
 def check_room(connection: sqlite3.Connection) -> None:
-    """Raise ``JournalFull`` with the outputs over their limit that pause collection."""
+    """Raise ``JournalFull`` with the outputs over their limit that pause collection.
+
+    What a rewind brings back does not count: it was delivered or skipped before, within its limit.
+    """
     total = ledger.read_ledger(connection).bytes
     rows = connection.execute(
-        "SELECT output FROM outputs WHERE attached = 1 AND when_full = ? AND ? - bytes > max_bytes "
+        "SELECT output FROM outputs WHERE attached = 1 AND when_full = ? AND ? - mark > max_bytes "
         "ORDER BY output",
         (str(WhenFull.PAUSE), total),
     ).fetchall()
@@ -96,11 +99,12 @@ def enforce_skips(connection: sqlite3.Connection) -> list[Skip]:
     """Move outputs over their limit that may skip, but never past the newest revision.
 
     A tenth of the limit is cleared at once: who is moved at every commit would never get to acknowledge.
+    What a rewind brings back does not count, or the next commit would undo the rewind.
     """
     counters = ledger.read_ledger(connection)
     rows = connection.execute(
         "SELECT output, position, max_bytes FROM outputs "
-        "WHERE attached = 1 AND when_full = ? AND ? - bytes > max_bytes",
+        "WHERE attached = 1 AND when_full = ? AND ? - mark > max_bytes",
         (str(WhenFull.SKIP), counters.bytes),
     ).fetchall()
     skips = []
@@ -207,9 +211,10 @@ def attached_among(connection: sqlite3.Connection, outputs: Sequence[str]) -> se
 
 
 def _place(connection: sqlite3.Connection, output: str, position: int) -> None:
+    reached = ledger.bytes_at(connection, position)
     connection.execute(
-        "UPDATE outputs SET position = ?, bytes = ? WHERE output = ?",
-        (position, ledger.bytes_at(connection, position), output),
+        "UPDATE outputs SET position = ?, bytes = ?, mark = max(mark, ?) WHERE output = ?",
+        (position, reached, reached, output),
     )
 
 

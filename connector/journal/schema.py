@@ -108,7 +108,13 @@ _FIRST = (
     "CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = (
+    # Compressed bytes up to the furthest position that the output ever had: what lies behind that is live.
+    "ALTER TABLE outputs ADD COLUMN mark INTEGER NOT NULL DEFAULT 0",
+    "UPDATE outputs SET mark = bytes",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 """Statements that lead from version *n* to *n + 1*. Released ones are never edited."""
 
 VERSION = len(MIGRATIONS)

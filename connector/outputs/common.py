@@ -53,9 +53,22 @@ class BacklogSettings(BaseModel):
         "and records the gap.",
     )
 
-    def value(self) -> Backlog:
-        """Return it as the journal takes it."""
-        return Backlog(self.max_bytes, self.when_full)
+    def value(self, max_letters: int) -> Backlog:
+        """Return it as the journal takes it, with the most dead letters beside it."""
+        return Backlog(self.max_bytes, self.when_full, max_letters)
+
+
+class DeadLetterSettings(BaseModel):
+    """How many revisions that can never be delivered are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="Dead letters to keep. At that the output holds, until a person replays or purges some.",
+    )
 
 
 class OutputSettings(BaseModel):
@@ -90,12 +103,17 @@ class OutputSettings(BaseModel):
     )
     batch: BatchSettings = BatchSettings()
     backlog: BacklogSettings = BacklogSettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
     timeout: Duration = Field(
         default=timedelta(seconds=30),
         gt=timedelta(0),
         le=timedelta(minutes=10),
         description="The most that one send may take.",
     )
+
+    def room(self) -> Backlog:
+        """Return what the journal may keep for it."""
+        return self.backlog.value(self.dead_letters.max)
 
     @abstractmethod
     def build(self, name: str, observe: Observe) -> Output:

@@ -29,10 +29,15 @@ class Output:
     """What the model knows of an output."""
 
     position: int
+    mark: int
     backlog: str = "roomy"
     attached: bool = True
     moved: bool = False
     skipped: bool = False
+
+    def move(self, position: int) -> None:
+        """Go to *position*; what lies up to the furthest one ever had is no live backlog."""
+        self.position, self.mark = position, max(self.mark, position)
 
 
 @dataclass
@@ -66,7 +71,8 @@ class Model:
             del self.stretches[0]
         for output in self.outputs.values():
             if output.position < self.floor:
-                output.position, output.skipped = self.floor, True
+                output.skipped = True
+                output.move(self.floor)
 
 
 class JournalMachine(RuleBasedStateMachine):
@@ -137,15 +143,22 @@ class JournalMachine(RuleBasedStateMachine):
         if step == "wrong":
             return Moved
         full = any(
-            output.backlog == "pause" and output.attached and output.position < self.model.head
+            output.backlog == "pause" and output.attached and output.mark < self.model.head
             for output in self.model.outputs.values()
         )
         return JournalFull if names and full else None
 
     def _skip(self) -> None:
         for output in self.model.outputs.values():
-            if output.attached and output.backlog == "skip" and output.position < self.model.head - 1:
-                output.position, output.moved, output.skipped = self.model.head - 1, True, True
+            live = output.mark < self.model.head
+            if (
+                output.attached
+                and output.backlog == "skip"
+                and live
+                and output.position < self.model.head - 1
+            ):
+                output.moved, output.skipped = True, True
+                output.move(self.model.head - 1)
 
     @rule(
         name=st.sampled_from(OUTPUTS),
@@ -155,7 +168,8 @@ class JournalMachine(RuleBasedStateMachine):
     def attach(self, name: str, start: str, kind: str) -> None:
         begin = "head" if start == "head" else "beginning"
         position = self.runner.run(self.journal.attach(name, begin, BACKLOGS[kind]))  # type: ignore[arg-type]
-        new = Output(self.model.head if start == "head" else self.model.floor)
+        first = self.model.head if start == "head" else self.model.floor
+        new = Output(first, first)
         output = self.model.outputs.setdefault(name, new)
         output.attached, output.moved, output.backlog = True, False, kind
         assert position == output.position
@@ -185,7 +199,7 @@ class JournalMachine(RuleBasedStateMachine):
                 self.runner.run(acknowledging)
             return
         self.runner.run(acknowledging)
-        output.position = upto
+        output.move(upto)
         self.model.letters += buried
         self.model.trim()
 

@@ -6,10 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
+
+import pytest
 
 from connector.delivery import Deliverer, Options
+from connector.errors import LettersFull
 from connector.journal import Journal
 from connector.model import Backlog, Commit, Event, Limits, Receipt, Revision
+from connector.testing.journal import letter
 from connector.testing.scripted import ScriptedOutput, hang, refusing
 from tests.support.jumping_loop import run, wall_clock
 from tests.unit.delivery.world import FEED, Notebook, plain, revisions
@@ -17,7 +22,10 @@ from tests.unit.delivery.world import FEED, Notebook, plain, revisions
 
 @asynccontextmanager
 async def delivering(
-    journal: Journal, output: ScriptedOutput, mapper: Callable[[Revision], Event | None] = plain
+    journal: Journal,
+    output: ScriptedOutput,
+    mapper: Callable[[Revision], Event | None] = plain,
+    backlog: Backlog = Backlog(),  # noqa: B008, it is frozen
 ) -> AsyncIterator[Deliverer]:
     """A deliverer over *journal* that is cancelled at the end."""
 
@@ -26,7 +34,14 @@ async def delivering(
 
     clock = wall_clock(asyncio.get_running_loop())
     deliverer = Deliverer(
-        "siem", output, journal, mapper, Notebook(), clock, options=Options(start="beginning"), head=head
+        "siem",
+        output,
+        journal,
+        mapper,
+        Notebook(),
+        clock,
+        options=Options(start="beginning", backlog=backlog),
+        head=head,
     )
     task = asyncio.create_task(deliverer.run())
     try:
@@ -104,5 +119,60 @@ def test_a_rewind_through_the_journal_reaches_an_idle_output(tmp_path: Path) -> 
 
         assert output.sends == [["1", "2"], ["1", "2"]]
         assert output.misuses == []
+
+    run(story(), grace=0.01)
+
+
+@pytest.mark.parametrize("action", ["purge", "replay"])
+def test_an_output_with_as_many_dead_letters_as_it_may_keep_holds_until_a_person_looked(
+    tmp_path: Path, action: Literal["purge", "replay"]
+) -> None:
+    async def story() -> None:
+        cured = False
+        output = ScriptedOutput(
+            then=lambda events: Receipt(
+                {index: "no" for index, event in enumerate(events) if event.payload != b"5" and not cured}
+            ),
+            limits=Limits(events=3, linger=0.0),
+        )
+        async with (
+            opened(tmp_path) as journal,
+            delivering(journal, output, backlog=Backlog(max_letters=2)) as deliverer,
+        ):
+            await journal.commit(Commit(FEED, "f", revisions(9)))
+            await asyncio.sleep(7200)
+            assert "keeps 5 dead letters, and 2 are the most" in (deliverer.state.hold or "")
+            assert deliverer.state.position == 6
+            sends = len(output.sends)
+            await asyncio.sleep(7200)
+            assert len(output.sends) == sends
+
+            cured = True
+            numbers = [number for number, _ in await journal.letters("siem")]
+            assert numbers
+            await journal.settle(numbers, action)
+            await at_head(journal)
+            assert deliverer.state.hold is None
+            left = [letter.revision.record.id for _, letter in await journal.letters("siem")]
+
+        assert left == ["7", "8", "9"]
+        assert output.identities == (["5", "1", "2", "3", "4", "6"] if action == "replay" else ["5"])
+
+    run(story(), grace=0.01)
+
+
+def test_dead_letters_of_one_output_are_no_hold_of_another(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with opened(tmp_path) as journal:
+            for name, most in (("siem", 1), ("lake", 10)):
+                await journal.attach(name, "beginning", Backlog(max_letters=most))
+            found = revisions(3)
+            await journal.commit(Commit(FEED, "f", found))
+            for name in ("siem", "lake"):
+                await journal.acknowledge(name, after=0, upto=1, dead=[letter(name, 1, found[0])])
+            with pytest.raises(LettersFull, match="siem keeps 1"):
+                await journal.acknowledge("siem", after=1, upto=2, dead=[letter("siem", 2, found[1])])
+            await journal.acknowledge("siem", after=1, upto=2)
+            await journal.acknowledge("lake", after=1, upto=2, dead=[letter("lake", 2, found[1])])
 
     run(story(), grace=0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from datetime import timedelta
 
@@ -160,3 +161,25 @@ async def test_acknowledging_beyond_the_head_or_backwards_is_refused(here: Surro
             await journal.acknowledge("siem", after=2, upto=1)
         with pytest.raises(Moved, match="unknown"):
             await journal.acknowledge("nobody", after=0, upto=1)
+
+
+@pytest.mark.parametrize("when_full", WhenFull)
+async def test_what_a_rewind_brings_back_does_not_count(here: Surroundings, when_full: WhenFull) -> None:
+    """Counted, it would be skipped again at the next commit, or stop collecting."""
+    async with here.journal(Options(retain=timedelta(hours=1))) as journal:
+        backlog = Backlog(3 * KILO, when_full)
+        await journal.attach("siem", "head", backlog)
+        for number in range(20):
+            await journal.commit(sized(number))
+            await journal.acknowledge("siem", after=number, upto=number + 1)
+        assert await journal.rewind("siem", 0) == 0
+        await journal.commit(sized(20))
+        assert (await outline_of(journal, "siem")).backlog == 21
+        assert here.reported(BacklogSkipped) == []
+
+        pauses = pytest.raises(JournalFull) if when_full is WhenFull.PAUSE else contextlib.nullcontext()
+        with pauses:
+            for number in range(21, 26):  # what is live counts as ever
+                await journal.commit(sized(number))
+        skipped = (await outline_of(journal, "siem")).backlog_bytes <= 3 * KILO
+        assert skipped is bool(here.reported(BacklogSkipped)) is (when_full is WhenFull.SKIP)

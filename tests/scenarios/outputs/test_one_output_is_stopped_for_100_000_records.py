@@ -1,0 +1,194 @@
+"""One output is stopped while 100 000 records come in: the other gets them all, and then it catches up.
+
+The journal is the real one. With ``pause`` collection waits at the limit and nothing is ever skipped; with
+``skip`` it does not wait, what was skipped is a recorded gap, and a rewind repairs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from connector.delivery import Deliverer, Options
+from connector.errors import JournalFull, Retryable
+from connector.facts import BacklogSkipped, EventBuried
+from connector.journal import Journal
+from connector.journal import Options as Keeping
+from connector.model import Backlog, Commit, Event, Limits, Receipt, WhenFull
+from tests.scenarios.outputs.delivering import POLICY
+from tests.unit.delivery.world import FEED, Notebook, plain, revisions
+
+RECORDS, PAGE = 100_000, 1000
+ROOM = 50_000
+"""A limit in bytes of the journal that a part of the records fills."""
+
+FLAT = 40 << 20
+"""Bytes that the process may grow by while it works off a backlog; 100 000 revisions would take more."""
+
+PATIENCE = 120.0
+
+
+class Collector:
+    """An output that keeps numbers only; while ``stopped`` it takes nothing."""
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+        self.stopped = False
+        self.limits = Limits(events=500, linger=0.01)
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    async def send(self, events: Sequence[Event]) -> Receipt:
+        """Take *events*, or say that nobody is there."""
+        if self.stopped:
+            raise Retryable("connection refused")
+        self.taken += [int(event.payload) for event in events]
+        return Receipt()
+
+    async def close(self) -> None:
+        """Nothing to do."""
+
+
+class Feed:
+    """The journal with two outputs, and what is collected into it."""
+
+    def __init__(self, journal: Journal, facts: Notebook) -> None:
+        self.journal = journal
+        self.facts = facts
+        self.collected = 0
+        self.pauses = 0
+
+    async def collect(self, count: int) -> None:
+        """Commit page after page; wait while the journal has no room, as collection does."""
+        while self.collected < count:
+            page = revisions(PAGE, first=self.collected + 1)
+            try:
+                await self.journal.commit(Commit(FEED, "f", page))
+            except JournalFull:
+                self.pauses += 1
+                await asyncio.sleep(0.02)
+            else:
+                self.collected += PAGE
+
+    async def backlog(self, output: str) -> int:
+        """How many revisions wait for *output*."""
+        return next(one.backlog for one in (await self.journal.outline()).outputs if one.output == output)
+
+    async def done(self, output: str) -> None:
+        """Wait until *output* has everything."""
+        async with asyncio.timeout(PATIENCE):
+            while await self.backlog(output):
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def feeding(directory: Path, room: Backlog, **outputs: Collector) -> AsyncIterator[Feed]:
+    """Deliver to *outputs*, of which each may leave *room*, while the block runs."""
+    facts = Notebook()
+
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    keeping = Keeping(retain=timedelta(hours=24))
+    async with Journal.open(directory, observe=facts, clock=clock, options=keeping) as journal:
+        for name in outputs:
+            await journal.attach(name, "head", room)
+        options = Options(backlog=room, policy=POLICY)
+        tasks = [
+            asyncio.create_task(Deliverer(name, output, journal, plain, facts, clock, options=options).run())
+            for name, output in outputs.items()
+        ]
+        try:
+            yield Feed(journal, facts)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def resident() -> int:
+    """Bytes of memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def test_with_room_for_all_the_other_is_done_first_and_the_stopped_one_catches_up_in_order(
+    tmp_path: Path,
+) -> None:
+    stopped, healthy = Collector(), Collector()
+    stopped.stopped = True
+    async with feeding(tmp_path, Backlog(), stopped=stopped, healthy=healthy) as feed:
+        await feed.collect(RECORDS // 5)
+        await feed.done("healthy")
+        before = resident()
+        await feed.collect(RECORDS)
+        await feed.done("healthy")
+        assert (feed.pauses, len(stopped.taken), await feed.backlog("stopped")) == (0, 0, RECORDS)
+
+        stopped.stopped = False
+        await feed.done("stopped")
+        assert resident() - before < FLAT
+
+    assert healthy.taken == stopped.taken == list(range(1, RECORDS + 1))
+    assert feed.facts.of(EventBuried) == []
+
+
+async def test_with_pause_collection_waits_at_the_limit_and_nothing_is_skipped(tmp_path: Path) -> None:
+    stopped, healthy = Collector(), Collector()
+    stopped.stopped = True
+    count = RECORDS // 5
+    async with feeding(tmp_path, Backlog(ROOM), stopped=stopped, healthy=healthy) as feed:
+        collecting = asyncio.create_task(feed.collect(count))
+        async with asyncio.timeout(PATIENCE):
+            while feed.pauses < 3:
+                await asyncio.sleep(0.02)
+        await feed.done("healthy")
+        assert 0 < len(healthy.taken) == feed.collected < count
+
+        stopped.stopped = False
+        await collecting
+        await feed.done("stopped")
+        await feed.done("healthy")
+
+    assert healthy.taken == stopped.taken == list(range(1, count + 1))
+    assert feed.facts.of(BacklogSkipped) == []
+
+
+async def test_with_skip_nobody_waits_the_gap_is_recorded_and_a_rewind_repairs_it(tmp_path: Path) -> None:
+    stopped, healthy = Collector(), Collector()
+    stopped.stopped = True
+    room = Backlog(ROOM, WhenFull.SKIP)
+    async with feeding(tmp_path, room, stopped=stopped, healthy=healthy) as feed:
+        for count in range(PAGE, RECORDS + 1, PAGE):
+            await feed.collect(count)
+            await feed.done("healthy")  # the limit is everybody's: only the stopped one is ever over it
+        assert feed.pauses == 0
+        assert healthy.taken == list(range(1, RECORDS + 1))
+
+        gap = await feed.journal.skipped("stopped")
+        assert gap is not None
+        assert "over its limit" in gap.cause
+        lost = sum(fact.revisions for fact in feed.facts.of(BacklogSkipped))
+        assert {fact.output for fact in feed.facts.of(BacklogSkipped)} == {"stopped"}
+        assert await feed.backlog("stopped") == RECORDS - lost
+        kept = list(range(lost + 1, RECORDS + 1))
+
+        stopped.stopped = False
+        await feed.done("stopped")
+        waiting = (
+            stopped.limits.events
+        )  # what it was about to send when it was stopped is sent, skipped or not
+        assert stopped.taken in (kept, [*range(1, waiting + 1), *kept])
+
+        stopped.taken.clear()
+        assert await feed.journal.rewind("stopped", 0) == 0
+        assert await feed.journal.skipped("stopped") is None
+        await feed.collect(RECORDS + PAGE)
+        await feed.done("stopped")
+
+    assert stopped.taken == list(range(1, RECORDS + PAGE + 1))
+    assert sum(fact.revisions for fact in feed.facts.of(BacklogSkipped)) == lost

@@ -56,10 +56,7 @@ class Acknowledger:
                 )
             except JournalFull as error:
                 attempt += 1
-                cause = (
-                    "" if isinstance(error, LettersFull) else "the journal cannot store how far delivery is: "
-                )
-                self._holding.begin("journal", f"{cause}{error}")
+                self._holding.begin("journal", _cause(error))
                 policy = self._kit.policy
                 await asyncio.sleep(
                     full_jitter(attempt, base=policy.base, cap=policy.cap, random=self._kit.random)
@@ -81,3 +78,9 @@ class Acknowledger:
         for letter in covered.dead:
             observe(EventBuried(name, letter.sequence, letter.reason, letter.answer))
         observe(OutputPosition(name, covered.upto, max(covered.upto, self._read())))
+
+
+def _cause(error: JournalFull) -> str:
+    if isinstance(error, LettersFull):
+        return str(error)
+    return f"the journal cannot store how far delivery is: {error}"

@@ -45,8 +45,8 @@ def check_room(connection: sqlite3.Connection, output: str, most: int | None) ->
     row = connection.execute("SELECT letters FROM outputs WHERE output = ?", (output,)).fetchone()
     if row is not None and most is not None and row[0] >= most:
         raise LettersFull(
-            f"{output} keeps {row[0]} dead letters, and {most} are the most; look at them with `deadletters list`, "
-            "then replay or purge them, or raise dead_letters.max",
+            f"{output} keeps {row[0]} dead letters, and {most} are the most; look at them with "
+            "`deadletters list`, then replay or purge them, or raise dead_letters.max",
             (output,),
         )
 

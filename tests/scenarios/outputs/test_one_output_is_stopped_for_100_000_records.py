@@ -82,7 +82,7 @@ class Feed:
     async def done(self, output: str) -> None:
         """Wait until *output* has everything."""
         async with asyncio.timeout(PATIENCE):
-            while await self.backlog(output):
+            while await self.backlog(output):  # noqa: ASYNC110, the journal tells nobody
                 await asyncio.sleep(0.02)
 
 
@@ -144,7 +144,7 @@ async def test_with_pause_collection_waits_at_the_limit_and_nothing_is_skipped(t
     async with feeding(tmp_path, Backlog(ROOM), stopped=stopped, healthy=healthy) as feed:
         collecting = asyncio.create_task(feed.collect(count))
         async with asyncio.timeout(PATIENCE):
-            while feed.pauses < 3:
+            while feed.pauses < 3:  # noqa: ASYNC110, the journal tells nobody
                 await asyncio.sleep(0.02)
         await feed.done("healthy")
         assert 0 < len(healthy.taken) == feed.collected < count
@@ -179,10 +179,8 @@ async def test_with_skip_nobody_waits_the_gap_is_recorded_and_a_rewind_repairs_i
 
         stopped.stopped = False
         await feed.done("stopped")
-        waiting = (
-            stopped.limits.events
-        )  # what it was about to send when it was stopped is sent, skipped or not
-        assert stopped.taken in (kept, [*range(1, waiting + 1), *kept])
+        # What it was about to send when it was stopped is sent all the same.
+        assert stopped.taken in (kept, [*range(1, stopped.limits.events + 1), *kept])
 
         stopped.taken.clear()
         assert await feed.journal.rewind("stopped", 0) == 0

@@ -6,7 +6,7 @@ ARGS   ?=
 SOAK   ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench lint types format dist sbom screenshot lock check clean
+.PHONY: help demo test soak bench lint types format reference dist sbom screenshot lock check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ check: lint types test ## everything that CI runs
 format: $(VENV)/.dev ## rewrite to the house format
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+reference: $(VENV)/.dev ## write docs/reference and the tables of docs/configuration.md from the code
+	$(BIN)/python -m tools.reference
 
 dist: $(VENV)/.dev ## build wheel and sdist (the same bytes each time), their bill of materials and checksums
 	rm -rf dist

@@ -97,7 +97,7 @@ def _licence(name: str) -> str:
     named = [
         line for line in about.get_all("Classifier", []) if line.startswith("License :: OSI Approved :: ")
     ]
-    written = about.get("License-Expression") or about.get("License") or ""
+    written = next(iter([*about.get_all("License-Expression", []), *about.get_all("License", [])]), "")
     short = written.strip().splitlines()[0] if written.strip() else ""
     return short or (named[0].rpartition(" :: ")[2] if named else "")
 

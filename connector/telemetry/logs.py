@@ -116,12 +116,22 @@ class Logs:
 
 def level_of(fact: f.Fact) -> Level:
     """How much *fact* matters."""
-    return _LEVELS.get(type(fact), "debug")
+    return level_of_kind(type(fact))
+
+
+def level_of_kind(kind: type) -> Level:
+    """How much facts of *kind* matter."""
+    return _LEVELS.get(kind, "debug")
 
 
 def name_of(fact: f.Fact) -> str:
     """The fact's name in logs: ``HoldBegun`` becomes ``hold_begun``."""
-    return re.sub(r"(?<!^)([A-Z])", r"_\1", type(fact).__name__).lower()
+    return name_of_kind(type(fact))
+
+
+def name_of_kind(kind: type) -> str:
+    """What facts of *kind* are called in logs."""
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", kind.__name__).lower()
 
 
 def fields_of(fact: f.Fact) -> dict[str, Any]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.unit.settings.reference import PAGE, rendered, tables
 from tests.unit.settings.support import ACCOUNT, read, wrong
+from tools.reference.tables import PAGE, rendered, tables
 
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
 def test_every_key_is_documented_as_it_is() -> None:
     assert set(re.findall(r"<!-- table: ([a-z_ ]+) -->", TEXT)) == tables()
-    assert rendered(TEXT) == TEXT, "run: python -m tests.unit.settings.reference"
+    assert rendered(TEXT) == TEXT, "run: make reference"
 
 
 def test_the_example_on_the_page_loads(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The tables of docs/configuration.md, made from the models.
 
-``python -m tests.unit.settings.reference`` writes them into the page anew.
+``make reference`` writes them into the page anew.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from connector.outputs import BUILT_IN
 from connector.quantities import format_size
 from connector.settings.shape import Shape, whole
 
-PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
+PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 _BLOCK = re.compile(r"(<!-- table: ([a-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NAMED = frozenset({"accounts", "searches", "outputs"})
 APART = frozenset({"tls", "filters"})
@@ -30,7 +30,7 @@ def rendered(page: str) -> str:
 
 def table(name: str) -> str:
     """The table *name*: a top-level key, ``filters``, ``tls``, ``outputs``, or ``output TYPE``."""
-    rows = list(_chosen(name))
+    rows = list(rows_of(name))
     return _HEAD + "".join(
         f"| `{key}` | {value} | {default} | {text} |\n" for key, value, default, text in rows
     )
@@ -38,11 +38,12 @@ def table(name: str) -> str:
 
 def tables() -> set[str]:
     """The names of all tables that the page must have."""
-    own = {f"output {kind}" for kind in BUILT_IN if any(_chosen(f"output {kind}"))}
+    own = {f"output {kind}" for kind in BUILT_IN if any(rows_of(f"output {kind}"))}
     return {"accounts", "searches", "filters", "tls", "outputs", "top", *own}
 
 
-def _chosen(name: str) -> Iterator[Row]:
+def rows_of(name: str) -> Iterator[Row]:
+    """The rows of table *name*: key, value, default, meaning."""
     common = [row for row in _rows(_inside("outputs", "x").of_type("stdout")) if row[0] != "type"]
     if name.startswith("output "):
         rows = _rows(_inside("outputs", "x").of_type(name.removeprefix("output ")))
@@ -124,7 +125,3 @@ def _kind(one: JsonObject, shape: Shape) -> str:
     return {"integer": "number", "number": "number", "boolean": "`true`, `false`"}.get(
         str(one.get("type")), "any"
     )
-
-
-if __name__ == "__main__":
-    PAGE.write_text(rendered(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,195 @@
+"""Chart and manifests: what they make is valid for Kubernetes, safe, and means the same."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from connector import __version__
+from connector.settings import load
+from tests.deploy.artefacts import DASHBOARD, DEPLOY, RULES
+
+CHART = DEPLOY / "helm" / "email-connector"
+MANIFESTS = DEPLOY / "kubernetes"
+OF_OPERATORS = {"ServiceMonitor", "PrometheusRule"}
+KUBERNETES = "1.37"
+
+Manifest = dict[str, Any]
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run helm; the test is skipped only where it is not installed (CI builds it where Go is)."""
+    binary = shutil.which("helm")
+    if binary is None:
+        pytest.skip("helm is not installed (go install helm.sh/helm/v3/cmd/helm@latest)")
+    return subprocess.run([binary, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def template(values: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Have the chart rendered with a file of values."""
+    options = ("--namespace", "soc", "--kube-version", f"{KUBERNETES}.0", "-f", str(CHART / "ci" / values))
+    return helm("template", "email-connector", str(CHART), *options, *arguments)
+
+
+def rendered(values: str, *arguments: str) -> list[Manifest]:
+    """What the chart makes of a file of values."""
+    done = template(values, *arguments)
+    assert done.returncode == 0, done.stderr
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+def plain() -> list[Manifest]:
+    """The manifests without Helm."""
+    files = [path for path in MANIFESTS.glob("*.yaml") if path.name != "kustomization.yaml"]
+    return [yaml.safe_load(path.read_text()) for path in files]
+
+
+def one(manifests: list[Manifest], kind: str) -> Manifest:
+    """The only manifest of *kind* that is called like the connector."""
+    [found] = [m for m in manifests if m["kind"] == kind and m["metadata"]["name"] == "email-connector"]
+    return found
+
+
+def validate(manifest: Manifest) -> None:
+    if manifest["kind"] not in OF_OPERATORS:
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+def pod_of(manifests: list[Manifest]) -> Manifest:
+    pod: Manifest = one(manifests, "StatefulSet")["spec"]["template"]["spec"]
+    return pod
+
+
+@pytest.mark.parametrize("values", ["least.yaml", "everything.yaml"])
+def test_what_the_chart_makes_is_valid(values: str) -> None:
+    manifests = rendered(values)
+
+    for manifest in manifests:
+        validate(manifest)
+        assert manifest["metadata"]["namespace"] == "soc"
+    assert len({(m["kind"], m["metadata"]["name"]) for m in manifests}) == len(manifests)
+
+
+def test_helm_finds_nothing_to_complain_about() -> None:
+    done = helm("lint", str(CHART), "--strict", "-f", str(CHART / "ci" / "everything.yaml"))
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_wrong_manifest_would_be_found() -> None:
+    manifest = copy.deepcopy(one(plain(), "StatefulSet"))
+    manifest["spec"]["template"]["spec"]["containers"][0]["livenessprobe"] = {}
+
+    with pytest.raises(kubernetes_validate.ValidationError):
+        validate(manifest)
+
+
+def test_the_plain_manifests_are_valid_and_all_listed() -> None:
+    listed = set(yaml.safe_load((MANIFESTS / "kustomization.yaml").read_text())["resources"])
+
+    for manifest in plain():
+        validate(manifest)
+    there = {path.name for path in MANIFESTS.glob("*.yaml")}
+    assert there - listed == {"kustomization.yaml", "secret.example.yaml"}
+
+
+def test_chart_and_plain_manifests_run_the_same_pod() -> None:
+    chart, by_hand = rendered("least.yaml"), plain()
+
+    assert pod_of(chart) == pod_of(by_hand)
+    for key in ("replicas", "podManagementPolicy", "volumeClaimTemplates", "serviceName"):
+        assert one(chart, "StatefulSet")["spec"][key] == one(by_hand, "StatefulSet")["spec"][key]
+    assert one(chart, "Service")["spec"] == one(by_hand, "Service")["spec"]
+
+
+@pytest.mark.parametrize("values", ["least.yaml", "everything.yaml"])
+def test_the_pod_can_do_nothing_that_it_needs_not(values: str) -> None:
+    manifests = rendered(values)
+    pod, stateful = pod_of(manifests), one(manifests, "StatefulSet")["spec"]
+    [container] = pod["containers"]
+
+    assert stateful["replicas"] == 1
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == 10001
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+    assert pod["terminationGracePeriodSeconds"] > 25 + 10
+    writable = [mount["name"] for mount in container["volumeMounts"] if not mount.get("readOnly")]
+    assert writable == ["state"]
+
+
+def configuration(manifests: list[Manifest], directory: Path) -> dict[str, Any]:
+    """Lay what the pod would see into *directory*, load it, and give the outputs by name."""
+    text = one(manifests, "ConfigMap")["data"]["connector.yaml"]
+    secrets = next((m["stringData"] for m in manifests if m["kind"] == "Secret"), {})
+    for name, value in {"cloudflare_api_token": "x", **secrets}.items():
+        (directory / name).write_text(value)
+    for manifest in manifests:
+        if manifest["metadata"]["name"].endswith("-mappings"):
+            for name, content in manifest["data"].items():
+                (directory / name).write_text(content)
+    text = text.replace("/run/secrets/email-connector", str(directory))
+    (directory / "connector.yaml").write_text(text.replace("/etc/email-connector/mappings", str(directory)))
+    return dict(load(directory / "connector.yaml", {}).settings.outputs)
+
+
+def test_the_configuration_in_the_pod_is_one_that_the_connector_takes(tmp_path: Path) -> None:
+    assert set(configuration(plain(), tmp_path)) == {"siem"}
+    assert set(configuration(rendered("everything.yaml"), tmp_path)) == {"siem", "splunk"}
+
+
+def test_the_operators_objects_carry_what_the_repository_has() -> None:
+    manifests = rendered("everything.yaml")
+    monitor, rule = one(manifests, "ServiceMonitor")["spec"], one(manifests, "PrometheusRule")["spec"]
+    service = one(manifests, "Service")
+
+    assert rule == yaml.safe_load(RULES.read_text())
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert monitor["endpoints"] == [{"port": "http", "path": "/metrics", "interval": "15s"}]
+    assert [port["name"] for port in service["spec"]["ports"]] == ["http"]
+    for copied, original in (("rules.yaml", RULES), ("dashboard.json", DASHBOARD)):
+        assert (CHART / "files" / copied).read_bytes() == original.read_bytes(), "copy it into the chart"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("replicas=2", "replicas"),
+        ("config.accounts=null", "accounts"),
+        ("config.accounts.prod.account_id=abc", "account_id"),
+        ("config.accounts.prod.api_token=abc", "api_token"),
+        ("config.state.directory=/tmp", "directory"),
+        ("terminationGracePeriodSeconds=5", "terminationGracePeriodSeconds"),
+        ("persistence.accessModes={ReadWriteMany}", "accessModes"),
+        ("secrets.values.token=x", "existingSecret"),
+    ],
+)
+def test_wrong_values_are_refused_before_anything_is_installed(wrong: str, told: str) -> None:
+    done = template("least.yaml", "--set", wrong)
+
+    assert done.returncode != 0
+    assert told in done.stderr
+
+
+def test_the_chart_is_of_the_version_of_the_connector() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    [container] = pod_of(plain())["containers"]
+
+    assert chart["appVersion"] == __version__
+    assert container["image"] == f"email-connector:{__version__}"
+    assert (
+        yaml.safe_load((MANIFESTS / "kustomization.yaml").read_text())["images"][0]["newTag"] == __version__
+    )

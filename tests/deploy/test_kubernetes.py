@@ -134,7 +134,7 @@ def test_the_pod_can_do_nothing_that_it_needs_not(values: str) -> None:
 def configuration(manifests: list[Manifest], directory: Path) -> dict[str, Any]:
     """Lay what the pod would see into *directory*, load it, and give the outputs by name."""
     text = one(manifests, "ConfigMap")["data"]["connector.yaml"]
-    secrets = next((m["stringData"] for m in manifests if m["kind"] == "Secret"), {})
+    secrets: dict[str, str] = next((m["stringData"] for m in manifests if m["kind"] == "Secret"), {})
     for name, value in {"cloudflare_api_token": "x", **secrets}.items():
         (directory / name).write_text(value)
     for manifest in manifests:

@@ -224,7 +224,8 @@ class Event:
     """One mapped and encoded revision.
 
     Args:
-        revision: where it came from.
+        revision: where it came from, whole; only its identity may leave: the rest may hold what the payload
+            must not.
         payload: the encoded document or line, without a trailing separator; never holds a raw LF.
         time: event time, for envelopes and headers.
         severity: 0 to 10 (``docs/mapping.md``).

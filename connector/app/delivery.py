@@ -16,9 +16,11 @@ from connector.located import Node
 from connector.mapping import (
     Library,
     Pack,
+    Redact,
     build_map,
     build_mapper,
     compile_matcher,
+    compile_redaction,
     either_state,
 )
 from connector.model import Event, JsonObject, Revision
@@ -100,12 +102,13 @@ def _route(
     except ConfigurationError as error:
         raise _located(error, loaded.node.place(("outputs", name, "mapping")), name) from None
     when = _when(find(loaded.node, ("outputs", name, "when")), pack, accounts)
+    redact = _redact(find(loaded.node, ("outputs", name, "redact")), loaded, name)
     return Route(
         name,
         settings,
         settings.build(name, observe),
-        build_mapper(pack, accounts=accounts, when=when),
-        _shrinker(pack, accounts),
+        build_mapper(pack, accounts=accounts, when=when, redact=redact),
+        _shrinker(pack, accounts, redact),
         None if settings.heartbeat is None else heartbeat_mapper(library, pack),
     )
 
@@ -128,6 +131,21 @@ def _when(node: Node | None, pack: Pack, accounts: Mapping[str, str]) -> Predica
     return either_state(compile_matcher(node, pack, accounts=accounts))
 
 
+def _redact(node: Node | None, loaded: Loaded, name: str) -> Redact | None:
+    if node is None or not node.value:
+        return None
+    key = loaded.settings.redaction.key
+    try:
+        return compile_redaction(node, None if key is None else key.reveal())
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            *(
+                replace(problem, message=f"outputs.{name}.redact: {problem.message}")
+                for problem in error.problems
+            )
+        ) from None
+
+
 def find(node: Node, path: tuple[str, ...]) -> Node | None:
     """The node at *path*, if there is one."""
     for step in path:
@@ -137,7 +155,7 @@ def find(node: Node, path: tuple[str, ...]) -> Node | None:
     return node
 
 
-def _shrinker(pack: Pack, accounts: Mapping[str, str]) -> Shrink | None:
+def _shrinker(pack: Pack, accounts: Mapping[str, str], redact: Redact | None) -> Shrink | None:
     """What writes an event anew in fewer bytes: the formats of text know which fields matter least."""
     encode = {"cef": cef.encode, "leef": leef.encode}.get(pack.format)
     if encode is None:
@@ -145,7 +163,7 @@ def _shrinker(pack: Pack, accounts: Mapping[str, str]) -> Shrink | None:
     mapping = build_map(pack, accounts=accounts)
 
     def shrink(event: Event, limit: int) -> Event | None:
-        mapped = mapping(event.revision)
+        mapped = mapping(event.revision if redact is None else redact(event.revision))
         payload, notes = encode(mapped.document, max_bytes=limit)
         if len(payload) > limit:
             return None

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import cast
 
 from connector.app.clock import utc_now
 from connector.collect.revisions import digest_of, state_of
-from connector.errors import Position, Problem
-from connector.mapping import Library, Pack, TestOutcome, build_mapper, run_tests
+from connector.errors import ConfigurationError, Position, Problem
+from connector.located import Node
+from connector.mapping import (
+    Library,
+    Pack,
+    Redact,
+    TestOutcome,
+    build_mapper,
+    compile_redaction,
+    run_tests,
+)
 from connector.model import Event, Feed, JsonObject, Revision
 from connector.source.decode import Undecodable, decode
 from connector.source.records import record_of
@@ -38,9 +48,11 @@ def choose(word: str, directory: Path | None) -> Chosen:
     return Chosen(Library((directory,) if directory else ()), word)
 
 
-def apply(pack: Pack, lines: Iterable[bytes], file: str) -> Iterator[Event | Problem]:
+def apply(
+    pack: Pack, lines: Iterable[bytes], file: str, redact: Redact | None = None
+) -> Iterator[Event | Problem]:
     """Map one record per line; a line that is no record, or that a rule fails on, becomes a problem."""
-    mapper = build_mapper(pack, accounts={_ACCOUNT: "default"})
+    mapper = build_mapper(pack, accounts={_ACCOUNT: "default"}, redact=redact)
     feed = Feed(_ACCOUNT, "apply")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -62,6 +74,28 @@ def apply(pack: Pack, lines: Iterable[bytes], file: str) -> Iterator[Event | Pro
             continue
         if event is not None:
             yield event
+
+
+def redaction(fields: Sequence[str], key_file: Path | None) -> Redact | None:
+    """What ``FIELD=MODE`` words mean; without a file, the key is made up.
+
+    Raises ``ConfigurationError`` for a word that is wrong, or a file that cannot be read.
+    """
+    if not fields:
+        return None
+    place = Position("--redact", 0, 0)
+    words = dict(word.partition("=")[::2] for word in fields)
+    node = Node(
+        {name: Node(mode, place) for name, mode in words.items()}, place, keys=dict.fromkeys(words, place)
+    )
+    return compile_redaction(node, token_hex() if key_file is None else _key(key_file))
+
+
+def _key(file: Path) -> str:
+    try:
+        return file.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(Problem(f"{file} cannot be read: {error}")) from None
 
 
 def test(chosen: Chosen) -> tuple[TestOutcome, ...]:

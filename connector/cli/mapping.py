@@ -29,19 +29,34 @@ def command() -> None:
 @click.argument("file", type=click.File("rb"), default="-")
 @_directory
 @click.option("--notes", is_flag=True, help="Tell on stderr what did not fit or was shortened.")
+@click.option("--redact", multiple=True, metavar="FIELD=MODE", help="drop or hash a field, as outputs can.")
+@click.option(
+    "--redaction-key-file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Holds the key of hashes; otherwise one is made up for this run.",
+)
 @click.pass_context
-def apply_(context: click.Context, mapping: str, file: BinaryIO, directory: Path | None, notes: bool) -> None:
+def apply_(
+    context: click.Context,
+    mapping: str,
+    file: BinaryIO,
+    directory: Path | None,
+    notes: bool,
+    redact: tuple[str, ...],
+    redaction_key_file: Path | None,
+) -> None:
     """Map records (a JSON object per line of FILE or stdin) and print events, one per line.
 
     MAPPING is the name of a mapping or the path of a file. Lines that are no record are told with their
     place; the others are mapped nevertheless, and the exit code is 1.
     """
-    from connector.app.mapping import apply, choose  # noqa: PLC0415, not needed for --help
+    from connector.app.mapping import apply, choose, redaction  # noqa: PLC0415, not needed for --help
     from connector.model import Event  # noqa: PLC0415
 
     pack = choose(mapping, directory).load()
+    without = redaction(redact, redaction_key_file)
     wrong = False
-    for result in apply(pack, file, getattr(file, "name", "stdin")):
+    for result in apply(pack, file, getattr(file, "name", "stdin"), without):
         if isinstance(result, Event):
             sys.stdout.buffer.write(result.payload + b"\n")
             for note in result.notes if notes else ():

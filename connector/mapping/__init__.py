@@ -17,6 +17,7 @@ from connector.mapping.mapper import (
     either_state,
 )
 from connector.mapping.pack import Pack
+from connector.mapping.redact import Redact, compile_redaction
 from connector.mapping.render import compile_body
 from connector.mapping.selftest import TestOutcome, revision_of, run_tests
 
@@ -24,6 +25,7 @@ __all__ = [
     "Library",
     "Mapped",
     "Pack",
+    "Redact",
     "TestOutcome",
     "before",
     "build_map",
@@ -31,6 +33,7 @@ __all__ = [
     "build_reference",
     "compile_body",
     "compile_matcher",
+    "compile_redaction",
     "either_state",
     "json_schema",
     "lint",

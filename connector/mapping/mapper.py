@@ -17,6 +17,7 @@ from connector.mapping.pack import Pack
 from connector.mapping.parse_match import parse_match
 from connector.mapping.plan import plan
 from connector.mapping.provided import Provider
+from connector.mapping.redact import Redact
 from connector.model import Event, Record, Revision
 
 NO_ACCOUNTS: Mapping[str, str] = MappingProxyType({})
@@ -33,14 +34,19 @@ def build_reference(pack: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS) ->
 
 
 def build_mapper(
-    pack: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS, when: Predicate | None = None
+    pack: Pack,
+    *,
+    accounts: Mapping[str, str] = NO_ACCOUNTS,
+    when: Predicate | None = None,
+    redact: Redact | None = None,
 ) -> Mapper:
     """The whole way of a revision to its event.
 
     Args:
         pack: the mapping.
         accounts: names of accounts by their ids.
-        when: which revisions are wanted; see ``either_state`` for that of an output.
+        when: which revisions are wanted, as they are; see ``either_state`` for that of an output.
+        redact: takes out of a revision what the mapping must not see.
     """
     mapping = build_map(pack, accounts=accounts)
     encode = SHAPES[pack.format].encode
@@ -48,7 +54,7 @@ def build_mapper(
     def mapper(revision: Revision) -> Event | None:
         if when is not None and not when(revision):
             return None
-        mapped = mapping(revision)
+        mapped = mapping(revision if redact is None else redact(revision))
         payload, notes = encode(mapped.document)
         return Event(revision, payload, mapped.time, mapped.severity, mapped.code, mapped.notes + notes)
 

@@ -83,6 +83,10 @@ class OutputSettings(BaseModel):
 
     mapping: str = Field(default="ecs", min_length=1, description="Name of the mapping that shapes events.")
     when: JsonObject | None = Field(default=None, description="Deliver only records that match this.")
+    redact: dict[str, Literal["drop", "hash"]] | None = Field(
+        default=None,
+        description="Record fields that this output must not get, by name: drop, or hash with redaction.key.",
+    )
     emit: Literal["all", "first"] = Field(
         default="all", description="first leaves out later changes of a record already delivered."
     )

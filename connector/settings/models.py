@@ -12,7 +12,7 @@ from connector.outputs.common import OutputSettings
 from connector.quantities import Duration
 from connector.settings.accounts import Account
 from connector.settings.outputs import AnyOutput
-from connector.settings.process import Log, Mappings, Server, State
+from connector.settings.process import Log, Mappings, Redaction, Server, State
 from connector.settings.searches import Search
 
 NAME = "[a-z][a-z0-9_]*"
@@ -40,6 +40,7 @@ class Settings(BaseSettings):
         min_length=1, description="Outputs, by name."
     )
     mappings: Mappings = Field(default=Mappings(), description="Own mappings.")
+    redaction: Redaction = Field(default=Redaction(), description="The key of hashes.")
     state: State = Field(default=State(), description="The journal.")
     server: Server = Field(default=Server(), description="The endpoint for metrics, health and status.")
     log: Log = Field(default=Log(), description="The log on standard error.")

@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from connector.quantities import Duration
+from connector.secret import Secret
 from connector.settings.wrong import wrong
 
+_KEY_LENGTH = 16
 _PORTS = 65_535
 
 
@@ -75,6 +77,26 @@ class Log(BaseModel):
     )
     format: Literal["auto", "json", "text"] = Field(
         default="auto", description="auto writes text to a terminal and JSON elsewhere."
+    )
+
+
+def _strong(secret: Secret) -> Secret:
+    if len(secret.reveal()) < _KEY_LENGTH:
+        raise wrong(
+            f"a key of at least {_KEY_LENGTH} characters is needed",
+            hint="openssl rand -hex 32 makes a good one",
+        )
+    return secret
+
+
+class Redaction(BaseModel):
+    """What the hashes of redacted fields are made with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    key: Annotated[Secret, AfterValidator(_strong)] | None = Field(
+        default=None,
+        description="Key of the hashes that stand in for values; another key, other hashes.",
     )
 
 

@@ -118,9 +118,16 @@ class FeedLog(Protocol):
 
         When it returns, all of it survives kill -9 and power loss; when it raises, none of it is
         stored. Once begun it MUST finish, even if the caller is cancelled. Raises ``Moved`` when
-        ``step.since`` is not what is stored, or when the feed was forgotten since its ``progress`` was last
-        asked for; ``JournalFull`` when there is no room on the disk or an output that pauses collection is
-        over its limit.
+        ``step.since`` is not what is stored, or when ``commit.life`` is over because the feed was forgotten;
+        ``JournalFull`` when there is no room on the disk or an output that pauses collection is over its
+        limit.
+        """
+        ...
+
+    async def repaired(self, feed: Feed, gap: Gap, part: Window) -> None:
+        """Note that *part* of *gap*, which *feed* has, was read after all; the rest stays a gap.
+
+        What was read there MUST be durable before. A gap that is no more is none: nothing happens.
         """
         ...
 
@@ -203,7 +210,7 @@ class OperatorLog(Protocol):
     async def forget(self, feed: Feed) -> None:
         """Drop a feed's checkpoints, gaps and seen rows: its next walk starts anew.
 
-        A walk under way MUST learn of it: its next ``commit`` raises ``Moved``.
+        A walk under way MUST learn of it: a commit of the life that ends here raises ``Moved``.
         """
         ...
 

@@ -153,12 +153,17 @@ class Seen:
     until: datetime
 
 
+RETRIED = timedelta(days=1)
+"""How long after it was recorded a gap is still asked for again, where nobody skipped it on purpose."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Time that a feed skipped, and why. It is never silent."""
+    """Time that a feed skipped, why, and when that was recorded. It is never silent."""
 
     window: Window
     cause: str
+    recorded: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +183,8 @@ class Step:
 class Commit:
     """One transaction of collection: revisions, what was seen, and the step that they complete.
 
-    *note* is a key and a value that become durable with it, as ``Notes.remember`` would make them.
+    *note* is a key and a value that become durable with it, as ``Notes.remember`` would make them. *life* is
+    that of the feed when what led to this was read (``None``: it does not matter); see ``Progress``.
     """
 
     feed: Feed
@@ -187,18 +193,22 @@ class Commit:
     seen: tuple[Seen, ...] = ()
     step: Step | None = None
     note: tuple[str, str] | None = None
+    life: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a feed stands: checkpoint per sweep, the fingerprint of its query, its seen floor.
+    """Where a feed stands: checkpoint per sweep, the fingerprint of its query, its seen floor, its gaps.
 
     *floor* is the earliest time from which on seen rows are complete; ``None`` before the first commit.
+    *life* changes when the feed is forgotten: what was compared before does not count any more.
     """
 
     checkpoints: Mapping[str, datetime]
     fingerprint: str | None = None
     floor: datetime | None = None
+    gaps: tuple[Gap, ...] = ()
+    life: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

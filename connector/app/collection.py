@@ -9,11 +9,13 @@ from connector.app.accounts import Sources
 from connector.app.enrichment import Enriching, plan_enrichment
 from connector.collect.collector import Book, Collector
 from connector.collect.plan import Audit, Plan
+from connector.collect.returning import note_left_out
 from connector.collect.schedule import Schedule, period_of, schedule_of
 from connector.collect.windows import Timing
 from connector.errors import ConfigurationError, Problem
 from connector.facts import FeedBegun
 from connector.interfaces import Clock, Observe
+from connector.journal import Journal
 from connector.model import Feed, Query
 from connector.settings import Loaded, Search, Settings
 
@@ -60,6 +62,12 @@ def _plan(settings: Settings, name: str, search: Search, account: str, clock: Cl
         audit=Audit(search.audit.every, search.audit.reach) if search.audit else None,
     )
     return FeedPlan(account, plan, schedule, max(_LEAST, _PATIENT * period + search.settle))
+
+
+async def note_absent(feeds: tuple[FeedPlan, ...], journal: Journal, clock: Clock) -> None:
+    """Note in *journal* which of its feeds nobody configures any more, for when they are back."""
+    known = [one.feed for one in (await journal.outline()).feeds]
+    await note_left_out(journal, known, [feed.plan.feed for feed in feeds], clock())
 
 
 def build_collectors(

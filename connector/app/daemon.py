@@ -17,7 +17,7 @@ from functools import partial
 from connector import __version__
 from connector.app.accounts import Budgets, open_sources
 from connector.app.backfill import BackfillDesk
-from connector.app.collection import FeedPlan, build_collectors
+from connector.app.collection import FeedPlan, build_collectors, note_absent
 from connector.app.control import Handler, serve_control
 from connector.app.delivery import attach, build_deliverers
 from connector.app.house import House, move_in
@@ -135,6 +135,7 @@ async def delivering(house: House, ground: Ground, stop: Stop) -> AsyncIterator[
     async with open_sources(
         house.settings, journal, observe=observe, clock=clock, kept=ground.budgets
     ) as sources:
+        await note_absent(house.feeds, journal, clock)
         collectors = build_collectors(house.feeds, sources, journal, observe=observe, clock=clock)
         desk = BackfillDesk(
             ((feed.plan.feed, collector) for feed, collector in collectors), partial(_trouble, house)

@@ -15,9 +15,11 @@ from typing import Literal, Protocol, TypeAlias
 
 from connector.app import letters
 from connector.app.control import Handler
+from connector.collect.returning import note_forgotten
+from connector.collect.windows import LIVE
 from connector.errors import ConnectorError
 from connector.facts import FeedForgotten, LettersSettled, OutputRewound
-from connector.interfaces import Observe, OperatorLog
+from connector.interfaces import Notes, Observe, OperatorLog
 from connector.model import DeadLetter, Feed, FeedOutline, Gap, JsonObject, OutputOutline
 from connector.settings import Settings
 
@@ -30,7 +32,7 @@ _FORGETTING = 10.0
 """Seconds after which an answer no longer waits for the rows of a forgotten feed to be deleted."""
 
 
-class Books(OperatorLog, Protocol):
+class Books(OperatorLog, Notes, Protocol):
     """The journal as this module uses it."""
 
     async def skipped(self, output: str) -> Gap | None:
@@ -104,15 +106,17 @@ class Operator:
         """Forget the feed of ``account`` (its id) and ``search``; a running one starts anew by itself."""
         feed = Feed(_text(request, "account"), _text(request, "search"))
         outline = await self._log.outline()
-        rows = next((known.seen for known in outline.feeds if known.feed == feed), None)
-        if rows is None:
+        known = next((known for known in outline.feeds if known.feed == feed), None)
+        if known is None:
             raise ConnectorError(f"the journal knows nothing of {feed.search} on {self._name(feed.account)}")
+        if live := known.checkpoints.get(LIVE):
+            await note_forgotten(self._log, feed, live)
         # The feed is gone at once; its rows may be millions, and what is left of them goes later.
         with suppress(TimeoutError):
             async with asyncio.timeout(_FORGETTING):
                 await self._log.forget(feed)
-        self._observe(FeedForgotten(feed, rows))
-        return {"seen": rows}
+        self._observe(FeedForgotten(feed, known.seen))
+        return {"seen": known.seen}
 
     async def letters(self, request: JsonObject) -> JsonObject:
         """Some dead letters after number ``after``, oldest first, of ``output`` or of all."""

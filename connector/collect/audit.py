@@ -11,11 +11,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from connector.collect.checkpoints import Checkpoints
+from connector.collect.gaps import holes
 from connector.collect.plan import Audit, Plan
 from connector.collect.stride import Strides
 from connector.collect.sweeper import Sweeper
 from connector.collect.walk import Slice, Walked
-from connector.collect.windows import LIVE, SECOND, audit_window, whole
+from connector.collect.windows import LIVE, SECOND, audit_window, first_unread, whole
 from connector.interfaces import Clock
 from connector.model import Priority, Window
 
@@ -94,7 +95,10 @@ class Auditor:
 
     async def _slice(self, left: Window) -> datetime:
         """Read one slice; returns where the round goes on."""
-        part = self._strides.pace.cut(AUDIT, left)
+        unread = first_unread(left, timedelta(0), holes(self._checkpoints.gaps))
+        if unread.start > left.start:
+            return await self._checkpoints.step(AUDIT, unread.start)
+        part = self._strides.pace.cut(AUDIT, unread)
         query, known = self._strides.query(Priority.BACKFILL), self._checkpoints.known_before(part.end)
         walked = await self._strides.take(
             Slice(AUDIT, part, None, query, known, self._oldest.total_seconds())

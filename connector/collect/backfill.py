@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connector.collect.checkpoints import Checkpoints
+from connector.collect.gaps import overlap
 from connector.collect.job import Job, Tally
 from connector.collect.jobs import Jobs
 from connector.collect.keeper import Keeper
@@ -22,9 +23,9 @@ from connector.collect.stride import Strides
 from connector.collect.walk import Slice, Walked
 from connector.collect.windows import LIVE
 from connector.errors import JournalFull, Moved
-from connector.facts import BackfillAdvanced, BackfillBegun, BackfillEnded, CollectionPaused
+from connector.facts import BackfillAdvanced, BackfillBegun, BackfillEnded, CollectionPaused, GapRepaired
 from connector.interfaces import Observe
-from connector.model import Commit, Priority, Step, Window
+from connector.model import Commit, Gap, Priority, Step, Window
 
 BACKFILL = "backfill"
 """The name of the sweep, of which a feed has one at a time."""
@@ -130,6 +131,7 @@ class Backfills:
         walked = await self._strides.take(Slice(BACKFILL, part, step, query, known, settled, keeper))
         if isinstance(walked, Walked):
             self._checkpoints.moved(step)
+            await self._repair(part)
         elif walked > part.start:
             await self._skip(keeper, min(walked, job.window.end), walked)
         tally = keeper.tally
@@ -137,11 +139,20 @@ class Backfills:
             BackfillAdvanced(self._plan.feed, job.number, tally.position, tally.read, tally.revisions)
         )
 
+    async def _repair(self, part: Window) -> None:
+        """What was read is a gap of the feed no more."""
+        for gap in self._checkpoints.gaps:
+            common = overlap(gap.window, part)
+            if common is not None:
+                await self._checkpoints.repaired(gap, common)
+                self._observe(GapRepaired(self._plan.feed, Gap(common, gap.cause)))
+
     async def _skip(self, keeper: Keeper, until: datetime, beyond: datetime) -> None:
         """Go on where the API's past begins. No gap of the feed: it may well have read that in its time."""
         step = Step(BACKFILL, self._checkpoints.get(BACKFILL), until)
         note = keeper.skip(until, beyond)
-        await self._commit(Commit(self._plan.feed, self._plan.fingerprint, step=step, note=note))
+        life = self._checkpoints.life
+        await self._commit(Commit(self._plan.feed, self._plan.fingerprint, step=step, note=note, life=life))
         self._checkpoints.moved(step)
 
     async def _end(self, job: Job, tally: Tally) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from connector.collect.gaps import advice
 from connector.collect.plan import Plan
 from connector.collect.windows import LIVE, whole
 from connector.errors import Moved, Unavailable
@@ -25,7 +26,7 @@ _NOISE = timedelta(seconds=5)
 
 
 class Checkpoints:
-    """The checkpoints of one feed by sweep, and the floor of what was seen.
+    """The checkpoints of one feed by sweep, the floor of what was seen, and the gaps.
 
     Args:
         plan: the feed.
@@ -51,6 +52,8 @@ class Checkpoints:
         self._present = present
         self._at: dict[str, datetime] = {}
         self.floor: datetime | None = None
+        self.gaps: tuple[Gap, ...] = ()
+        self.life = 0
 
     @property
     def all(self) -> Mapping[str, datetime]:
@@ -81,11 +84,11 @@ class Checkpoints:
         """Read the checkpoints; note changed filters."""
         progress = await self._log.progress(self._plan.feed)
         self._at = dict(progress.checkpoints)
-        self.floor = progress.floor
+        self.floor, self.gaps, self.life = progress.floor, progress.gaps, progress.life
         if progress.fingerprint not in (None, self._plan.fingerprint):
             # Any commit makes the new fingerprint the stored one, so this one comes first.
-            await self.step(CHANGED, self._at.get(LIVE, whole(self._present())))
-            self._observe(SearchChanged(self._plan.feed))
+            since = await self.step(CHANGED, self._at.get(LIVE, whole(self._present())))
+            self._observe(SearchChanged(self._plan.feed, since, advice(self._plan.feed, None, since)))
 
     async def mend(self) -> None:
         """Pull back what lies in the future: a clock was wrong when it was set.
@@ -109,14 +112,21 @@ class Checkpoints:
         """Move *name* from where it stands to *until*; *gap* is what it skips by that."""
         first = name == LIVE and name not in self._at
         step = Step(name, self._at.get(name), until, gap)
-        await self._commit(Commit(self._plan.feed, self._plan.fingerprint, step=step))
+        await self._commit(Commit(self._plan.feed, self._plan.fingerprint, step=step, life=self.life))
         self.moved(step)
         if first:
             # What the journal does itself: rows are complete from where the live sweep began.
             self.floor = until
         if gap is not None:
-            self._observe(GapRecorded(self._plan.feed, gap))
+            self.gaps = (await self._log.progress(self._plan.feed)).gaps
+            told = advice(self._plan.feed, gap.window.start, gap.window.end)
+            self._observe(GapRecorded(self._plan.feed, gap, told))
         return until
+
+    async def repaired(self, gap: Gap, part: Window) -> None:
+        """Note that *part* of *gap* was read after all."""
+        await self._log.repaired(self._plan.feed, gap, part)
+        self.gaps = (await self._log.progress(self._plan.feed)).gaps
 
     def moved(self, step: Step) -> None:
         """Note a *step* that was committed along with a page."""

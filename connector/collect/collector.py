@@ -16,11 +16,14 @@ from connector.collect.absence import Absences
 from connector.collect.audit import AUDIT, Auditor
 from connector.collect.backfill import BACKFILL, Backfills
 from connector.collect.checkpoints import Checkpoints
+from connector.collect.gaps import RETRY_EVERY
 from connector.collect.job import Job
 from connector.collect.jobs import Jobs
 from connector.collect.pace import Pace
 from connector.collect.patience import Patience
 from connector.collect.plan import Plan
+from connector.collect.repair import REPAIR, Repairs
+from connector.collect.returning import Returning
 from connector.collect.schedule import Schedule
 from connector.collect.stride import Strides
 from connector.collect.sweeper import Sweeper
@@ -72,6 +75,7 @@ class Collector:
             clock=self.present,
             enricher=enricher,
             ages=plan.ages,
+            life=lambda: self._checkpoints.life,
         )
         absences = Absences(
             plan.feed,
@@ -84,7 +88,17 @@ class Collector:
         self._checkpoints = Checkpoints(plan, log, walker.commit, observe=observe, present=source.now)
         strides = Strides(plan, source, walker, Pace(plan.query.per_page), observe=observe, now=self.present)
         self._sweeper = Sweeper(
-            plan, strides, walker, absences, self._checkpoints, now=self.present, holds=self._holds
+            plan,
+            strides,
+            walker,
+            absences,
+            self._checkpoints,
+            Returning(plan, log, self._checkpoints),
+            now=self.present,
+            holds=self._holds,
+        )
+        self._repairs = Repairs(
+            plan, strides, self._sweeper, self._checkpoints, observe=observe, now=self.present
         )
         self._auditor = (
             Auditor(plan, plan.audit, strides, self._sweeper, self._checkpoints, now=self.present)
@@ -121,6 +135,7 @@ class Collector:
                     group.create_task(self._revisits(sweep))
                 if self._auditor is not None:
                     group.create_task(self._audits(self._auditor))
+                group.create_task(self._repairing())
                 group.create_task(self._on_request())
         except BaseExceptionGroup as failed:
             broken = _first(failed, JournalBroken)
@@ -136,6 +151,7 @@ class Collector:
             await self._persist(sweep.name, partial(self._sweeper.revisit, sweep))
         if self._auditor is not None:
             await self._persist(AUDIT, self._auditor.walk)
+        await self._persist(REPAIR, self._repairs.walk)
 
     async def backfill(self, job: Job) -> None:
         """Do *job*, which was submitted to ``jobs``, and nothing else; returns when it ended."""
@@ -152,7 +168,7 @@ class Collector:
 
     def _holds(self) -> list[datetime]:
         audit = [self._auditor.holds()] if self._auditor else []
-        return [*audit, *self._backfills.holds()]
+        return [*audit, *self._backfills.holds(), *self._repairs.holds()]
 
     async def _live(self, schedule: Schedule) -> None:
         while True:
@@ -175,6 +191,11 @@ class Collector:
         while True:
             await asyncio.sleep(pause)
             await self._persist(AUDIT, auditor.walk)
+
+    async def _repairing(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_EVERY.total_seconds())
+            await self._persist(REPAIR, self._repairs.walk)
 
     async def _on_request(self) -> None:
         while True:

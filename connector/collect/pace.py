@@ -31,6 +31,10 @@ class Pace:
         """The slice of *window* to walk next."""
         return next_slice(window, self.length(sweep))
 
+    def cut_end(self, sweep: str, window: Window) -> Window:
+        """The slice of *window* to walk next, from its end."""
+        return Window(max(window.start, window.end - self.length(sweep)), window.end)
+
     def halve(self, sweep: str, walked: Window) -> bool:
         """Take on half of *walked*, or smaller pages where that is a second; says whether there is less."""
         if walked.length > SECOND:

@@ -29,18 +29,19 @@ async def earliest(source: Source, query: Query, refused: datetime, now: datetim
     ``None``: the refusal is not about age. Costs one request then, about fifteen otherwise.
     """
     low, high = refused, whole(now - _RECENT)
-    if now - refused < _YOUNGEST or not await _takes(source, query, high):
+    if now - refused < _YOUNGEST or not await is_taken(source, query, high):
         return None
     while high - low > _EXACT:
         middle = whole(low + (high - low) / 2)
-        if await _takes(source, query, middle):
+        if await is_taken(source, query, middle):
             high = middle
         else:
             low = middle
     return high + _EXACT
 
 
-async def _takes(source: Source, query: Query, start: datetime) -> bool:
+async def is_taken(source: Source, query: Query, start: datetime) -> bool:
+    """Whether the API answers *query* for the second from *start* on; costs one request."""
     small = replace(query, per_page=1)
     async with aclosing(source.search(small, Window(start, start + SECOND))) as pages:
         try:

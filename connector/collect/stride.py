@@ -8,8 +8,9 @@ from datetime import datetime
 
 from connector.collect.pace import Pace
 from connector.collect.plan import Plan
-from connector.collect.retention import earliest
+from connector.collect.retention import earliest, is_taken
 from connector.collect.walk import Slice, Walked, Walker
+from connector.collect.windows import SECOND, whole
 from connector.errors import BadQuery, WalkAborted
 from connector.facts import SliceBegun, SliceCollected, SliceHalved
 from connector.interfaces import Clock, Observe, Source
@@ -39,6 +40,20 @@ class Strides:
         That is its own start where the next slice has to be a shorter one, and a later time where the API
         has nothing before that any more. Raises ``SourceError`` for anything else.
         """
+        try:
+            return await self.walk(part)
+        except BadQuery:
+            begin = await earliest(self._source, part.query, part.window.start, self._now())
+            if begin is None or begin <= part.window.start:
+                raise
+            return begin
+
+    async def learn_time(self) -> None:
+        """Ask for next to nothing, so that the API's clock is known. Raises ``SourceError``."""
+        await is_taken(self._source, self._plan.query, whole(self._now()) - SECOND)
+
+    async def walk(self, part: Slice) -> Walked | datetime:
+        """Walk *part*, or return its start where the next has to be a shorter one. Raises ``SourceError``."""
         feed, clock = self._plan.feed, asyncio.get_running_loop().time
         started = clock()
         self._observe(SliceBegun(feed, part.sweep, part.window.start, part.window.end))
@@ -50,11 +65,6 @@ class Strides:
             seconds = self.pace.length(part.sweep).total_seconds()
             self._observe(SliceHalved(feed, part.sweep, seconds, str(aborted)))
             return part.window.start
-        except BadQuery:
-            begin = await earliest(self._source, part.query, part.window.start, self._now())
-            if begin is None or begin <= part.window.start:
-                raise
-            return begin
         self._observe(
             SliceCollected(
                 feed, part.sweep, part.window.start, part.window.end, walked.records, clock() - started

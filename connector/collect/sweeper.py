@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from connector.collect.absence import Absences
 from connector.collect.checkpoints import CHANGED, Checkpoints
+from connector.collect.gaps import holes, refused
 from connector.collect.plan import Plan
+from connector.collect.returning import Returning
 from connector.collect.revisions import SLACK
 from connector.collect.stride import Strides
 from connector.collect.walk import Slice, Walked, Walker
@@ -26,6 +29,7 @@ from connector.collect.windows import (
     sweeps_of,
     whole,
 )
+from connector.errors import SourceError
 from connector.interfaces import Clock
 from connector.model import Gap, Priority, Step, Window
 
@@ -43,6 +47,7 @@ class Sweeper:
         walker: Walker,
         absences: Absences,
         checkpoints: Checkpoints,
+        returning: Returning,
         *,
         now: Clock,
         holds: Callable[[], Iterable[datetime]] = tuple,
@@ -54,6 +59,7 @@ class Sweeper:
         self._walker = walker
         self._absences = absences
         self._checkpoints = checkpoints
+        self._returning = returning
         self._now = now
         self._holds = holds
         self._reads: tuple[Read, ...] = ()
@@ -65,14 +71,16 @@ class Sweeper:
         """Read again where the sweeps stand."""
         self._reads = ()
         await self._checkpoints.load()
+        await self._returning.load()
 
     async def live(self) -> None:
         """Read everything from the live checkpoint to the present."""
         await self._checkpoints.mend()
-        now = self._now()
-        begun = await self._begun_live(now)
-        window = live_window(begun, self._checkpoints.floor, now, self._plan.timing) if begun else None
-        if begun is None or window is None:
+        begun = await self._begun_live()
+        if begun is None:
+            return
+        window = live_window(begun, self._checkpoints.floor, self._now(), self._plan.timing)
+        if window is None:
             return
         settled = self._plan.timing.settle.total_seconds()
         position = window.start
@@ -83,7 +91,7 @@ class Sweeper:
             query, known = self._strides.query(Priority.LIVE), self._checkpoints.known_before(begun)
             slice_ = Slice(LIVE, part, step, query, known, settled)
             began = self._now()
-            walked = await self._walk(slice_)
+            walked = await self._walk(slice_, window.end)
             if not isinstance(walked, Walked):
                 position = walked
                 continue
@@ -104,39 +112,39 @@ class Sweeper:
             return False
         position = window.start
         while position < window.end:
-            left = first_unread(Window(position, window.end), sweep.age, self._reads)
+            reads = (*self._reads, *holes(self._checkpoints.gaps))
+            left = first_unread(Window(position, window.end), sweep.age, reads)
             if left.start > position:
                 position = await self._checkpoints.step(sweep.name, left.start)
                 continue
-            part = self._pace.cut(sweep.name, left)
-            position = await self._revisit(sweep, part)
+            position = await self._revisit(sweep, self._pace.cut(sweep.name, left), left.end)
             await self._forget()
         return True
 
-    async def _revisit(self, sweep: Sweep, part: Window) -> datetime:
-        """Read one slice again; returns where the sweep goes on."""
+    async def _revisit(self, sweep: Sweep, part: Window, limit: datetime) -> datetime:
+        """Read one slice of what lies before *limit* again; returns where the sweep goes on."""
         least = self._age_before(sweep).total_seconds()
         query, began = self._strides.query(Priority.REVISIT), self._now()
         known = self._checkpoints.known_before(part.end)
-        walked = await self._walk(Slice(sweep.name, part, None, query, known, least))
+        walked = await self._walk(Slice(sweep.name, part, None, query, known, least), limit)
         if not isinstance(walked, Walked):
             return walked
         await self.settle_absences(part, walked)
         await self._note(sweep, part, walked, began)
         return await self._checkpoints.step(sweep.name, part.end)
 
-    async def _walk(self, part: Slice) -> Walked | datetime:
-        """Walk one slice, or say where to go on: halved, or beyond what the API still has."""
+    async def _walk(self, part: Slice, limit: datetime) -> Walked | datetime:
+        """Walk one slice, or say where to go on: halved, or beyond what it no longer has before *limit*."""
         walked = await self._strides.take(part)
         if isinstance(walked, datetime) and walked > part.window.start:
-            return await self._skip(part, walked)
+            return await self._skip(part, min(walked, limit))
         return walked
 
     async def _skip(self, part: Slice, begin: datetime) -> datetime:
         """Go on from *begin*, before which the API has nothing any more; what that skips is a gap."""
         since = self._checkpoints.at(part.sweep)
         if since < begin:
-            gap = Gap(Window(since, begin), f"retention ({part.sweep})")
+            gap = Gap(Window(since, begin), refused(part.sweep))
             await self._checkpoints.step(part.sweep, begin, gap=gap)
         return begin
 
@@ -164,13 +172,21 @@ class Sweeper:
         if settled:
             await self._walker.adopt(window, settled)
 
-    async def _begun_live(self, now: datetime) -> datetime | None:
+    async def read_late(self, part: Window, walked: Walked, began: datetime) -> None:
+        """Note that *part*, which no sweep had read, was read to its end by a walk that began at *began*."""
+        await self.settle_absences(part, walked)
+        await self._note(self._newest, part, walked, began)
+
+    async def _begun_live(self) -> datetime | None:
         """The live checkpoint. A new feed's is set before anything is read: the floor lies there."""
-        live = self._checkpoints.get(LIVE) or self._plan.timing.beginning(now)
+        if self._checkpoints.get(LIVE) is None or self._returning.is_back:
+            # Where it begins is decided once: not by a local clock where the API can contradict it.
+            with suppress(SourceError):
+                await self._strides.learn_time()
+            await self._returning.begin(self._plan.timing.beginning(self._now()))
+        live = self._checkpoints.get(LIVE)
         if live is None:
             return None
-        if self._checkpoints.get(LIVE) is None:
-            await self._checkpoints.step(LIVE, live)
         for sweep in self.revisits:
             # Before anything is read: all of it has to be read again at every age, also after a crash.
             if sweep.age is not None and self._checkpoints.get(sweep.name) is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -83,7 +83,9 @@ class Walker:
         clock: Clock,
         enricher: Enricher | None = None,
         ages: Sequence[timedelta] = (),
+        life: Callable[[], int | None] = lambda: None,
     ) -> None:
+        """*life* is that of the feed; see ``model.Progress``."""
         self._feed = feed
         self._fingerprint = fingerprint
         self._source = source
@@ -92,6 +94,7 @@ class Walker:
         self._observe = observe
         self._clock = clock
         self._enrichment = Enrichment(enricher, ages)
+        self._life = life
         self._turns = Turns()
         self._order = Order()
 
@@ -133,14 +136,14 @@ class Walker:
     async def _complete(self, part: Slice, step: Step) -> None:
         """Move the checkpoint alone."""
         note = part.account.note((), (), step) if part.account else None
-        await self.commit(Commit(self._feed, self._fingerprint, step=step, note=note))
+        await self.commit(Commit(self._feed, self._fingerprint, step=step, note=note, life=self._life()))
 
     async def _compare(self, part: Slice, records: Sequence[Record], step: Step | None, number: int) -> None:
         told = Told()
         again = part.account.again(records) if part.account else frozenset[str]()
         async with self._turns.of(record.id for record in records):
             while True:
-                visit = Visit(self._feed, part.window, self._clock())
+                visit, life = Visit(self._feed, part.window, self._clock()), self._life()
                 known = dict(await self._log.seen(self._feed, [record.id for record in records]))
                 older = {one.id for one in records if self._order.is_overtaken(one.id, number)}
                 findings = self._findings(visit, records, known, told, again, older)
@@ -148,7 +151,7 @@ class Walker:
                     break
                 await self._enrichment.ask(told)
             note = part.account.note(records, findings, step) if part.account else None
-            await self._keep(findings, step, note)
+            await self._keep(findings, life, step, note)
             self._order.learn((f.revision.record.id for f in findings if f.revision), number)
         self._report(part, records, findings, visit.at)
 
@@ -188,7 +191,7 @@ class Walker:
         told = Told()
         async with self._turns.of(absent.row.id for absent in absents):
             while True:
-                visit = Visit(self._feed, window, self._clock())
+                visit, life = Visit(self._feed, window, self._clock()), self._life()
                 known = await self._log.seen(self._feed, [absent.row.id for absent in absents])
                 findings = [
                     absent.finding
@@ -201,17 +204,22 @@ class Walker:
                     break
                 await self._enrichment.ask(told)
             if any(finding.seen for finding in findings):
-                await self._keep(findings, None)
+                await self._keep(findings, life)
                 self._order.learn(f.revision.record.id for f in findings if f.revision)
 
     async def _keep(
-        self, findings: Sequence[Finding], step: Step | None, note: tuple[str, str] | None = None
+        self,
+        findings: Sequence[Finding],
+        life: int | None,
+        step: Step | None = None,
+        note: tuple[str, str] | None = None,
     ) -> None:
         revisions = tuple(f.revision for f in findings if f.revision is not None)
         rows = {f.seen.id: f.seen for f in findings if f.seen is not None}
         if not (revisions or rows or step):
             return
-        await self.commit(Commit(self._feed, self._fingerprint, revisions, tuple(rows.values()), step, note))
+        seen = tuple(rows.values())
+        await self.commit(Commit(self._feed, self._fingerprint, revisions, seen, step, note, life))
 
     async def commit(self, commit: Commit) -> None:
         """Store *commit*, waiting for room in the journal as long as it takes."""

@@ -124,7 +124,16 @@ class FeedCaughtUp:
 
 @dataclass(frozen=True, slots=True)
 class GapRecorded:
-    """A feed skipped time."""
+    """A feed skipped time; *advice* is the command that reads it all the same."""
+
+    feed: Feed
+    gap: Gap
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GapRepaired:
+    """*gap*, or a part of one, was read after all."""
 
     feed: Feed
     gap: Gap
@@ -141,9 +150,11 @@ class ClockPulledBack:
 
 @dataclass(frozen=True, slots=True)
 class SearchChanged:
-    """A feed's query differs from the one its checkpoint was made with."""
+    """A feed asks something else from *since* on; *advice* is the command that reads older time with it."""
 
     feed: Feed
+    since: datetime
+    advice: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +209,7 @@ CollectionFact: TypeAlias = (
     | CollectionPaused
     | FeedCaughtUp
     | GapRecorded
+    | GapRepaired
     | ClockPulledBack
     | SearchChanged
     | BackfillBegun

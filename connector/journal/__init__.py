@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from connector.journal.journal import About, Journal, Options
+from connector.journal.journal import Journal
+from connector.journal.options import About, Options
 from connector.journal.sqlite import SQLITE
 
 __all__ = ["SQLITE", "About", "Journal", "Options"]

@@ -12,7 +12,7 @@ import sqlite3
 from datetime import datetime
 
 from connector.errors import Moved
-from connector.journal.codec import printable
+from connector.journal import gaps
 from connector.journal.times import to_micros, to_moment
 from connector.model import Commit, Feed, FeedOutline, Gap, Progress, Step, Window
 
@@ -53,7 +53,10 @@ def progress(connection: sqlite3.Connection, feed: Feed) -> Progress:
         "SELECT fingerprint, floor FROM feeds WHERE feed = ?", (number,)
     ).fetchone()
     return Progress(
-        _checkpoints(connection, number), fingerprint, None if floor is None else to_moment(floor)
+        _checkpoints(connection, number),
+        fingerprint,
+        None if floor is None else to_moment(floor),
+        gaps.of(connection, number),
     )
 
 
@@ -70,7 +73,7 @@ def check_step(connection: sqlite3.Connection, commit: Commit) -> None:
         raise Moved(f"the checkpoint {step.sweep} of {commit.feed} is at {at}, not at {step.since}")
 
 
-def take_step(connection: sqlite3.Connection, number: int, step: Step) -> None:
+def take_step(connection: sqlite3.Connection, number: int, step: Step, now: int) -> None:
     """Move the checkpoint; record the gap; set the floor at the first live step. Rows are stored before."""
     if step.since is None and step.sweep == _LIVE:
         _set_floor(connection, number, to_micros(step.until))
@@ -80,11 +83,14 @@ def take_step(connection: sqlite3.Connection, number: int, step: Step) -> None:
         (number, step.sweep, to_micros(step.until)),
     )
     if step.gap is not None:
-        window = step.gap.window
-        connection.execute(
-            "INSERT OR IGNORE INTO gaps (feed, start, end, cause) VALUES (?, ?, ?, ?)",
-            (number, to_micros(window.start), to_micros(window.end), printable(step.gap.cause)),
-        )
+        gaps.record(connection, number, step.gap, now)
+
+
+def repair(connection: sqlite3.Connection, feed: Feed, gap: Gap, part: Window) -> None:
+    """Leave of *gap* what lies outside *part*."""
+    number = number_of(connection, feed)
+    if number is not None:
+        gaps.repair(connection, number, gap, part)
 
 
 def raise_floor(connection: sqlite3.Connection, number: int, passed: int) -> None:
@@ -98,7 +104,7 @@ def forget(connection: sqlite3.Connection, feed: Feed) -> None:
     if number is None:
         return
     connection.execute("DELETE FROM checkpoints WHERE feed = ?", (number,))
-    connection.execute("DELETE FROM gaps WHERE feed = ?", (number,))
+    gaps.drop(connection, number)
     connection.execute("UPDATE feeds SET forgotten = 1 WHERE feed = ?", (number,))
 
 
@@ -118,7 +124,9 @@ def outlines(connection: sqlite3.Connection) -> tuple[FeedOutline, ...]:
         "SELECT feed, account, search, seen FROM feeds WHERE forgotten = 0 ORDER BY account, search"
     ).fetchall()
     return tuple(
-        FeedOutline(Feed(account, search), _checkpoints(connection, number), _gaps(connection, number), seen)
+        FeedOutline(
+            Feed(account, search), _checkpoints(connection, number), gaps.of(connection, number), seen
+        )
         for number, account, search, seen in rows
     )
 
@@ -143,10 +151,3 @@ def _checkpoint(connection: sqlite3.Connection, number: int, sweep: str) -> int 
 def _checkpoints(connection: sqlite3.Connection, number: int) -> dict[str, datetime]:
     rows = connection.execute("SELECT sweep, at FROM checkpoints WHERE feed = ?", (number,))
     return {sweep: to_moment(at) for sweep, at in rows}
-
-
-def _gaps(connection: sqlite3.Connection, number: int) -> tuple[Gap, ...]:
-    rows = connection.execute(
-        "SELECT start, end, cause FROM gaps WHERE feed = ? ORDER BY start, end", (number,)
-    )
-    return tuple(Gap(Window(to_moment(start), to_moment(end)), cause) for start, end, cause in rows)

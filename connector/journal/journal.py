@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,7 @@ from connector.journal.ballast import Ballast
 from connector.journal.codec import choose_compression
 from connector.journal.database import Database, open_database
 from connector.journal.lock import hold_directory
+from connector.journal.options import About, Options
 from connector.journal.outputs import Skip, Trim
 from connector.journal.reading import Reader
 from connector.journal.schema import VERSION
@@ -56,35 +58,6 @@ FILE = "journal.db"
 _EXPIRE_AT_ONCE = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How the journal keeps its data.
-
-    Args:
-        retain: how long entries stay after every output is done with them, for ``rewind``.
-        ballast: bytes kept free for acknowledgements when the disk is full; under 8 MiB they may stop.
-        cache: bytes of JSON of the entries read last that stay decoded.
-        entry_revisions: most revisions of one entry; larger commits become several.
-        entry_bytes: about the most JSON of one entry.
-    """
-
-    retain: timedelta = timedelta(0)
-    ballast: int = 8 << 20
-    cache: int = 4 << 20
-    entry_revisions: int = 1000
-    entry_bytes: int = 4 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What the journal is made of, for status pages and bug reports."""
-
-    path: Path
-    schema: int
-    sqlite: str
-    compression: str
-
-
 class Journal:
     """Implements ``FeedLog``, ``OutputLog``, ``OperatorLog`` and ``Notes``. Use :meth:`open`.
 
@@ -102,8 +75,8 @@ class Journal:
         self._reader = Reader(database.path, options.cache)
         self._states = States()
         self._seen = SeenTable(self._states)
-        self._forgotten: set[Feed] = set()  # of the journal's thread: a walk under way must learn of it
         self._max_letters: dict[str, int] = {}
+        self._lives: Counter[Feed] = Counter()  # of the journal's thread: a walk under way must learn of it
         self._retain = options.retain // timedelta(microseconds=1)
         self._portion = (options.entry_revisions, options.entry_bytes)
         name, self._compress = choose_compression()
@@ -131,12 +104,9 @@ class Journal:
 
     async def progress(self, feed: Feed) -> Progress:
         """See ``FeedLog``."""
-
-        def work(connection: sqlite3.Connection) -> Progress:
-            self._forgotten.discard(feed)
-            return feeds.progress(connection, feed)
-
-        return await self._database.read(work)
+        return await self._database.read(
+            lambda connection: replace(feeds.progress(connection, feed), life=self._lives[feed])
+        )
 
     async def seen(self, feed: Feed, ids: Sequence[str]) -> Mapping[str, Seen]:
         """See ``FeedLog``. States are shared between rows and must not be changed."""
@@ -164,7 +134,7 @@ class Journal:
         began, now = self._time(), to_micros(self._clock())
 
         def work(connection: sqlite3.Connection) -> Written:
-            if commit.feed in self._forgotten:
+            if commit.life not in {None, self._lives[commit.feed]}:
                 raise Moved(f"{commit.feed} was forgotten; ask for its progress to begin anew")
             written = write_commit(
                 connection, commit, stretches, seen=self._seen, now=now, retain=self._retain
@@ -185,6 +155,10 @@ class Journal:
 
         stretches = cache(lambda: stretches_of(commit, self._portion, self._compress))
         await self._write("commit", work, done)
+
+    async def repaired(self, feed: Feed, gap: Gap, part: Window) -> None:
+        """See ``FeedLog``."""
+        await self._write("repair", lambda connection: feeds.repair(connection, feed, gap, part))
 
     async def expire(self, feed: Feed, passed: datetime) -> int:
         """See ``FeedLog``. On a full disk it forgets less; what is left goes the next time."""
@@ -302,7 +276,7 @@ class Journal:
         """See ``OperatorLog``. The rows go in many transactions; cut short, the next ``expire`` goes on."""
 
         def work(connection: sqlite3.Connection) -> None:
-            self._forgotten.add(feed)
+            self._lives[feed] += 1
             feeds.forget(connection, feed)
 
         await self._write("forget", work, last_resort=True)

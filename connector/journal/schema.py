@@ -114,7 +114,9 @@ _SECOND = (
     "UPDATE outputs SET mark = bytes",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
+_THIRD = ("ALTER TABLE gaps ADD COLUMN recorded INTEGER NOT NULL DEFAULT 0",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
 """Statements that lead from version *n* to *n + 1*. Released ones are never edited."""
 
 VERSION = len(MIGRATIONS)

@@ -59,7 +59,7 @@ def write_commit(
     number = feeds.ensure_number(connection, commit.feed, commit.fingerprint)
     seen.store(connection, number, commit.seen)
     if commit.step is not None:
-        feeds.take_step(connection, number, commit.step)
+        feeds.take_step(connection, number, commit.step, now)
     if commit.note is not None:
         notes.remember(connection, *commit.note)
     ledger = append(connection, stretches, now) if stretches else read_ledger(connection)

@@ -55,6 +55,7 @@ COUNTERS: tuple[Family, ...] = (
     Family("collection_pauses", "Times collection waited for room in the journal.", FEED),
     Family("gaps", "Gaps recorded, by cause.", (*FEED, "cause")),
     Family("gap_seconds", "Time skipped by gaps.", FEED),
+    Family("gap_repaired_seconds", "Time of gaps that was read after all.", FEED),
     Family("checkpoints_pulled_back", "Checkpoints found in the future.", SWEEP),
     Family("journal_revisions", "Revisions stored.", FEED),
     Family("journal_written_bytes", "Bytes of revisions stored, compressed.", FEED),

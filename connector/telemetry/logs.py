@@ -32,6 +32,7 @@ _LEVELS: Mapping[type, Level] = {
     f.CollectionRecovered: "info",
     f.CollectionPaused: "warning",
     f.GapRecorded: "error",
+    f.GapRepaired: "info",
     f.ClockPulledBack: "warning",
     f.SearchChanged: "warning",
     f.BackfillBegun: "info",

@@ -123,6 +123,7 @@ class Metrics:
             f.CollectionPaused: lambda x: m.count("collection_pauses", *_labels(x.feed)),
             f.FeedCaughtUp: lambda x: m.set("fresh_timestamp_seconds", time.time(), *_labels(x.feed)),
             f.GapRecorded: self._gap_recorded,
+            f.GapRepaired: self._gap_repaired,
             f.ClockPulledBack: lambda x: m.count("checkpoints_pulled_back", *_labels(x.feed), x.sweep),
         }
 
@@ -237,6 +238,9 @@ class Metrics:
     def _collection_failed(self, fact: f.CollectionFailed) -> None:
         self._m.count("collection_failures", *_labels(fact.feed), fact.sweep, fact.kind)
         self._m.set("feed_failing_attempts", fact.attempt, *_labels(fact.feed), fact.sweep)
+
+    def _gap_repaired(self, fact: f.GapRepaired) -> None:
+        self._m.count("gap_repaired_seconds", *_labels(fact.feed), by=fact.gap.window.length.total_seconds())
 
     def _gap_recorded(self, fact: f.GapRecorded) -> None:
         self._m.count("gaps", *_labels(fact.feed), fact.gap.cause)

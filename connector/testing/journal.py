@@ -186,6 +186,30 @@ async def checkpoints_are_compared_and_set(open_journal: Open) -> None:
         expect((await journal.progress(Feed("account", "other"))).checkpoints, {}, "another feed")
 
 
+async def gaps_are_repaired_piece_by_piece(open_journal: Open) -> None:
+    """What was read of a gap is a gap no more; the rest keeps its cause and when it was recorded."""
+    gap = Gap(Window(START, START + 9 * _MINUTE), "retention")
+
+    async def left(journal: AnyJournal) -> list[tuple[float, float]]:
+        windows = [one.window for one in (await journal.progress(FEED)).gaps]
+        return [((one.start - START) / _MINUTE, (one.end - START) / _MINUTE) for one in windows]
+
+    async with open_journal() as journal:
+        await journal.commit(commit_of("a", step=Step("live", None, gap.window.end, gap)))
+        recorded = (await journal.progress(FEED)).gaps[0].recorded
+        await journal.repaired(FEED, gap, Window(START + 5 * _MINUTE, START + 7 * _MINUTE))
+        expect(await left(journal), [(0, 5), (7, 9)], "what is left of a gap")
+        await journal.repaired(FEED, gap, gap.window)
+        expect(await left(journal), [(0, 5), (7, 9)], "repairing a gap that is no more")
+        first, last = (await journal.progress(FEED)).gaps
+        await journal.repaired(FEED, first, first.window)
+        await journal.repaired(FEED, last, Window(START + 8 * _MINUTE, START + 20 * _MINUTE))
+    async with open_journal() as journal:
+        expect(await left(journal), [(7, 8)], "what is left in the end")
+        (last,) = (await journal.progress(FEED)).gaps
+        expect((last.cause, last.recorded), ("retention", recorded), "its cause and age")
+
+
 async def seen_rows_are_kept_per_feed(open_journal: Open) -> None:
     """Rows are replaced by id, found by time, and expire by the window that last returned them."""
     rows = [seen_row(f"r{at}", START + at * _MINUTE, START + (at + 1) * _MINUTE, color=at) for at in range(9)]
@@ -371,11 +395,16 @@ async def a_forgotten_feed_starts_anew(open_journal: Open) -> None:
         await journal.attach("siem", "head", Backlog())
         await journal.commit(commit_of("a", step=Step("live", None, START, gap)))
         await journal.commit(Commit(other, "print", seen=(seen_row("a"),), step=Step("live", None, START)))
+        life = (await journal.progress(FEED)).life
         await journal.forget(FEED)
+        late = replace(commit_of("late"), life=life)
+        await expect_error(Moved, journal.commit(late), "a commit of the life before")
         expect(await journal.progress(FEED), await journal.progress(Feed("never", "seen")), "its progress")
         expect(await journal.seen(FEED, ["a"]), {}, "its seen rows")
         expect([feed.feed for feed in (await journal.outline()).feeds], [other], "the feeds left")
-        await journal.commit(commit_of("a", step=Step("live", None, START)))
+        life = (await journal.progress(FEED)).life
+        await journal.commit(replace(commit_of("a", step=Step("live", None, START)), life=life))
+        await expect_error(Moved, journal.commit(late), "a commit that waited all the while")
         expect((await journal.outline()).feeds[0].seen, 1, "its new seen rows")
         expect((await next_entry(journal, "siem", 0)).last, 1, "what it had journaled")
 
@@ -385,6 +414,7 @@ CHECKS: tuple[Check, ...] = (
     large_commits_keep_their_order,
     bodies_come_back_as_they_were,
     checkpoints_are_compared_and_set,
+    gaps_are_repaired_piece_by_piece,
     seen_rows_are_kept_per_feed,
     readers_wait_and_are_woken,
     a_commit_finishes_although_cancelled,

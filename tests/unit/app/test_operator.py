@@ -59,10 +59,11 @@ async def test_all_means_those_that_were_there_when_it_was_said(books: Books) ->
 async def test_a_forgotten_feed_refuses_the_walk_that_was_under_way(books: Books) -> None:
     await asyncio.to_thread(books.fill)
     async with books.operator() as (operator, journal):
+        life = (await journal.progress(FEED)).life
         await operator.forget({"account": FEED.account, "search": FEED.search})
 
         with pytest.raises(ConnectorError, match="was forgotten"):
-            await journal.commit(Commit(FEED, "f", (revision("late page"),)))
+            await journal.commit(Commit(FEED, "f", (revision("late page"),), life=life))
         assert (await journal.progress(FEED)).checkpoints == {}
         await journal.commit(Commit(FEED, "f", (revision("first page"),)))
 

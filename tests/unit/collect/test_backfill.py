@@ -148,10 +148,11 @@ async def test_what_the_api_has_no_more_is_told_and_is_no_gap_of_the_feed(desk: 
     await desk.poll()
     real = desk.source.search
 
-    def limited(query: Query, window: Window) -> AsyncGenerator[Page, None]:
+    async def limited(query: Query, window: Window) -> AsyncGenerator[Page, None]:
         if window.start < START - 100 * HOUR:
-            desk.source.faults.insert(0, BadQuery("too old"))
-        return real(query, window)
+            raise BadQuery("too old")
+        async for page in real(query, window):
+            yield page
 
     desk.source.search = limited  # type: ignore[method-assign]
     tally, found = await backfill(desk, Window(START - 200 * HOUR, START))

@@ -71,9 +71,12 @@ class Desk:
 async def desk_in(directory: Path) -> AsyncIterator[Desk]:
     observed: list[facts.Fact] = []
     observe: Observe = observed.append
-    async with Journal.open(directory, observe=observe, clock=lambda: START) as journal:
+    desks: list[Desk] = []
+    clock = lambda: desks[0].now if desks else START  # noqa: E731
+    async with Journal.open(directory, observe=observe, clock=clock) as journal:
         await journal.attach("out", "beginning", Backlog())
-        yield Desk(journal, observed)
+        desks.append(Desk(journal, observed))
+        yield desks[0]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -85,12 +86,20 @@ async def test_dead_letters_among_what_is_read_again_leave(here: Surroundings) -
 async def test_a_walk_under_way_learns_that_its_feed_was_forgotten(here: Surroundings) -> None:
     async with here.journal() as journal:
         await journal.commit(commit_of("a", step=Step("live", None, START)))
+        life = (await journal.progress(FEED)).life
         await journal.forget(FEED)
-        for late in (commit_of("b"), commit_of("c", step=Step("live", None, START))):
+        late = [
+            replace(commit, life=life)
+            for commit in (commit_of("b"), commit_of("c", step=Step("live", None, START)))
+        ]
+        for commit in late:
             with pytest.raises(Moved, match="was forgotten"):
-                await journal.commit(late)
+                await journal.commit(commit)
         assert (await journal.outline()).head == 1
 
-        await journal.progress(FEED)
-        await journal.commit(commit_of("a", step=Step("live", None, START)))
+        life = (await journal.progress(FEED)).life
+        await journal.commit(replace(commit_of("a", step=Step("live", None, START)), life=life))
+        for commit in late:
+            with pytest.raises(Moved, match="was forgotten"):
+                await journal.commit(commit)
         assert (await journal.outline()).feeds[0].seen == 1

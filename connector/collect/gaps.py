@@ -1,0 +1,57 @@
+"""Gaps of a feed: what they are called, which of them leave holes in what was read, which are retried. Pure.
+
+A live sweep that skips time leaves a hole: nobody has read it, so revisits and audits have nothing to look
+at again there. What the API refused is asked for again for a day; what a person left out on purpose is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from connector.collect.windows import LIVE, Read
+from connector.model import RETRIED, Feed, Gap, Window
+
+LEFT_OUT = "not configured"
+"""Cause: the search or its account was not in the configuration."""
+
+FORGOTTEN = "forgotten"
+"""Cause: an operator made the feed forget where it was."""
+
+_STAMP = "%Y-%m-%dT%H:%M:%SZ"
+
+RETRY_EVERY = timedelta(minutes=30)
+"""Time between two attempts to read a gap after all."""
+
+
+def refused(sweep: str) -> str:
+    """The cause of what *sweep* skips because the API has it no more."""
+    return f"retention ({sweep})"
+
+
+def is_retried(gap: Gap, now: datetime) -> bool:
+    """Whether *gap* is still asked for: the API refused it less than a day ago."""
+    return gap.cause.startswith("retention") and gap.recorded is not None and now - gap.recorded < RETRIED
+
+
+def is_due(gap: Gap, now: datetime) -> bool:
+    """Whether *gap* is to be asked for now, for the first time."""
+    return is_retried(gap, now) and gap.recorded is not None and now - gap.recorded >= RETRY_EVERY
+
+
+def overlap(one: Window, other: Window) -> Window | None:
+    """What both have in common, if anything."""
+    start, end = max(one.start, other.start), min(one.end, other.end)
+    return Window(start, end) if start < end else None
+
+
+def holes(gaps: Iterable[Gap]) -> tuple[Read, ...]:
+    """What no sweep has read, as time in which there is nothing to read again."""
+    causes = {refused(LIVE), LEFT_OUT, FORGOTTEN}
+    return tuple(Read(gap.window, timedelta.max) for gap in gaps if gap.cause in causes)
+
+
+def advice(feed: Feed, start: datetime | None, end: datetime) -> str:
+    """The command that reads *feed* from *start* (``None``: a person has to say) to *end* all the same."""
+    since = f"{start:{_STAMP}}" if start else "TIME"
+    return f"email-connector backfill {feed.search} --from {since} --to {end:{_STAMP}}"

@@ -1,0 +1,84 @@
+"""Gaps of feeds: recorded with the step that skips, made smaller by what is read after all.
+
+A gap that is not retried any more is final. Final ones with one cause that touch become one, so that an age
+beyond the API's retention does not fill pages with them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from connector.journal.codec import printable
+from connector.journal.times import to_micros, to_moment
+from connector.model import RETRIED, Gap, Window
+
+_RETRIED = RETRIED.days * 86_400_000_000
+
+
+def of(connection: sqlite3.Connection, number: int) -> tuple[Gap, ...]:
+    """The gaps of the feed *number*, oldest first."""
+    rows = connection.execute(
+        "SELECT start, end, cause, recorded FROM gaps WHERE feed = ? ORDER BY start, end", (number,)
+    )
+    return tuple(
+        Gap(Window(to_moment(start), to_moment(end)), cause, to_moment(recorded))
+        for start, end, cause, recorded in rows
+    )
+
+
+def record(connection: sqlite3.Connection, number: int, gap: Gap, now: int) -> None:
+    """Note *gap*."""
+    cause = printable(gap.cause)
+    _fold(connection, number, cause, now - _RETRIED)
+    _add(connection, number, (to_micros(gap.window.start), to_micros(gap.window.end)), cause, now)
+
+
+def repair(connection: sqlite3.Connection, number: int, gap: Gap, part: Window) -> None:
+    """Leave of *gap* what lies before and behind *part*."""
+    start, end = to_micros(gap.window.start), to_micros(gap.window.end)
+    cause = printable(gap.cause)
+    row = connection.execute(
+        "DELETE FROM gaps WHERE feed = ? AND start = ? AND end = ? AND cause = ? RETURNING recorded",
+        (number, start, end, cause),
+    ).fetchone()
+    if row is None:
+        return
+    for left in ((start, min(end, to_micros(part.start))), (max(start, to_micros(part.end)), end)):
+        if left[0] < left[1]:
+            _add(connection, number, left, cause, row[0])
+
+
+def drop(connection: sqlite3.Connection, number: int) -> None:
+    """Forget all gaps of the feed."""
+    connection.execute("DELETE FROM gaps WHERE feed = ?", (number,))
+
+
+def _add(
+    connection: sqlite3.Connection, number: int, window: tuple[int, int], cause: str, recorded: int
+) -> None:
+    connection.execute(
+        "INSERT OR IGNORE INTO gaps (feed, start, end, cause, recorded) VALUES (?, ?, ?, ?, ?)",
+        (number, *window, cause, recorded),
+    )
+
+
+def _fold(connection: sqlite3.Connection, number: int, cause: str, final: int) -> None:
+    """Make one of final gaps that touch."""
+    rows = connection.execute(
+        "SELECT start, end, recorded FROM gaps WHERE feed = ? AND cause = ? AND recorded <= ? ORDER BY start",
+        (number, cause, final),
+    ).fetchall()
+    folded: list[tuple[int, int, int]] = []
+    for start, end, recorded in rows:
+        if folded and start <= folded[-1][1]:
+            first, last, noted = folded[-1]
+            folded[-1] = (first, max(last, end), max(noted, recorded))
+        else:
+            folded.append((start, end, recorded))
+    if len(folded) == len(rows):
+        return
+    connection.execute(
+        "DELETE FROM gaps WHERE feed = ? AND cause = ? AND recorded <= ?", (number, cause, final)
+    )
+    for start, end, recorded in folded:
+        _add(connection, number, (start, end), cause, recorded)

@@ -1,0 +1,36 @@
+"""How a journal keeps its data, and what it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the journal keeps its data.
+
+    Args:
+        retain: how long entries stay after every output is done with them, for ``rewind``.
+        ballast: bytes kept free for acknowledgements when the disk is full; under 8 MiB they may stop.
+        cache: bytes of JSON of the entries read last that stay decoded.
+        entry_revisions: most revisions of one entry; larger commits become several.
+        entry_bytes: about the most JSON of one entry.
+    """
+
+    retain: timedelta = timedelta(0)
+    ballast: int = 8 << 20
+    cache: int = 4 << 20
+    entry_revisions: int = 1000
+    entry_bytes: int = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the journal is made of, for status pages and bug reports."""
+
+    path: Path
+    schema: int
+    sqlite: str
+    compression: str

@@ -24,7 +24,7 @@ from connector.collect.walk import Slice, Walked
 from connector.collect.windows import LIVE
 from connector.errors import JournalFull, Moved
 from connector.facts import BackfillAdvanced, BackfillBegun, BackfillEnded, CollectionPaused, GapRepaired
-from connector.interfaces import Observe
+from connector.interfaces import Clock, Observe
 from connector.model import Commit, Gap, Priority, Step, Window
 
 BACKFILL = "backfill"
@@ -55,7 +55,9 @@ class Backfills:
         jobs: Jobs,
         *,
         observe: Observe,
+        now: Clock,
     ) -> None:
+        self._now = now
         self._plan = plan
         self._strides = strides
         self._checkpoints = checkpoints
@@ -66,8 +68,12 @@ class Backfills:
         self.jobs = jobs
 
     def holds(self) -> list[datetime]:
-        """From when on what was seen is still needed: a range that is walked twice must not be told twice."""
-        return [self._reached(job) for job in self.jobs.unfinished]
+        """From when on what was seen is still needed: a range that is walked twice must not be told twice.
+
+        Also for a day after the end: a backfill that ended while nobody looked is asked for again.
+        """
+        ended = self.jobs.recent(self._now())
+        return [*map(self._reached, self.jobs.unfinished), *(job.window.start for job in ended)]
 
     async def run(self, job: Job, work: _Work) -> None:
         """Run *work*, which works on *job*, until it ends or *job* is dropped."""
@@ -158,7 +164,7 @@ class Backfills:
     async def _end(self, job: Job, tally: Tally) -> None:
         while True:
             try:
-                await self.jobs.end(job, tally)
+                await self.jobs.end(job, tally, self._now())
             except JournalFull as full:
                 self._observe(CollectionPaused(self._plan.feed, str(full), full.outputs))
                 await asyncio.sleep(_ROOM)

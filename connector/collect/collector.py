@@ -107,7 +107,7 @@ class Collector:
         )
         self.jobs = Jobs(plan.feed, log)
         self._backfills = Backfills(
-            plan, strides, self._checkpoints, walker.commit, self.jobs, observe=observe
+            plan, strides, self._checkpoints, walker.commit, self.jobs, observe=observe, now=self.present
         )
         self._revisiting = asyncio.Lock()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 
@@ -84,6 +84,7 @@ class Job:
         window: what that meant when it was asked for.
         everything: also what is known is told again.
         done: what it found, once it ended.
+        ended: when that was.
     """
 
     number: int
@@ -91,6 +92,7 @@ class Job:
     window: Window
     everything: bool = False
     done: Tally | None = None
+    ended: datetime | None = None
 
     def is_asked(self, asked: tuple[str, str], window: Window, *, everything: bool) -> bool:
         """Whether this is what is asked for."""
@@ -105,6 +107,7 @@ class Job:
             "end": self.window.end,
             "everything": self.everything,
             "done": None if self.done is None else self.done.to_json(),
+            "ended": self.ended,
         }
 
     @classmethod
@@ -113,9 +116,11 @@ class Job:
         window = Window(datetime.fromisoformat(value["start"]), datetime.fromisoformat(value["end"]))
         done = None if value["done"] is None else Tally.of_json(value["done"])
         start, end = value["asked"]
-        return cls(value["number"], (start, end), window, value["everything"], done)
+        ended = datetime.fromisoformat(value["ended"]) if value.get("ended") else None
+        return cls(value["number"], (start, end), window, value["everything"], done, ended)
 
 
+_REMEMBERED = timedelta(days=1)
 _KEPT = 10
 """Ended backfills whose summary is kept, for whoever asks for it a little later."""
 
@@ -132,6 +137,10 @@ class Book:
         """Those that wait or run, in the order they were asked for."""
         return tuple(job for job in self.jobs if job.done is None)
 
+    def recent(self, now: datetime) -> tuple[Job, ...]:
+        """Those that ended within a day, and may well be asked for once more."""
+        return tuple(job for job in self.jobs if job.ended is not None and now - job.ended < _REMEMBERED)
+
     def find(self, number: int) -> Job | None:
         """The backfill *number*, unless it is forgotten."""
         return next((job for job in self.jobs if job.number == number), None)
@@ -145,10 +154,10 @@ class Book:
         """With one more."""
         return Book(self.last + 1, (*self.jobs, Job(self.last + 1, asked, window, everything)))
 
-    def ended(self, number: int, done: Tally) -> Book:
+    def ended(self, number: int, done: Tally, at: datetime) -> Book:
         """With *number* at its end."""
         done = replace(done, edge={})
-        jobs = tuple(replace(job, done=done) if job.number == number else job for job in self.jobs)
+        jobs = tuple(replace(job, done=done, ended=at) if job.number == number else job for job in self.jobs)
         ended = [job for job in jobs if job.done is not None][:-_KEPT]
         return Book(self.last, tuple(job for job in jobs if job not in ended))
 

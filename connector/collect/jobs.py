@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 from connector.collect.job import Book, Job, Tally
 from connector.interfaces import Notes
@@ -28,6 +29,10 @@ class Jobs:
     def unfinished(self) -> tuple[Job, ...]:
         """Those that wait or run, in the order they were asked for, once they are loaded."""
         return self._book.unfinished if self._book else ()
+
+    def recent(self, now: datetime) -> tuple[Job, ...]:
+        """Those that ended within a day, once they are loaded."""
+        return self._book.recent(now) if self._book else ()
 
     def key(self, number: int) -> str:
         """Where the tally of *number* is kept while it runs."""
@@ -60,10 +65,10 @@ class Jobs:
         text = await self._notes.recall(self.key(job.number))
         return Tally(job.window.start) if text is None else Tally.of_text(text)
 
-    async def end(self, job: Job, tally: Tally) -> None:
-        """Note that *job* is complete. Raises ``JournalFull``."""
+    async def end(self, job: Job, tally: Tally, at: datetime) -> None:
+        """Note that *job* was complete *at* this time. Raises ``JournalFull``."""
         async with self._writing:
-            await self._store((await self._known()).ended(job.number, tally))
+            await self._store((await self._known()).ended(job.number, tally, at))
             await self._notes.remember(self.key(job.number), None)
 
     async def remove(self, job: Job) -> None:

@@ -21,7 +21,7 @@ from connector.collect.plan import Plan
 from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.facts import Fact
-from connector.journal import Journal
+from connector.journal import Journal, Options
 from connector.model import Backlog, Feed, FilterValue, Query
 from connector.net.http import HttpClient
 from connector.secret import Secret
@@ -154,6 +154,7 @@ async def tenant(
     overlap: timedelta = 2 * MINUTE,
     per_page: int = 1000,
     budget: int = 1_000_000,
+    cache: int = Options.cache,
     behaviour: Mapping[str, Any] = MappingProxyType({}),
     **simulated: Any,
 ) -> AsyncIterator[Tenant]:
@@ -172,7 +173,7 @@ async def tenant(
         http = HttpClient(timeout=30)
         stack.push_async_callback(http.close)
         journal = await stack.enter_async_context(
-            Journal.open(directory / "state", observe=facts.append, clock=clock)
+            Journal.open(directory / "state", observe=facts.append, clock=clock, options=Options(cache=cache))
         )
         source = CloudflareSource(
             account_id=ACCOUNT,

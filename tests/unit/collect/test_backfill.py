@@ -201,6 +201,25 @@ async def test_what_a_waiting_backfill_will_read_is_not_forgotten(desk: Desk) ->
     assert await desk.delivered() == []
 
 
+@pytest.mark.parametrize(("after", "told_again"), [(23 * HOUR, False), (27 * HOUR, True)])
+async def test_the_same_backfill_within_a_day_after_its_end_tells_nothing_again(
+    desk: Desk, after: timedelta, told_again: bool
+) -> None:
+    """It may have ended while nobody looked. What lies before the floor is remembered for that long."""
+    desk.source.add("old", START - 10 * HOUR)
+    await desk.poll()
+    _, found = await backfill(desk)
+    assert ids(found) == ["old"]
+    for _ in range(2):
+        desk.collector = desk.build()
+        await desk.poll(after / 2)
+        desk.collector._sweeper._expired = float("-inf")
+        await desk.collector._sweeper._forget()
+    _, again = await backfill(desk, Window(DAY.start, START - HOUR))
+
+    assert ids(again) == (["old"] if told_again else [])
+
+
 async def test_one_after_the_other_beside_the_live_sweep_and_one_is_dropped(desk: Desk) -> None:
     for hour in range(3, 40):
         desk.source.add(f"h{hour:02}", START - hour * HOUR)

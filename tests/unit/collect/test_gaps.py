@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +13,9 @@ from connector import facts
 from connector.collect.gaps import advice
 from connector.errors import BadQuery, Unavailable
 from connector.model import Gap, Page, Query, Window
-from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids
+from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids, quick
+
+__all__ = ["quick"]
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -47,16 +48,6 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         made.plan = replace(made.plan, ages=())
         made.collector = made.build()
         yield made
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = asyncio.sleep
-
-    async def hurry(_: float) -> None:
-        await real(0)
-
-    monkeypatch.setattr("connector.collect.patience.asyncio.sleep", hurry)
 
 
 async def _skipped(desk: Desk) -> Memory:
@@ -102,7 +93,9 @@ async def test_what_is_refused_again_costs_one_request_and_is_left_alone_after_a
     assert await _gaps(desk) == [gap]
 
 
-async def test_a_gap_that_comes_back_in_two_attempts_across_a_restart_is_told_once(desk: Desk) -> None:
+async def test_a_gap_that_comes_back_in_two_attempts_across_a_restart_is_told_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memory = await _skipped(desk)
     desk.now += 31 * MINUTE
     memory.edge = desk.now - (START + 24 * HOUR + 30 * MINUTE)
@@ -113,16 +106,15 @@ async def test_a_gap_that_comes_back_in_two_attempts_across_a_restart_is_told_on
     assert left.window.start == START
 
     # Killed after the pages were durable, and before the gap was: it is as long as it was.
-    whole = desk.journal.repaired
     memory.edge = None
 
     async def killed(*_: object) -> None:
         raise Unavailable("the process ends here")
 
-    desk.journal.repaired = killed  # type: ignore[method-assign]
-    with pytest.raises(Unavailable):
-        await desk.collector._repairs.walk()
-    desk.journal.repaired = whole  # type: ignore[method-assign]
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.journal, "repaired", killed)
+        with pytest.raises(Unavailable):
+            await desk.collector._repairs.walk()
     desk.collector = desk.build()
     await desk.collector._load()
     desk.collector._sweeper._expired = float("-inf")

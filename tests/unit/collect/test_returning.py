@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
-from pathlib import Path
-
-import pytest
 
 from connector import facts
 from connector.collect.plan import Plan
@@ -14,18 +11,13 @@ from connector.collect.returning import note_forgotten, note_left_out
 from connector.collect.windows import Timing
 from connector.errors import Unavailable
 from connector.model import Feed, Gap, Page, Query, Window
-from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids
+from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk, ids, quick
+
+__all__ = ["desk", "quick"]
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 OTHER = Feed("a" * 32, "other")
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    """A feed whose ``start`` is two hours."""
-    async with desk_in(tmp_path) as made:
-        yield made
 
 
 async def _away(desk: Desk, away: timedelta) -> None:

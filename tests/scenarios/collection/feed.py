@@ -154,7 +154,7 @@ async def tenant(
     overlap: timedelta = 2 * MINUTE,
     per_page: int = 1000,
     budget: int = 1_000_000,
-    cache: int = Options.cache,
+    cache: int = Options().cache,
     behaviour: Mapping[str, Any] = MappingProxyType({}),
     **simulated: Any,
 ) -> AsyncIterator[Tenant]:

@@ -27,7 +27,7 @@ async def _most_alive(account: Tenant, collecting: asyncio.Task[None]) -> int:
     """The most records, in whatever shape, that were in memory at any look while *account* caught up."""
     most = 0
     while not collecting.done():
-        await account.sleep(MINUTE / 4)
+        await account.sleep(MINUTE)
         alive = sum(type(one) in {Record, Revision, Seen} for one in gc.get_objects())
         most = max(most, alive)
         if account.simulator.world.rate and account.clock() - (await _live(account)) < 5 * MINUTE:

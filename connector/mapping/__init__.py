@@ -18,7 +18,7 @@ from connector.mapping.mapper import (
 )
 from connector.mapping.pack import Pack
 from connector.mapping.redact import Redact, compile_redaction
-from connector.mapping.render import compile_body
+from connector.mapping.render import body_notes, compile_body
 from connector.mapping.selftest import TestOutcome, revision_of, run_tests
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Redact",
     "TestOutcome",
     "before",
+    "body_notes",
     "build_map",
     "build_mapper",
     "build_reference",

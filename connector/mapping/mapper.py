@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import TypeAlias
 
 from connector.errors import ConfigurationError
+from connector.formats import json
 from connector.interfaces import Mapper
 from connector.located import Node
 from connector.mapping.check import match_problems
@@ -18,7 +20,11 @@ from connector.mapping.parse_match import parse_match
 from connector.mapping.plan import plan
 from connector.mapping.provided import Provider
 from connector.mapping.redact import Redact
-from connector.model import Event, Record, Revision
+from connector.mapping.values import Value
+from connector.model import Event, JsonObject, Record, Revision
+
+Render: TypeAlias = Callable[[Revision, JsonObject], Value]
+"""Makes something else of a revision and its mapped document, such as the body of a request."""
 
 NO_ACCOUNTS: Mapping[str, str] = MappingProxyType({})
 
@@ -39,6 +45,7 @@ def build_mapper(
     accounts: Mapping[str, str] = NO_ACCOUNTS,
     when: Predicate | None = None,
     redact: Redact | None = None,
+    render: Render | None = None,
 ) -> Mapper:
     """The whole way of a revision to its event.
 
@@ -47,6 +54,7 @@ def build_mapper(
         accounts: names of accounts by their ids.
         when: which revisions are wanted, as they are; see ``either_state`` for that of an output.
         redact: takes out of a revision what the mapping must not see.
+        render: what makes the payload, JSON, of the revision and its document; by default the pack's format.
     """
     mapping = build_map(pack, accounts=accounts)
     encode = SHAPES[pack.format].encode
@@ -54,8 +62,12 @@ def build_mapper(
     def mapper(revision: Revision) -> Event | None:
         if when is not None and not when(revision):
             return None
-        mapped = mapping(revision if redact is None else redact(revision))
-        payload, notes = encode(mapped.document)
+        shown = revision if redact is None else redact(revision)
+        mapped = mapping(shown)
+        if render is None:
+            payload, notes = encode(mapped.document)
+        else:
+            payload, notes = json.encode(render(shown, mapped.document)), ()
         return Event(revision, payload, mapped.time, mapped.severity, mapped.code, mapped.notes + notes)
 
     return mapper

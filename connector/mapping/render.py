@@ -1,31 +1,45 @@
 """Templates outside of mappings: bodies of web hooks, made of a revision and its mapped document.
 
-Every text is a template. A text that is one reference and nothing else keeps the kind of its value;
-``{$event}`` is the mapped document.
+Every text is a template, but for one that stands in a file or variable of its own: that may be a secret,
+whatever braces it holds. ``{path}`` alone keeps the kind of its value, and is left out where there is none.
+``{$event}`` is the mapped document, and with a path behind it a part of that: data for programs, given on
+as it is. Everything else that comes from a mail is escaped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from connector.errors import ConfigurationError, Problem
-from connector.located import Node, Scalar
+from connector.formats.shortening import cut as shortened
+from connector.formats.shortening import longest
+from connector.located import Node, Scalar, suggestion
 from connector.mapping.check import ref_problems
+from connector.mapping.encoding import SHAPES
 from connector.mapping.evaluate import Evaluation, derive_all
-from connector.mapping.grammar import Ref, Template
-from connector.mapping.mapper import NO_ACCOUNTS
+from connector.mapping.grammar import RECORD, Ref, Template
+from connector.mapping.mapper import NO_ACCOUNTS, Render
 from connector.mapping.pack import Pack
 from connector.mapping.parse import parse_template
 from connector.mapping.plan import order
 from connector.mapping.provided import Provider
+from connector.mapping.schemas.fields import RECORD_FIELDS
 from connector.mapping.values import Value, prune, text
 from connector.model import JsonObject, Revision
+from connector.secret import Reference
 
 EVENT = "event"
 
+LONGEST = 400
+"""The most characters that one value may take among other text, after escaping. Collectors refuse what is
+too long as a whole, and a sender must not be able to suppress the alert by a subject of a megabyte."""
+
+# One reference and nothing beside it, whatever it brought in.
+_REFERENCE = re.compile(r"\$\{[^}]*\}")
+
 Escape: TypeAlias = Callable[[str], str]
-Render: TypeAlias = Callable[[Revision, JsonObject], Value]
 Tree: TypeAlias = Template | Scalar | list["Tree"] | dict[str, "Tree"]
 
 
@@ -44,8 +58,10 @@ def compile_body(
         ConfigurationError: with the place of everything that is wrong with it.
     """
     refs: list[Ref] = []
-    tree = _read(node, refs)
-    found: list[Problem] = list(ref_problems([ref for ref in refs if ref.root != EVENT], scope))
+    found: list[Problem] = []
+    tree = _read(node, refs, found)
+    found += ref_problems([ref for ref in refs if ref.root != EVENT], scope)
+    found += [problem for ref in refs if ref.root == EVENT for problem in _event_problems(ref, scope)]
     if found:
         raise ConfigurationError(*found)
     derived = order(scope, [ref.root for ref in refs if ref.root in scope.derive])
@@ -60,30 +76,87 @@ def compile_body(
     return render
 
 
-def _read(node: Node, refs: list[Ref]) -> Tree:
+def body_notes(node: Node) -> Sequence[Problem]:
+    """What is doubtful in a body that works: fields of the record that the API is not known to send."""
+    refs: list[Ref] = []
+    _read(node, refs, [])
+    known = {path.replace("[]", "") for path in RECORD_FIELDS}
+    return [
+        Problem(
+            f"records have no field {path}, as far as the API is documented",
+            ref.position,
+            suggestion(path, known),
+        )
+        for ref in refs
+        if ref.root == RECORD and (path := ".".join(ref.path)) not in known
+    ]
+
+
+def _read(node: Node, refs: list[Ref], found: list[Problem]) -> Tree:
+    """The templates of *node*; notes what they read in *refs*, and what is no template in *found*."""
     if isinstance(node.value, dict):
-        return {key: _read(child, refs) for key, child in node.value.items()}
+        return {key: _read(child, refs, found) for key, child in node.value.items()}
     if isinstance(node.value, list):
-        return [_read(child, refs) for child in node.value]
+        return [_read(child, refs, found) for child in node.value]
+    if isinstance(node.value, Reference) and _REFERENCE.fullmatch(node.value.written):
+        return Template((str(node.value),))
     if not isinstance(node.value, str):
         return node.value
-    template = parse_template(node.value, node.position)
+    try:
+        template = parse_template(node.value, node.position)
+    except ConfigurationError as error:
+        found += error.problems
+        return None
     refs.extend(part for part in template.parts if isinstance(part, Ref))
     return template
 
 
+def _event_problems(ref: Ref, scope: Pack) -> Iterator[Problem]:
+    """What the mapping never makes, as far as its targets tell."""
+    if not ref.path or not scope.fields or (scope.rest is not None and scope.rest.into == "."):
+        return
+    targets = [*scope.fields, *(f"{name}Label" for name in scope.labels)]
+    targets += [scope.rest.into] if scope.rest is not None else []
+    nested = SHAPES[scope.format].nested
+    known = {name: tuple(name.split(".")) if nested else (name,) for name in targets}
+    if not any(all(one == two for one, two in zip(ref.path, path, strict=False)) for path in known.values()):
+        names = [f"$event.{name}" for name in known]
+        yield Problem(
+            f"the mapping {scope.name} has no field {'.'.join(ref.path)}",
+            ref.position,
+            suggestion(f"$event.{'.'.join(ref.path)}", names),
+        )
+
+
 def _render(tree: Tree, run: Evaluation, escape: Escape) -> Value:
     if isinstance(tree, dict):
-        return {key: _render(child, run, escape) for key, child in tree.items()}
+        made = {key: _render(child, run, escape) for key, child in tree.items()}
+        return {key: value for key, value in made.items() if value is not None or tree[key] is None}
     if isinstance(tree, list):
-        return [_render(child, run, escape) for child in tree]
+        items = [(child, _render(child, run, escape)) for child in tree]
+        return [value for child, value in items if value is not None or child is None]
     if not isinstance(tree, Template):
         return tree
     if len(tree.parts) == 1 and isinstance(tree.parts[0], Ref):
         ref = tree.parts[0]
-        value = run.read(ref)
-        return value if ref.root == EVENT else _escaped(prune(value), escape)
-    return "".join(part if isinstance(part, str) else escape(text(run.read(part))) for part in tree.parts)
+        value = prune(run.read(ref))
+        return value if ref.root == EVENT else _escaped(value, escape)
+    return "".join(
+        part if isinstance(part, str) else _inserted(run.read(part), escape) for part in tree.parts
+    )
+
+
+def _inserted(value: Value, escape: Escape) -> str:
+    """*value* as harmless text, short enough that its author cannot make the whole too long to be taken."""
+    whole = text(value)
+    separator = "," if value.__class__ is list else None
+    cut = longest(
+        whole,
+        LONGEST,
+        lambda uncut, limit: shortened(uncut, limit, separator=separator),
+        lambda made: len(escape(made)),
+    )
+    return escape(cut)
 
 
 def _escaped(value: Value, escape: Escape) -> Value:

@@ -144,7 +144,7 @@ def test_a_body_is_rendered_from_record_and_document(tmp_path: Path) -> None:
         "to": ["&lt;x>"],
         "severity": 3,
         "fixed": 5,
-        "all": [{"id": "<doc>"}, "<doc>", None, True],
+        "all": [{"id": "<doc>"}, "<doc>", True],
     }
 
 

@@ -13,14 +13,14 @@ from typing import Literal, TypeAlias
 from connector.app.accounts import credentials_of, open_sources
 from connector.app.clock import utc_now
 from connector.app.collection import FeedPlan, plan_feeds
-from connector.app.delivery import Route, build_routes, library_of
+from connector.app.delivery import Route, build_routes, library_of, template_of
 from connector.app.plan import Asking, judge, polls_a_day, told
 from connector.collect.revisions import PAD, time_of
 from connector.errors import DeliveryError, JournalError, JournalInUse, SourceError
 from connector.facts import Fact, RateLimited
 from connector.interfaces import Probe, Setup
 from connector.journal import Journal
-from connector.mapping import lint, run_tests
+from connector.mapping import body_notes, lint, run_tests
 from connector.model import Query, Record, Window
 from connector.quantities import format_duration
 from connector.secret import Secret
@@ -127,6 +127,10 @@ def _mappings(loaded: Loaded, routes: Sequence[Route]) -> Iterator[Verdict]:
             yield Verdict(f"mapping {name}", "failed", text, hint)
         else:
             yield Verdict(f"mapping {name}", "ok", f"{len(outcomes)} tests pass")
+    for route in routes:
+        body = template_of(loaded, route.name)
+        for problem in body_notes(body[0]) if body else ():
+            yield Verdict(f"output {route.name}", "note", str(problem))
 
 
 async def _state(directory: Path) -> Verdict:

@@ -10,21 +10,24 @@ from connector.delivery import Deliverer, Heartbeat, Options, Shrink
 from connector.errors import ConfigurationError, Position, Problem
 from connector.facts import OutputBegun
 from connector.formats import cef, leef
+from connector.formats.escaping import Escape
 from connector.interfaces import Clock, Mapper, Observe, Output
 from connector.journal import Journal
-from connector.located import Node
+from connector.located import Node, parse
 from connector.mapping import (
     Library,
     Pack,
     Redact,
     build_map,
     build_mapper,
+    compile_body,
     compile_matcher,
     compile_redaction,
     either_state,
 )
 from connector.model import Event, JsonObject, Revision
 from connector.outputs.common import OutputSettings
+from connector.outputs.template import Templated
 from connector.settings import Loaded
 
 Predicate = Callable[[Revision], bool]
@@ -103,14 +106,28 @@ def _route(
         raise _located(error, loaded.node.place(("outputs", name, "mapping")), name) from None
     when = _when(find(loaded.node, ("outputs", name, "when")), pack, accounts)
     redact = _redact(find(loaded.node, ("outputs", name, "redact")), loaded, name)
+    body = template_of(loaded, name)
+    render = compile_body(body[0], pack, escape=body[1], accounts=accounts) if body else None
     return Route(
         name,
         settings,
         settings.build(name, observe),
-        build_mapper(pack, accounts=accounts, when=when, redact=redact),
-        _shrinker(pack, accounts, redact),
+        build_mapper(pack, accounts=accounts, when=when, redact=redact, render=render),
+        None if render else _shrinker(pack, accounts, redact),
         None if settings.heartbeat is None else heartbeat_mapper(library, pack),
     )
+
+
+def template_of(loaded: Loaded, name: str) -> tuple[Node, Escape] | None:
+    """What the output *name* makes of an event instead of the mapped document, as it was written."""
+    settings = loaded.settings.outputs[name]
+    template = settings.template() if isinstance(settings, Templated) else None
+    if template is None:
+        return None
+    node = find(loaded.node, ("outputs", name, template.key))
+    if node is not None and isinstance(node.value, str):  # a variable holds the whole tree
+        node = parse(str(node.value), node.position.file)
+    return (node, template.escape) if node is not None else None
 
 
 def _located(error: ConfigurationError, place: Position, name: str) -> ConfigurationError:

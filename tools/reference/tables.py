@@ -84,7 +84,8 @@ def _rows(shape: Shape, above: str = "") -> Iterator[Row]:
 
 
 def _default(value: object, shape: Shape) -> str:
-    if value is None or value == {} or any(one.get("type") == "object" for one in shape.alternatives):
+    is_map = any(one.get("type") == "object" for one in shape.alternatives)
+    if value is None or value == {} or (is_map and not isinstance(value, str)):
         return ""
     if _is_size(shape) and isinstance(value, int):
         return f"`{format_size(value)}`"
@@ -97,7 +98,7 @@ def _value(shape: Shape) -> str:
     if _is_size(shape):
         return "size"
     if len(shape.words) > len(set(shape.words)) or (
-        shape.words and shape.takes("array") and len(shape.words) > 1
+        shape.words and shape.takes("array") and len(shape.item().words) > 1
     ):
         return f"one of {', '.join(f'`{word}`' for word in shape.words)}, or a list of them"
     parts = [_kind(one, shape) for one in shape.alternatives if one.get("type") != "null"]
@@ -119,7 +120,7 @@ def _kind(one: JsonObject, shape: Shape) -> str:
         return special or ("duration" if "ms|s|m|h|d" in one.get("pattern", "") else "text")
     if one.get("type") == "array":
         inner = shape.item()
-        return f"list of {_value(inner)}"
+        return "list" if inner.free else f"list of {_value(inner)}"
     if one.get("type") == "object":
         return "map"
     return {"integer": "number", "number": "number", "boolean": "`true`, `false`"}.get(

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from connector.outputs.parts.oauth import OAuth2Settings
 from connector.secret import Secret
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -73,15 +74,16 @@ class AuthSettings(BaseModel):
     bearer: Secret | None = Field(default=None, description="Token for Authorization: Bearer.")
     basic: BasicSettings | None = None
     header: HeaderSettings | None = None
+    oauth2: OAuth2Settings | None = Field(default=None, description="Tokens for client credentials.")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> AuthSettings:
-        if sum(way is not None for way in (self.bearer, self.basic, self.header)) != 1:
-            raise ValueError("auth needs exactly one of bearer, basic and header")
+        if sum(way is not None for way in (self.bearer, self.basic, self.header, self.oauth2)) != 1:
+            raise ValueError("auth needs exactly one of bearer, basic, header and oauth2")
         return self
 
     def headers(self) -> dict[str, str]:
-        """Return the headers as they are sent."""
+        """Return the headers as they are sent; a token of OAuth 2.0 is another matter."""
         if self.bearer is not None:
             return {"Authorization": f"Bearer {self.bearer.reveal()}"}
         if self.basic is not None:
@@ -97,6 +99,8 @@ class AuthSettings(BaseModel):
             yield self.basic.password
         if self.header is not None:
             yield self.header.value
+        if self.oauth2 is not None:
+            yield self.oauth2.client_secret
 
 
 def traces(headers: Mapping[str, str]) -> Iterator[str]:

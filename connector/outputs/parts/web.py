@@ -161,8 +161,11 @@ class Web:
         """
         if answer.ok:
             return None
-        said = excerpt(answer.body, [*traces, self._url.reveal(), *_path_parts(self._url)])
-        return self.meaning(answer, said)
+        return self.meaning(answer, self.quoted(answer, traces))
+
+    def quoted(self, answer: Answer, traces: Iterable[str]) -> str:
+        """The beginning of what was answered, without *traces* and without the secret parts of the URL."""
+        return excerpt(answer.body, [*traces, self._url.reveal(), *_path_parts(self._url)])
 
     def meaning(self, answer: Answer, said: str) -> DeliveryError:
         """Like ``judge`` for an answer that is no success, with *said* in the place of the quotation."""

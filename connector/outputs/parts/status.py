@@ -1,0 +1,36 @@
+"""What a person says an HTTP status means, where a collector means something else than most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import StringConstraints
+
+from connector.errors import DeliveryError, Hold, Refused, Retryable
+from connector.net.backoff import parse_retry_after
+from connector.net.transport import Answer
+
+Action: TypeAlias = Literal["accept", "retry", "dead_letter", "hold"]
+"""``dead_letter``: the batch is halved until the culprit is alone."""
+
+Status = Annotated[str, StringConstraints(pattern="^([2-5][0-9]{2}|[2-5]xx)$")]
+"""A status, or all of a class that are not named themselves: ``4xx``."""
+
+
+def action_for(status: int, meanings: Mapping[str, Action]) -> Action | None:
+    """What *meanings* says of *status*, if anything."""
+    return meanings.get(str(status)) or meanings.get(f"{status // 100}xx")
+
+
+def error_of(action: Action, answer: Answer, told: str, now: datetime) -> DeliveryError | None:
+    """What delivery has to do; ``None``: everything was accepted.
+
+    *told* says in words what was answered.
+    """
+    if action == "retry":
+        return Retryable(told, parse_retry_after(answer.headers.get("retry-after"), now))
+    if action == "hold":
+        return Hold(f"{told}; the output holds because its setting status says so")
+    return Refused(told) if action == "dead_letter" else None

@@ -1,0 +1,76 @@
+"""Bodies of templates as a person configures them: from the file, from a variable, wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from connector.app.check import check
+from connector.app.delivery import Route, build_routes
+from connector.errors import ConfigurationError
+from connector.settings import load, render
+from tests.support.collectors import unobserved
+from tests.unit.mapping.packs import revision
+
+HEAD = """
+accounts:
+  prod: {account_id: 0123456789abcdef0123456789abcdef, api_token: "${env:TOKEN}"}
+state: {directory: ./state}
+outputs:
+  chat:
+    type: http
+    url: https://chat.example/in
+"""
+ENVIRON = {"TOKEN": "canary-token", "KEY": "canary-{key}"}
+
+
+def route(tmp_path: Path, text: str, **environ: str) -> Route:
+    file = tmp_path / "connector.yaml"
+    file.write_text(HEAD + text)
+    [made] = build_routes(load(file, ENVIRON | environ), unobserved, {})
+    return made
+
+
+def payload(made: Route) -> object:
+    event = made.mapper(revision({"id": "r1", "subject": "see http://a.example"}))
+    assert event is not None
+    return json.loads(event.payload)
+
+
+def test_a_body_of_the_file_is_rendered(tmp_path: Path) -> None:
+    made = route(tmp_path, '    body: {text: "{subject}", key: "${env:KEY}"}\n')
+    assert payload(made) == {"text": "see hxxp://a[.]example", "key": "canary-{key}"}
+
+
+def test_a_body_of_a_variable_is_rendered(tmp_path: Path) -> None:
+    made = route(tmp_path, "", CONNECTOR_OUTPUTS__CHAT__BODY='{text: "{subject}", n: 1}')
+    assert payload(made) == {"text": "see hxxp://a[.]example", "n": 1}
+
+
+def test_a_body_that_is_wrong_is_told_with_its_place_in_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        route(tmp_path, '    body:\n      text: "{$disposition} {$subjectt}"\n')
+    [problem] = caught.value.problems
+    assert str(problem.position) == f"{tmp_path}/connector.yaml:10:13"
+    assert "there is no $subjectt" in str(problem)
+
+
+def test_check_notes_a_field_that_no_record_has(tmp_path: Path) -> None:
+    file = tmp_path / "connector.yaml"
+    file.write_text(HEAD + '    body: {text: "{sbject}"}\n')
+    verdicts = asyncio.run(check(load(file, ENVIRON), offline=True))
+    [told] = [verdict for verdict in verdicts if verdict.item == "output chat"]
+    assert told.outcome == "note"
+    assert "connector.yaml:9:18: records have no field sbject" in told.text
+
+
+def test_a_secret_of_a_body_is_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "connector.yaml"
+    file.write_text(HEAD + '    body: {text: "{subject}", key: "${env:KEY}"}\n')
+    loaded = load(file, ENVIRON)
+    assert "canary" not in render(loaded)
+    assert "canary" not in repr(loaded.settings.outputs)
+    assert "${env:KEY}" in render(loaded)

@@ -1,0 +1,98 @@
+"""Recipes for tables and searches: the documented shape, limits of a request, values exactly as they were."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from tests.scenarios.recipes.kitchen import SECRET, accepted, cooked, unpacked
+from tests.support.scripted_http import Asked, Reply, json_reply
+
+
+async def test_sentinel_gets_arrays_of_rows_with_a_token_that_is_renewed(tmp_path: Path) -> None:
+    """The Logs Ingestion API: an array of at most 1 MB, a Bearer token of the scope of Azure Monitor, 204."""
+    issued: list[str] = []
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/tenant/oauth2/v2.0/token":
+            issued.append(asked.body.decode())
+            return json_reply({"token_type": "Bearer", "expires_in": 3599, "access_token": f"t{len(issued)}"})
+        if len(seen) == 1:  # the first call was taken
+            seen.append("revoked")
+            return Reply(401)
+        seen.append(asked.headers["authorization"])
+        return Reply(204 if asked.headers["authorization"] == f"Bearer t{len(issued)}" else 401)
+
+    seen: list[str] = []
+    urls = {"CONNECTOR_OUTPUTS__SENTINEL__AUTH__OAUTH2__TOKEN_URL": "/tenant/oauth2/v2.0/token"}
+    meal = await cooked("sentinel", tmp_path, answer, urls)
+
+    calls = [request for request in meal.requests if "token" not in request.path]
+    assert "revoked" in seen
+    assert len(issued) == 2
+    assert "scope=https%3A%2F%2Fmonitor.azure.com%2F%2F.default" in issued[0]
+    assert f"client_secret={SECRET}" in issued[0]
+    rows = {}
+    for call in calls:
+        body = unpacked(call)
+        assert call.headers["content-type"] == "application/json"
+        assert call.headers["content-encoding"] == "gzip"
+        assert len(body) <= 1_000_000 or len(json.loads(body)) == 1
+        rows.update({row["EventUid"]: row for row in json.loads(body)})
+    assert set(rows) == {one.identity for one in meal.wanted}
+    for one in meal.wanted:
+        row = rows[one.identity]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", row["TimeGenerated"])
+        assert all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", column) for column in row)
+        assert row["MessageUid"] == one.record.id
+        assert row["Record"]["event"]["id"] == one.record.id
+        assert isinstance(row["EventSeverity"], int)
+
+
+async def test_datadog_gets_arrays_of_entries(tmp_path: Path) -> None:
+    """The logs intake v2: at most 1000 entries and 5 MB before compression, 202."""
+    urls = {"CONNECTOR_OUTPUTS__DATADOG__URL": "/api/v2/logs"}
+    meal = await cooked("datadog", tmp_path, accepted(202), urls)
+
+    entries = []
+    for request in meal.requests:
+        assert request.path == "/api/v2/logs"
+        assert request.headers["dd-api-key"] == SECRET
+        assert len(unpacked(request)) <= 5_000_000
+        assert 1 <= len(json.loads(unpacked(request))) <= 1000
+        entries += json.loads(unpacked(request))
+    assert [entry["cloudflare_email"]["event"]["id"] for entry in entries] == [
+        one.record.id for one in meal.wanted
+    ]
+    for entry in entries:
+        assert (entry["ddsource"], entry["service"]) == ("cloudflare", "email-security")
+        assert entry["ddtags"] == "account:prod,search:detections"
+        assert isinstance(entry["message"], str)
+        assert entry["status"] in {"critical", "high", "medium", "low", "informational"}
+
+
+async def test_google_secops_gets_udm_events_by_line(tmp_path: Path) -> None:
+    """UDM: required fields, enumerations, types; a webhook feed splits a request by lines, 4 MB at most."""
+    meal = await cooked("google-secops", tmp_path, accepted())
+
+    events = []
+    for request in meal.requests:
+        assert request.headers["x-goog-api-key"] == request.headers["x-webhook-access-key"] == SECRET
+        assert len(unpacked(request)) <= 4_000_000
+        events += [json.loads(line) for line in unpacked(request).splitlines()]
+    assert [event["metadata"]["product_log_id"] for event in events] == [one.identity for one in meal.wanted]
+    for event in events:
+        metadata, [result] = event["metadata"], event["security_result"]
+        assert (metadata["vendor_name"], metadata["product_name"]) == ("Cloudflare", "Email Security")
+        assert metadata["event_type"] in {"EMAIL_TRANSACTION", "GENERIC_EVENT"}
+        assert (metadata["event_type"] == "EMAIL_TRANSACTION") == bool(event.get("principal"))
+        assert "email" not in event.get("principal", {})
+        assert set(result["action"]) <= {"QUARANTINE", "ALLOW", "BLOCK", "UNKNOWN_ACTION"}
+        assert set(result.get("category", ())) <= {"MAIL_PHISHING", "MAIL_SPOOFING", "MAIL_SPAM"}
+        assert result["severity"] in {"CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "NONE",
+                                      "UNKNOWN_SEVERITY"}  # fmt: skip
+        assert result["alert_state"] in {"ALERTING", "NOT_ALERTING"}
+        email = event.get("network", {}).get("email", {})
+        assert all(isinstance(email.get(key, []), list) for key in ("to", "subject"))
+        assert all(isinstance(email.get(key, ""), str) for key in ("from", "reply_to", "mail_id"))

@@ -74,6 +74,10 @@ class HttpSettings(WebSettings):
             raise ValueError("batch.events has no effect with a body that holds one event per request")
         if self.event is not None and self._templated_body():
             raise ValueError(f"event has no effect with a body of templates in which {EVENTS} does not stand")
+        if self.template() is not None and self.heartbeat is not None:
+            raise ValueError(
+                "a heartbeat is no mail and does not fit the templates: give it an output without any"
+            )
         if self.template() is None and not {"escape", "defang"}.isdisjoint(self.model_fields_set):
             raise ValueError("escape and defang have an effect with templates only: under body, or event")
         return self

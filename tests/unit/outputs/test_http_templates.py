@@ -87,6 +87,8 @@ def test_links_are_broken_unless_told_otherwise() -> None:
         ({"body": ["{$events}", "{$events}"]}, "may stand once"),
         ({"body": {"text": "{subject}"}, "event": {"text": "x"}}, "event has no effect"),
         ({"body": {"text": "{subject}"}, "batch": {"events": 2}}, "one event per request"),
+        ({"body": {"text": "{subject}"}, "heartbeat": "5m"}, "does not fit the templates"),
+        ({"body": "array", "event": {"text": "{subject}"}, "heartbeat": "5m"}, "does not fit the templates"),
         ({"escape": "slack"}, "have an effect with templates only"),
         ({"body": "array", "defang": False}, "have an effect with templates only"),
         ({"body": {"text": "x"}, "escape": "latex"}, "slack"),

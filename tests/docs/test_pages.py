@@ -146,7 +146,7 @@ def test_rsyslog_takes_its_configuration(block: Block, tmp_path: Path) -> None:
     file.write_text(block.text)
 
     done = subprocess.run(
-        [program("rsyslogd"), "-N1", "-f", file], capture_output=True, text=True, check=False
+        [program("rsyslogd"), "-N1", "-f", str(file)], capture_output=True, text=True, check=False
     )
 
     assert done.returncode == 0, done.stderr
@@ -157,7 +157,7 @@ def test_syslog_ng_takes_its_configuration(block: Block, tmp_path: Path) -> None
     file = tmp_path / "syslog-ng.conf"
     file.write_text(block.text)
 
-    command = [program("syslog-ng"), "--syntax-only", "--no-caps", "-f", file]
+    command = [program("syslog-ng"), "--syntax-only", "--no-caps", "-f", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ import functools
 import ssl
 from collections.abc import Mapping, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import httpx
 
@@ -51,6 +51,14 @@ def _default_context() -> ssl.SSLContext:
     # Reading the trust store costs tens of milliseconds; all clients without options share one. It is
     # not shared with other protocols, because the HTTP library announces HTTP in it.
     return client_context()
+
+
+class _Closeable(Protocol):
+    """A connection, as far as it matters here."""
+
+    async def aclose(self) -> None:
+        """Close it; safe to repeat."""
+        ...
 
 
 class HttpClient:
@@ -167,6 +175,24 @@ _UNSENDABLE = "the request cannot be written as HTTP: check URL and header value
 """The library's own text would show the URL or the header, and with it a credential."""
 
 
+class _Handshake:
+    """Follows how a connection is made, and closes one whose TLS handshake is broken off.
+
+    The library closes it after errors of its own, not after a cancellation or a deadline from outside: the
+    socket would stay open for ever, because the loop keeps watching it.
+    """
+
+    def __init__(self) -> None:
+        self._stream: _Closeable | None = None
+
+    async def __call__(self, name: str, about: Mapping[str, _Closeable]) -> None:
+        """Take an event of the library's extension ``trace``."""
+        if name.endswith("connect_tcp.complete"):
+            self._stream = about["return_value"]
+        elif name.endswith("start_tls.failed") and self._stream is not None:
+            await self._stream.aclose()
+
+
 def _target(url: str, params: Mapping[str, str] | Sequence[tuple[str, str]] | None) -> httpx.URL:
     added = params.items() if isinstance(params, Mapping) else params or ()
     pairs: list[tuple[str, str | int | float | bool | None]] = list(added)
@@ -188,7 +214,9 @@ def _request(
     content: bytes | None,
 ) -> httpx.Request:
     try:
-        return client.build_request(method, target, headers=headers, content=content)
+        return client.build_request(
+            method, target, headers=headers, content=content, extensions={"trace": _Handshake()}
+        )
     except (httpx.InvalidURL, UnicodeError, ValueError):
         raise Unsendable(_UNSENDABLE) from None
 

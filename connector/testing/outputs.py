@@ -7,69 +7,44 @@ With pytest and asyncio::
         async with my_collector() as collector:
             await check(Subject(build=..., taken=collector.taken, ...))
 
-Each check is an async function of a ``Subject``; it raises ``Violation`` with what was broken.
+Each check is an async function of a ``Subject``; it raises ``Violation`` with what was broken. What the
+subject leaves out is not checked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+import itertools
+from collections.abc import Awaitable, Sequence
 
-from connector.errors import DeliveryError, Refused, Retryable
+from connector.errors import DeliveryError, Refused
 from connector.interfaces import Output
-from connector.model import Event, Feed, Receipt, Record, Revision
+from connector.model import Event
+from connector.testing.faults import FAULTS
+from connector.testing.subject import (
+    PATIENCE,
+    POISON,
+    Check,
+    Subject,
+    Violation,
+    accepted,
+    accepted_at_last,
+    arrived,
+    batch_of,
+    check_receipt,
+    closing,
+    events,
+    failure,
+    times_taken,
+)
 
-_FIRST = datetime(2026, 1, 1, 12, tzinfo=UTC)
-# How long a collector may take to show what it took, in seconds.
-_PATIENCE = 10.0
-# At how many different moments a send is cancelled.
+__all__ = ["CHECKS", "POISON", "Check", "Subject", "Violation", "events"]
+
+# At how many different moments a send or an opening is cancelled.
 _CANCELLATIONS = 12
-
-
-class Violation(AssertionError):
-    """The output broke its contract."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """An output and the collector on its other side.
-
-    Args:
-        build: makes a new output, connected to a collector that accepts everything.
-        taken: what the collector took so far, one item per event, oldest first; an item counts as the
-            event whose payload it contains.
-        unreachable: makes an output whose collector does not exist.
-        denied: makes an output whose collector refuses the credentials and repeats the request in its
-            answer.
-        secrets: texts that must show nowhere.
-    """
-
-    build: Callable[[], Output]
-    taken: Callable[[], Sequence[bytes]]
-    unreachable: Callable[[], Output] | None = None
-    denied: Callable[[], Output] | None = None
-    secrets: tuple[str, ...] = ()
-
-
-Check: TypeAlias = Callable[[Subject], Awaitable[None]]
-
-
-def events(count: int, size: int = 0, *, label: str = "event") -> list[Event]:
-    """Make *count* distinguishable events; their payloads are JSON objects of at least *size* bytes."""
-    made = []
-    for number in range(count):
-        name = f"{label}-{number}-end"
-        filler = "x" * max(0, size - len(name) - len('{"id":"","filler":""}'))
-        payload = f'{{"id":"{name}","filler":"{filler}"}}'.encode()
-        record = Record(name, {"id": name})
-        time = _FIRST + timedelta(seconds=number)
-        revision = Revision(Feed("account", "search"), record, "d" * 64, 1, time)
-        made.append(Event(revision, payload, time, 8, "email.malicious"))
-    return made
+_ORDERS = 3
+"""Calls in a row whose every order is tried."""
 
 
 async def closes_without_open(subject: Subject) -> None:
@@ -87,15 +62,37 @@ async def closes_twice(subject: Subject) -> None:
 
 async def opens_twice(subject: Subject) -> None:
     """Opening again does no harm: what is sent afterwards arrives once."""
-    async with _closing(subject.build()) as output:
+    async with closing(subject.build()) as output:
         await output.open()
         await output.open()
         sent = events(2, label="opened-twice")
-        await _accepted(output, sent)
-        await _arrived(subject, sent)
+        await accepted(output, sent)
+        await arrived(subject, sent)
         for event in sent:
-            if _times(subject, event) != 1:
-                raise Violation(f"{event.revision.record.id} was taken {_times(subject, event)} times")
+            if times_taken(subject, event) != 1:
+                raise Violation(f"{event.revision.record.id} was taken {times_taken(subject, event)} times")
+
+
+async def works_in_every_order(subject: Subject) -> None:
+    """Whatever was opened, sent to and closed in which order: nothing breaks, nothing claimed is missing.
+
+    A send without ``open`` before it may work or fail; a send after all that works.
+    """
+    for order in itertools.product(("open", "send", "close"), repeat=_ORDERS):
+        sent: list[Event] = []
+        name = "-".join(order)
+        async with closing(subject.build()) as output:
+            for step, call in enumerate(order):
+                batch = events(1, label=f"{name}-{step}")
+                if call == "open":
+                    await output.open()
+                elif call == "close":
+                    await output.close()
+                elif await _sends(output, batch, name):
+                    sent += batch
+            batch = events(1, label=f"{name}-last")
+            await accepted_at_last(output, batch)
+        await arrived(subject, [*sent, *batch])
 
 
 async def has_usable_limits(subject: Subject) -> None:
@@ -105,7 +102,7 @@ async def has_usable_limits(subject: Subject) -> None:
     smallest = min(limits.events, limits.bytes, limits.concurrency, limits.event_bytes or 1)
     if smallest < 1 or limits.linger < 0:
         raise Violation(f"nothing can be sent within {limits}")
-    async with _closing(output):
+    async with closing(output):
         await output.open()
         if output.limits != limits:
             raise Violation(f"the limits changed from {limits} to {output.limits}")
@@ -113,47 +110,58 @@ async def has_usable_limits(subject: Subject) -> None:
 
 async def delivers_before_close(subject: Subject) -> None:
     """What a receipt accepts has reached the collector, also when the output is closed right after."""
-    output = subject.build()
-    async with _closing(output):
+    async with closing(subject.build()) as output:
         await output.open()
         sent = events(min(50, output.limits.events), label="before-close")
-        await _accepted(output, sent)
-    await _arrived(subject, sent)
+        await accepted(output, sent)
+    await arrived(subject, sent)
 
 
 async def delivers_concurrently(subject: Subject) -> None:
     """As many sends as the limits allow may be under way at once."""
-    async with _closing(subject.build()) as output:
+    async with closing(subject.build()) as output:
         await output.open()
         batches = [
             events(min(5, output.limits.events), label=f"lane-{lane}")
             for lane in range(output.limits.concurrency)
         ]
-        await asyncio.gather(*(_accepted(output, batch) for batch in batches))
+        await asyncio.gather(*(accepted(output, batch) for batch in batches))
         for batch in batches:
-            await _arrived(subject, batch)
+            await arrived(subject, batch)
 
 
 async def survives_cancellation(subject: Subject) -> None:
     """A send that was cancelled at any moment can be sent again, and nothing arrives in pieces."""
-    async with _closing(subject.build()) as output:
+    async with closing(subject.build()) as output:
         await output.open()
         everything: list[Event] = []
         for moment in range(_CANCELLATIONS):
             sent = events(min(20, output.limits.events), 300, label=f"cancelled-{moment}")
             everything += sent
-            await _cancelled_after(moment, output, sent)
-            await _sent_at_last(output, sent)
-        await _arrived(subject, everything)
+            await _cancelled_after(moment, output.send(sent))
+            await accepted_at_last(output, sent)
+        await arrived(subject, everything)
     whole = {event.payload for event in everything}
     for item in subject.taken():
         if b"cancelled-" in item and not any(payload in item for payload in whole):
             raise Violation(f"the collector took a piece of an event: {item[:200]!r}")
 
 
+async def survives_a_cancelled_opening(subject: Subject) -> None:
+    """An opening that was cancelled at any moment can be repeated."""
+    everything: list[Event] = []
+    for moment in range(_CANCELLATIONS):
+        async with closing(subject.build()) as output:
+            await _cancelled_after(moment, output.open())
+            sent = events(1, label=f"opened-after-{moment}")
+            await accepted_at_last(output, sent)
+            everything += sent
+    await arrived(subject, everything)
+
+
 async def refuses_what_is_too_large(subject: Subject) -> None:
     """An event beyond ``limits.event_bytes`` is named or refused, never cut; the others are delivered."""
-    async with _closing(subject.build()) as output:
+    async with closing(subject.build()) as output:
         longest = output.limits.event_bytes
         if longest is None:
             return
@@ -166,24 +174,33 @@ async def refuses_what_is_too_large(subject: Subject) -> None:
             if not refused.too_large:
                 raise Violation("the refusal of a too large event does not say too_large") from None
             return
-        _check_receipt(receipt, len(batch))
+        check_receipt(receipt, len(batch))
         if set(receipt.rejected) != {len(batch) - 1}:
             raise Violation(f"the too large event was not rejected, or others were: {dict(receipt.rejected)}")
-        await _arrived(subject, batch[:-1])
+        await arrived(subject, batch[:-1])
         if any(b"oversized-0-end" in item for item in subject.taken()):
             raise Violation("the collector took (a part of) an event that was rejected")
 
 
 async def takes_the_largest(subject: Subject) -> None:
     """An event of exactly ``limits.event_bytes`` arrives whole."""
-    async with _closing(subject.build()) as output:
+    async with closing(subject.build()) as output:
         longest = output.limits.event_bytes
         if longest is None:
             return
         await output.open()
         largest = events(1, min(longest, output.limits.bytes), label="largest")
-        await _accepted(output, largest)
-        await _arrived(subject, largest)
+        await accepted(output, largest)
+        await arrived(subject, largest)
+
+
+async def takes_a_full_batch(subject: Subject) -> None:
+    """As much as the limits allow at once arrives whole."""
+    async with closing(subject.build()) as output:
+        await output.open()
+        batch = batch_of(output, output.limits.events, 1500, label="full")
+        await accepted(output, batch)
+        await arrived(subject, batch)
 
 
 async def names_an_unreachable_collector(subject: Subject) -> None:
@@ -191,8 +208,8 @@ async def names_an_unreachable_collector(subject: Subject) -> None:
     if subject.unreachable is None:
         return
     output = subject.unreachable()
-    async with _closing(output):
-        error = await _failure(output)
+    async with closing(output):
+        error = await failure(output)
         if not error.reason.strip():
             raise Violation("the error gives no reason")
         _check_secrets(subject, f"{error} {error!r}", "an error")
@@ -206,8 +223,8 @@ async def hides_secrets(subject: Subject) -> None:
             await made.close()
     if subject.denied is None:
         return
-    async with _closing(subject.denied()) as output:
-        error = await _failure(output)
+    async with closing(subject.denied()) as output:
+        error = await failure(output)
         _check_secrets(subject, f"{error} {error!r} {error.__cause__!r}", "an error")
 
 
@@ -215,92 +232,41 @@ CHECKS: tuple[Check, ...] = (
     closes_without_open,
     closes_twice,
     opens_twice,
+    works_in_every_order,
     has_usable_limits,
     delivers_before_close,
     delivers_concurrently,
     survives_cancellation,
+    survives_a_cancelled_opening,
     refuses_what_is_too_large,
     takes_the_largest,
+    takes_a_full_batch,
     names_an_unreachable_collector,
     hides_secrets,
+    *FAULTS,
 )
 """All checks, for a parametrised test."""
 
 
-@contextlib.asynccontextmanager
-async def _closing(output: Output) -> AsyncIterator[Output]:
+async def _sends(output: Output, batch: Sequence[Event], order: str) -> bool:
+    """Whether *batch* was accepted; an error must be one that delivery knows."""
     try:
-        yield output
-    finally:
-        await output.close()
+        async with asyncio.timeout(PATIENCE):
+            await accepted(output, batch)
+    except DeliveryError:
+        return False
+    except TimeoutError:
+        raise Violation(f"{order}: a send did not end") from None
+    return True
 
 
-async def _accepted(output: Output, batch: Sequence[Event]) -> None:
-    receipt = await output.send(batch)
-    _check_receipt(receipt, len(batch))
-    if receipt.rejected or receipt.retry:
-        raise Violation(f"a collector that accepts everything led to {receipt}")
-
-
-def _check_receipt(receipt: Receipt, size: int) -> None:
-    named = {*receipt.rejected, *receipt.retry}
-    if not named <= set(range(size)):
-        raise Violation(f"the receipt names {sorted(named)} in a batch of {size}")
-    if not receipt.retry.isdisjoint(receipt.rejected):
-        raise Violation("the receipt both rejects and retries an event")
-    if not 0 <= receipt.duplicates <= size:
-        raise Violation(f"{receipt.duplicates} duplicates in a batch of {size}")
-    if any(not reason.strip() for reason in receipt.rejected.values()):
-        raise Violation("a rejection gives no reason")
-
-
-async def _cancelled_after(turns: int, output: Output, batch: Sequence[Event]) -> None:
-    task = asyncio.ensure_future(output.send(batch))
+async def _cancelled_after(turns: int, work: Awaitable[object]) -> None:
+    task = asyncio.ensure_future(work)
     for _ in range(turns):
         await asyncio.sleep(0)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError, DeliveryError):
         await task
-
-
-async def _sent_at_last(output: Output, batch: Sequence[Event]) -> None:
-    async with asyncio.timeout(_PATIENCE):
-        while True:
-            try:
-                await output.open()
-                return await _accepted(output, batch)
-            except Retryable:
-                await asyncio.sleep(0.01)
-
-
-async def _failure(output: Output) -> DeliveryError:
-    try:
-        await output.open()
-        await output.send(events(1, label="never"))
-    except DeliveryError as error:
-        return error
-    except Exception as error:
-        raise Violation(f"{type(error).__name__} instead of a DeliveryError: {error}") from error
-    raise Violation("an event was accepted where no collector could take it")
-
-
-def _times(subject: Subject, event: Event) -> int:
-    return sum(event.payload in item for item in subject.taken())
-
-
-async def _arrived(subject: Subject, sent: Sequence[Event]) -> None:
-    missing = {event.payload for event in sent}
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_PATIENCE):
-            # A collector of somebody else has no event to wait for.
-            while missing := {payload for payload in missing if not _is_taken(subject, payload)}:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
-    if missing:
-        raise Violation(f"{len(missing)} of {len(sent)} accepted events never reached the collector")
-
-
-def _is_taken(subject: Subject, payload: bytes) -> bool:
-    return any(payload in item for item in subject.taken())
 
 
 def _check_secrets(subject: Subject, text: str, where: str) -> None:

@@ -19,13 +19,15 @@ from connector.outputs.parts.hec_channel import Pace
 from connector.outputs.parts.web import utc_now
 from connector.outputs.splunk_hec import SplunkHecOutput, SplunkHecSettings
 from connector.outputs.stdout import StdoutOutput
-from connector.testing.outputs import CHECKS, Check, Subject
-from tests.support.bulk_collector import bulk_collector
+from connector.testing.outputs import CHECKS, POISON, Check, Subject
+from tests.support.bulk_collector import bulk_collector, trouble
 from tests.support.collectors import authority, datagram_collector, free_port, stream_collector, unobserved
-from tests.support.hec_collector import hec_collector
+from tests.support.hec_collector import hec_collector, told
 from tests.support.scripted_http import Asked, Reply, scripted
 
 SECRET = "canary-5e1b7a"
+SHORT = "400ms"
+"""How long a send may take on a bad road."""
 
 Bench: TypeAlias = Callable[[Path], contextlib.AbstractAsyncContextManager[Subject]]
 
@@ -72,17 +74,27 @@ def stream_bench(scheme: str, **options: object) -> Bench:
     async def bench(folder: Path) -> AsyncIterator[Subject]:
         trusted = authority(folder)
         tls = {"tls": {"ca_file": trusted.ca_file}} if scheme == "tls" else {}
+        torn = False
 
-        def build(port: int) -> Output:
-            return made({"type": "syslog", "address": f"{scheme}://127.0.0.1:{port}", **tls, **options})
+        def build(port: int, **more: object) -> Output:
+            address = f"{scheme}://127.0.0.1:{port}"
+            return made({"type": "syslog", "address": address, **tls, **options, **more})
+
+        def through(port: int) -> Output:
+            nonlocal torn
+            torn = True
+            return build(port, timeout=SHORT)
 
         async with stream_collector(tls=trusted.server if tls else None) as collector:
             yield Subject(
                 build=lambda: build(collector.port),
                 taken=collector.messages,
                 unreachable=lambda: build(free_port()),
+                port=collector.port,
+                through=through,
+                answers=False,
             )
-            assert collector.torn() == []
+            assert torn or collector.torn() == []
 
     return bench
 
@@ -97,21 +109,33 @@ async def udp_bench(_folder: Path) -> AsyncIterator[Subject]:
         )
 
 
-def http_bench(body: str, concurrency: int) -> Bench:
+def _poisoned(document: object) -> int | None:
+    """What Splunk says of an event, or of a line, that it cannot read."""
+    return 6 if POISON in str(document) else None
+
+
+def http_bench(body: str, concurrency: int, *, tls: bool = False) -> Bench:
     @contextlib.asynccontextmanager
-    async def bench(_folder: Path) -> AsyncIterator[Subject]:
+    async def bench(folder: Path) -> AsyncIterator[Subject]:
         taken: list[bytes] = []
+        trusted = authority(folder) if tls else None
 
         def accept(asked: Asked) -> Reply:
             if asked.path == "/denied":
                 shown = "".join(f"{name}: {value}\n" for name, value in asked.headers.items())
                 return Reply(403, f"{asked.target}\n{shown}".encode() + asked.body)
+            if asked.path == "/busy":
+                return Reply(429, headers={"retry-after": "7"})
+            if asked.path == "/picky" and POISON.encode() in asked.body:
+                return Reply(422, b"no such field")
             taken.extend(asked.body.strip(b"[]").replace(b"},{", b"}\n{").split(b"\n"))
             return Reply(202)
 
-        def build(base: str, path: str) -> Output:
+        def build(base: str, path: str, **more: object) -> Output:
+            trust = {"tls": {"ca_file": trusted.ca_file}} if trusted else {}
             return made(
                 {
+                    **trust,
                     "type": "http",
                     "url": f"{base}{path}?token={SECRET}-url",
                     "headers": {"X-Api-Key": f"{SECRET}-header"},
@@ -119,66 +143,105 @@ def http_bench(body: str, concurrency: int) -> Bench:
                     "signing": {"secret": f"{SECRET}-signing"},
                     "body": body,
                     "concurrency": concurrency,
+                    **more,
                 }
             )
 
-        async with scripted(accept) as server:
+        async with scripted(accept, tls=trusted.server if trusted else None) as server:
+            local = f"{server.scheme}://127.0.0.1"
             yield Subject(
                 build=lambda: build(server.url, "/events"),
                 taken=lambda: list(taken),
-                unreachable=lambda: build(f"http://127.0.0.1:{free_port()}", "/events"),
+                unreachable=lambda: build(f"{local}:{free_port()}", "/events"),
                 denied=lambda: build(server.url, "/denied"),
+                busy=lambda: build(server.url, "/busy"),
+                picky=lambda: build(server.url, "/picky"),
+                port=server.port,
+                through=lambda port: build(f"{local}:{port}", "/events", timeout=SHORT),
                 secrets=(SECRET, "Y29ubmVjdG9yOmNhbmFyeS"),
             )
 
     return bench
 
 
-def hec_bench(**options: object) -> Bench:
+def hec_bench(*, tls: bool = False, **options: object) -> Bench:
     @contextlib.asynccontextmanager
-    async def bench(_folder: Path) -> AsyncIterator[Subject]:
+    async def bench(folder: Path) -> AsyncIterator[Subject]:
+        trusted = authority(folder) if tls else None
+        context = trusted.server if trusted else None
+
         def denied(asked: Asked) -> Reply:
             shown = "".join(f"{name}: {value}\n" for name, value in asked.headers.items())
             return Reply(403, shown.encode())
 
-        def build(url: str) -> Output:
-            settings = SplunkHecSettings.model_validate({"url": url, "token": f"{SECRET}-token", **options})
+        def build(url: str, **more: object) -> Output:
+            trust = {"tls": {"ca_file": trusted.ca_file}} if trusted else {}
+            given = {"url": url, "token": f"{SECRET}-token", **trust, **options, **more}
+            settings = SplunkHecSettings.model_validate(given)
             pace = Pace(first=0.002, longest=0.01)
             return SplunkHecOutput("splunk", settings, unobserved, utc_now, pace)
 
         token = f"{SECRET}-token"
         acks = options.get("ack") == "on"
         async with (
-            hec_collector(token=token, ack=acks, patience=1) as collector,
-            scripted(denied) as stranger,
+            hec_collector(token=token, ack=acks, patience=1, poison=_poisoned, tls=context) as collector,
+            scripted(denied, tls=context) as stranger,
+            scripted(lambda _: told(9), tls=context) as busy,
         ):
+            assert collector.server is not None
+            local = f"{collector.server.scheme}://127.0.0.1"
             yield Subject(
                 build=lambda: build(collector.url),
                 taken=collector.documents,
-                unreachable=lambda: build(f"http://127.0.0.1:{free_port()}"),
+                unreachable=lambda: build(f"{local}:{free_port()}"),
                 denied=lambda: build(stranger.url),
+                busy=lambda: build(busy.url),
+                picky=lambda: build(collector.url),
+                port=collector.server.port,
+                through=lambda port: build(f"{local}:{port}", timeout=SHORT),
                 secrets=(SECRET,),
             )
 
     return bench
 
 
-def bulk_bench(concurrency: int, **credentials: str) -> Bench:
+def bulk_bench(concurrency: int, *, tls: bool = False, **credentials: str) -> Bench:
     @contextlib.asynccontextmanager
-    async def bench(_folder: Path) -> AsyncIterator[Subject]:
+    async def bench(folder: Path) -> AsyncIterator[Subject]:
+        trusted = authority(folder) if tls else None
+        context = trusted.server if trusted else None
+
         def denied(asked: Asked) -> Reply:
             shown = "".join(f"{name}: {value}\n" for name, value in asked.headers.items())
             return Reply(403, shown.encode())
 
-        def build(url: str) -> Output:
-            return made({"type": "elasticsearch", "url": url, "concurrency": concurrency, **credentials})
+        def build(url: str, **more: object) -> Output:
+            trust = {"tls": {"ca_file": trusted.ca_file}} if trusted else {}
+            options = {"concurrency": concurrency, **trust, **credentials, **more}
+            return made({"type": "elasticsearch", "url": url, **options})
 
-        async with bulk_collector() as collector, scripted(denied) as stranger:
+        def verdict(document: dict[str, str]) -> dict[str, object] | None:
+            return trouble(400, "document_parsing_exception", "no") if POISON in document["id"] else None
+
+        def pushed_back(_: object) -> dict[str, object]:
+            return trouble(429, "es_rejected_execution_exception", "rejected")
+
+        async with (
+            bulk_collector(verdict=verdict, tls=context) as collector,
+            bulk_collector(verdict=pushed_back, tls=context) as busy,
+            scripted(denied, tls=context) as stranger,
+        ):
+            assert collector.server is not None
+            local = f"{collector.server.scheme}://127.0.0.1"
             yield Subject(
                 build=lambda: build(collector.url),
                 taken=lambda: list(collector.documents),
-                unreachable=lambda: build(f"http://127.0.0.1:{free_port()}"),
+                unreachable=lambda: build(f"{local}:{free_port()}"),
                 denied=lambda: build(stranger.url),
+                busy=lambda: build(busy.url),
+                picky=lambda: build(collector.url),
+                port=collector.server.port,
+                through=lambda port: build(f"{local}:{port}", timeout=SHORT),
                 secrets=(SECRET, base64.b64encode(SECRET.encode()).decode()[:10]),
             )
 
@@ -195,11 +258,14 @@ BENCHES: dict[str, Bench] = {
     "http ndjson": http_bench("ndjson", 1),
     "http array": http_bench("array", 4),
     "http single": http_bench("single", 3),
+    "http over tls": http_bench("ndjson", 1, tls=True),
     "splunk_hec without acknowledgement": hec_bench(ack="off", concurrency=3),
     "splunk_hec with acknowledgement": hec_bench(ack="on"),
     "splunk_hec raw": hec_bench(endpoint="raw"),
+    "splunk_hec over tls with acknowledgement": hec_bench(ack="on", tls=True),
     "elasticsearch with a key": bulk_bench(1, api_key=f"{SECRET}:{SECRET}"),
     "elasticsearch with a password": bulk_bench(4, username="soc", password=SECRET),
+    "elasticsearch over tls": bulk_bench(1, api_key=f"{SECRET}:{SECRET}", tls=True),
 }
 
 

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import gzip
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -166,9 +167,11 @@ class BulkCollector:
 
 
 @contextlib.asynccontextmanager
-async def bulk_collector(**options: Any) -> AsyncIterator[BulkCollector]:
+async def bulk_collector(
+    *, tls: ssl.SSLContext | None = None, **options: Any
+) -> AsyncIterator[BulkCollector]:
     """Run a cluster on a free port of 127.0.0.1."""
     collector = BulkCollector(**options)
-    async with scripted(collector.answer) as server:
+    async with scripted(collector.answer, tls=tls) as server:
         collector.server = server
         yield collector

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -274,9 +275,9 @@ def _objects(text: str) -> Iterator[Any]:
 
 
 @contextlib.asynccontextmanager
-async def hec_collector(**options: Any) -> AsyncIterator[HecCollector]:
+async def hec_collector(*, tls: ssl.SSLContext | None = None, **options: Any) -> AsyncIterator[HecCollector]:
     """Run a collector on a free port of 127.0.0.1."""
     collector = HecCollector(**options)
-    async with scripted(collector.answer) as server:
+    async with scripted(collector.answer, tls=tls) as server:
         collector.server = server
         yield collector

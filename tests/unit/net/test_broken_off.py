@@ -166,3 +166,31 @@ async def test_closing_ends_what_is_under_way_and_is_final() -> None:
         await client.close()
         with pytest.raises(RuntimeError, match="closed"):
             await client.request("GET", server.url)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_handshake_that_hangs_leaves_no_socket_open(*, cancelled: bool) -> None:
+    begun, deaf, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun.set()
+        await deaf.wait()
+        while await reader.read(1 << 16):
+            pass
+        ended.set()
+        writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = HttpClient(timeout=30.0 if cancelled else 0.2)
+    exchange = asyncio.ensure_future(client.request("GET", f"https://127.0.0.1:{port}"))
+    await begun.wait()
+    if cancelled:
+        exchange.cancel()
+    with pytest.raises(asyncio.CancelledError if cancelled else TimedOut):
+        await exchange
+    deaf.set()
+    async with asyncio.timeout(5):
+        await ended.wait()
+    await client.close()
+    server.close()

@@ -1,0 +1,153 @@
+"""What an output does when its collector or the way there fails; part of the suite in ``outputs``.
+
+After each fault the same rule decides: what was accepted is there, whatever was repeated on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from connector.errors import DeliveryError, Hold, Refused, Retryable
+from connector.model import Event
+from connector.testing.road import Trouble, bad_road
+from connector.testing.subject import (
+    PATIENCE,
+    POISON,
+    Check,
+    Subject,
+    Violation,
+    accepted_at_last,
+    arrived,
+    batch_of,
+    check_receipt,
+    closing,
+    events,
+)
+
+_EVENTS, _SIZE = 20, 2000
+_CUTS = (0, 200, 10_000)
+"""Bytes after which a connection is cut: at once, in the first words, in the middle of a batch."""
+
+
+async def survives_a_connection_that_is_cut(subject: Subject) -> None:
+    """A reset at any moment loses nothing."""
+    for cut in _CUTS:
+        await _survives(subject, Trouble(cut_after=cut, lasting=1), f"cut-{cut}")
+
+
+async def survives_a_collector_that_stops_answering_in_mid_send(subject: Subject) -> None:
+    """The collector's side of a connection ends while the output's side goes on."""
+    await _survives(subject, Trouble(half_close_after=10_000, lasting=1), "half-closed")
+
+
+async def survives_a_collector_that_hangs(subject: Subject) -> None:
+    """A collector that takes a connection and does nothing with it is given up in time."""
+    if subject.answers:
+        await _survives(subject, Trouble(deaf=True, lasting=1), "hanging")
+
+
+async def survives_answers_that_are_lost(subject: Subject) -> None:
+    """What a collector took without the output learning of it is sent again."""
+    if subject.answers:
+        await _survives(subject, Trouble(mute=True, lasting=1), "mute")
+
+
+async def survives_a_slow_road(subject: Subject) -> None:
+    """Bytes that trickle are no fault."""
+    await _survives(subject, Trouble(piece=2048), "slow")
+
+
+async def comes_again_where_it_is_asked_to(subject: Subject) -> None:
+    """A collector that is busy is ``Retryable``, or asks for each event again; nothing counts as accepted."""
+    if subject.busy is None:
+        return
+    async with closing(subject.busy()) as output:
+        batch = batch_of(output, 3, label="busy")
+        try:
+            await output.open()
+            receipt = await output.send(batch)
+        except Retryable as error:
+            if not error.reason.strip():
+                raise Violation("the error gives no reason") from None
+            return
+        except DeliveryError as error:
+            raise Violation(f"a busy collector led to {type(error).__name__}: {error}") from None
+        check_receipt(receipt, len(batch))
+        if receipt.retry != set(range(len(batch))):
+            raise Violation(f"a busy collector led to {receipt}")
+
+
+async def holds_where_it_is_denied(subject: Subject) -> None:
+    """Credentials that are refused are ``Hold``: no event is to blame, and a person is needed."""
+    if subject.denied is None:
+        return
+    async with closing(subject.denied()) as output:
+        try:
+            await output.open()
+            await output.send(events(1, label="denied"))
+        except Hold:
+            return
+        except DeliveryError as error:
+            raise Violation(f"refused credentials led to {type(error).__name__}: {error}") from None
+        raise Violation("an event was accepted without credentials")
+
+
+async def refuses_nobody_but_the_culprit(subject: Subject) -> None:
+    """An event that the collector refuses is rejected, or its batch is ``Refused`` with it as the suspect.
+
+    Without a suspect the batch will be halved: then the culprit is refused alone, and the others are accepted.
+    """
+    if subject.picky is None:
+        return
+    async with closing(subject.picky()) as output:
+        await output.open()
+        good = batch_of(output, 2, label="beside-it")
+        [culprit] = events(1, label=POISON)
+        batch = [good[0], culprit, *good[1:]] if output.limits.events > len(good) else [culprit]
+        try:
+            receipt = await output.send(batch)
+        except Refused as refused:
+            if refused.suspect is not None and batch[refused.suspect] is not culprit:
+                raise Violation(f"event {refused.suspect} was named, which is not the culprit") from None
+        else:
+            check_receipt(receipt, len(batch))
+            if {batch[index].payload for index in receipt.rejected} != {culprit.payload}:
+                raise Violation(f"the culprit was not rejected, or others were: {receipt}") from None
+        await accepted_at_last(output, good)
+        if any(culprit.payload in item for item in subject.taken()):
+            raise Violation("the collector took an event that it refused")
+    await arrived(subject, good)
+
+
+FAULTS: tuple[Check, ...] = (
+    survives_a_connection_that_is_cut,
+    survives_a_collector_that_stops_answering_in_mid_send,
+    survives_a_collector_that_hangs,
+    survives_answers_that_are_lost,
+    survives_a_slow_road,
+    comes_again_where_it_is_asked_to,
+    holds_where_it_is_denied,
+    refuses_nobody_but_the_culprit,
+)
+"""The checks of this module."""
+
+
+async def _survives(subject: Subject, trouble: Trouble, label: str) -> None:
+    """Send over a bad road until the trouble has passed; all that was accepted must be there."""
+    if subject.through is None:
+        return
+    connections = 1 if trouble.lasting is None else trouble.lasting + 1
+    sent: list[Event] = []
+    async with (
+        bad_road(subject.port, trouble) as road,
+        closing(subject.through(road.port)) as output,
+    ):
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while road.connections < connections or not sent:
+                    batch = batch_of(output, _EVENTS, _SIZE, label=f"{label}-{len(sent)}")
+                    await accepted_at_last(output, batch)
+                    sent += batch
+        except TimeoutError:
+            raise Violation(f"{label}: the output did not notice the trouble") from None
+        await arrived(subject, sent)

@@ -1,0 +1,138 @@
+"""A bad road between an output and its collector: bytes pass over it, are slowed down, cut off, or lost.
+
+It knows nothing of what it carries, so it serves any output that connects over TCP, with TLS or without::
+
+    async with bad_road(collector.port, Trouble(cut_after=100, lasting=1)) as road:
+        output = build(road.port)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+_PIECE = 1 << 16
+_STEP = 0.002
+"""Seconds between two pieces on a slow road."""
+
+_LINGER_NOT = b"\1\0\0\0\0\0\0\0"
+"""For ``SO_LINGER``: closing sends a reset at once."""
+
+_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What befalls a connection. Without any, all is well.
+
+    Args:
+        cut_after: reset it once the output sent so many bytes.
+        half_close_after: end the collector's side once the output sent so many bytes, and only take the rest.
+        deaf: take the connection, read nothing and answer nothing.
+        mute: hand on what the output sends, and nothing of what the collector answers.
+        piece: hand on at most so many bytes at a time, slowly.
+        lasting: how many connections it befalls; those after them are well. ``None``: all.
+    """
+
+    cut_after: int | None = None
+    half_close_after: int | None = None
+    deaf: bool = False
+    mute: bool = False
+    piece: int | None = None
+    lasting: int | None = None
+
+
+class Road:
+    """What a bad road is like, and how many connections began on it."""
+
+    def __init__(self, collector: int, trouble: Trouble) -> None:
+        self.port = 0
+        self.connections = 0
+        self._collector = collector
+        self._trouble = trouble
+        self._carrying: set[asyncio.Task[None]] = set()
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection to its end."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._carrying.add(task)
+            task.add_done_callback(self._carrying.discard)
+        self.connections += 1
+        lasting = self._trouble.lasting
+        trouble = self._trouble if lasting is None or self.connections <= lasting else Trouble()
+        try:
+            if trouble.deaf:
+                await asyncio.Event().wait()
+            await self._connect(trouble, reader, writer)
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            _reset(writer)
+
+    async def _connect(
+        self, trouble: Trouble, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        there, onwards = await asyncio.open_connection(_HOST, self._collector)
+        back = asyncio.ensure_future(_pump(there, None if trouble.mute else writer, trouble.piece or _PIECE))
+        limits = [limit for limit in (trouble.cut_after, trouble.half_close_after) if limit is not None]
+        try:
+            whole = await _pump(reader, onwards, trouble.piece or _PIECE, min(limits, default=None))
+            if whole:
+                onwards.write_eof()
+                await back
+            elif trouble.half_close_after is not None:
+                back.cancel()
+                writer.write_eof()
+                await _pump(reader, None, _PIECE)
+        finally:
+            back.cancel()
+            await asyncio.gather(back, return_exceptions=True)
+            onwards.close()
+
+    async def close(self) -> None:
+        """Reset every connection that is left."""
+        for task in list(self._carrying):
+            task.cancel()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def bad_road(collector: int, trouble: Trouble) -> AsyncIterator[Road]:
+    """A road on a loopback port to the *collector* on another, while the block runs."""
+    road = Road(collector, trouble)
+    server = await asyncio.start_server(road.carry, _HOST, 0)
+    road.port = server.sockets[0].getsockname()[1]
+    try:
+        yield road
+    finally:
+        server.close()
+        await road.close()
+
+
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None, piece: int, most: int | None = None
+) -> bool:
+    """Hand on bytes in pieces, to nobody without *writer*; true at their end, false after *most* of them."""
+    left = most
+    while left is None or left > 0:
+        data = await reader.read(piece if left is None else min(piece, left))
+        if not data:
+            return True
+        left = None if left is None else left - len(data)
+        if writer is not None:
+            writer.write(data)
+            await writer.drain()
+        if piece < _PIECE:
+            await asyncio.sleep(_STEP)
+    return False
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    sock = writer.get_extra_info("socket")
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    writer.transport.abort()

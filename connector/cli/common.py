@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from connector.settings import Loaded, load
+if TYPE_CHECKING:
+    from connector.settings import Loaded
+
+_DIRECTORY = "CONNECTOR_STATE__DIRECTORY"
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -28,7 +31,21 @@ def config_option(function: F) -> F:
 
 def loaded(config: Path | None) -> Loaded:
     """The configuration; raises ``ConfigurationError`` with everything that is wrong."""
+    from connector.settings import load  # noqa: PLC0415, heavy; not needed for --help, nor by a probe
+
     return load(config, os.environ)
+
+
+def state_directory(config: Path | None) -> Path:
+    """The state directory; raises ``ConfigurationError`` like ``loaded``, where it reads the configuration.
+
+    A variable that names it wins over any file, so no file is read then: a container's probe calls this every
+    few seconds.
+    """
+    for name, value in os.environ.items():
+        if name.upper() == _DIRECTORY and value:
+            return Path(value)
+    return loaded(config).settings.state.directory
 
 
 def say(text: str) -> None:

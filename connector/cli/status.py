@@ -12,8 +12,7 @@ import orjson
 
 from connector.app.control import ask
 from connector.cli import FAILED
-from connector.cli.common import config_option, loaded, say
-from connector.cli.terminal import counted, moment
+from connector.cli.common import config_option, say, state_directory
 from connector.model import JsonObject
 
 
@@ -29,8 +28,7 @@ def command(context: click.Context, config: Path | None, as_json: bool, health: 
 
     Exits with 1 when no connector runs, or when it is not ready.
     """
-    directory = loaded(config).settings.state.directory
-    answer = asyncio.run(ask(directory, "status"))
+    answer = asyncio.run(ask(state_directory(config), "status"))
     if not isinstance(answer, dict):
         raise click.ClickException("the daemon gave no status")
     if health:
@@ -72,6 +70,8 @@ def _show(status: JsonObject) -> None:
 
 
 def _backfill(feed: JsonObject) -> str:
+    from connector.cli.terminal import counted, moment  # noqa: PLC0415, only when there is one
+
     one = feed["backfill"]
     window = f"{moment(one['start'])} to {moment(one['end'])} UTC, read up to {moment(one['position'])}"
     name = f"{feed['account_name'] or feed['account']}/{feed['search']}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from connector.simulator import Access, Simulator, running
@@ -94,3 +96,22 @@ def test_a_refused_token_makes_the_daemon_unready_and_heals_when_it_is_accepted(
         access.tokens = frozenset({TOKEN})
         until(connector.ready, "readiness after the token was accepted")
         assert TOKEN not in "".join(connector.logs)
+
+
+def test_a_probe_of_a_container_reads_no_configuration_and_loads_next_to_nothing(tmp_path: Path) -> None:
+    probe = (
+        "import sys; from connector.cli import group; sys.argv[1:] = ['status', '--health']\n"
+        "try: group.main(standalone_mode=False)\n"
+        "except Exception as error: print(type(error).__name__)\n"
+        "print(sorted({'pydantic', 'httpx', 'yaml', 'rich', 'uvicorn'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe],
+        env=environment(CONNECTOR_STATE__DIRECTORY=str(tmp_path), CONNECTOR_CONFIG="/no/such/file"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines() == ["NoDaemon", "[]"]

@@ -1,7 +1,7 @@
 """CEF, version 0: one line per event that every known receiver reads the same way.
 
-Nearly every event needs no care but for an equals sign, so the line is first written as if that were
-so and then checked as a whole; whatever fails the check is written again, value by value.
+Nearly every value needs no care but for an equals sign, so the line is first written as if that were
+so; what turns out to need more is written again, value by value.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from connector.formats import cef_dictionary
 from connector.formats.cef_shorten import cut, shorten
-from connector.formats.cef_text import Value, clean, escape, header, text_of
+from connector.formats.cef_text import Value, clean, escape, header, kept_header, text_of
 from connector.formats.memory import Memory
 
 HEADER_NAMES = tuple(cef_dictionary.HEADER)
@@ -31,6 +31,8 @@ _Plan: TypeAlias = tuple[str, int, str | None]
 A bare tuple, since the interpreter takes it apart several times faster than one with names.
 """
 
+_SHORT_HEADER = 256
+"""Characters of a header that is worth keeping; whoever writes the mail may choose how long others are."""
 _IN_HEADER = ""
 _NO_KEY = "?"
 
@@ -59,17 +61,17 @@ def encode(fields: Mapping[str, Value], *, max_bytes: int | None = None) -> tupl
 
 
 def _header(fields: Mapping[str, Value]) -> bytes:
-    get = fields.get
+    values = tuple(map(fields.get, HEADER_NAMES))
+    *texts, severity = values
     try:
-        return header(
-            get(_VENDOR), get(_PRODUCT), get(_VERSION), get(_CLASS_ID), get(_NAME), get(_SEVERITY)
-        ).encode()
-    except TypeError:  # a list cannot be remembered
-        return header(*(text_of(get(name)) for name in HEADER_NAMES)).encode()
+        short = type(severity) is int and len("".join(texts)) <= _SHORT_HEADER  # type: ignore[arg-type]
+    except TypeError:  # not all of them are text
+        short = False
+    return (kept_header if short else header)(*values).encode()
 
 
 def _quick(fields: Mapping[str, Value]) -> bytes | None:
-    """The extension if no value is empty, long, padded or holds controls; else ``None``."""
+    """The extension if every value stands in it as it is, escapes aside; else ``None``."""
     parts: list[str] = []
     last = ""
     for key, value in fields.items():
@@ -77,7 +79,9 @@ def _quick(fields: Mapping[str, Value]) -> bytes | None:
         if value is None or prefix == _IN_HEADER:
             continue
         text = value if type(value) is str else text_of(value)
-        if len(text) > limit or (label_of is not None and label_of != last):
+        if not text or len(text) > limit or (label_of is not None and label_of != last):
+            return None
+        if text.strip() != text or not (text.isascii() or text.isprintable()):
             return None
         last = prefix
         if "\\" in text:
@@ -85,13 +89,8 @@ def _quick(fields: Mapping[str, Value]) -> bytes | None:
         if "=" in text:
             text = text.replace("=", "\\=")
         parts.append(prefix + text)
-    extension = " ".join(parts)
-    if "= " in extension or "  " in extension or extension.endswith(("=", " ")):
-        return None
-    if not (extension.isascii() or extension.isprintable()):
-        return None
-    encoded = extension.encode()
-    return encoded if encoded.translate(_WITHOUT_CONTROLS) == encoded else None
+    extension = " ".join(parts).encode()
+    return extension if extension.translate(_WITHOUT_CONTROLS) == extension else None
 
 
 def _texts(fields: Mapping[str, Value], notes: list[str]) -> dict[str, str]:

@@ -64,12 +64,8 @@ def text_of(value: Value) -> str:
     return ",".join(text for item in value if (text := _scalar(item)))
 
 
-@lru_cache(maxsize=512)
 def header(*values: Value) -> str:
-    """The header up to and including its last pipe; *values* in the order of ``HEADER``.
-
-    Kept, because headers repeat: few verdicts, one vendor.
-    """
+    """The header up to and including its last pipe; *values* in the order of ``HEADER``."""
     vendor, product, version, class_id, name, severity = (
         _HEADER_CONTROLS.sub(" ", repair(text_of(value))).strip()[:limit].rstrip()
         for value, limit in zip(values, HEADER.values(), strict=True)
@@ -77,6 +73,10 @@ def header(*values: Value) -> str:
     class_id = _NOT_IN_CLASS_ID.sub("-", class_id).strip("-") or "unknown"
     parts = (vendor, product, version, class_id, name, _severity(severity))
     return "CEF:0|" + "".join(part.replace("\\", "\\\\").replace("|", "\\|") + "|" for part in parts)
+
+
+kept_header = lru_cache(maxsize=512)(header)
+"""The same for short texts, remembered, because headers repeat: few verdicts, one vendor."""
 
 
 def _severity(text: str) -> str:

@@ -22,7 +22,7 @@ _COMMANDS = {
     "config": "Show the effective configuration.",
     "deadletters": "Show, replay and purge dead letters.",
     "demo": "Run simulator and connector in one process.",
-    "mapping": "Apply and test mappings.",
+    "mapping": "Apply, test, lint, explain and measure mappings.",
     "run": "Run the connector.",
     "schema": "Print a JSON Schema of mapping files, for editors.",
     "search": "Search mail from the terminal.",

@@ -1,4 +1,4 @@
-"""``mapping apply`` and ``mapping test``."""
+"""``mapping apply``, ``test``, ``lint``, ``explain`` and ``coverage``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import click
 
 from connector.cli import FAILED
 from connector.cli.common import say
+from connector.cli.terminal import counted
+from connector.located import suggestion
 
 _directory = click.option(
     "-d",
@@ -21,7 +23,7 @@ _directory = click.option(
 
 @click.group("mapping")
 def command() -> None:
-    """Apply and test mappings."""
+    """Apply, test and understand mappings."""
 
 
 @command.command("apply")
@@ -56,7 +58,7 @@ def apply_(
     pack = choose(mapping, directory).load()
     without = redaction(redact, redaction_key_file)
     wrong = False
-    for result in apply(pack, file, getattr(file, "name", "stdin"), without):
+    for result in apply(pack, file, _name(file), without):
         if isinstance(result, Event):
             sys.stdout.buffer.write(result.payload + b"\n")
             for note in result.notes if notes else ():
@@ -89,3 +91,131 @@ def test_(context: click.Context, mappings: tuple[str, ...], directory: Path | N
     click.echo(f"{total - failures} of {total} tests passed in {', '.join(names)}")
     if failures:
         context.exit(FAILED)
+
+
+@command.command("lint")
+@click.argument("mappings", nargs=-1)
+@_directory
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings, too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per finding.")
+@click.pass_context
+def lint_(
+    context: click.Context, mappings: tuple[str, ...], directory: Path | None, strict: bool, as_json: bool
+) -> None:
+    """Find mistakes and doubtful places in MAPPINGS (names or files; default: all).
+
+    An error is something that cannot be meant, or keeps the mapping from being used: exit code 1. A warning
+    may be on purpose, such as a field of the API that the mapping leaves out.
+    """
+    from connector.app.mapping import choose, linted  # noqa: PLC0415, not needed for --help
+    from connector.cli.mapping_report import finding, finding_json  # noqa: PLC0415
+    from connector.mapping import Library  # noqa: PLC0415
+
+    names = mappings or tuple(Library((directory,) if directory else ()).names())
+    show = finding_json if as_json else finding
+    told: dict[str, set[str]] = {"error": set(), "warning": set()}
+    for name in names:
+        found = linted(choose(name, directory))
+        for level, problems in (("error", found.errors), ("warning", found.warnings)):
+            for problem in problems:
+                if str(problem) not in told[level]:  # what a mapping inherits is told once
+                    told[level].add(str(problem))
+                    click.echo(show(level, problem))
+    errors, warnings = len(told["error"]), len(told["warning"])
+    if not as_json:
+        say(f"{counted(errors, 'error')}, {counted(warnings, 'warning')} in {', '.join(names)}")
+    if errors or (strict and warnings):
+        context.exit(FAILED)
+
+
+@command.command("explain")
+@click.argument("mapping")
+@click.argument("file", type=click.File("rb"), required=False)
+@_directory
+@click.option("-t", "--target", "wanted", multiple=True, help="Only this target, or what is below it.")
+@click.option("--id", "identity", help="The record with this id; by default the first one.")
+@click.option("--all", "everything", is_flag=True, help="Also the targets that hold nothing, and why.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per target.")
+def explain_(
+    mapping: str,
+    file: BinaryIO | None,
+    directory: Path | None,
+    wanted: tuple[str, ...],
+    identity: str | None,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """Tell where each field of an event comes from: rule, place, what it read, what came of it.
+
+    The record is the first of FILE ("-" for stdin; a JSON object, or one per line); without FILE, a made-up
+    one that has every field.
+    """
+    from connector.app.mapping import choose, explained, records, sample  # noqa: PLC0415, not needed for --help
+    from connector.cli.mapping_report import explanation, targets_json  # noqa: PLC0415
+
+    pack = choose(mapping, directory).load()
+    if file is None:
+        record = sample()
+        say("a made-up record; name a file to explain one of yours")
+    else:
+        found = records(file.read(), _name(file))
+        chosen = next((one for one in found if identity in (None, one.id)), None)
+        if chosen is None:
+            raise click.UsageError(
+                f"no record with the id {identity!a}" if identity else "there is no record"
+            )
+        record = chosen
+    told = explained(pack, record)
+    unknown = [name for name in wanted if not any(_meant(one.target, name) for one in told.targets)]
+    if unknown:
+        hint = suggestion(unknown[0], [one.target for one in told.targets])
+        raise click.UsageError(f"{pack.name} has no target {unknown[0]}{f'; {hint}' if hint else ''}")
+    shown = [
+        one
+        for one in told.targets
+        if (
+            any(_meant(one.target, name) for name in wanted)
+            if wanted
+            else everything or one.value is not None
+        )
+    ]
+    if as_json:
+        click.echo("".join(f"{line}\n" for line in targets_json(shown)), nl=False)
+    else:
+        click.echo(explanation(told, shown, whole=not wanted), nl=False)
+
+
+def _name(file: BinaryIO) -> str:
+    return str(getattr(file, "name", "stdin"))
+
+
+def _meant(target: str, name: str) -> bool:
+    return target == name or target.startswith(f"{name}.")
+
+
+@command.command("coverage")
+@click.argument("mapping")
+@click.argument("file", type=click.File("rb"), required=False)
+@_directory
+@click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object.")
+@click.option("--unused", is_flag=True, help="List the fields of the format that are not filled.")
+def coverage_(
+    mapping: str, file: BinaryIO | None, directory: Path | None, as_json: bool, unused: bool
+) -> None:
+    """Tell where each field of a record goes, and which fields of the format are filled.
+
+    With FILE (records, one JSON object per line) it counts, too: in how many records a field has a value and
+    a target is filled, and what they hold that the API does not document.
+    """
+    from connector.app.mapping import choose, records, usage  # noqa: PLC0415, not needed for --help
+    from connector.cli.mapping_report import coverage_json, coverage_text  # noqa: PLC0415
+    from connector.mapping import coverage  # noqa: PLC0415
+
+    pack = choose(mapping, directory).load()
+    found, counts = coverage(pack), None
+    if file is not None:
+        counts = usage(pack, records(file.read(), _name(file)))
+    if as_json:
+        click.echo(coverage_json(pack, found, counts))
+    else:
+        click.echo(coverage_text(pack, found, counts, unused=unused), nl=False)

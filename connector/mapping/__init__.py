@@ -4,6 +4,8 @@ A file is read by ``loader``, checked by ``check`` and ``lint``, compiled by ``g
 is the same by walking the rules, and the reference for the compiler. ``docs/mapping.md`` teaches it.
 """
 
+from connector.mapping.coverage import REST, Coverage, coverage, uncarried
+from connector.mapping.explain import Explained, Explanation, explain
 from connector.mapping.json_schema import json_schema
 from connector.mapping.lint import lint
 from connector.mapping.loader import Library
@@ -19,9 +21,15 @@ from connector.mapping.mapper import (
 from connector.mapping.pack import Pack
 from connector.mapping.redact import Redact, compile_redaction
 from connector.mapping.render import body_notes, compile_body
+from connector.mapping.sample import SAMPLE
 from connector.mapping.selftest import TestOutcome, revision_of, run_tests
 
 __all__ = [
+    "REST",
+    "SAMPLE",
+    "Coverage",
+    "Explained",
+    "Explanation",
     "Library",
     "Mapped",
     "Pack",
@@ -35,9 +43,12 @@ __all__ = [
     "compile_body",
     "compile_matcher",
     "compile_redaction",
+    "coverage",
     "either_state",
+    "explain",
     "json_schema",
     "lint",
     "revision_of",
     "run_tests",
+    "uncarried",
 ]

@@ -17,6 +17,9 @@ from connector.model import JsonObject
 KEYS = ("mapping", "format", "extends", "tables", "derive", "fields", "labels", "rest", "tests")
 GIVEN = ("$account", "$search", "$collected", "$revision", "$previous", "$enrichment", "$gone")
 
+DELETABLE = ("tables", "derive", "fields", "labels")
+"""Sections in which ``null`` takes away what is inherited."""
+
 _VERSION = 1
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -81,6 +84,8 @@ class Document:
     rest: Rest | None = None
     drops_rest: bool = False
     tests: tuple[Case, ...] = ()
+    deletes: Mapping[tuple[str, str], Position] = field(default_factory=dict)
+    """Section and key of each ``null``, with its place."""
 
 
 def read_document(name: str, node: Node) -> Document:
@@ -106,6 +111,12 @@ def read_document(name: str, node: Node) -> Document:
         _rest(rest) if rest is not None and rest.value is not None else None,
         rest is not None and rest.value is None,
         tuple(_case(item) for item in _items(file.get("tests"), "tests")),
+        {
+            (name, key): file[name].keys[key]
+            for name in DELETABLE
+            for key, value in _section(file, name)
+            if value.value is None
+        },
     )
 
 

@@ -190,6 +190,30 @@ def rule_calls(rule: Rule) -> Iterator[Call]:
         yield from rule_calls(rule.otherwise)
 
 
+def rule_parts(rule: Rule) -> Iterator[Rule]:
+    """*rule* and every rule inside it, those that stand in for others included."""
+    yield rule
+    if isinstance(rule.source, FirstOf | AllOf):
+        for part in rule.source.rules:
+            yield from rule_parts(part)
+    for call in rule.calls:
+        if isinstance(call.argument, Mapping):
+            for inner in call.argument.values():
+                yield from rule_parts(inner)
+    if rule.otherwise is not None:
+        yield from rule_parts(rule.otherwise)
+
+
+def rule_matches(rule: Rule) -> Iterator[Match]:
+    """Every match in *rule* and in the rules inside it."""
+    for part in rule_parts(rule):
+        if part.when is not None:
+            yield part.when
+        for call in part.calls:
+            if isinstance(call.argument, Test | All | AnyOf | Not):
+                yield call.argument
+
+
 def _argument_refs(argument: Argument) -> Iterator[Ref]:
     if isinstance(argument, Test | All | AnyOf | Not):
         yield from match_refs(argument)

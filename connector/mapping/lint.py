@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from connector.errors import Position, Problem
 from connector.located import suggestion
+from connector.mapping.dead import dead
 from connector.mapping.document import Field
 from connector.mapping.encoding import SHAPES
 from connector.mapping.fit import fitter
@@ -20,6 +21,7 @@ from connector.mapping.grammar import (
     rule_calls,
     rule_refs,
 )
+from connector.mapping.loader import PRELUDE
 from connector.mapping.pack import ENVELOPE, Pack, rules
 from connector.mapping.schemas import Target, lookup, names
 from connector.mapping.schemas.ecs import event_types
@@ -31,8 +33,21 @@ _OPEN = ("object", "flattened", "nested")
 
 def lint(pack: Pack) -> Sequence[Problem]:
     """Everything doubtful, in the order of the file."""
-    found = [*_paths(pack), *_targets(pack), *_constants(pack), *_labels(pack), *_unused(pack), *_pairs(pack)]
-    return sorted(found, key=lambda problem: _place(problem.position))
+    found = [
+        *_paths(pack),
+        *_targets(pack),
+        *_constants(pack),
+        *_labels(pack),
+        *_unused(pack),
+        *_pairs(pack),
+        *dead(pack),
+    ]
+    return in_order(found)
+
+
+def in_order(problems: Iterable[Problem]) -> Sequence[Problem]:
+    """*problems* in the order of the file."""
+    return sorted(problems, key=lambda problem: _place(problem.position))
 
 
 def _place(position: Position | None) -> tuple[str, int, int]:
@@ -122,7 +137,9 @@ def _labels(pack: Pack) -> Iterator[Problem]:
 
 
 def _unused(pack: Pack) -> Iterator[Problem]:
-    """Tables and derived values of the mapping's own file that nothing reads."""
+    """Tables and derived values of the file itself that nothing reads; the prelude's are for others."""
+    if pack.name == PRELUDE:
+        return
     used = {
         call.argument.name
         for _, rule in rules(pack)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from connector.errors import Position
 from connector.located import Plain
-from connector.mapping.document import Case, Document, Field, Label, Rest, Table
+from connector.mapping.document import DELETABLE, Case, Document, Field, Label, Rest, Table
 from connector.mapping.grammar import Rule
 
 PROVIDED: Mapping[str, tuple[str, ...]] = {
@@ -31,7 +32,11 @@ _V = TypeVar("_V")
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One usable mapping. *files* names what it was made of, the mapping itself first."""
+    """One usable mapping.
+
+    *files* names what it was made of, the mapping itself first; *idle* are the places where something is
+    taken away that nothing had given.
+    """
 
     name: str
     format: str
@@ -42,6 +47,7 @@ class Pack:
     rest: Rest | None
     tests: tuple[Case, ...]
     files: tuple[str, ...]
+    idle: Mapping[tuple[str, str], Position] = field(default_factory=dict)
 
 
 def merge(documents: Sequence[Document]) -> Pack:
@@ -60,7 +66,19 @@ def merge(documents: Sequence[Document]) -> Pack:
         rest,
         last.tests,
         tuple(document.position.file for document in reversed(documents)),
+        _idle(documents),
     )
+
+
+def _idle(documents: Sequence[Document]) -> dict[tuple[str, str], Position]:
+    given: set[tuple[str, str]] = set()
+    idle: dict[tuple[str, str], Position] = {}
+    for document in documents:
+        idle |= {key: place for key, place in document.deletes.items() if key not in given}
+        for name in DELETABLE:
+            given |= {(name, key) for key in getattr(document, name)}
+        given -= document.deletes.keys()
+    return idle
 
 
 def _merged(sections: Sequence[Mapping[str, _V | None]]) -> dict[str, _V]:

@@ -73,3 +73,65 @@ RECORD_FIELDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Path to kind, in the words of the targets' kinds."""
+
+_VERDICTS = (
+    "MALICIOUS",
+    "MALICIOUS-BEC",
+    "SUSPICIOUS",
+    "SPOOF",
+    "SPAM",
+    "BULK",
+    "ENCRYPTED",
+    "EXTERNAL",
+    "UNKNOWN",
+    "NONE",
+)
+_RESULTS = ("pass", "neutral", "fail", "error", "none")
+_PATTERNS = (
+    *("quarantine_release", "acceptable_sender", "allowed_sender", "allowed_recipient", "domain_similarity"),
+    *("domain_recency", "managed_acceptable_sender", "outbound_ndr"),
+)
+
+RECORD_VALUES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "action_log.operation": (
+            "MOVE",
+            "RELEASE",
+            "RECLASSIFY",
+            "SUBMISSION",
+            "QUARANTINE_RELEASE",
+            "PREVIEW",
+        ),
+        "delivery_mode": (
+            *("DIRECT", "BCC", "JOURNAL", "REVIEW_SUBMISSION", "DMARC_UNVERIFIED", "DMARC_FAILURE_REPORT"),
+            *(
+                "DMARC_AGGREGATE_REPORT",
+                "THREAT_INTEL_SUBMISSION",
+                "SIMULATION_SUBMISSION",
+                "API",
+                "RETRO_SCAN",
+            ),
+        ),
+        "delivery_status": (
+            *(
+                "delivered",
+                "moved",
+                "quarantined",
+                "rejected",
+                "deferred",
+                "bounced",
+                "queued",
+                "move_failed",
+            ),
+        ),
+        "final_disposition": _VERDICTS,
+        "findings.detection": _VERDICTS,
+        "post_delivery_operations": ("PREVIEW", "QUARANTINE_RELEASE", "SUBMISSION", "MOVE"),
+        "properties.allowlisted_pattern_type": _PATTERNS,
+        "properties.whitelisted_pattern_type": _PATTERNS,
+        "validation.dkim": _RESULTS,
+        "validation.dmarc": _RESULTS,
+        "validation.spf": _RESULTS,
+    }
+)
+"""What the API documents for fields with a closed list, by path without the marks of lists."""

@@ -62,6 +62,33 @@ DOUBTFUL = [
     ),
     ("ocsf", "fields: {from: {const: root@localhost}}", "from: not a plain mail address", ""),
     ("cim", "fields: {recipent: to}", "cim has no field recipent", "did you mean recipient?"),
+    (
+        "json",
+        "fields: {a: {first_of: [id, {const: x}, subject]}}",
+        "3:41: this rule is never reached",
+        "{const: x} before it always has a value",
+    ),
+    (
+        "json",
+        "fields: {a: {first_of: [{from: $code, else: none}, $search, subject]}}",
+        "3:52: this rule is never reached",
+        "{from: $code, else: none} before it",
+    ),
+    ("json", "fields: {a: {const: x, else: y}}", "3:30: this else never counts", "add a when"),
+    (
+        "json",
+        "fields: {a: {const: x, when: {to: {exists: false}, not: {id: z}, all: [{to: q, id: y}, {id: z}]}}}",
+        "this never holds: to must have no value and one at once",
+        "",
+    ),
+    (
+        "json",
+        "fields: {a: {const: x, when: {final_disposition: [SPAM, MALICOUS]}}}",
+        "3:31: final_disposition is never 'MALICOUS'",
+        "did you mean MALICIOUS?",
+    ),
+    ("json", "fields: {a: id, b: null}", "3:17: null takes nothing away: there is no b in fields", ""),
+    ("json", "derive: {tme: null}\nfields: {a: id}", "3:10: null takes nothing away", "did you mean time?"),
     ("cim", "fields: {severity: {const: hgh}}", "'hgh' does not fit severity", "did you mean high?"),
 ]
 

@@ -1,0 +1,193 @@
+"""What the commands ``mapping ...`` print: findings, explanations and coverage, for people and machines."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from connector.app.mapping import Usage
+from connector.cli.terminal import inert
+from connector.errors import Position, Problem
+from connector.mapping import REST, Coverage, Explained, Explanation, Pack
+from connector.mapping.explain import Taken
+
+_WIDEST = 44
+
+
+def finding(level: str, problem: Problem) -> str:
+    """One finding with its place, and the line that it is about with a mark below."""
+    told = f"{_short(problem.position)}{level}: {problem.message}"
+    hint = f" ({problem.hint})" if problem.hint else ""
+    return inert_lines([told + hint, *_excerpt(problem.position)])
+
+
+def finding_json(level: str, problem: Problem) -> str:
+    """One finding as a JSON object."""
+    at = problem.position
+    place = {} if at is None else {"file": at.file, "line": at.line, "column": at.column}
+    return _json({"level": level, **place, "message": problem.message, "hint": problem.hint or None})
+
+
+def explanation(told: Explanation, shown: Sequence[Explained], *, whole: bool) -> str:
+    """Targets, each with its rule, what that read and what came of it; with *whole*, all the rest, too."""
+    lines = [line for one in shown for line in (*_target(one), "")]
+    if whole:
+        lines += _remainder(told)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def targets_json(shown: Iterable[Explained]) -> Iterator[str]:
+    """One JSON object per target."""
+    for one in shown:
+        yield _json(
+            {
+                "target": one.target,
+                "value": one.value,
+                "rule": one.rule,
+                "at": str(one.position),
+                "taken": _rules(one.taken),
+                "derived": [
+                    {
+                        "name": made.name,
+                        "value": made.value,
+                        "rule": made.rule,
+                        "at": str(made.position),
+                        "taken": _rules(made.taken),
+                    }
+                    for made in one.derived
+                ],
+                "sources": one.sources,
+                "why": one.why or None,
+                "notes": one.notes,
+            }
+        )
+
+
+def _rules(taken: Taken) -> list[dict[str, str]]:
+    return [{"rule": rule, "at": str(at)} for rule, at in taken]
+
+
+def coverage_text(pack: Pack, found: Coverage, counts: Usage | None, *, unused: bool) -> str:
+    """Where fields go, what goes nowhere, and how much of the format is filled."""
+    lines = [f"fields of a record in {pack.name}:"]
+    width = max(map(len, found.fields))
+    into = pack.rest.into if pack.rest else ""
+    for path, targets in found.fields.items():
+        carriers = [f"rest ({into})" if target == REST else target for target in targets]
+        number = f"{counts.fields.get(path, 0):>8}" if counts else ""
+        lines.append(f"  {path:<{width}}{number}  {', '.join(carriers) or '-'}")
+    nowhere = ", ".join(found.nowhere) or "none"
+    lines += ["", f"carried nowhere: {nowhere}"]
+    if counts:
+        strange = sorted(set(counts.fields) - set(found.fields))
+        lines.append(
+            f"in {counts.records} records, but not documented: {', '.join(map(inert, strange)) or 'none'}"
+        )
+        lines += ["", "targets, and in how many events:"]
+        lines += [f"  {target:<{_WIDEST}}{counts.targets.get(target, 0):>8}" for target in pack.fields]
+    return "".join(f"{line}\n" for line in [*lines, "", *_filled(pack, found, unused=unused)])
+
+
+def coverage_json(pack: Pack, found: Coverage, counts: Usage | None) -> str:
+    """The same as one JSON object."""
+    told: dict[str, object] = {
+        "mapping": pack.name,
+        "format": pack.format,
+        "fields": found.fields,
+        "nowhere": found.nowhere,
+        "targets": {"standard": found.standard, "own": found.own, "unused": found.unused},
+    }
+    if counts:
+        told["records"] = {"number": counts.records, "fields": counts.fields, "targets": counts.targets}
+    return _json(told)
+
+
+def inert_lines(lines: Iterable[str]) -> str:
+    """*lines* that do nothing to a terminal, whatever they say."""
+    return "\n".join(inert(line) for line in lines)
+
+
+def _excerpt(position: Position | None) -> Iterator[str]:
+    if position is None or not position.line:
+        return
+    try:
+        lines = Path(position.file).read_text("utf-8").split("\n")
+        text = lines[position.line - 1]
+    except (OSError, UnicodeDecodeError, IndexError):
+        return
+    start = max(0, position.column - _BEFORE)
+    number = f"{position.line:>5} | "
+    yield f"{number}{'...' if start else ''}{text[start : start + _LINE]}"
+    yield f"{' ' * (len(number) - 2)}| {' ' * (position.column - 1 - start + (3 if start else 0))}^"
+
+
+_BEFORE, _LINE = 60, 110
+"""Characters of a line before the place, and altogether, that are shown: one rule may fill a long line."""
+
+
+def _short(position: Position | None) -> str:
+    if position is None:
+        return ""
+    here = f"{Path.cwd()}/"
+    return f"{str(position).removeprefix(here)}: "
+
+
+def _target(one: Explained) -> Iterator[str]:
+    yield (
+        f"{one.target} = {_shown(one.value)}"
+        if one.value is not None
+        else f"{one.target}: nothing; {one.why}"
+    )
+    yield from _row("rule", one.rule, one.position)
+    for rule, position in one.taken:
+        yield from _row("taken", rule, position)
+    for made in one.derived:
+        yield from _row(made.name, f"{_shown(made.value)}  from  {made.rule}", made.position)
+        for rule, position in made.taken:
+            yield from _row("  taken", rule, position)
+    for path, value in one.sources.items():
+        yield f"    {path} = {_shown(value)}"
+    for note in one.notes:
+        yield f"    note: {note}"
+
+
+def _row(name: str, text: str, position: Position) -> Iterator[str]:
+    yield f"    {name}: {inert(text)}    [{_short(position).removesuffix(': ')}]"
+
+
+def _remainder(told: Explanation) -> Iterator[str]:
+    mapped = told.mapped
+    time, code = mapped.time.isoformat(), inert(mapped.code)
+    yield f"beside the event: time {time}, severity {mapped.severity}, code {code}"
+    yield f"in the rest: {', '.join(map(inert, told.rest)) or 'nothing'}"
+    empty = [one.target for one in told.targets if one.value is None]
+    yield f"nothing in {len(empty)} of {len(told.targets)} targets (--all tells why)"
+    for note in told.notes:
+        yield f"note: {inert(note)}"
+
+
+def _filled(pack: Pack, found: Coverage, *, unused: bool) -> Iterator[str]:
+    known = len(found.standard) + len(found.unused)
+    own = f", and {len(found.own)} of its own" if found.own else ""
+    yield f"targets: {len(found.standard)} of the {known} that {pack.format} lists{own}"
+    if not known:
+        return
+    used = Counter(name.split(".")[0] for name in found.standard)
+    left = Counter(name.split(".")[0] for name in found.unused)
+    if any("." in name for name in found.standard):
+        yield from (
+            f"  {name:<{_WIDEST}}{number:>4} of {number + left[name]}" for name, number in used.items()
+        )
+    if unused:
+        yield from ("", "not filled:")
+        yield from (f"  {name}" for name in found.unused)
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else inert(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, default=dict)

@@ -89,28 +89,6 @@ def test_explain_says_why_there_is_nothing(mine: Path) -> None:
     assert "in the rest: x_originating_ip, from" not in lines
 
 
-def test_explain_tells_what_happens_and_nothing_else(mine: Path) -> None:
-    """The values are those of the event, for every pack, with a record that has everything."""
-    record = json.dumps(dict(SAMPLE))
-    every: list[str | Path] = [*Library().names(), mine]
-    for name in every:
-        event = mapping("apply", name, stdin=record).stdout
-        lines = mapping("explain", name, "--json", "--all", "-", stdin=record).stdout.splitlines()
-        told = {one["target"]: one for one in map(json.loads, lines)}
-
-        assert told
-        for target, one in told.items():
-            assert (one["value"] is None) == (one["why"] is not None), target
-        if event.startswith("{"):
-            document = json.loads(event)
-            for target, one in told.items():
-                value = document
-                for step in target.split("."):
-                    value = value.get(step, {}) if isinstance(value, dict) else {}
-                if target not in {"event.created", "connector.collected"}:
-                    assert (value or None) == (one["value"] or None), f"{name}: {target}"
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

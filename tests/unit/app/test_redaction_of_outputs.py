@@ -57,6 +57,20 @@ def test_hashes_stay_the_same_over_restarts_and_change_with_the_key(tmp_path: Pa
     assert payloads[0] == payloads[1] != payloads[2]
 
 
+def test_a_body_of_templates_gets_no_more_than_the_mapping(tmp_path: Path) -> None:
+    file = tmp_path / "connector.yaml"
+    body = 'body: {text: "{to}: {subject}", all: "{$record}", e: "{$event}"}'
+    chat = f"{{type: http, url: https://hooks.example/x, redact: {{subject: drop, to: hash}}, {body}}}"
+    file.write_text(f"{BASE}outputs: {{chat: {chat}}}\n")
+    [made] = build_routes(load(file, {"CONNECTOR_REDACTION__KEY": KEY}), lambda _: None, {})
+    event = made.mapper(REVISION)
+    assert event is not None
+
+    assert b"Payroll" not in event.payload
+    assert b"alice" not in event.payload
+    assert b".invalid" in event.payload
+
+
 WRONG = [
     (
         "{subjct: drop}",

@@ -137,6 +137,25 @@ def test_lists_lose_whole_items() -> None:
     assert int(count.rstrip(")")) == 100 - len(kept.split(","))
 
 
+@pytest.mark.parametrize("text", ["<x@mailer.example>" * 500, "=" * 5000, "\U0001f600" * 5000])
+def test_a_sender_cannot_crowd_the_verdict_out_with_a_message_id(text: str) -> None:
+    """The one long value whose author is the attacker, and that is an identifier at the same time."""
+    document: dict[str, Any] = {
+        "rt": 1,
+        "devicePayloadId": "id",
+        "cs2": "MALICIOUS",
+        "cs1": text,
+        "cs1Label": "MessageID",
+    }
+    line, notes = encode({**HEADER, **document}, max_bytes=1900)
+    read = parse(line)
+    assert len(line) <= 1900
+    assert read.extension["cs2"] == "MALICIOUS"
+    assert read.extension["cs1"].endswith("...")
+    assert text.startswith(read.extension["cs1"].removesuffix("..."))
+    assert any("cs1 cut from" in note for note in notes)
+
+
 def test_header_fields_are_cut_to_their_sizes() -> None:
     header = parse(encode(dict.fromkeys(HEADER, "\\" * 2000))[0]).header
 

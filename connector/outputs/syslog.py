@@ -18,10 +18,11 @@ from connector.model import Event, Limits, Receipt
 from connector.net.tls import TlsOptions
 from connector.net.transport import TransportError
 from connector.outputs.common import TOO_LARGE, OutputSettings
-from connector.outputs.parts.address import Addresses
+from connector.outputs.parts.address import Addresses, is_udp
 from connector.outputs.parts.carrier import Carrier, Link, StreamCarrier
 from connector.outputs.parts.datagram import DatagramCarrier
 from connector.outputs.parts.faults import delivery_error
+from connector.outputs.parts.profile import PROFILES, ProfileName
 from connector.quantities import Size
 
 Header: TypeAlias = Callable[[Origin, int, datetime, str], bytes]
@@ -43,6 +44,11 @@ class SyslogSettings(OutputSettings):
     mapping: str = Field(default="cef", min_length=1, description="Name of the mapping that shapes events.")
     address: Addresses = Field(
         description="udp, tcp or tls://host:port; several of one transport are tried in turn."
+    )
+    profile: ProfileName | None = Field(
+        default=None,
+        description="What is known of a receiver: presets for format, framing, tag, max_message_bytes and "
+        "mapping. Keys that are given win.",
     )
     format: Literal["rfc5424", "rfc3164"] = Field(default="rfc5424", description="The header.")
     framing: Framing | None = Field(
@@ -73,6 +79,14 @@ class SyslogSettings(OutputSettings):
         description="After a broken connection, send at most this much of the last minute again.",
     )
     tls: TlsOptions | None = Field(default=None, description="For tls addresses.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _presets(cls, given: object) -> object:
+        name = given.get("profile") if isinstance(given, dict) else None
+        if not isinstance(given, dict) or not isinstance(name, str) or name not in PROFILES:
+            return given
+        return {**given, **PROFILES[name].preset(given, udp=is_udp(given.get("address")))}
 
     @field_validator("facility")
     @classmethod

@@ -46,6 +46,12 @@ def parse_address(text: str) -> Address:
     return Address(cast("Transport", parts.scheme), parts.hostname, port)
 
 
+def is_udp(written: object) -> bool:
+    """Whether addresses, as a person wrote them, are of UDP; what is wrong with them is told elsewhere."""
+    first = written[0] if isinstance(written, list | tuple) and written else written
+    return str(first).strip().lower().startswith("udp:")
+
+
 def _to_addresses(value: object) -> tuple[Address, ...]:
     items = value if isinstance(value, (list, tuple)) else [value]
     if not items:

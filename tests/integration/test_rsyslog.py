@@ -2,140 +2,62 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
-from connector.mapping import Library, build_mapper
-from connector.model import Event, Feed, Record, Revision
-from connector.outputs import settings_class
-from connector.simulator import Recipe, Simulator
+from connector.errors import Hold, Retryable
+from connector.formats.syslog import severity
+from connector.model import Event
+from connector.outputs.syslog import SyslogSettings
 from tests.support.cef_parser import parse
-from tests.support.collectors import free_port, unobserved
-
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-COUNT = 200
-CONFIG = """
-global(workDirectory="{directory}" maxMessageSize="64k")
-module(load="imtcp")
-module(load="imudp")
-input(type="imtcp" port="{tcp}" address="127.0.0.1")
-input(type="imudp" port="{udp}" address="127.0.0.1")
-template(name="record" type="list" option.jsonf="on") {{
-  property(outname="message" name="msg" format="jsonf")
-  property(outname="host" name="hostname" format="jsonf")
-  property(outname="app" name="app-name" format="jsonf")
-  property(outname="msgid" name="msgid" format="jsonf")
-  property(outname="time" name="timereported" dateFormat="rfc3339" format="jsonf")
-  property(outname="severity" name="syslogseverity" format="jsonf")
-  property(outname="facility" name="syslogfacility-text" format="jsonf")
-}}
-template(name="line" type="subtree" subtree="$!")
-action(type="omfile" file="{directory}/stored.ndjson" template="record" asyncWriting="off" flushOnTXEnd="on")
-"""
+from tests.support.collectors import unobserved
+from tests.support.hostile_day import fitted, hostile_day
+from tests.support.syslog_daemons import Daemon, rsyslog
 
 
-@dataclass
-class Rsyslog:
-    """A running rsyslogd on loopback ports."""
-
-    tcp: int
-    udp: int
-    stored: Path
-
-    def lines(self, count: int) -> list[dict[str, Any]]:
-        """What was stored, once it is *count* messages."""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            lines = self.stored.read_bytes().splitlines() if self.stored.exists() else []
-            if len(lines) >= count:
-                return [json.loads(line) for line in lines]
-            time.sleep(0.05)
-        raise AssertionError(f"{len(lines)} of {count} messages were stored")
-
-
-@contextmanager
-def rsyslog(directory: Path) -> Iterator[Rsyslog]:
-    program = shutil.which("rsyslogd") or shutil.which("rsyslogd", path="/usr/sbin:/sbin")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI runs without rsyslogd")
-        pytest.skip("rsyslogd is not installed")
-    tcp, udp = free_port(), free_port()
-    config = directory / "rsyslog.conf"
-    config.write_text(CONFIG.format(directory=directory, tcp=tcp, udp=udp))
-    process = subprocess.Popen(
-        [program, "-n", "-f", str(config), "-i", str(directory / "pid")], stderr=subprocess.DEVNULL
-    )
+async def deliver(
+    server: Daemon, transport: str, events: Sequence[Event], **more: Any
+) -> tuple[list[Event], list[dict[str, Any]]]:
+    """Send everything in batches; return what was sent, shortened where it had to be, and what was stored."""
+    given = {
+        "type": "syslog",
+        "address": f"{transport}://127.0.0.1:{server.ports[transport]}",
+        "hostname": "connector.example",
+        **({"tls": server.tls} if transport == "tls" else {}),
+        **more,
+    }
+    output = SyslogSettings.model_validate(given).build("siem", unobserved)
+    assert output.limits.event_bytes is not None
+    sent = fitted(events, output.limits.event_bytes)
     try:
-        _wait_for(tcp)
-        yield Rsyslog(tcp, udp, directory / "stored.ndjson")
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(200):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("rsyslogd does not listen")
-
-
-def events() -> list[Event]:
-    simulator = Simulator(seed=11, backlog=COUNT, recipe=Recipe(hostile=0.3))
-    mapper = build_mapper(Library().load("cef"))
-    feed = Feed("a" * 32, "everything")
-    made = []
-    for issued in simulator.ledger.issued():
-        body = simulator.ledger.body(issued)
-        event = mapper(Revision(feed, Record(issued, body), "d", 1, NOW))
-        assert event is not None
-        made.append(event)
-    return made
-
-
-@pytest.mark.parametrize(
-    ("transport", "more"),
-    [("tcp", {"framing": "lf"}), ("tcp", {"framing": "octet"}), ("udp", {})],
-    ids=["tcp by line", "tcp by octets", "udp"],
-)
-async def test_rsyslog_stores_what_was_sent(tmp_path: Path, transport: str, more: dict[str, str]) -> None:
-    with rsyslog(tmp_path) as server:
-        port = server.tcp if transport == "tcp" else server.udp
-        settings = TypeAdapter(settings_class("syslog")).validate_python(
-            {
-                "type": "syslog",
-                "address": f"{transport}://127.0.0.1:{port}",
-                "hostname": "connector.example",
-                "max_message_bytes": "32KiB",
-                **more,
-            }
-        )
-        output = settings.build("siem", unobserved)
-        sent = events()
         await output.open()
         for index in range(0, len(sent), 50):
             receipt = await output.send(sent[index : index + 50])
             assert not receipt.rejected
+    finally:
         await output.close()
-        stored = server.lines(len(sent))
+    return sent, server.lines(len(sent))
+
+
+@pytest.mark.parametrize(
+    ("transport", "more"),
+    [
+        ("tcp", {"framing": "lf"}),
+        ("tcp", {"framing": "octet"}),
+        ("tls", {"framing": "lf"}),
+        ("tls", {"framing": "octet"}),
+        ("udp", {}),
+    ],
+    ids=["tcp by line", "tcp by octets", "tls by line", "tls by octets", "udp"],
+)
+async def test_rsyslog_stores_what_was_sent(tmp_path: Path, transport: str, more: dict[str, str]) -> None:
+    more = {"max_message_bytes": "32KiB", **more}
+    with rsyslog(tmp_path, tls=transport == "tls") as server:
+        sent, stored = await deliver(server, transport, hostile_day("cef"), **more)
 
     assert len(stored) == len(sent)
     by_id = {parse(line["message"].strip().encode()).extension["devicePayloadId"]: line for line in stored}
@@ -144,5 +66,38 @@ async def test_rsyslog_stores_what_was_sent(tmp_path: Path, transport: str, more
         assert line["message"].strip() == event.payload.decode()
         assert line["host"] == "connector.example"
         assert line["app"] == "cf-email-security"
+        assert line["msgid"] == event.code[:32]
         assert line["facility"] == "local0"
+        assert int(line["severity"]) == severity(event.severity)
         assert datetime.fromisoformat(line["time"]) == event.time
+
+
+@pytest.mark.parametrize("profile", ["rsyslog", "sentinel_ama"])
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+async def test_a_profile_arrives_whole(tmp_path: Path, profile: str, transport: str) -> None:
+    """Also what had to be shortened: it is one message, ends where it should, and its cuts are marked."""
+    with rsyslog(tmp_path) as server:
+        sent, stored = await deliver(server, transport, hostile_day("cef", 40), profile=profile)
+
+    assert len(stored) == len(sent)
+    assert sorted(line["raw"].partition("CEF:")[2] for line in stored) == sorted(
+        event.payload.decode().removeprefix("CEF:") for event in sent
+    )
+    if profile == "sentinel_ama":
+        assert {line["tag"] for line in stored} == {"CEF:"}
+
+
+async def test_rsyslog_refuses_a_stranger_and_nothing_is_taken_for_delivered(tmp_path: Path) -> None:
+    """The daemon asks for a certificate of a name that it permits; an output without one holds or waits."""
+    with rsyslog(tmp_path, tls=True) as server:
+        given = {
+            "address": f"tls://127.0.0.1:{server.ports['tls']}",
+            "tls": {"ca_file": server.tls["ca_file"]},
+            "timeout": "5s",
+        }
+        output = SyslogSettings.model_validate(given).build("siem", unobserved)
+        with pytest.raises((Hold, Retryable)):
+            await output.send(hostile_day("cef", 3))
+        await output.close()
+        _, stored = await deliver(server, "tls", hostile_day("cef", 5))
+        assert len(stored) == 5

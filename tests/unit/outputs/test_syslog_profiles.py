@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
-from connector.outputs.parts.profile import PROFILES
+from connector.outputs.parts.profile import PROFILES, ProfileName
 from connector.outputs.syslog import SyslogSettings
 from connector.testing.outputs import events
 from tests.support.collectors import stream_collector, unobserved, until
@@ -87,6 +87,10 @@ def test_keys_that_are_given_win() -> None:
 def test_an_unknown_receiver_is_refused(profile: object) -> None:
     with pytest.raises(ValidationError, match="profile"):
         settings(address=TCP, profile=profile)
+
+
+def test_every_name_has_a_row() -> None:
+    assert set(PROFILES) == set(get_args(ProfileName))
 
 
 def test_without_a_profile_nothing_changes() -> None:

@@ -72,11 +72,16 @@ async def run(house: House, stop: Stop, announce: Announce, reload: Reload | Non
     """
     async with founded(house) as ground:
         await attach(house.routes, ground.journal)
+        if reload is not None:
+            ground.commands["reload"] = reload.handle
         successor: House | None = house
         while successor is not None:
             former, house = house, successor
             async with delivering(house, ground, stop) as running:
-                _tell(house, former, ground.url, announce)
+                if house is former:
+                    _started(house, ground.url, announce)
+                elif reload is not None:
+                    reload.ended(changes=_reloaded(house, former))
                 successor = await _collect(house, running, stop, reload)
                 if successor is None:
                     await drain(running, house.settings.drain, stop)
@@ -105,7 +110,7 @@ async def opened(house: House, announce: Announce, stop: Stop) -> AsyncIterator[
     async with founded(house) as ground:
         await attach(house.routes, ground.journal)
         async with delivering(house, ground, stop) as running:
-            _tell(house, house, ground.url, announce)
+            _started(house, ground.url, announce)
             yield running
 
 
@@ -196,16 +201,19 @@ def _endpoint(house: House) -> Iterator[str]:
         endpoint.stop()
 
 
-def _tell(house: House, former: House, url: str, announce: Announce) -> None:
-    """Say that *house* runs: for the first time, or in the place of *former*."""
+def _started(house: House, url: str, announce: Announce) -> None:
     accounts, feeds, routes = len(house.settings.accounts), len(house.feeds), len(house.routes)
-    if house is former:
-        house.observe(DaemonStarted(__version__, accounts, feeds, routes, url))
-        announce(url)
-    else:
-        differing = changes(former.settings, house.settings)
-        house.observe(ConfigurationReloaded(accounts, feeds, routes, differing))
-        house.post()
+    house.observe(DaemonStarted(__version__, accounts, feeds, routes, url))
+    announce(url)
+
+
+def _reloaded(house: House, former: House) -> tuple[str, ...]:
+    """Say that *house* runs in the place of *former*; what differs."""
+    accounts, feeds, routes = len(house.settings.accounts), len(house.feeds), len(house.routes)
+    differing = changes(former.settings, house.settings)
+    house.observe(ConfigurationReloaded(accounts, feeds, routes, differing))
+    house.post()
+    return differing
 
 
 async def drain(running: Running, patience: timedelta, stop: Stop) -> None:

@@ -1,4 +1,4 @@
-"""SIGHUP: read the configuration again. What is wrong is refused and changes nothing at all.
+"""SIGHUP, or ``reload``: read the configuration again. What is wrong is refused and changes nothing at all.
 
 The new configuration is loaded, its mappings compiled and everything built that can be built without opening
 a door, while the former one goes on working. Only then ``daemon`` swaps collection and delivery.
@@ -7,7 +7,7 @@ a door, while the former one goes on working. Only then ``daemon`` swaps collect
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from connector.app.house import House, rebuild
 from connector.app.signals import Stop
@@ -15,6 +15,7 @@ from connector.app.supervise import describe
 from connector.app.workers import first_of
 from connector.errors import ConfigurationError
 from connector.facts import ConfigurationNoted, ConfigurationRefused
+from connector.model import JsonObject
 from connector.settings import Loaded, Settings
 
 Read = Callable[[], Loaded]
@@ -26,10 +27,26 @@ class Reload:
     def __init__(self, read: Read) -> None:
         self.asked = asyncio.Event()
         self._read = read
+        self._waiting: list[asyncio.Future[JsonObject]] = []
+        self._served: list[asyncio.Future[JsonObject]] = []
 
     def ask(self) -> None:
         """Ask for it; asking again while it is done means once more."""
         self.asked.set()
+
+    async def handle(self, _: JsonObject) -> JsonObject:
+        """Ask for it, and tell what became of it: ``problems``, or ``changes``."""
+        answer: asyncio.Future[JsonObject] = asyncio.get_running_loop().create_future()
+        self._waiting.append(answer)
+        self.ask()
+        return await answer
+
+    def ended(self, *, problems: Sequence[str] = (), changes: Sequence[str] = ()) -> None:
+        """What was asked for is in effect, with *changes*, or refused for *problems*."""
+        for answer in self._served:
+            if not answer.done():
+                answer.set_result({"problems": list(problems), "changes": list(changes)})
+        self._served = []
 
     async def successor(self, house: House, stop: Stop) -> House | None:
         """Wait for a configuration that can be used, or for *stop* (``None``); tell what is refused."""
@@ -37,6 +54,7 @@ class Reload:
             await first_of(*(asyncio.ensure_future(event.wait()) for event in (stop.asked, self.asked)))
             if self.asked.is_set() and not stop.asked.is_set():
                 self.asked.clear()
+                self._served, self._waiting = self._waiting, []
                 found = self._build(house)
                 if found is not None:
                     return found
@@ -47,14 +65,16 @@ class Reload:
             loaded = self._read()
             found = rebuild(house, loaded)
         except ConfigurationError as error:
-            house.observe(ConfigurationRefused(tuple(str(problem) for problem in error.problems)))
+            problems = tuple(str(problem) for problem in error.problems)
         except Exception as error:  # noqa: BLE001, whatever a new file does, the old one goes on
-            house.observe(ConfigurationRefused((f"unexpected error: {describe(error)}",)))
+            problems = (f"unexpected error: {describe(error)}",)
         else:
             for note in (*loaded.notes, *_waiting(house.settings, loaded.settings)):
                 house.observe(ConfigurationNoted(note))
             return found
+        house.observe(ConfigurationRefused(problems))
         house.post()
+        self.ended(problems=problems)
         return None
 
 

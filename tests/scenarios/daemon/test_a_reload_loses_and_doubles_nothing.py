@@ -11,7 +11,7 @@ from pathlib import Path
 
 from connector.simulator import Behaviour, Changes, Late, Simulator, running
 from tests.support.oracle import Verdict, judge, tellings_in
-from tests.support.process import ACCOUNT, TOKEN, Daemon, daemon, environment, until
+from tests.support.process import ACCOUNT, TOKEN, Daemon, command, daemon, environment, until
 
 CONFIG = """\
 accounts:
@@ -142,8 +142,14 @@ def test_an_invalid_file_changes_nothing_and_says_where_it_is_wrong(tmp_path: Pa
         here.reload()
         assert "connector.yaml:7:" in here.connector.status()["configuration"]["problems"][0]
 
+        code, _, said = command("reload", environ=environment(TOKEN=TOKEN), cwd=tmp_path)
+        assert code == 2, "refused, with the reason"
+        assert "connector.yaml:7:" in said
+
         here.write(LAKE)
-        here.reload()
+        probing = environment(CONNECTOR_STATE__DIRECTORY=str(tmp_path / "state"))
+        code, _, said = command("reload", environ=probing, cwd=tmp_path)
+        assert (code, said) == (0, "output lake added\nreloaded\n")
         assert here.connector.status()["configuration"] == {
             "at": here.connector.status()["configuration"]["at"],
             "successful": True,

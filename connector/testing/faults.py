@@ -95,7 +95,7 @@ async def holds_where_it_is_denied(subject: Subject) -> None:
 async def refuses_nobody_but_the_culprit(subject: Subject) -> None:
     """An event that the collector refuses is rejected, or its batch is ``Refused`` with it as the suspect.
 
-    Without a suspect the batch will be halved: then the culprit is refused alone, and the others are accepted.
+    Without a suspect the batch will be halved: then the culprit is refused alone, the others are accepted.
     """
     if subject.picky is None:
         return

@@ -21,8 +21,8 @@ class Options:
 
     retain: timedelta = timedelta(0)
     ballast: int = 8 << 20
-    cache: int = 4 << 20
-    entry_revisions: int = 1000
+    cache: int = 2 << 20
+    entry_revisions: int = 250
     entry_bytes: int = 4 << 20
 
 

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import NoReturn, Protocol
 
-import httpx
-
 from connector import __version__
+from connector.absent import absent
 from connector.errors import ConfigurationError, Problem
 from connector.net.faults import explain
 from connector.net.inflate import BoundedBody, Corrupt, Overflow
@@ -27,6 +26,9 @@ from connector.net.transport import (
     Untrusted,
 )
 from connector.secret import Secret
+
+with absent("pygments", "rich"):
+    import httpx
 
 __all__ = [
     "Answer",

@@ -14,10 +14,13 @@ from datetime import datetime
 from typing import Any, Literal, TextIO
 
 import orjson
-import structlog
 
 from connector import facts as f
+from connector.absent import absent
 from connector.model import Feed, Gap, Window
+
+with absent("pygments", "rich"):
+    import structlog
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["json", "text"]

@@ -18,7 +18,7 @@ _CHECKPOINT_PAGES = 1024
 """Length of the write-ahead log at which it is folded in. The ballast must hold as much, and some more."""
 
 _WAL_LIMIT = 64 << 20
-_CACHE_KIB = 16 << 10
+_CACHE_KIB = 4 << 10
 
 _NO_ROOM = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}

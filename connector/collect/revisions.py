@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -109,9 +110,9 @@ def compare(
     that of a record that was told to be gone. Whichever of its timestamps the API goes by, a record lies in
     every window that returns it, so its row's time is kept inside all of them.
     """
-    state = state_of(record.body, watched)
+    state, digest = _judged(record.body, watched)
     if known is None:
-        return _first(record, state, feed, window, collected)
+        return _first(record, state, digest, feed, window, collected)
     row = replace(known, time=_within(window, known.time), until=max(known.until, window.end))
     changed = {
         name: known.state[name] for name in state if name in known.state and known.state[name] != state[name]
@@ -155,8 +156,27 @@ def repeat(record: Record, known: Seen, finding: Finding, *, feed: Feed, collect
 _GONE = "$gone"
 
 
-def _first(record: Record, state: JsonObject, feed: Feed, window: Window, collected: datetime) -> Finding:
-    digest = digest_of(state)
+def _judged(body: Body, watched: Sequence[str]) -> tuple[JsonObject, str]:
+    """The state of *body* and its digest."""
+    said = {name: body[name] for name in watched if name in body}
+    try:
+        return _judged_text(orjson.dumps(said))
+    except TypeError:  # what this encoder refuses, another JSON library wrote
+        state = state_of(said, watched)
+        return state, digest_of(state)
+
+
+@lru_cache(maxsize=2048)
+def _judged_text(said: bytes) -> tuple[JsonObject, str]:
+    # Millions of records share a few hundred states: each is worked out once, and never changed.
+    fields = orjson.loads(said)
+    state = state_of(fields, tuple(fields))
+    return state, digest_of(state)
+
+
+def _first(
+    record: Record, state: JsonObject, digest: str, feed: Feed, window: Window, collected: datetime
+) -> Finding:
     return Finding(
         Revision(feed, record, digest, 1, collected),
         Seen(

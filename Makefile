@@ -20,8 +20,8 @@ test: $(VENV)/.dev ## run the tests
 soak: $(VENV)/.dev ## kill daemons for SOAK seconds, then compare what arrived with what was issued
 	$(BIN)/python -m tests.crash.soak $(SOAK)
 
-bench: $(VENV)/.dev ## how fast records become events, beside the floor of JSON (ARGS="ecs --json FILE")
-	@$(BIN)/python -m tests.benchmarks.bench_mapping $(ARGS)
+bench: $(VENV)/.dev ## everything about speed and memory, beside the budgets (ARGS="--quick --json FILE")
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, formatting and the layer contracts
 	$(BIN)/ruff check .

@@ -1,0 +1,66 @@
+"""``python -m tests.benchmarks.gate``: what continuous integration asks of speed.
+
+Only ratios to the floor that are the same on every machine, with a margin of two fifths and three tries: this
+finds what became twice as slow, not what became a tenth slower. ``make bench`` is for that.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+from tests.benchmarks.figures import Report
+from tests.benchmarks.journals import journals
+from tests.benchmarks.steps import steps
+
+LEAST = {
+    "ecs": 0.09,
+    "cef": 0.06,
+    "raw": 0.20,
+    "compare, never seen": 0.70,
+    "compare, seen before": 0.60,
+    "entry, written": 0.90,
+    "entry, read (zlib)": 0.40,
+    "HEC envelopes": 2.5,
+    "bulk body": 1.8,
+    "syslog headers and frames": 0.90,
+    "gzip of ECS, zlib": 0.55,
+    "all of it, fresh": 0.12,
+}
+"""Least ratio by name."""
+
+_TRIES = 3
+
+
+def slow(best: dict[str, float]) -> list[str]:
+    """What is under its least ratio, in words."""
+    return [
+        f"{name}: {best.get(name, 0.0):.3f} of the floor, at least {least} is asked"
+        for name, least in LEAST.items()
+        if best.get(name, 0.0) < least
+    ]
+
+
+def main() -> None:
+    """Measure until all is well, three times at most; exits with 1 when it is not."""
+    best: dict[str, float] = {}
+    for _ in range(_TRIES):
+        report = Report(Console(quiet=True))
+        steps(report, rounds=5)
+        journals(report, pages=6, rows=[])
+        for figure in report.figures:
+            best[figure.name] = max(best.get(figure.name, 0.0), figure.ratio or 0.0)
+        if not slow(best):
+            break
+    console = Console(highlight=False)
+    for line in slow(best):
+        console.print(f"too slow: {line}")
+    if slow(best):
+        console.print("see docs/performance.md, and what make bench says on a quiet machine")
+        sys.exit(1)
+    console.print("speed: " + ", ".join(f"{name} {best[name]:.2f}" for name in LEAST))
+
+
+if __name__ == "__main__":
+    main()

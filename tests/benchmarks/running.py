@@ -1,0 +1,111 @@
+"""The daemon as an operator meets it: starting, doing nothing, the first event, many feeds."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.figures import Report, at_most
+from tests.benchmarks.processes import (
+    Connector,
+    api,
+    collectors,
+    connector,
+    cpu,
+    outputs,
+    plain_feed,
+    rss,
+    wait_for,
+)
+
+_KINDS = {"siem": "hec"}
+_CREDENTIALS = 20
+_FIRST_WAIT = 60.0
+
+
+def starting(report: Report, rounds: int) -> None:
+    """From the command to the endpoint; from there to the first event at the collector."""
+    started, spent, first = [], [], []
+    with api(2000) as url:
+        for _ in range(rounds):
+            with tempfile.TemporaryDirectory() as place, collectors(_KINDS) as collected:
+                config = {**plain_feed(url), "outputs": outputs(collected, _KINDS)}
+                with connector(Path(place), config, BENCH_TOKEN="x") as running:
+                    wait_for(lambda: sum(collected.counts().values()) > 0, _FIRST_WAIT, every=0.005)
+                    first.append(time.monotonic() - running.ready)
+                    started.append(running.ready - running.begun)
+                    spent.append(running.cpu_at_start)
+    report.add("running", "start, by the clock", min(started), "s", budget=at_most(2.5))
+    report.add("running", "start, CPU", min(spent), "s")
+    # From the announcement: the request for the first page is within it.
+    report.add("running", "first event after that", min(first), "s", budget=at_most(1.0))
+
+
+def idle(report: Report, seconds: float) -> None:
+    """One feed polled every minute and nothing new."""
+    with api(0) as url, tempfile.TemporaryDirectory() as place, collectors(_KINDS) as collected:
+        config = {**plain_feed(url, revisit=["5m", "1h"]), "outputs": outputs(collected, _KINDS)}
+        with connector(Path(place), config, BENCH_TOKEN="x") as running:
+            wait_for(lambda: running.status()["ready"], _FIRST_WAIT)
+            report.add("running", "memory after the start", rss(running.pid), "MiB")
+            share = _share(running, seconds)
+    report.add("running", "idle", share * 100, "% of a core", budget=at_most(0.5))
+
+
+def feeds(report: Report, counts: list[int], seconds: float, every: int) -> None:
+    """So many feeds over 20 credentials: are walks on time, requests within budget, memory bounded?"""
+    with api(2000, rate=5.0, limited=True) as url:
+        for count in counts:
+            _feeds(report, url, count, seconds, every)
+
+
+def _feeds(report: Report, url: str, count: int, seconds: float, every: int) -> None:
+    with tempfile.TemporaryDirectory() as place, collectors(_KINDS) as collected:
+        config = {**_many(url, count, every), "outputs": outputs(collected, _KINDS)}
+        with connector(Path(place), config, BENCH_TOKEN="x") as running:
+            wait_for(lambda: all(_fresh(running)), every * 2.0)
+            share = _share(running, seconds)
+            status, size = running.status(), rss(running.pid)
+    name = f"{count} feed{'s' if count > 1 else ''}"
+    late = sum(feed["state"] != "fresh" for feed in status["feeds"])
+    blocked = sum(account["rate_limited_until"] is not None for account in status["accounts"])
+    report.add("feeds", f"{name} every {every} s", share * 100, "% of a core")
+    report.add("feeds", f"{name}: not fresh", late, "feeds", budget=at_most(0))
+    report.add("feeds", f"{name}: over budget", blocked, "credentials", budget=at_most(0))
+    report.add("feeds", f"{name}: memory", size, "MiB", budget=at_most(150))
+
+
+def _fresh(running: Connector) -> list[bool]:
+    return [feed["state"] == "fresh" for feed in running.status()["feeds"]]
+
+
+def _many(url: str, count: int, every: int) -> dict[str, Any]:
+    """*count* feeds: at most 20 accounts with a credential each, the searches spread over them."""
+    accounts = min(_CREDENTIALS, count)
+    searches = -(-count // accounts)
+    return {
+        "accounts": {
+            f"account_{number}": {
+                "account_id": f"{number:032x}",
+                "api_token": f"token-{number}",
+                "base_url": url,
+            }
+            for number in range(1, accounts + 1)
+        },
+        "searches": {
+            f"search_{number}": {
+                "every": f"{every}s",
+                "start": "10m",
+                "filters": {"subject": f"needle {number}"} if number else {},
+            }
+            for number in range(searches)
+        },
+    }
+
+
+def _share(running: Connector, seconds: float) -> float:
+    begun, before = time.monotonic(), cpu(running.pid)
+    time.sleep(seconds)
+    return (cpu(running.pid) - before) / (time.monotonic() - begun)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from typing import Protocol
+from collections.abc import Callable
+from functools import cache
+from typing import Protocol, cast
 
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -19,12 +21,17 @@ class _Decompressor(Protocol):
 
 
 def _decompressor() -> _Decompressor:
+    return _maker()()
+
+
+@cache
+def _maker() -> Callable[[], _Decompressor]:
+    # Once: looking for what is not installed takes longer than unpacking a small answer.
     try:
         from isal import isal_zlib  # noqa: PLC0415, part of the extra "speed" and often absent
     except ImportError:
-        return zlib.decompressobj(_GZIP)
-    made: _Decompressor = isal_zlib.decompressobj(_GZIP)
-    return made
+        return lambda: zlib.decompressobj(_GZIP)
+    return lambda: cast("_Decompressor", isal_zlib.decompressobj(_GZIP))
 
 
 class Corrupt(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
+import urllib.request
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -84,3 +85,14 @@ def test_it_stops_and_can_be_stopped_twice(board: Board) -> None:
     made.start()
     made.stop()
     made.stop()
+
+
+def test_every_answer_forbids_what_the_page_does_not_need(endpoint: Endpoint) -> None:
+    get(endpoint, "/healthz")
+    for path in ("/", "/page.js", "/api/status", "/api/trend", "/metrics"):
+        with urllib.request.urlopen(endpoint.url + path, timeout=5) as answer:
+            policy = answer.headers["Content-Security-Policy"]
+            assert policy.startswith("default-src 'none'; script-src 'self';"), path
+            assert "unsafe" not in policy
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Referrer-Policy"] == "no-referrer"

@@ -1,0 +1,118 @@
+"""A reload: what is wrong is told and changes nothing, what is right is built beside the old."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from connector.app import daemon
+from connector.app.house import House, build_house
+from connector.app.reload import Reload, changes
+from connector.app.signals import Stop
+from connector.errors import ConfigurationError, JournalFull, Problem
+from connector.model import Backlog, Outline
+from connector.settings import Loaded, load
+from tests.support.process import ACCOUNT, TOKEN
+
+CONFIG = f"""
+accounts:
+  prod: {{account_id: {ACCOUNT}, api_token: "${{env:TOKEN}}"}}
+searches:
+  detections: {{every: 60s}}
+outputs:
+  siem: {{type: stdout}}
+state: {{directory: state}}
+server: {{listen: null}}
+log: {{level: error}}
+"""
+
+
+def read(directory: Path, text: str = CONFIG) -> Loaded:
+    file = directory / "connector.yaml"
+    file.write_text(text)
+    return load(file, {"TOKEN": TOKEN})
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return build_house(read(tmp_path), lambda: datetime.now(UTC))
+
+
+def told(house: House) -> list[str]:
+    problems: list[str] = house.telemetry.snapshot()["configuration"]["problems"]
+    return problems
+
+
+def failing(*errors: Exception, then: Loaded) -> Callable[[], Loaded]:
+    left = list(errors)
+
+    def read_again() -> Loaded:
+        if left:
+            raise left.pop(0)
+        return then
+
+    return read_again
+
+
+async def test_what_is_refused_is_told_and_the_next_try_is_waited_for(house: House, tmp_path: Path) -> None:
+    wrong = ConfigurationError(Problem("first"), Problem("second"))
+    reload = Reload(failing(wrong, ValueError("a bug"), then=read(tmp_path)))
+    waiting = asyncio.create_task(reload.successor(house, Stop()))
+
+    assert (await reload.handle({}))["problems"] == ["first", "second"]
+    assert told(house) == ["first", "second"]
+    (problem,) = (await reload.handle({}))["problems"]
+    assert "ValueError" in problem
+    assert "a bug" not in problem, "the text of an unexpected error may hold anything"
+
+    reload.ask()
+    successor = await waiting
+    assert successor is not None
+    assert successor.telemetry is house.telemetry
+
+
+async def test_a_stop_ends_the_waiting(house: House, tmp_path: Path) -> None:
+    stop = Stop()
+    reload = Reload(lambda: read(tmp_path))
+    stop.ask("SIGTERM")
+
+    assert await reload.successor(house, stop) is None
+
+
+async def test_state_and_endpoint_stay_and_that_is_said(house: House, tmp_path: Path) -> None:
+    text = CONFIG.replace("directory: state", "directory: elsewhere").replace("60s", "30s")
+    reload = Reload(lambda: read(tmp_path, text))
+    reload.ask()
+    successor = await reload.successor(house, Stop())
+
+    assert successor is not None
+    assert successor.settings.state == house.settings.state
+    noted = [one["text"] for one in house.telemetry.snapshot()["troubles"]]
+    assert any("state is changed" in text for text in noted)
+    assert changes(house.settings, successor.settings) == ("search detections changed",)
+
+
+async def test_a_journal_without_room_is_asked_again_before_anything_is_collected(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Journal:
+        asked = 0
+
+        async def attach(self, output: str, start: str, backlog: Backlog) -> int:
+            self.asked += 1
+            if self.asked < 3:
+                raise JournalFull("no room")
+            return 0
+
+        async def outline(self) -> Outline:
+            return Outline(0, 0, (), ())
+
+    monkeypatch.setattr(daemon, "_AGAIN", 0.01)
+    journal = Journal()
+
+    assert await daemon._settle(house, journal, Stop())  # type: ignore[arg-type]
+    assert journal.asked == 3

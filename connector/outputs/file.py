@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from connector.errors import DeliveryError, Hold, Retryable
 from connector.formats.framing import line
@@ -17,7 +18,9 @@ from connector.model import Event, Limits, Receipt
 from connector.outputs.common import OutputSettings
 from connector.outputs.parts.appender import Appender, InUse, NotAFile
 from connector.outputs.parts.lane import Lane
-from connector.quantities import Size
+from connector.outputs.parts.rotation import Rotation
+from connector.outputs.parts.web import utc_now
+from connector.quantities import Duration, Size
 
 _LIMITS = Limits(events=1000, bytes=4_000_000)
 # A person has to act; everything else (no space, a broken disk) may heal.
@@ -30,10 +33,29 @@ class RotateSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    size: Size = Field(ge=1024, description="Begin a new file before one grows past this.")
+    size: Size | None = Field(
+        default=None, ge=1024, description="Begin a new file before one grows past this."
+    )
+    every: Duration | None = Field(
+        default=None,
+        ge=timedelta(minutes=1),
+        le=timedelta(days=366),
+        description="Begin a new file with every period of this length; 1d ends at midnight in UTC.",
+    )
     keep: int = Field(
         default=5, ge=1, le=1000, description="Older files to keep: path.1 is the newest of them."
     )
+
+    @model_validator(mode="after")
+    def _says_when(self) -> RotateSettings:
+        if self.size is None and self.every is None:
+            raise ValueError("rotate needs size, every, or both")
+        return self
+
+    def value(self) -> Rotation:
+        """Return it as the appender takes it."""
+        every = None if self.every is None else self.every.total_seconds()
+        return Rotation(self.size, every, self.keep)
 
 
 class FileSettings(OutputSettings):
@@ -47,8 +69,7 @@ class FileSettings(OutputSettings):
 
     def build(self, name: str, observe: Observe) -> FileOutput:  # noqa: ARG002, it has nothing to tell
         """Make the output."""
-        rotate = self.rotate
-        appender = Appender(self.path, rotate.size if rotate else None, rotate.keep if rotate else 0)
+        appender = Appender(self.path, self.rotate.value() if self.rotate else None, utc_now)
         return FileOutput(
             name, self.path, appender, self.batch.applied(_LIMITS), self.timeout.total_seconds()
         )
@@ -82,7 +103,7 @@ class FileOutput:
         await self._do(self._appender.open)
 
     async def send(self, events: Sequence[Event]) -> Receipt:
-        """Append one line per event, all or none."""
+        """Append one line per event; what a failed attempt left there is not written twice."""
         lines = b"".join(line(event.payload) for event in events)
         await self._do(lambda: self._appender.append(lines))
         return Receipt()

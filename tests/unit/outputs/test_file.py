@@ -7,6 +7,8 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import pytest
 from connector.errors import Hold, Retryable
 from connector.model import Event
 from connector.outputs.file import FileOutput, FileSettings
+from connector.outputs.parts.appender import Appender
+from connector.outputs.parts.rotation import Rotation
 from connector.testing.outputs import events
 from tests.support.collectors import unobserved
 
@@ -133,28 +137,173 @@ async def test_a_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: 
     assert (tmp_path / "events").read_bytes() == lines(events(1))
 
 
-@pytest.mark.parametrize("broken", ["write", "fsync"])
-async def test_a_full_disk_leaves_no_part_of_a_batch_and_heals(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+def failing(real: Callable[..., int], after: int) -> Callable[..., int]:
+    """A disk that takes *after* bytes of a write and then is full."""
+
+    def write(descriptor: int, data: bytes) -> int:
+        if 0 < after < len(data):
+            return real(descriptor, data[:after])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return write
+
+
+class Follower:
+    """Reads a file as forwarders do: from where it stopped, and all of it again when the file shrank."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._rest = b""
+        self.shrank = False
+        self.lines: list[bytes] = []
+
+    def look(self) -> None:
+        data = self._path.read_bytes()
+        self.shrank = self.shrank or len(data) < self._offset
+        *whole, self._rest = (self._rest + data[self._offset :]).split(b"\n")
+        self.lines += whole
+        self._offset = len(data)
+
+
+@pytest.mark.parametrize("after", [0, 10, 100, 200])
+async def test_a_full_disk_heals_without_a_line_twice_and_without_shrinking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     path = tmp_path / "events"
     file = output(path)
     await file.send(events(1, label="before"))
-    real_write = os.write
+    follower = Follower(path)
+    follower.look()
+    for _ in range(3):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", failing(os.write, after))
+            with pytest.raises(Retryable, match="No space left"):
+                await file.send(events(3, 300, label="during"))
+        follower.look()
+    await file.send(events(3, 300, label="during"))
+    await file.send(events(1, label="later"))
+    await file.close()
+    follower.look()
+    expected = [*events(1, label="before"), *events(3, 300, label="during"), *events(1, label="later")]
+    assert path.read_bytes() == lines(expected)
+    assert follower.lines == [event.payload for event in expected]
+    assert not follower.shrank
 
-    def fail(descriptor: int, data: bytes = b"") -> int:
-        if broken == "write" and len(data) > 100:
-            return real_write(descriptor, data[:100])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+async def test_what_was_not_durable_is_written_again_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failed fsync, only pages that were written anew are proven by the next one."""
+    path = tmp_path / "events"
+    file = output(path)
+    await file.send(events(1, label="before"))
+    written: list[tuple[bytes, int]] = []
+    real = os.pwrite
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def note(descriptor: int, data: bytes, offset: int) -> int:
+        written.append((bytes(data), offset))
+        return real(descriptor, data, offset)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, broken, fail)
-        with pytest.raises(Retryable, match="No space left"):
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(Retryable, match="Input/output error"):
             await file.send(events(3, label="during"))
-    assert path.read_bytes() == lines(events(1, label="before"))
+    monkeypatch.setattr(os, "pwrite", note)
     await file.send(events(3, label="during"))
     await file.close()
+    assert written == [(lines(events(3, label="during")), len(lines(events(1, label="before"))))]
     assert path.read_bytes() == lines([*events(1, label="before"), *events(3, label="during")])
+
+
+@pytest.mark.parametrize("ending", ["another batch", "closed", "moved away"])
+async def test_a_line_that_was_broken_off_is_never_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    path = tmp_path / "events"
+    file = output(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", failing(os.write, 400))
+        with pytest.raises(Retryable):
+            await file.send(events(2, 300, label="broken"))
+    assert path.stat().st_size == 400
+    if ending == "closed":
+        await file.close()
+        file = output(path)
+    if ending == "moved away":
+        path.rename(tmp_path / "events.old")
+    await file.send(events(1, label="other"))
+    await file.close()
+    names = ["events.old"] if ending == "moved away" else []
+    found = b"".join((tmp_path / name).read_bytes() for name in [*names, "events"])
+    assert found == lines([*events(2, 300, label="broken")[:1], *events(1, label="other")])
+
+
+class Wall:
+    """A wall clock that a test sets."""
+
+    def __init__(self, now: str) -> None:
+        self.now = datetime.fromisoformat(now)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def stamped(path: Path, clock: Wall) -> None:
+    os.utime(path, (clock.now.timestamp(), clock.now.timestamp()))
+
+
+def test_a_new_day_begins_a_new_file(tmp_path: Path) -> None:
+    path, clock = tmp_path / "events", Wall("2026-05-01T23:59:59Z")
+    file = Appender(path, Rotation(None, 86_400, 2), clock)
+    file.append(b"first\n")
+    file.append(b"still first\n")
+    clock.now += timedelta(seconds=1)
+    file.append(b"second\n")
+    clock.now += timedelta(hours=23)
+    file.append(b"still second\n")
+    clock.now -= timedelta(days=3)
+    file.append(b"a clock that was wrong\n")
+    clock.now += timedelta(days=9)
+    file.append(b"third\n")
+    file.close()
+    assert [(tmp_path / name).read_bytes() for name in ("events.2", "events.1", "events")] == [
+        b"first\nstill first\n",
+        b"second\nstill second\na clock that was wrong\n",
+        b"third\n",
+    ]
+
+
+@pytest.mark.parametrize("torn", [b"", b"torn by a crash"])
+def test_a_file_of_yesterday_is_known_after_a_restart(tmp_path: Path, torn: bytes) -> None:
+    path, clock = tmp_path / "events", Wall("2026-05-01T12:00:00Z")
+    path.write_bytes(b"yesterday\n" + torn)
+    stamped(path, clock)
+    clock.now += timedelta(days=1)
+    for _ in range(2):  # opening and cutting alone does not make it younger
+        file = Appender(path, Rotation(None, 86_400, 2), clock)
+        file.open()
+        file.close()
+    file = Appender(path, Rotation(1 << 20, 86_400, 2), clock)
+    file.append(b"today\n")
+    file.close()
+    assert (tmp_path / "events.1").read_bytes() == b"yesterday\n"
+    assert path.read_bytes() == b"today\n"
+
+
+async def test_a_file_that_moves_on_keeps_its_name_for_whoever_reads_it_to_the_end(tmp_path: Path) -> None:
+    """A forwarder that holds the file open reads the rest under the new name, nothing was copied or cut."""
+    path = tmp_path / "events"
+    file = output(path, rotate={"size": "1KiB"})
+    await file.send(events(2, 400, label="first"))
+    with path.open("rb") as held:
+        await file.send(events(2, 400, label="second"))
+        await file.close()
+        assert held.read() == lines(events(2, 400, label="first"))
+        assert os.fstat(held.fileno()).st_ino == (tmp_path / "events.1").stat().st_ino
 
 
 @pytest.mark.parametrize("kind", ["directory", "pipe", "absent directory"])

@@ -52,6 +52,8 @@ HTTP = {"url": "https://collector.example/in"}
         ("stdout", {"timeout": "0s"}, "greater than 0"),
         ("stdout", {"batch": {"events": 0}}, "greater than or equal to 1"),
         ("file", {}, "path"),
+        ("file", {"path": "x", "rotate": {"keep": 3}}, "rotate needs size, every, or both"),
+        ("file", {"path": "x", "rotate": {"every": "1s"}}, "greater than or equal to"),
         ("syslog", {"address": "siem.example:514"}, "an address is needed"),
         ("syslog", {"address": "tcp://siem.example"}, "an address is needed"),
         ("syslog", {"address": "tcp://:514"}, "an address is needed"),

@@ -6,7 +6,7 @@ ARGS   ?=
 SOAK   ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench lint types format reference dist sbom screenshot lock check clean
+.PHONY: help demo test soak bench lint types format reference dist sbom screenshot rehearse lock check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ soak: $(VENV)/.dev ## kill daemons for SOAK seconds, then compare what arrived w
 
 bench: $(VENV)/.dev ## everything about speed and memory, beside the budgets (ARGS="--quick --json FILE")
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+rehearse: $(VENV)/.dev ## execute the Dockerfile's steps and run the result, without a container engine (root, Linux)
+	$(BIN)/python -m tests.image.rehearsal
 
 lint: $(VENV)/.dev ## ruff, formatting and the layer contracts
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,7 +15,7 @@ import yaml
 
 from connector import __version__
 from connector.settings import load
-from tests.deploy.artefacts import DASHBOARD, DEPLOY, RULES
+from tests.deploy.artefacts import DASHBOARD, DEPLOY, ROOT, RULES
 
 CHART = DEPLOY / "helm" / "email-connector"
 MANIFESTS = DEPLOY / "kubernetes"
@@ -162,6 +163,18 @@ def test_the_operators_objects_carry_what_the_repository_has() -> None:
     assert [port["name"] for port in service["spec"]["ports"]] == ["http"]
     for copied, original in (("rules.yaml", RULES), ("dashboard.json", DASHBOARD)):
         assert (CHART / "files" / copied).read_bytes() == original.read_bytes(), "copy it into the chart"
+
+
+def test_the_values_that_the_page_shows_make_a_connector(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    [shown] = re.findall(r"```yaml\n(# values\.yaml\n.*?)```", page, re.DOTALL)
+    (tmp_path / "values.yaml").write_text(shown)
+    (tmp_path / "splunk_hec_token").write_text("x")
+
+    manifests = rendered("least.yaml", "-f", str(tmp_path / "values.yaml"))
+
+    assert set(configuration(manifests, tmp_path)) == {"siem"}
+    assert {"ServiceMonitor", "PrometheusRule"} <= {manifest["kind"] for manifest in manifests}
 
 
 @pytest.mark.parametrize(

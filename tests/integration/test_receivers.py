@@ -88,16 +88,21 @@ def stored(directory: Path, count: int) -> list[str]:
     raise AssertionError(f"{len(lines)} of {count} lines were stored")
 
 
-def test_both_snippets_are_valid_as_they_stand() -> None:
-    rsyslogd, syslog_ng = program("rsyslogd", "rsyslog"), program("syslog-ng", "syslog-ng-core")
+def valid(*arguments: str) -> bool:
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    return done.returncode == 0 and "error" not in done.stderr.lower()
 
-    for arguments in (
-        [rsyslogd, "-N1", "-f", str(RECEIVERS / "rsyslog.conf")],
-        [syslog_ng, "--syntax-only", "-f", str(RECEIVERS / "syslog-ng.conf")],
-    ):
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert "error" not in done.stderr.lower()
+
+def test_the_snippet_for_rsyslog_is_valid_as_it_stands() -> None:
+    rsyslogd = program("rsyslogd", "rsyslog")
+
+    assert valid(rsyslogd, "-N1", "-f", str(RECEIVERS / "rsyslog.conf"))
+
+
+def test_the_snippet_for_syslog_ng_is_valid_as_it_stands() -> None:
+    syslog_ng = program("syslog-ng", "syslog-ng-core", always=False)
+
+    assert valid(syslog_ng, "--syntax-only", "-f", str(RECEIVERS / "syslog-ng.conf"))
 
 
 async def test_rsyslog_stores_what_was_sent(tmp_path: Path) -> None:
@@ -112,7 +117,7 @@ async def test_rsyslog_stores_what_was_sent(tmp_path: Path) -> None:
 
 
 async def test_syslog_ng_stores_what_was_sent(tmp_path: Path) -> None:
-    binary, port, sent = program("syslog-ng", "syslog-ng-core"), free_port(), events()
+    binary, port, sent = program("syslog-ng", "syslog-ng-core", always=False), free_port(), events()
     copy = adapted("syslog-ng.conf", tmp_path, ("ip(0.0.0.0) port(6601)", f"ip(127.0.0.1) port({port})"))
     state = [f"--{name}={tmp_path / name}" for name in ("persist-file", "pidfile", "control")]
 
@@ -127,8 +132,4 @@ def test_a_wrong_snippet_would_be_found(tmp_path: Path) -> None:
     wrong = tmp_path / "rsyslog.conf"
     wrong.write_text((RECEIVERS / "rsyslog.conf").read_text().replace("imtcp", "imtpc"))
 
-    done = subprocess.run(
-        [program("rsyslogd", "rsyslog"), "-N1", "-f", str(wrong)], capture_output=True, check=False
-    )
-
-    assert done.returncode != 0
+    assert not valid(program("rsyslogd", "rsyslog"), "-N1", "-f", str(wrong))

@@ -196,7 +196,7 @@ class Inside:
     def __exit__(self, kind: object, *_: object) -> None:
         if self._process.poll() is None:
             self.signal("SIGKILL")
-        _, said = self._process.communicate(timeout=30)
+        said = self._process.communicate(timeout=30)[1]
         if kind is not None:
             sys.stderr.write(said.decode()[-4000:])
 

@@ -171,12 +171,13 @@ class HttpOutput:
 
     def _judged(self, answer: Answer, token: Token | None, traces: Sequence[str]) -> DeliveryError | None:
         action = action_for(answer.status, self._settings.status)
-        if action is not None:
+        if action is None:
+            error = self._web.judge(answer, traces)
+        else:
             told = self._web.told(answer, self._web.quoted(answer, traces))
-            return error_of(action, answer, told, self._clock())
-        error = self._web.judge(answer, traces)
+            error = error_of(action, answer, told, self._clock())
         if self._tokens is not None and token is not None:
-            if answer.ok:
+            if error is None:
                 self._tokens.accepted(token)
             elif answer.status == _UNAUTHORIZED and self._tokens.refused(token):
                 return Retryable(f"{self._settings.url.origin} does not take the token any more")

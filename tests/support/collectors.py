@@ -135,10 +135,10 @@ class DatagramCollector(asyncio.DatagramProtocol):
 
 
 @contextlib.asynccontextmanager
-async def datagram_collector() -> AsyncIterator[DatagramCollector]:
-    """Run a UDP collector on a free port of 127.0.0.1."""
+async def datagram_collector(host: str = "127.0.0.1") -> AsyncIterator[DatagramCollector]:
+    """Run a UDP collector on a free port of *host*."""
     transport, collector = await asyncio.get_running_loop().create_datagram_endpoint(
-        DatagramCollector, local_addr=("127.0.0.1", 0)
+        DatagramCollector, local_addr=(host, 0)
     )
     collector.port = transport.get_extra_info("sockname")[1]
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote, urlencode
 
@@ -55,10 +55,11 @@ class OAuth2Settings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token, and when to replace it, by the loop's time."""
+    """An access token, when to replace it (the loop's time), and the client's secret that it was got with."""
 
     text: str
     renew_at: float
+    secret: str = field(repr=False)
 
 
 class Tokens:
@@ -79,19 +80,17 @@ class Tokens:
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
-        """Read rotated credentials again; a changed one replaces the token."""
-        before = self._settings.client_secret.reveal()
+        """Read rotated credentials again; a changed one gets a new token."""
         await self._web.open()
-        if self._settings.client_secret.reveal() != before:
-            self._token = None
 
     async def get(self) -> Token:
         """A token to send with. Raises ``Hold`` or ``Retryable``."""
         async with self._lock:
             now = asyncio.get_running_loop().time()
-            if self._token is None or now >= self._token.renew_at:
-                self._token = self._read(await self._fetch(), now)
-            return self._token
+            known = self._token
+            if known is None or now >= known.renew_at or known.secret != self._secret:
+                self._token = known = self._read(await self._fetch(), now)
+            return known
 
     def accepted(self, token: Token) -> None:
         """Note that the collector took *token*."""
@@ -145,7 +144,8 @@ class Tokens:
         if not isinstance(text, str) or not text or _FORBIDDEN_IN_A_HEADER.intersection(text):
             raise Hold(f"{self._settings.token_url.origin} answered without an access_token; check token_url")
         lifetime = _seconds(body.get("expires_in"))
-        return Token(text, now + max(lifetime - max(_MARGIN, lifetime * _SHARE), lifetime * 0.5))
+        margin = max(_MARGIN, lifetime * _SHARE)
+        return Token(text, now + max(lifetime - margin, lifetime * 0.5), self._secret)
 
 
 def _object(body: bytes) -> JsonObject:

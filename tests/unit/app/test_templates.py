@@ -58,6 +58,13 @@ def test_a_body_that_is_wrong_is_told_with_its_place_in_the_file(tmp_path: Path)
     assert "there is no $subjectt" in str(problem)
 
 
+def test_what_is_redacted_is_in_no_body(tmp_path: Path) -> None:
+    made = route(
+        tmp_path, '    redact: {subject: drop}\n    body: {text: "{id}: {subject}", all: "{$record}"}\n'
+    )
+    assert payload(made) == {"text": "r1: ", "all": {"id": "r1"}}
+
+
 def test_check_notes_a_field_that_no_record_has(tmp_path: Path) -> None:
     file = tmp_path / "connector.yaml"
     file.write_text(HEAD + '    body: {text: "{sbject}"}\n')

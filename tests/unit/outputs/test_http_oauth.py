@@ -47,7 +47,7 @@ class Site:
 
 
 @asynccontextmanager
-async def output(site: Site, **oauth2: Any) -> AsyncIterator[HttpOutput]:
+async def output(site: Site, status: Any = None, **oauth2: Any) -> AsyncIterator[HttpOutput]:
     async with scripted(site) as server:
         given = {
             "token_url": f"{server.url}/token",
@@ -56,7 +56,7 @@ async def output(site: Site, **oauth2: Any) -> AsyncIterator[HttpOutput]:
             **oauth2,
         }
         settings = HttpSettings.model_validate(
-            {"type": "http", "url": f"{server.url}/in", "auth": {"oauth2": given}}
+            {"url": f"{server.url}/in", "auth": {"oauth2": given}, "status": status or {}}
         )
         made = HttpOutput(settings, lambda: NOW)
         try:

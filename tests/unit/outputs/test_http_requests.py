@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import hmac
 import json
+import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from connector.model import Event
 from connector.outputs.http import HttpOutput, HttpSettings
 from connector.secret import Reference, Secret
 from connector.testing.outputs import events
+from tests.support.collectors import authority
 from tests.support.scripted_http import Asked, Reply, scripted
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -163,6 +165,29 @@ async def test_a_token_with_a_line_break_is_for_a_person_and_not_repeated() -> N
     with pytest.raises(Hold) as caught:
         await asked(events(1), auth={"bearer": broken})
     assert "canary" not in caught.value.reason
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_client_certificate_is_shown_and_without_one_nothing_is_accepted(
+    tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    trusted = authority(tmp_path)
+    trusted.server.verify_mode = ssl.CERT_REQUIRED
+    trusted.server.minimum_version = trusted.server.maximum_version = version
+    async with scripted(lambda _: Reply(202), tls=trusted.server) as server:
+        for tls in (
+            {"ca_file": trusted.ca_file, "cert_file": trusted.cert_file},
+            {"ca_file": trusted.ca_file},
+        ):
+            settings = HttpSettings.model_validate({"url": f"{server.url}/in", "tls": tls, "timeout": "10s"})
+            output = HttpOutput(settings, lambda: NOW)
+            if "cert_file" in tls:
+                await output.send(events(2))
+            else:
+                with pytest.raises((Hold, Retryable)):
+                    await output.send(events(2))
+            await output.close()
+        assert len(server.asked) == 1
 
 
 async def test_a_proxy_takes_the_request() -> None:

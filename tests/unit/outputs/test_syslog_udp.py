@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from connector.errors import Retryable
@@ -25,6 +27,19 @@ async def test_a_datagram_is_one_event_without_framing() -> None:
         assert [taken.partition(b" - email.malicious - ")[2] for taken in collector.taken] == [
             event.payload for event in events(2)
         ]
+
+
+async def test_a_collector_of_ipv6_is_reached() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    async with datagram_collector("::1") as collector:
+        settings = SyslogSettings.model_validate({"address": f"udp://[::1]:{collector.port}"})
+        siem = settings.build("siem", unobserved)
+        await siem.send(events(2))
+        await siem.close()
+        await until(lambda: len(collector.messages()) == 2)
 
 
 async def test_a_burst_does_not_outrun_a_collector_with_a_default_buffer() -> None:

@@ -38,7 +38,7 @@ _LOOKS = 20
 """Seconds between two looks whether a revisit is due: at least, at most; and how many in its age."""
 
 _AS_GOOD_AS_NOW = timedelta(minutes=5)
-"""A checkpoint this close to the API's present has reached it: clocks differ, and a walk takes time."""
+"""A checkpoint this close to the present has reached it: clocks differ, and a walk takes time."""
 
 
 class Book(FeedLog, Notes, Protocol):
@@ -173,7 +173,8 @@ class Collector:
     async def _live(self, schedule: Schedule) -> None:
         while True:
             await schedule.wait()
-            present = self._source.now() - self._plan.timing.settle
+            # The later of both clocks: one that is behind must not make a feed look fresh.
+            present = max(self._source.now(), self._clock()) - self._plan.timing.settle
             await self._persist(LIVE, self._sweeper.live)
             checkpoint = self._checkpoints.get(LIVE)
             if checkpoint is not None and checkpoint >= present - _AS_GOOD_AS_NOW:

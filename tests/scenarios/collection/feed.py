@@ -196,4 +196,4 @@ async def tenant(
 
 def run(story: Coroutine[Any, Any, T]) -> T:
     """Run *story* on the jumping loop."""
-    return run_jumping(story, grace=0.0005)
+    return run_jumping(story, grace=0.0001)

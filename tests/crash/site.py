@@ -24,8 +24,8 @@ BATCH = 40
 """Events of one write of the output: what a kill may repeat."""
 
 _PATIENCE = 60.0
-_AGES = (2, 6)
-_LONGEST = timedelta(seconds=4)
+_AGES = (2, 4)
+_LONGEST = timedelta(seconds=3)
 """Late records and changes come within this time: before the last revisit passes."""
 
 _KEPT = 1_000_000

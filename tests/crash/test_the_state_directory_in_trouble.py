@@ -87,7 +87,8 @@ def test_a_second_daemon_on_the_same_state_says_who_has_it_and_ends(tmp_path: Pa
         assert connector.terminate() == 0
 
 
-def test_a_damaged_journal_ends_the_start_with_the_way_out_and_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_damaged_journal_ends_the_start_with_a_way_out_that_gets_everything_back(tmp_path: Path) -> None:
+    """It is left as it is. Moved away, the API is the source of truth: all of it comes from there again."""
     with site(tmp_path) as place:
         with daemon(tmp_path, environment(TOKEN=TOKEN)) as connector:
             until(lambda: _lines(place) > 0, "the first event")
@@ -104,3 +105,15 @@ def test_a_damaged_journal_ends_the_start_with_the_way_out_and_is_left_as_it_is(
             assert "move journal.db* to another directory and start again" in told
             assert "Traceback" not in told
             assert journal.read_bytes() == damaged
+        away = tmp_path / "away"
+        away.mkdir()
+        for file in journal.parent.glob("journal.db*"):
+            file.rename(away / file.name)
+        place.config.write_text(place.config.read_text().replace("start: 1m", "start: 1h"))
+        delivered = _lines(place)
+        place.finish()
+        verdict = place.verdict()
+
+        # A verdict that was corrected to clean meanwhile is not told: only the old file knew of the mail.
+        assert (verdict.lost, verdict.unknown, verdict.forged) == (set(), set(), set())
+        assert 0 < verdict.repeats <= delivered

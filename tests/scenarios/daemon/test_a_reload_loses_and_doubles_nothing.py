@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from connector.simulator import Behaviour, Changes, Late, Simulator, running
-from tests.support.oracle import Verdict, judge, tellings_in
+from tests.support.oracle import Telling, Verdict, judge, telling_of, tellings_in
 from tests.support.process import ACCOUNT, TOKEN, Daemon, command, daemon, environment, until
+from tests.support.receivers import HttpReceiver, http_receiver
 
 CONFIG = """\
 accounts:
@@ -20,6 +21,7 @@ searches:
   everything: {{every: 1s, overlap: 2s, start: 1m, per_page: 100, filters: {{detections_only: false}}}}
 outputs:
   disk: {{type: file, path: disk.ndjson, mapping: raw, from: beginning}}
+  web: {{type: http, url: "{web}", body: ndjson, mapping: raw, from: beginning, batch: {{events: 20}}}}
 state: {{directory: state}}
 server: {{listen: "127.0.0.1:0"}}
 log: {{level: info, format: json}}
@@ -31,10 +33,11 @@ GONE = "  siem: {type: syslog, address: 'tcp://127.0.0.1:1', mapping: cef, from:
 class Site:
     """A daemon over a simulator with live mail, and the file that configures it."""
 
-    def __init__(self, directory: Path, simulator: Simulator, url: str) -> None:
+    def __init__(self, directory: Path, simulator: Simulator, url: str, web: HttpReceiver) -> None:
         self.directory = directory
         self.simulator = simulator
-        self.text = CONFIG.format(account=ACCOUNT, url=url)
+        self.web = web
+        self.text = CONFIG.format(account=ACCOUNT, url=url, web=web.url)
         self.began = datetime.now(UTC)
         self.reloads = 0
         self.connector: Daemon
@@ -65,8 +68,7 @@ class Site:
         found: dict[str, object] = next(line for line in reversed(lines) if line["event"] == event)
         return found
 
-    def verdict(self, file: str) -> Verdict:
-        told = tellings_in((self.directory / file).read_bytes())
+    def verdict(self, told: list[Telling]) -> Verdict:
         window = (self.began - timedelta(seconds=55), datetime.now(UTC))
         return judge(
             self.simulator, told, {"detections_only": False}, window, all_handed_out=False, lean=True
@@ -84,8 +86,8 @@ def site(directory: Path, *, rate: float) -> Iterator[Site]:
         changes=Changes(share=0.0),
         behaviour=Behaviour(quota=None, gzip=None),
     )
-    with running(simulator) as url:
-        made = Site(directory, simulator, url)
+    with running(simulator) as url, http_receiver() as web:
+        made = Site(directory, simulator, url, web)
         made.write()
         with daemon(directory, environment(TOKEN=TOKEN)) as made.connector:
             until(made.connector.ready, "readiness")
@@ -96,7 +98,7 @@ def test_a_valid_change_adds_an_output_and_nothing_is_lost_or_doubled(tmp_path: 
     with site(tmp_path, rate=150) as here:
         here.write(LAKE)
         here.reload()
-        assert {output["output"] for output in here.connector.status()["outputs"]} == {"disk", "lake"}
+        assert {output["output"] for output in here.connector.status()["outputs"]} == {"disk", "web", "lake"}
         assert here.logged("configuration_reloaded")["changes"] == ["output lake added"]
 
         for outputs in (LAKE + GONE, LAKE, LAKE + GONE, LAKE):
@@ -112,10 +114,11 @@ def test_a_valid_change_adds_an_output_and_nothing_is_lost_or_doubled(tmp_path: 
         assert here.connector.terminate() == 0
 
         assert here.reloads == 5
-        for file in ("disk.ndjson", "lake.ndjson"):
-            verdict = here.verdict(file)
-            assert verdict.faults == {}, file
-            assert verdict.repeats == 0, file
+        took = {name: tellings_in((tmp_path / f"{name}.ndjson").read_bytes()) for name in ("disk", "lake")}
+        for name, told in {**took, "web": list(map(telling_of, here.web.events))}.items():
+            verdict = here.verdict(told)
+            assert verdict.faults == {}, name
+            assert verdict.repeats == 0, name
 
 
 def test_an_invalid_file_changes_nothing_and_says_where_it_is_wrong(tmp_path: Path) -> None:
@@ -126,7 +129,7 @@ def test_an_invalid_file_changes_nothing_and_says_where_it_is_wrong(tmp_path: Pa
 
         after = here.connector.status()
         assert after["configuration"]["successful"] is False
-        assert "connector.yaml:7:10: " in after["configuration"]["problems"][0]
+        assert "connector.yaml:8:10: " in after["configuration"]["problems"][0]
         assert here.logged("configuration_refused")["problems"] == after["configuration"]["problems"]
         assert here.metric("config_last_reload_successful") == 0
         assert [one["output"] for one in after["outputs"]] == [one["output"] for one in before["outputs"]]
@@ -140,11 +143,11 @@ def test_an_invalid_file_changes_nothing_and_says_where_it_is_wrong(tmp_path: Pa
 
         here.write("  lake: {type: file, path: lake.ndjson, mapping: no_such}\n")
         here.reload()
-        assert "connector.yaml:7:" in here.connector.status()["configuration"]["problems"][0]
+        assert "connector.yaml:8:" in here.connector.status()["configuration"]["problems"][0]
 
         code, _, said = command("reload", environ=environment(TOKEN=TOKEN), cwd=tmp_path)
         assert code == 2, "refused, with the reason"
-        assert "connector.yaml:7:" in said
+        assert "connector.yaml:8:" in said
 
         here.write(LAKE)
         probing = environment(CONNECTOR_STATE__DIRECTORY=str(tmp_path / "state"))

@@ -76,7 +76,7 @@ def _quick(fields: Mapping[str, Value]) -> bytes | None:
     last = ""
     for key, value in fields.items():
         prefix, limit, label_of = _PLANS[key]
-        if value is None or prefix == _IN_HEADER:
+        if value is None or not prefix:  # it stands in the header
             continue
         text = value if type(value) is str else text_of(value)
         if not text or len(text) > limit or (label_of is not None and label_of != last):

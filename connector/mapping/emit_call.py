@@ -210,16 +210,14 @@ class CallWriter:
     def _one_by_one(self, call: Call, function: Function, slow: str, made: Made) -> str:
         short = function.short(call.argument)
         if short is not None:
+            quick = self._emitter.constant(short, "f")
+            if made.static.kind in WORDS:
+                return f"([*filter(None, map({quick}, {made.code}))] or None)"
             element, found, value = (self._emitter.fresh(start) for start in "elv")
             line, block = self._emitter.line, self._emitter.block
-            one = f"{self._emitter.constant(short, 'f')}({element})"
-            if function.inline is not None:
-                one = function.inline(element, ascii(call.argument))
-            if made.static.kind not in WORDS:
-                one = f"{one} if type({element}) is str else {slow}({element}, lost)"
             line(f"{found} = []")
             with block(f"for {element} in {made.code}:"):
-                line(f"{value} = {one}")
+                line(f"{value} = {quick}({element}) if type({element}) is str else {slow}({element}, lost)")
                 line(f"if {value} is not None: {found}.append({value})")
             return f"({found} or None)"
         if function.keeps is not None:

@@ -90,8 +90,11 @@ def join(separator: str) -> Applied:
         del lost
         if type(value) is str:
             return value
-        if type(value) is list and all_text(value):
-            return separator.join(value)
+        if type(value) is list and "" not in value:
+            try:
+                return separator.join(value) or None
+            except TypeError:  # not all of them are text
+                pass
         return separator.join([part for item in as_list(value) if (part := _part(item))]) or None
 
     return joined

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from connector.mapping.grammar import RECORD, From
 from connector.mapping.plan import Plan
-from connector.mapping.values import CONTAINERS, Lost, Value, compact, prune, pruned_list, pruned_object, text
+from connector.mapping.values import CONTAINERS, NUMBERS, Lost, Value, absent, compact, text
 from connector.model import Body, JsonObject
 
 Back: TypeAlias = AbstractSet[str]
@@ -49,38 +49,24 @@ def _nested(without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -
     special = occupied | (without.keys() - dropped)
 
     def make(body: JsonObject, back: Back, rest: JsonObject) -> None:
-        if body.keys().isdisjoint(special):
-            _verbatim(body, dropped - back if back else dropped, rest)
-        else:
+        if not body.keys().isdisjoint(special):
             make_slowly(body, back, rest)
+            return
+        out = dropped - back if back else dropped
+        for key, value in body.items():  # no mapping spends more time anywhere else
+            if key not in out and (value or type(value) in NUMBERS):
+                rest[key] = value
 
     def make_slowly(body: JsonObject, back: Back, rest: JsonObject) -> None:
         taken = {*body, *rest}
         for key, value in body.items():
-            kept = prune(value if key not in without or key in back else _minus(value, without[key]))
-            if kept is not None:
+            kept = value if key not in without or key in back else _minus(value, without[key])
+            if not absent(kept):
                 free = _free(key, occupied, taken) if key in occupied else key
                 taken.add(free)
                 rest[free] = kept
 
     return make
-
-
-def _verbatim(body: JsonObject, out: AbstractSet[str], rest: JsonObject) -> None:
-    """Put all of *body* but the fields in *out* into *rest*; no mapping spends more time anywhere else."""
-    for key, value in body.items():
-        if value is None or key in out:
-            continue
-        kind = type(value)
-        if kind is str:
-            if value:
-                rest[key] = value
-        elif kind is list or kind is dict:
-            kept = pruned_list(value, 0) if kind is list else pruned_object(value, 0)
-            if kept is not None:
-                rest[key] = kept
-        else:
-            rest[key] = value
 
 
 def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> RestMaker:

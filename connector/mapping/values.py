@@ -27,7 +27,7 @@ DEPTH = 100
 
 TOO_DEEP = "[nested too deep]"
 
-_NUMBERS: frozenset[type] = frozenset((int, float, bool))
+NUMBERS: frozenset[type] = frozenset((int, float, bool))
 CONTAINERS: frozenset[type] = frozenset((dict, list))
 
 
@@ -39,13 +39,13 @@ def some(value: Value) -> Value:
     if kind is list:
         if all(value):
             return value or None
-        return [item for item in value if item or type(item) in _NUMBERS] or None
+        return [item for item in value if item or type(item) in NUMBERS] or None
     return value
 
 
 def absent(value: Value) -> bool:
     """Whether *value* is no value."""
-    return not value and type(value) not in _NUMBERS
+    return not value and type(value) not in NUMBERS
 
 
 def walk(value: Value, path: Sequence[str], depth: int = 0) -> Value:
@@ -119,54 +119,24 @@ def gather(values: Sequence[Value]) -> Value:
 def prune(value: Value, depth: int = 0) -> Value:
     """*value* without anything in it that is no value."""
     kind = type(value)
-    if kind is str:
-        return value or None
     if kind is list:
-        return pruned_list(value, depth)
-    return pruned_object(value, depth) if kind is dict else value
+        return _pruned_list(value, depth) if depth < DEPTH else TOO_DEEP
+    if kind is dict:
+        return _pruned_object(value, depth) if depth < DEPTH else TOO_DEEP
+    return None if absent(value) else value
 
 
-# These two are where most of the time of a mapping goes: what is no value is taken out of the whole record.
-
-
-def pruned_object(value: JsonObject, depth: int) -> Value:
-    """What ``prune`` makes of an object."""
-    if depth >= DEPTH:
-        return TOO_DEEP
+def _pruned_object(value: JsonObject, depth: int) -> Value:
     kept: JsonObject = {}
     for key, item in value.items():
-        if item is None:
-            continue
-        kind = type(item)
-        if kind is str:
-            if item:
-                kept[key] = item
-        elif kind is dict or kind is list:
-            inner = pruned_object(item, depth + 1) if kind is dict else pruned_list(item, depth + 1)
-            if inner is not None:
-                kept[key] = inner
-        else:
-            kept[key] = item
+        inner = prune(item, depth + 1) if type(item) in CONTAINERS else item
+        if inner or type(inner) in NUMBERS:
+            kept[key] = inner
     return kept or None
 
 
-def pruned_list(values: list[Value], depth: int) -> Value:
-    """What ``prune`` makes of a list."""
-    if depth >= DEPTH:
-        return TOO_DEEP
-    kept: list[Value] = []
-    for item in values:
-        kind = type(item)
-        if kind is str:
-            if item:
-                kept.append(item)
-        elif kind is dict or kind is list:
-            inner = pruned_object(item, depth + 1) if kind is dict else pruned_list(item, depth + 1)
-            if inner is not None:
-                kept.append(inner)
-        elif item is not None:
-            kept.append(item)
-    return kept or None
+def _pruned_list(values: list[Value], depth: int) -> Value:
+    return [inner for item in values if (inner := prune(item, depth + 1)) is not None] or None
 
 
 def all_text(values: list[Value]) -> bool:

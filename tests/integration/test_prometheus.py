@@ -112,6 +112,7 @@ def connector(directory: Path) -> Iterator[Daemon]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_everything_that_rules_and_dashboard_name_is_there(tmp_path: Path) -> None:
     program("prometheus")
     with (

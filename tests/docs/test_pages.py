@@ -184,3 +184,12 @@ def unknown(words: list[str]) -> str:
             command, context = inner, click.Context(inner, parent=context, info_name=word)
             options |= {opt for one in command.params for opt in (*one.opts, *one.secondary_opts)}
     return ""
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    collectors = (ROOT / "docs" / "collectors" / "README.md").read_text("utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"]({page.name})" in index, page.name
+    for page in (ROOT / "docs" / "collectors").glob("*.md"):
+        assert page.name == "README.md" or f"]({page.name})" in collectors, page.name

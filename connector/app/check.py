@@ -1,4 +1,4 @@
-"""``check``: a verdict per item, and what to do, before anything runs. It sends no event."""
+"""``check``: a verdict per item, and what to do, before anything runs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from connector.app.clock import utc_now
 from connector.app.collection import FeedPlan, plan_feeds
 from connector.app.delivery import Route, build_routes, library_of, template_of
 from connector.app.plan import Asking, judge, polls_a_day, told
+from connector.app.trial import send_trial
 from connector.collect.revisions import PAD, time_of
 from connector.errors import DeliveryError, JournalError, JournalInUse, SourceError
 from connector.facts import Fact, RateLimited
@@ -59,12 +60,18 @@ class Verdict:
 
 
 async def check(
-    loaded: Loaded, *, offline: bool, volume: int | None = None, setup: bool = False
+    loaded: Loaded,
+    *,
+    offline: bool,
+    volume: int | None = None,
+    setup: bool = False,
+    send_test: bool = False,
 ) -> Sequence[Verdict]:
     """Look at everything that *loaded* describes; raises ``ConfigurationError`` like ``run`` would.
 
     *volume* is how many records a day each search is expected to return, for the request plan; *setup*
-    lets outputs prepare their collectors first.
+    lets outputs prepare their collectors first; *send_test* sends one test event to each output. No other
+    event is sent.
     """
     settings = loaded.settings
     names = {account.account_id: name for name, account in settings.accounts.items()}
@@ -79,6 +86,7 @@ async def check(
         verdicts += [verdict async for verdict in _accounts(settings, feeds)]
         verdicts += [await _install(route) for route in routes if setup and isinstance(route.output, Setup)]
         verdicts += [await _output(route) for route in routes]
+        verdicts += [await _trial(route, utc_now()) for route in routes if send_test]
     return verdicts
 
 
@@ -298,6 +306,14 @@ async def _output(route: Route) -> Verdict:
         return Verdict(item, "failed", str(error))
     finally:
         await output.close()
+
+
+async def _trial(route: Route, now: datetime) -> Verdict:
+    item = f"test event {route.name}"
+    try:
+        return Verdict(item, "ok", await send_trial(route, now))
+    except DeliveryError as error:
+        return Verdict(item, "failed", str(error))
 
 
 def _ignore(_: Fact) -> None:

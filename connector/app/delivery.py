@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from connector.app.heartbeat import build_heartbeat, heartbeat_mapper
 from connector.delivery import Deliverer, Heartbeat, Options, Shrink
@@ -35,7 +36,10 @@ Predicate = Callable[[Revision], bool]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One output with everything that its delivery needs."""
+    """One output with everything that its delivery needs.
+
+    *unfiltered* builds the mapper once more without ``when``: a test event is for every output.
+    """
 
     name: str
     settings: OutputSettings
@@ -43,6 +47,7 @@ class Route:
     mapper: Mapper
     shrink: Shrink | None
     heartbeat: Mapper | None
+    unfiltered: Callable[[], Mapper]
 
     def options(self, snapshot: Callable[[], JsonObject], clock: Clock) -> Options:
         """What delivery is told; *snapshot* is the status, for heartbeats."""
@@ -115,6 +120,7 @@ def _route(
         build_mapper(pack, accounts=accounts, when=when, redact=redact, render=render),
         None if render else _shrinker(pack, accounts, redact),
         None if settings.heartbeat is None else heartbeat_mapper(library, pack),
+        partial(build_mapper, pack, accounts=accounts, redact=redact, render=render),
     )
 
 

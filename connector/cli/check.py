@@ -23,19 +23,29 @@ _MARKS = {"ok": "ok  ", "note": "note", "failed": "FAIL"}
     help="Records a day that each search is expected to return: plans the requests for them.",
 )
 @click.option("--setup", is_flag=True, help="First let outputs prepare their collectors (index templates).")
+@click.option("--send-test", is_flag=True, help="Last, send one marked test event to each output.")
 @click.pass_context
 def command(
-    context: click.Context, config: Path | None, offline: bool, volume: int | None, setup: bool
+    context: click.Context,
+    config: Path | None,
+    offline: bool,
+    volume: int | None,
+    setup: bool,
+    send_test: bool,
 ) -> None:
     """Verify the configuration, each account, each search, each mapping and each output.
 
     The request plan says how many requests collecting makes, against the budget of each credential.
-    Sends no event. Exits with 1 if anything failed, with 2 if the configuration cannot be used.
+    Sends no event unless --send-test says so. Exits with 1 if anything failed, with 2 if the configuration
+    cannot be used.
     """
     from connector.app.check import check  # noqa: PLC0415, heavy; not needed for --help
 
     failed = False
-    for verdict in asyncio.run(check(loaded(config), offline=offline, volume=volume, setup=setup)):
+    if offline and (setup or send_test):
+        raise click.UsageError("--offline goes with neither --setup nor --send-test: both need the network")
+    verdicts = check(loaded(config), offline=offline, volume=volume, setup=setup, send_test=send_test)
+    for verdict in asyncio.run(verdicts):
         failed = failed or verdict.outcome == "failed"
         hint = f" ({verdict.hint})" if verdict.hint else ""
         click.echo(f"{_MARKS[verdict.outcome]}  {verdict.item}: {verdict.text}{hint}")

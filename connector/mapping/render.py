@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from connector.errors import ConfigurationError, Problem
@@ -17,16 +18,17 @@ from connector.formats.shortening import cut as shortened
 from connector.formats.shortening import longest
 from connector.located import Node, Scalar, suggestion
 from connector.mapping.check import ref_problems
+from connector.mapping.document import Field
 from connector.mapping.encoding import SHAPES
-from connector.mapping.evaluate import Evaluation, derive_all
-from connector.mapping.grammar import RECORD, Ref, Template
+from connector.mapping.generate import compile_plan
+from connector.mapping.grammar import RECORD, From, Ref, Rule, Template
 from connector.mapping.mapper import NO_ACCOUNTS, Render
 from connector.mapping.pack import Pack
 from connector.mapping.parse import parse_template
-from connector.mapping.plan import order
+from connector.mapping.plan import plan
 from connector.mapping.provided import Provider
 from connector.mapping.schemas.fields import RECORD_FIELDS
-from connector.mapping.values import Value, prune, text
+from connector.mapping.values import Value, prune, text, walk
 from connector.model import JsonObject, Revision
 from connector.secret import Reference
 
@@ -39,6 +41,7 @@ too long as a whole, and a sender must not be able to suppress the alert by a su
 # One reference and nothing beside it, whatever it brought in.
 _REFERENCE = re.compile(r"\$\{[^}]*\}")
 
+Read: TypeAlias = Callable[[Revision], JsonObject]
 Escape: TypeAlias = Callable[[str], str]
 Tree: TypeAlias = Template | Scalar | list["Tree"] | dict[str, "Tree"]
 
@@ -64,16 +67,30 @@ def compile_body(
     found += [problem for ref in refs if ref.root == EVENT for problem in _event_problems(ref, scope)]
     if found:
         raise ConfigurationError(*found)
-    derived = order(scope, [ref.root for ref in refs if ref.root in scope.derive])
-    provider = Provider(accounts)
+    names = {_key(ref): f"v{number}" for number, ref in enumerate(refs) if ref.root != EVENT}
+    values = _reader({names[_key(ref)]: ref for ref in refs if ref.root != EVENT}, scope, accounts)
 
     def render(revision: Revision, document: JsonObject) -> Value:
-        run = Evaluation(scope, revision.record.body, provider.values(revision))
-        derive_all(run, derived, [], set())
-        run.names[EVENT] = document
-        return _render(tree, run, escape)
+        made = values(revision)
+
+        def read(ref: Ref) -> Value:
+            return walk(document, ref.path) if ref.root == EVENT else made.get(names[_key(ref)])
+
+        return _render(tree, read, escape)
 
     return render
+
+
+def _key(ref: Ref) -> tuple[str, tuple[str, ...]]:
+    return ref.root, ref.path
+
+
+def _reader(refs: Mapping[str, Ref], scope: Pack, accounts: Mapping[str, str]) -> Read:
+    """What gives the values of *refs* by name: a small mapping, compiled as every other."""
+    fields = {name: Field(Rule(From(ref), ref.position), ref.position) for name, ref in refs.items()}
+    pack = replace(scope, format="json", fields=fields, labels={}, rest=None)
+    mapping = compile_plan(plan(pack), Provider(accounts))
+    return lambda revision: mapping(revision).document
 
 
 def body_notes(node: Node) -> Sequence[Problem]:
@@ -128,27 +145,26 @@ def _event_problems(ref: Ref, scope: Pack) -> Iterator[Problem]:
         )
 
 
-def _render(tree: Tree, run: Evaluation, escape: Escape) -> Value:
+def _render(tree: Tree, read: Callable[[Ref], Value], escape: Escape) -> Value:
     if isinstance(tree, dict):
-        made = {key: _render(child, run, escape) for key, child in tree.items()}
+        made = {key: _render(child, read, escape) for key, child in tree.items()}
         return {key: value for key, value in made.items() if value is not None or tree[key] is None}
     if isinstance(tree, list):
-        items = [(child, _render(child, run, escape)) for child in tree]
+        items = [(child, _render(child, read, escape)) for child in tree]
         return [value for child, value in items if value is not None or child is None]
     if not isinstance(tree, Template):
         return tree
     if len(tree.parts) == 1 and isinstance(tree.parts[0], Ref):
         ref = tree.parts[0]
-        value = prune(run.read(ref))
-        return value if ref.root == EVENT else _escaped(value, escape)
-    return "".join(
-        part if isinstance(part, str) else _inserted(run.read(part), escape) for part in tree.parts
-    )
+        return read(ref) if ref.root == EVENT else _escaped(prune(read(ref)), escape)
+    return "".join(part if isinstance(part, str) else _inserted(read(part), escape) for part in tree.parts)
 
 
 def _inserted(value: Value, escape: Escape) -> str:
     """*value* as harmless text, short enough that its author cannot make the whole too long to be taken."""
     whole = text(value)
+    if len(whole) <= LONGEST and len(made := escape(whole)) <= LONGEST:
+        return made
     separator = "," if value.__class__ is list else None
     cut = longest(
         whole,

@@ -77,14 +77,7 @@ class Collector:
             ages=plan.ages,
             life=lambda: self._checkpoints.life,
         )
-        absences = Absences(
-            plan.feed,
-            lookup,
-            log,
-            watched=plan.watched,
-            observe=observe,
-            clock=self.present,
-        )
+        absences = Absences(plan.feed, lookup, log, watched=plan.watched, observe=observe, clock=self.present)
         self._checkpoints = Checkpoints(plan, log, walker.commit, observe=observe, present=source.now)
         strides = Strides(plan, source, walker, Pace(plan.query.per_page), observe=observe, now=self.present)
         self._sweeper = Sweeper(

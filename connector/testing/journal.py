@@ -14,107 +14,52 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeAlias
+from datetime import UTC, datetime
 
-from connector.errors import ConnectorError, JournalFull, Moved
-from connector.interfaces import FeedLog, Notes, OperatorLog, OutputLog
-from connector.model import (
-    Backlog,
-    Body,
-    Commit,
-    DeadLetter,
-    Entry,
-    Feed,
-    Gap,
-    Record,
-    Revision,
-    Seen,
-    Step,
-    WhenFull,
-    Window,
+from connector.errors import JournalFull, Moved
+from connector.model import Backlog, Commit, Feed, Gap, Step, WhenFull, Window
+from connector.testing.journal_kit import (
+    FEED,
+    HOSTILE,
+    MINUTE,
+    START,
+    WAIT,
+    AnyJournal,
+    Check,
+    Open,
+    Violation,
+    commit_of,
+    expect,
+    expect_error,
+    expect_gap,
+    letter,
+    names_of,
+    next_entry,
+    revision,
+    seen_row,
 )
 
-
-class AnyJournal(FeedLog, OutputLog, OperatorLog, Notes, Protocol):
-    """All sides of a journal."""
-
-
-Open: TypeAlias = Callable[[], contextlib.AbstractAsyncContextManager[AnyJournal]]
-Check: TypeAlias = Callable[[Open], Awaitable[None]]
-
-FEED = Feed("account", "search")
-START = datetime(2026, 1, 1, 12, tzinfo=UTC)
-_WAIT = 10.0
-_MINUTE = timedelta(minutes=1)
-
-HOSTILE: Sequence[Body] = (
-    {"subject": "lone \ud800 surrogate \udfff"},
-    {"huge": 2**80, "negative": -(2**70), "float": 1e300, "small": 5e-324},
-    {"nul": "a\x00b", "line": "\u2028\r\n", "key \U0001f600": "\U0001f600"},
-    {"empty": {}, "list": [], "null": None, "mixed": [1, "1", True, None, {"deep": [[[["x"]]]]}]},
-)
-"""Bodies that a journal gives back exactly."""
-
-
-class Violation(AssertionError):
-    """The journal broke its contract."""
-
-
-def revision(name: str, body: Body | None = None) -> Revision:
-    """First sight of the record *name*."""
-    return Revision(FEED, Record(name, {"id": name} if body is None else body), f"{1:064x}", 1, START)
-
-
-def seen_row(name: str, at: datetime = START, until: datetime = START + _MINUTE, **state: object) -> Seen:
-    """What is remembered of the record *name*."""
-    digest = f"{len(state):064x}"
-    return Seen(name, at, state, digest, {digest: 1}, 1, until)
-
-
-def commit_of(*names: str, step: Step | None = None) -> Commit:
-    """First sight of the records *names*."""
-    return Commit(FEED, "print", tuple(map(revision, names)), tuple(map(seen_row, names)), step)
-
-
-def letter(output: str, sequence: int, dead: Revision) -> DeadLetter:
-    """A dead letter of *output*."""
-    return DeadLetter(output, sequence, dead, "refused", "no \u00fc", 3, START, START + _MINUTE)
-
-
-def expect(found: object, wanted: object, what: str) -> None:
-    """Raise ``Violation`` unless *found* equals *wanted*."""
-    if found != wanted:
-        raise Violation(f"{what}: wanted {wanted!r}, found {found!r}")
-
-
-async def expect_error(kind: type[ConnectorError], operation: Awaitable[object], what: str) -> ConnectorError:
-    """Raise ``Violation`` unless *operation* raises *kind*; returns the error."""
-    try:
-        await operation
-    except kind as error:
-        return error
-    raise Violation(f"{what}: {kind.__name__} was not raised")
-
-
-async def expect_gap(journal: OutputLog, output: str) -> None:
-    """Raise ``Violation`` unless *output* has a gap that holds the time of the records here."""
-    gap = await journal.skipped(output)
-    if gap is None or START not in gap.window:
-        raise Violation(f"the gap does not hold the time of the records that {output} lost: {gap}")
-
-
-async def next_entry(journal: OutputLog, output: str, after: int) -> Entry:
-    """What *output* reads after *after*, within a time that is long enough."""
-    async with asyncio.timeout(_WAIT):
-        return await journal.read(output, after)
-
-
-def names_of(entry: Entry) -> list[str]:
-    """The records of *entry*, in order."""
-    return [one.record.id for one in entry.revisions]
+__all__ = [
+    "CHECKS",
+    "FEED",
+    "HOSTILE",
+    "MINUTE",
+    "START",
+    "AnyJournal",
+    "Check",
+    "Open",
+    "Violation",
+    "commit_of",
+    "expect",
+    "expect_error",
+    "expect_gap",
+    "letter",
+    "names_of",
+    "next_entry",
+    "revision",
+    "seen_row",
+]
 
 
 async def positions_count_revisions(open_journal: Open) -> None:
@@ -166,7 +111,7 @@ async def bodies_come_back_as_they_were(open_journal: Open) -> None:
 
 async def checkpoints_are_compared_and_set(open_journal: Open) -> None:
     """A step from another place than the stored one stores nothing at all."""
-    later = START + _MINUTE
+    later = START + MINUTE
     async with open_journal() as journal:
         await journal.attach("siem", "beginning", Backlog())
         wrong = commit_of("x", step=Step("live", START, later))
@@ -188,22 +133,22 @@ async def checkpoints_are_compared_and_set(open_journal: Open) -> None:
 
 async def gaps_are_repaired_piece_by_piece(open_journal: Open) -> None:
     """What was read of a gap is a gap no more; the rest keeps its cause and when it was recorded."""
-    gap = Gap(Window(START, START + 9 * _MINUTE), "retention")
+    gap = Gap(Window(START, START + 9 * MINUTE), "retention")
 
     async def left(journal: AnyJournal) -> list[tuple[float, float]]:
         windows = [one.window for one in (await journal.progress(FEED)).gaps]
-        return [((one.start - START) / _MINUTE, (one.end - START) / _MINUTE) for one in windows]
+        return [((one.start - START) / MINUTE, (one.end - START) / MINUTE) for one in windows]
 
     async with open_journal() as journal:
         await journal.commit(commit_of("a", step=Step("live", None, gap.window.end, gap)))
         recorded = (await journal.progress(FEED)).gaps[0].recorded
-        await journal.repaired(FEED, gap, Window(START + 5 * _MINUTE, START + 7 * _MINUTE))
+        await journal.repaired(FEED, gap, Window(START + 5 * MINUTE, START + 7 * MINUTE))
         expect(await left(journal), [(0, 5), (7, 9)], "what is left of a gap")
         await journal.repaired(FEED, gap, gap.window)
         expect(await left(journal), [(0, 5), (7, 9)], "repairing a gap that is no more")
         first, last = (await journal.progress(FEED)).gaps
         await journal.repaired(FEED, first, first.window)
-        await journal.repaired(FEED, last, Window(START + 8 * _MINUTE, START + 20 * _MINUTE))
+        await journal.repaired(FEED, last, Window(START + 8 * MINUTE, START + 20 * MINUTE))
     async with open_journal() as journal:
         expect(await left(journal), [(7, 8)], "what is left in the end")
         (last,) = (await journal.progress(FEED)).gaps
@@ -212,17 +157,17 @@ async def gaps_are_repaired_piece_by_piece(open_journal: Open) -> None:
 
 async def seen_rows_are_kept_per_feed(open_journal: Open) -> None:
     """Rows are replaced by id, found by time, and expire by the window that last returned them."""
-    rows = [seen_row(f"r{at}", START + at * _MINUTE, START + (at + 1) * _MINUTE, color=at) for at in range(9)]
+    rows = [seen_row(f"r{at}", START + at * MINUTE, START + (at + 1) * MINUTE, color=at) for at in range(9)]
     async with open_journal() as journal:
         await journal.commit(Commit(FEED, "print", seen=tuple(rows)))
         await journal.commit(Commit(Feed("account", "other"), "print", seen=(rows[0],)))
         changed = replace(rows[3], state={"color": "red"}, digest="d", occurrences={"d": 2, "e": 1}, number=3)
         await journal.commit(Commit(FEED, "print", seen=(rows[4], changed)))
         expect(dict(await journal.seen(FEED, ["r3", "none"])), {"r3": changed}, "a changed row")
-        window = Window(START + 2 * _MINUTE, START + 6 * _MINUTE)
+        window = Window(START + 2 * MINUTE, START + 6 * MINUTE)
         expect(list(await journal.sighted(FEED, window, limit=2)), [rows[2], changed], "rows by time")
         expect(list(await journal.sighted(FEED, window, after="r3")), rows[4:6], "the rest of them")
-        expect(await journal.expire(FEED, START + 4 * _MINUTE), 4, "rows that expired")
+        expect(await journal.expire(FEED, START + 4 * MINUTE), 4, "rows that expired")
         expect(
             set(await journal.seen(FEED, [row.id for row in rows])), {f"r{at}" for at in range(4, 9)}, "rest"
         )
@@ -379,7 +324,7 @@ async def positions_can_be_rewound(open_journal: Open) -> None:
         reading = asyncio.ensure_future(journal.read("siem", 2))
         await asyncio.sleep(0)
         expect(await journal.rewind("siem", 1), 1, "rewinding to a number")
-        async with asyncio.timeout(_WAIT):
+        async with asyncio.timeout(WAIT):
             await expect_error(Moved, reading, "a read that waited during the rewind")
         expect(await journal.rewind("siem", 2), 1, "rewinding forward")
         expect(await journal.rewind("siem", datetime(2000, 1, 1, tzinfo=UTC)), 0, "rewinding to a time")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -22,6 +23,9 @@ from connector.settings import Loaded, Search, Settings
 _PATIENT = 3
 _LEAST = timedelta(minutes=5)
 """A feed is fresh while its live sweep reached the present within three periods, at least five minutes."""
+
+_APART, _WITHIN = 0.05, 30.0
+"""Seconds between the beginnings of two feeds, and within which all of them begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,15 @@ def _plan(settings: Settings, name: str, search: Search, account: str, clock: Cl
         audit=Audit(search.audit.every, search.audit.reach) if search.audit else None,
     )
     return FeedPlan(account, plan, schedule, max(_LEAST, _PATIENT * period + search.settle))
+
+
+def begins(count: int) -> Sequence[float]:
+    """Seconds after which each of *count* feeds begins.
+
+    One after the other: hundreds that begin at once would hold a page each in memory, and poll in step.
+    """
+    apart = min(_APART, _WITHIN / max(1, count))
+    return [number * apart for number in range(count)]
 
 
 async def note_absent(feeds: tuple[FeedPlan, ...], journal: Journal, clock: Clock) -> None:

@@ -8,7 +8,7 @@ inner two anew.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,7 +17,7 @@ from functools import partial
 from connector import __version__
 from connector.app.accounts import Budgets, open_sources
 from connector.app.backfill import BackfillDesk
-from connector.app.collection import FeedPlan, build_collectors, note_absent
+from connector.app.collection import FeedPlan, begins, build_collectors, note_absent
 from connector.app.control import Handler, serve_control
 from connector.app.delivery import attach, build_deliverers
 from connector.app.house import House, move_in
@@ -32,6 +32,7 @@ from connector.collect.collector import Collector
 from connector.delivery import Deliverer
 from connector.errors import JournalFull
 from connector.facts import ConfigurationReloaded, DaemonStarted, DaemonStopped, DaemonStopping
+from connector.interfaces import Observe
 from connector.journal import Journal, Options
 from connector.model import Feed, JsonObject
 from connector.telemetry.endpoint import Endpoint
@@ -159,9 +160,11 @@ async def delivering(house: House, ground: Ground, stop: Stop) -> AsyncIterator[
 async def _collect(house: House, running: Running, stop: Stop, reload: Reload | None) -> House | None:
     """Collect until *stop* is asked for, or until *reload* has a successor, which is returned."""
     async with workers() as start:
-        for feed, collector in running.collectors:
+        for seconds, (feed, collector) in zip(
+            begins(len(running.collectors)), running.collectors, strict=True
+        ):
             work = partial(collector.run, feed.schedule)
-            start(supervise(f"feed {feed.plan.feed}", work, house.observe))
+            start(_later(seconds, f"feed {feed.plan.feed}", work, house.observe))
         if reload is not None:
             successor = await reload.successor(house, stop)
         else:
@@ -171,6 +174,12 @@ async def _collect(house: House, running: Running, stop: Stop, reload: Reload | 
             house.observe(DaemonStopping(stop.reason, house.settings.drain.total_seconds()))
             house.post()
     return successor
+
+
+async def _later(seconds: float, name: str, work: Callable[[], Awaitable[None]], observe: Observe) -> None:
+    """Run *work*, *seconds* from now."""
+    await asyncio.sleep(seconds)
+    await supervise(name, work, observe)
 
 
 async def _settle(house: House, journal: Journal, stop: Stop) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -28,7 +28,7 @@ KINDS = {
     "HTTP, ECS NDJSON, gzip": "http",
     "syslog TCP, CEF": "tcp",
 }
-_PATIENCE = 420.0
+_PATIENCE = 400.0
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,14 @@ class Size:
     pages: int
 
 
-FULL = Size(25, 30_000, 2, KINDS, [1_000_000, 3_000_000], 1_000_000, 20_000, [1, 100, 500], 60.0, 12)
-QUICK = Size(6, 3_000, 1, {"Splunk HEC, ECS, gzip": "hec"}, [50_000], 5_000, 2_000, [20], 5.0, 4)
+FULL = Size(
+    rounds=20, records=20_000, repeats=2, kinds=KINDS, rows=[3_000_000], backlog=1_000_000, letters=20_000,
+    feeds=[100, 500], watch=40.0, pages=12,
+)  # fmt: skip
+QUICK = Size(
+    rounds=5, records=3_000, repeats=1, kinds={"Splunk HEC, ECS, gzip": "hec"}, rows=[50_000], backlog=5_000,
+    letters=2_000, feeds=[20], watch=5.0, pages=4,
+)  # fmt: skip
 
 
 def main() -> None:
@@ -59,8 +65,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write the memory over the backlog as SVG")
     parser.add_argument("--revisions", type=int, metavar="N", help="length of the backlog")
+    parser.add_argument("--rows", type=int, metavar="N", help="seen rows to put into the journal first")
     options = parser.parse_args()
     size, console = QUICK if options.quick else FULL, Console(highlight=False)
+    if options.rows:
+        size = replace(size, rows=[options.rows])
     report, begun = Report(), time.monotonic()
     parts = _parts(report, size, options.revisions or size.backlog, options.plot)
     unknown = set(options.only) - set(parts)
@@ -96,9 +105,9 @@ def _parts(report: Report, size: Size, revisions: int, drawing: Path | None) -> 
         "letters": lambda: letters(report, size.letters),
         "ends": lambda: ends(report, size.records, size.repeats, size.kinds),
         "rows": lambda: beside_rows(report, size.records, size.rows[-1]),
-        "running": lambda: starting(report, 3 if size is FULL else 1),
+        "running": lambda: starting(report, min(3, size.repeats + 1)),
         "idle": lambda: idle(report, size.watch),
-        "feeds": lambda: feeds(report, size.feeds, size.watch, 60 if size is FULL else 5),
+        "feeds": lambda: feeds(report, size.feeds, size.watch, 60 if size.records > QUICK.records else 5),
         "backlog": catch_up,
     }
 

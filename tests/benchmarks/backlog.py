@@ -25,7 +25,7 @@ from tests.benchmarks.processes import (
     rss,
 )
 
-KINDS = {"fast": "hec", "slow": "hec:0.25", "down": "down"}
+KINDS = {"fast": "hec", "slow": "hec:1", "down": "down"}
 _HOUR = 3600.0
 _LOOK = 0.5
 

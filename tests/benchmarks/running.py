@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +58,10 @@ def idle(report: Report, seconds: float) -> None:
 
 def feeds(report: Report, counts: list[int], seconds: float, every: int) -> None:
     """So many feeds over 20 credentials: are walks on time, requests within budget, memory bounded?"""
-    with api(2000, rate=5.0, limited=True) as url:
-        for count in counts:
-            _feeds(report, url, count, seconds, every)
+    # At the same time: each is its own process, and neither takes much of a core.
+    with api(2000, rate=5.0, limited=True) as url, ThreadPoolExecutor(len(counts)) as threads:
+        for done in [threads.submit(_feeds, report, url, count, seconds, every) for count in counts]:
+            done.result()
 
 
 def _feeds(report: Report, url: str, count: int, seconds: float, every: int) -> None:
@@ -69,10 +72,12 @@ def _feeds(report: Report, url: str, count: int, seconds: float, every: int) -> 
             share = _share(running, seconds)
             status, size = running.status(), rss(running.pid)
     name = f"{count} feed{'s' if count > 1 else ''}"
-    late = sum(feed["state"] != "fresh" for feed in status["feeds"])
+    oldest = min(datetime.fromisoformat(feed["fresh_at"] or status["started"]) for feed in status["feeds"])
+    age = (datetime.fromisoformat(status["time"]) - oldest).total_seconds()
     blocked = sum(account["rate_limited_until"] is not None for account in status["accounts"])
     report.add("feeds", f"{name} every {every} s", share * 100, "% of a core")
-    report.add("feeds", f"{name}: not fresh", late, "feeds", budget=at_most(0))
+    # A walk that is on time leaves no feed older than one interval, and what a walk itself takes.
+    report.add("feeds", f"{name}: longest since a walk ended", age, "s", budget=at_most(1.5 * every))
     report.add("feeds", f"{name}: over budget", blocked, "credentials", budget=at_most(0))
     report.add("feeds", f"{name}: memory", size, "MiB", budget=at_most(150))
 

@@ -64,6 +64,7 @@ def test_every_make_target_in_a_document_exists() -> None:
                 assert named <= targets, str(block)
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
     simulator = Simulator(backlog=400)
@@ -103,7 +104,7 @@ def run(script: str, directory: Path, environ: dict[str, str]) -> None:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"

@@ -70,6 +70,7 @@ def test_everything_that_is_needed_is_inside_and_nothing_else(wheel: Path) -> No
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
+@pytest.mark.timeout(400)
 def test_installed_without_the_repository_it_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -87,7 +88,7 @@ def test_installed_without_the_repository_it_runs_the_demo(wheel: Path, tmp_path
         cwd=home,
         env={**environ, "HOME": str(home)},
         capture_output=True,
-        timeout=100,
+        timeout=200,
         check=False,
     )
     where = subprocess.run(

@@ -9,7 +9,7 @@ from connector.mapping.emit_document import Branch, Tree
 from connector.mapping.emit_made import Made
 from connector.mapping.emit_rule import RuleWriter
 from connector.mapping.grammar import AllOf, Constant, FirstOf, Rule
-from connector.mapping.infer import Known, Static, fits, infer, may_lose, takes_text
+from connector.mapping.infer import Known, Static, fits, infer, may_lose, seldom_root, takes_text
 from connector.mapping.infer import loses as infers_loss
 from connector.mapping.infer import own as infer_own
 from connector.mapping.plan import Plan, Step
@@ -45,7 +45,9 @@ class FieldWriter:
         self._tree.open()
         for place in places:
             self._emitter.note = f"{place.step.place} {place.step.name}"
-            self._step(place)
+            root = seldom_root(place.step.rule, self._known)
+            with self._emitter.block(f"if n_{root} is not None:" if root else ""):
+                self._step(place)
         self._emitter.note = ""
         if into is not None:
             self._emitter.line(f"make_rest(body, back, {into.variable})")

@@ -16,7 +16,7 @@ from connector.mapping.emit_reads import Reads
 from connector.mapping.emit_rule import RuleWriter
 from connector.mapping.evaluate import time_or
 from connector.mapping.grammar import Match, Ref, match_refs, rule_refs
-from connector.mapping.infer import infer, know, loses
+from connector.mapping.infer import infer, know, loses, seldom_root
 from connector.mapping.mapped import Mapped, code_of, put, severity_of
 from connector.mapping.pack import CODE, SEVERITY, TIME, Pack
 from connector.mapping.plan import Derived, Plan, matched_names, order
@@ -95,20 +95,29 @@ def _begin(emitter: Emitter, derived: Sequence[Derived], refs: Sequence[Ref], pr
 
 def _derive(emitter: Emitter, rules: RuleWriter, derived: Sequence[Derived]) -> None:
     for item in derived:
-        name = f"n_{item.name}"
         emitter.note = f"{item.rule.position} ${item.name}"
-        rules.rule(item.rule, name)
-        if item.name == TIME:
-            # A text among dates is a date; what else there may be is looked at.
-            dates = infer(item.rule, rules.pack, rules.known).kind == "date"
-            doubt = "if type(n_time) is not str: " if dates else ""
-            emitter.line(f"{doubt}n_time = time_or(n_collected, n_time, lost, notes)")
-        if item.name != TIME and not loses(item.rule, rules.pack, rules.known):
-            continue
-        with emitter.block("if lost:"):
-            reads = emitter.constant(item.reads)
-            emitter.line(f"settle({'$' + item.name!a}, {reads}, lost, body, notes, back)")
+        root = seldom_root(item.rule, rules.known)
+        if root is not None and item.name != TIME:
+            emitter.line(f"n_{item.name} = None")
+            with emitter.block(f"if n_{root} is not None:"):
+                _derive_one(emitter, rules, item)
+        else:
+            _derive_one(emitter, rules, item)
     emitter.note = ""
+
+
+def _derive_one(emitter: Emitter, rules: RuleWriter, item: Derived) -> None:
+    rules.rule(item.rule, f"n_{item.name}")
+    if item.name == TIME:
+        # A text among dates is a date; what else there may be is looked at.
+        dates = infer(item.rule, rules.pack, rules.known).kind == "date"
+        doubt = "if type(n_time) is not str: " if dates else ""
+        emitter.line(f"{doubt}n_time = time_or(n_collected, n_time, lost, notes)")
+    elif not loses(item.rule, rules.pack, rules.known):
+        return
+    with emitter.block("if lost:"):
+        reads = emitter.constant(item.reads)
+        emitter.line(f"settle({'$' + item.name!a}, {reads}, lost, body, notes, back)")
 
 
 def _file(pack: Pack) -> str:

@@ -50,12 +50,14 @@ class Static:
         many: a list, no list, or ``None`` for unknown.
         sure: there is a value for every record.
         often: where *many* is unknown: it is nearly always a list.
+        seldom: there is no value for nearly every record.
     """
 
     kind: str = "any"
     many: bool | None = None
     sure: bool = False
     often: bool = False
+    seldom: bool = False
 
 
 UNKNOWN = Static()
@@ -66,7 +68,9 @@ Known = Mapping[str, Static]
 _LISTS = frozenset(path.removesuffix("[]") for path in RECORD_FIELDS if path.endswith("[]"))
 _PROVIDED: Known = MappingProxyType(
     {
+        "change": Static(seldom=True),
         "collected": replace(TEXT, kind="date"),
+        "enrichment": Static(seldom=True),
         "identity": TEXT,
         "revision": Static("integer", many=False, sure=True),
         "search": Static("text", many=False),
@@ -84,8 +88,22 @@ def know(derived: Sequence[Derived], pack: Pack) -> dict[str, Static]:
     known = {**_PROVIDED, TIME: replace(TEXT, kind="date")}
     for item in derived:
         if item.name not in known:
-            known[item.name] = infer(item.rule, pack, known)
+            seldom = seldom_root(item.rule, known) is not None
+            known[item.name] = replace(infer(item.rule, pack, known), seldom=seldom)
     return known
+
+
+def seldom_root(rule: Rule, known: Known) -> str | None:
+    """The provided or derived value that is seldom there and without which *rule* makes none."""
+    if rule.otherwise is not None:
+        return None
+    if isinstance(rule.source, From):
+        root = rule.source.ref.root
+        return root if known.get(root, UNKNOWN).seldom else None
+    if isinstance(rule.source, FirstOf | AllOf):
+        roots = {seldom_root(part, known) for part in rule.source.rules}
+        return roots.pop() if len(roots) == 1 else None
+    return None
 
 
 def takes_text(target: Target) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import csv
 import re
+from functools import cache
 from pathlib import Path
 
 from tests.deploy.artefacts import DEPLOY
@@ -13,6 +14,7 @@ ADDON = DEPLOY / "splunk" / "TA-cloudflare-email-security"
 Fields = dict[str, str]
 
 
+@cache
 def conf(name: str) -> dict[str, dict[str, str]]:
     """A .conf file by stanza; a key that stands twice in a stanza is an error."""
     parser = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#",), strict=True)
@@ -21,6 +23,7 @@ def conf(name: str) -> dict[str, dict[str, str]]:
     return {section: dict(parser[section]) for section in parser.sections()}
 
 
+@cache
 def table(path: Path) -> list[Fields]:
     """A lookup's rows."""
     with path.open(newline="") as stream:

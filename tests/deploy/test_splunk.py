@@ -75,13 +75,26 @@ def test_no_key_of_a_line_is_missed_or_changed() -> None:
 def test_eventtypes_tags_and_source_types_know_each_other() -> None:
     props, types, tags = conf("props.conf"), conf("eventtypes.conf"), conf("tags.conf")
 
-    assert {stanza.removeprefix("eventtype=") for stanza in tags} == set(types)
+    tagged = {stanza.removeprefix("eventtype=") for stanza in tags}
+    assert tagged == set(types) - {"cloudflare_email_heartbeat"}
     assert set(tags["eventtype=cloudflare_email"]) == {"email", "filter"}
     assert set(tags["eventtype=cloudflare_email_alert"]) == {"alert"}
     for search in (one["search"] for one in types.values()):
         assert all(f'sourcetype="{name}"' in search for name in props)
     assert settings_class("splunk_hec").model_fields["sourcetype"].default == JSON
     assert JSON in props
+
+
+def test_a_heartbeat_is_no_mail() -> None:
+    types = conf("eventtypes.conf")
+    heartbeat = (ROOT / "mappings" / "heartbeat" / "cim.yaml").read_text()
+    told = 'signature_id="connector.heartbeat"'
+
+    assert "connector.heartbeat" in heartbeat or "$code" in heartbeat
+    assert types["cloudflare_email_heartbeat"]["search"].endswith(told)
+    for name in ("cloudflare_email", "cloudflare_email_alert"):
+        assert types[name]["search"].endswith(f"NOT {told}")
+        assert all(document["vendor_product"] in types[name]["search"] for document in DOCUMENTS)
 
 
 def test_the_lookups_say_what_the_mappings_say() -> None:

@@ -16,9 +16,11 @@ from connector.errors import Retryable
 from connector.mapping import Library, build_mapper
 from connector.model import Event, Feed, Record, Revision
 from connector.outputs import settings_class
-from connector.simulator import Recipe, Simulator
+from connector.simulator import Recipe, Simulator, running
 from tests.deploy.artefacts import DEPLOY
+from tests.support.cef_parser import parse
 from tests.support.collectors import free_port, unobserved
+from tests.support.process import daemon, environment, until
 from tests.support.programs import program
 
 RECEIVERS = DEPLOY / "receivers"
@@ -133,3 +135,33 @@ def test_a_wrong_snippet_would_be_found(tmp_path: Path) -> None:
     wrong.write_text((RECEIVERS / "rsyslog.conf").read_text().replace("imtcp", "imtpc"))
 
     assert not valid(program("rsyslogd", "rsyslog"), "-N1", "-f", str(wrong))
+
+
+def test_what_the_compose_file_starts_works_together(tmp_path: Path) -> None:
+    """Simulator, connector and rsyslog with the files of ``deploy/compose/simulator``, on other ports."""
+    rsyslogd, port = program("rsyslogd", "rsyslog"), free_port()
+    receiver = adapted("rsyslog.conf", tmp_path, ('port="6515"', f'port="{port}" address="127.0.0.1"'))
+    simulator = Simulator(backlog=200)
+    with running(simulator) as url:
+        text = (DEPLOY / "compose" / "simulator" / "connector.yaml").read_text()
+        for named, here in (
+            ("http://127.0.0.1:8787/client/v4", url),
+            ("tcp://rsyslog:6515", f"tcp://127.0.0.1:{port}"),
+        ):
+            assert text.count(named) == 1
+            text = text.replace(named, here)
+        (tmp_path / "connector.yaml").write_text(text)
+        environ = environment(
+            CONNECTOR_STATE__DIRECTORY=str(tmp_path / "state"), CONNECTOR_SERVER__LISTEN="127.0.0.1:0"
+        )
+        with (
+            started([rsyslogd, "-n", "-f", str(receiver), "-i", str(tmp_path / "pid")]),
+            daemon(tmp_path, environ, "-c", str(tmp_path / "connector.yaml")) as connector,
+        ):
+            until(connector.ready, "readiness")
+            expected = simulator.ledger.ids({})
+            lines = stored(tmp_path, len(expected))
+            assert connector.terminate() == 0
+
+    found = {parse(line.encode()).extension["devicePayloadId"] for line in lines}
+    assert found == set(expected)

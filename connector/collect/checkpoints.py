@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from connector.collect.gaps import advice
+from connector.collect.gaps import advice, holes
 from connector.collect.plan import Plan
 from connector.collect.windows import LIVE, whole
 from connector.errors import Moved, Unavailable
@@ -75,9 +75,19 @@ class Checkpoints:
         """From when on this very search has read everything, and remembers it."""
         return max((moment for moment in (self.floor, self.get(CHANGED)) if moment), default=None)
 
+    def lowest(self, begun: datetime) -> datetime | None:
+        """What the live sweep that stands at *begun* never reads below: its floor, or the hole before it."""
+        ends = [hole.window.end for hole in holes(self.gaps) if hole.window.end <= begun]
+        return max([*ends, *([self.floor] if self.floor else [])], default=None)
+
     def known_before(self, end: datetime) -> Window | None:
-        """The time up to *end* that this very search has read before: what is new there came late."""
-        since = self.known_since
+        """The time up to *end* that this very search has read before: what is new there came late.
+
+        As far as it has no hole: it begins after the last one before *end*.
+        """
+        inside = [hole.window for hole in holes(self.gaps) if hole.window.start < end]
+        starts = [moment for moment in (self.known_since, *(hole.end for hole in inside)) if moment]
+        since = max(starts, default=None) if self.known_since else None
         return Window(since, end) if since is not None and since < end else None
 
     async def load(self) -> None:
@@ -108,11 +118,14 @@ class Checkpoints:
             await self.step(name, now)
             self._observe(ClockPulledBack(self._plan.feed, name, (checkpoint - now).total_seconds()))
 
-    async def step(self, name: str, until: datetime, *, gap: Gap | None = None) -> datetime:
-        """Move *name* from where it stands to *until*; *gap* is what it skips by that."""
+    async def step(
+        self, name: str, until: datetime, *, gap: Gap | None = None, note: tuple[str, str] | None = None
+    ) -> datetime:
+        """Move *name* from where it stands to *until*; *gap* is what that skips, *note* goes with it."""
         first = name == LIVE and name not in self._at
         step = Step(name, self._at.get(name), until, gap)
-        await self._commit(Commit(self._plan.feed, self._plan.fingerprint, step=step, life=self.life))
+        feed, fingerprint = self._plan.feed, self._plan.fingerprint
+        await self._commit(Commit(feed, fingerprint, step=step, note=note, life=self.life))
         self.moved(step)
         if first:
             # What the journal does itself: rows are complete from where the live sweep began.

@@ -24,7 +24,7 @@ async def note_left_out(
 ) -> None:
     """Note which of the *known* feeds are not among the *configured*."""
     for feed in set(known) - set(configured):
-        if await notes.recall(_left_out(feed)) is None:
+        if not await notes.recall(_left_out(feed)):
             await notes.remember(_left_out(feed), now.isoformat())
 
 
@@ -59,7 +59,9 @@ class Returning:
         """
         live = self._checkpoints.get(LIVE)
         if begin is not None and (live is None or live < begin):
-            await self._checkpoints.step(LIVE, begin, gap=self._skipped(live, begin))
+            # In one transaction: killed in between, it would skip a little more the next time.
+            note = (_left_out(self._plan.feed), "")
+            await self._checkpoints.step(LIVE, begin, gap=self._skipped(live, begin), note=note)
         if self._checkpoints.get(LIVE) is not None:
             await self._served()
 

@@ -79,7 +79,7 @@ class Sweeper:
         begun = await self._begun_live()
         if begun is None:
             return
-        window = live_window(begun, self._checkpoints.floor, self._now(), self._plan.timing)
+        window = live_window(begun, self._checkpoints.lowest(begun), self._now(), self._plan.timing)
         if window is None:
             return
         settled = self._plan.timing.settle.total_seconds()

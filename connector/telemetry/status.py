@@ -6,6 +6,7 @@ Lives on the main loop; other threads see only the immutable snapshots it makes.
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -18,6 +19,9 @@ from connector.telemetry.troubles import Troubles
 
 _LIVE = "live"
 
+_STUBBORN = 10
+"""Attempts after which a revisit that fails is no hiccup: some five minutes."""
+
 
 @dataclass(slots=True)
 class FeedState:
@@ -27,7 +31,7 @@ class FeedState:
     fresh_at: datetime | None = None
     checkpoint: datetime | None = None
     failing: dict[str, str] = field(default_factory=dict)
-    attempts: int = 0
+    attempts: Counter[str] = field(default_factory=Counter)
     paused: str = ""
     records: int = 0
     changes: int = 0
@@ -137,16 +141,18 @@ class Status:
                 state.fresh_at, state.checkpoint, state.paused = self._clock(), checkpoint, ""
             case f.SliceCollected(_, sweep, _, until):
                 state.failing.pop(sweep, None)
+                state.attempts.pop(sweep, None)
                 state.paused = ""
                 if sweep == _LIVE:
-                    state.checkpoint, state.attempts = until, 0
+                    state.checkpoint = until
             case f.PageCollected():
                 state.records += fact.new
                 state.changes += fact.changed
             case f.CollectionFailed(_, sweep, _, reason, attempt):
-                state.failing[sweep], state.attempts = reason, attempt
+                state.failing[sweep], state.attempts[sweep] = reason, attempt
             case f.CollectionRecovered(_, sweep):
                 state.failing.pop(sweep, None)
+                state.attempts.pop(sweep, None)
             case f.CollectionPaused(_, reason):
                 state.paused = reason
             case _:
@@ -307,12 +313,16 @@ def _feed_reason(state: FeedState, now: datetime) -> str:
     if state.paused:
         return f"paused: {state.paused}"
     if _LIVE in state.failing:
-        return f"failing ({state.attempts} attempts): {state.failing[_LIVE]}"
+        return f"failing ({state.attempts[_LIVE]} attempts): {state.failing[_LIVE]}"
     if state.fresh_at is None:
         return "has not reached the present yet"
     if now - state.fresh_at > state.fresh_within:
         age = format_duration(timedelta(seconds=int((now - state.fresh_at).total_seconds())))
         return f"not fresh: the present was last reached {age} ago"
+    for sweep in state.failing:
+        if sweep.startswith("revisit") and state.attempts[sweep] >= _STUBBORN:
+            tried = f"failing ({state.attempts[sweep]} attempts)"
+            return f"{sweep} {tried}, late mail and changes are not found: {state.failing[sweep]}"
     return ""
 
 

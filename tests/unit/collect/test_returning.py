@@ -63,6 +63,23 @@ async def test_a_longer_absence_is_a_gap_that_no_sweep_fills(desk: Desk) -> None
     assert desk.of(facts.RecordLate) == []
 
 
+async def test_what_lies_at_the_edge_of_an_absence_is_neither_read_by_the_overlap_nor_told_as_late(
+    desk: Desk,
+) -> None:
+    await desk.poll()
+    desk.source.add("skipped", START + 8 * HOUR - MINUTE)
+    await _away(desk, 10 * HOUR)
+    assert await desk.poll() == []
+    assert await desk.poll(HOUR) == []
+
+    (gap,) = await _gaps(desk)
+    job, _ = await desk.collector.jobs.submit(("then", "now"), gap.window, everything=False)
+    await desk.collector.backfill(job)
+    assert ids(await desk.delivered()) == ["skipped"]
+    assert desk.of(facts.RecordLate) == []
+    assert await _gaps(desk) == ()
+
+
 async def test_a_daemon_that_was_down_is_not_an_absence(desk: Desk) -> None:
     await desk.poll()
     desk.source.add("meanwhile", START + 5 * HOUR)

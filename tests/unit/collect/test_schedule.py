@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
 
 import pytest
 
@@ -44,6 +46,29 @@ def test_cron_means_the_wall_clock_in_utc() -> None:
         assert clock() == EPOCH + 30 * MINUTE
 
     run(story())
+
+
+async def _three_days(start: datetime) -> None:
+    clock = wall_clock(asyncio.get_running_loop(), start)
+    due = Cron("30 2 * * *", clock)
+    for later in range(3):
+        await due.wait()
+        assert clock() == start + timedelta(days=later, hours=2, minutes=30)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+def test_daylight_saving_neither_drops_nor_doubles_a_poll(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both changes of a year, on a machine that lives in *zone*: a day has one 02:30, and it is UTC's."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for day in (date(2026, 3, 7), date(2026, 3, 28), date(2026, 10, 24), date(2026, 10, 31)):
+            start = datetime.combine(day, clock_time(), UTC)
+
+            run(_three_days(start))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_one_time_of_an_expression_is_one_poll() -> None:

@@ -66,6 +66,16 @@ def test_a_failing_revisit_does_not_make_the_daemon_unready_but_is_shown() -> No
     assert made.snapshot()["feeds"][0]["failing_sweeps"] == {"revisit_1h": "HTTP 502"}
 
 
+def test_a_revisit_that_keeps_failing_makes_it_unready_because_updates_are_missing() -> None:
+    made = status(Clock())
+    made.take(facts.FeedCaughtUp(FEED, START))
+    made.take(facts.CollectionFailed(FEED, "revisit_1h", "BadQuery", "HTTP 400", 10, 300.0))
+    assert "revisit_1h failing (10 attempts), late mail and changes are not found: HTTP 400" in reasons(made)
+
+    made.take(facts.SliceCollected(FEED, "revisit_1h", START, START, 0, 0.1))
+    assert made.unready() == []
+
+
 def test_a_hold_and_a_full_backlog_are_not_ready() -> None:
     made = status(Clock())
     made.take(facts.FeedCaughtUp(FEED, START))

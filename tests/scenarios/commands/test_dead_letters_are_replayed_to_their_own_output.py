@@ -55,3 +55,41 @@ def test_without_a_connector_they_wait_in_the_journal_for_the_next_start(tmp_pat
             assert connector.terminate() == 0
         assert ids(here.siem) == sorted({*here.expected} - {*bad} | {letters[0]["id"]})
         assert ids(here.lake) == here.expected
+
+
+def test_after_a_mapping_is_corrected_a_replay_delivers_exactly_the_buried_ones(tmp_path: Path) -> None:
+    mappings = tmp_path / "mappings"
+    mappings.mkdir()
+    mine = mappings / "mine.yaml"
+
+    def write(kind: str) -> None:
+        rule = f"{{const: {kind}, when: {{final_disposition: [SPAM, SPOOF]}}}}"
+        mine.write_text(f"mapping: 1\nextends: ecs\nfields: {{labels.kind: {rule}}}\n")
+
+    with site(tmp_path) as here:
+        file = tmp_path / "connector.yaml"
+        text = file.read_text().replace("mapping: ecs", "mapping: mine", 1)
+        file.write_text(f"{text}mappings: {{directory: {mappings}}}\n")
+        write("wrong")
+        here.siem.refuse = lambda event: event.get("labels", {}).get("kind") == "wrong"
+        with here.daemon() as connector:
+            until(lambda: len(here.lake.events) >= len(here.expected), "everything in the lake")
+            until(lambda: output(connector, "siem")["backlog"] == 0, "the end of the backlog")
+            assert connector.terminate() == 0
+        bad = {letter["id"] for letter in here.letters()}
+        before = ids(here.siem)
+        assert 0 < len(bad) < len(here.expected)
+        assert before == sorted({*here.expected} - bad)
+
+        write("right")
+        with here.daemon() as connector:
+            assert here.operator("deadletters", "replay", "--all")[0] == 0
+            until(lambda: len(here.siem.events) >= len(here.expected), "the replayed ones")
+            until(lambda: output(connector, "siem")["backlog"] == 0, "the end of the replay")
+            assert connector.terminate() == 0
+
+        replayed = here.siem.events[len(before) :]
+        assert {event["event"]["id"] for event in replayed} == bad
+        assert {event["labels"]["kind"] for event in replayed} == {"right"}
+        assert ids(here.siem) == ids(here.lake) == here.expected
+        assert here.letters() == []

@@ -94,8 +94,9 @@ def prometheus(directory: Path, target: str) -> Iterator[Prometheus]:
         process.wait(20)
 
 
-@contextmanager
-def connector(directory: Path) -> Iterator[Daemon]:
+@pytest.fixture(scope="module")
+def connector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    directory = tmp_path_factory.mktemp("connector")
     with running(Simulator(backlog=200, rate=5.0)) as base_url:
         environ = environment(
             CLOUDFLARE_API_TOKEN=TOKEN,
@@ -113,12 +114,8 @@ def connector(directory: Path) -> Iterator[Daemon]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_everything_that_rules_and_dashboard_name_is_there(tmp_path: Path) -> None:
-    program("prometheus")
-    with (
-        connector(tmp_path) as made,
-        prometheus(tmp_path, made.url.removeprefix("http://")) as watching,
-    ):
+def test_everything_that_rules_and_dashboard_name_is_there(connector: Daemon, tmp_path: Path) -> None:
+    with prometheus(tmp_path, connector.url.removeprefix("http://")) as watching:
         until(watching.scraped, "a scrape")
         until(watching.quiet, "an evaluation of every rule that finds nothing wrong")
 
@@ -139,10 +136,9 @@ def test_everything_that_rules_and_dashboard_name_is_there(tmp_path: Path) -> No
     assert {rule["name"] for rule in judged} == {rule["alert"] for rule in rules()}
 
 
-def test_the_exposition_is_what_prometheus_calls_clean(tmp_path: Path) -> None:
+def test_the_exposition_is_what_prometheus_calls_clean(connector: Daemon) -> None:
     promtool = program("promtool", "prometheus")
-    with connector(tmp_path) as made:
-        text = made.get("/metrics")
+    text = connector.get("/metrics")
 
     done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)
 

@@ -95,7 +95,7 @@ def judge(
         window: the time that the feed's live sweep has read to its end.
         all_handed_out: every state that left the simulator must have been told. Not so when the
             connector was killed: what it had in hand is asked for again, and may have changed by then.
-        lean: the deliveries were mapped, which leaves out what is no value.
+        lean: the deliveries were mapped, which leaves out fields without a value.
     """
     ledger = simulator.ledger
     by_id: defaultdict[str, list[Telling]] = defaultdict(list)
@@ -162,14 +162,9 @@ def _state(body: Mapping[str, Any]) -> bytes:
     return orjson.dumps({name: _plain(body.get(name)) for name in WATCHED}, option=orjson.OPT_SORT_KEYS)
 
 
-def _lean(value: Any) -> Any:
-    """*value* without what is no value, however deep."""
-    if isinstance(value, dict):
-        inner = {key: _lean(item) for key, item in value.items()}
-        return {key: item for key, item in inner.items() if item not in (None, "", [], {})}
-    if isinstance(value, list):
-        return [item for item in map(_lean, value) if item not in (None, "", [], {})]
-    return value
+def _lean(body: Mapping[str, Any]) -> dict[str, Any]:
+    """*body* without fields that have no value; what is inside a field stays as it is."""
+    return {key: value for key, value in body.items() if value not in (None, "", [], {})}
 
 
 def _plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ from connector.model import Event, Limits, Receipt
 from connector.outputs.parts.cluster import ClusterSettings, Rota
 from connector.outputs.parts.hec_channel import Channel, Channels, Pace, Unconfirmable
 from connector.outputs.parts.hec_codes import NO_DATA, read
-from connector.outputs.parts.hec_envelope import Endpoint, Envelope, Labels
+from connector.outputs.parts.hec_envelope import Endpoint, Envelope, Labels, Request
 from connector.outputs.parts.web import utc_now
 from connector.quantities import Duration
 from connector.secret import Secret
@@ -27,6 +27,7 @@ _LIMITS = Limits(events=500, bytes=900_000)
 _ADVICE = "accepted now means received, not indexed; turn it on for the token, or write ack: off"
 _NOT_FOUND = 404
 
+IndexName = Annotated[str, StringConstraints(min_length=1)]
 FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]*$")]
 
 
@@ -36,6 +37,11 @@ class SplunkHecSettings(ClusterSettings):
     type: Literal["splunk_hec"] = "splunk_hec"
     token: Secret = Field(description="Token of the HTTP Event Collector.")
     index: str | None = Field(default=None, min_length=1, description="Index; by default the token's own.")
+    indexes: dict[str, IndexName] = Field(
+        default_factory=dict,
+        description="Indexes by event code, such as email.malicious*: mail_alerts; the first that fits wins "
+        "over index.",
+    )
     source: str = Field(
         default="cloudflare:email_security", min_length=1, description="Source of all events."
     )
@@ -70,6 +76,8 @@ class SplunkHecSettings(ClusterSettings):
     def _nothing_without_effect(self) -> SplunkHecSettings:
         if self.endpoint == "raw" and self.fields:
             raise ValueError("fields have no effect with endpoint: raw")
+        if self.endpoint == "raw" and self.indexes:
+            raise ValueError("indexes have no effect with endpoint: raw; an index there is that of a request")
         if self.ack == "off" and not {"ack_timeout", "ack_pending"}.isdisjoint(self.model_fields_set):
             raise ValueError("ack_timeout and ack_pending have no effect with ack: off")
         return self
@@ -114,6 +122,7 @@ class SplunkHecOutput:
             settings.sourcetype,
             settings.index,
             settings.fields,
+            settings.indexes,
         )
         self._envelope = Envelope(labels, settings.endpoint)
         self._channels = Channels(settings, self._headers, clock)
@@ -151,7 +160,7 @@ class SplunkHecOutput:
             with self._rota.turn() as target:
                 channel = self._channels.borrow(target)
                 try:
-                    number, slow = await self._post(channel, request.path, request.body, len(events))
+                    number, slow = await self._post(channel, request, events)
                 except BaseException as error:
                     self._fault = error if isinstance(error, (Retryable, Hold)) else self._fault
                     await self._channels.give_back(channel, sound=isinstance(error, Refused))
@@ -168,12 +177,14 @@ class SplunkHecOutput:
         found = [await self._check(target) for target in range(len(self._settings.urls))]
         return "; ".join(found)
 
-    async def _post(self, channel: Channel, path: str, body: bytes, size: int) -> tuple[int | None, bool]:
+    async def _post(
+        self, channel: Channel, request: Request, events: Sequence[Event]
+    ) -> tuple[int | None, bool]:
         """Post a batch; return the number to ask for, where there is one, and whether to slow down."""
         # The raw endpoint of older versions wants a channel in any case.
-        named = self._settings.ack != "off" or path.startswith("/raw")
-        answer = await channel.post(path, body, named=named, packed=True)
-        verdict = channel.judge(answer, size)
+        named = self._settings.ack != "off" or request.path.startswith("/raw")
+        answer = await channel.post(request.path, request.body, named=named, packed=True)
+        verdict = channel.judge(answer, len(events), routed=self._envelope.routed(events))
         if isinstance(verdict, DeliveryError):
             raise verdict
         return (read(answer.body).ack_id if self._settings.ack != "off" else None), verdict

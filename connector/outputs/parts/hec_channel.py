@@ -85,9 +85,9 @@ class Channel:
         """Ask whether the collector is well."""
         return await self._web.request("GET", self._headers(), url=self._at("/health"))
 
-    def judge(self, answer: Answer, size: int = 0) -> DeliveryError | bool:
+    def judge(self, answer: Answer, size: int = 0, *, routed: bool = False) -> DeliveryError | bool:
         """Say what *answer* to a batch of *size* events means: an error, or whether to slow down."""
-        return judge(self._web, answer, traces(self._headers()), size, self._clock)
+        return judge(self._web, answer, traces(self._headers()), size, self._clock, routed=routed)
 
     async def indexed(self, number: int, pace: Pace, patience: float) -> None:
         """Wait until batch *number* is indexed.

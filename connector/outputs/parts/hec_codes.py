@@ -15,6 +15,7 @@ from connector.net.transport import Answer
 from connector.outputs.parts.web import Web
 
 NO_DATA = 5
+INCORRECT_INDEX = 7
 ACK_DISABLED = 14
 
 
@@ -36,7 +37,7 @@ CODES: Mapping[int, tuple[Class, str]] = {
     4: (Class.PERSON, "it does not know the token; check token and url"),
     NO_DATA: (Class.DATA, "no event arrived"),
     6: (Class.DATA, "the format of an event is not accepted"),
-    7: (
+    INCORRECT_INDEX: (
         Class.PERSON,
         "the index does not exist, or the token may not write to it; correct index or the token",
     ),
@@ -108,10 +109,13 @@ def read(body: bytes) -> Told:
     )
 
 
-def judge(web: Web, answer: Answer, traces: Iterable[str], size: int, clock: Clock) -> DeliveryError | bool:
+def judge(
+    web: Web, answer: Answer, traces: Iterable[str], size: int, clock: Clock, *, routed: bool = False
+) -> DeliveryError | bool:
     """Say what *answer* to a batch of *size* events means: an error, or whether to slow down.
 
-    *traces* are texts that the error must not show.
+    *traces* are texts that the error must not show. *routed*: an index was chosen event by event, so that a
+    wrong one is the matter of those events.
     """
     told = read(answer.body)
     kind, text = CODES.get(told.code, (None, "")) if told.code is not None else (None, "")
@@ -120,6 +124,8 @@ def judge(web: Web, answer: Answer, traces: Iterable[str], size: int, clock: Clo
             return Hold(f"{web.told(answer, 'a page for a browser')}; url does not lead to the collector")
         return web.judge(answer, traces) or False
     reason = web.told(answer, f"{text} (code {told.code})")
+    if told.code == INCORRECT_INDEX and routed:
+        kind = Class.DATA
     if kind is Class.PERSON:
         return Hold(reason)
     if kind is Class.AGAIN:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Literal
 from urllib.parse import urlencode
 
@@ -17,13 +18,21 @@ Endpoint = Literal["auto", "event", "raw"]
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What Splunk is told of every event. Where *index* is missing, the token's own is taken."""
+    """What Splunk is told of every event. Where *index* is missing, the token's own is taken.
+
+    *indexes* maps globs of event codes to indexes; the first that fits wins over *index*.
+    """
 
     host: str
     source: str
     sourcetype: str
     index: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    indexes: Mapping[str, str] = field(default_factory=dict)
+
+    def index_for(self, code: str) -> str | None:
+        """The index that *code* has by a pattern of its own; ``None`` where it shares everybody's."""
+        return next((index for glob, index in self.indexes.items() if fnmatchcase(code, glob)), None)
 
     def named(self) -> dict[str, str]:
         """Those of them that both endpoints know."""
@@ -44,17 +53,22 @@ class Envelope:
 
     Args:
         labels: for every event.
-        endpoint: ``auto`` sends JSON documents in envelopes and anything else as lines. Fields need an
-            envelope, so with fields text is sent in one, too.
+        endpoint: ``auto`` sends JSON documents in envelopes and anything else as lines. Fields and indexes
+            by event need an envelope, so with them text is sent in one, too.
     """
 
     def __init__(self, labels: Labels, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._fields = bool(labels.fields)
+        self._labels = labels
+        self._enveloped = bool(labels.fields or labels.indexes)
         self._raw = f"/raw?{urlencode(labels.named())}"
-        self._middle = b"," + orjson.dumps(labels.named())[1:-1] + b',"event":'
+        self._middles: dict[str, bytes] = {}
         last: JsonObject = {"fields": dict(labels.fields)} if labels.fields else {}
         self._end = b"," + orjson.dumps(last)[1:] if last else b"}"
+
+    def routed(self, events: Sequence[Event]) -> bool:
+        """Whether any of *events* goes to an index of its own."""
+        return any(self._labels.index_for(event.code) is not None for event in events)
 
     def request(self, events: Sequence[Event]) -> Request:
         """Write the request for *events*."""
@@ -65,7 +79,7 @@ class Envelope:
     def _is_raw(self, events: Sequence[Event]) -> bool:
         if self._endpoint != "auto":
             return self._endpoint == "raw"
-        return not self._fields and not all(event.payload[:1] == b"{" for event in events)
+        return not self._enveloped and not all(event.payload[:1] == b"{" for event in events)
 
     def _wrapped(self, event: Event) -> bytes:
         # A line break between tokens of JSON means nothing here: envelopes follow each other without any.
@@ -73,4 +87,13 @@ class Envelope:
         if document[:1] != b"{":
             document = orjson.dumps(document.decode("utf-8", "replace"))
         time = b'{"time":%.3f' % event.time.timestamp()
-        return time + self._middle + document + self._end
+        return time + self._middle(event.code) + document + self._end
+
+    def _middle(self, code: str) -> bytes:
+        """What stands between an event's time and its document; codes are few."""
+        index = self._labels.index_for(code)
+        key = index or ""
+        if key not in self._middles:
+            named = self._labels.named() if index is None else {**self._labels.named(), "index": index}
+            self._middles[key] = b"," + orjson.dumps(named)[1:-1] + b',"event":'
+        return self._middles[key]

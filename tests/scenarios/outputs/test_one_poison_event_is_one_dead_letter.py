@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,6 +49,20 @@ async def test_whether_splunk_counts_from_0_or_1_buries_nobody_else(base: int, p
             await delivery.done()
             assert {one["event"]["id"] for one in collector.events} == ALL - {position}
             assert delivery.log.buried == {position: "refused"}
+
+
+async def test_an_index_of_its_own_that_does_not_exist_buries_that_event_alone() -> None:
+    def mapper(revision: Any) -> Any:
+        event = as_json(revision)
+        return replace(event, code="email.malicious") if revision.record.id == POISON else event
+
+    async with hec_collector() as collector:
+        given = {"url": collector.url, "token": TOKEN, "index": "mail", "indexes": {"email.mal*": "nowhere"}}
+        output = SplunkHecSettings.model_validate(given).build("siem", unobserved)
+        async with delivering(output, revisions(2000), mapper=mapper) as delivery:
+            await delivery.done()
+            assert {one["event"]["id"] for one in collector.events} == ALL - {POISON}
+            assert delivery.log.buried == {POISON: "refused"}
 
 
 async def test_splunk_does_not_name_a_line_which_is_found_by_halving() -> None:

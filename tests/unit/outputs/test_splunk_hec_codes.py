@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -90,6 +91,31 @@ async def test_a_wrong_index_is_for_a_person_because_all_events_share_it() -> No
         splunk = output(collector.url, index="nowhere")
         with pytest.raises(Hold, match="index does not exist"):
             await splunk.send(events(2))
+        await splunk.close()
+
+
+async def test_a_wrong_index_is_the_matter_of_the_events_that_have_one_of_their_own() -> None:
+    async with hec_collector(indexes=frozenset({"mail", "alerts"})) as collector:
+        splunk = output(
+            collector.url, index="mail", indexes={"email.mal*": "nowhere", "connector.*": "alerts"}
+        )
+        mixed = [dataclasses.replace(event, code="email.spam") for event in events(4)]
+        mixed[2] = dataclasses.replace(mixed[2], code="email.malicious")
+        with pytest.raises(Refused, match="code 7") as caught:
+            await splunk.send(mixed)
+        assert caught.value.suspect == 2
+        beat = dataclasses.replace(mixed[0], code="connector.heartbeat")
+        assert await splunk.send([mixed[0], beat]) == Receipt()
+        assert [one["index"] for one in collector.events] == ["mail", "alerts"]
+        await splunk.close()
+
+
+async def test_the_index_that_all_others_share_is_still_for_a_person() -> None:
+    async with hec_collector(indexes=frozenset({"alerts"})) as collector:
+        splunk = output(collector.url, index="nowhere", indexes={"email.mal*": "alerts"})
+        with pytest.raises(Hold, match="index does not exist"):
+            await splunk.send([dataclasses.replace(event, code="email.spam") for event in events(2)])
+        assert await splunk.send(events(2)) == Receipt()
         await splunk.close()
 
 

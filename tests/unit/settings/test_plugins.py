@@ -45,16 +45,16 @@ def test_its_keys_are_known_to_file_variables_and_view(tmp_path: Path) -> None:
     environ = {
         "CONNECTOR_OUTPUTS__SIEM__NUMBERS": "007,008",
         "CONNECTOR_OUTPUTS__SIEM__LOUD": "true",
-        "CONNECTOR_OUTPUTS__SIEM__PIN": "0000",
+        "CONNECTOR_OUTPUTS__SIEM__PIN": "8315",
     }
 
     loaded = read(tmp_path, PAGER, environ)
 
     settings = loaded.settings.outputs["siem"]
     assert isinstance(settings, PagerSettings)
-    assert (settings.numbers, settings.loud, settings.pin.reveal()) == (("007", "008"), True, "0000")
+    assert (settings.numbers, settings.loud, settings.pin.reveal()) == (("007", "008"), True, "8315")
     assert yaml.safe_load(render(loaded))["outputs"]["siem"]["numbers"] == ["007", "008"]
-    assert "0000" not in render(loaded)
+    assert "8315" not in render(loaded)
 
 
 def test_its_mistakes_are_told_with_their_place(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ DURATION = "a duration is needed, such as 30s, 15m, 1h or 2d"
 EMPTY = "the value is empty (give one, or remove the key)"
 NAME = "this is no name (names are lower case letters, digits and _, a letter first)"
 TYPES = ", ".join(names())
-TOP = "accounts, drain, log, mappings, outputs, searches, server, state"
+TOP = "accounts, drain, log, mappings, outputs, redaction, searches, server, state"
 
 ACCOUNTS = {
     (

@@ -6,6 +6,7 @@ import asyncio
 from bisect import insort
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 
 from connector.delivery.batch import Batcher, Item
 from connector.delivery.decide import (
@@ -148,13 +149,14 @@ class Sender:
             part.fate = Fate.DONE
 
     def _sort_out(self, part: Part, settled: Settled) -> None:
-        """Nothing was accepted: condemn each rejected event alone, send the others again."""
-        pieces = self._ledger.carve(part, [(item,) for item in part.items])
-        for index, piece in enumerate(pieces):
-            if index in settled.retry:
-                self._again([piece])
+        """Nothing was accepted: condemn each rejected event alone, send what lies between them again."""
+        cuts = sorted({0, len(part.items), *settled.rejected, *(index + 1 for index in settled.rejected)})
+        groups = [part.items[start:stop] for start, stop in pairwise(cuts)]
+        for start, piece in zip(cuts, self._ledger.carve(part, groups), strict=False):
+            if start in settled.rejected:
+                self._condemn(piece, "rejected", excerpt(settled.rejected[start]))
             else:
-                self._condemn(piece, "rejected", excerpt(settled.rejected[index]))
+                self._again([piece])
 
     def _split(self, part: Part, split: Split) -> None:
         self._doubt.refused()

@@ -206,3 +206,19 @@ def test_dead_letters_before_a_split_are_stored_with_the_position_that_covers_th
         assert stored == [(3, [1]), (6, [1, 4])]
 
     run(story())
+
+
+def test_what_lies_between_rejected_events_is_sent_again_together() -> None:
+    """A collector that is overloaded and finds fault with two events must not get the others one by one."""
+
+    async def story() -> None:
+        first = Receipt({0: "no", 6: "no"}, frozenset({1, 2, 3, 4, 5, 7, 8, 9}))
+        output = ScriptedOutput([first], limits=Limits(events=10, linger=0.0))
+        log = MemoryLog(revisions(10))
+        async with World(output, log) as world:
+            await world.delivered()
+
+        assert output.sends[1:] == [["2", "3", "4", "5", "6"], ["8", "9", "10"]]
+        assert log.buried == {"1": "rejected", "7": "rejected"}
+
+    run(story())

@@ -23,8 +23,9 @@ from connector.mapping.redact import Redact
 from connector.mapping.values import Value
 from connector.model import Event, JsonObject, Record, Revision
 
-Render: TypeAlias = Callable[[Revision, JsonObject], Value]
-"""Makes something else of a revision and its mapped document, such as the body of a request."""
+Render: TypeAlias = Callable[[Revision, JsonObject], tuple[Value, tuple[str, ...]]]
+"""Makes something else of a revision and its mapped document, such as the body of a request, and says what
+it had to shorten."""
 
 NO_ACCOUNTS: Mapping[str, str] = MappingProxyType({})
 
@@ -67,7 +68,8 @@ def build_mapper(
         if render is None:
             payload, notes = encode(mapped.document)
         else:
-            payload, notes = json.encode(render(shown, mapped.document)), ()
+            made, notes = render(shown, mapped.document)
+            payload = json.encode(made)
         return Event(revision, payload, mapped.time, mapped.severity, mapped.code, mapped.notes + notes)
 
     return mapper

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from connector.errors import ConfigurationError, Problem
@@ -70,13 +70,14 @@ def compile_body(
     names = {_key(ref): f"v{number}" for number, ref in enumerate(refs) if ref.root != EVENT}
     values = _reader({names[_key(ref)]: ref for ref in refs if ref.root != EVENT}, scope, accounts)
 
-    def render(revision: Revision, document: JsonObject) -> Value:
+    def render(revision: Revision, document: JsonObject) -> tuple[Value, tuple[str, ...]]:
         made = values(revision)
 
         def read(ref: Ref) -> Value:
             return walk(document, ref.path) if ref.root == EVENT else made.get(names[_key(ref)])
 
-        return _render(tree, read, escape)
+        notes: list[str] = []
+        return _Filling(read, escape, notes).tree(tree), tuple(dict.fromkeys(notes))
 
     return render
 
@@ -145,34 +146,45 @@ def _event_problems(ref: Ref, scope: Pack) -> Iterator[Problem]:
         )
 
 
-def _render(tree: Tree, read: Callable[[Ref], Value], escape: Escape) -> Value:
-    if isinstance(tree, dict):
-        made = {key: _render(child, read, escape) for key, child in tree.items()}
-        return {key: value for key, value in made.items() if value is not None or tree[key] is None}
-    if isinstance(tree, list):
-        items = [(child, _render(child, read, escape)) for child in tree]
-        return [value for child, value in items if value is not None or child is None]
-    if not isinstance(tree, Template):
-        return tree
-    if len(tree.parts) == 1 and isinstance(tree.parts[0], Ref):
-        ref = tree.parts[0]
-        return read(ref) if ref.root == EVENT else _escaped(prune(read(ref)), escape)
-    return "".join(part if isinstance(part, str) else _inserted(read(part), escape) for part in tree.parts)
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """Fills templates with the values of one revision; *notes* takes what had to be cut."""
 
+    read: Callable[[Ref], Value]
+    escape: Escape
+    notes: list[str]
 
-def _inserted(value: Value, escape: Escape) -> str:
-    """*value* as harmless text, short enough that its author cannot make the whole too long to be taken."""
-    whole = text(value)
-    if len(whole) <= LONGEST and len(made := escape(whole)) <= LONGEST:
-        return made
-    separator = "," if value.__class__ is list else None
-    cut = longest(
-        whole,
-        LONGEST,
-        lambda uncut, limit: shortened(uncut, limit, separator=separator),
-        lambda made: len(escape(made)),
-    )
-    return escape(cut)
+    def tree(self, tree: Tree) -> Value:
+        """*tree* with values in the place of references; what has none is left out."""
+        if isinstance(tree, dict):
+            made = {key: self.tree(child) for key, child in tree.items()}
+            return {key: value for key, value in made.items() if value is not None or tree[key] is None}
+        if isinstance(tree, list):
+            items = [(child, self.tree(child)) for child in tree]
+            return [value for child, value in items if value is not None or child is None]
+        if not isinstance(tree, Template):
+            return tree
+        if len(tree.parts) == 1 and isinstance(tree.parts[0], Ref):
+            ref = tree.parts[0]
+            value = self.read(ref)
+            return value if ref.root == EVENT else _escaped(prune(value), self.escape)
+        return "".join(part if isinstance(part, str) else self._inserted(part) for part in tree.parts)
+
+    def _inserted(self, ref: Ref) -> str:
+        """Harmless text, short enough that its author cannot make the whole too long to be taken."""
+        value = self.read(ref)
+        whole = text(value)
+        if len(whole) <= LONGEST and len(made := self.escape(whole)) <= LONGEST:
+            return made
+        separator = "," if type(value) is list else None
+        cut = longest(
+            whole,
+            LONGEST,
+            lambda uncut, limit: shortened(uncut, limit, separator=separator),
+            lambda made: len(self.escape(made)),
+        )
+        self.notes.append(f"{ref} cut from {len(whole)} to {len(cut)} characters: it stands among other text")
+        return self.escape(cut)
 
 
 def _escaped(value: Value, escape: Escape) -> Value:

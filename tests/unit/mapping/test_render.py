@@ -20,7 +20,7 @@ PACK = Library().load("ecs")
 
 def rendered(text: str, body: Mapping[str, Any], document: dict[str, Any] | None = None, **more: Any) -> Any:
     render = compile_body(parse(text, "connector.yaml"), PACK, **more)
-    return render(revision({"id": "r1", **body}), document or {})
+    return render(revision({"id": "r1", **body}), document or {})[0]
 
 
 def test_a_lone_reference_keeps_its_kind_and_other_values_stay_as_written() -> None:
@@ -76,6 +76,17 @@ def test_one_value_cannot_make_a_text_too_long(kind: Any, text: str) -> None:
     assert "&" not in shown.replace("&amp;", "").replace("&lt;", "") or kind in {"none", "plain"}
 
 
+def test_what_is_cut_is_noted_by_its_name() -> None:
+    template = parse('a: "{subject}!"\nb: "{subject}?"\nc: "{$senders}."\nd: "{subject}"', "connector.yaml")
+    render = compile_body(template, PACK)
+    body = {"id": "r1", "subject": "x" * 1000, "from": "short@corp.example"}
+    event = build_mapper(PACK, render=render)(revision(body))
+    assert event is not None
+    assert [note for note in event.notes if "cut" in note] == [
+        "subject cut from 1000 to 400 characters: it stands among other text"
+    ]
+
+
 def test_a_long_list_loses_whole_items() -> None:
     people = [f"user{n}@corp.example" for n in range(1000)]
     made = rendered('text: "to {to}"', {"to": people})["text"]
@@ -94,7 +105,8 @@ def test_a_secret_of_a_body_is_taken_as_it_is() -> None:
         "text": Node(Reference(lambda: "lab: {subject}", "${env:SITE}: {subject}"), text.position),
     }
     render = compile_body(Node(children, node.position, node.keys), PACK, escape=escape("html"))
-    assert render(revision({"id": "r1", "subject": "<hi>"}), {}) == {"key": "{id}", "text": "lab: &lt;hi&gt;"}
+    made, _ = render(revision({"id": "r1", "subject": "<hi>"}), {})
+    assert made == {"key": "{id}", "text": "lab: &lt;hi&gt;"}
 
 
 def test_everything_that_is_wrong_is_told_with_its_place() -> None:

@@ -166,7 +166,7 @@ def test_a_body_is_rendered_from_record_and_document(tmp_path: Path) -> None:
         "final_disposition": "SPAM",
     }
 
-    assert render(revision(body), {"id": "<doc>"}) == {
+    assert render(revision(body), {"id": "<doc>"})[0] == {
         "text": "email.spam from &lt;a@b>: &lt;!channel> {x}",
         "to": ["&lt;x>"],
         "severity": 3,

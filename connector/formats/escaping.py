@@ -35,7 +35,7 @@ _DOT = re.compile(r"(?<=[^\s.])[.\u3002\uff0e\uff61](?=[^\W\d_])")
 _QUAD = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])")
 _SHARE = re.compile(r"\\\\(?=\w)")
 
-_MENTION = re.compile(r"(?<![\w.])([@#])(?=\w)")
+_MENTION = re.compile(r"(?<![^\W_])([@#])(?=\w)")
 # A clock's colons are none: 12:30:45.
 _EMOJI = re.compile(r":(?=[^\W\d][\w+'-]*:|[+-]1:|100:|1234:)")
 # Slack knows no way to write these characters as themselves; inside a word they mean nothing.

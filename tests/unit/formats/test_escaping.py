@@ -59,6 +59,8 @@ def test_no_web_address_is_left(text: str) -> None:
         ("plain", "a\r\nb\u2028c\u202ed\x1b[0m", "a b cd [0m"),
         ("slack", "<!channel> & <@U1|x>", "&lt;!channel&gt; &amp; &lt;@\u200bU1|x&gt;"),
         ("slack", "@here #news a@b #1", "@\u200bhere #\u200bnews a@b #\u200b1"),
+        ("slack", "end.@here", "end.@\u200bhere"),
+        ("markdown", "_@all", r"\_@" + "\u200ball"),
         (
             "slack",
             "*b* _i_ ~s~ `c` first_last 2*3",
@@ -84,7 +86,7 @@ def test_markup_of_its_place_is_taken_out(kind: Escaping, text: str, harmless: s
 def test_text_for_slack_holds_nothing_that_slack_acts_on(text: str) -> None:
     made = escape("slack")(text)
     assert not re.search(r"[<>`]|&(?!amp;|lt;|gt;)", made)
-    assert not re.search(r"(?<![\w.])[@#]\w", made)
+    assert not re.search(r"(?<![^\W_])[@#]\w", made)
     assert not re.search(r"(?<![^\W_])[*_~][^\s*_~]", made)
 
 

@@ -47,13 +47,13 @@ def test_restarts_in_between_lose_nothing_either(tmp_path: Path) -> None:
     run(story())
 
 
-def test_an_api_that_is_away_for_an_hour_is_caught_up_with_by_itself(tmp_path: Path) -> None:
+def test_an_api_that_is_away_for_half_an_hour_is_caught_up_with_by_itself(tmp_path: Path) -> None:
     async def story() -> None:
         async with tenant(tmp_path) as account:
             await account.collect(5 * MINUTE)
             account.simulator.behaviour.rates = {Fault("server_error", status=503): 1.0}
             caught_up = len(account.seen(FeedCaughtUp))
-            await account.collect(60 * MINUTE)
+            await account.collect(30 * MINUTE)
             assert account.seen(CollectionFailed)
             assert len(account.seen(FeedCaughtUp)) == caught_up, "a feed that reads nothing is not fresh"
             account.simulator.behaviour.rates = {}

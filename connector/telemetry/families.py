@@ -116,6 +116,7 @@ GAUGES: tuple[Family, ...] = (
 HISTOGRAMS: tuple[tuple[Family, tuple[float, ...]], ...] = (
     (Family("request_seconds", "Duration of requests to the API.", ("account",)), _LATENCY),
     (Family("slice_seconds", "Duration of a slice's walk.", FEED), _LATENCY),
+    (Family("lateness_least_seconds", "At least how late records became searchable.", FEED), _LATENESS),
     (Family("lateness_seconds", "At most how late records became searchable.", FEED), _LATENESS),
     (Family("commit_seconds", "Duration of a journal transaction of collection.", ()), _LATENCY),
     (Family("acknowledge_seconds", "Duration of a journal transaction of delivery.", ()), _LATENCY),

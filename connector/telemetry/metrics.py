@@ -116,7 +116,7 @@ class Metrics:
             f.PageCollected: self._page_collected,
             f.SliceCollected: self._slice_collected,
             f.SliceHalved: lambda x: m.count("slices_halved", *_labels(x.feed), x.sweep),
-            f.RecordLate: lambda x: m.time("lateness_seconds", x.most, *_labels(x.feed)),
+            f.RecordLate: self._record_late,
             f.RecordLeft: lambda x: m.count("records_left", *_labels(x.feed), x.outcome),
             f.CollectionFailed: self._collection_failed,
             f.CollectionRecovered: lambda x: m.set("feed_failing_attempts", 0, *_labels(x.feed), x.sweep),
@@ -238,6 +238,10 @@ class Metrics:
     def _collection_failed(self, fact: f.CollectionFailed) -> None:
         self._m.count("collection_failures", *_labels(fact.feed), fact.sweep, fact.kind)
         self._m.set("feed_failing_attempts", fact.attempt, *_labels(fact.feed), fact.sweep)
+
+    def _record_late(self, fact: f.RecordLate) -> None:
+        self._m.time("lateness_least_seconds", fact.least, *_labels(fact.feed))
+        self._m.time("lateness_seconds", fact.most, *_labels(fact.feed))
 
     def _gap_repaired(self, fact: f.GapRepaired) -> None:
         self._m.count("gap_repaired_seconds", *_labels(fact.feed), by=fact.gap.window.length.total_seconds())

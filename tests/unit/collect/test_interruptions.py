@@ -55,6 +55,36 @@ async def test_a_full_journal_pauses_a_walk_between_its_pages_and_nothing_is_ask
     assert len(desk.source.asked) == len(set(desk.source.asked))
 
 
+async def test_a_commit_that_waits_for_room_while_its_feed_is_forgotten_is_not_stored(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was compared with what is forgotten, and another sweep of the feed has begun anew meanwhile."""
+    for minute in range(5):
+        desk.source.add(f"m{minute}", START - MINUTE, final_disposition="SPAM")
+    assert len(await desk.poll()) == 5
+    for minute in range(5):
+        desk.source.change(f"m{minute}", final_disposition="MALICIOUS")
+    whole, waiting, room = desk.journal.commit, asyncio.Event(), asyncio.Event()
+
+    async def commit(commit: Commit) -> None:
+        if commit.revisions and not room.is_set():
+            waiting.set()
+            raise JournalFull("the disk is full")
+        await whole(commit)
+
+    monkeypatch.setattr(desk.journal, "commit", commit)
+    desk.now += MINUTE
+    polling = asyncio.create_task(desk.collector.once())
+    await waiting.wait()
+    await desk.journal.forget(FEED)
+    await desk.collector._sweeper.load()
+    room.set()
+    await polling
+
+    told = [(one.record.id, one.number) for one in await desk.delivered()]
+    assert sorted(told) == [(f"m{minute}", 1) for minute in range(5)]
+
+
 async def test_aborted_walks_in_an_overlap_longer_than_a_slice_never_move_the_checkpoint_back(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

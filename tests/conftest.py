@@ -3,6 +3,12 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile(
+    "connector", deadline=None
+)  # how long an example takes says nothing on a busy machine
+settings.load_profile("connector")
 
 _SETTINGS = ("CONNECTOR_", "CLOUDFLARE_", "EMAIL_CONNECTOR_")
 

@@ -78,6 +78,7 @@ def apply_(
 def test_(context: click.Context, mappings: tuple[str, ...], directory: Path | None) -> None:
     """Run the tests inside MAPPINGS (names or files; default: all)."""
     from connector.app.mapping import choose, test  # noqa: PLC0415, not needed for --help
+    from connector.cli.mapping_report import inert_lines  # noqa: PLC0415
     from connector.mapping import Library  # noqa: PLC0415
 
     names = mappings or tuple(Library((directory,) if directory else ()).names())
@@ -87,7 +88,9 @@ def test_(context: click.Context, mappings: tuple[str, ...], directory: Path | N
             total += 1
             if not outcome.passed:
                 failures += 1
-                click.echo(f"FAIL  {name}: {outcome}")
+                click.echo(
+                    inert_lines(f"{outcome.position}: {outcome.name}: {why}" for why in outcome.failures)
+                )
     click.echo(f"{total - failures} of {total} tests passed in {', '.join(names)}")
     if failures:
         context.exit(FAILED)

@@ -61,10 +61,12 @@ def shorten(texts: Mapping[str, str], excess: int, notes: list[str]) -> dict[str
         if text:
             notes.append(f"{key} cut from {len(left[key])} to {len(text)} characters: the line was too long")
             left[key] = text
-            break
+            return left
         notes.append(f"{key} left out: the line was too long")
         del left[key]
         excess -= size
+    kept = [key for key in left if _kept(key)]
+    shortening.curtail(left, kept, excess, notes, size=_size, fit=_fit)
     return left
 
 

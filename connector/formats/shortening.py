@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 MARK = "..."
+LEAST = 64
+"""Bytes that remain of a value that must stay."""
 
 
 def cut(text: str, limit: int, *, separator: str | None = None, mark: str = MARK) -> str:
@@ -39,6 +41,37 @@ def longest(text: str, room: int, cutter: Callable[[str, int], str], size: Calla
             high = middle - 1
     fitting = cutter(text, low) if low else ""
     return "" if fitting == MARK else fitting
+
+
+def curtail(
+    left: dict[str, str],
+    keys: Iterable[str],
+    excess: int,
+    notes: list[str],
+    *,
+    size: Callable[[str, str], int],
+    fit: Callable[[str, str, int], str],
+) -> None:
+    """Cut what must stay, the longest first, once all else is gone and the line is still too long.
+
+    Args:
+        left: values by key; those of *keys* are cut in place, never below some characters.
+        keys: what may be cut.
+        excess: how many bytes the line is too long.
+        notes: takes one line per key on what was done.
+        size: the bytes of a key with its value.
+        fit: the longest cut of the value of a key in so many bytes.
+    """
+    for key in sorted(keys, key=lambda key: len(left[key]), reverse=True):
+        whole = size(key, left[key])
+        if excess <= 0 or whole <= LEAST:
+            return
+        beside = whole - excess - size(key, "")
+        text = fit(key, left[key], max(beside, LEAST))
+        if text and text != left[key]:
+            notes.append(f"{key} cut from {len(left[key])} to {len(text)} characters: the line was too long")
+            left[key] = text
+            excess -= whole - size(key, text)
 
 
 def _cut_list(items: list[str], separator: str, limit: int) -> str:

@@ -20,14 +20,30 @@ RestMaker: TypeAlias = Callable[[JsonObject, Back, JsonObject], None]
 
 _WORDS = re.compile(r"[A-Za-z0-9]+")
 _KNOWN_KEYS = 1000
+_FEW = 4
 
 
 def settle(name: str, reads: Iterable[str], lost: Lost, body: Body, notes: list[str], back: set[str]) -> None:
     """Note why values did not fit *name* and send the fields that they came from back to the rest."""
     notes.extend([f"{name}: {reason}" for reason in dict.fromkeys([reason for reason, _ in lost]) if reason])
-    for _, value in lost:
-        back.update([field for field in reads if _holds(body.get(field), value)] or reads)
+    if len(lost) <= _FEW:
+        for _, value in lost:
+            back.update([field for field in reads if _holds(body.get(field), value)] or reads)
+    else:
+        holders = _holders(reads, body)
+        for _, value in lost:
+            back.update(holders.get(id(value)) or reads)
     lost.clear()
+
+
+def _holders(reads: Iterable[str], body: Body) -> Mapping[int, list[str]]:
+    """Fields by the identity of what they hold: a mail may have thousands of recipients that do not fit."""
+    found: dict[int, list[str]] = {}
+    for field in reads:
+        value = body.get(field)
+        for item in (value, *value) if type(value) is list else (value,):
+            found.setdefault(id(item), []).append(field)
+    return found
 
 
 def _holds(field: Value, value: Value) -> bool:

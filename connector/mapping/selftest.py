@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from connector.mapping.document import Case
 from connector.mapping.encoding import SHAPES
 from connector.mapping.mapper import build_map, build_reference
 from connector.mapping.pack import Pack
-from connector.mapping.values import Value, compact, unequal
+from connector.mapping.values import Value, unequal
 from connector.model import Body, Feed, JsonObject, Record, Revision
 
 COLLECTED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -100,4 +101,4 @@ def _differs(actual: Value, expected: Value) -> bool:
 
 
 def _shown(value: Value) -> str:
-    return "absent" if value is None else compact([value])[1:-1] or repr(value)
+    return "absent" if value is None else json.dumps(value, ensure_ascii=False, default=str)

@@ -58,6 +58,19 @@ def test_a_file_of_three_lines_changes_one_field_and_adds_one(mine: Path) -> Non
     assert mapping("test", "mine.yaml").exit_code == 0
 
 
+def test_a_test_that_fails_says_where_and_what_was_found(mine: Path) -> None:
+    case = "tests: [{name: is an alert, given: {id: x}, expect: {event.kind: alert, labels: {}}}]\n"
+    mine.write_text(f"{THREE_LINES}{case}", "utf-8")
+    done = mapping("test", "mine.yaml")
+
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [
+        'mine.yaml:4:9: is an alert: event.kind is "event", not "alert"',
+        'mine.yaml:4:9: is an alert: labels is {"team": "mail"}, not {}',
+        "0 of 1 tests passed in mine.yaml",
+    ]
+
+
 def test_explain_names_rule_line_source_and_result(mine: Path) -> None:
     told = mapping("explain", mine, "records.ndjson", "--id", "r7", "-t", "labels", "-t", "email.from").stdout
 

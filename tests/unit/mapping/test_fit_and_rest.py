@@ -200,3 +200,14 @@ def test_records_of_absurd_shape_are_mapped_all_the_same(tmp_path: Path) -> None
     assert mapped(pack, {**TIMED, "findings": deep, "x": 10**5000}).document["message"].startswith("0x")
     assert event is not None
     assert b"nested too deep" in event.payload
+
+
+def test_of_many_values_that_do_not_fit_only_the_fields_that_held_them_go_back(tmp_path: Path) -> None:
+    """A mail may have thousands of recipients in a form that loses something."""
+    rest = "rest: {into: rest, without: [from, to, envelope_to]}"
+    pack = pack_of(tmp_path, f"fields: {{all: {{all_of: [from, to, envelope_to], as: addresses}}}}\n{rest}")
+    people = [f"Person {number} <p{number}@b.example>" for number in range(50)]
+    made = mapped(pack, {"from": "a@b.example", "to": people, "envelope_to": ["c@d.example"]})
+
+    assert made.document["rest"] == {"to": people}
+    assert made.document["all"] == ["a@b.example", *(f"p{n}@b.example" for n in range(50)), "c@d.example"]

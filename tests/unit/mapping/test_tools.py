@@ -131,7 +131,7 @@ def test_an_inline_test_that_fails_says_what_was_found(tmp_path: Path) -> None:
     good, bad = run_tests(pack)
 
     assert good.passed
-    assert bad.failures == ('a.b is "y", not "x"', "n is 1, not true", 'l is ["p"], not ["p","q"]')
+    assert bad.failures == ('a.b is "y", not "x"', "n is 1, not true", 'l is ["p"], not ["p", "q"]')
     assert bad.position.line == 6
 
 

@@ -166,7 +166,7 @@ def _judged(body: Body, watched: Sequence[str]) -> tuple[JsonObject, str]:
         return state, digest_of(state)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _judged_text(said: bytes) -> tuple[JsonObject, str]:
     # Millions of records share a few hundred states: each is worked out once, and never changed.
     fields = orjson.loads(said)

@@ -199,6 +199,7 @@ class Journal:
 
         def work(connection: sqlite3.Connection) -> Trim | None:
             outputs.detach(connection, output)
+            self._reader.forget(output)
             return self._trim(connection)
 
         await self._write("detach", work, self._report_trim, last_resort=True)
@@ -209,7 +210,9 @@ class Journal:
             if self._tide.moved(output):
                 raise _moved(output)
             if after < self._tide.head:
-                entry = await self._database.read(lambda connection: self._reader.next(connection, after))
+                entry = await self._database.read(
+                    lambda connection: self._reader.next(connection, output, after)
+                )
                 if self._tide.moved(output):
                     raise _moved(output)
                 if entry is not None:

@@ -337,7 +337,11 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class OutputOutline:
-    """One output's place in the journal: revisions and bytes behind the head, dead letters."""
+    """One output's place in the journal: revisions and bytes behind the head, dead letters.
+
+    *live_bytes* are those of them that count against its limit, without what a rewind brought back;
+    ``None``: all of them.
+    """
 
     output: str
     position: int
@@ -346,6 +350,12 @@ class OutputOutline:
     oldest: datetime | None
     dead_letters: int
     attached: bool
+    live_bytes: int | None = None
+
+    @property
+    def counted_bytes(self) -> int:
+        """What counts against the limit of its backlog."""
+        return self.backlog_bytes if self.live_bytes is None else self.live_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,10 +185,10 @@ def outlines(connection: sqlite3.Connection) -> tuple[OutputOutline, ...]:
     """Every output, by name."""
     counters = ledger.read_ledger(connection)
     rows = connection.execute(
-        "SELECT output, position, bytes, letters, attached FROM outputs ORDER BY output"
+        "SELECT output, position, bytes, mark, letters, attached FROM outputs ORDER BY output"
     ).fetchall()
     found = []
-    for output, position, reached, letters, attached in rows:
+    for output, position, reached, mark, letters, attached in rows:
         oldest = ledger.written_at(connection, position + 1)
         found.append(
             OutputOutline(
@@ -199,6 +199,7 @@ def outlines(connection: sqlite3.Connection) -> tuple[OutputOutline, ...]:
                 None if oldest is None else to_moment(oldest),
                 letters,
                 bool(attached),
+                counters.bytes - max(reached, mark),
             )
         )
     return tuple(found)

@@ -74,7 +74,7 @@ class Metrics:
             self._m.set("output_backlog_oldest_timestamp_seconds", oldest, name)
             limit = limits.get(name)
             if limit and limit.max_bytes:
-                self._m.set("output_backlog_ratio", output.backlog_bytes / limit.max_bytes, name)
+                self._m.set("output_backlog_ratio", output.counted_bytes / limit.max_bytes, name)
 
     def forget(self, *, feeds: Iterable[Feed], outputs: Iterable[str], accounts: Iterable[str]) -> None:
         """Drop the series of what is no longer configured."""

@@ -291,7 +291,7 @@ class Status:
         if self._outline is None:
             return False
         limit = self._limits[name].max_bytes
-        return any(o.output == name and o.backlog_bytes >= limit for o in self._outline.outputs)
+        return any(o.output == name and o.counted_bytes >= limit for o in self._outline.outputs)
 
 
 def _take_backfill(state: FeedState, fact: f.Fact) -> None:

@@ -175,6 +175,8 @@ async def test_what_a_rewind_brings_back_does_not_count(here: Surroundings, when
         assert await journal.rewind("siem", 0) == 0
         await journal.commit(sized(20))
         assert (await outline_of(journal, "siem")).backlog == 21
+        outline = await outline_of(journal, "siem")
+        assert outline.counted_bytes < 3 * KILO < outline.backlog_bytes
         assert here.reported(BacklogSkipped) == []
 
         pauses = pytest.raises(JournalFull) if when_full is WhenFull.PAUSE else contextlib.nullcontext()

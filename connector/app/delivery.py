@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -25,6 +25,7 @@ from connector.mapping import (
     compile_matcher,
     compile_redaction,
     either_state,
+    lint,
 )
 from connector.model import Event, JsonObject, Revision
 from connector.outputs.common import OutputSettings
@@ -77,6 +78,15 @@ def library_of(loaded: Loaded) -> Library:
     """The mappings that the configuration can name."""
     own = loaded.settings.mappings.directory
     return Library((own,) if own else ())
+
+
+def mapping_notes(loaded: Loaded) -> Iterator[str]:
+    """What lint finds in the mappings that outputs use; those that ship are clean and are not looked at."""
+    if loaded.settings.mappings.directory is None:
+        return
+    library = library_of(loaded)
+    for name in sorted({output.mapping for output in loaded.settings.outputs.values()}):
+        yield from (f"mapping {name}: {problem}" for problem in lint(library.load(name)))
 
 
 def build_routes(loaded: Loaded, observe: Observe, accounts: Mapping[str, str]) -> tuple[Route, ...]:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from connector import __version__
 from connector.app.collection import FeedPlan, plan_feeds
-from connector.app.delivery import Route, build_routes
+from connector.app.delivery import Route, build_routes, mapping_notes
 from connector.facts import ConfigurationNoted, Fact
 from connector.interfaces import Clock
 from connector.journal import SQLITE
@@ -59,7 +59,7 @@ def build_house(loaded: Loaded, clock: Clock) -> House:
     telemetry = Telemetry(logs, metrics, status, limits)
     routes = build_routes(loaded, telemetry.observe, names)
     sock = bind(settings.server.listen) if settings.server.listen else None
-    for note in loaded.notes:
+    for note in (*loaded.notes, *mapping_notes(loaded)):
         telemetry.observe(ConfigurationNoted(note))
     return House(settings, clock, telemetry, metrics, Board(), sock, feeds, routes)
 

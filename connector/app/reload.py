@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from connector.app.delivery import mapping_notes
 from connector.app.house import House, rebuild
 from connector.app.signals import Stop
 from connector.app.supervise import describe
@@ -69,7 +70,8 @@ class Reload:
         except Exception as error:  # noqa: BLE001, whatever a new file does, the old one goes on
             problems = (f"unexpected error: {describe(error)}",)
         else:
-            for note in (*loaded.notes, *_waiting(house.settings, loaded.settings)):
+            waiting = _waiting(house.settings, loaded.settings)
+            for note in (*loaded.notes, *mapping_notes(loaded), *waiting):
                 house.observe(ConfigurationNoted(note))
             return found
         house.observe(ConfigurationRefused(problems))

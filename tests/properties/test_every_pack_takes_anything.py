@@ -15,7 +15,7 @@ from connector.mapping.schemas.fields import RECORD_FIELDS
 from connector.model import Event
 from connector.source.decode import decode
 from tests.properties.test_mapping_equality import SCALARS, WORDS
-from tests.support import leef_parser, ocsf_check
+from tests.support import ecs_check, leef_parser, ocsf_check
 from tests.support.cef_parser import parse as parse_cef
 from tests.unit.mapping.packs import revision
 
@@ -110,5 +110,21 @@ def test_any_object_becomes_an_event_that_the_class_of_ocsf_takes() -> None:
         found = ocsf_check.problems(document, schema)
 
         assert [problem for problem in found if not problem.startswith("time:")] == []
+
+    is_taken()
+
+
+def test_any_object_becomes_a_document_that_the_schema_of_ecs_takes() -> None:
+    schema = ecs_check.load()
+    if schema is None:
+        pytest.skip("ecs-fields.json is not here to check against")
+
+    @ENOUGH
+    @given(RECORDS, ENRICHMENTS)
+    def is_taken(body: dict[str, Any], beside: dict[str, Any]) -> None:
+        document = decode(event_of("ecs", "r1", body, beside).payload).value
+        assert isinstance(document, dict)
+
+        assert ecs_check.problems(document, schema) == []
 
     is_taken()

@@ -325,10 +325,7 @@ class WhenFull(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How much an output may leave undelivered, in bytes of the journal, and what happens then.
-
-    *max_letters* is how many dead letters it may keep; at that it is to hold.
-    """
+    """Undelivered bytes of the journal an output may leave, what happens then, and its most dead letters."""
 
     max_bytes: int = 1 << 30
     when_full: WhenFull = WhenFull.PAUSE
@@ -337,11 +334,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class OutputOutline:
-    """One output's place in the journal: revisions and bytes behind the head, dead letters.
-
-    *live_bytes* are those of them that count against its limit, without what a rewind brought back;
-    ``None``: all of them.
-    """
+    """One output's place: what lies behind the head, dead letters; *live_bytes* without what was rewound."""
 
     output: str
     position: int
@@ -354,7 +347,7 @@ class OutputOutline:
 
     @property
     def counted_bytes(self) -> int:
-        """What counts against the limit of its backlog."""
+        """What counts against the limit of its backlog; all, where *live_bytes* are not told."""
         return self.backlog_bytes if self.live_bytes is None else self.live_bytes
 
 

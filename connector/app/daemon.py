@@ -8,6 +8,7 @@ inner two anew.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -191,6 +192,7 @@ async def _settle(house: House, journal: Journal, stop: Stop) -> bool:
             await first_of(asyncio.ensure_future(stop.asked.wait()), seconds=_AGAIN)
         else:
             move_in(house)
+            gc.collect()  # the former house is a knot of cycles, and the collector is told to come rarely
             house.telemetry.outline(await journal.outline())
             return True
     return False

@@ -28,7 +28,8 @@ KINDS = {
     "HTTP, ECS NDJSON, gzip": "http",
     "syslog TCP, CEF": "tcp",
 }
-_PATIENCE = 400.0
+_WHOLE, _LEAST = 680.0, 120.0
+"""Seconds that a whole run may take, and that its backlog gets in any case, delivered to its end or not."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Size:
 
 FULL = Size(
     rounds=20, records=20_000, repeats=2, kinds=KINDS, rows=[3_000_000], backlog=1_000_000, letters=20_000,
-    feeds=[100, 500], watch=40.0, pages=12,
+    feeds=[100, 500], watch=30.0, pages=12,
 )  # fmt: skip
 QUICK = Size(
     rounds=5, records=3_000, repeats=1, kinds={"Splunk HEC, ECS, gzip": "hec"}, rows=[50_000], backlog=5_000,
@@ -71,7 +72,7 @@ def main() -> None:
     if options.rows:
         size = replace(size, rows=[options.rows])
     report, begun = Report(), time.monotonic()
-    parts = _parts(report, size, options.revisions or size.backlog, options.plot)
+    parts = _parts(report, size, options.revisions or size.backlog, options.plot, begun + _WHOLE)
     unknown = set(options.only) - set(parts)
     if unknown:
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
@@ -86,9 +87,11 @@ def main() -> None:
         options.json.write_bytes(as_json(report.figures, seconds=round(time.monotonic() - begun)))
 
 
-def _parts(report: Report, size: Size, revisions: int, drawing: Path | None) -> dict[str, Callable[[], None]]:
+def _parts(
+    report: Report, size: Size, revisions: int, drawing: Path | None, end: float
+) -> dict[str, Callable[[], None]]:
     def catch_up() -> None:
-        course = backlog(report, revisions, _PATIENCE)
+        course = backlog(report, revisions, max(_LEAST, end - time.monotonic()))
         if drawing:
             title = "Memory over a backlog, one output slow, one down"
             thousands = [count / 1000 for count in course.delivered]

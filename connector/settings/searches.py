@@ -198,7 +198,8 @@ class Search(BaseModel):
     )
     start: Start = Field(
         default=timedelta(hours=24),
-        description="Where a new search begins: a time back from now, or a date.",
+        description="Where a new search begins: a time back from now, or a date. One that was left out of "
+        "the configuration and comes back reaches no further.",
     )
     watch: Annotated[tuple[str, ...], AfterValidator(_fields)] = Field(
         default=WATCHED, description="Fields of a record whose change makes a new revision."

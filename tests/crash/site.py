@@ -102,14 +102,17 @@ class Site:
         self.simulator.world.rate = 0
         self.simulator.behaviour.rates = {}
         self.simulator.behaviour.faults.clear()
-        quiet, deadline = datetime.now(UTC), time.monotonic() + 3 * _PATIENCE
+        quiet, deadline = datetime.now(UTC), time.monotonic() + 4 * _PATIENCE
+        enough = _LONGEST.total_seconds() + 1.2 * _AGES[-1] + 2
         while self._slowest() < quiet:
             assert time.monotonic() < deadline, f"not every sweep caught up\n{self.log}"
             with self._daemon() as last:
-                last.join(_LONGEST.total_seconds() + 1.2 * _AGES[-1] + 2)
+                last.join(enough)
                 last.terminate()
                 last.join(_PATIENCE)
                 assert last.exitcode == 0, self.log
+            # A busy machine needs longer from the start of a daemon to its first walk.
+            enough *= 2
 
     def _slowest(self) -> datetime:
         """Where the slowest sweep stands."""

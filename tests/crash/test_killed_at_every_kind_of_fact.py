@@ -45,7 +45,7 @@ AT_RANDOM = 6
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_nothing_is_lost_and_repeats_are_what_was_in_flight(tmp_path: Path) -> None:
     chance = random.Random(20261122)
     with site(tmp_path) as place:

@@ -62,7 +62,9 @@ def test_a_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             assert records > 32_000 * RATE
             assert len(corrected) > 200 * RATE
             assert len(account.seen(RecordLate)) > 0.01 * records
-            assert 0.9 * planned < searches < 1.1 * planned
+            # The plan is an upper bound: it counts one page for each walk and more for the mail, although the
+            # first page holds some of it.
+            assert (0.9 if RATE < 1 else 0.75) * planned < searches < 1.1 * planned
             assert asked["record"] == len(left) <= len(corrected) * len(AGES) + 0.01 * records
 
     run(story())

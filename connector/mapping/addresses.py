@@ -7,7 +7,8 @@ never fails and never takes long; what holds no address is reported as lost.
 from __future__ import annotations
 
 import re
-from email.utils import getaddresses
+from email import utils
+from functools import partial
 
 from connector.formats.memory import Memory
 from connector.mapping.values import Lost, Value
@@ -21,6 +22,10 @@ _LONGEST_ADDRESS = 320
 _NOBODY = frozenset(("<>", ""))
 
 NO_ADDRESS = "not an address"
+
+_STRICT = getattr(utils, "supports_strict_parsing", False)
+_getaddresses = partial(utils.getaddresses, strict=False) if _STRICT else utils.getaddresses
+"""All versions of Python alike: newer ones give up whole headers where older ones read what is sound."""
 
 
 def addresses(value: Value, lost: Lost) -> Value:
@@ -51,7 +56,7 @@ def _read(header: str) -> tuple[tuple[str, ...], str | None]:
     """The addresses in *header*, and why something of it is lost, if it is."""
     if BARE[header]:
         return (header,), None
-    found = tuple(address for text in _split(header) if (address := _address(text)))
+    found = tuple(address for _, text in mailboxes_in(header) if (address := _address(text)))
     if len(found) == 1 and found[0].lower() == header.strip("<> ").lower():
         return found, None
     # An empty sender <> is no misfit; like a display name, it is only not part of the address.
@@ -61,11 +66,12 @@ def _read(header: str) -> tuple[tuple[str, ...], str | None]:
 _READ: Memory[tuple[tuple[str, ...], str | None]] = Memory(_read)
 
 
-def _split(header: str) -> list[str]:
+def mailboxes_in(header: str) -> list[tuple[str, str]]:
+    """Names and addresses as they stand in *header*, unchecked; none where it is absurdly long."""
     if len(header) > _LONGEST_HEADER:
         return []
     try:
-        return [address for _, address in getaddresses([header])]
+        return _getaddresses([header])
     except (RecursionError, IndexError, ValueError, AttributeError, TypeError):
         return []
 

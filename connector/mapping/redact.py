@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from email.utils import getaddresses
 from typing import Literal, TypeAlias, cast
 
 from connector.errors import ConfigurationError, Problem
 from connector.located import Node, suggestion
+from connector.mapping.addresses import mailboxes_in
 from connector.mapping.conceal import MAILBOXES, REDACTED, Done, Secret, Secrets, conceal, haystack, normal
 from connector.mapping.grammar import RECORD
 from connector.mapping.parse_ref import mapped, parse_ref, wrong
@@ -27,7 +27,6 @@ Redact: TypeAlias = Callable[[Revision], Revision]
 MODES: tuple[Mode, ...] = ("drop", "hash")
 _ENRICHMENT = "enrichment"
 _IDENTITY = "id"
-_LONGEST_HEADER = 65_536
 
 
 def compile_redaction(node: Node, key: str | None) -> Redact:
@@ -169,12 +168,8 @@ def _parts(text: str) -> Iterator[str]:
     if not mailboxes:
         return
     yield from mailboxes
-    if len(text) <= _LONGEST_HEADER:
-        yield from _names(text)
+    yield from _names(text)
 
 
 def _names(header: str) -> list[str]:
-    try:
-        return [name for name, _ in getaddresses([header]) if name and "@" not in name]
-    except (RecursionError, IndexError, ValueError, AttributeError, TypeError):
-        return []
+    return [name for name, _ in mailboxes_in(header) if name and "@" not in name]

@@ -19,6 +19,7 @@ from connector.mapping.values import Lost
         ('"IT, Support" <a@B.example>', ["a@b.example"], [""]),
         ("a@b.example, C <c@d.example>", ["a@b.example", "c@d.example"], [""]),
         ("staff: a@b.example, c@d.example;", ["a@b.example", "c@d.example"], [""]),
+        ("a@b.example\r\nBcc: c@d.example", ["a@b.example", "c@d.example"], [""]),
         ("<>", None, [""]),
         ("", None, [""]),
         ("undisclosed-recipients:;", None, [NO_ADDRESS]),

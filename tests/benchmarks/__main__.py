@@ -53,8 +53,8 @@ FULL = Size(
     feeds=[100, 500], watch=30.0, pages=12,
 )  # fmt: skip
 QUICK = Size(
-    rounds=5, records=3_000, repeats=1, kinds={"Splunk HEC, ECS, gzip": "hec"}, rows=[50_000], backlog=5_000,
-    letters=2_000, feeds=[20], watch=5.0, pages=4,
+    rounds=4, records=3_000, repeats=1, kinds={"Splunk HEC, ECS, gzip": "hec"}, rows=[50_000], backlog=5_000,
+    letters=2_000, feeds=[20], watch=3.0, pages=4,
 )  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def _parts(
 
     return {
         "steps": lambda: steps(report, size.rounds),
-        "growth": lambda: growth(report, max(3, size.rounds // 3)),
+        "growth": lambda: growth(report, max(2, size.rounds // 3)),
         "journal": lambda: journals(report, size.pages, size.rows),
         "letters": lambda: letters(report, size.letters),
         "ends": lambda: ends(report, size.records, size.repeats, size.kinds),

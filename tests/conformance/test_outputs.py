@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
-import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -21,7 +19,14 @@ from connector.outputs.splunk_hec import SplunkHecOutput, SplunkHecSettings
 from connector.outputs.stdout import StdoutOutput
 from connector.testing.outputs import CHECKS, POISON, Check, Subject
 from tests.support.bulk_collector import bulk_collector, trouble
-from tests.support.collectors import authority, datagram_collector, free_port, stream_collector, unobserved
+from tests.support.collectors import (
+    authority,
+    datagram_collector,
+    free_port,
+    pipe_reader,
+    stream_collector,
+    unobserved,
+)
 from tests.support.hec_collector import hec_collector, told
 from tests.support.scripted_http import Asked, Reply, scripted
 
@@ -39,24 +44,11 @@ def made(settings: Mapping[str, object]) -> Output:
 
 @contextlib.asynccontextmanager
 async def stdout_bench(_folder: Path) -> AsyncIterator[Subject]:
-    taken = bytearray()
-    reading, writing = os.pipe()
-
-    def read() -> None:
-        while data := os.read(reading, 1 << 16):
-            taken.extend(data)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
+    with pipe_reader() as (writing, taken):
         yield Subject(
             build=lambda: StdoutOutput("stdout", Limits(), 5.0, writing),
             taken=lambda: bytes(taken).split(b"\n")[:-1],
         )
-    finally:
-        os.close(writing)
-        reader.join()
-        os.close(reading)
 
 
 @contextlib.asynccontextmanager

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,26 @@ from connector.facts import Fact
 
 def unobserved(_fact: Fact) -> None:
     """An observer that looks away."""
+
+
+@contextlib.contextmanager
+def pipe_reader() -> Iterator[tuple[int, bytearray]]:
+    """The writing end of a pipe, and what a thread read from the other end so far."""
+    taken = bytearray()
+    reading, writing = os.pipe()
+
+    def read() -> None:
+        while data := os.read(reading, 1 << 16):
+            taken.extend(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield writing, taken
+    finally:
+        os.close(writing)
+        reader.join()
+        os.close(reading)
 
 
 def free_port() -> int:

@@ -7,9 +7,7 @@ standard output take everything: there it cannot be mapped.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +22,7 @@ from connector.outputs import BUILT_IN
 from connector.outputs.stdout import StdoutOutput
 from tests.scenarios.outputs.delivering import as_json, as_line, delivering
 from tests.support.bulk_collector import bulk_collector, trouble
-from tests.support.collectors import datagram_collector, stream_collector, unobserved
+from tests.support.collectors import datagram_collector, pipe_reader, stream_collector, unobserved
 from tests.support.hec_collector import TOKEN, hec_collector
 from tests.support.scripted_http import Asked, Reply, scripted
 from tests.unit.delivery.world import revisions
@@ -125,22 +123,9 @@ async def file(folder: Path) -> AsyncIterator[Bench]:
 
 @contextlib.asynccontextmanager
 async def stdout(_: Path) -> AsyncIterator[Bench]:
-    taken = bytearray()
-    reading, writing = os.pipe()
-
-    def read() -> None:
-        while data := os.read(reading, 1 << 16):
-            taken.extend(data)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
+    with pipe_reader() as (writing, taken):
         output = StdoutOutput("siem", Limits(), 5.0, writing)
         yield Bench(output, lambda: bytes(taken).splitlines(), "mapping", unmappable)
-    finally:
-        os.close(writing)
-        reader.join()
-        os.close(reading)
 
 
 SETTINGS: dict[str, Setting] = {

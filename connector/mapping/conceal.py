@@ -42,6 +42,8 @@ _LONG = 2000
 
 _DOT = re.compile(r"[\[(](?:\.|dot)[\])]")
 _AT = re.compile(r"[\[(](?:@|at)[\])]|=")
+_ESCAPES = 3
+"""How often links inside links are unescaped."""
 _BLANKS = re.compile(r"\s+")
 _WRITTEN = {
     ".": r"(?:\.|[\[(](?:\.|dot)[\])]|%2e|&#46;)",
@@ -73,12 +75,20 @@ _FIELD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 def normal(text: str) -> str:
     """*text* in the form in which texts are compared."""
-    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    if "%" in plain:
+    plain = text if text.isascii() else _visible(unicodedata.normalize("NFKC", text))
+    for _ in range(_ESCAPES):
+        if "%" not in plain:
+            break
         plain = unquote(plain)
     if "&" in plain:
         plain = html.unescape(plain)
-    return _BLANKS.sub(" ", _AT.sub("@", _DOT.sub(".", plain.casefold()))).strip()
+    plain = _AT.sub("@", _DOT.sub(".", plain.casefold().replace("hxxp", "http")))
+    return _BLANKS.sub(" ", plain).strip().replace(" @", "@").replace("@ ", "@")
+
+
+def _visible(text: str) -> str:
+    """*text* without letters that nobody sees, such as blanks of no width."""
+    return "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
 
 
 class Done(str):
@@ -198,6 +208,7 @@ def _plainly(text: str, form: str, instead: str) -> str:
 
 def _pattern(secret: str) -> re.Pattern[str]:
     written = "".join(_WRITTEN.get(letter) or re.escape(letter) for letter in secret)
+    written = written.replace("http", "h(?:tt|xx)p")
     return re.compile(written if len(secret) >= _SHORT else rf"(?<!\w){written}(?!\w)", re.IGNORECASE)
 
 

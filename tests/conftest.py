@@ -1,6 +1,7 @@
 """What every test shares: the switch for golden files, and an environment without settings of its own."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -9,6 +10,9 @@ settings.register_profile(
     "connector", deadline=None
 )  # how long an example takes says nothing on a busy machine
 settings.load_profile("connector")
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so every program that they run.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _SETTINGS = ("CONNECTOR_", "CLOUDFLARE_", "EMAIL_CONNECTOR_")
 

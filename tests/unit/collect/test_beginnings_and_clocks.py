@@ -16,6 +16,7 @@ from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, JournalBroken, Unavailable
 from connector.model import Commit, Page, Query, Window
+from tests.support.collectors import until
 from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids
 
 MINUTE = timedelta(minutes=1)
@@ -121,6 +122,8 @@ async def test_a_feed_far_behind_either_clock_does_not_say_that_it_caught_up(des
     for ahead, fresh in ((2 * HOUR, False), (-HOUR, False), (timedelta(seconds=20), True)):
         running = asyncio.create_task(collector(ahead).run(Interval(HOUR)))
         await asyncio.wait({running}, timeout=0.3)
+        if fresh:
+            await until(lambda: desk.of(facts.FeedCaughtUp))
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert bool(desk.of(facts.FeedCaughtUp)) == fresh

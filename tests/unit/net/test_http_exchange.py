@@ -75,7 +75,9 @@ async def test_gzip_of_several_members_is_unpacked() -> None:
     assert server.asked[0].headers["accept-encoding"] == "gzip"
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(b"x" * 5000)[:-9], b"not gzip at all"])
+@pytest.mark.parametrize(
+    "packed", [gzip.compress(b"x" * 5000)[:-9], b"not gzip at all"], ids=["cut", "other"]
+)
 async def test_damaged_compression_is_a_transport_error(packed: bytes) -> None:
     async with scripted(lambda _: Reply(200, packed, {"content-encoding": "gzip"})) as server:
         client = HttpClient(timeout=5)
@@ -93,7 +95,7 @@ async def test_compression_that_was_not_asked_for_is_a_transport_error() -> None
         await client.close()
 
 
-@pytest.mark.parametrize("body", [b"x" * 1001, gzip.compress(b"\0" * 5_000_000)])
+@pytest.mark.parametrize("body", [b"x" * 1001, gzip.compress(b"\0" * 5_000_000)], ids=["plain", "packed"])
 async def test_a_body_above_the_limit_is_too_large_as_sent_and_unpacked(body: bytes) -> None:
     headers = {"content-encoding": "gzip"} if body[:2] == b"\x1f\x8b" else {}
     limit = 1000 if not headers else 100_000

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
+from connector.errors import ConfigurationError, Problem
 from connector.interfaces import Clock, Notes, Observe
 from connector.net.http import HttpClient
-from connector.settings import Account, Settings
+from connector.settings import Account, Loaded, Settings
 from connector.source.budget import Budget
 from connector.source.client import CloudflareSource
 from connector.source.credentials import Credentials, KeyPair, Token
@@ -57,6 +58,25 @@ async def open_sources(
                 clock=clock,
             )
         yield sources
+
+
+def must_connect(loaded: Loaded) -> None:
+    """Raise ``ConfigurationError`` for every account that ``open_sources`` could make no client for.
+
+    Certificates and proxies are used when a client is made: too late for a reload that must change nothing.
+    """
+    problems: list[Problem] = []
+    for name, account in loaded.settings.accounts.items():
+        try:
+            HttpClient(tls=account.tls, proxy=account.proxy)
+        except ConfigurationError as error:
+            place = loaded.node.place(("accounts", name))
+            problems += [
+                Problem(f"accounts.{name}: {problem.message}", problem.position or place, problem.hint)
+                for problem in error.problems
+            ]
+    if problems:
+        raise ConfigurationError(*problems)
 
 
 def credentials_of(account: Account) -> Credentials:

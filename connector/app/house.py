@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from connector import __version__
+from connector.app.accounts import must_connect
 from connector.app.collection import FeedPlan, plan_feeds
 from connector.app.delivery import Route, build_routes, mapping_notes
 from connector.facts import ConfigurationNoted, Fact
@@ -71,6 +72,7 @@ def rebuild(house: House, loaded: Loaded) -> House:
     """
     fixed = {"state": house.settings.state, "server": house.settings.server}
     settings = loaded.settings.model_copy(update=fixed)
+    must_connect(loaded)
     feeds = plan_feeds(loaded, house.clock)
     routes = build_routes(loaded, house.observe, _names(settings))
     return replace(house, settings=settings, feeds=feeds, routes=routes)

@@ -75,6 +75,19 @@ async def test_what_is_refused_is_told_and_the_next_try_is_waited_for(house: Hou
     assert successor.telemetry is house.telemetry
 
 
+async def test_an_account_that_could_not_connect_is_refused(house: House, tmp_path: Path) -> None:
+    """Found later, it would end the daemon instead: what collected and delivered before is gone by then."""
+    text = CONFIG.replace('"${env:TOKEN}"', '"${env:TOKEN}", tls: {ca_file: missing.pem}')
+    reload = Reload(failing(then=read(tmp_path, text)))
+    waiting = asyncio.create_task(reload.successor(house, Stop()))
+
+    (problem,) = (await reload.handle({}))["problems"]
+    assert "connector.yaml:3" in problem
+    assert "accounts.prod: " in problem
+    assert "missing.pem" in problem
+    waiting.cancel()
+
+
 async def test_a_stop_ends_the_waiting(house: House, tmp_path: Path) -> None:
     stop = Stop()
     reload = Reload(lambda: read(tmp_path))

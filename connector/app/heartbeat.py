@@ -72,7 +72,7 @@ def _revision(output: str, every: timedelta, status: JsonObject, now: datetime) 
         "version": status["version"],
         "every_seconds": int(every.total_seconds()),
         "ready": status["ready"],
-        "problems": [_problem(reason) for reason in status["reasons"]],
+        "problems": [_problem(reason, output) for reason in status["reasons"]],
         "feeds": len(feeds),
         "fresh": sum(feed["state"] == "fresh" for feed in feeds),
         "sent": own.get("sent"),
@@ -83,7 +83,11 @@ def _revision(output: str, every: timedelta, status: JsonObject, now: datetime) 
     return Revision(_NOBODY, Record(name, body), "heartbeat", 1, now)
 
 
-def _problem(reason: JsonObject) -> str:
+def _problem(reason: JsonObject, output: str) -> str:
     about = (str(reason[key]) for key in ("account", "search", "output") if reason.get(key))
-    text = f"{reason['what']} {'/'.join(about)}".strip() + f": {reason['reason']}"
+    said = str(reason["reason"])
+    if reason.get("output") not in {None, output}:
+        # What another collector answered may quote mail, and this output may be one that redacts it.
+        said = said.partition(":")[0]
+    text = f"{reason['what']} {'/'.join(about)}".strip() + f": {said}"
     return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"

@@ -120,6 +120,18 @@ def test_problems_give_way_where_an_event_must_be_small() -> None:
         made("ecs", event_bytes=100)
 
 
+def test_what_another_collector_answered_stays_with_its_output() -> None:
+    """It may quote a mail, and the output of the heartbeat may be one that redacts."""
+    quoting: JsonObject = {"what": "output", "reason": "hold: failed to parse [subject]: 'Payroll: Alice'"}
+    event = made(
+        "ecs",
+        lambda: status({**quoting, "output": "other"}, {**quoting, "output": "siem", "reason": "hold: own"}),
+    )
+
+    said = json.loads(event.payload)["cloudflare"]["email_security"]["heartbeat"]["problems"]
+    assert said == ["output other: hold", "output siem: hold: own"]
+
+
 def test_a_file_of_the_users_own_takes_the_place_of_one_that_ships(tmp_path: Path) -> None:
     (tmp_path / "heartbeat").mkdir()
     file = tmp_path / "heartbeat" / "ecs.yaml"

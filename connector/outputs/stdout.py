@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 from connector.errors import Hold, Retryable
@@ -28,7 +29,14 @@ class StdoutSettings(OutputSettings):
 
     def build(self, name: str, observe: Observe) -> StdoutOutput:  # noqa: ARG002, it has nothing to tell
         """Make the output."""
-        return StdoutOutput(name, self.batch.applied(_LIMITS), self.timeout.total_seconds())
+        limits, timeout = self.batch.applied(_LIMITS), self.timeout.total_seconds()
+        return StdoutOutput(name, limits, timeout, writer=_shared(_DESCRIPTOR))
+
+
+@cache
+def _shared(descriptor: int) -> LineWriter:
+    """The one writer of a descriptor: an output built anew by a reload ends the line of the one before."""
+    return LineWriter(descriptor)
 
 
 class StdoutOutput:
@@ -39,13 +47,21 @@ class StdoutOutput:
         limits: what one send may hold.
         timeout: seconds that a reader may pause before the send is given up.
         descriptor: where to write.
+        writer: what writes there, if another output did before.
     """
 
-    def __init__(self, name: str, limits: Limits, timeout: float, descriptor: int = _DESCRIPTOR) -> None:
+    def __init__(
+        self,
+        name: str,
+        limits: Limits,
+        timeout: float,
+        descriptor: int = _DESCRIPTOR,
+        writer: LineWriter | None = None,
+    ) -> None:
         self._limits = limits
         self._timeout = timeout
         self._lane = Lane(f"output-{name}")
-        self._writer = LineWriter(descriptor)
+        self._writer = writer or LineWriter(descriptor)
 
     @property
     def limits(self) -> Limits:

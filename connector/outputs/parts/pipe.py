@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 
 from connector.outputs.parts.lane import Ticket
 
@@ -16,27 +17,29 @@ _LOOK = 100
 class LineWriter:
     """Writes to *descriptor* so that lines stay whole, also when a write is given up in the middle of one.
 
-    The rest of such a line is kept, and the next write begins with it.
+    The rest of such a line is kept, and the next write begins with it, whoever's thread that is.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._rest = b""
+        self._turn = threading.Lock()
 
     def write(self, lines: bytes, ticket: Ticket) -> None:
         """Write *lines*, which end with LF; raises ``Abandoned``, or OSError when nobody can read them.
 
         *ticket* is looked at while the reader pauses.
         """
-        while self._rest:
-            self._rest = self._rest[self._some(self._rest[:_PIECE], ticket) :]
-        view = memoryview(lines)
-        written = 0
-        try:
-            while written < len(lines):
-                written += self._some(view[written : written + _PIECE], ticket)
-        finally:
-            self._rest = _rest_of_line(lines, written)
+        with self._turn:
+            while self._rest:
+                self._rest = self._rest[self._some(self._rest[:_PIECE], ticket) :]
+            view = memoryview(lines)
+            written = 0
+            try:
+                while written < len(lines):
+                    written += self._some(view[written : written + _PIECE], ticket)
+            finally:
+                self._rest = _rest_of_line(lines, written)
 
     def _some(self, piece: bytes | memoryview, ticket: Ticket) -> int:
         poll = select.poll()

@@ -13,8 +13,10 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from connector.errors import Hold, Retryable
+from connector.interfaces import Output
 from connector.model import Event, Limits, Receipt
-from connector.outputs.stdout import StdoutOutput
+from connector.outputs import stdout as module
+from connector.outputs.stdout import StdoutOutput, StdoutSettings
 from connector.testing.outputs import events
 
 SMALLEST_PIPE = 4096
@@ -68,7 +70,29 @@ async def test_a_reader_that_pauses_does_not_stop_the_loop_and_gets_whole_lines_
     assert set(taken.split(b"\n")[:-1]) == {event.payload for event in stuck}
 
 
-async def sent_at_last(stdout: StdoutOutput, batch: Sequence[Event]) -> None:
+async def test_an_output_built_anew_ends_the_line_of_the_one_before(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload while the reader pauses: the first new event must not be glued to half an old one."""
+    reading, writing = pipe
+    monkeypatch.setattr(module, "_DESCRIPTOR", writing)
+    module._shared.cache_clear()
+    settings = StdoutSettings.model_validate({"timeout": "200ms"})
+    first, second = (settings.build("stdout", lambda _: None) for _ in range(2))
+    stuck = events(40, 300, label="stuck")
+    with pytest.raises(Retryable, match="not read within"):
+        await first.send(stuck)
+    await first.close()
+
+    reader = asyncio.create_task(asyncio.to_thread(read_all, reading))
+    await sent_at_last(second, stuck)
+    await second.close()
+    os.close(writing)
+    assert set((await reader).split(b"\n")[:-1]) == {event.payload for event in stuck}
+    module._shared.cache_clear()
+
+
+async def sent_at_last(stdout: Output, batch: Sequence[Event]) -> None:
     while True:
         with contextlib.suppress(Retryable):
             await stdout.send(batch)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -57,7 +58,7 @@ class OAuth2Settings(BaseModel):
 class Token:
     """An access token, when to replace it (the loop's time), and the client's secret that it was got with."""
 
-    text: str
+    text: str = field(repr=False)
     renew_at: float
     secret: str = field(repr=False)
 
@@ -116,9 +117,7 @@ class Tokens:
         form |= {"audience": settings.audience} if settings.audience else {}
         headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
         if settings.client_auth == "header":
-            # Both are encoded as in a form before they are joined: RFC 6749, section 2.3.1.
-            pair = ":".join(quote(one, safe="") for one in (settings.client_id, self._secret))
-            headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+            headers["authorization"] = f"Basic {self._pair}"
         else:
             form |= {"client_id": settings.client_id, "client_secret": self._secret}
         answer = await self._web.post(urlencode(form).encode(), headers)
@@ -127,12 +126,23 @@ class Tokens:
         return answer
 
     @property
+    def _pair(self) -> str:
+        # Both are encoded as in a form before they are joined: RFC 6749, section 2.3.1.
+        pair = ":".join(quote(one, safe="") for one in (self._settings.client_id, self._secret))
+        return base64.b64encode(pair.encode()).decode()
+
+    @property
+    def _traces(self) -> tuple[str, ...]:
+        """The secret as a request holds it, for a server may quote what it was asked."""
+        return self._secret, quote(self._secret, safe=""), quote_plus(self._secret), self._pair
+
+    @property
     def _secret(self) -> str:
         return self._settings.client_secret.reveal()
 
     def _error(self, answer: Answer) -> DeliveryError:
         """Only what may heal by itself is tried again; a refusal concerns the credentials, not events."""
-        told = f"the token endpoint: {self._web.told(answer, _said(answer, self._secret))}"
+        told = f"the token endpoint: {self._web.told(answer, _said(answer, self._traces))}"
         judged = self._web.meaning(answer, "")
         if isinstance(judged, Retryable):
             return Retryable(told, judged.after)
@@ -165,8 +175,8 @@ def _seconds(value: object) -> float:
     return seconds if 0 < seconds < 10**7 else _LIFETIME
 
 
-def _said(answer: Answer, secret: str) -> str:
+def _said(answer: Answer, secrets: Iterable[str]) -> str:
     """The error of RFC 6749, section 5.2, where it is one."""
     body = _object(answer.body)
     words = [body[key] for key in ("error", "error_description") if isinstance(body.get(key), str)]
-    return excerpt(": ".join(words).encode("utf-8", "replace") or answer.body, [secret])
+    return excerpt(": ".join(words).encode("utf-8", "replace") or answer.body, secrets)

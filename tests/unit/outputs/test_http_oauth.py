@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from connector.errors import Hold, Retryable
 from connector.outputs.http import HttpOutput, HttpSettings
+from connector.outputs.parts.oauth import Token
 from connector.secret import Reference
 from connector.testing.outputs import events
 from tests.support.collectors import authority
@@ -148,6 +149,19 @@ async def test_a_token_endpoint_that_refuses_needs_a_person(reply: Reply, said: 
     assert site.taken == []
 
 
+@pytest.mark.parametrize(("way", "quoted"), [("body", "body"), ("header", "authorization")])
+async def test_a_token_endpoint_that_quotes_the_request_gives_no_secret_away(way: str, quoted: str) -> None:
+    site = Site()
+    site.token = lambda asked: Reply(
+        400, b"bad request: " + (asked.body if quoted == "body" else asked.headers[quoted].encode())
+    )
+    async with output(site, client_auth=way) as made:
+        with pytest.raises(Hold, match="bad request") as caught:
+            await made.send(events(1))
+    secrets = ("s3cret", base64.b64encode(b"client:s3cret%26").decode())
+    assert not [secret for secret in secrets if secret in caught.value.reason]
+
+
 @pytest.mark.parametrize(("status", "headers", "after"), [(503, {}, None), (429, {"retry-after": "9"}, 9)])
 async def test_a_token_endpoint_in_trouble_is_asked_again(
     status: int, headers: dict[str, str], after: float | None
@@ -207,6 +221,7 @@ def test_no_secret_of_the_client_is_shown() -> None:
         {"type": "http", "url": "https://collector.example", "auth": {"oauth2": given}}
     )
     assert "canary" not in f"{settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+    assert "canary" not in repr(Token("canary", 0.0, "canary"))
     with pytest.raises(ValidationError, match="set twice: authorization"):
         HttpSettings.model_validate(
             {

@@ -25,23 +25,23 @@ _DIRECTIONS = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 # A scheme that programs make links of, with and without slashes; HTTP by the custom of the trade.
 _WEB = re.compile(r"(h)tt(ps?):(?=\S)", re.IGNORECASE)
 _OTHER = re.compile(
-    r"(?<!hxxp)(?<!hxxps):(?=[/\\]{2})"
-    r"|(?:(?<=\bmailto)|(?<=\btel)|(?<=\bsms)|(?<=\bjavascript)|(?<=\bvbscript)|(?<=\bdata)|(?<=\bfile)"
-    r"|(?<=\bcallto)|(?<=\bskype)|(?<=\bslack)|(?<=\bmsteams)|(?<=\bsearch-ms)):(?=\S)",
+    r":(?:(?<!hxxp:)(?<!hxxps:)(?=[/\\]{2})"
+    r"|(?:(?<=\bmailto:)|(?<=\btel:)|(?<=\bsms:)|(?<=\bjavascript:)|(?<=\bvbscript:)|(?<=\bdata:)"
+    r"|(?<=\bfile:)|(?<=\bcallto:)|(?<=\bskype:)|(?<=\bslack:)|(?<=\bmsteams:)|(?<=\bsearch-ms:))(?=\S))",
     re.IGNORECASE,
 )
 # Browsers read the three ideographic ones as dots of a host name too (UTS 46).
-_DOT = re.compile(r"(?<=[^\s.])[.\u3002\uff0e\uff61](?=[^\W\d_])")
-_QUAD = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])")
+_DOT = re.compile(r"[.\u3002\uff0e\uff61](?<=[^\s.].)(?=[^\W\d_])")
+_QUAD = re.compile(r"\d(?<![\d.].)\d{0,2}(?:\.\d{1,3}){3}(?![\d.])")
 _SHARE = re.compile(r"\\\\(?=\w)")
 
-_MENTION = re.compile(r"(?<![^\W_])([@#])(?=\w)")
+_MENTION = re.compile(r"([@#])(?<![^\W_].)(?=\w)")
 # A clock's colons are none: 12:30:45.
 _EMOJI = re.compile(r":(?=[^\W\d][\w+'-]*:|[+-]1:|100:|1234:)")
 # Slack knows no way to write these characters as themselves; inside a word they mean nothing.
 _SLACK_MARKS = MappingProxyType({"*": "\u2217", "_": "\uff3f", "~": "\u223c", "`": "\u02cb"})
-_SLACK_MARK = re.compile(r"`|(?<![^\W_])[*_~]|[*_~](?![^\W_])")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()|~!$^])")
+_SLACK_MARK = re.compile(r"`|[*_~](?:(?<![^\W_].)|(?![^\W_]))")
+_MARKDOWN = MappingProxyType({ord(mark): f"\\{mark}" for mark in "\\`*_{}[]()|~!$^"})
 # What begins a heading, a list, a rule or a quotation where a line begins with it.
 _MARKDOWN_START = re.compile(r"\s*(?:[#+=-]|\d{1,9}(?=[.)]))")
 
@@ -88,7 +88,7 @@ def _slack(text: str) -> str:
 def _markdown(text: str) -> str:
     """For CommonMark and its relatives; HTML is written as entities, since many of them let it through."""
     start = _MARKDOWN_START.match(text)
-    text = _MARKDOWN.sub(r"\\\1", text)
+    text = text.translate(_MARKDOWN)
     if start:
         end = len(start[0])
         mark = end if start[0][-1].isdigit() else end - 1

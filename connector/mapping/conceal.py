@@ -39,6 +39,8 @@ _SHORT = 4
 """Texts with fewer characters are only looked for as whole words, or every line would fall to pieces."""
 _LONG = 2000
 """Texts with more characters are not cut out of others: the whole other text goes."""
+_MANY = 100
+"""More texts than these that need a pattern each are not cut out of one: a sender chooses how many."""
 
 _DOT = re.compile(r"[\[(](?:\.|dot)[\])]")
 _AT = re.compile(r"[\[(](?:@|at)[\])]|=")
@@ -183,15 +185,17 @@ def _cut(text: str, secrets: Secrets) -> str:
         if len(form) > _LONG:
             return REDACTED
         text = _plainly(text, form, secret.instead)
-    if _still(text, secrets):
-        for form, secret in secrets.items():
-            text = _pattern(form).sub(secret.instead, text)
-    return REDACTED if _still(text, secrets) else text
+    left = _left(text, secrets)
+    if len(left) > _MANY:
+        return REDACTED
+    for form in left:
+        text = _pattern(form).sub(secrets[form].instead, text)
+    return REDACTED if _left(text, secrets) else text
 
 
-def _still(text: str, secrets: Secrets) -> bool:
+def _left(text: str, secrets: Secrets) -> list[str]:
     form = haystack(normal(text))
-    return any(_inside(secret, form) for secret in secrets)
+    return [secret for secret in secrets if _inside(secret, form)]
 
 
 def _plainly(text: str, form: str, instead: str) -> str:

@@ -212,6 +212,15 @@ def test_a_mass_mail_with_a_huge_subject_is_redacted_in_bounded_work() -> None:
     assert made["to_name"][7] == f"{made['to'][7]} (new)"
 
 
+def test_a_text_that_names_very_many_in_an_odd_way_goes_whole() -> None:
+    to = [f"user{number}@corp.example" for number in range(300)]
+    made = body_of("to: hash", {"to": to, "from_name": " ".join(to).replace("@", "=")})
+    assert made["from_name"] == "[redacted]"
+
+    few = body_of("to: hash", {"to": to, "from_name": "Copy of user7=corp.example"})
+    assert few["from_name"] == f"Copy of {few['to'][7]}"
+
+
 def test_a_value_nested_deeply_does_not_break_it() -> None:
     deep: Any = "leaf"
     for _ in range(400):

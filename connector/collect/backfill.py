@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connector.collect.checkpoints import Checkpoints
-from connector.collect.gaps import overlap
 from connector.collect.job import Job, Tally
 from connector.collect.jobs import Jobs
 from connector.collect.keeper import Keeper
@@ -23,9 +22,9 @@ from connector.collect.stride import Strides
 from connector.collect.walk import Slice, Walked
 from connector.collect.windows import LIVE
 from connector.errors import JournalFull, Moved
-from connector.facts import BackfillAdvanced, BackfillBegun, BackfillEnded, CollectionPaused, GapRepaired
+from connector.facts import BackfillAdvanced, BackfillBegun, BackfillEnded, CollectionPaused
 from connector.interfaces import Clock, Observe
-from connector.model import Commit, Gap, Priority, Step, Window
+from connector.model import Commit, Priority, Step, Window
 
 BACKFILL = "backfill"
 """The name of the sweep, of which a feed has one at a time."""
@@ -106,6 +105,8 @@ class Backfills:
         """Read what is left of *job*. Raises ``SourceError`` and ``Moved``; call it again then."""
         keeper = await self._keeper(job)
         try:
+            # What was read before an interruption, which may have come before this was noted.
+            await self._repair(job, keeper.tally)
             while keeper.tally.position < job.window.end:
                 await self._slice(job, keeper)
         except Moved:
@@ -137,7 +138,7 @@ class Backfills:
         walked = await self._strides.take(Slice(BACKFILL, part, step, query, known, settled, keeper))
         if isinstance(walked, Walked):
             self._checkpoints.moved(step)
-            await self._repair(part)
+            await self._repair(job, keeper.tally)
         elif walked > part.start:
             await self._skip(keeper, min(walked, job.window.end), walked)
         tally = keeper.tally
@@ -145,13 +146,12 @@ class Backfills:
             BackfillAdvanced(self._plan.feed, job.number, tally.position, tally.read, tally.revisions)
         )
 
-    async def _repair(self, part: Window) -> None:
-        """What was read is a gap of the feed no more."""
-        for gap in self._checkpoints.gaps:
-            common = overlap(gap.window, part)
-            if common is not None:
-                await self._checkpoints.repaired(gap, common)
-                self._observe(GapRepaired(self._plan.feed, Gap(common, gap.cause)))
+    async def _repair(self, job: Job, tally: Tally) -> None:
+        """What *job* has read, as far as the API had it, is a gap of the feed no more."""
+        start, end = job.window.start, tally.position
+        if tally.beyond is not None:
+            start = min(max(start, tally.beyond), end)
+        await self._checkpoints.repaired(Window(start, end))
 
     async def _skip(self, keeper: Keeper, until: datetime, beyond: datetime) -> None:
         """Go on where the API's past begins. No gap of the feed: it may well have read that in its time."""

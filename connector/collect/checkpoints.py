@@ -6,15 +6,17 @@ somebody else moved one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 
-from connector.collect.gaps import advice, holes
+from connector.collect.gaps import advice, holes, overlap
 from connector.collect.plan import Plan
 from connector.collect.windows import LIVE, whole
 from connector.errors import Moved, Unavailable
-from connector.facts import ClockPulledBack, GapRecorded, SearchChanged
+from connector.facts import ClockPulledBack, GapRecorded, GapRepaired, SearchChanged
 from connector.interfaces import Clock, FeedLog, Observe
 from connector.model import Commit, Gap, Step, Window
 
@@ -32,6 +34,7 @@ class Checkpoints:
         plan: the feed.
         log: where they are kept.
         commit: stores a commit, however long it takes.
+        patiently: does a write to the journal, however long it takes.
         observe: takes facts.
         present: the API's clock as far as it is known.
     """
@@ -41,6 +44,7 @@ class Checkpoints:
         plan: Plan,
         log: FeedLog,
         commit: Callable[[Commit], Awaitable[None]],
+        patiently: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
         *,
         observe: Observe,
         present: Clock,
@@ -48,12 +52,14 @@ class Checkpoints:
         self._plan = plan
         self._log = log
         self._commit = commit
+        self._patiently = patiently
         self._observe = observe
         self._present = present
         self._at: dict[str, datetime] = {}
         self.floor: datetime | None = None
         self.gaps: tuple[Gap, ...] = ()
         self.life = 0
+        self._closing = asyncio.Lock()
 
     @property
     def all(self) -> Mapping[str, datetime]:
@@ -126,20 +132,28 @@ class Checkpoints:
         step = Step(name, self._at.get(name), until, gap)
         feed, fingerprint = self._plan.feed, self._plan.fingerprint
         await self._commit(Commit(feed, fingerprint, step=step, note=note, life=self.life))
+        if gap is not None:
+            # Before the sweep counts as moved: what was seen in a gap that is retried is not forgotten.
+            self.gaps = (await self._log.progress(feed)).gaps
         self.moved(step)
         if first:
             # What the journal does itself: rows are complete from where the live sweep began.
             self.floor = until
         if gap is not None:
-            self.gaps = (await self._log.progress(self._plan.feed)).gaps
             told = advice(self._plan.feed, gap.window.start, gap.window.end)
             self._observe(GapRecorded(self._plan.feed, gap, told))
         return until
 
-    async def repaired(self, gap: Gap, part: Window) -> None:
-        """Note that *part* of *gap* was read after all."""
-        await self._log.repaired(self._plan.feed, gap, part)
-        self.gaps = (await self._log.progress(self._plan.feed)).gaps
+    async def repaired(self, part: Window) -> None:
+        """Note that *part* was read after all: whatever it has in common with a gap is a gap no more."""
+        feed = self._plan.feed
+        async with self._closing:  # the gaps as they are: a backfill and a repair may read at the same time
+            for gap in self.gaps:
+                common = overlap(gap.window, part)
+                if common is not None:
+                    await self._patiently(partial(self._log.repaired, feed, gap, common))
+                    self.gaps = (await self._log.progress(feed)).gaps
+                    self._observe(GapRepaired(feed, Gap(common, gap.cause)))
 
     def moved(self, step: Step) -> None:
         """Note a *step* that was committed along with a page."""

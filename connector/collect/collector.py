@@ -78,7 +78,9 @@ class Collector:
             life=lambda: self._checkpoints.life,
         )
         absences = Absences(plan.feed, lookup, log, watched=plan.watched, observe=observe, clock=self.present)
-        self._checkpoints = Checkpoints(plan, log, walker.commit, observe=observe, present=source.now)
+        self._checkpoints = Checkpoints(
+            plan, log, walker.commit, walker.patiently, observe=observe, present=source.now
+        )
         strides = Strides(plan, source, walker, Pace(plan.query.per_page), observe=observe, now=self.present)
         self._sweeper = Sweeper(
             plan,
@@ -90,9 +92,7 @@ class Collector:
             now=self.present,
             holds=self._holds,
         )
-        self._repairs = Repairs(
-            plan, strides, self._sweeper, self._checkpoints, observe=observe, now=self.present
-        )
+        self._repairs = Repairs(strides, self._sweeper, self._checkpoints, now=self.present)
         self._auditor = (
             Auditor(plan, plan.audit, strides, self._sweeper, self._checkpoints, now=self.present)
             if plan.audit

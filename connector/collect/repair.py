@@ -11,13 +11,11 @@ from datetime import datetime
 
 from connector.collect.checkpoints import Checkpoints
 from connector.collect.gaps import is_due, is_retried
-from connector.collect.plan import Plan
 from connector.collect.stride import Strides
 from connector.collect.sweeper import Sweeper
 from connector.collect.walk import Slice, Walked
 from connector.errors import BadQuery
-from connector.facts import GapRepaired
-from connector.interfaces import Clock, Observe
+from connector.interfaces import Clock
 from connector.model import Gap, Priority, Window
 
 REPAIR = "repair"
@@ -29,19 +27,15 @@ class Repairs:
 
     def __init__(
         self,
-        plan: Plan,
         strides: Strides,
         sweeper: Sweeper,
         checkpoints: Checkpoints,
         *,
-        observe: Observe,
         now: Clock,
     ) -> None:
-        self._plan = plan
         self._strides = strides
         self._sweeper = sweeper
         self._checkpoints = checkpoints
-        self._observe = observe
         self._now = now
 
     def holds(self) -> list[datetime]:
@@ -58,7 +52,7 @@ class Repairs:
         return bool(due)
 
     async def _repair(self, gap: Gap) -> None:
-        while gap.window.length:
+        while gap in self._checkpoints.gaps:
             part = self._strides.pace.cut_end(REPAIR, gap.window)
             query, began = self._strides.query(Priority.BACKFILL), self._now()
             try:
@@ -68,6 +62,5 @@ class Repairs:
             if not isinstance(walked, Walked):
                 continue
             await self._sweeper.read_late(part, walked, began)
-            await self._checkpoints.repaired(gap, part)
-            self._observe(GapRepaired(self._plan.feed, Gap(part, gap.cause)))
+            await self._checkpoints.repaired(part)
             gap = replace(gap, window=Window(gap.window.start, part.start))

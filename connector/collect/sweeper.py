@@ -36,6 +36,9 @@ from connector.model import Gap, Priority, Step, Window
 _EXPIRE_EVERY = 300.0
 """Seconds between two rounds of forgetting."""
 
+_AFTERWARDS = Sweep("", timedelta(0))
+"""A walk behind the live one that sees to absences itself."""
+
 
 class Sweeper:
     """The sweeps of one feed; see the module."""
@@ -175,7 +178,7 @@ class Sweeper:
     async def read_late(self, part: Window, walked: Walked, began: datetime) -> None:
         """Note that *part*, which no sweep had read, was read to its end by a walk that began at *began*."""
         await self.settle_absences(part, walked)
-        await self._note(self._newest, part, walked, began)
+        await self._note(_AFTERWARDS, part, walked, began)
 
     async def _begun_live(self) -> datetime | None:
         """The live checkpoint. A new feed's is set before anything is read: the floor lies there."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from connector.collect.absence import Absent
@@ -223,10 +224,14 @@ class Walker:
 
     async def commit(self, commit: Commit) -> None:
         """Store *commit*, waiting for room in the journal as long as it takes."""
+        await self.patiently(partial(self._log.commit, commit))
+
+    async def patiently(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Do *write*, waiting for room in the journal as long as it takes."""
         attempt = 0
         while True:
             try:
-                await self._log.commit(commit)
+                await write()
             except JournalFull as full:
                 attempt += 1
                 self._observe(CollectionPaused(self._feed, str(full), full.outputs))

@@ -11,8 +11,9 @@ import pytest
 
 from connector import facts
 from connector.collect.gaps import advice
-from connector.errors import BadQuery, Unavailable
-from connector.model import Gap, Page, Query, Window
+from connector.collect.windows import Timing
+from connector.errors import BadQuery, JournalFull, Unavailable
+from connector.model import Feed, Gap, Page, Priority, Progress, Query, Window
 from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids, quick
 
 __all__ = ["quick"]
@@ -125,6 +126,68 @@ async def test_a_gap_that_comes_back_in_two_attempts_across_a_restart_is_told_on
     assert await _gaps(desk) == []
 
 
+async def test_what_was_seen_in_a_gap_is_not_forgotten_while_the_gap_is_recorded(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The live sweep forgets at the very moment at which a revisit has skipped what it was refused."""
+    plan = replace(desk.plan, ages=(12 * HOUR,), timing=Timing(start=6 * HOUR))
+    desk.collector = desk.build(plan)
+    desk.source.add("known", START - 5 * HOUR)
+    assert ids(await desk.poll()) == ["known"]
+    memory = Memory(desk)
+    whole = desk.journal.progress
+
+    async def progress(feed: Feed) -> Progress:
+        desk.collector._sweeper._expired = float("-inf")
+        await desk.collector._sweeper._forget()
+        return await whole(feed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.journal, "progress", progress)
+        await desk.poll(5 * DAY)
+    assert "retention (revisit_12h)" in [gap.cause for gap in await _gaps(desk)]
+    memory.edge = None
+
+    assert ids(await desk.poll(31 * MINUTE)) == []
+    assert await _gaps(desk) == []
+
+
+async def test_what_two_sweeps_skipped_is_read_once_and_who_left_it_is_looked_up_once(desk: Desk) -> None:
+    desk.collector = desk.build(replace(desk.plan, ages=(12 * HOUR, DAY)))
+    for name in ("left", "stays"):
+        desk.source.add(name, START - 90 * MINUTE, final_disposition="SPAM")
+    await desk.poll()
+    memory = Memory(desk)
+    await desk.poll(5 * DAY)
+    causes = [gap.cause for gap in await _gaps(desk)]
+    assert sorted(causes) == ["retention (live)", "retention (revisit_12h)", "retention (revisit_1d)"]
+    desk.source.hide("left")
+    desk.source.change("left", final_disposition="NONE")
+    memory.edge = None
+    desk.source.asked.clear()
+
+    assert ids(await desk.poll(31 * MINUTE)) == ["left"]
+    assert await _gaps(desk) == []
+    assert desk.source.looked_up == ["left"]
+    assert len([window for window in desk.source.asked if window.end <= START]) == 2
+
+
+async def test_a_repair_waits_for_room_on_a_full_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = await _skipped(desk)
+    memory.edge = None
+    whole, room = desk.journal.repaired, iter([False, False])
+
+    async def repaired(feed: Feed, gap: Gap, part: Window) -> None:
+        if not next(room, True):
+            raise JournalFull("the disk is full")
+        await whole(feed, gap, part)
+
+    monkeypatch.setattr(desk.journal, "repaired", repaired)
+    assert len(await desk.poll(31 * MINUTE)) == 12
+    assert await _gaps(desk) == []
+    assert len(desk.of(facts.CollectionPaused)) == 2
+
+
 async def test_revisits_leave_a_hole_of_the_live_sweep_alone(desk: Desk) -> None:
     desk.collector = desk.build(replace(desk.plan, ages=AGES))
     await desk.poll()
@@ -150,6 +213,50 @@ async def test_a_backfill_over_a_gap_closes_it(desk: Desk) -> None:
         assert len(await _gaps(desk)) == left
 
     assert sorted(ids(await desk.delivered())) == [f"old{hour:02}" for hour in range(12)]
+
+
+async def test_a_backfill_that_is_killed_before_its_gap_is_closed_closes_it_when_it_goes_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = await _skipped(desk)
+    memory.edge = None
+    (gap,) = await _gaps(desk)
+    window = Window(gap.window.start, gap.window.start + HOUR)
+    job, _ = await desk.collector.jobs.submit(("then", "now"), window, everything=False)
+
+    async def killed(*_: object) -> None:
+        raise RuntimeError("the process ends here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.journal, "repaired", killed)
+        with pytest.raises(RuntimeError):
+            await desk.collector.backfill(job)
+    desk.collector = desk.build()
+    await desk.collector.backfill(job)
+
+    assert [one.window for one in await _gaps(desk)] == [Window(window.end, gap.window.end)]
+
+
+async def test_a_gap_that_is_backfilled_while_it_is_asked_for_again_is_counted_once(desk: Desk) -> None:
+    await _skipped(desk)
+    (gap,) = await _gaps(desk)
+    job, _ = await desk.collector.jobs.submit(("then", "now"), gap.window, everything=False)
+    whole = desk.source.__class__.search.__get__(desk.source)
+    jobs = [job]
+
+    async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
+        async for page in whole(query, window):
+            yield page
+        if query.priority is Priority.BACKFILL and jobs:
+            await desk.collector._do(jobs.pop())
+
+    desk.source.search = search  # type: ignore[method-assign]
+    found = await desk.poll(31 * MINUTE)
+
+    assert ids(found) == [f"old{hour:02}" for hour in range(12)]
+    assert await _gaps(desk) == []
+    repaired = [fact.gap.window.length for fact in desk.observed if isinstance(fact, facts.GapRepaired)]
+    assert sum(repaired, timedelta(0)) == gap.window.length
 
 
 async def test_gaps_that_nobody_asks_for_any_more_become_one_where_they_touch(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from connector.collect.plan import Audit, Plan
 from connector.collect.returning import note_left_out
 from connector.collect.schedule import Schedule, period_of, schedule_of
 from connector.collect.windows import Timing
-from connector.errors import ConfigurationError, Problem
+from connector.errors import ConfigurationError, JournalFull, Problem
 from connector.facts import FeedBegun
 from connector.interfaces import Clock, Observe
 from connector.journal import Journal
@@ -80,7 +81,10 @@ def begins(count: int) -> Sequence[float]:
 async def note_absent(feeds: tuple[FeedPlan, ...], journal: Journal, clock: Clock) -> None:
     """Note in *journal* which of its feeds nobody configures any more, for when they are back."""
     known = [one.feed for one in (await journal.outline()).feeds]
-    await note_left_out(journal, known, [feed.plan.feed for feed in feeds], clock())
+    # On a disk without any room it is noted at the next start. A feed that is back before that catches up as
+    # after an outage, which loses nothing.
+    with suppress(JournalFull):
+        await note_left_out(journal, known, [feed.plan.feed for feed in feeds], clock())
 
 
 def build_collectors(

@@ -31,18 +31,21 @@ def settle(name: str, reads: Iterable[str], lost: Lost, body: Body, notes: list[
             back.update([field for field in reads if _holds(body.get(field), value)] or reads)
     else:
         holders = _holders(reads, body)
-        for _, value in lost:
-            back.update(holders.get(id(value)) or reads)
+        for identity in {id(value) for _, value in lost}:
+            back.update(holders.get(identity) or reads)
     lost.clear()
 
 
-def _holders(reads: Iterable[str], body: Body) -> Mapping[int, list[str]]:
-    """Fields by the identity of what they hold: a mail may have thousands of recipients that do not fit."""
-    found: dict[int, list[str]] = {}
+def _holders(reads: Iterable[str], body: Body) -> Mapping[int, set[str]]:
+    """Fields by the identity of what they hold: a mail may have thousands of recipients that do not fit.
+
+    Many of them may be one: Python has only one empty text.
+    """
+    found: dict[int, set[str]] = {}
     for field in reads:
         value = body.get(field)
         for item in (value, *value) if type(value) is list else (value,):
-            found.setdefault(id(item), []).append(field)
+            found.setdefault(id(item), set()).add(field)
     return found
 
 

@@ -39,7 +39,7 @@ def settle(name: str, reads: Iterable[str], lost: Lost, body: Body, notes: list[
 def _holders(reads: Iterable[str], body: Body) -> Mapping[int, set[str]]:
     """Fields by the identity of what they hold: a mail may have thousands of recipients that do not fit.
 
-    Many of them may be one: Python has only one empty text.
+    Many of them may be one: redaction puts one text in the place of many.
     """
     found: dict[int, set[str]] = {}
     for field in reads:

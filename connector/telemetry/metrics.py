@@ -85,6 +85,10 @@ class Metrics:
         for account in accounts:
             self._m.forget(account=account)
 
+    def renew_sweep(self, feed: Feed, sweep: str) -> None:
+        """A sweep is built anew, or is no more: it fails no longer, until it says so again."""
+        self._m.set("feed_failing_attempts", 0, *_labels(feed), sweep)
+
     def renew(self, output: str) -> None:
         """An output is built anew: it holds no more, until it says so again."""
         self._m.set("output_hold", 0, output)

@@ -39,6 +39,9 @@ class Telemetry:
             outputs=gone.outputs - limits.keys(),
             accounts=gone.accounts - names.keys(),
         )
+        for feed, sweep in gone.failing:
+            if feed in feeds:
+                self._metrics.renew_sweep(feed, sweep)
         for output in gone.outputs & limits.keys():
             self._metrics.renew(output)
 

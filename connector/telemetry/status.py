@@ -58,6 +58,7 @@ class Watched:
     feeds: frozenset[Feed]
     outputs: frozenset[str]
     accounts: frozenset[str]
+    failing: frozenset[tuple[Feed, str]] = frozenset()
 
 
 class Status:
@@ -91,7 +92,8 @@ class Status:
 
     def watched(self) -> Watched:
         """What it is about at present."""
-        return Watched(frozenset(self._feeds), frozenset(self._outputs), frozenset(self._names))
+        failing = frozenset((feed, sweep) for feed, state in self._feeds.items() for sweep in state.failing)
+        return Watched(frozenset(self._feeds), frozenset(self._outputs), frozenset(self._names), failing)
 
     def watch(
         self, feeds: Mapping[Feed, timedelta], outputs: Mapping[str, Backlog], names: Mapping[str, str]
@@ -100,6 +102,8 @@ class Status:
         states = {feed: self._feeds.get(feed) or FeedState(limit) for feed, limit in feeds.items()}
         for feed, limit in feeds.items():
             states[feed].fresh_within = limit
+            # What goes on failing says so again; a revisit that is no longer configured never would.
+            states[feed].failing, states[feed].attempts = {}, Counter()
         self._feeds = states
         self._outputs = {name: self._outputs.get(name) or OutputState() for name in outputs}
         for output in self._outputs.values():

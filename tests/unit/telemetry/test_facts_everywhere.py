@@ -155,6 +155,18 @@ def test_series_of_what_is_no_longer_configured_leave() -> None:
     assert FEED.account not in metrics.exposition().decode()
 
 
+def test_a_reload_ends_the_failures_of_sweeps_that_are_no_more() -> None:
+    told, metrics = telemetry(io.StringIO())
+    told.observe(facts.CollectionFailed(FEED, "revisit_7d", "Gone", "no such mail", 10, 10.0))
+    labels = f'account="{FEED.account}",search="{FEED.search}",sweep="revisit_7d"'
+    gauge = f"email_connector_feed_failing_attempts{{{labels}}}"
+    assert f"{gauge} 10.0" in metrics.exposition().decode()
+
+    logs = Logs("info", "json", stream=io.StringIO(), monotonic=lambda: 0.0)
+    told.watch(logs, {FEED: timedelta(minutes=5)}, {"text": Backlog()}, {FEED.account: "prod"})
+    assert f"{gauge} 0.0" in metrics.exposition().decode()
+
+
 def test_a_refused_reload_shows_until_one_succeeds() -> None:
     told, metrics = telemetry(io.StringIO())
     gauge = "email_connector_config_last_reload_successful"

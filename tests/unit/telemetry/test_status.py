@@ -107,6 +107,17 @@ def test_another_configuration_keeps_what_is_known_of_what_stays() -> None:
     assert [output["output"] for output in made.snapshot()["outputs"]] == ["lake"]
 
 
+def test_a_revisit_that_failed_and_is_no_longer_configured_keeps_nobody_unready() -> None:
+    made = status(Clock())
+    made.take(facts.FeedCaughtUp(FEED, START))
+    made.take(facts.CollectionFailed(FEED, "revisit_7d", "Gone", "the API keeps no such mail", 10, 10.0))
+    assert "revisit_7d failing" in reasons(made)
+
+    made.watch({FEED: timedelta(minutes=5)}, {"siem": Backlog()}, {})
+    assert made.unready() == []
+    assert made.snapshot()["feeds"][0]["state"] == "fresh"
+
+
 def test_a_refused_configuration_is_told_until_one_is_accepted() -> None:
     made = status(Clock())
     made.take(facts.ConfigurationRefused(("connector.yaml:3:1: unknown key",)))

@@ -47,6 +47,7 @@ _AT = re.compile(r"[\[(](?:@|at)[\])]|=")
 _ESCAPES = 3
 """How often links inside links are unescaped."""
 _BLANKS = re.compile(r"\s+")
+_PLUSES = re.compile(r"[+ ]+")
 _WRITTEN = {
     ".": r"(?:\.|[\[(](?:\.|dot)[\])]|%2e|&#46;)",
     "@": r"(?:@|=|[\[(](?:@|at)[\])]|%40|%3d|&#64;|&commat;)",
@@ -104,6 +105,12 @@ def haystack(form: str) -> str:
     return form if "<" not in form else f"{form}\n{_BLANKS.sub(' ', strip_tags(form) or '')}"
 
 
+def _searched(form: str) -> str:
+    """As ``haystack``, and once more with the blanks that the queries of links write as ``+``."""
+    places = haystack(form)
+    return places if "+" not in places else f"{places}\n{_PLUSES.sub(' ', places)}"
+
+
 def conceal(value: Value, secrets: Secrets) -> Value:
     """*value* with every text in it free of *secrets*; Cloudflare's own words and all numbers stay."""
     forms = {place: normal(place.text) for place in set(_texts(value, guarded=False, depth=0))}
@@ -112,7 +119,7 @@ def conceal(value: Value, secrets: Secrets) -> Value:
         for place, form in forms.items()
         if form in secrets and (secrets[form].mailbox or not place.guarded)
     }
-    left = {place: haystack(form) for place, form in forms.items() if place not in changed}
+    left = {place: _searched(form) for place, form in forms.items() if place not in changed}
     finder = Finder(Finder(secrets).within("\n".join(left.values())))
     for place, form in left.items() if finder else ():
         inside = {secret: secrets[secret] for secret in finder.within(form)}
@@ -194,7 +201,7 @@ def _cut(text: str, secrets: Secrets) -> str:
 
 
 def _left(text: str, secrets: Secrets) -> list[str]:
-    form = haystack(normal(text))
+    form = _searched(normal(text))
     return [secret for secret in secrets if _inside(secret, form)]
 
 

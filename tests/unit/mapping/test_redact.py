@@ -88,6 +88,15 @@ def test_a_value_is_cut_out_of_other_texts_however_it_is_written(text: str) -> N
     assert "[redacted]" in made["detection_reasons"][0]
 
 
+@pytest.mark.parametrize("query", ["Payroll+Q3", "payroll%20q3", "Payroll%2BQ3", "Payroll+%20Q3"])
+def test_a_text_of_several_words_is_found_in_the_query_of_a_link(query: str) -> None:
+    made = body_of("subject: drop", {"subject": "Payroll Q3", "links": [f"https://x.example/?s={query}&n=1"]})
+    assert "q3" not in str(made).casefold()
+
+    kept = {"subject": "C++", "links": ["https://x.example/?s=C+and+D", "plan c is on"]}
+    assert body_of("subject: drop", kept)["links"] == kept["links"]
+
+
 def test_a_link_is_found_defanged_or_not() -> None:
     value = "hxxp://a[.]b/secret"
     body = {

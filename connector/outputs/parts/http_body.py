@@ -20,7 +20,7 @@ EVENTS = "{$events}"
 
 _JSON = "application/json"
 _HOLE = re.compile(r"\{\{|\}\}|[{}]")
-# A text of the configuration that looks like a key, and so must not be quoted from an answer.
+# What looks like a key in a text of the configuration, and so must not be quoted from an answer.
 _TOKEN = re.compile(r"[A-Za-z0-9_.~+/=-]{16,}")
 
 
@@ -71,8 +71,8 @@ def texts(tree: object) -> Iterator[str]:
 
 
 def tokens(tree: object) -> Iterator[str]:
-    """Texts of *tree* that may be a key."""
-    return (text for text in texts(tree) if _TOKEN.fullmatch(text))
+    """What may be a key in the texts of *tree*."""
+    return (found for text in texts(tree) for found in _TOKEN.findall(text))
 
 
 def _alone(payloads: Sequence[bytes]) -> bytes:

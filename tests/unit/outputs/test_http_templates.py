@@ -151,7 +151,7 @@ async def test_a_retry_that_a_person_asked_for_waits_as_long_as_the_collector_sa
 
 async def test_no_answer_shows_a_key_of_the_body_or_of_the_url() -> None:
     async with scripted(lambda asked: Reply(400, asked.target.encode() + b" " + asked.body)) as server:
-        body = {"routing_key": "R012345678901234567890", "text": "{subject}"}
+        body = {"routing_key": "R012345678901234567890", "auth": "Key K012345678901234567890, {subject}"}
         for meanings in ({}, {"400": "dead_letter"}):
             given = settings(url=f"{server.url}/services/T0000000/canary-token", body=body, status=meanings)
             output = HttpOutput(given, lambda: NOW)
@@ -160,5 +160,6 @@ async def test_no_answer_shows_a_key_of_the_body_or_of_the_url() -> None:
                 await output.send([dataclasses.replace(event, payload=json.dumps(body).encode())])
             await output.close()
             assert "R0123" not in caught.value.reason
+            assert "K0123" not in caught.value.reason
             assert "canary" not in caught.value.reason
             assert "400" in caught.value.reason

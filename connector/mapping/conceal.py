@@ -39,8 +39,8 @@ _SHORT = 4
 """Texts with fewer characters are only looked for as whole words, or every line would fall to pieces."""
 _LONG = 2000
 """Texts with more characters are not cut out of others: the whole other text goes."""
-_MANY = 100
-"""More texts than these that need a pattern each are not cut out of one: a sender chooses how many."""
+_MANY, _MANY_ODD = 1000, 100
+"""More texts than these are not cut out of one, plainly or by a pattern each: a sender chooses how many."""
 
 _DOT = re.compile(r"[\[(](?:\.|dot)[\])]")
 _AT = re.compile(r"[\[(](?:@|at)[\])]|=")
@@ -188,12 +188,12 @@ def _inside(secret: str, text: str) -> bool:
 
 def _cut(text: str, secrets: Secrets) -> str:
     """*text* without *secrets*; all of it gives way where one cannot be cut out exactly."""
+    if len(secrets) > _MANY or any(len(form) > _LONG for form in secrets):
+        return REDACTED
     for form, secret in secrets.items():
-        if len(form) > _LONG:
-            return REDACTED
         text = _plainly(text, form, secret.instead)
     left = _left(text, secrets)
-    if len(left) > _MANY:
+    if len(left) > _MANY_ODD:
         return REDACTED
     for form in left:
         text = _pattern(form).sub(secrets[form].instead, text)

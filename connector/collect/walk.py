@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -63,10 +64,13 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """What a complete walk returned: the number of records and their ids."""
+    """What a complete walk returned: the number of records, and what their ids hash to.
+
+    A slice of a busy hour has hundreds of thousands of ids, and a number takes a third of what a text does.
+    """
 
     records: int
-    ids: frozenset[str]
+    ids: AbstractSet[int]
 
 
 class Walker:
@@ -104,7 +108,7 @@ class Walker:
 
         Raises ``SourceError``: pages read so far are durable then, the checkpoint is where it was.
         """
-        records, ids = 0, set[str]()
+        records, ids = 0, set[int]()
         with self._order.walk() as number:
             async with aclosing(self._source.search(part.query, part.window)) as pages:
                 page = await anext(pages, None)
@@ -112,9 +116,9 @@ class Walker:
                     await self._complete(part, part.step)
                 while page is not None:
                     records += len(page.records)
-                    ids.update(record.id for record in page.records)
+                    ids.update(hash(record.id) for record in page.records)
                     page = await self._store(part, page, pages, number)
-        return Walked(records, frozenset(ids))
+        return Walked(records, ids)
 
     async def _store(
         self, part: Slice, page: Page, pages: AsyncGenerator[Page, None], number: int

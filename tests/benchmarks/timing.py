@@ -38,7 +38,7 @@ def measure(jobs: Sequence[Job], rounds: int) -> list[Result]:
     # As the daemon sets it.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(20_000, 10, 5)
     for _ in range(rounds):
         for index, job in enumerate(jobs):
             best[index] = min(best[index], _timed(job) / job.records)

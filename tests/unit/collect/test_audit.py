@@ -14,9 +14,9 @@ from connector.collect.plan import Audit
 from connector.collect.windows import audit_window
 from connector.errors import Unavailable
 from connector.model import Window
-from tests.unit.collect.test_collector import FEED, START, Desk, desk_in, ids, quick
+from tests.unit.collect.test_collector import FEED, START, Desk, desk_in, ids
 
-__all__ = ["quick"]
+pytestmark = pytest.mark.usefixtures("without_waiting")
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 AUDIT = Audit(every=2 * HOUR, reach=8 * HOUR)

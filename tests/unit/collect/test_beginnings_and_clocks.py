@@ -16,8 +16,9 @@ from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, JournalBroken, Unavailable
 from connector.model import Commit, Page, Query, Window
-from tests.support.collectors import until
 from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids
+
+pytestmark = pytest.mark.usefixtures("without_waiting")
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -27,16 +28,6 @@ HOUR = timedelta(hours=1)
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with desk_in(tmp_path) as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = asyncio.sleep
-
-    async def hurry(_: float) -> None:
-        await real(0)
-
-    monkeypatch.setattr("connector.collect.patience.asyncio.sleep", hurry)
 
 
 async def test_the_floor_lies_where_the_feed_began_also_when_its_first_walk_failed(desk: Desk) -> None:
@@ -119,11 +110,24 @@ async def test_a_feed_far_behind_either_clock_does_not_say_that_it_caught_up(des
         desk.source._now = lambda: local + ahead
         return desk.build()
 
+    class Single(Interval):
+        """One tick at once; a second is waited for in vain, after the first walk and what it had to tell."""
+
+        def __init__(self) -> None:
+            super().__init__(HOUR)
+            self.walked = asyncio.Event()
+            self._asked = False
+
+        async def wait(self) -> None:
+            if self._asked:
+                self.walked.set()
+                await asyncio.Event().wait()
+            self._asked = True
+
     for ahead, fresh in ((2 * HOUR, False), (-HOUR, False), (timedelta(seconds=20), True)):
-        running = asyncio.create_task(collector(ahead).run(Interval(HOUR)))
-        await asyncio.wait({running}, timeout=0.3)
-        if fresh:
-            await until(lambda: desk.of(facts.FeedCaughtUp))
+        schedule = Single()
+        running = asyncio.create_task(collector(ahead).run(schedule))
+        await asyncio.wait_for(schedule.walked.wait(), 20)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert bool(desk.of(facts.FeedCaughtUp)) == fresh

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,8 @@ from connector.interfaces import Observe
 from connector.journal import Journal
 from connector.model import Backlog, Feed, Query, Revision
 from tests.support.fake_source import FakeSource
+
+pytestmark = pytest.mark.usefixtures("without_waiting")
 
 FEED = Feed("a" * 32, "detections")
 START = datetime(2026, 11, 18, 12, tzinfo=UTC)
@@ -83,17 +84,6 @@ async def desk_in(directory: Path) -> AsyncIterator[Desk]:
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with desk_in(tmp_path) as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Patience without waiting: what is tested here is what happens, not when."""
-    real = asyncio.sleep
-
-    async def hurry(_: float) -> None:
-        await real(0)
-
-    monkeypatch.setattr("connector.collect.patience.asyncio.sleep", hurry)
 
 
 def ids(revisions: list[Revision]) -> list[str]:

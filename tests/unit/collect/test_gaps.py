@@ -14,9 +14,9 @@ from connector.collect.gaps import advice
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, JournalFull, Unavailable
 from connector.model import Feed, Gap, Page, Priority, Progress, Query, Window
-from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids, quick
+from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids
 
-__all__ = ["quick"]
+pytestmark = pytest.mark.usefixtures("without_waiting")
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -16,6 +16,8 @@ from connector.errors import JournalFull, WalkAborted
 from connector.model import Commit, Query, Step
 from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids
 
+pytestmark = pytest.mark.usefixtures("without_waiting")
+
 MINUTE = timedelta(minutes=1)
 
 
@@ -23,16 +25,6 @@ MINUTE = timedelta(minutes=1)
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with desk_in(tmp_path) as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = asyncio.sleep
-
-    async def hurry(_: float) -> None:
-        await real(0)
-
-    monkeypatch.setattr("connector.collect.patience.asyncio.sleep", hurry)
 
 
 async def test_a_full_journal_pauses_a_walk_between_its_pages_and_nothing_is_asked_twice(

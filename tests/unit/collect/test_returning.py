@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 
+import pytest
+
 from connector import facts
 from connector.collect.plan import Plan
 from connector.collect.returning import note_forgotten, note_left_out
 from connector.collect.windows import Timing
 from connector.errors import Unavailable
 from connector.model import Feed, Gap, Page, Query, Window
-from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk, ids, quick
+from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk, ids
 
-__all__ = ["desk", "quick"]
+pytestmark = pytest.mark.usefixtures("without_waiting")
+
+__all__ = ["desk"]
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

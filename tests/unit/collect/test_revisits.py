@@ -17,6 +17,8 @@ from connector.errors import BadQuery, Unavailable
 from connector.model import Priority, Query, Record
 from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids
 
+pytestmark = pytest.mark.usefixtures("without_waiting")
+
 MINUTE = timedelta(minutes=1)
 
 
@@ -24,16 +26,6 @@ MINUTE = timedelta(minutes=1)
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with desk_in(tmp_path) as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = asyncio.sleep
-
-    async def hurry(_: float) -> None:
-        await real(0)
-
-    monkeypatch.setattr("connector.collect.patience.asyncio.sleep", hurry)
 
 
 async def test_what_a_first_run_read_is_revisited_although_it_ended_before_any_revisit_began(
@@ -172,6 +164,7 @@ async def test_one_revisit_that_the_api_refuses_does_not_hold_back_the_others(
             return await whole(sweep)  # type: ignore[arg-type]
 
         monkeypatch.setattr(desk.collector._sweeper, "revisit", revisit)
+        monkeypatch.setattr("connector.collect.collector._LOOK", (0.01, 0.02))
         running = asyncio.create_task(desk.collector.run(Interval(MINUTE)))
         await asyncio.wait_for(waiting.wait(), 20)
         running.cancel()

@@ -1,0 +1,23 @@
+"""What the tests of this room share."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+
+@pytest.fixture
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failures and full disks are borne without waiting: what happens is tested, not when.
+
+    Schedules and revisits keep their pauses: a feed that runs must not spin between two of them.
+    """
+
+    async def hurry(_: float) -> None:
+        await asyncio.sleep(0)
+
+    hasty = SimpleNamespace(**{**vars(asyncio), "sleep": hurry})
+    for module in ("patience", "walk", "backfill"):
+        monkeypatch.setattr(f"connector.collect.{module}.asyncio", hasty)

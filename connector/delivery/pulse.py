@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable
+from traceback import clear_frames
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -46,7 +47,12 @@ async def outcome_of(work: Awaitable[T]) -> T | Exception:
     except asyncio.CancelledError:
         outcome = CancelledItself()
     except Exception as error:  # noqa: BLE001, an output is foreign code: whatever it raises is data here
+        # Frames that hold the error that holds them would keep their batch until the collector comes.
+        clear_frames(error.__traceback__)
         outcome = error
-    if task and task.cancelling() > before:
-        raise asyncio.CancelledError
-    return outcome
+    try:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
+        return outcome
+    finally:
+        del outcome

@@ -46,6 +46,7 @@ _MAX_BODY = 64 << 20
 _CONNECTIONS = 8
 _KEEP_ALIVE = 30.0
 _CONNECT = 10.0
+_SPENT = httpx.ByteStream(b"")
 
 
 @functools.cache
@@ -156,6 +157,8 @@ class HttpClient:
             body = await self._read(response, peer)
         finally:
             await response.aclose()
+            # The library's stream and response hold each other, and with them both bodies.
+            response.stream = _SPENT
         return response.status_code, dict(response.headers), body
 
     async def _read(self, response: httpx.Response, peer: str) -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import zlib
 
+import httpx
 import pytest
 
 from connector.net.http import (
@@ -17,6 +18,7 @@ from connector.net.http import (
     Unsendable,
 )
 from tests.support.scripted_http import Asked, Reply, scripted
+from tests.support.uncollected import living, uncollected
 
 SECRET = "canary-4711"
 
@@ -36,6 +38,17 @@ async def test_an_answer_carries_status_lower_case_headers_and_body() -> None:
     assert (asked.method, asked.path, asked.params, asked.body) == ("POST", "/pot", {"q": "a b&c"}, b"water")
     assert asked.headers["x-a"] == "b"
     assert asked.headers["user-agent"].startswith("cloudflare-email-connector/")
+
+
+async def test_what_was_sent_and_answered_is_free_as_soon_as_it_was_taken() -> None:
+    async with scripted(lambda _: Reply(200, b"page")) as server:
+        client = HttpClient(timeout=5)
+        with uncollected():
+            before = living(httpx.Response), living(httpx.Request)
+            for _ in range(3):
+                assert (await client.request("POST", server.url, content=b"batch")).body == b"page"
+            assert (living(httpx.Response), living(httpx.Request)) == before
+        await client.close()
 
 
 async def test_params_are_added_to_a_query_that_is_already_there() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import OrderedDict
+from collections.abc import Callable
 
 from connector.model import Entry
 
@@ -41,6 +42,11 @@ class EntryCache:
         self._bytes += size
         while self._bytes > self._most:
             self._drop(next(iter(self._entries)))
+
+    def keep(self, wanted: Callable[[Entry], bool]) -> None:
+        """Drop the entries that are not *wanted*."""
+        for first in [first for first, (entry, _) in self._entries.items() if not wanted(entry)]:
+            self._drop(first)
 
     def trim(self, floor: int) -> None:
         """Drop the entries up to *floor*."""

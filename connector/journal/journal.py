@@ -180,18 +180,18 @@ class Journal:
     async def attach(self, output: str, start: Start, backlog: Backlog) -> int:
         """See ``OutputLog``."""
 
+        def work(connection: sqlite3.Connection) -> tuple[int, Skip | None]:
+            attached = outputs.attach(connection, output, start, backlog)
+            self._reader.begin(output, attached[0])
+            return attached
+
         def done(attached: tuple[int, Skip | None]) -> None:
             self._max_letters[output] = backlog.max_letters
             self._tide.settle(output)
             if attached[1] is not None:
                 self._report_skip(attached[1])
 
-        position, _ = await self._write(
-            "attach",
-            lambda connection: outputs.attach(connection, output, start, backlog),
-            done,
-            last_resort=True,
-        )
+        position, _ = await self._write("attach", work, done, last_resort=True)
         return position
 
     async def detach(self, output: str) -> None:

@@ -19,22 +19,31 @@ _SOON = 2000
 class Reader:
     """Reads entries through a cache. It belongs to the journal's thread.
 
-    Decoded entries are large. One is kept only where some output will ask for it soon: what is written, as
-    long as an output follows closely, and what one output reads, where another comes shortly behind it.
+    Decoded entries are large. One is kept only as long as some output will ask for it soon: because it
+    follows closely what is written, or comes shortly behind another that has read it.
     """
 
     def __init__(self, path: Path, cache: int) -> None:
         self._path = path
         self._cache = EntryCache(cache)
-        self._asked: dict[str, int] = {}
+        self._reached: dict[str, int] = {}
+
+    def begin(self, output: str, position: int) -> None:
+        """*output* will ask for what follows *position*."""
+        self._reached[output] = position
 
     def next(self, connection: sqlite3.Connection, output: str, after: int) -> Entry | None:
         """The next retained entry for *output*, without the revisions up to *after*.
 
         Raises ``JournalBroken`` for a damaged one.
         """
-        self._asked[output] = after
-        entry = self._cache.find(after + 1) or self._load(connection, output, after)
+        entry, size = self._cache.find(after + 1), 0
+        if entry is None:
+            entry, size = self._load(connection, after)
+        self._reached[output] = entry.last if entry else after
+        if entry is not None and size:
+            self._keep(entry, size)
+        self._cache.keep(self._is_wanted)
         if entry is None or entry.first > after:
             return entry
         return Entry(after + 1, entry.revisions[after + 1 - entry.first :], entry.only)
@@ -44,8 +53,8 @@ class Reader:
         start = 0
         for stretch in stretches:
             part = tuple(revisions[start : start + stretch.blob.count])
-            if not stretch.blob.tolerant and self._is_followed(first + start):
-                self._cache.put(Entry(first + start, part, stretch.only), stretch.blob.raw)
+            if not stretch.blob.tolerant:
+                self._keep(Entry(first + start, part, stretch.only), stretch.blob.raw)
             start += stretch.blob.count
 
     def trim(self, floor: int) -> None:
@@ -58,30 +67,25 @@ class Reader:
 
     def forget(self, output: str) -> None:
         """*output* will not ask for a while."""
-        self._asked.pop(output, None)
+        self._reached.pop(output, None)
 
-    def _is_followed(self, first: int) -> bool:
-        """Whether an output will soon ask for the newest entry, which begins at *first*."""
-        return not self._asked or max(self._asked.values()) >= first - _SOON
+    def _keep(self, entry: Entry, size: int) -> None:
+        if self._is_wanted(entry):
+            self._cache.put(entry, size)
 
-    def _is_shared(self, entry: Entry, reader: str) -> bool:
-        """Whether another output than *reader* comes shortly behind."""
-        return any(
-            entry.first - _SOON <= after < entry.last
-            for output, after in self._asked.items()
-            if output != reader
-        )
+    def _is_wanted(self, entry: Entry) -> bool:
+        """Whether an output is still to read *entry*, and is near to the next one that has."""
+        reached = self._reached.values()
+        ahead = min((position for position in reached if position >= entry.last), default=entry.first)
+        return any(ahead - _SOON <= position < entry.last for position in reached)
 
-    def _load(self, connection: sqlite3.Connection, output: str, after: int) -> Entry | None:
+    def _load(self, connection: sqlite3.Connection, after: int) -> tuple[Entry | None, int]:
         stored = entry_after(connection, after)
         if stored is None:
-            return None
+            return None, 0
         try:
             revisions, size = from_blob(stored.body, tolerant=stored.tolerant)
         except ValueError as error:
             what = f"the entry of revisions {stored.first} to {stored.last} cannot be decoded: {error}"
             raise broken(self._path, what) from error
-        entry = Entry(stored.first, revisions, stored.only)
-        if self._is_shared(entry, output):
-            self._cache.put(entry, size)
-        return entry
+        return Entry(stored.first, revisions, stored.only), size

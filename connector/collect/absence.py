@@ -7,8 +7,7 @@ id is an update that says so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from connector.collect.enrichment import unenriched
@@ -60,8 +59,8 @@ class Absences:
         self._learned: dict[str, Absent] = {}
         self._failures = 0
 
-    async def settle(self, window: Window, returned: AbstractSet[int]) -> tuple[Absent, ...]:
-        """Return the rows seen in *window* whose ids' hashes are not in *returned*, with what became of them.
+    async def settle(self, window: Window, returned: Container[str]) -> tuple[Absent, ...]:
+        """Return the rows seen in *window* whose ids are not in *returned*, with what became of them.
 
         Raises ``SourceError`` when a look-up fails: the caller comes again, and what was learned by then is
         not asked again. When that keeps happening although the search itself works, the records in question
@@ -71,7 +70,7 @@ class Absences:
         after = ""
         while rows := await self._log.sighted(self._feed, window, after=after, limit=_CHUNK):
             after = rows[-1].id
-            settled.extend([await self._known(row, window) for row in rows if hash(row.id) not in returned])
+            settled.extend([await self._known(row, window) for row in rows if row.id not in returned])
         self._failures = 0
         self._learned.clear()
         return tuple(absent for absent in settled if absent.matters)

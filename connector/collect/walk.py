@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from typing import Protocol
 
 from connector.collect.absence import Absent
 from connector.collect.enrichment import Enrichment, Told, Visit
+from connector.collect.ids import Ids
 from connector.collect.order import Order
 from connector.collect.revisions import PAD, Finding, compare, repeat, time_of
 from connector.collect.turns import Turns
@@ -64,13 +64,10 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """What a complete walk returned: the number of records, and what their ids hash to.
-
-    A slice of a busy hour has hundreds of thousands of ids, and a number takes a third of what a text does.
-    """
+    """What a complete walk returned: the number of records, and their ids."""
 
     records: int
-    ids: AbstractSet[int]
+    ids: Ids
 
 
 class Walker:
@@ -108,7 +105,7 @@ class Walker:
 
         Raises ``SourceError``: pages read so far are durable then, the checkpoint is where it was.
         """
-        records, ids = 0, set[int]()
+        records, ids = 0, Ids()
         with self._order.walk() as number:
             async with aclosing(self._source.search(part.query, part.window)) as pages:
                 page = await anext(pages, None)
@@ -116,7 +113,7 @@ class Walker:
                     await self._complete(part, part.step)
                 while page is not None:
                     records += len(page.records)
-                    ids.update(hash(record.id) for record in page.records)
+                    ids.add(record.id for record in page.records)
                     page = await self._store(part, page, pages, number)
         return Walked(records, ids)
 

@@ -33,8 +33,6 @@ COPY --from=build --chown=10001:0 /var/lib/email-connector /var/lib/email-connec
 ENV PATH=/opt/connector/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    MALLOC_MMAP_THRESHOLD_=131072 \
-    MALLOC_TRIM_THRESHOLD_=131072 \
     CONNECTOR_STATE__DIRECTORY=/var/lib/email-connector \
     CONNECTOR_SERVER__LISTEN=0.0.0.0:9464
 USER 10001:10001

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any, TypeVar
+
+from connector.app.tuning import tune_allocator, tune_collector
 
 T = TypeVar("T")
 
@@ -18,10 +19,9 @@ def utc_now() -> datetime:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run *main* on the fastest event loop installed, with a collector tuned for many short-lived objects."""
-    gc.freeze()
-    # Finished tasks and exchanges leave cycles that hold pages; collected seldom, they add up.
-    gc.set_threshold(20_000, 10, 5)
+    """Run *main* on the fastest event loop installed, in a process that is tuned for it."""
+    tune_collector()
+    tune_allocator()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main)
 

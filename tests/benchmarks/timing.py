@@ -6,10 +6,11 @@ clock on the wall.
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from connector.app.tuning import tune_collector
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,7 @@ class Result:
 def measure(jobs: Sequence[Job], rounds: int) -> list[Result]:
     """Run *jobs* in turn *rounds* times; the first of them is the floor."""
     best = [float("inf")] * len(jobs)
-    # As the daemon sets it.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 10, 5)
+    tune_collector()
     for _ in range(rounds):
         for index, job in enumerate(jobs):
             best[index] = min(best[index], _timed(job) / job.records)

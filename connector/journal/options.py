@@ -22,7 +22,7 @@ class Options:
     retain: timedelta = timedelta(0)
     ballast: int = 8 << 20
     cache: int = 2 << 20
-    entry_revisions: int = 250
+    entry_revisions: int = 125
     entry_bytes: int = 4 << 20
 
 

@@ -12,6 +12,7 @@ from connector.delivery.pulse import Pulse
 from connector.errors import JournalFull, LettersFull
 from connector.facts import EventBuried, EventsFiltered, EventsNoted, OutputPosition
 from connector.interfaces import OutputLog
+from connector.model import DeadLetter
 from connector.net.backoff import full_jitter
 
 
@@ -76,8 +77,13 @@ class Acknowledger:
         if covered.noted:
             observe(EventsNoted(name, covered.noted, covered.notes))
         for letter in covered.dead:
-            observe(EventBuried(name, letter.sequence, letter.reason, letter.answer))
+            observe(EventBuried(name, letter.sequence, letter.reason, _told(letter)))
         observe(OutputPosition(name, covered.upto, max(covered.upto, self._read())))
+
+
+def _told(letter: DeadLetter) -> str:
+    """What may be said of *letter* elsewhere: the text of a mapping's error may quote the mail."""
+    return letter.answer.partition(":")[0] if letter.reason == "mapping" else letter.answer
 
 
 def _cause(error: JournalFull) -> str:

@@ -114,7 +114,9 @@ def test_a_revision_that_cannot_be_mapped_is_buried_and_the_rest_arrives() -> No
 
         assert output.identities == ["1", "3"]
         assert [letter.answer for letter in log.letters] == ["ValueError: no such table"]
-        assert [fact.reason for fact in world.seen.of(EventBuried)] == ["mapping"]
+        # The error may quote the mail; a log must not.
+        told = [(fact.reason, fact.answer) for fact in world.seen.of(EventBuried)]
+        assert told == [("mapping", "ValueError")]
 
     run(story())
 

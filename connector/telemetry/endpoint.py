@@ -11,15 +11,19 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 
 import orjson
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
@@ -107,21 +111,21 @@ class Endpoint:
         self._sock = sock
         self._board = board
         self._metrics = metrics
-        config = uvicorn.Config(
+        self._config = Config(
             self._app(),
+            http=H11Protocol,
+            ws="none",
+            lifespan="off",
             log_config=None,
             access_log=False,
-            lifespan="off",
             server_header=False,
             date_header=False,
             timeout_keep_alive=15,
             limit_concurrency=64,
-            loop="asyncio",
-            http="h11",
-            ws="none",
         )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._serve, name="endpoint", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = asyncio.Event()
+        self._thread: threading.Thread | None = None
 
     @property
     def url(self) -> str:
@@ -130,18 +134,32 @@ class Endpoint:
 
     def start(self) -> None:
         """Begin to answer."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, args=(self._loop,), name="endpoint", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End, at once for idle connections; safe to repeat."""
-        self._server.should_exit = True
-        self._server.force_exit = True
-        if self._thread.is_alive():
+        """End, whatever is being answered; safe to repeat."""
+        if self._loop is not None and self._thread is not None:
+            with suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._stopped.set)
             self._thread.join(timeout=5)
         self._sock.close()
 
-    def _serve(self) -> None:
-        asyncio.run(self._server.serve(sockets=[self._sock]))
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        """Serve without the library's own server, which wakes up ten times a second and takes the signals."""
+        self._config.load()
+        state = ServerState()
+        protocol = partial(H11Protocol, self._config, state, {}, asyncio.get_running_loop())
+        server = await asyncio.get_running_loop().create_server(protocol, sock=self._sock)
+        await self._stopped.wait()
+        server.close()
+        for connection in list(state.connections):
+            connection.transport.abort()
 
     def _app(self) -> Starlette:
         return Starlette(

@@ -87,6 +87,17 @@ def test_it_stops_and_can_be_stopped_twice(board: Board) -> None:
     made.stop()
 
 
+def test_a_connection_that_is_kept_open_does_not_outlive_it(endpoint: Endpoint) -> None:
+    target = urlsplit(endpoint.url)
+    connection = http.client.HTTPConnection(str(target.hostname), target.port, timeout=5)
+    connection.request("GET", "/healthz")
+    connection.getresponse().read()
+    endpoint.stop()
+
+    assert connection.sock.recv(1) == b""
+    connection.close()
+
+
 def test_every_answer_forbids_what_the_page_does_not_need(endpoint: Endpoint) -> None:
     get(endpoint, "/healthz")
     for path in ("/", "/page.js", "/api/status", "/api/trend", "/metrics"):

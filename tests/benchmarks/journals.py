@@ -174,7 +174,7 @@ def _records(number: int) -> list[Record]:
 
 async def _bury(directory: Path, count: int) -> tuple[float, float, float]:
     async with _journal(directory) as journal:
-        position = await journal.attach("siem", "head", Backlog(max_bytes=1 << 40))
+        position = await journal.attach("siem", "head", Backlog(max_bytes=1 << 40, max_letters=count + 1))
         times = []
         for number in range(count // _PAGE):
             revisions, seen = _content(number)

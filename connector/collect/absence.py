@@ -17,7 +17,7 @@ from connector.facts import RecordLeft
 from connector.interfaces import Clock, FeedLog, Lookup, Observe
 from connector.model import Feed, Priority, Record, Seen, Window
 
-_CHUNK = 5000
+_CHUNK = 1000
 
 _TRIES = 8
 """How often in a row look-ups may fail, each time after a search that worked, before they are given up."""

@@ -5,25 +5,23 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
+from heapq import merge
 
 
 class Ids:
-    """What ids hash to; asked only after all were added, and most walks are never asked."""
+    """What ids hash to. They are put in order when they are first asked for: most walks never are."""
 
     def __init__(self, ids: Iterable[str] = ()) -> None:
-        self._hashes = array("q")
-        self._sorted = True
+        self._runs = [array("q")]
         self.add(ids)
 
     def add(self, ids: Iterable[str]) -> None:
-        """Take *ids* in, in any order."""
-        self._hashes.extend(map(hash, ids))
-        self._sorted = False
+        """Take the *ids* of a page in."""
+        self._runs.append(array("q", sorted(map(hash, ids))))
 
     def __contains__(self, one: object) -> bool:
-        if not self._sorted:
-            self._hashes = array("q", sorted(self._hashes))
-            self._sorted = True
-        wanted = hash(one)
-        at = bisect_left(self._hashes, wanted)
-        return at < len(self._hashes) and self._hashes[at] == wanted
+        if len(self._runs) > 1:
+            self._runs = [array("q", merge(*self._runs))]
+        wanted, hashes = hash(one), self._runs[0]
+        at = bisect_left(hashes, wanted)
+        return at < len(hashes) and hashes[at] == wanted

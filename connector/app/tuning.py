@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 
@@ -29,9 +28,11 @@ def tune_allocator() -> None:
     if any(name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ):
         return
     try:
+        import ctypes  # noqa: PLC0415, a hardened system may forbid what the import alone does
+
         mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return  # another C library
+    except (ImportError, MemoryError, OSError, AttributeError):
+        return  # or it is another C library
     mallopt(_ARENA_MAX, 1)
     mallopt(_TRIM_THRESHOLD, _LARGE)
     mallopt(_MMAP_THRESHOLD, _LARGE)

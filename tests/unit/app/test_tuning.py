@@ -13,9 +13,10 @@ from tests.support.process import environment
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 
 _SECOND_PIECE = """
-import ctypes
+import sys
 from connector.app.tuning import tune_allocator
 {tune}
+import ctypes
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
 libc.free.argtypes = [ctypes.c_void_p]
@@ -32,6 +33,7 @@ print(bool(header.value & IS_MMAPPED))
     [
         ("tune_allocator()", {}, "True"),
         ("", {}, "False"),
+        ("sys.modules['ctypes'] = None; tune_allocator(); del sys.modules['ctypes']", {}, "False"),
         ("tune_allocator()", {"MALLOC_ARENA_MAX": "4"}, "False"),
         ("tune_allocator()", {"GLIBC_TUNABLES": "glibc.malloc.arena_max=4"}, "False"),
     ],

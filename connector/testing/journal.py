@@ -17,7 +17,7 @@ import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from connector.errors import JournalFull, Moved
+from connector.errors import JournalFull, LettersFull, Moved
 from connector.model import Backlog, Commit, Feed, Gap, Step, WhenFull, Window
 from connector.testing.journal_kit import (
     FEED,
@@ -314,6 +314,21 @@ async def letters_are_replayed_or_purged(open_journal: Open) -> None:
             raise Violation("the number of a letter came back")
 
 
+async def letters_have_a_limit(open_journal: Open) -> None:
+    """An output that keeps as many letters as it may stays where it is, until a person settled some."""
+    async with open_journal() as journal:
+        await journal.attach("siem", "head", Backlog(max_letters=1))
+        await journal.commit(commit_of("a", "b"))
+        await journal.acknowledge("siem", after=0, upto=1, dead=[letter("siem", 1, revision("a"))])
+        more = [letter("siem", 2, revision("b"))]
+        acknowledging = journal.acknowledge("siem", after=1, upto=2, dead=more)
+        await expect_error(LettersFull, acknowledging, "one letter too many")
+        expect(len(await journal.letters("siem")), 1, "letters of a full output")
+        await journal.settle([(await journal.letters("siem"))[0][0]], "purge")
+        await journal.acknowledge("siem", after=1, upto=2, dead=more)
+        expect([one for _, one in await journal.letters("siem")], more, "letters after a purge")
+
+
 async def positions_can_be_rewound(open_journal: Open) -> None:
     """A rewind goes back as far as retained, never forward, and its reader learns of it."""
     async with open_journal() as journal:
@@ -369,6 +384,7 @@ CHECKS: tuple[Check, ...] = (
     a_full_backlog_skips,
     a_detached_output_pins_nothing,
     letters_are_replayed_or_purged,
+    letters_have_a_limit,
     positions_can_be_rewound,
     a_forgotten_feed_starts_anew,
 )

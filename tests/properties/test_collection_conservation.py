@@ -22,7 +22,7 @@ from connector.collect.returning import note_left_out
 from connector.errors import SourceError, Unavailable, WalkAborted
 from connector.model import Commit, Revision
 from tests.support.jumping_loop import run
-from tests.unit.collect.test_collector import FEED, Desk, desk_in
+from tests.unit.collect.desk import FEED, Desk, desk_in
 
 MINUTE = timedelta(minutes=1)
 LAST = timedelta(hours=1)

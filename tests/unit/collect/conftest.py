@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+from tests.unit.collect.desk import Desk, desk_in
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    """A feed that has not begun."""
+    async with desk_in(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from connector.collect.plan import Audit
 from connector.collect.windows import audit_window
 from connector.errors import Unavailable
 from connector.model import Window
-from tests.unit.collect.test_collector import FEED, START, Desk, desk_in, ids
+from tests.unit.collect.desk import FEED, START, Desk, desk_in, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 

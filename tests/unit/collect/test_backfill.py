@@ -17,11 +17,9 @@ from connector.collect.job import Job, Tally
 from connector.collect.schedule import Interval
 from connector.errors import BadQuery, Denied, SourceError, Unavailable, WalkAborted
 from connector.model import Commit, Page, Query, Revision, Window
-from tests.unit.collect.test_collector import FEED, START, Desk, desk, desk_in, ids
+from tests.unit.collect.desk import FEED, START, Desk, desk_in, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
-
-__all__ = ["desk"]
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 DAY = Window(START - 24 * HOUR, START)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -16,18 +15,12 @@ from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, JournalBroken, Unavailable
 from connector.model import Commit, Page, Query, Window
-from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids
+from tests.unit.collect.desk import AGES, FEED, START, Desk, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk_in(tmp_path) as made:
-        yield made
 
 
 async def test_the_floor_lies_where_the_feed_began_also_when_its_first_walk_failed(desk: Desk) -> None:

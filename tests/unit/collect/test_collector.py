@@ -2,92 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 
 from connector import facts
-from connector.collect.collector import Collector
 from connector.collect.plan import Plan
-from connector.collect.windows import Timing
 from connector.errors import BadQuery, Denied, Unavailable, WalkAborted
-from connector.interfaces import Observe
-from connector.journal import Journal
-from connector.model import Backlog, Feed, Query, Revision
-from tests.support.fake_source import FakeSource
+from connector.model import Query, Revision
+from tests.unit.collect.desk import AGES, FEED, START, Desk, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
-
-FEED = Feed("a" * 32, "detections")
-START = datetime(2026, 11, 18, 12, tzinfo=UTC)
-AGES = (timedelta(minutes=5), timedelta(hours=1))
-
-
-class Desk:
-    """One feed, its source, its journal and a clock to move."""
-
-    def __init__(self, journal: Journal, observed: list[facts.Fact]) -> None:
-        self.now = START
-        self.journal = journal
-        self.observed = observed
-        self.source = FakeSource(lambda: self.now)
-        self.plan = Plan(FEED, Query(), Timing(start=timedelta(hours=2)), AGES)
-        self.collector = self.build()
-        self._position = 0
-
-    def build(self, plan: Plan | None = None) -> Collector:
-        return Collector(
-            plan or self.plan,
-            self.source,
-            self.source,
-            self.journal,
-            observe=self.observed.append,
-            clock=lambda: self.now,
-        )
-
-    async def poll(self, after: timedelta = timedelta(0)) -> list[Revision]:
-        """Let time pass, walk the feed to the present, return what is new in the journal."""
-        self.now += after
-        await self.collector.once()
-        return await self.delivered()
-
-    async def delivered(self) -> list[Revision]:
-        head = (await self.journal.outline()).head
-        revisions: list[Revision] = []
-        while self._position < head:
-            entry = await self.journal.read("out", self._position)
-            revisions.extend(entry.revisions)
-            await self.journal.acknowledge("out", after=self._position, upto=entry.last)
-            self._position = entry.last
-        return revisions
-
-    def of(self, kind: type) -> list[facts.Fact]:
-        return [fact for fact in self.observed if isinstance(fact, kind)]
-
-
-@asynccontextmanager
-async def desk_in(directory: Path) -> AsyncIterator[Desk]:
-    observed: list[facts.Fact] = []
-    observe: Observe = observed.append
-    desks: list[Desk] = []
-    clock = lambda: desks[0].now if desks else START  # noqa: E731
-    async with Journal.open(directory, observe=observe, clock=clock) as journal:
-        await journal.attach("out", "beginning", Backlog())
-        desks.append(Desk(journal, observed))
-        yield desks[0]
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk_in(tmp_path) as made:
-        yield made
-
-
-def ids(revisions: list[Revision]) -> list[str]:
-    return sorted(revision.record.id for revision in revisions)
 
 
 async def test_a_new_feed_delivers_its_past_once(desk: Desk) -> None:

@@ -21,7 +21,7 @@ from connector.errors import Unavailable
 from connector.journal import Journal
 from connector.model import Backlog, Query, Revision, Step, Window
 from tests.support.fake_enricher import FakeEnricher
-from tests.unit.collect.test_collector import AGES, FEED, START, Desk
+from tests.unit.collect.desk import AGES, FEED, START, Desk
 
 MINUTE = timedelta(minutes=1)
 EARLY = Window(START - timedelta(hours=1), START)

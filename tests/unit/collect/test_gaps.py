@@ -14,7 +14,7 @@ from connector.collect.gaps import advice
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, JournalFull, Unavailable
 from connector.model import Feed, Gap, Page, Priority, Progress, Query, Window
-from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids
+from tests.unit.collect.desk import AGES, FEED, START, Desk, desk_in, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 

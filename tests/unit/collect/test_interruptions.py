@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -14,17 +12,11 @@ from connector.collect.plan import Plan
 from connector.collect.windows import Timing
 from connector.errors import JournalFull, WalkAborted
 from connector.model import Commit, Query, Step
-from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids
+from tests.unit.collect.desk import AGES, FEED, START, Desk, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk_in(tmp_path) as made:
-        yield made
 
 
 async def test_a_full_journal_pauses_a_walk_between_its_pages_and_nothing_is_asked_twice(

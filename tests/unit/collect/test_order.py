@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
-from pathlib import Path
-
-import pytest
 
 from connector.collect.order import Order
 from connector.collect.revisions import WATCHED
 from connector.collect.walk import Slice, Walker
 from connector.model import Page, Query, Record, Window
-from tests.unit.collect.test_collector import FEED, START, Desk, desk_in
+from tests.unit.collect.desk import FEED, START, Desk
 
 SLICE = Slice("live", Window(START - timedelta(hours=1), START), None, Query())
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk_in(tmp_path) as made:
-        yield made
 
 
 class Frozen:

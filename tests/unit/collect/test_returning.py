@@ -13,11 +13,9 @@ from connector.collect.returning import note_forgotten, note_left_out
 from connector.collect.windows import Timing
 from connector.errors import Unavailable
 from connector.model import Feed, Gap, Page, Query, Window
-from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk, ids
+from tests.unit.collect.desk import AGES, FEED, START, Desk, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
-
-__all__ = ["desk"]
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

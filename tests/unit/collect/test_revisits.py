@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,17 +14,11 @@ from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, Unavailable
 from connector.model import Priority, Query, Record
-from tests.unit.collect.test_collector import AGES, FEED, START, Desk, desk_in, ids
+from tests.unit.collect.desk import AGES, FEED, START, Desk, desk_in, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk_in(tmp_path) as made:
-        yield made
 
 
 async def test_what_a_first_run_read_is_revisited_although_it_ended_before_any_revisit_began(

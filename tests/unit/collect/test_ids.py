@@ -23,7 +23,8 @@ def test_it_holds_what_was_added_and_nothing_else(pages: list[list[str]], others
 
 
 def test_what_is_added_after_a_question_is_known_too() -> None:
-    ids = Ids(["b"])
+    ids = Ids()
+    ids.add(["b"])
     assert "a" not in ids
     ids.add(["a"])
     assert "a" in ids

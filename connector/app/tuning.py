@@ -18,7 +18,6 @@ touched, and what comes to lie around it is scattered over as much.
 
 def tune_collector() -> None:
     """Let the collector come seldom, and not look again at what is there now."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
 

@@ -6,6 +6,7 @@ clock on the wall.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Result:
 def measure(jobs: Sequence[Job], rounds: int) -> list[Result]:
     """Run *jobs* in turn *rounds* times; the first of them is the floor."""
     best = [float("inf")] * len(jobs)
+    gc.collect()
     tune_collector()
     for _ in range(rounds):
         for index, job in enumerate(jobs):

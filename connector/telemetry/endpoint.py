@@ -153,9 +153,9 @@ class Endpoint:
     async def _serve(self) -> None:
         """Serve without the library's own server, which wakes up ten times a second and takes the signals."""
         self._config.load()
-        state = ServerState()
-        protocol = partial(H11Protocol, self._config, state, {}, asyncio.get_running_loop())
-        server = await asyncio.get_running_loop().create_server(protocol, sock=self._sock)
+        state, loop = ServerState(), asyncio.get_running_loop()
+        protocol = partial(H11Protocol, self._config, state, {}, loop)
+        server = await loop.create_server(protocol, sock=self._sock)
         await self._stopped.wait()
         server.close()
         for connection in list(state.connections):

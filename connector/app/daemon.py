@@ -16,19 +16,19 @@ from datetime import timedelta
 from functools import partial
 
 from connector import __version__
-from connector.app.accounts import Budgets, open_sources
-from connector.app.backfill import BackfillDesk
-from connector.app.collection import FeedPlan, begins, build_collectors, note_absent
-from connector.app.control import Handler, serve_control
-from connector.app.delivery import attach, build_deliverers
-from connector.app.house import House, move_in
-from connector.app.operator import handlers
-from connector.app.pulse import beat, look
+from connector.app.build import House, move_in
+from connector.app.collectors import FeedPlan, begins, build_collectors, note_absent
+from connector.app.control.backfill import BackfillDesk
+from connector.app.control.operator import handlers
+from connector.app.control.server import Handler, serve_control
+from connector.app.monitor import beat, look
 from connector.app.reload import Reload, changes
+from connector.app.routes import attach, build_deliverers
 from connector.app.signals import Stop
+from connector.app.sources import Budgets, open_sources
 from connector.app.supervise import supervise
-from connector.app.workers import first_of, workers
-from connector.collect.backfill import BACKFILL
+from connector.app.tasks import first_of, workers
+from connector.collect.backfill.runner import BACKFILL
 from connector.collect.collector import Collector
 from connector.delivery import Deliverer
 from connector.errors import JournalFull

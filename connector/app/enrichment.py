@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from connector.app.delivery import find, library_of
+from connector.app.routes import find, library_of
 from connector.errors import ConfigurationError, Problem
 from connector.interfaces import Clock, Enricher
-from connector.located import Node, walk
 from connector.mapping import Library, compile_matcher
 from connector.model import Feed, Record, Revision
 from connector.settings import Loaded
 from connector.source.client import CloudflareSource
 from connector.source.enrichment import Endpoint
+from connector.yaml_nodes import Node, walk
 
 _LATER = ("$change", "$enrichment", "$identity", "$revision")
 """Names that a record has no values for before it is compared and enriched."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from connector.app.clock import utc_now
+from connector.app.build import build_house
 from connector.app.daemon import Announce, run, run_once
-from connector.app.house import build_house
 from connector.app.reload import Read, Reload
+from connector.app.runtime import utc_now
 from connector.app.signals import Stop, listening
 from connector.settings import Loaded
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from connector.app.delivery import Route
+from connector.app.routes import Route
 from connector.errors import Refused, Retryable
 from connector.formats.json import instant
 from connector.model import Event, Feed, JsonObject, Record, Revision

@@ -57,7 +57,7 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggest the nearest command for one that does not exist."""
         if args and args[0] not in _COMMANDS:
-            from connector.located import suggestion  # noqa: PLC0415, only when something is wrong
+            from connector.yaml_nodes import suggestion  # noqa: PLC0415, only when something is wrong
 
             raise click.UsageError(f"no command {args[0]!r}; {suggestion(args[0], _COMMANDS)}")
         return super().resolve_command(ctx, args)

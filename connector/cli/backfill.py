@@ -12,14 +12,14 @@ import click
 
 from connector.cli import FAILED
 from connector.cli.common import config_option, loaded, say
-from connector.cli.moments import EXPECTED, parse_moment
+from connector.cli.param_types import EXPECTED, parse_moment
 from connector.cli.terminal import agreed, counted, moment, unknown
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
 from connector.settings import Settings
 
 if TYPE_CHECKING:
-    from connector.app.backfilling import Outcome
+    from connector.ops.backfill import Outcome
 
 _NOW = "now"
 
@@ -56,9 +56,9 @@ def command(
 
     Exits with 1 when it did not come to its end.
     """
-    from connector.app import backfilling  # noqa: PLC0415, heavy; the other commands start without it
-    from connector.app.backfill import Wish  # noqa: PLC0415
-    from connector.app.clock import run, utc_now  # noqa: PLC0415
+    from connector.app.control.backfill import Wish  # noqa: PLC0415
+    from connector.app.runtime import run, utc_now  # noqa: PLC0415
+    from connector.ops import backfill  # noqa: PLC0415
 
     configuration = loaded(config)
     now = utc_now()
@@ -73,7 +73,7 @@ def command(
     )
     name = f"{search} on {chosen}, {moment(wish.start.isoformat())} to {moment(wish.end.isoformat())} UTC"
     if dropping:
-        found = asyncio.run(backfilling.cancel(configuration, wish))
+        found = asyncio.run(backfill.cancel(configuration, wish))
         say(
             f"the backfill of {name} is dropped; what it delivered stays"
             if found
@@ -85,7 +85,7 @@ def command(
     agreed("Begin?", yes=yes)
     screen = _Screen()
     try:
-        outcome = run(backfilling.backfill(configuration, wish, screen.tell, detach=detach))
+        outcome = run(backfill.backfill(configuration, wish, screen.tell, detach=detach))
     except KeyboardInterrupt:
         screen.end()
         say("no longer followed; the running connector goes on with it. The same command follows it again")

@@ -39,7 +39,7 @@ def command(
     Sends no event unless --send-test says so. Exits with 1 if anything failed, with 2 if the configuration
     cannot be used.
     """
-    from connector.app.check import check  # noqa: PLC0415, heavy; not needed for --help
+    from connector.ops.check import check  # noqa: PLC0415, heavy; not needed for --help
 
     failed = False
     if offline and (setup or send_test):

@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import click
 
-from connector.app.errand import Errands, Settled
-from connector.app.operator import MOST, Action
+from connector.app.control.operator import MOST, Action
 from connector.cli import FAILED
 from connector.cli.common import config_option, loaded, say
 from connector.cli.terminal import agreed, console, counted, harmless, moment, table, unknown
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
+from connector.ops.client import Errands, Settled
 
 F = TypeVar("F", bound=Callable[..., object])
 

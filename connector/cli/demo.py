@@ -32,7 +32,7 @@ def command(context: click.Context, once: bool, mapping: str, backlog: int, rate
 
     Nothing leaves this machine and nothing is kept. Ctrl-C ends it.
     """
-    from connector.app.clock import run  # noqa: PLC0415, heavy; the other commands start without it
+    from connector.app.runtime import run  # noqa: PLC0415, heavy; the other commands start without it
 
     with tempfile.TemporaryDirectory(prefix="email-connector-demo-") as directory:
         served = run(_demo(Path(directory), once, mapping, backlog, rate, seed))

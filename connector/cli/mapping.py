@@ -11,7 +11,7 @@ import click
 from connector.cli import FAILED
 from connector.cli.common import say
 from connector.cli.terminal import counted
-from connector.located import suggestion
+from connector.yaml_nodes import suggestion
 
 _directory = click.option(
     "-d",
@@ -52,8 +52,8 @@ def apply_(
     MAPPING is the name of a mapping or the path of a file. Lines that are no record are told with their
     place; the others are mapped nevertheless, and the exit code is 1.
     """
-    from connector.app.mapping import apply, choose, redaction  # noqa: PLC0415, not needed for --help
     from connector.model import Event  # noqa: PLC0415
+    from connector.ops.mapping_tools import apply, choose, redaction  # noqa: PLC0415, not needed for --help
 
     pack = choose(mapping, directory).load()
     without = redaction(redact, redaction_key_file)
@@ -77,9 +77,9 @@ def apply_(
 @click.pass_context
 def test_(context: click.Context, mappings: tuple[str, ...], directory: Path | None) -> None:
     """Run the tests inside MAPPINGS (names or files; default: all)."""
-    from connector.app.mapping import choose, test  # noqa: PLC0415, not needed for --help
     from connector.cli.mapping_report import inert_lines  # noqa: PLC0415
     from connector.mapping import Library  # noqa: PLC0415
+    from connector.ops.mapping_tools import choose, test  # noqa: PLC0415, not needed for --help
 
     names = mappings or tuple(Library((directory,) if directory else ()).names())
     failures = total = 0
@@ -110,9 +110,9 @@ def lint_(
     An error is something that cannot be meant, or keeps the mapping from being used: exit code 1. A warning
     may be on purpose, such as a field of the API that the mapping leaves out.
     """
-    from connector.app.mapping import choose, linted  # noqa: PLC0415, not needed for --help
     from connector.cli.mapping_report import finding, finding_json  # noqa: PLC0415
     from connector.mapping import Library  # noqa: PLC0415
+    from connector.ops.mapping_tools import choose, linted  # noqa: PLC0415, not needed for --help
 
     names = mappings or tuple(Library((directory,) if directory else ()).names())
     show = finding_json if as_json else finding
@@ -153,8 +153,8 @@ def explain_(
     The record is the first of FILE ("-" for stdin; a JSON object, or one per line); without FILE, a made-up
     one that has every field.
     """
-    from connector.app.mapping import choose, explained, records, sample  # noqa: PLC0415, not needed for --help
     from connector.cli.mapping_report import explanation, targets_json  # noqa: PLC0415
+    from connector.ops.mapping_tools import choose, explained, records, sample  # noqa: PLC0415, not needed for --help
 
     pack = choose(mapping, directory).load()
     if file is None:
@@ -210,9 +210,9 @@ def coverage_(
     With FILE (records, one JSON object per line) it counts, too: in how many records a field has a value and
     a target is filled, and what they hold that the API does not document.
     """
-    from connector.app.mapping import choose, records, usage  # noqa: PLC0415, not needed for --help
     from connector.cli.mapping_report import coverage_json, coverage_text  # noqa: PLC0415
     from connector.mapping import coverage  # noqa: PLC0415
+    from connector.ops.mapping_tools import choose, records, usage  # noqa: PLC0415, not needed for --help
 
     pack = choose(mapping, directory).load()
     found, counts = coverage(pack), None

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from connector.app.mapping import Usage
 from connector.cli.terminal import inert
 from connector.errors import Position, Problem
 from connector.mapping import REST, Coverage, Explained, Explanation, Pack
-from connector.mapping.explain import Taken
+from connector.mapping.tools.explain import Taken
+from connector.ops.mapping_tools import Usage
 
 _WIDEST = 44
 

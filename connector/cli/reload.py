@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from connector.app.control import ask
+from connector.app.control.server import ask
 from connector.cli import WRONG
 from connector.cli.common import config_option, say, state_directory
 

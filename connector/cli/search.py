@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 import click
 
 from connector.cli.common import config_option, loaded, say
-from connector.cli.moments import Moment
+from connector.cli.param_types import Moment
 from connector.cli.terminal import harmless, inert
-from connector.located import suggestion
 from connector.model import FilterValue, Record
 from connector.source.filters import FILTERS, Filter, validate, warnings
+from connector.yaml_nodes import suggestion
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from connector.app.search import Row, Wanted
     from connector.facts import Fact
+    from connector.ops.search import Row, Wanted
     from connector.settings import Settings
 
 TABLE = "table"
@@ -113,9 +113,9 @@ def command(
     filters must hold. Touches neither the journal nor a running connector, but draws on the same request
     limit at Cloudflare.
     """
-    from connector.app.clock import run, utc_now  # noqa: PLC0415, heavy; not needed for --help
-    from connector.app.search import Wanted  # noqa: PLC0415
+    from connector.app.runtime import run, utc_now  # noqa: PLC0415, heavy; not needed for --help
     from connector.errors import BadQuery  # noqa: PLC0415
+    from connector.ops.search import Wanted  # noqa: PLC0415
 
     filters = _filters(given)
     settings = loaded(config).settings
@@ -172,7 +172,7 @@ def _account(settings: Settings, name: str | None) -> str:
 
 async def _search(settings: Settings, account: str, wanted: Wanted, form: str) -> None:
     """Print what is found while it comes."""
-    from connector.app.search import search  # noqa: PLC0415, heavy; not needed for --help
+    from connector.ops.search import search  # noqa: PLC0415, heavy; not needed for --help
 
     written = _writer(settings, account, form)
     count = 0
@@ -186,7 +186,7 @@ async def _search(settings: Settings, account: str, wanted: Wanted, form: str) -
 
 def _writer(settings: Settings, account: str, form: str) -> Callable[[Sequence[Record]], bytes]:
     """What makes the lines of records."""
-    from connector.app.search import describer, encoder  # noqa: PLC0415, heavy; not needed for --help
+    from connector.ops.search import describer, encoder  # noqa: PLC0415, heavy; not needed for --help
 
     terminal = sys.stdout.isatty()
     if form == TABLE:

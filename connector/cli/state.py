@@ -11,13 +11,13 @@ from pathlib import Path
 import click
 import orjson
 
-from connector.app.clock import utc_now
-from connector.app.errand import Errands
+from connector.app.runtime import utc_now
 from connector.cli.common import config_option, loaded, say
-from connector.cli.moments import EXPECTED, parse_moment
+from connector.cli.param_types import EXPECTED, parse_moment
 from connector.cli.terminal import agreed, console, counted, moment, table, unknown
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
+from connector.ops.client import Errands
 from connector.quantities import format_duration
 from connector.settings import Settings
 

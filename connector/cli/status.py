@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import orjson
 
-from connector.app.control import ask
+from connector.app.control.server import ask
 from connector.cli import FAILED
 from connector.cli.common import config_option, say, state_directory
 from connector.model import JsonObject

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from connector.errors import ConfigurationError, Problem
-from connector.located import suggestion
+from connector.yaml_nodes import suggestion
 
 if TYPE_CHECKING:
     from rich.console import Console

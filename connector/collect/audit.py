@@ -11,11 +11,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from connector.collect.checkpoints import Checkpoints
+from connector.collect.feed_config import Audit, Plan
 from connector.collect.gaps import holes
-from connector.collect.plan import Audit, Plan
-from connector.collect.stride import Strides
+from connector.collect.ingest import Slice, Walked
+from connector.collect.slices import Strides
 from connector.collect.sweeper import Sweeper
-from connector.collect.walk import Slice, Walked
 from connector.collect.windows import LIVE, SECOND, audit_window, first_unread, whole
 from connector.interfaces import Clock
 from connector.model import Priority, Window

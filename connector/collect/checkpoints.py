@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 
+from connector.collect.feed_config import Plan
 from connector.collect.gaps import advice, holes, overlap
-from connector.collect.plan import Plan
 from connector.collect.windows import LIVE, whole
 from connector.errors import Moved, Unavailable
 from connector.facts import ClockPulledBack, GapRecorded, GapRepaired, SearchChanged

@@ -12,22 +12,22 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
-from connector.collect.absence import Absences
 from connector.collect.audit import AUDIT, Auditor
-from connector.collect.backfill import BACKFILL, Backfills
+from connector.collect.backfill.job import Job
+from connector.collect.backfill.queue import Jobs
+from connector.collect.backfill.runner import BACKFILL, Backfills
+from connector.collect.backoff import Patience
 from connector.collect.checkpoints import Checkpoints
+from connector.collect.disappeared import Absences
+from connector.collect.feed_config import Plan
+from connector.collect.gap_repair import REPAIR, Repairs
 from connector.collect.gaps import RETRY_EVERY
-from connector.collect.job import Job
-from connector.collect.jobs import Jobs
+from connector.collect.ingest import Walker
 from connector.collect.pace import Pace
-from connector.collect.patience import Patience
-from connector.collect.plan import Plan
-from connector.collect.repair import REPAIR, Repairs
-from connector.collect.returning import Returning
+from connector.collect.resume import Returning
 from connector.collect.schedule import Schedule
-from connector.collect.stride import Strides
+from connector.collect.slices import Strides
 from connector.collect.sweeper import Sweeper
-from connector.collect.walk import Walker
 from connector.collect.windows import LIVE, Sweep
 from connector.errors import JournalBroken, Moved, SourceError
 from connector.facts import FeedCaughtUp

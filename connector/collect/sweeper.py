@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from connector.collect.absence import Absences
 from connector.collect.checkpoints import CHANGED, Checkpoints
+from connector.collect.disappeared import Absences
+from connector.collect.feed_config import Plan
 from connector.collect.gaps import holes, refused
-from connector.collect.plan import Plan
-from connector.collect.returning import Returning
+from connector.collect.ingest import Slice, Walked, Walker
+from connector.collect.resume import Returning
 from connector.collect.revisions import SLACK
-from connector.collect.stride import Strides
-from connector.collect.walk import Slice, Walked, Walker
+from connector.collect.slices import Strides
 from connector.collect.windows import (
     LIVE,
     SECOND,

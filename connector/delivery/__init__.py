@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from connector.delivery.decide import Policy
-from connector.delivery.heart import Heartbeat
+from connector.delivery.heartbeat import Heartbeat
+from connector.delivery.retry_policy import Policy
 from connector.delivery.translate import Emit, Shrink
 from connector.delivery.worker import Deliverer, Options, State
 

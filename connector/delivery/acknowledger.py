@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from connector.delivery.context import Kit
 from connector.delivery.holding import Holding
-from connector.delivery.kit import Kit
-from connector.delivery.ledger import Covered, Ledger
-from connector.delivery.pulse import Pulse
+from connector.delivery.in_flight import Covered, Ledger
+from connector.delivery.notifier import Pulse
 from connector.errors import JournalFull, LettersFull
 from connector.facts import EventBuried, EventsFiltered, EventsNoted, OutputPosition
 from connector.interfaces import OutputLog

@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from connector.delivery.kit import Kit
+from connector.delivery.context import Kit
 from connector.facts import HoldBegun, HoldEnded
 
 Side: TypeAlias = Literal["collector", "journal"]

@@ -8,8 +8,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 
-from connector.delivery.batch import Batcher, Item
-from connector.delivery.decide import (
+from connector.delivery.batcher import Batcher, Item
+from connector.delivery.circuit import Gate
+from connector.delivery.context import Kit
+from connector.delivery.in_flight import Fate, Ledger, Part
+from connector.delivery.notifier import outcome_of
+from connector.delivery.retry_policy import (
     Condemn,
     Decision,
     Retry,
@@ -20,11 +24,7 @@ from connector.delivery.decide import (
     excerpt,
     fault_of,
 )
-from connector.delivery.doubt import Condemned, Doubt
-from connector.delivery.gate import Gate
-from connector.delivery.kit import Kit
-from connector.delivery.ledger import Fate, Ledger, Part
-from connector.delivery.pulse import outcome_of
+from connector.delivery.suspects import Condemned, Doubt
 from connector.facts import BatchRetried, BatchSending, BatchSent, BatchSplit
 from connector.interfaces import Output
 from connector.model import DeadLetter, Event, Receipt

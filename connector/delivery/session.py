@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Coroutine
 
 from connector.delivery.acknowledger import Acknowledger
-from connector.delivery.gate import Gate
-from connector.delivery.heart import Heart
-from connector.delivery.intake import Intake
-from connector.delivery.ledger import Ledger, Part
-from connector.delivery.pulse import Pulse
+from connector.delivery.circuit import Gate
+from connector.delivery.heartbeat import Heart
+from connector.delivery.in_flight import Ledger, Part
+from connector.delivery.notifier import Pulse
+from connector.delivery.reader import Intake
 from connector.delivery.sender import Sender
 
 

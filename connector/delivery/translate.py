@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
-from connector.delivery.batch import Item
-from connector.delivery.decide import excerpt
-from connector.delivery.kit import Kit
+from connector.delivery.batcher import Item
+from connector.delivery.context import Kit
+from connector.delivery.retry_policy import excerpt
 from connector.interfaces import Mapper
 from connector.model import DeadLetter, Event, Revision
 

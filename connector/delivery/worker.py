@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connector.delivery.acknowledger import Acknowledger
-from connector.delivery.batch import Batcher
-from connector.delivery.decide import Policy, Random
-from connector.delivery.gate import Gate
-from connector.delivery.heart import Heart, Heartbeat
+from connector.delivery.batcher import Batcher
+from connector.delivery.circuit import Gate
+from connector.delivery.context import Kit
+from connector.delivery.heartbeat import Heart, Heartbeat
 from connector.delivery.holding import Holding
-from connector.delivery.intake import Intake
-from connector.delivery.kit import Kit
-from connector.delivery.ledger import Ledger
-from connector.delivery.pulse import Pulse
+from connector.delivery.in_flight import Ledger
+from connector.delivery.notifier import Pulse
+from connector.delivery.reader import Intake
+from connector.delivery.retry_policy import Policy, Random
 from connector.delivery.sender import Sender
 from connector.delivery.session import Session
 from connector.delivery.translate import Emit, Shrink, Translator

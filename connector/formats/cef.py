@@ -14,7 +14,7 @@ from typing import TypeAlias
 from connector.formats import cef_dictionary
 from connector.formats.cef_shorten import cut, shorten
 from connector.formats.cef_text import Value, clean, escape, header, kept_header, text_of
-from connector.formats.memory import Memory
+from connector.formats.memo import Memory
 
 HEADER_NAMES = tuple(cef_dictionary.HEADER)
 """The fields that become the header, in its order; everything else is the extension."""

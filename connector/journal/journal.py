@@ -23,21 +23,21 @@ from connector.facts import (
     JournalTrimmed,
 )
 from connector.interfaces import Clock, Observe, Start
-from connector.journal import feeds, ledger, letters, notes, outputs, rewinding
+from connector.journal import dead_letters, entries, feeds, kv, positions, rewinding
 from connector.journal.ballast import Ballast
 from connector.journal.codec import choose_compression
+from connector.journal.commit import TRIM_AT_ONCE, Written, stretches_of, write_commit
 from connector.journal.database import Database, open_database
 from connector.journal.lock import hold_directory
+from connector.journal.notifier import Tide
 from connector.journal.options import About, Options
-from connector.journal.outputs import Skip, Trim
-from connector.journal.reading import Reader
+from connector.journal.positions import Skip, Trim
+from connector.journal.reader import Reader
 from connector.journal.schema import VERSION
 from connector.journal.seen import SeenTable
 from connector.journal.sqlite import broken
 from connector.journal.states import States
-from connector.journal.tide import Tide
 from connector.journal.times import to_micros, to_moment
-from connector.journal.writing import TRIM_AT_ONCE, Written, stretches_of, write_commit
 from connector.model import (
     Backlog,
     Commit,
@@ -97,7 +97,7 @@ class Journal:
             if path.exists() and path.stat().st_size == 0 and ballast.exists():
                 raise broken(path, "the file is empty")
             async with open_database(path, Ballast(ballast, options.ballast)) as database:
-                counters = await database.read(ledger.read_ledger)
+                counters = await database.read(entries.read_ledger)
                 yield cls(database, counters.head, observe=observe, clock=clock, options=options)
 
     # FeedLog
@@ -181,7 +181,7 @@ class Journal:
         """See ``OutputLog``."""
 
         def work(connection: sqlite3.Connection) -> tuple[int, Skip | None]:
-            attached = outputs.attach(connection, output, start, backlog)
+            attached = positions.attach(connection, output, start, backlog)
             self._reader.begin(output, attached[0])
             return attached
 
@@ -198,7 +198,7 @@ class Journal:
         """See ``OutputLog``."""
 
         def work(connection: sqlite3.Connection) -> Trim | None:
-            outputs.detach(connection, output)
+            positions.detach(connection, output)
             self._reader.forget(output)
             return self._trim(connection)
 
@@ -226,10 +226,10 @@ class Journal:
         began = self._time()
 
         def work(connection: sqlite3.Connection) -> Trim | None:
-            outputs.acknowledge(connection, output, after, upto)
+            positions.acknowledge(connection, output, after, upto)
             if dead:
-                letters.check_room(connection, output, self._max_letters.get(output))
-            letters.bury(connection, output, dead, self._compress)
+                dead_letters.check_room(connection, output, self._max_letters.get(output))
+            dead_letters.bury(connection, output, dead, self._compress)
             return self._trim(connection)
 
         def done(trim: Trim | None) -> None:
@@ -240,7 +240,7 @@ class Journal:
 
     async def skipped(self, output: str) -> Gap | None:
         """See ``OutputLog``."""
-        return await self._database.read(lambda connection: outputs.newest_gap(connection, output))
+        return await self._database.read(lambda connection: positions.newest_gap(connection, output))
 
     # OperatorLog
 
@@ -248,16 +248,16 @@ class Journal:
         """See ``OperatorLog``. *bytes* is what the retained entries take, compressed."""
 
         def work(connection: sqlite3.Connection) -> Outline:
-            counters = ledger.read_ledger(connection)
-            since = ledger.written_at(connection, counters.floor + 1)
+            counters = entries.read_ledger(connection)
+            since = entries.written_at(connection, counters.floor + 1)
             return Outline(
                 counters.head,
                 counters.bytes - counters.trimmed,
-                outputs.outlines(connection),
+                positions.outlines(connection),
                 feeds.outlines(connection),
                 counters.floor,
                 None if since is None else to_moment(since),
-                letters.newest(connection),
+                dead_letters.newest(connection),
             )
 
         return await self._database.read(work)
@@ -289,7 +289,9 @@ class Journal:
         self, output: str | None = None, *, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, DeadLetter]]:
         """See ``OperatorLog``."""
-        return await self._database.read(lambda connection: letters.read(connection, output, after, limit))
+        return await self._database.read(
+            lambda connection: dead_letters.read(connection, output, after, limit)
+        )
 
     async def settle(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:
         """See ``OperatorLog``. Letters of an output that is not attached are not replayed, they stay."""
@@ -297,8 +299,8 @@ class Journal:
 
         def work(connection: sqlite3.Connection) -> tuple[int, int]:
             if action == "purge":
-                return letters.purge(connection, numbers), 0
-            count, counters = letters.replay(
+                return dead_letters.purge(connection, numbers), 0
+            count, counters = dead_letters.replay(
                 connection, numbers, now, compress=self._compress, portion=self._portion
             )
             return count, counters.head if counters else 0
@@ -312,12 +314,12 @@ class Journal:
 
     async def recall(self, key: str) -> str | None:
         """See ``Notes``."""
-        return await self._database.read(lambda connection: notes.recall(connection, key))
+        return await self._database.read(lambda connection: kv.recall(connection, key))
 
     async def remember(self, key: str, value: str | None) -> None:
         """See ``Notes``."""
         await self._write(
-            "remember", lambda connection: notes.remember(connection, key, value), last_resort=True
+            "remember", lambda connection: kv.remember(connection, key, value), last_resort=True
         )
 
     async def _write(
@@ -354,7 +356,7 @@ class Journal:
         return _EXPIRE_AT_ONCE - left
 
     def _trim(self, connection: sqlite3.Connection) -> Trim | None:
-        trim = outputs.trim(connection, to_micros(self._clock()) - self._retain, TRIM_AT_ONCE)
+        trim = positions.trim(connection, to_micros(self._clock()) - self._retain, TRIM_AT_ONCE)
         if trim is not None:
             self._reader.trim(trim.floor)
         return trim

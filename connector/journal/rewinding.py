@@ -10,18 +10,18 @@ import sqlite3
 from dataclasses import replace
 from datetime import datetime
 
-from connector.journal import letters, outputs
+from connector.journal import dead_letters, positions
 from connector.model import Reach
 
 
 def reach(connection: sqlite3.Connection, output: str, to: int | datetime) -> Reach:
     """What :func:`rewind` would do."""
-    found = outputs.reach(connection, output, to)
-    return replace(found, letters=len(letters.beyond(connection, output, found.target)))
+    found = positions.reach(connection, output, to)
+    return replace(found, letters=len(dead_letters.beyond(connection, output, found.target)))
 
 
 def rewind(connection: sqlite3.Connection, output: str, to: int | datetime) -> int:
     """Move the position back, as far as retained; returns the new one."""
-    position = outputs.rewind(connection, output, to)
-    letters.purge(connection, letters.beyond(connection, output, position))
+    position = positions.rewind(connection, output, to)
+    dead_letters.purge(connection, dead_letters.beyond(connection, output, position))
     return position

@@ -4,12 +4,9 @@ A file is read by ``loader``, checked by ``check`` and ``lint``, compiled by ``g
 is the same by walking the rules, and the reference for the compiler. ``docs/mapping.md`` teaches it.
 """
 
-from connector.mapping.coverage import REST, Coverage, coverage, uncarried
-from connector.mapping.explain import Explained, Explanation, explain
-from connector.mapping.json_schema import json_schema
-from connector.mapping.lint import lint
-from connector.mapping.loader import Library
-from connector.mapping.mapped import Mapped
+from connector.mapping.engine.result import Mapped
+from connector.mapping.language.library import Library
+from connector.mapping.language.pack import Pack
 from connector.mapping.mapper import (
     before,
     build_map,
@@ -18,11 +15,14 @@ from connector.mapping.mapper import (
     compile_matcher,
     either_state,
 )
-from connector.mapping.pack import Pack
-from connector.mapping.redact import Redact, compile_redaction
-from connector.mapping.render import body_notes, compile_body
-from connector.mapping.sample import SAMPLE
-from connector.mapping.selftest import TestOutcome, revision_of, run_tests
+from connector.mapping.redaction.redact import Redact, compile_redaction
+from connector.mapping.templates import body_notes, compile_body
+from connector.mapping.tools.coverage import REST, Coverage, coverage, uncarried
+from connector.mapping.tools.explain import Explained, Explanation, explain
+from connector.mapping.tools.inline_tests import TestOutcome, revision_of, run_tests
+from connector.mapping.tools.json_schema import json_schema
+from connector.mapping.tools.lint import lint
+from connector.mapping.tools.sample_record import SAMPLE
 
 __all__ = [
     "REST",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from connector.mapping.emit import Emitter
-from connector.mapping.values import Value
+from connector.mapping.compiler.emitter import Emitter
+from connector.mapping.functions.values import Value
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from connector.mapping.infer import Static
+from connector.mapping.compiler.inference import Static
 
 
 class Made(NamedTuple):

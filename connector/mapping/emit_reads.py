@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from connector.mapping.emit import Emitter
-from connector.mapping.grammar import RECORD, Ref
+from connector.mapping.compiler.emitter import Emitter
+from connector.mapping.language.grammar import RECORD, Ref
 from connector.mapping.schemas.fields import RECORD_FIELDS
 
 _NAME = re.compile(r"[a-z0-9_]{1,60}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from connector.mapping.values import Lost, Value
+from connector.mapping.functions.values import Lost, Value
 
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+\.[A-Za-z0-9.-]+")
 _SPECIAL = re.compile(r'(["\\])')

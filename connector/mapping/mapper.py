@@ -10,18 +10,18 @@ from typing import TypeAlias
 from connector.errors import ConfigurationError
 from connector.formats import json
 from connector.interfaces import Mapper
-from connector.located import Node
-from connector.mapping.check import match_problems
-from connector.mapping.encoding import SHAPES
-from connector.mapping.evaluate import Walker
-from connector.mapping.generate import MapFunction, Predicate, compile_match, compile_plan
-from connector.mapping.pack import Pack
-from connector.mapping.parse_match import parse_match
-from connector.mapping.plan import plan
-from connector.mapping.provided import Provider
-from connector.mapping.redact import Redact
-from connector.mapping.values import Value
+from connector.mapping.compiler.compiler import MapFunction, Predicate, compile_match, compile_plan
+from connector.mapping.engine.context import Provider
+from connector.mapping.engine.interpreter import Walker
+from connector.mapping.engine.plan import plan
+from connector.mapping.functions.values import Value
+from connector.mapping.language.matches import parse_match
+from connector.mapping.language.pack import Pack
+from connector.mapping.language.validate import match_problems
+from connector.mapping.redaction.redact import Redact
+from connector.mapping.schemas.encoding import SHAPES
 from connector.model import Event, JsonObject, Record, Revision
+from connector.yaml_nodes import Node
 
 Render: TypeAlias = Callable[[Revision, JsonObject], tuple[Value, tuple[str, ...]]]
 """Makes something else of a revision and its mapped document, such as the body of a request, and says what

@@ -10,11 +10,11 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import NoReturn, Protocol
 
 from connector import __version__
-from connector.absent import absent
 from connector.errors import ConfigurationError, Problem
+from connector.import_guard import absent
 from connector.net.faults import explain
-from connector.net.inflate import BoundedBody, Corrupt, Overflow
-from connector.net.renewal import Renewal
+from connector.net.gzip import BoundedBody, Corrupt, Overflow
+from connector.net.replaceable import Renewal
 from connector.net.tls import TlsOptions, client_context
 from connector.net.transport import (
     Answer,

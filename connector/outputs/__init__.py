@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from connector.errors import ConfigurationError, Problem
-from connector.located import suggestion
 from connector.outputs.common import OutputSettings
-from connector.outputs.elasticsearch import ElasticsearchSettings
-from connector.outputs.file import FileSettings
-from connector.outputs.http import HttpSettings
-from connector.outputs.splunk_hec import SplunkHecSettings
+from connector.outputs.elasticsearch.output import ElasticsearchSettings
+from connector.outputs.file.output import FileSettings
+from connector.outputs.http.output import HttpSettings
+from connector.outputs.splunk_hec.output import SplunkHecSettings
 from connector.outputs.stdout import StdoutSettings
-from connector.outputs.syslog import SyslogSettings
+from connector.outputs.syslog.output import SyslogSettings
+from connector.yaml_nodes import suggestion
 
 GROUP = "email_connector.outputs"
 

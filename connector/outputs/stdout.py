@@ -13,8 +13,8 @@ from connector.formats.framing import line
 from connector.interfaces import Observe
 from connector.model import Event, Limits, Receipt
 from connector.outputs.common import OutputSettings
-from connector.outputs.parts.lane import Lane
-from connector.outputs.parts.pipe import LineWriter
+from connector.outputs.shared.blocking_thread import Lane
+from connector.outputs.shared.fd_writer import LineWriter
 
 _LIMITS = Limits(events=500, bytes=1_000_000, linger=0.1)
 _DESCRIPTOR = 1

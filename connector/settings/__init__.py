@@ -1,12 +1,12 @@
 """The users' words: YAML, environment and secret files, made into one frozen value."""
 
 from connector.settings.accounts import Account, Budget
+from connector.settings.json_schema import json_schema
 from connector.settings.loading import Loaded, find, load
 from connector.settings.models import Settings
 from connector.settings.process import Log, Mappings, Server, State, split_address
-from connector.settings.schema import json_schema
+from connector.settings.render import render
 from connector.settings.searches import Enrich, Search
-from connector.settings.show import render
 
 __all__ = [
     "Account",

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connector.errors import Position
-from connector.located import Node, Scalar
-from connector.settings.cloudflare import environment_account
-from connector.settings.faults import Fault
-from connector.settings.variables import put
+from connector.settings.cloudflare_env import environment_account
+from connector.settings.env_overrides import put
+from connector.settings.problems import Fault
+from connector.yaml_nodes import Node, Scalar
 
 DEFAULT = Position("default", 0, 0)
 _SEARCH: Mapping[str, Scalar] = {"every": "60s"}

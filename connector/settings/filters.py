@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import BeforeValidator, ValidationError, WithJsonSchema
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from connector.located import suggestion
 from connector.model import FilterValue, JsonObject
 from connector.settings.wrong import wrong
 from connector.source.filters import FILTERS, NOT_FILTERS, Filter, validate
+from connector.yaml_nodes import suggestion
 
 
 def _validate(value: object) -> object:

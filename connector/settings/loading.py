@@ -9,16 +9,16 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from connector.errors import ConfigurationError, Position, Problem
-from connector.located import Node, parse
-from connector.settings import checks
+from connector.settings import cross_checks
+from connector.settings.coerce import Fitted, fit
 from connector.settings.defaults import complete
-from connector.settings.faults import Fault, problems
-from connector.settings.fit import Fitted, fit
+from connector.settings.env_overrides import CONFIG, apply, suggest_names
+from connector.settings.interpolation import resolve
 from connector.settings.models import Settings
-from connector.settings.references import resolve
-from connector.settings.shape import Shape, whole
-from connector.settings.translate import translate, unknown_key
-from connector.settings.variables import CONFIG, apply, suggest_names
+from connector.settings.problems import Fault, problems
+from connector.settings.pydantic_errors import translate, unknown_key
+from connector.settings.schema_index import Shape, whole
+from connector.yaml_nodes import Node, parse
 
 PLACES = (Path("connector.yaml"), Path("/etc/email-connector/connector.yaml"))
 _LARGEST = 4 << 20
@@ -126,7 +126,7 @@ def _validate(fitted: Fitted, node: Node, shape: Shape, faults: list[Fault]) -> 
     except ValidationError as error:
         faults += translate(error, node, shape)
         return None
-    faults += checks.check(settings)
+    faults += cross_checks.check(settings)
     return settings
 
 
@@ -135,6 +135,6 @@ def _notes(settings: Settings, more: list[str], fitted: Fitted, node: Node) -> t
         f"{node.place(path)}: {'.'.join(map(str, path))} stands in the file itself; "
         "use ${env:NAME} or ${file:/path} instead"
         for path in fitted.literals
-        if not checks.harmless(settings, path)
+        if not cross_checks.harmless(settings, path)
     ]
-    return (*more, *literals, *checks.notes(settings))
+    return (*more, *literals, *cross_checks.notes(settings))

@@ -22,8 +22,8 @@ from connector.errors import ConnectorError
 from connector.facts import BudgetLeft, BudgetWaited, RateLimited
 from connector.interfaces import Clock, Notes, Observe
 from connector.model import Priority
-from connector.source.limits import quotas, remaining
-from connector.source.others import Others
+from connector.source.quota_estimate import Others
+from connector.source.ratelimit_headers import quotas, remaining
 
 _WAIT_WORTH_TELLING = 0.05
 _ROUNDING = 0.001

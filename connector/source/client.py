@@ -18,18 +18,18 @@ from connector.interfaces import Clock, Observe
 from connector.model import JsonObject, Page, Priority, Query, Record, Window
 from connector.net.http import HttpClient
 from connector.source.budget import Budget
-from connector.source.check import Finding, verify
-from connector.source.clock import ServerClock
 from connector.source.credentials import Credentials, Token
+from connector.source.deferred import Pending
 from connector.source.enrichment import CloudflareEnricher, Endpoint
-from connector.source.faults import ROUTE_CODES
+from connector.source.error_mapping import ROUTE_CODES
 from connector.source.filters import walks
 from connector.source.options import SourceOptions
 from connector.source.outage import judged
 from connector.source.paging import Progress, next_cursor
-from connector.source.pending import Pending
+from connector.source.probe import Finding, verify
 from connector.source.records import is_made, path_of, record_of, records_of
-from connector.source.requester import Ask, Reply, Requester
+from connector.source.request import Ask, Reply, Requester
+from connector.source.server_clock import ServerClock
 
 BASE_URL = "https://api.cloudflare.com/client/v4"
 

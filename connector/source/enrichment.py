@@ -13,7 +13,7 @@ from connector.facts import EndpointGivenUp, RecordsEnriched
 from connector.interfaces import INCOMPLETE, Observe
 from connector.model import Body, JsonObject, Priority, Record
 from connector.source.records import is_made, path_of
-from connector.source.requester import Ask, Requester
+from connector.source.request import Ask, Requester
 
 Endpoint: TypeAlias = Literal["detections", "action_log", "trace"]
 ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from connector.located import suggestion
 from connector.model import FilterValue
+from connector.yaml_nodes import suggestion
 
 Kind: TypeAlias = Literal["text", "boolean", "choice", "choices", "address"]
 Era: TypeAlias = Literal["both", "seed", "now"]

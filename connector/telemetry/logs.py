@@ -16,7 +16,7 @@ from typing import Any, Literal, TextIO
 import orjson
 
 from connector import facts as f
-from connector.absent import absent
+from connector.import_guard import absent
 from connector.model import Feed, Gap, Window
 
 with absent("pygments", "rich"):

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics, genera
 
 from connector import facts as f
 from connector.model import Backlog, Feed, Outline, Priority
-from connector.telemetry.families import Families
+from connector.telemetry.metric_families import Families
 
 LIVE = "live"
 _DENIED = {"Denied": 1, "ok": 0, "pending": 0}

@@ -15,7 +15,7 @@ from connector import facts as f
 from connector.interfaces import Clock
 from connector.model import Backlog, Feed, JsonObject, Outline
 from connector.quantities import format_duration
-from connector.telemetry.troubles import Troubles
+from connector.telemetry.recent_problems import Troubles
 
 _LIVE = "live"
 

@@ -9,8 +9,8 @@ import asyncio
 
 from connector.errors import DeliveryError, Hold, Refused, Retryable
 from connector.model import Event
-from connector.testing.road import Trouble, bad_road
-from connector.testing.subject import (
+from connector.testing.fault_proxy import Trouble, bad_road
+from connector.testing.harness import (
     PATIENCE,
     POISON,
     Check,

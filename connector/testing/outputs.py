@@ -22,7 +22,7 @@ from connector.errors import DeliveryError, Refused
 from connector.interfaces import Output
 from connector.model import Event
 from connector.testing.faults import FAULTS
-from connector.testing.subject import (
+from connector.testing.harness import (
     PATIENCE,
     POISON,
     Check,

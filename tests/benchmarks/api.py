@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 
-from connector.app.clock import run
+from connector.app.runtime import run
 from connector.simulator import Behaviour, Simulator, serve
 from connector.simulator.quota import Quota
 

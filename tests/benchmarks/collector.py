@@ -15,7 +15,7 @@ import zlib
 from collections import Counter
 from typing import cast
 
-from connector.app.clock import run
+from connector.app.runtime import run
 
 _GZIP = 16 + zlib.MAX_WBITS
 _HEC = b'{"text":"Success","code":0}'

@@ -13,8 +13,8 @@ from connector.formats.syslog import Origin, rfc5424
 from connector.journal.codec import from_blob, revision_text, to_blob
 from connector.mapping import Library, build_mapper
 from connector.model import Event, Record, Window
-from connector.outputs.parts import bulk
-from connector.outputs.parts.hec_envelope import Envelope, Labels
+from connector.outputs.elasticsearch import bulk
+from connector.outputs.splunk_hec.request import Envelope, Labels
 from tests.benchmarks.bench_mapping import jobs as mapping_jobs
 from tests.benchmarks.figures import Report, at_least
 from tests.benchmarks.page import ACCOUNTS, COLLECTED, FEED, page, revision

@@ -13,9 +13,9 @@ import pytest
 from connector.interfaces import Output
 from connector.model import Limits
 from connector.outputs import BUILT_IN
-from connector.outputs.parts.hec_channel import Pace
-from connector.outputs.parts.web import utc_now
-from connector.outputs.splunk_hec import SplunkHecOutput, SplunkHecSettings
+from connector.outputs.shared.http_client import utc_now
+from connector.outputs.splunk_hec.channel import Pace
+from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from connector.outputs.stdout import StdoutOutput
 from connector.testing.outputs import CHECKS, POISON, Check, Subject
 from tests.support.bulk_collector import bulk_collector, trouble

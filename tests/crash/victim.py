@@ -15,9 +15,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from connector.app.clock import utc_now
+from connector.app.build import House, build_house
 from connector.app.daemon import run
-from connector.app.house import House, build_house
+from connector.app.runtime import utc_now
 from connector.app.signals import Stop, listening
 from connector.facts import Fact
 from connector.settings import load

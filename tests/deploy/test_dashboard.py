@@ -6,7 +6,7 @@ import json
 from itertools import combinations
 from typing import Any
 
-from connector.telemetry.families import COUNTERS, GAUGES, HISTOGRAMS, NAMESPACE
+from connector.telemetry.metric_families import COUNTERS, GAUGES, HISTOGRAMS, NAMESPACE
 from tests.deploy.artefacts import DASHBOARD, dashboard_expressions, metrics_in
 
 BOARD = json.loads(DASHBOARD.read_text())

@@ -15,7 +15,7 @@ import click
 import pytest
 import yaml
 
-from connector.app.delivery import build_routes
+from connector.app.routes import build_routes
 from connector.cli import group
 from connector.settings import load
 from connector.simulator import Simulator, running

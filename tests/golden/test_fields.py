@@ -3,8 +3,8 @@
 import pytest
 
 from connector.mapping import Library
-from connector.mapping.grammar import RECORD, rule_refs
-from connector.mapping.pack import rules
+from connector.mapping.language.grammar import RECORD, rule_refs
+from connector.mapping.language.pack import rules
 from connector.mapping.schemas import lookup
 from connector.mapping.schemas.fields import RECORD_FIELDS
 

@@ -12,7 +12,7 @@ import pytest
 from connector.errors import Hold, Retryable
 from connector.formats.syslog import severity
 from connector.model import Event
-from connector.outputs.syslog import SyslogSettings
+from connector.outputs.syslog.output import SyslogSettings
 from tests.support.cef_parser import parse
 from tests.support.collectors import unobserved
 from tests.support.hostile_day import fitted, hostile_day

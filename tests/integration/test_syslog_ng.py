@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connector.formats.syslog import severity
-from connector.outputs.syslog import SyslogSettings
+from connector.outputs.syslog.output import SyslogSettings
 from tests.support.cef_parser import parse
 from tests.support.collectors import unobserved
 from tests.support.hostile_day import hostile_day

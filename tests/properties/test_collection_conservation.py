@@ -18,7 +18,7 @@ from typing import TypeAlias
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector.collect.returning import note_left_out
+from connector.collect.resume import note_left_out
 from connector.errors import SourceError, Unavailable, WalkAborted
 from connector.model import Commit, Revision
 from tests.support.jumping_loop import run

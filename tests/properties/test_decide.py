@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.delivery.decide import (
+from connector.delivery.retry_policy import (
     Condemn,
     History,
     Policy,

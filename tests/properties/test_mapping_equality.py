@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector.located import parse
 from connector.mapping import Library, Pack, build_map, build_mapper, build_reference, compile_matcher
-from connector.mapping.evaluate import Evaluation, derive_all
-from connector.mapping.parse_match import parse_match
-from connector.mapping.plan import matched_names, order
-from connector.mapping.provided import Provider
+from connector.mapping.engine.context import Provider
+from connector.mapping.engine.interpreter import Evaluation, derive_all
+from connector.mapping.engine.plan import matched_names, order
+from connector.mapping.language.matches import parse_match
 from connector.mapping.schemas.fields import RECORD_FIELDS
 from connector.model import Revision
+from connector.yaml_nodes import parse
 from tests.unit.mapping.packs import pack_of, revision
 
 EVERYTHING = """

@@ -10,9 +10,9 @@ from urllib.parse import quote
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector.located import parse
 from connector.mapping import Library, Redact, build_mapper, compile_redaction
 from connector.model import Revision
+from connector.yaml_nodes import parse
 from tests.unit.mapping.packs import revision
 
 PACKS = {name: Library().load(name) for name in Library().names()}

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from connector.app import clock
+from connector.app import runtime
 from connector.journal import codec
-from connector.net import inflate
+from connector.net import gzip
 from connector.outputs.parts import packing
 
 BODY = b'{"subject":"invoice","from":"a@example.com"}\n' * 4000
@@ -18,7 +18,7 @@ BODY = b'{"subject":"invoice","from":"a@example.com"}\n' * 4000
 
 def unpacked(packed: bytes) -> bytes:
     """What an answer holds that comes in many pieces."""
-    body = inflate.BoundedBody(len(BODY), gzip=True)
+    body = gzip.BoundedBody(len(BODY), gzip=True)
     for start in range(0, len(packed), 100):
         body.feed(packed[start : start + 100])
     return body.finish()
@@ -33,7 +33,7 @@ def extra(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     else:
         monkeypatch.setitem(sys.modules, "isal", None)
         monkeypatch.setitem(sys.modules, "uvloop", None)
-    remembered = (packing._packer, inflate._maker)
+    remembered = (packing._packer, gzip._maker)
     for one in remembered:
         one.cache_clear()
     yield request.param == "with"
@@ -51,7 +51,7 @@ def test_an_answer_unpacks_to_the_same_bytes(extra: bool) -> None:
 
 @pytest.mark.parametrize("packed", [reference.compress(BODY)[:-9], b"no gzip at all"])
 def test_a_damaged_answer_is_found_out(extra: bool, packed: bytes) -> None:
-    with pytest.raises(inflate.Corrupt):
+    with pytest.raises(gzip.Corrupt):
         unpacked(packed)
 
 
@@ -66,6 +66,6 @@ def test_the_loop_is_the_fastest_that_is_installed(extra: bool) -> None:
     async def kind() -> str:
         return type(asyncio.get_running_loop()).__module__
 
-    factory = clock._loop_factory()
+    factory = runtime._loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
         assert runner.run(kind()).startswith("uvloop") is extra

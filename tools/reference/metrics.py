@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.telemetry.families import COUNTERS, GAUGES, HISTOGRAMS, NAMESPACE, Family
+from connector.telemetry.metric_families import COUNTERS, GAUGES, HISTOGRAMS, NAMESPACE, Family
 from tools.reference.markdown import table
 
 _HEAD = f"""\

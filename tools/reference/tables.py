@@ -12,7 +12,7 @@ from pathlib import Path
 from connector.model import JsonObject
 from connector.outputs import BUILT_IN
 from connector.quantities import format_size
-from connector.settings.shape import Shape, whole
+from connector.settings.schema_index import Shape, whole
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 _BLOCK = re.compile(r"(<!-- table: ([a-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from connector.collect.collector import Collector
-from connector.collect.plan import Plan
+from connector.collect.feed_config import Plan
 from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.facts import Fact

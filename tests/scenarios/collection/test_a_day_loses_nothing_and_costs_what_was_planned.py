@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from connector.app.plan import Asking, shares
 from connector.facts import RecordLate, RecordLeft
+from connector.ops.request_plan import Asking, shares
 from connector.simulator import Changes, Late
 from tests.scenarios.collection.feed import DETECTIONS, HOUR, MINUTE, run, tenant
 

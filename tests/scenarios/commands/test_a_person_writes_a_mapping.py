@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from connector.cli.mapping import command
 from connector.mapping import Library, lint, uncarried
-from connector.mapping.coverage import SUCCESSORS, coverage, leaves
-from connector.mapping.sample import SAMPLE
+from connector.mapping.tools.coverage import SUCCESSORS, coverage, leaves
+from connector.mapping.tools.sample_record import SAMPLE
 from tests.golden.test_every_field_lands import left_out
 
 THREE_LINES = """\

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.check import Verdict, check
 from connector.app.trial import trial_revision
 from connector.mapping import Library, build_mapper
+from connector.ops.check import Verdict, check
 from connector.settings import load
 from connector.simulator import Simulator, running
 from tests.support.process import ACCOUNT, TOKEN, command, environment

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.check import Verdict, check
+from connector.ops.check import Verdict, check
 from connector.settings import load
 from connector.simulator import Access, Behaviour, Fault, Simulator, running
 from tests.support.process import ACCOUNT, TOKEN, command, environment

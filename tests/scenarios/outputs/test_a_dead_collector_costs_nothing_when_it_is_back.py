@@ -11,10 +11,10 @@ import pytest
 
 from connector.facts import BatchRetried, BatchSent, EventBuried, HoldBegun, HoldEnded
 from connector.interfaces import Output
-from connector.outputs.elasticsearch import ElasticsearchSettings
-from connector.outputs.parts.hec_channel import Pace
-from connector.outputs.parts.web import utc_now
-from connector.outputs.splunk_hec import SplunkHecOutput, SplunkHecSettings
+from connector.outputs.elasticsearch.output import ElasticsearchSettings
+from connector.outputs.shared.http_client import utc_now
+from connector.outputs.splunk_hec.channel import Pace
+from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from tests.scenarios.outputs.delivering import delivering
 from tests.support.bulk_collector import bulk_collector, failed, trouble
 from tests.support.collectors import unobserved, until

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from connector.outputs.elasticsearch import ElasticsearchSettings
-from connector.outputs.splunk_hec import SplunkHecSettings
+from connector.outputs.elasticsearch.output import ElasticsearchSettings
+from connector.outputs.splunk_hec.output import SplunkHecSettings
 from tests.scenarios.outputs.delivering import as_json, as_line, delivering
 from tests.support.bulk_collector import bulk_collector, trouble
 from tests.support.collectors import unobserved

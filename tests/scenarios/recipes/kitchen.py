@@ -12,7 +12,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from connector.app.delivery import Route, build_routes
+from connector.app.routes import Route, build_routes
 from connector.model import Feed, Record, Revision
 from connector.settings import load
 from connector.simulator import Recipe, Simulator

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from connector.secret import Secret
-from connector.source.check import Finding, Level
 from connector.source.credentials import KeyPair
+from connector.source.probe import Finding, Level
 from tests.scenarios.source.account import ACCOUNT, SEARCH, account, failure, http_date, page, rows, run
 from tests.support.jumping_loop import EPOCH
 from tests.support.scripted_http import Asked, Reply, Script, json_reply

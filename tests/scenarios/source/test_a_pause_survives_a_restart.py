@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.accounts import open_sources
+from connector.app.sources import open_sources
 from connector.errors import Unavailable
 from connector.journal import Journal
 from connector.model import Query

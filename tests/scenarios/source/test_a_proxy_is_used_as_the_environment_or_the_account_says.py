@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.accounts import open_sources
+from connector.app.sources import open_sources
 from connector.errors import Unavailable
 from connector.model import Query
 from connector.settings import load

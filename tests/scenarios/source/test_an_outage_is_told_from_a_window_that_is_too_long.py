@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from connector.collect.collector import Collector
-from connector.collect.plan import Plan
+from connector.collect.feed_config import Plan
 from connector.collect.windows import Timing
 from connector.errors import Denied, SourceError, Unavailable, WalkAborted
 from connector.facts import SliceHalved, WalkEnded

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from connector import cli
-from connector.app.operator import Operator
+from connector.app.control.operator import Operator
 from connector.facts import Fact
 from connector.journal import Journal, Options
 from connector.model import Backlog, Commit, DeadLetter, Feed, Gap, Record, Revision, Seen, Step, Window

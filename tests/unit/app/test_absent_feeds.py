@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.collection import note_absent
+from connector.app.collectors import note_absent
 from connector.errors import JournalFull
 from connector.journal import Journal
 from connector.model import Commit

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from connector.app.collection import begins
+from connector.app.collectors import begins
 
 
 def test_a_single_feed_begins_at_once() -> None:

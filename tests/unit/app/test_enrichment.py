@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.collection import plan_feeds
+from connector.app.collectors import plan_feeds
 from connector.errors import ConfigurationError
 from connector.model import Feed, Record, Revision
 from connector.settings import load

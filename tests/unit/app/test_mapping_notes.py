@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.delivery import build_routes, mapping_notes
+from connector.app.routes import build_routes, mapping_notes
 from connector.errors import ConfigurationError
 from connector.settings import Loaded, load
 

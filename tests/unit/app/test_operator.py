@@ -7,12 +7,12 @@ import json
 
 import pytest
 
-from connector.app.control import SOCKET, ask, serve_control
-from connector.app.errand import Errands
-from connector.app.operator import handlers
+from connector.app.control.operator import handlers
+from connector.app.control.server import SOCKET, ask, serve_control
 from connector.errors import ConnectorError, JournalInUse
 from connector.facts import FeedForgotten, LettersSettled, OutputRewound
 from connector.model import Backlog, Commit, Feed, JsonObject
+from connector.ops.client import Errands
 from tests.unit.app.books import FEED, NOW, Books, letter, revision
 
 
@@ -142,7 +142,7 @@ async def test_a_daemon_that_starts_is_waited_for(books: Books) -> None:
 async def test_another_program_that_has_the_journal_is_named(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connector.app.errand._PATIENCE", 0.2)
+    monkeypatch.setattr("connector.ops.client._PATIENCE", 0.2)
     await asyncio.to_thread(books.fill)
     async with books.journal():
         with pytest.raises(JournalInUse, match="in use by process"):
@@ -152,7 +152,7 @@ async def test_another_program_that_has_the_journal_is_named(
 async def test_a_daemon_that_does_not_answer_is_said_so(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connector.app.control._PATIENCE", 0.2)
+    monkeypatch.setattr("connector.app.control.server._PATIENCE", 0.2)
 
     left = asyncio.Event()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.delivery import Route, build_routes
+from connector.app.routes import Route, build_routes
 from connector.errors import ConfigurationError
 from connector.model import Feed, Record, Revision
 from connector.settings import load

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from connector.app import daemon
-from connector.app.house import House, build_house
+from connector.app.build import House, build_house
 from connector.app.reload import Reload, changes
 from connector.app.signals import Stop
 from connector.errors import ConfigurationError, JournalFull, Problem

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.app.search import Wanted, stream
 from connector.errors import BadQuery, Denied, Unavailable, WalkAborted
+from connector.ops.search import Wanted, stream
 from tests.unit.app.mailbox import NOW, Mailbox
 
 Order = Literal["newest", "oldest", "unordered"]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.check import check
-from connector.app.delivery import Route, build_routes
+from connector.app.routes import Route, build_routes
 from connector.errors import ConfigurationError
+from connector.ops.check import check
 from connector.settings import load, render
 from tests.support.collectors import unobserved
 from tests.unit.mapping.packs import revision

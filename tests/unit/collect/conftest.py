@@ -30,5 +30,5 @@ def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.sleep(0)
 
     hasty = SimpleNamespace(**{**vars(asyncio), "sleep": hurry})
-    for module in ("patience", "walk", "backfill"):
+    for module in ("backoff", "ingest", "backfill.runner"):
         monkeypatch.setattr(f"connector.collect.{module}.asyncio", hasty)

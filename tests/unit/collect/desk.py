@@ -9,7 +9,7 @@ from pathlib import Path
 
 from connector import facts
 from connector.collect.collector import Collector
-from connector.collect.plan import Plan
+from connector.collect.feed_config import Plan
 from connector.collect.windows import Timing
 from connector.interfaces import Observe
 from connector.journal import Journal

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from connector import facts
-from connector.collect.plan import Audit
+from connector.collect.feed_config import Audit
 from connector.collect.windows import audit_window
 from connector.errors import Unavailable
 from connector.model import Window

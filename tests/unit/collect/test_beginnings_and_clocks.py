@@ -10,7 +10,7 @@ import pytest
 
 from connector import facts
 from connector.collect.collector import Collector
-from connector.collect.plan import Plan
+from connector.collect.feed_config import Plan
 from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, JournalBroken, Unavailable

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from connector import facts
-from connector.collect.plan import Plan
+from connector.collect.feed_config import Plan
 from connector.errors import BadQuery, Denied, Unavailable, WalkAborted
 from connector.model import Query, Revision
 from tests.unit.collect.desk import AGES, FEED, START, Desk, ids

@@ -13,9 +13,9 @@ import pytest
 
 from connector import facts
 from connector.collect.collector import Collector
-from connector.collect.plan import Plan
+from connector.collect.feed_config import Plan
+from connector.collect.ingest import Slice, Walker
 from connector.collect.revisions import WATCHED
-from connector.collect.walk import Slice, Walker
 from connector.collect.windows import LIVE, Timing
 from connector.errors import Unavailable
 from connector.journal import Journal

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from connector import facts
-from connector.collect.plan import Plan
+from connector.collect.feed_config import Plan
 from connector.collect.windows import Timing
 from connector.errors import JournalFull, WalkAborted
 from connector.model import Commit, Query, Step

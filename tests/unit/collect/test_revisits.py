@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from connector import facts
-from connector.collect.plan import Plan
+from connector.collect.feed_config import Plan
 from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, Unavailable

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.mapping.addresses import NO_ADDRESS, addresses
-from connector.mapping.values import Lost
+from connector.mapping.functions.addresses import NO_ADDRESS, addresses
+from connector.mapping.functions.values import Lost
 
 
 @pytest.mark.parametrize(

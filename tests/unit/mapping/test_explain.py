@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from connector.mapping import Library, build_map, explain
-from connector.mapping.encoding import SHAPES
+from connector.mapping.schemas.encoding import SHAPES
 from connector.model import JsonObject
 from tests.golden.revisions import ACCOUNTS, cases
 from tests.unit.mapping.packs import pack_of, revision

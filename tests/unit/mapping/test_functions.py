@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.mapping.functions import FUNCTIONS
-from connector.mapping.scalars import ip
-from connector.mapping.values import Lost
+from connector.mapping.functions.registry import FUNCTIONS
+from connector.mapping.functions.scalars import ip
+from connector.mapping.functions.values import Lost
 from tests.unit.mapping.packs import mapped, pack_of, value_of
 
 MANUAL = Path(__file__).parents[3] / "docs" / "mapping.md"

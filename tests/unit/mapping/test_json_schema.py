@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from connector.cli.schema import command
-from connector.located import parse
 from connector.mapping import Library, json_schema
-from connector.mapping.functions import FUNCTIONS
-from connector.mapping.loader import packaged
+from connector.mapping.functions.registry import FUNCTIONS
+from connector.mapping.language.library import packaged
+from connector.yaml_nodes import parse
 from tests.properties.test_mapping_equality import EVERYTHING
 from tests.unit.mapping.test_refusals import FILES
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from connector.errors import ConfigurationError
-from connector.located import parse
 from connector.mapping import Library, build_mapper, compile_matcher, either_state
+from connector.yaml_nodes import parse
 from tests.unit.mapping.packs import mapped, pack_of, revision, write
 
 RECORD: dict[str, Any] = {

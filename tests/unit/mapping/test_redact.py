@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from connector.errors import ConfigurationError
-from connector.located import parse
 from connector.mapping import compile_redaction
 from connector.model import Revision
+from connector.yaml_nodes import parse
 from tests.unit.mapping.packs import revision
 
 KEY = "0123456789abcdef"

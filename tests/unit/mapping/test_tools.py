@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from connector.errors import ConfigurationError
-from connector.located import parse
 from connector.mapping import Library, compile_body, lint, run_tests
+from connector.yaml_nodes import parse
 from tests.unit.mapping.packs import pack_of, revision, write
 
 DOUBTFUL = [

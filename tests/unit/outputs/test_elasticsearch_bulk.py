@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from connector.errors import DeliveryError, Hold, Refused, Retryable
 from connector.model import Event, Receipt
-from connector.outputs.elasticsearch import ElasticsearchOutput, ElasticsearchSettings
-from connector.outputs.parts.bulk import describe, outcome
+from connector.outputs.elasticsearch.bulk import describe, outcome
+from connector.outputs.elasticsearch.output import ElasticsearchOutput, ElasticsearchSettings
 from connector.secret import Reference
 from connector.testing.outputs import events
 from tests.support.bulk_collector import (

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from connector.errors import Hold, Retryable
 from connector.interfaces import Probe, Setup
 from connector.mapping import Library
-from connector.outputs.elasticsearch import ElasticsearchSettings
-from connector.outputs.parts.index_template import fitted, shipped
+from connector.outputs.elasticsearch.index_template import fitted, shipped
+from connector.outputs.elasticsearch.output import ElasticsearchSettings
 from connector.testing.outputs import events
 from tests.support.bulk_collector import STREAM, bulk_collector, failed
 from tests.support.collectors import free_port

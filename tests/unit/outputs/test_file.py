@@ -16,9 +16,9 @@ import pytest
 
 from connector.errors import Hold, Retryable
 from connector.model import Event
-from connector.outputs.file import FileOutput, FileSettings
-from connector.outputs.parts.appender import Appender
-from connector.outputs.parts.rotation import Rotation
+from connector.outputs.file.appender import Appender
+from connector.outputs.file.output import FileOutput, FileSettings
+from connector.outputs.file.rotation import Rotation
 from connector.testing.outputs import events
 from tests.support.collectors import unobserved
 

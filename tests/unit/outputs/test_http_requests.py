@@ -17,7 +17,7 @@ import pytest
 
 from connector.errors import Hold, Retryable
 from connector.model import Event
-from connector.outputs.http import HttpOutput, HttpSettings
+from connector.outputs.http.output import HttpOutput, HttpSettings
 from connector.secret import Reference, Secret
 from connector.testing.outputs import events
 from tests.support.collectors import authority

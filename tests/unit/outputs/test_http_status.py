@@ -13,7 +13,7 @@ import pytest
 
 from connector.errors import DeliveryError, Hold, Refused, Retryable
 from connector.model import Receipt
-from connector.outputs.http import HttpOutput, HttpSettings
+from connector.outputs.http.output import HttpOutput, HttpSettings
 from connector.testing.outputs import events
 from tests.support.collectors import authority, free_port
 from tests.support.scripted_http import Reply, scripted

@@ -10,9 +10,9 @@ import pytest
 from connector.errors import Hold, Retryable
 from connector.facts import AcknowledgementWeakened, Fact
 from connector.model import Receipt
-from connector.outputs.parts.hec_channel import Pace
-from connector.outputs.parts.web import utc_now
-from connector.outputs.splunk_hec import SplunkHecOutput, SplunkHecSettings
+from connector.outputs.shared.http_client import utc_now
+from connector.outputs.splunk_hec.channel import Pace
+from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from connector.testing.outputs import events
 from tests.support.collectors import until
 from tests.support.hec_collector import TOKEN, HecCollector, Indexer, hec_collector, told

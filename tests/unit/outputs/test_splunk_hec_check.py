@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from connector.errors import Hold, Retryable
-from connector.outputs.splunk_hec import SplunkHecSettings
+from connector.outputs.splunk_hec.output import SplunkHecSettings
 from tests.support.collectors import free_port
 from tests.support.hec_collector import TOKEN, hec_collector, told
 from tests.support.scripted_http import Reply

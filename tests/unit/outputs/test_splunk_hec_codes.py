@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from connector.errors import DeliveryError, Hold, Refused, Retryable
 from connector.model import Receipt
-from connector.outputs.parts.hec_codes import CODES, Class, read
+from connector.outputs.splunk_hec.codes import CODES, Class, read
 from connector.testing.outputs import events
 from tests.support.hec_collector import TEXTS, TOKEN, hec_collector, told
 from tests.support.scripted_http import Reply, json_reply

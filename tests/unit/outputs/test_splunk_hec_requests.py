@@ -13,7 +13,7 @@ import pytest
 
 from connector.errors import Hold, Retryable
 from connector.model import Event
-from connector.outputs.splunk_hec import SplunkHecOutput, SplunkHecSettings
+from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from connector.secret import Reference
 from connector.testing.outputs import events
 from tests.support.collectors import free_port, unobserved

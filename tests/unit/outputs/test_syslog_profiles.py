@@ -9,8 +9,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from connector.outputs.parts.profile import PROFILES, ProfileName
-from connector.outputs.syslog import SyslogSettings
+from connector.outputs.syslog.output import SyslogSettings
+from connector.outputs.syslog.profiles import PROFILES, ProfileName
 from connector.testing.outputs import events
 from tests.support.collectors import stream_collector, unobserved, until
 

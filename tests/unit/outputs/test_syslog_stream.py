@@ -13,7 +13,7 @@ from connector.errors import Retryable
 from connector.facts import EventsRepeated, Fact, OutputConnected
 from connector.interfaces import Observe
 from connector.model import Event, Receipt
-from connector.outputs.syslog import SyslogOutput, SyslogSettings
+from connector.outputs.syslog.output import SyslogOutput, SyslogSettings
 from connector.testing.outputs import events
 from tests.support.collectors import StreamCollector, free_port, stream_collector, unobserved, until
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from connector.errors import Hold, Retryable
-from connector.outputs.syslog import SyslogOutput, SyslogSettings
+from connector.outputs.syslog.output import SyslogOutput, SyslogSettings
 from connector.testing.outputs import events
 from tests.support.collectors import authority, stream_collector, unobserved, until
 

@@ -8,7 +8,7 @@ import pytest
 
 from connector.errors import Retryable
 from connector.model import Receipt
-from connector.outputs.syslog import SyslogOutput, SyslogSettings
+from connector.outputs.syslog.output import SyslogOutput, SyslogSettings
 from connector.testing.outputs import events
 from tests.support.collectors import datagram_collector, free_port, unobserved, until
 

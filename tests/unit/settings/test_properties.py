@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from connector.errors import ConfigurationError
 from connector.settings import load, render
-from connector.settings.shape import Shape, whole
+from connector.settings.schema_index import Shape, whole
 from tests.unit.settings.support import MINIMAL, TOKENS
 
 

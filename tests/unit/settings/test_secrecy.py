@@ -12,7 +12,7 @@ import pytest
 from connector.errors import ConfigurationError
 from connector.outputs import BUILT_IN
 from connector.settings import Loaded, render
-from connector.settings.shape import Shape, whole
+from connector.settings.schema_index import Shape, whole
 from tests.unit.settings.support import ACCOUNT, MINIMAL, read
 
 CANARY = "canary-5f0e9c7a"

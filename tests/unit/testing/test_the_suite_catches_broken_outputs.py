@@ -187,7 +187,7 @@ async def test_a_sound_output_passes(check: Check) -> None:
 
 @pytest.mark.parametrize("kind", DEFECTS, ids=lambda kind: kind.__name__)
 async def test_a_defect_is_named(kind: type[Sound], monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("subject", "outputs", "faults"):
+    for module in ("harness", "outputs", "faults"):
         monkeypatch.setattr(f"connector.testing.{module}.PATIENCE", 1.0)
     expected = RuntimeError if kind is Clinging else Violation
     async with bench(kind) as subject:

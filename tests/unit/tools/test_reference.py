@@ -7,7 +7,7 @@ import re
 import pytest
 from prometheus_client import CollectorRegistry
 
-from connector.telemetry.families import Families
+from connector.telemetry.metric_families import Families
 from tools.reference import ROOT, pages
 
 PAGES = pages()

@@ -1,0 +1,104 @@
+"""Everything that can be built before the first door opens: a configuration that is wrong fails here."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from connector import __version__
+from connector.app.collectors import FeedPlan, plan_feeds
+from connector.app.routes import Route, build_routes, mapping_notes
+from connector.app.sources import must_connect
+from connector.facts import ConfigurationNoted, Fact
+from connector.interfaces import Clock
+from connector.journal import SQLITE
+from connector.model import Backlog, Feed
+from connector.settings import Loaded, Settings
+from connector.telemetry.endpoint import Board, bind
+from connector.telemetry.logs import Logs
+from connector.telemetry.metrics import Metrics
+from connector.telemetry.observer import Telemetry
+from connector.telemetry.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The built parts; the journal and what needs it come later."""
+
+    settings: Settings
+    clock: Clock
+    telemetry: Telemetry
+    metrics: Metrics
+    board: Board
+    sock: socket.socket | None
+    feeds: tuple[FeedPlan, ...]
+    routes: tuple[Route, ...]
+
+    def observe(self, fact: Fact) -> None:
+        """Tell telemetry."""
+        self.telemetry.observe(fact)
+
+    def post(self) -> None:
+        """Show the present status at the endpoint."""
+        self.board.post(self.telemetry.snapshot())
+
+
+def build_house(loaded: Loaded, clock: Clock) -> House:
+    """Build what *loaded* describes and bind the endpoint's socket.
+
+    Raises ``ConfigurationError`` with every problem of the part that is wrong.
+    """
+    settings = loaded.settings
+    feeds = plan_feeds(loaded, clock)
+    names, limits, fresh = _names(settings), _limits(settings), _fresh(feeds)
+    metrics = Metrics(__version__, SQLITE)
+    logs = _logs(settings, metrics)
+    status = Status(__version__, clock, fresh, limits, names, sqlite=SQLITE)
+    telemetry = Telemetry(logs, metrics, status, limits)
+    routes = build_routes(loaded, telemetry.observe, names)
+    sock = bind(settings.server.listen) if settings.server.listen else None
+    for note in (*loaded.notes, *mapping_notes(loaded)):
+        telemetry.observe(ConfigurationNoted(note))
+    return House(settings, clock, telemetry, metrics, Board(), sock, feeds, routes)
+
+
+def rebuild(house: House, loaded: Loaded) -> House:
+    """What *loaded* describes, on the ground of *house*: its endpoint, telemetry and state stay as they are.
+
+    Nothing of *house* changes. Raises ``ConfigurationError`` with every problem of the part that is wrong.
+    """
+    fixed = {"state": house.settings.state, "server": house.settings.server}
+    settings = loaded.settings.model_copy(update=fixed)
+    must_connect(loaded)
+    feeds = plan_feeds(loaded, house.clock)
+    routes = build_routes(loaded, house.observe, _names(settings))
+    return replace(house, settings=settings, feeds=feeds, routes=routes)
+
+
+def move_in(house: House) -> None:
+    """Let telemetry tell of *house* from now on."""
+    settings = house.settings
+    logs = _logs(settings, house.metrics)
+    house.telemetry.watch(logs, _fresh(house.feeds), _limits(settings), _names(settings))
+
+
+def _names(settings: Settings) -> dict[str, str]:
+    return {account.account_id: name for name, account in settings.accounts.items()}
+
+
+def _limits(settings: Settings) -> dict[str, Backlog]:
+    return {name: output.room() for name, output in settings.outputs.items()}
+
+
+def _fresh(feeds: tuple[FeedPlan, ...]) -> dict[Feed, timedelta]:
+    return {feed.plan.feed: feed.fresh_within for feed in feeds}
+
+
+def _logs(settings: Settings, metrics: Metrics) -> Logs:
+    form = settings.log.format
+    if form == "auto":
+        form = "text" if sys.stderr.isatty() else "json"
+    return Logs(settings.log.level, form, monotonic=time.monotonic, suppressed=metrics.suppressed)

@@ -1,0 +1,246 @@
+"""From settings to delivery: outputs, their mappers, and one deliverer each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from connector.app.heartbeat import build_heartbeat, heartbeat_mapper
+from connector.delivery import Deliverer, Heartbeat, Options, Shrink
+from connector.errors import ConfigurationError, Position, Problem
+from connector.facts import OutputBegun
+from connector.formats import cef, leef
+from connector.formats.escaping import Escape
+from connector.interfaces import Clock, Mapper, Observe, Output
+from connector.journal import Journal
+from connector.mapping import (
+    Library,
+    Pack,
+    Redact,
+    build_map,
+    build_mapper,
+    compile_body,
+    compile_matcher,
+    compile_redaction,
+    either_state,
+    lint,
+)
+from connector.model import Event, JsonObject, Revision
+from connector.outputs.common import OutputSettings
+from connector.outputs.template import Templated
+from connector.settings import Loaded
+from connector.yaml_nodes import Node, parse
+
+Predicate = Callable[[Revision], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One output with everything that its delivery needs.
+
+    *unfiltered* builds the mapper once more without ``when``: a test event is for every output.
+    """
+
+    name: str
+    settings: OutputSettings
+    output: Output
+    mapper: Mapper
+    shrink: Shrink | None
+    heartbeat: Mapper | None
+    unfiltered: Callable[[], Mapper]
+
+    def options(self, snapshot: Callable[[], JsonObject], clock: Clock) -> Options:
+        """What delivery is told; *snapshot* is the status, for heartbeats."""
+        return Options(
+            start=self.settings.start,
+            backlog=self.settings.room(),
+            emit=self.settings.emit,
+            max_age=self.settings.max_age,
+            heartbeat=self._heartbeat(snapshot, clock),
+        )
+
+    def _heartbeat(self, snapshot: Callable[[], JsonObject], clock: Clock) -> Heartbeat | None:
+        every = self.settings.heartbeat
+        if every is None or self.heartbeat is None:
+            return None
+        return build_heartbeat(
+            self.name,
+            every,
+            self.heartbeat,
+            snapshot,
+            clock,
+            event_bytes=self.output.limits.event_bytes,
+        )
+
+
+def library_of(loaded: Loaded) -> Library:
+    """The mappings that the configuration can name."""
+    own = loaded.settings.mappings.directory
+    return Library((own,) if own else ())
+
+
+def mapping_notes(loaded: Loaded) -> Iterator[str]:
+    """What lint finds in the mappings that outputs use; those that ship are clean and are not looked at."""
+    if loaded.settings.mappings.directory is None:
+        return
+    library = library_of(loaded)
+    for name in sorted({output.mapping for output in loaded.settings.outputs.values()}):
+        yield from (f"mapping {name}: {problem}" for problem in lint(library.load(name)))
+
+
+def build_routes(loaded: Loaded, observe: Observe, accounts: Mapping[str, str]) -> tuple[Route, ...]:
+    """A route per output; *accounts* gives names by account id.
+
+    Raises ``ConfigurationError`` with everything that is wrong with mappings and ``when``.
+    """
+    library = library_of(loaded)
+    routes: list[Route] = []
+    problems: list[Problem] = []
+    for name, settings in loaded.settings.outputs.items():
+        try:
+            routes.append(_route(name, settings, loaded, library, observe, accounts))
+        except ConfigurationError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigurationError(*problems)
+    return tuple(routes)
+
+
+def _route(
+    name: str,
+    settings: OutputSettings,
+    loaded: Loaded,
+    library: Library,
+    observe: Observe,
+    accounts: Mapping[str, str],
+) -> Route:
+    try:
+        pack = library.load(settings.mapping)
+    except ConfigurationError as error:
+        raise _located(error, loaded.node.place(("outputs", name, "mapping")), name) from None
+    when = _when(find(loaded.node, ("outputs", name, "when")), pack, accounts)
+    redact = _redact(find(loaded.node, ("outputs", name, "redact")), loaded, name)
+    body = template_of(loaded, name)
+    render = compile_body(body[0], pack, escape=body[1], accounts=accounts) if body else None
+    return Route(
+        name,
+        settings,
+        settings.build(name, observe),
+        build_mapper(pack, accounts=accounts, when=when, redact=redact, render=render),
+        None if render else _shrinker(pack, accounts, redact),
+        None if settings.heartbeat is None else heartbeat_mapper(library, pack),
+        partial(build_mapper, pack, accounts=accounts, redact=redact, render=render),
+    )
+
+
+def template_of(loaded: Loaded, name: str) -> tuple[Node, Escape] | None:
+    """What the output *name* makes of an event instead of the mapped document, as it was written."""
+    settings = loaded.settings.outputs[name]
+    template = settings.template() if isinstance(settings, Templated) else None
+    if template is None:
+        return None
+    node = find(loaded.node, ("outputs", name, template.key))
+    if node is not None and isinstance(node.value, str):  # a variable holds the whole tree
+        node = parse(str(node.value), node.position.file)
+    return (node, template.escape) if node is not None else None
+
+
+def _located(error: ConfigurationError, place: Position, name: str) -> ConfigurationError:
+    """Name the output for a problem that has no place of its own."""
+    return ConfigurationError(
+        *(
+            problem
+            if problem.position
+            else Problem(f"outputs.{name}.mapping: {problem.message}", place, problem.hint)
+            for problem in error.problems
+        )
+    )
+
+
+def _when(node: Node | None, pack: Pack, accounts: Mapping[str, str]) -> Predicate | None:
+    if node is None or node.value is None:
+        return None
+    return either_state(compile_matcher(node, pack, accounts=accounts))
+
+
+def _redact(node: Node | None, loaded: Loaded, name: str) -> Redact | None:
+    if node is None or not node.value:
+        return None
+    key = loaded.settings.redaction.key
+    try:
+        return compile_redaction(node, None if key is None else key.reveal())
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            *(
+                replace(problem, message=f"outputs.{name}.redact: {problem.message}")
+                for problem in error.problems
+            )
+        ) from None
+
+
+def find(node: Node, path: tuple[str, ...]) -> Node | None:
+    """The node at *path*, if there is one."""
+    for step in path:
+        if not isinstance(node.value, dict) or step not in node.value:
+            return None
+        node = node.value[step]
+    return node
+
+
+def _shrinker(pack: Pack, accounts: Mapping[str, str], redact: Redact | None) -> Shrink | None:
+    """What writes an event anew in fewer bytes: the formats of text know which fields matter least."""
+    encode = {"cef": cef.encode, "leef": leef.encode}.get(pack.format)
+    if encode is None:
+        return None
+    mapping = build_map(pack, accounts=accounts)
+
+    def shrink(event: Event, limit: int) -> Event | None:
+        mapped = mapping(event.revision if redact is None else redact(event.revision))
+        payload, notes = encode(mapped.document, max_bytes=limit)
+        if len(payload) > limit:
+            return None
+        return replace(event, payload=payload, notes=(*mapped.notes, *notes))
+
+    return shrink
+
+
+async def attach(routes: tuple[Route, ...], journal: Journal) -> None:
+    """Give every output its place before anything is collected; let go of outputs that are gone."""
+    configured = {route.name for route in routes}
+    for output in (await journal.outline()).outputs:
+        if output.attached and output.output not in configured:
+            await journal.detach(output.output)
+    for route in routes:
+        await journal.attach(route.name, route.settings.start, route.settings.room())
+
+
+def build_deliverers(
+    routes: tuple[Route, ...],
+    journal: Journal,
+    *,
+    observe: Observe,
+    clock: Clock,
+    snapshot: Callable[[], JsonObject],
+) -> Mapping[str, Deliverer]:
+    """One deliverer per output, by name."""
+
+    async def head() -> int:
+        return (await journal.outline()).head
+
+    for route in routes:
+        observe(OutputBegun(route.name))
+    return {
+        route.name: Deliverer(
+            route.name,
+            route.output,
+            journal,
+            route.mapper,
+            observe,
+            clock,
+            options=route.options(snapshot, clock),
+            shrink=route.shrink,
+            head=head,
+        )
+        for route in routes
+    }

@@ -1,0 +1,1 @@
+"""Backfill: reading a past range of time again, as a queued job with its own checkpoint."""

@@ -1,0 +1,269 @@
+"""One slice, from the API into the journal: page by page, durable as it goes.
+
+The checkpoint moves in the transaction that holds the slice's last page, or alone where there is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+from connector.collect.disappeared import Absent
+from connector.collect.enrichment import Enrichment, Told, Visit
+from connector.collect.ids import Ids
+from connector.collect.order import Order
+from connector.collect.revisions import PAD, Finding, compare, repeat, time_of
+from connector.collect.turns import Turns
+from connector.errors import JournalFull
+from connector.facts import CollectionPaused, PageCollected, RecordLate
+from connector.interfaces import Clock, Enricher, FeedLog, Observe, Source
+from connector.model import Commit, Feed, Page, Query, Record, Seen, Step, Window
+from connector.net.backoff import full_jitter
+
+_PEEK = 0.05
+"""Seconds to wait for the walk's end before a page is stored without the checkpoint."""
+
+
+class Account(Protocol):
+    """Who keeps account of a slice, to know exactly what became of it."""
+
+    def again(self, records: Sequence[Record]) -> frozenset[str]:
+        """The ids of *records* that are to be told even where nothing about them is new."""
+        ...
+
+    def note(
+        self, records: Sequence[Record], findings: Sequence[Finding], step: Step | None
+    ) -> tuple[str, str]:
+        """Take account of a page; what to make durable with it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One part of a sweep to walk.
+
+    *window* is asked; *step* is the checkpoint's move when it is complete (``None``: the caller moves it).
+    What lies in *known* was read before, *least_late* seconds after its time at the earliest: a record
+    found new there came late. *account* is kept of every page.
+    """
+
+    sweep: str
+    window: Window
+    step: Step | None
+    query: Query
+    known: Window | None = None
+    least_late: float = 0.0
+    account: Account | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """What a complete walk returned: the number of records, and their ids."""
+
+    records: int
+    ids: Ids
+
+
+class Walker:
+    """Walks slices of one feed. One comparison of a record at a time, however many sweeps run."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        fingerprint: str,
+        source: Source,
+        log: FeedLog,
+        *,
+        watched: Sequence[str],
+        observe: Observe,
+        clock: Clock,
+        enricher: Enricher | None = None,
+        ages: Sequence[timedelta] = (),
+        life: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """*life* is that of the feed; see ``model.Progress``."""
+        self._feed = feed
+        self._fingerprint = fingerprint
+        self._source = source
+        self._log = log
+        self._watched = tuple(watched)
+        self._observe = observe
+        self._clock = clock
+        self._enrichment = Enrichment(enricher, ages)
+        self._life = life
+        self._turns = Turns()
+        self._order = Order()
+
+    async def walk(self, part: Slice) -> Walked:
+        """Read all of *part* and store it; returns when the checkpoint is durable.
+
+        Raises ``SourceError``: pages read so far are durable then, the checkpoint is where it was.
+        """
+        records, ids = 0, Ids()
+        with self._order.walk() as number:
+            async with aclosing(self._source.search(part.query, part.window)) as pages:
+                page = await anext(pages, None)
+                if page is None and part.step is not None:
+                    await self._complete(part, part.step)
+                while page is not None:
+                    records += len(page.records)
+                    ids.add(record.id for record in page.records)
+                    page = await self._store(part, page, pages, number)
+        return Walked(records, ids)
+
+    async def _store(
+        self, part: Slice, page: Page, pages: AsyncGenerator[Page, None], number: int
+    ) -> Page | None:
+        """Store *page* while the next one is fetched; the last takes the checkpoint along."""
+        following = asyncio.ensure_future(anext(pages, None))
+        try:
+            await asyncio.wait({following}, timeout=_PEEK)
+            last = following.done() and following.exception() is None and following.result() is None
+            await self._compare(part, page.records, part.step if last else None, number)
+            ahead = await following
+            if ahead is None and not last and part.step is not None:
+                await self._complete(part, part.step)
+        finally:
+            following.cancel()
+            # Also where it is done: a failure that nobody waits for any more must not be reported as lost.
+            await asyncio.gather(following, return_exceptions=True)
+        return ahead
+
+    async def _complete(self, part: Slice, step: Step) -> None:
+        """Move the checkpoint alone."""
+        note = part.account.note((), (), step) if part.account else None
+        await self.commit(Commit(self._feed, self._fingerprint, step=step, note=note, life=self._life()))
+
+    async def _compare(self, part: Slice, records: Sequence[Record], step: Step | None, number: int) -> None:
+        told = Told()
+        again = part.account.again(records) if part.account else frozenset[str]()
+        async with self._turns.of(record.id for record in records):
+            while True:
+                visit, life = Visit(self._feed, part.window, self._clock()), self._life()
+                known = dict(await self._log.seen(self._feed, [record.id for record in records]))
+                older = {one.id for one in records if self._order.is_overtaken(one.id, number)}
+                findings = self._findings(visit, records, known, told, again, older)
+                if not told.asking:
+                    break
+                await self._enrichment.ask(told)
+            note = part.account.note(records, findings, step) if part.account else None
+            await self._keep(findings, life, step, note)
+            self._order.learn((f.revision.record.id for f in findings if f.revision), number)
+        self._report(part, records, findings, visit.at)
+
+    def _findings(
+        self,
+        visit: Visit,
+        records: Sequence[Record],
+        known: dict[str, Seen],
+        told: Told,
+        again: frozenset[str],
+        older: Collection[str],
+    ) -> list[Finding]:
+        findings, left = [], set(again)
+        for record in records:
+            row = known.get(record.id)
+            finding = compare(
+                record,
+                row,
+                feed=self._feed,
+                window=visit.window,
+                collected=visit.at,
+                watched=self._watched,
+            )
+            if row is not None and record.id in older:
+                finding = Finding()
+            if row is not None and finding.revision is None and record.id in left:
+                finding = repeat(record, row, finding, feed=self._feed, collected=visit.at)
+            left.discard(record.id)
+            finding = self._enrichment.settle(record, row, finding, visit, told)
+            if finding.seen is not None:
+                known[record.id] = finding.seen
+            findings.append(finding)
+        return findings
+
+    async def adopt(self, window: Window, absents: Sequence[Absent]) -> None:
+        """Store what look-ups found of seen rows, unless another sweep changed a row meanwhile."""
+        told = Told()
+        async with self._turns.of(absent.row.id for absent in absents):
+            while True:
+                visit, life = Visit(self._feed, window, self._clock()), self._life()
+                known = await self._log.seen(self._feed, [absent.row.id for absent in absents])
+                findings = [
+                    absent.finding
+                    if absent.record is None
+                    else self._enrichment.settle(absent.record, absent.row, absent.finding, visit, told)
+                    for absent in absents
+                    if known.get(absent.row.id) == absent.row
+                ]
+                if not told.asking:
+                    break
+                await self._enrichment.ask(told)
+            if any(finding.seen for finding in findings):
+                await self._keep(findings, life)
+                self._order.learn(f.revision.record.id for f in findings if f.revision)
+
+    async def _keep(
+        self,
+        findings: Sequence[Finding],
+        life: int | None,
+        step: Step | None = None,
+        note: tuple[str, str] | None = None,
+    ) -> None:
+        revisions = tuple(f.revision for f in findings if f.revision is not None)
+        rows = {f.seen.id: f.seen for f in findings if f.seen is not None}
+        if not (revisions or rows or step):
+            return
+        seen = tuple(rows.values())
+        await self.commit(Commit(self._feed, self._fingerprint, revisions, seen, step, note, life))
+
+    async def commit(self, commit: Commit) -> None:
+        """Store *commit*, waiting for room in the journal as long as it takes."""
+        await self.patiently(partial(self._log.commit, commit))
+
+    async def patiently(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Do *write*, waiting for room in the journal as long as it takes."""
+        attempt = 0
+        while True:
+            try:
+                await write()
+            except JournalFull as full:
+                attempt += 1
+                self._observe(CollectionPaused(self._feed, str(full), full.outputs))
+                await asyncio.sleep(0.5 + full_jitter(attempt, base=0.5, cap=15.0, random=random.random))
+            else:
+                return
+
+    def _report(
+        self, part: Slice, records: Sequence[Record], findings: Sequence[Finding], now: datetime
+    ) -> None:
+        new = sum(finding.new for finding in findings)
+        changed = sum(finding.changed for finding in findings)
+        completed = sum(finding.completes for finding in findings)
+        times = [time_of(record, part.window.start) for record in records]
+        start, end = part.window.start - PAD, part.window.end + PAD
+        outside = sum(not start <= moment < end for moment in times)
+        self._observe(
+            PageCollected(
+                self._feed,
+                part.sweep,
+                records=len(records),
+                new=new,
+                changed=changed,
+                repeated=len(records) - new - changed - completed,
+                outside=outside,
+                completed=completed,
+            )
+        )
+        if part.known is None:
+            return
+        for moment, finding in zip(times, findings, strict=True):
+            if finding.new and moment in part.known:
+                most = max(part.least_late, (now - moment).total_seconds())
+                self._observe(RecordLate(self._feed, part.sweep, part.least_late, most))

@@ -1,0 +1,161 @@
+"""Who may send now: keeps the output open, waits out back-offs, and probes slowly while on hold."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from connector.delivery.context import Kit
+from connector.delivery.holding import Holding
+from connector.delivery.notifier import Pulse, outcome_of
+from connector.delivery.retry_policy import Decision, History, Retry, Settled, Suspend, decide, fault_of
+from connector.facts import BatchRetried
+from connector.interfaces import Output
+
+_CLOSING = 5.0
+"""Seconds that closing an output may take; then it is left to itself."""
+
+
+class Gate:
+    """The one way to an output, shared by all its concurrent sends.
+
+    After any error nothing is sent until the sends under way ended and the output was closed and opened
+    again. A pause concerns all sends: what a collector asked of one it asked of all.
+
+    Args:
+        kit: what the output's delivery shares.
+        output: the destination.
+        holding: the hold of the output.
+        pulse: beats when something changed.
+        refresh: reads secrets again; called before each probe.
+    """
+
+    def __init__(
+        self,
+        kit: Kit,
+        output: Output,
+        holding: Holding,
+        pulse: Pulse,
+        refresh: Callable[[], bool] | None = None,
+    ) -> None:
+        self._kit = kit
+        self._output = output
+        self._holding = holding
+        self._pulse = pulse
+        self._refresh = refresh
+        self._lock = asyncio.Lock()
+        self._usable = False
+        self._touched = False
+        self._wholesale = False
+        self._users = 0
+        self._resume = float("-inf")
+        self._probes = 0
+        self._opening = History()
+        self.generation = 0
+        self.failures = 0
+
+    async def enter(self) -> int:
+        """Wait until a send may begin; return the generation of the connection it will use."""
+        async with self._lock:
+            await self._wait()
+            while not self._usable:
+                while self._users:
+                    await self._pulse.wait()
+                await self._reopen()
+                await self._wait()
+            self._users += 1
+            return self.generation
+
+    def leave(self) -> None:
+        """A send ended, however."""
+        self._users -= 1
+        self._pulse.beat()
+
+    def history(self, *, refusals: int, fault: str, faults: int) -> History:
+        """What a decision about a part needs to know."""
+        return History(self.failures, refusals, self._holding.by("collector"), self._probes, fault, faults)
+
+    def pause(self, seconds: float) -> None:
+        """Let no send begin for so long; a longer pause under way stays."""
+        self._resume = max(self._resume, asyncio.get_running_loop().time() + seconds)
+
+    def answered(self, generation: int, decision: Decision) -> None:
+        """Take in what a collector's answer says about the way to it.
+
+        An answer to a send that began before the last error says nothing about now.
+        """
+        current = self._usable and generation == self.generation
+        if isinstance(decision, Settled):
+            if decision.after is not None:
+                self.pause(decision.after)
+            if current:
+                self.failures = self.failures + 1 if decision.retry else 0
+                self._answers(accepted=decision.accepted > 0)
+            return
+        if isinstance(decision, Retry | Suspend):
+            self._failed(decision, fresh=current)
+        elif current:
+            self.failures = 0
+            self._answers(accepted=False)
+        self.distrust(generation)
+
+    def distrust(self, generation: int) -> None:
+        """A send of *generation* was cancelled: open the output again before the next one."""
+        if generation == self.generation:
+            self._usable = False
+
+    async def close(self) -> None:
+        """Release the output. What closing raises changes nothing: a send that matters was answered."""
+        self._usable = False
+        if not self._touched:
+            return
+        self._touched = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING):
+                await outcome_of(self._output.close())
+
+    async def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._holding.by("journal") or loop.time() < self._resume:
+            await self._pulse.wait(None if self._holding.by("journal") else self._resume)
+
+    async def _reopen(self) -> None:
+        await self.close()
+        outcome = await outcome_of(self._open())
+        if outcome is None:
+            self._opening = History()
+            self.generation += 1
+            self._usable = True
+            return
+        fault = fault_of(outcome)
+        seen = self._opening
+        history = self.history(refusals=0, fault=seen.fault, faults=seen.faults)
+        decision = decide(outcome, 0, history, policy=self._kit.policy, random=self._kit.random)
+        self._opening = History(fault=fault, faults=seen.faults + 1 if fault == seen.fault else 1)
+        if isinstance(decision, Retry | Suspend):
+            self._failed(decision, fresh=True)
+
+    async def _open(self) -> None:
+        if self._refresh is not None and self._holding.by("collector"):
+            self._refresh()
+        self._touched = True
+        await self._output.open()
+
+    def _failed(self, decision: Retry | Suspend, *, fresh: bool) -> None:
+        if isinstance(decision, Suspend):
+            holding = self._holding.by("collector")
+            self._wholesale = decision.wholesale or (holding and self._wholesale)
+            self._holding.begin("collector", decision.reason)
+        self.pause(decision.after)
+        if fresh:
+            self.failures += 1
+            self._probes += isinstance(decision, Suspend)
+        asked = decision.asked if isinstance(decision, Retry) else None
+        self._kit.observe(BatchRetried(self._kit.name, decision.reason, self.failures, decision.after, asked))
+
+    def _answers(self, *, accepted: bool) -> None:
+        """An answer ends a hold, unless the hold began because everything was refused."""
+        if self._holding.by("collector") and (accepted or not self._wholesale):
+            self._probes = 0
+            self._holding.end("collector")

@@ -1,0 +1,25 @@
+"""What every part of one output's delivery needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from connector.delivery.retry_policy import Policy, Random
+from connector.interfaces import Clock, Observe
+from connector.model import DeadLetter, Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """An output's name and the collaborators that its delivery shares."""
+
+    name: str
+    observe: Observe
+    clock: Clock
+    policy: Policy
+    random: Random
+
+    def letter(self, sequence: int, revision: Revision, reason: str, answer: str) -> DeadLetter:
+        """A dead letter for a revision that was never sent."""
+        now = self.clock()
+        return DeadLetter(self.name, sequence, revision, reason, answer, 0, now, now)

@@ -1,0 +1,137 @@
+"""A heartbeat: an event of its own at regular times, so that a SIEM notices when the way to it is broken.
+
+It travels between batches over the output's own connection and is no revision: it moves no position, is
+never buried, proves nobody's guilt and waits in no journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from connector.delivery.circuit import Gate
+from connector.delivery.context import Kit
+from connector.delivery.notifier import CancelledItself, outcome_of
+from connector.delivery.retry_policy import (
+    Condemn,
+    Decision,
+    Retry,
+    Settled,
+    Suspend,
+    decide,
+    excerpt,
+    fault_of,
+)
+from connector.facts import HeartbeatRefused, HeartbeatSent
+from connector.interfaces import Output
+from connector.model import Event, Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """How often to send one, and what makes its event at the moment it leaves."""
+
+    every: timedelta
+    make: Callable[[], Event]
+
+
+class Heart:
+    """Beats when it is due, however many lanes of however many sessions ask.
+
+    The first beat is due at once. One that cannot be sent is tried again within a minute, made anew; one
+    that the collector refuses is told and left out.
+
+    Args:
+        kit: what the output's delivery shares.
+        output: the destination.
+        gate: says when a send may begin.
+        heartbeat: how often and what; ``None`` for an output without one.
+    """
+
+    def __init__(self, kit: Kit, output: Output, gate: Gate, heartbeat: Heartbeat | None) -> None:
+        self._kit = kit
+        self._output = output
+        self._gate = gate
+        self._heartbeat = heartbeat
+        self._next = float("-inf")
+        self._beating: asyncio.Future[None] | None = None
+        self._stopped = False
+        self._fault, self._faults = "", 0
+
+    @property
+    def due(self) -> float | None:
+        """When the next beat is due; ``None`` where none is, or while one is under way."""
+        idle = self._heartbeat is None or self._beating is not None or self._stopped
+        return None if idle else self._next
+
+    def claim(self) -> bool:
+        """Whether the caller should ``beat`` now."""
+        return self.due is not None and asyncio.get_running_loop().time() >= self._next
+
+    async def beat(self) -> None:
+        """Send one heartbeat when the gate opens; returns without one when it is stopped meanwhile."""
+        if self._heartbeat is None:
+            return
+        self._beating = asyncio.ensure_future(self._send(self._heartbeat))
+        try:
+            failure = await outcome_of(self._beating)
+        finally:
+            self._beating = None
+        if isinstance(failure, Exception) and not isinstance(failure, CancelledItself):
+            raise failure
+
+    def stop(self) -> None:
+        """Send no further one: the end of what is delivered must not wait for a heartbeat."""
+        self._stopped = True
+        if self._beating is not None:
+            self._beating.cancel()
+
+    async def _send(self, heartbeat: Heartbeat) -> None:
+        generation = await self._gate.enter()
+        loop = asyncio.get_running_loop()
+        began, outcome = loop.time(), None
+        try:
+            outcome = await outcome_of(self._output.send([heartbeat.make()]))
+        except Exception as error:  # noqa: BLE001, it was made by a mapping, and that is the user's
+            self._refused(f"the mapping of heartbeats failed: {fault_of(error)}", heartbeat)
+            return
+        except asyncio.CancelledError:
+            self._gate.distrust(generation)
+            raise
+        finally:
+            self._gate.leave()
+        decision = self._decide(outcome)
+        self._gate.answered(generation, decision)
+        self._tell(decision, heartbeat, loop.time() - began)
+
+    def _decide(self, outcome: Receipt | Exception) -> Decision:
+        # Whether a heartbeat is taken says nothing about mail: it is neither a refusal nor an acceptance.
+        history = self._gate.history(refusals=0, fault=self._fault, faults=self._faults)
+        decision = decide(outcome, 1, history, policy=self._kit.policy, random=self._kit.random)
+        fault = fault_of(outcome)
+        self._faults = self._faults + 1 if fault == self._fault else 1
+        self._fault = fault
+        return replace(decision, accepted=0) if isinstance(decision, Settled) else decision
+
+    def _tell(self, decision: Decision, heartbeat: Heartbeat, seconds: float) -> None:
+        if isinstance(decision, Retry | Suspend) or (isinstance(decision, Settled) and decision.retry):
+            # Not at once: a collector that takes mail and no heartbeat must not be kept from taking mail.
+            wait = min(heartbeat.every.total_seconds(), self._kit.policy.probe)
+            self._rest(max(wait, decision.after or 0.0))
+            return
+        if isinstance(decision, Condemn):
+            self._refused(decision.answer, heartbeat)
+        elif isinstance(decision, Settled) and decision.rejected:
+            self._refused(excerpt(next(iter(decision.rejected.values()))), heartbeat)
+        else:
+            self._kit.observe(HeartbeatSent(self._kit.name, seconds))
+            self._rest(heartbeat.every.total_seconds())
+
+    def _refused(self, reason: str, heartbeat: Heartbeat) -> None:
+        self._kit.observe(HeartbeatRefused(self._kit.name, reason))
+        self._rest(heartbeat.every.total_seconds())
+
+    def _rest(self, seconds: float) -> None:
+        self._next = asyncio.get_running_loop().time() + seconds

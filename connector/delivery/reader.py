@@ -1,0 +1,124 @@
+"""Reads the journal ahead of the sends, but never further than one full batch."""
+
+from __future__ import annotations
+
+import asyncio
+
+from connector.delivery.batcher import Batch, Batcher, Item
+from connector.delivery.context import Kit
+from connector.delivery.notifier import Pulse
+from connector.delivery.translate import Translator
+from connector.interfaces import OutputLog
+from connector.model import Entry
+
+_TURN = 100
+"""Revisions that are mapped before other tasks get their turn."""
+
+_GRACE = 0.5
+"""Seconds without data that count as the end of the journal, where nobody knows its head."""
+
+
+class Intake:
+    """Entries become batches.
+
+    Args:
+        kit: what the output's delivery shares.
+        log: the journal.
+        translator: makes events of revisions.
+        batcher: makes batches of events.
+        pulse: beats when something changed.
+        position: the sequence number after which reading begins.
+    """
+
+    def __init__(
+        self,
+        kit: Kit,
+        log: OutputLog,
+        translator: Translator,
+        batcher: Batcher,
+        pulse: Pulse,
+        *,
+        position: int,
+    ) -> None:
+        self._kit = kit
+        self._log = log
+        self._translator = translator
+        self._batcher = batcher
+        self._pulse = pulse
+        self._reading: asyncio.Task[Entry] | None = None
+        self._stopping = False
+        self._head: int | None = None
+        self.read = position
+        self.exhausted = False
+
+    @property
+    def dry(self) -> bool:
+        """Whether the journal has nothing more to give for now."""
+        return self._batcher.empty and (self.exhausted or self._reading is not None)
+
+    @property
+    def due(self) -> float | None:
+        """When the next batch may be taken, as far as that is known."""
+        return self._batcher.due
+
+    async def run(self) -> None:
+        """Read until stopped and at the head."""
+        while not self._complete():
+            entry = await self._next()
+            if entry is not None:
+                await self._digest(entry)
+        self.exhausted = True
+        self._pulse.beat()
+
+    def take(self) -> Batch | None:
+        """Give the next batch, if one may leave."""
+        batch = self._batcher.take(asyncio.get_running_loop().time(), flush=self.exhausted)
+        if batch is not None:
+            self._pulse.beat()
+        return batch
+
+    def stop(self, head: int | None) -> None:
+        """Read no further than *head*, or than what is there now."""
+        self._stopping, self._head = True, head
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def _complete(self) -> bool:
+        return self._stopping and self._head is not None and self.read >= self._head
+
+    async def _next(self) -> Entry | None:
+        self._reading = asyncio.ensure_future(self._log.read(self._kit.name, self.read))
+        self._pulse.beat()
+        guess = self._stopping and self._head is None
+        try:
+            async with asyncio.timeout(_GRACE if guess else None):
+                return await self._reading
+        except TimeoutError:
+            self._head = self.read
+            return None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._stopping or task is None or task.cancelling():
+                raise
+            return None
+        finally:
+            self._reading = None
+
+    async def _digest(self, entry: Entry) -> None:
+        for sequence, revision in enumerate(entry.revisions, entry.first):
+            while self._batcher.full:
+                await self._pulse.wait()
+            now = asyncio.get_running_loop().time()
+            made = self._translator.translate(sequence, revision, entry.only)
+            if isinstance(made, str):
+                self._batcher.skip(sequence, made, now)
+            elif isinstance(made, Item):
+                self._batcher.add(made, now)
+            else:
+                self._batcher.bury(made, now)
+            self.read = sequence
+            if self._batcher.full:
+                self._pulse.beat()
+            if (sequence - entry.first) % _TURN == _TURN - 1:
+                await asyncio.sleep(0)
+        self._pulse.beat()

@@ -1,0 +1,177 @@
+"""Dead letters: revisions that an output can never take, kept whole, and what a person makes of them."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import TypeAlias, cast
+
+from connector.errors import LettersFull
+from connector.journal.codec import (
+    Text,
+    from_blob,
+    from_text,
+    portions,
+    printable,
+    revision_text,
+    to_blob,
+    to_text,
+)
+from connector.journal.entries import Ledger, Stretch, append
+from connector.journal.positions import attached_among
+from connector.journal.times import to_micros, to_moment
+from connector.model import DeadLetter
+
+Compress: TypeAlias = Callable[[bytes], bytes]
+_About: TypeAlias = tuple[int, str, str, int, int, int]
+
+Portion: TypeAlias = tuple[int, int]
+"""Most revisions, and about how many bytes of JSON, one entry holds."""
+
+_COLLECTED = 5
+"""Place of the time of collection in a revision's array."""
+
+_CHUNK = 500
+
+
+def check_room(connection: sqlite3.Connection, output: str, most: int | None) -> None:
+    """Raise ``LettersFull`` when *output* keeps *most* letters already.
+
+    One batch may lead beyond that: else a batch with more letters than that could never end.
+    """
+    row = connection.execute("SELECT letters FROM outputs WHERE output = ?", (output,)).fetchone()
+    if row is not None and most is not None and row[0] >= most:
+        raise LettersFull(
+            f"{output} keeps {row[0]} dead letters, and {most} are the most; look at them with "
+            "`deadletters list`, then replay or purge them, or raise dead_letters.max",
+            (output,),
+        )
+
+
+def bury(connection: sqlite3.Connection, output: str, dead: Sequence[DeadLetter], compress: Compress) -> None:
+    """Store the dead letters of *output*."""
+    for letter in dead:
+        about = to_text(
+            (
+                letter.sequence,
+                letter.reason,
+                printable(letter.answer),
+                letter.attempts,
+                to_micros(letter.first_tried),
+                to_micros(letter.buried),
+            )
+        )
+        blob = to_blob([revision_text(letter.revision)], compress)
+        connection.execute(
+            "INSERT INTO letters (output, about, raw, tolerant, body) VALUES (?, ?, ?, ?, ?)",
+            (output, about.data, blob.raw, blob.tolerant, blob.data),
+        )
+    if dead:
+        connection.execute("UPDATE outputs SET letters = letters + ? WHERE output = ?", (len(dead), output))
+
+
+def read(
+    connection: sqlite3.Connection, output: str | None, after: int, limit: int
+) -> list[tuple[int, DeadLetter]]:
+    """Dead letters with their numbers, oldest first."""
+    if output is None:
+        rows = connection.execute(
+            "SELECT number, output, about, tolerant, body FROM letters WHERE number > ? "
+            "ORDER BY number LIMIT ?",
+            (after, limit),
+        )
+    else:
+        rows = connection.execute(
+            "SELECT number, output, about, tolerant, body FROM letters WHERE output = ? AND number > ? "
+            "ORDER BY number LIMIT ?",
+            (output, after, limit),
+        )
+    return [
+        (number, _letter(name, about, bool(tolerant), body)) for number, name, about, tolerant, body in rows
+    ]
+
+
+def beyond(connection: sqlite3.Connection, output: str, position: int) -> list[int]:
+    """Numbers of the letters of *output* whose revisions lie after *position*."""
+    rows = connection.execute("SELECT number, about FROM letters WHERE output = ?", (output,))
+    return [
+        number
+        for number, about in rows
+        if cast("_About", from_text(Text(about, tolerant=False)))[0] > position
+    ]
+
+
+def newest(connection: sqlite3.Connection) -> int:
+    """The number of the newest letter; 0 where there is none."""
+    return int(connection.execute("SELECT coalesce(max(number), 0) FROM letters").fetchone()[0])
+
+
+def purge(connection: sqlite3.Connection, numbers: Sequence[int]) -> int:
+    """Delete letters; returns how many there were."""
+    return sum(_delete(connection, numbers[at : at + _CHUNK]) for at in range(0, len(numbers), _CHUNK))
+
+
+def replay(
+    connection: sqlite3.Connection, numbers: Sequence[int], now: int, *, compress: Compress, portion: Portion
+) -> tuple[int, Ledger | None]:
+    """Append the revisions of letters for their own outputs only, and delete the letters.
+
+    Letters of an output that is not attached stay: nobody would read them. Returns how many went.
+    """
+    rows = [
+        row for at in range(0, len(numbers), _CHUNK) for row in _rows(connection, numbers[at : at + _CHUNK])
+    ]
+    there = attached_among(connection, [output for _, output, _, _ in rows])
+    rows = sorted((row for row in rows if row[1] in there), key=lambda row: (row[1], row[0]))
+    stretches = [
+        _stretch(part, output, compress)
+        for output, group in groupby(rows, key=lambda row: row[1])
+        for part in portions((_text(tolerant, body) for _, _, tolerant, body in group), *portion)
+    ]
+    if not stretches:
+        return 0, None
+    ledger = append(connection, stretches, now)
+    return purge(connection, [row[0] for row in rows]), ledger
+
+
+def _stretch(texts: list[Text], output: str, compress: Compress) -> Stretch:
+    collected = [cast("list[int]", from_text(text))[_COLLECTED] for text in texts]
+    return Stretch(to_blob(texts, compress), min(collected), max(collected), output)
+
+
+def _text(tolerant: bool, body: bytes) -> Text:
+    """The one revision of a letter, without the brackets that made it an array."""
+    return Text(zlib.decompress(body)[1:-1], tolerant)
+
+
+def _rows(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[tuple[int, str, bool, bytes]]:
+    marks = ",".join("?" * len(numbers))
+    rows = connection.execute(
+        f"SELECT number, output, tolerant, body FROM letters WHERE number IN ({marks})",  # noqa: S608, marks only
+        tuple(numbers),
+    )
+    return [(number, output, bool(tolerant), body) for number, output, tolerant, body in rows]
+
+
+def _delete(connection: sqlite3.Connection, numbers: Sequence[int]) -> int:
+    marks = ",".join("?" * len(numbers))
+    rows = connection.execute(
+        f"DELETE FROM letters WHERE number IN ({marks}) RETURNING output",  # noqa: S608, marks only
+        tuple(numbers),
+    ).fetchall()
+    for output, count in Counter(output for (output,) in rows).items():
+        connection.execute("UPDATE outputs SET letters = letters - ? WHERE output = ?", (count, output))
+    return len(rows)
+
+
+def _letter(output: str, about: bytes, tolerant: bool, body: bytes) -> DeadLetter:
+    sequence, reason, answer, attempts, first_tried, buried = cast(
+        "_About", from_text(Text(about, tolerant=False))
+    )
+    revisions, _ = from_blob(body, tolerant=tolerant)
+    return DeadLetter(
+        output, sequence, revisions[0], reason, answer, attempts, to_moment(first_tried), to_moment(buried)
+    )

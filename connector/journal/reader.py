@@ -1,0 +1,91 @@
+"""Finds, decodes and cuts the entry that an output has to read next."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from connector.journal.cache import EntryCache
+from connector.journal.codec import from_blob
+from connector.journal.entries import Stretch, entry_after
+from connector.journal.sqlite import broken
+from connector.model import Entry, Revision
+
+_SOON = 2000
+"""Revisions within which an output that comes behind will want an entry; decoded, one takes 8 kB."""
+
+
+class Reader:
+    """Reads entries through a cache. It belongs to the journal's thread.
+
+    Decoded entries are large. One is kept only as long as some output will ask for it soon: because it
+    follows closely what is written, or comes shortly behind another that has read it.
+    """
+
+    def __init__(self, path: Path, cache: int) -> None:
+        self._path = path
+        self._cache = EntryCache(cache)
+        self._reached: dict[str, int] = {}
+
+    def begin(self, output: str, position: int) -> None:
+        """*output* will ask for what follows *position*."""
+        self._reached[output] = position
+
+    def next(self, connection: sqlite3.Connection, output: str, after: int) -> Entry | None:
+        """The next retained entry for *output*, without the revisions up to *after*.
+
+        Raises ``JournalBroken`` for a damaged one.
+        """
+        entry, size = self._cache.find(after + 1), 0
+        if entry is None:
+            entry, size = self._load(connection, after)
+        self._reached[output] = entry.last if entry else after
+        if entry is not None and size:
+            self._keep(entry, size)
+        self._cache.keep(self._is_wanted)
+        if entry is None or entry.first > after:
+            return entry
+        return Entry(after + 1, entry.revisions[after + 1 - entry.first :], entry.only)
+
+    def adopt(self, first: int, stretches: Sequence[Stretch], revisions: Sequence[Revision]) -> None:
+        """Keep what is being written, from sequence number *first* on, so that nobody has to decode it."""
+        start = 0
+        for stretch in stretches:
+            part = tuple(revisions[start : start + stretch.blob.count])
+            if not stretch.blob.tolerant:
+                self._keep(Entry(first + start, part, stretch.only), stretch.blob.raw)
+            start += stretch.blob.count
+
+    def trim(self, floor: int) -> None:
+        """Drop what is cached up to *floor*."""
+        self._cache.trim(floor)
+
+    def clear(self) -> None:
+        """Drop everything cached: after a rollback it may hold what does not exist."""
+        self._cache.clear()
+
+    def forget(self, output: str) -> None:
+        """*output* will not ask for a while."""
+        self._reached.pop(output, None)
+
+    def _keep(self, entry: Entry, size: int) -> None:
+        if self._is_wanted(entry):
+            self._cache.put(entry, size)
+
+    def _is_wanted(self, entry: Entry) -> bool:
+        """Whether an output is still to read *entry*, and is near to the next one that has."""
+        reached = self._reached.values()
+        ahead = min((position for position in reached if position >= entry.last), default=entry.first)
+        return any(ahead - _SOON <= position < entry.last for position in reached)
+
+    def _load(self, connection: sqlite3.Connection, after: int) -> tuple[Entry | None, int]:
+        stored = entry_after(connection, after)
+        if stored is None:
+            return None, 0
+        try:
+            revisions, size = from_blob(stored.body, tolerant=stored.tolerant)
+        except ValueError as error:
+            what = f"the entry of revisions {stored.first} to {stored.last} cannot be decoded: {error}"
+            raise broken(self._path, what) from error
+        return Entry(stored.first, revisions, stored.only), size

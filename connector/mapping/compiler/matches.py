@@ -1,0 +1,156 @@
+"""Writes matches as Python expressions. Common comparisons are inline, the others call ``comparisons``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+from connector.mapping.compiler.emitter import Emitter
+from connector.mapping.compiler.inference import WORDS, Known, Static, reading
+from connector.mapping.emit_reads import Reads
+from connector.mapping.functions.predicates import COMPARISONS, matcher, searcher
+from connector.mapping.functions.values import Value
+from connector.mapping.language.grammar import ELEMENT, RECORD, All, Constant, Match, Not, Ref, Test
+
+Constants: TypeAlias = tuple[Value, ...]
+
+
+class MatchWriter:
+    """Writes the matches of one function. *known* tells of derived and provided values."""
+
+    def __init__(self, emitter: Emitter, known: Known, reads: Reads) -> None:
+        self._emitter = emitter
+        self._known = known
+        self._reads = reads
+
+    def code(self, match: Match, element: str = "") -> str:
+        """An expression that is true where *match* holds; *element* is the variable that ``.`` stands for."""
+        if isinstance(match, Not):
+            return f"(not {self.code(match.part, element)})"
+        if isinstance(match, Test):
+            return self._test(match, element)
+        word = " and " if isinstance(match, All) else " or "
+        return "(" + word.join(self.code(part, element) for part in match.parts) + ")"
+
+    def raw(self, ref: Ref, element: str) -> str:
+        """An expression for what *ref* leads to; inside an element it may be what is no value."""
+        path = ref.path
+        if ref.root == RECORD:
+            if not path:
+                return "(body or None)"
+            start, path = self._reads[path[0]], path[1:]
+        else:
+            start = element if ref.root == ELEMENT else f"n_{ref.root}"
+        if not path:
+            return start
+        slow = f"walk({start}, {self._emitter.constant(path)})"
+        if ref.root == ELEMENT and len(path) == 1:
+            return f"({start}.get({path[0]!a}) if type({start}) is dict else {slow})"
+        return f"({slow} if {start} is not None else None)"
+
+    def clean(self, ref: Ref, element: str) -> str:
+        """An expression for what *ref* leads to; no value is ``None``."""
+        found = self.raw(ref, element)
+        return f"some({found})" if ref.root == ELEMENT and len(ref.path) < 2 else found  # noqa: PLR2004, walked
+
+    def _test(self, test: Test, element: str) -> str:
+        if test.comparison == "exists":
+            wanted = test.operands == (Constant(value=True),)
+            return f"({self.clean(test.ref, element)} is {'not ' if wanted else ''}None)"
+        if any(isinstance(operand, Ref) for operand in test.operands):
+            return self._with_refs(test, element)
+        constants = tuple(operand.value for operand in test.operands if isinstance(operand, Constant))
+        quick = _QUICK.get(test.comparison)
+        code = quick(self, test, element, constants) if quick else None
+        return code or self._slow(test, self._emitter.constant(constants), self.clean(test.ref, element))
+
+    def _slow(self, test: Test, operands: str, value: str) -> str:
+        compare = self._emitter.constant(COMPARISONS[test.comparison], "compare")
+        return f"holds({compare}, {value}, {operands})"
+
+    def _with_refs(self, test: Test, element: str) -> str:
+        [operand, *more] = test.operands
+        if not more and isinstance(operand, Ref) and not operand.path and test.comparison == "is":
+            static = reading(operand, self._known)
+            if static.kind in WORDS:
+                return self._same_text(test, element, self.clean(operand, element), static)
+        parts = [
+            f"*operands({self.clean(operand, element)})"
+            if isinstance(operand, Ref)
+            else self._emitter.constant(operand.value)
+            for operand in test.operands
+        ]
+        return self._slow(test, f"({', '.join(parts)},)", self.clean(test.ref, element))
+
+    def _same_text(self, test: Test, element: str, wanted: str, static: Static) -> str:
+        first, value = self._held(self.raw(test.ref, element))
+        texts = f"type({first}) is str"
+        if static.many is not False or not static.sure:
+            texts += f" and type({wanted}) is str"
+        slow = self._slow(test, f"operands({wanted})", f"some({value})")
+        return f"({value} == {wanted} if {texts} else {value} is not None and {slow})"
+
+    def _held(self, read: str) -> tuple[str, str]:
+        """How *read* is written at its first use and at later ones, so that it is read once."""
+        if read.isidentifier():
+            return read, read
+        value = self._emitter.fresh("m")
+        return f"({value} := {read})", value
+
+    def quick_is(self, test: Test, element: str, constants: Constants) -> str | None:
+        """Equality with fixed texts, or with true or false."""
+        static = reading(test.ref, self._known)
+        read = self.raw(test.ref, element)
+        if all(isinstance(constant, str) for constant in constants):
+            return self._among_texts(read, constants, static)
+        if len(constants) == 1 and isinstance(constants[0], bool):
+            if static.kind == "boolean" and static.many is False:
+                return f"({read} is {constants[0]})"
+            first, value = self._held(read)
+            slow = self._slow(test, self._emitter.constant(constants), value)
+            return f"({first} is {constants[0]} or type({value}) is list and {slow})"
+        return None
+
+    def _among_texts(self, read: str, constants: Constants, static: Static) -> str:
+        one = self._emitter.constant(constants[0])
+        if len(constants) == 1 and static.kind in WORDS and static.many is False:
+            return f"({read} == {one})"
+        first, value = self._held(read)
+        if len(constants) == 1:
+            if static.often:
+                return f"(type({first}) is list and {one} in {value} or {value} == {one})"
+            return f"({first} == {one} or type({value}) is list and {one} in {value})"
+        texts = self._emitter.constant(frozenset(constants))
+        slow = f"{value} is not None and holds_text({value}, {texts})"
+        return f"({value} in {texts} if type({first}) is str else {slow})"
+
+    def quick_order(self, test: Test, element: str, constants: Constants) -> str | None:
+        """At least or at most one whole number."""
+        if len(constants) != 1 or type(constants[0]) is not int:
+            return None
+        sign = ">=" if test.comparison == "gte" else "<="
+        first, value = self._held(self.raw(test.ref, element))
+        slow = self._slow(test, self._emitter.constant(constants), f"some({value})")
+        return f"({value} {sign} {constants[0]} if type({first}) is int else {slow})"
+
+    def quick_matches(self, test: Test, element: str, constants: Constants) -> str:
+        """Patterns, and parts of texts."""
+        make = matcher if test.comparison == "matches" else searcher
+        holds = make([str(constant) for constant in constants])
+        # A pattern such as * would take an empty text for a value.
+        read = self.clean if holds("") else self.raw
+        holding = self._emitter.constant(holds, "holding")
+        first, value = self._held(read(test.ref, element))
+        return f"({first} is not None and {holding}({value}))"
+
+
+_QUICK: Mapping[str, Callable[[MatchWriter, Test, str, Constants], str | None]] = MappingProxyType(
+    {
+        "is": MatchWriter.quick_is,
+        "gte": MatchWriter.quick_order,
+        "lte": MatchWriter.quick_order,
+        "matches": MatchWriter.quick_matches,
+        "contains": MatchWriter.quick_matches,
+    }
+)

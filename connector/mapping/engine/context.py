@@ -1,0 +1,99 @@
+"""What a mapping may read beside the record: the names that start with ``$`` and are not derived."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from connector.formats.json import instant
+from connector.mapping.functions.values import Value, absent, mark
+from connector.model import JsonObject, Revision
+
+
+class Provider:
+    """Provides values by name. *accounts* maps account ids to the names that people gave them."""
+
+    def __init__(self, accounts: Mapping[str, str]) -> None:
+        self._accounts = {key: {"id": key, "name": name} for key, name in accounts.items()}
+        self._collected = (datetime.min.replace(tzinfo=UTC), "")
+
+    def account(self, revision: Revision) -> Value:
+        """Id and name of the account; the id where it has no name."""
+        key = revision.feed.account
+        return self._accounts.get(key) or {"id": key, "name": key}
+
+    def search(self, revision: Revision) -> Value:
+        """The search that found it."""
+        return revision.feed.search or None
+
+    def collected(self, revision: Revision) -> Value:
+        """When the connector received it."""
+        moment, written = self._collected
+        if revision.collected != moment:  # a page is collected at once
+            written = instant(revision.collected)
+            self._collected = revision.collected, written
+        return written
+
+    def revision(self, revision: Revision) -> Value:
+        """Which state of the record this is, counted from 1."""
+        return revision.number
+
+    def identity(self, revision: Revision) -> Value:
+        """What collectors deduplicate by."""
+        return revision.identity
+
+    def change(self, revision: Revision) -> Value:
+        """What is new since the last revision; no value at first sight."""
+        return change_of(revision)
+
+    def enrichment(self, revision: Revision) -> Value:
+        """What further endpoints said."""
+        return dict(revision.enrichment) or None
+
+    def record(self, revision: Revision) -> Value:
+        """The whole record."""
+        return dict(revision.record.body) or None
+
+    def values(self, revision: Revision) -> JsonObject:
+        """All of them by name."""
+        return {name: getattr(self, name)(revision) for name in NAMES}
+
+
+NAMES = ("account", "search", "collected", "revision", "identity", "change", "enrichment")
+"""Provided names; ``$record`` is the record, the root of every plain path."""
+
+
+INLINE: Mapping[str, str] = MappingProxyType(
+    {
+        "search": "revision.feed.search or None",
+        "revision": "revision.number",
+        "change": "None if revision.previous is None and not revision.gone else change_of(revision)",
+        "enrichment": "dict(revision.enrichment) or None",
+    }
+)
+"""Provided values as the compiler writes them, where that is shorter than a call."""
+
+
+def change_of(revision: Revision) -> JsonObject | None:
+    """The names and former values of the fields that changed, and whether the record is gone."""
+    if revision.previous is None and not revision.gone:
+        return None
+    body, before = revision.record.body, revision.previous or {}
+    changed = [name for name in before if _canonical(before[name]) != _canonical(body.get(name))]
+    fields = sorted(changed or before)
+    change: JsonObject = {
+        "fields": fields,
+        "previous": {name: before[name] for name in fields},
+        "gone": revision.gone or None,
+    }
+    return {name: value for name, value in change.items() if not absent(value)} or None
+
+
+def _canonical(value: Value) -> Value:
+    """Lists compare as sets; what is no value is alike."""
+    if absent(value):
+        return None
+    if type(value) is list:
+        return frozenset(mark(item) for item in value if not absent(item))
+    return mark(value)

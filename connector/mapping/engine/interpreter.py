@@ -1,0 +1,216 @@
+"""The mapping language as a walk over its rules: slow, plain, and the reference for the compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from connector.mapping.engine.context import Provider
+from connector.mapping.engine.plan import Derived, Plan, Step, applied
+from connector.mapping.engine.rest import rest_maker, settle
+from connector.mapping.engine.result import NO_TIME, Mapped, code_of, put, severity_of
+from connector.mapping.functions.dates import date
+from connector.mapping.functions.lists import as_list, each, only, pick
+from connector.mapping.functions.predicates import COMPARISONS, holds
+from connector.mapping.functions.registry import FUNCTIONS
+from connector.mapping.functions.values import Lost, Value, absent, gather, over, some, text, walk
+from connector.mapping.language.grammar import (
+    ELEMENT,
+    RECORD,
+    All,
+    AllOf,
+    AnyOf,
+    Call,
+    Constant,
+    FirstOf,
+    From,
+    Match,
+    Not,
+    Operand,
+    Ref,
+    Rule,
+    Source,
+    Template,
+    Test,
+)
+from connector.mapping.language.pack import CODE, SEVERITY, TIME, Pack
+from connector.model import Body, JsonObject, Revision
+
+
+class Evaluation:
+    """The values of one revision: what references read, what rules make, what was lost."""
+
+    def __init__(self, pack: Pack, body: Body, provided: Mapping[str, Value]) -> None:
+        self._pack = pack
+        self.body = body
+        self.names: dict[str, Value] = dict(provided)
+        self.lost: Lost = []
+
+    def read(self, ref: Ref, element: Value = None) -> Value:
+        """What *ref* leads to."""
+        if ref.root == ELEMENT:
+            return walk(element, ref.path)
+        if ref.root == RECORD:
+            return walk(dict(self.body), ref.path)
+        return walk(self.names.get(ref.root), ref.path)
+
+    def rule(self, rule: Rule, element: Value = None) -> Value:
+        """What *rule* makes, or what stands in for it."""
+        value = self.own(rule, element)
+        if value is None and rule.otherwise is not None:
+            return self.rule(rule.otherwise, element)
+        return value
+
+    def own(self, rule: Rule, element: Value = None) -> Value:
+        """What *rule* makes without what stands in for it: when, source, as."""
+        if rule.when is not None and not self.match(rule.when, element):
+            return None
+        value = self._source(rule.source, element)
+        for call in rule.calls:
+            if value is None:
+                return None
+            value = self._call(call, value)
+        return value
+
+    def match(self, match: Match, element: Value = None) -> bool:
+        """Whether *match* holds."""
+        if isinstance(match, Test):
+            return self._test(match, element)
+        if isinstance(match, Not):
+            return not self.match(match.part, element)
+        if isinstance(match, All):
+            return all(self.match(part, element) for part in match.parts)
+        return any(self.match(part, element) for part in match.parts)
+
+    def _source(self, source: Source, element: Value) -> Value:
+        match source:
+            case From(ref):
+                return self.read(ref, element)
+            case FirstOf(rules):
+                made = (self.rule(rule, element) for rule in rules)
+                return next((value for value in made if value is not None), None)
+            case AllOf(rules):
+                return gather([self.rule(rule, element) for rule in rules])
+            case Constant(constant):
+                return some(constant)
+            case Template(parts):
+                return self._template(parts, element)
+
+    def _template(self, parts: Sequence[str | Ref], element: Value) -> Value:
+        values = [part if isinstance(part, str) else self.read(part, element) for part in parts]
+        read = [value for part, value in zip(parts, values, strict=True) if isinstance(part, Ref)]
+        if read and all(value is None for value in read):
+            return None
+        return "".join(map(text, values)) or None
+
+    def _call(self, call: Call, value: Value) -> Value:
+        argument = call.argument
+        if isinstance(argument, Test | All | AnyOf | Not):
+            choose = pick if call.name == "pick" else only
+            return choose(value, lambda item: self.match(argument, item))
+        if isinstance(argument, Mapping):
+            return each(value, lambda item: self._object(argument, item))
+        function = applied(call, self._pack)
+        if FUNCTIONS[call.name].whole or type(value) is not list:
+            return function(value, self.lost)
+        return over(function, value, self.lost)
+
+    def _object(self, rules: Mapping[str, Rule], element: Value) -> Value:
+        made: JsonObject = {}
+        for name, rule in rules.items():
+            value = self.rule(rule, element)
+            if value is not None:
+                put(made, name.split("."), value)
+        return made or None
+
+    def _test(self, test: Test, element: Value) -> bool:
+        value = self.read(test.ref, element)
+        if test.comparison == "exists":
+            return (value is not None) is (test.operands == (Constant(value=True),))
+        operands = [value for item in test.operands for value in self._operand(item, element)]
+        return holds(COMPARISONS[test.comparison], value, operands)
+
+    def _operand(self, operand: Operand, element: Value) -> list[Value]:
+        if isinstance(operand, Constant):
+            return [operand.value]
+        value = self.read(operand, element)
+        return [] if value is None else as_list(value)
+
+
+class Walker:
+    """Maps revisions by walking the rules of a plan."""
+
+    def __init__(self, plan: Plan, provider: Provider) -> None:
+        self._plan = plan
+        self._provider = provider
+        self._rest = rest_maker(plan)
+
+    def __call__(self, revision: Revision) -> Mapped:
+        """Map *revision*; never raises."""
+        return self.trace(revision)[0]
+
+    def trace(self, revision: Revision) -> tuple[Mapped, Mapping[str, Value]]:
+        """Map *revision* and tell what the names with a ``$`` stood for."""
+        run = Evaluation(self._plan.pack, revision.record.body, self._provider.values(revision))
+        notes: list[str] = []
+        back: set[str] = set()
+        derive_all(run, self._plan.derived, notes, back)
+        flat: JsonObject = {}
+        for step in self._plan.steps:
+            value = self.field(run, step, step.rule)
+            settle(step.name, step.reads, run.lost, run.body, notes, back)
+            if value is not None:
+                flat[step.name] = value
+                if step.label is not None:
+                    flat[f"{step.name}Label"] = step.label
+        mapped = Mapped(
+            self._document(flat, run.body, back),
+            datetime.fromisoformat(run.names[TIME]),
+            severity_of(run.names.get(SEVERITY)),
+            code_of(run.names.get(CODE)),
+            tuple(notes),
+        )
+        return mapped, run.names
+
+    def field(self, run: Evaluation, step: Step, rule: Rule) -> Value:
+        """What *rule* makes, fitted to its target; what stands in is fitted too."""
+        value = run.own(rule)
+        if value is not None:
+            value = step.fit(value, run.lost)
+        if value is None and rule.otherwise is not None:
+            return self.field(run, step, rule.otherwise)
+        return value
+
+    def _document(self, flat: JsonObject, body: Body, back: set[str]) -> JsonObject:
+        rest: JsonObject = {}
+        if self._rest is not None:
+            self._rest(dict(body), back, rest)
+        if not self._plan.nested:
+            return {**flat, **rest}
+        document: JsonObject = {}
+        for name, value in flat.items():
+            put(document, name.split("."), value)
+        into = self._plan.pack.rest.into if self._plan.pack.rest else "."
+        for key, value in rest.items():
+            put(document, [key] if into == "." else [*into.split("."), key], value)
+        return document
+
+
+def derive_all(run: Evaluation, derived: Sequence[Derived], notes: list[str], back: set[str]) -> None:
+    """Make the derived values in their order; ``$time`` always becomes a date."""
+    for item in derived:
+        value = run.rule(item.rule)
+        if item.name == TIME:
+            value = time_or(run.names["collected"], value, run.lost, notes)
+        run.names[item.name] = value
+        settle(f"${item.name}", item.reads, run.lost, run.body, notes, back)
+    run.names.setdefault(TIME, run.names["collected"])
+
+
+def time_or(collected: str, value: Value, lost: Lost, notes: list[str]) -> str:
+    """*value* as a date; the time of collection, noted, where it is none."""
+    made = None if absent(value) else date(value[0] if type(value) is list else value, lost)
+    if made is None:
+        notes.append(NO_TIME)
+        return collected
+    return str(made)

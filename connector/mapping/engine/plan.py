@@ -1,0 +1,137 @@
+"""A pack made ready to run: what is needed, in which order, fitted to which targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from connector.mapping.engine.coerce import fitter
+from connector.mapping.functions.registry import FUNCTIONS
+from connector.mapping.functions.values import Applied, Lost, Value, over, some
+from connector.mapping.language.grammar import RECORD, Call, Match, Rule, TableName, match_refs, rule_refs
+from connector.mapping.language.pack import ENVELOPE, Pack
+from connector.mapping.language.validate import derived_names
+from connector.mapping.schemas import Target, lookup
+from connector.mapping.schemas.encoding import SHAPES
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """One derived value, with the record fields that it reads, directly or not."""
+
+    name: str
+    rule: Rule
+    reads: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One target: its rule, how values are fitted to it, and its label."""
+
+    name: str
+    target: Target
+    rule: Rule
+    fit: Applied
+    reads: frozenset[str]
+    label: str | None
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that both back ends need of a pack."""
+
+    pack: Pack
+    nested: bool
+    derived: tuple[Derived, ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """The names of all targets."""
+        return frozenset(step.name for step in self.steps)
+
+
+def plan(pack: Pack) -> Plan:
+    """Make *pack* ready; it must be free of ``check.problems``."""
+    wanted = [name for field in pack.fields.values() for name in derived_names(field.rule, pack)]
+    derived = order(pack, [*(name for name in ENVELOPE if name in pack.derive), *wanted])
+    reads = {item.name: item.reads for item in derived}
+    nested = SHAPES[pack.format].nested
+    return Plan(pack, nested, derived, tuple(_steps(pack, reads, nested=nested)))
+
+
+def order(pack: Pack, wanted: Sequence[str]) -> tuple[Derived, ...]:
+    """The derived values *wanted*, each after those that it reads."""
+    made: dict[str, Derived] = {}
+
+    def visit(name: str) -> None:
+        if name not in made:
+            rule = pack.derive[name]
+            for inner in sorted(derived_names(rule, pack)):
+                visit(inner)
+            made[name] = Derived(name, rule, _reads(rule, {key: item.reads for key, item in made.items()}))
+
+    for name in sorted(set(wanted)):
+        visit(name)
+    return tuple(made.values())
+
+
+def matched_names(match: Match, pack: Pack) -> Sequence[str]:
+    """The derived values that *match* reads."""
+    return [ref.root for ref in match_refs(match) if ref.root in pack.derive]
+
+
+def applied(call: Call, pack: Pack) -> Applied:
+    """The function of *call* with its argument filled in, tables looked up."""
+    function = FUNCTIONS[call.name]
+    if isinstance(call.argument, TableName):
+        return function.apply(table_entries(call.argument, pack))
+    return function.apply(call.argument)
+
+
+def chained(calls: Sequence[Call], pack: Pack) -> Applied:
+    """All of *calls* as one function of a value as it stands in the record."""
+    steps = [(applied(call, pack), FUNCTIONS[call.name].whole) for call in calls]
+
+    def run(value: Value, lost: Lost) -> Value:
+        value = some(value)
+        for function, whole in steps:
+            if value is None:
+                return None
+            value = function(value, lost) if whole or type(value) is not list else over(function, value, lost)
+        return value
+
+    return run
+
+
+def table_entries(table: TableName, pack: Pack) -> Mapping[str, object]:
+    """The entries of a table, without those that are no value."""
+    entries = ((key, some(value)) for key, value in pack.tables[table.name].entries.items())
+    return {key: value for key, value in entries if value is not None}
+
+
+def _steps(pack: Pack, reads: Mapping[str, frozenset[str]], *, nested: bool) -> Iterator[Step]:
+    for name, field in pack.fields.items():
+        target = lookup(pack.format, name) or Target(
+            name, "any" if nested else "string", None if nested else False
+        )
+        yield Step(
+            name,
+            target,
+            field.rule,
+            fitter(target, nested=nested),
+            _reads(field.rule, reads),
+            pack.labels[name].text if name in pack.labels else None,
+            str(field.position),
+        )
+
+
+def _reads(rule: Rule, derived: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Top-level fields of the record that *rule* reads, through derived values too."""
+    found: set[str] = set()
+    for ref in rule_refs(rule):
+        if ref.root == RECORD and ref.path:
+            found.add(ref.path[0])
+        found |= derived.get(ref.root, frozenset())
+    return frozenset(found)

@@ -1,0 +1,198 @@
+"""The rest of the record: everything that the mapping did not move, so that nothing is ever lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import TypeAlias
+
+from connector.mapping.engine.plan import Plan
+from connector.mapping.functions.values import CONTAINERS, NUMBERS, Lost, Value, absent, compact, text
+from connector.mapping.language.grammar import RECORD, From
+from connector.model import Body, JsonObject
+
+Back: TypeAlias = AbstractSet[str]
+"""Top-level fields that go back to the rest, since a value of theirs fitted nowhere."""
+
+RestMaker: TypeAlias = Callable[[JsonObject, Back, JsonObject], None]
+"""Puts the rest of a body, with what goes back, into an object."""
+
+_WORDS = re.compile(r"[A-Za-z0-9]+")
+_KNOWN_KEYS = 1000
+_FEW = 4
+
+
+def settle(name: str, reads: Iterable[str], lost: Lost, body: Body, notes: list[str], back: set[str]) -> None:
+    """Note why values did not fit *name* and send the fields that they came from back to the rest."""
+    notes.extend([f"{name}: {reason}" for reason in dict.fromkeys([reason for reason, _ in lost]) if reason])
+    if len(lost) <= _FEW:
+        for _, value in lost:
+            back.update([field for field in reads if _holds(body.get(field), value)] or reads)
+    else:
+        holders = _holders(reads, body)
+        for identity in {id(value) for _, value in lost}:
+            back.update(holders.get(identity) or reads)
+    lost.clear()
+
+
+def _holders(reads: Iterable[str], body: Body) -> Mapping[int, set[str]]:
+    """Fields by the identity of what they hold: a mail may have thousands of recipients that do not fit.
+
+    Many of them may be one: redaction puts one text in the place of many.
+    """
+    found: dict[int, set[str]] = {}
+    for field in reads:
+        value = body.get(field)
+        for item in (value, *value) if type(value) is list else (value,):
+            found.setdefault(id(item), set()).add(field)
+    return found
+
+
+def _holds(field: Value, value: Value) -> bool:
+    return field is value or (type(field) is list and any(item is value for item in field))
+
+
+def rest_maker(plan: Plan) -> RestMaker | None:
+    """The function that makes the rest of a record; ``None`` where the mapping keeps none."""
+    if plan.pack.rest is None:
+        return None
+    without = _without(plan)
+    if plan.nested:
+        return _nested(without, frozenset(_occupied(plan)))
+    return _flat(plan.pack.rest.into, without, plan.targets | {f"{name}Label" for name in plan.pack.labels})
+
+
+def _nested(without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> RestMaker:
+    dropped = frozenset(key for key, inner in without.items() if not inner)
+    special = occupied | (without.keys() - dropped)
+
+    def make(body: JsonObject, back: Back, rest: JsonObject) -> None:
+        if not body.keys().isdisjoint(special):
+            make_slowly(body, back, rest)
+            return
+        out = dropped - back if back else dropped
+        for key, value in body.items():  # no mapping spends more time anywhere else
+            if key not in out and (value or type(value) in NUMBERS):
+                rest[key] = value
+
+    def make_slowly(body: JsonObject, back: Back, rest: JsonObject) -> None:
+        taken = {*body, *rest}
+        for key, value in body.items():
+            kept = value if key not in without or key in back else _minus(value, without[key])
+            if not absent(kept):
+                free = _free(key, occupied, taken) if key in occupied else key
+                taken.add(free)
+                rest[free] = kept
+
+    return make
+
+
+def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> RestMaker:
+    names: dict[tuple[str, ...], str] = {}
+
+    def name_of(path: tuple[str, ...]) -> str:
+        if path not in names:
+            if len(names) >= _KNOWN_KEYS:
+                names.clear()
+            words = (word for step in path for word in _WORDS.findall(step))
+            names[path] = into + "".join(word[0].upper() + word[1:] for word in words)
+        return names[path]
+
+    dropped = frozenset(key for key, inner in without.items() if not inner)
+
+    def make(body: JsonObject, back: Back, rest: JsonObject) -> None:
+        out = dropped - back if back else dropped
+        for key in [key for key in body if key not in out]:
+            value = body[key]
+            if not value and type(value) in CONTAINERS:
+                continue
+            if key in without and key not in back:
+                if type(value) is dict and without[key].issuperset(value):
+                    continue
+                value = _minus(value, without[key])
+            for path, line in _lines((key,), value):
+                rest[_next(name_of(path), rest, occupied)] = line
+
+    return make
+
+
+def _without(plan: Plan) -> Mapping[str, frozenset[str]]:
+    """Fields that stay out: by name, with what inside them; empty for the whole field."""
+    rest = plan.pack.rest
+    made: dict[str, frozenset[str]] = {}
+    for path in rest.without if rest else ():
+        inner = frozenset((".".join(path[1:]),)) if len(path) > 1 else frozenset()
+        known = made.get(path[0])
+        made[path[0]] = inner if known is None else (known | inner if known and inner else frozenset())
+    return {**made, **dict.fromkeys(_shown_in_place(plan), frozenset())}
+
+
+def _shown_in_place(plan: Plan) -> Iterator[str]:
+    """Fields that the mapping itself writes where the rest would put them."""
+    rest = plan.pack.rest
+    start = "" if rest is None or rest.into == "." else f"{rest.into}."
+    for step in plan.steps:
+        name = step.name.removeprefix(start)
+        if step.name.startswith(start) and isinstance(step.rule.source, From):
+            ref = step.rule.source.ref
+            if ref.root == RECORD and ref.path == (name,):
+                yield name
+
+
+def _occupied(plan: Plan) -> Iterator[str]:
+    """Names inside the rest that fields of the mapping take."""
+    rest = plan.pack.rest
+    start = "" if rest is None or rest.into == "." else f"{rest.into}."
+    for step in plan.steps:
+        if step.name.startswith(start):
+            yield step.name.removeprefix(start).split(".")[0]
+
+
+def _minus(value: Value, inner: AbstractSet[str]) -> Value:
+    """*value* without the paths of *inner* in it; nothing where the whole field stays out."""
+    if not inner:
+        return None
+    if type(value) is list:
+        return [_minus(item, inner) if type(item) is dict else item for item in value]
+    if type(value) is not dict:
+        return value
+    kept = {}
+    for key, item in value.items():
+        if key not in inner:
+            below = frozenset(path[len(key) + 1 :] for path in inner if path.startswith(f"{key}."))
+            kept[key] = _minus(item, below) if below else item
+    return kept
+
+
+def _free(key: str, occupied: Collection[str], taken: Collection[str]) -> str:
+    """*key* with so many ``_`` after it that nothing else has it."""
+    while key in occupied or key in taken:
+        key += "_"
+    return key
+
+
+def _lines(path: tuple[str, ...], value: Value) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Texts by path: objects are opened, lists joined."""
+    if type(value) is dict:
+        if len(path) > _LEVELS:
+            yield path, compact(value)
+            return
+        for key, item in value.items():
+            yield from _lines((*path, key), item)
+    elif value is not None:
+        line = text(value)
+        if line:
+            yield path, line
+
+
+_LEVELS = 8
+
+
+def _next(name: str, taken: Collection[str], occupied: Collection[str]) -> str:
+    """*name*, or with a number after it where it is taken."""
+    free, number = name, 1
+    while free in taken or free in occupied:
+        number += 1
+        free = f"{name}{number}"
+    return free

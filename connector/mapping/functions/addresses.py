@@ -1,0 +1,85 @@
+"""Mail addresses out of header text that its author controls.
+
+A header may hold display names, comments, groups, several addresses or plain nonsense. Reading one
+never fails and never takes long; what holds no address is reported as lost.
+"""
+
+from __future__ import annotations
+
+import re
+from email import utils
+from functools import partial
+
+from connector.formats.memo import Memory
+from connector.mapping.functions.values import Lost, Value
+
+_BARE = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9.-]+")
+"""What the API sends nearly always; such a text is its own address."""
+
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff<>(),;:\\\"]")
+_LONGEST_HEADER = 65_536
+_LONGEST_ADDRESS = 320
+_NOBODY = frozenset(("<>", ""))
+
+NO_ADDRESS = "not an address"
+
+_STRICT = getattr(utils, "supports_strict_parsing", False)
+_getaddresses = partial(utils.getaddresses, strict=False) if _STRICT else utils.getaddresses
+"""All versions of Python alike: newer ones give up whole headers where older ones read what is sound."""
+
+
+def addresses(value: Value, lost: Lost) -> Value:
+    """All addresses in a header text or a list of them, in order; domains in lower case."""
+    if type(value) is not list:
+        return _in_header(value, lost) or None
+    for item in value:
+        if type(item) is not str or not BARE[item]:
+            return [address for item in value for address in _in_header(item, lost)] or None
+    return value
+
+
+BARE: Memory[bool] = Memory(lambda text: _BARE.fullmatch(text) is not None)
+"""Whether a text is an address and nothing else."""
+
+
+def _in_header(value: Value, lost: Lost) -> list[str]:
+    if type(value) is not str:
+        lost.append((NO_ADDRESS, value))
+        return []
+    found, reason = _READ[value]
+    if reason is not None:
+        lost.append((reason, value))
+    return list(found)
+
+
+def _read(header: str) -> tuple[tuple[str, ...], str | None]:
+    """The addresses in *header*, and why something of it is lost, if it is."""
+    if BARE[header]:
+        return (header,), None
+    found = tuple(address for _, text in mailboxes_in(header) if (address := _address(text)))
+    if len(found) == 1 and found[0].lower() == header.strip("<> ").lower():
+        return found, None
+    # An empty sender <> is no misfit; like a display name, it is only not part of the address.
+    return found, "" if found or header.strip() in _NOBODY else NO_ADDRESS
+
+
+_READ: Memory[tuple[tuple[str, ...], str | None]] = Memory(_read)
+
+
+def mailboxes_in(header: str) -> list[tuple[str, str]]:
+    """Names and addresses as they stand in *header*, unchecked; none where it is absurdly long."""
+    if len(header) > _LONGEST_HEADER:
+        return []
+    try:
+        return _getaddresses([header])
+    except (RecursionError, IndexError, ValueError, AttributeError, TypeError):
+        return []
+
+
+def _address(text: str) -> str | None:
+    local, _, host = text.strip().rpartition("@")
+    bare = local[1:-1] if len(local) > 2 and local[0] == local[-1] == '"' else local  # noqa: PLR2004, quotes
+    fits = bare and host and len(text) <= _LONGEST_ADDRESS and "@" not in bare
+    if not fits or _FORBIDDEN.search(bare) or _FORBIDDEN.search(host.strip("[]").replace(":", "")):
+        return None
+    return f"{local}@{host.lower()}"

@@ -1,0 +1,133 @@
+"""Functions on a whole list; a single value is taken as a list of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from connector.mapping.functions.values import (
+    Applied,
+    Lost,
+    Value,
+    all_text,
+    gather,
+    mark,
+    plain_number,
+    some,
+    text,
+    walk,
+)
+
+Predicate = Callable[[Value], bool]
+
+
+def as_list(value: Value) -> list[Value]:
+    """*value* itself where it is a list, else a list of it."""
+    return value if type(value) is list else [value]
+
+
+def unique(value: Value, lost: Lost) -> Value:
+    """Every value once, in the order of first sight."""
+    del lost
+    if type(value) is not list or len(value) == 1:
+        return value
+    return list(dict.fromkeys(value)) if all_text(value) else _unique(value)
+
+
+def _unique(values: list[Value]) -> list[Value]:
+    kept: dict[Value, Value] = {}
+    for item in values:
+        kept.setdefault(mark(item), item)
+    return list(kept.values())
+
+
+def first(value: Value, lost: Lost) -> Value:
+    """The first element."""
+    del lost
+    return some(value[0]) if type(value) is list else value
+
+
+def last(value: Value, lost: Lost) -> Value:
+    """The last element."""
+    del lost
+    return some(value[-1]) if type(value) is list else value
+
+
+def count(value: Value, lost: Lost) -> Value:
+    """How many elements."""
+    del lost
+    return len(value) if type(value) is list else 1
+
+
+def largest(value: Value, lost: Lost) -> Value:
+    """The largest number."""
+    return max(_numbers(value, lost), default=None)
+
+
+def smallest(value: Value, lost: Lost) -> Value:
+    """The smallest number."""
+    return min(_numbers(value, lost), default=None)
+
+
+def largest_by(path: Sequence[str]) -> Applied:
+    """The element whose number at a path is largest; the earlier of two equal ones."""
+
+    def choose(value: Value, lost: Lost) -> Value:
+        del lost
+        best, found = None, None
+        for item in as_list(value):
+            rank = walk(item, path)
+            if plain_number(rank) and (best is None or rank > best):
+                best, found = rank, item
+        return found
+
+    return choose
+
+
+def join(separator: str) -> Applied:
+    """One text of all elements; of an object, its values."""
+
+    def joined(value: Value, lost: Lost) -> Value:
+        del lost
+        if type(value) is str:
+            return value
+        if type(value) is list and "" not in value:
+            try:
+                return separator.join(value) or None
+            except TypeError:  # not all of them are text
+                pass
+        return separator.join([part for item in as_list(value) if (part := _part(item))]) or None
+
+    return joined
+
+
+def _part(item: Value) -> str:
+    if type(item) is str:
+        return str(item)
+    if type(item) is dict:
+        return " ".join(part for value in item.values() if (part := text(value)))
+    return text(item)
+
+
+def pick(value: Value, holds: Predicate) -> Value:
+    """The first element for which the match holds."""
+    for item in as_list(value):
+        if holds(item):
+            return some(item)
+    return None
+
+
+def only(value: Value, holds: Predicate) -> Value:
+    """The elements for which the match holds."""
+    return [item for item in as_list(value) if holds(item)] or None
+
+
+def each(value: Value, build: Callable[[Value], Value]) -> Value:
+    """What is made of each element; elements that come out empty are left out."""
+    return gather([build(item) for item in as_list(value)])
+
+
+def _numbers(value: Value, lost: Lost) -> list[Value]:
+    found = list(filter(plain_number, as_list(value)))
+    if not found:
+        lost.append(("not a number", value))
+    return found

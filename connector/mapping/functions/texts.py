@@ -1,0 +1,62 @@
+"""Functions from one text that is not empty to another, or to ``None``; they never lose anything.
+
+Memory of recent results is kept where one record, or one day of mail, asks the same again and again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+from connector.formats.memo import Memory
+
+OnText: TypeAlias = Callable[[str], str | None]
+
+_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>")
+_EXTENSION = re.compile(r"[A-Za-z0-9]{1,16}")
+
+
+def strip(text: str) -> str | None:
+    """Without blanks around it."""
+    return text.strip() or None
+
+
+def strip_tags(text: str) -> str | None:
+    """Without markup such as ``<b>``; what stands between the tags stays."""
+    if "<" in text:
+        text = text.replace("<b>", "").replace("</b>", "")  # all that the API uses today
+        return (_TAG.sub("", text) if "<" in text else text) or None
+    return text
+
+
+def strip_brackets(text: str) -> str | None:
+    """Without the angle brackets around a message id."""
+    if text[0] == "<" and text[-1] == ">":
+        return text[1:-1] or None
+    return text.strip().removeprefix("<").removesuffix(">") or None
+
+
+def extension(text: str) -> str | None:
+    """The extension of a file name, in lower case, without the dot."""
+    _, dot, last = text.rstrip().rpartition(".")
+    return last.lower() if dot and _EXTENSION.fullmatch(last) else None
+
+
+def _domain(text: str) -> str | None:
+    _, at, host = text.rpartition("@")
+    return host.strip("<> \t\r\n").rstrip(".").lower() or None if at else None
+
+
+domain: Memory[str | None] = Memory(_domain)
+"""What follows the last ``@``, in lower case; no value without one."""
+
+
+def prefix(fixed: str) -> OnText:
+    """A fixed text before it."""
+    return lambda text: fixed + text
+
+
+def suffix(fixed: str) -> OnText:
+    """A fixed text after it."""
+    return lambda text: text + fixed

@@ -1,0 +1,1 @@
+"""The mapping language: grammar, parser, validation and the library of mapping files."""

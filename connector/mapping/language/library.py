@@ -1,0 +1,108 @@
+"""Finds mapping files: a user's directories first, then the packs that come with the connector."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from connector.errors import ConfigurationError, Position, Problem
+from connector.mapping.language.file import Document, read_document
+from connector.mapping.language.pack import Pack, merge
+from connector.mapping.language.refs import wrong
+from connector.mapping.language.validate import problems
+from connector.yaml_nodes import parse, suggestion
+
+PRELUDE = "common"
+_HEARTBEAT = "heartbeat"
+_SUFFIX = ".yaml"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+def packaged() -> Traversable:
+    """Where the packs are: inside the installed package, or beside it in a checkout."""
+    package = files("connector")
+    packs = package / "packs"
+    return packs if packs.is_dir() else Path(str(package)).parent / "mappings"
+
+
+class Library:
+    """All mappings that can be used by name. *directories* are a user's own; earlier ones win."""
+
+    def __init__(self, directories: Sequence[Traversable] = ()) -> None:
+        self._places: tuple[Traversable, ...] = (*directories, packaged())
+
+    def names(self) -> Sequence[str]:
+        """The mappings that ``load`` takes, in alphabetical order."""
+        return sorted(name for name in self._known() if name != PRELUDE)
+
+    def load(self, name: str) -> Pack:
+        """The mapping *name* with all that it inherits.
+
+        Raises:
+            ConfigurationError: with the place of everything that keeps it from being used.
+        """
+        pack = merge([*self._chain(PRELUDE), *self._chain(name)])
+        return _usable(pack)
+
+    def prelude(self) -> Pack:
+        """What every mapping has in scope, as a mapping without fields: the scope of a bare ``when``."""
+        return _usable(merge(self._chain(PRELUDE)))
+
+    def heartbeats(self) -> Library:
+        """The mappings of heartbeats, one per format, in the directory ``heartbeat`` of each place."""
+        return Library([place / _HEARTBEAT for place in self._places])
+
+    def _known(self) -> set[str]:
+        return {entry.name.removesuffix(_SUFFIX) for place in self._places for entry in _entries(place)}
+
+    def _chain(self, name: str) -> list[Document]:
+        """The documents of *name*, the most general first."""
+        chain: list[Document] = []
+        visited: set[tuple[str, int]] = set()
+        start, asked = 0, None
+        while True:
+            document, place = self._find(name, start, asked)
+            if (name, place) in visited:
+                raise wrong(f"{name} extends itself", document.position)
+            visited.add((name, place))
+            chain.insert(0, document)
+            if document.extends is None:
+                return chain
+            # A file that extends its own name means the one that it shadows.
+            start = place + 1 if document.extends == name else 0
+            name, asked = document.extends, document.extends_at
+
+    def _find(self, name: str, start: int, asked: Position | None) -> tuple[Document, int]:
+        for index, place in enumerate(self._places[start:], start):
+            file = place / f"{name}{_SUFFIX}"
+            if _NAME.fullmatch(name) and file.is_file():
+                return read_document(name, parse(_text(file), str(file))), index
+        raise ConfigurationError(Problem(f"there is no mapping {name}", asked, self._hint(name, start)))
+
+    def _hint(self, name: str, start: int) -> str:
+        if start:
+            return f"no other {name}{_SUFFIX} stands behind this one"
+        return suggestion(name, self.names())
+
+
+def _usable(pack: Pack) -> Pack:
+    found = problems(pack)
+    if found:
+        raise ConfigurationError(*found)
+    return pack
+
+
+def _entries(place: Traversable) -> Iterable[Traversable]:
+    if not place.is_dir():
+        raise ConfigurationError(Problem(f"{place} is not a directory of mappings"))
+    return (entry for entry in place.iterdir() if entry.name.endswith(_SUFFIX) and entry.is_file())
+
+
+def _text(file: Traversable) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(Problem(f"{file} cannot be read: {error}")) from None

@@ -1,0 +1,113 @@
+"""A mapping with all that it inherits: what the loader makes and everything else works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from connector.errors import Position
+from connector.mapping.language.file import DELETABLE, Case, Document, Field, Label, Rest, Table
+from connector.mapping.language.grammar import Rule
+from connector.yaml_nodes import Plain
+
+PROVIDED: Mapping[str, tuple[str, ...]] = {
+    "account": ("id", "name"),
+    "search": (),
+    "collected": (),
+    "revision": (),
+    "identity": (),
+    "change": ("fields", "previous", "gone"),
+    "enrichment": (),
+    "record": (),
+}
+"""Names that every mapping may read with a ``$``, and what is inside them where that is fixed."""
+
+TIME, SEVERITY, CODE = "time", "severity", "code"
+ENVELOPE = (TIME, SEVERITY, CODE)
+"""Derived values that outputs need beside the document."""
+
+_V = TypeVar("_V")
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One usable mapping.
+
+    *files* names what it was made of, the mapping itself first; *idle* are the places where something is
+    taken away that nothing had given.
+    """
+
+    name: str
+    format: str
+    tables: Mapping[str, Table]
+    derive: Mapping[str, Rule]
+    fields: Mapping[str, Field]
+    labels: Mapping[str, Label]
+    rest: Rest | None
+    tests: tuple[Case, ...]
+    files: tuple[str, ...]
+    idle: Mapping[tuple[str, str], Position] = field(default_factory=dict)
+
+
+def merge(documents: Sequence[Document]) -> Pack:
+    """One pack of *documents*, the most general first; later ones win by key, ``null`` deletes."""
+    last = documents[-1]
+    rest: Rest | None = None
+    for document in documents:
+        rest = None if document.drops_rest else document.rest or rest
+    return Pack(
+        last.name,
+        next((document.format for document in reversed(documents) if document.format), "json"),
+        _tables([document.tables for document in documents]),
+        _merged([document.derive for document in documents]),
+        _merged([document.fields for document in documents]),
+        _merged([document.labels for document in documents]),
+        rest,
+        last.tests,
+        tuple(document.position.file for document in reversed(documents)),
+        _idle(documents),
+    )
+
+
+def _idle(documents: Sequence[Document]) -> dict[tuple[str, str], Position]:
+    given: set[tuple[str, str]] = set()
+    idle: dict[tuple[str, str], Position] = {}
+    for document in documents:
+        idle |= {key: place for key, place in document.deletes.items() if key not in given}
+        for name in DELETABLE:
+            given |= {(name, key) for key in getattr(document, name)}
+        given -= document.deletes.keys()
+    return idle
+
+
+def _merged(sections: Sequence[Mapping[str, _V | None]]) -> dict[str, _V]:
+    merged: dict[str, _V] = {}
+    for section in sections:
+        for key, value in section.items():
+            if value is None:
+                merged.pop(key, None)
+            else:
+                merged[key] = value
+    return merged
+
+
+def _tables(sections: Sequence[Mapping[str, Table | None]]) -> dict[str, Table]:
+    merged: dict[str, Table] = {}
+    for section in sections:
+        for key, table in section.items():
+            if table is None:
+                merged.pop(key, None)
+                continue
+            known: Mapping[str, Plain] = merged[key].entries if key in merged else {}
+            entries = {name: value for name, value in {**known, **table.entries}.items() if value is not None}
+            merged[key] = replace(table, entries=entries)
+    return merged
+
+
+def rules(pack: Pack) -> Iterator[tuple[str, Rule]]:
+    """Every rule of *pack* by what it fills: ``$name`` or a target."""
+    for name, rule in pack.derive.items():
+        yield f"${name}", rule
+    for target, item in pack.fields.items():
+        yield target, item.rule

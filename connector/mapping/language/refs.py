@@ -1,0 +1,69 @@
+"""Reads REF from YAML, and the small shapes that all of the grammar is made of."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from connector.errors import ConfigurationError, Position, Problem
+from connector.mapping.language.grammar import ELEMENT, RECORD, Ref
+from connector.yaml_nodes import Node
+
+_SEGMENT = re.compile(r"[^\s.${}\[\]]+")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a reference stands: *element* is true inside ``each``, ``pick`` and ``only``."""
+
+    element: bool = False
+
+    @property
+    def root(self) -> str:
+        """What a plain path starts from."""
+        return ELEMENT if self.element else RECORD
+
+
+INSIDE = Scope(element=True)
+OUTSIDE = Scope()
+
+
+def wrong(message: str, position: Position, hint: str = "") -> ConfigurationError:
+    """One problem as an error."""
+    return ConfigurationError(Problem(message, position, hint))
+
+
+def mapped(node: Node, what: str) -> dict[str, Node]:
+    """The entries of a map; an error that names *what* for anything else."""
+    if not isinstance(node.value, dict):
+        raise wrong(f"{what} must be a map of names to values", node.position)
+    return node.value
+
+
+def listed(node: Node, what: str) -> list[Node]:
+    """The elements of a list with at least one."""
+    if not isinstance(node.value, list) or not node.value:
+        raise wrong(f"{what} must be a list with at least one element", node.position)
+    return node.value
+
+
+def parse_ref(text: str, position: Position, scope: Scope = OUTSIDE) -> Ref:
+    """``path.to.value``, ``$name``, ``$name.path`` or ``.``."""
+    if text == ".":
+        if not scope.element:
+            raise wrong("the path . means the element, and there is none here", position,
+                        "it works inside each, pick and only")  # fmt: skip
+        return Ref(ELEMENT, (), position)
+    named = text.startswith("$")
+    segments = text.removeprefix("$").split(".")
+    if not all(_SEGMENT.fullmatch(segment) for segment in segments):
+        raise wrong(f"{text!r} is not a path", position,
+                    "a path is names with dots between them, such as validation.spf; for a fixed value "
+                    "write {const: ...}, for text with values in it {template: ...}")  # fmt: skip
+    if not named:
+        return Ref(scope.root, tuple(segments), position)
+    root, path = segments[0], tuple(segments[1:])
+    if not _NAME.fullmatch(root):
+        raise wrong(f"${root} is not a name", position, "names are written in small letters, such as $time")
+    return Ref(root, path, position)

@@ -1,0 +1,1 @@
+"""Removes or pseudonymises personal data before an event is mapped."""

@@ -1,0 +1,184 @@
+"""Redaction of record fields for one output, before its mapping sees the record.
+
+A redacted text goes from everywhere: from its field, from what the field was before, from enrichment, and
+from inside all other texts. The journal keeps the record whole; only what leaves is redacted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Literal, TypeAlias, cast
+
+from connector.errors import ConfigurationError, Problem
+from connector.mapping.functions.addresses import mailboxes_in
+from connector.mapping.functions.values import DEPTH, Value
+from connector.mapping.language.grammar import RECORD
+from connector.mapping.language.refs import mapped, parse_ref, wrong
+from connector.mapping.redaction.pseudonym import Pseudonyms, addresses_in
+from connector.mapping.redaction.scrub import (
+    MAILBOXES,
+    REDACTED,
+    Done,
+    Secret,
+    Secrets,
+    conceal,
+    haystack,
+    normal,
+)
+from connector.mapping.schemas.fields import RECORD_FIELDS
+from connector.model import Body, Record, Revision
+from connector.yaml_nodes import Node, suggestion
+
+Mode: TypeAlias = Literal["drop", "hash"]
+Redact: TypeAlias = Callable[[Revision], Revision]
+
+MODES: tuple[Mode, ...] = ("drop", "hash")
+_ENRICHMENT = "enrichment"
+_IDENTITY = "id"
+
+
+def compile_redaction(node: Node, key: str | None) -> Redact:
+    """The function that redacts a revision.
+
+    Args:
+        node: field to mode as written: paths in the record, or in ``$enrichment``.
+        key: what hashes are keyed with.
+
+    Raises:
+        ConfigurationError: with the place of everything that is wrong with it.
+    """
+    problems: list[Problem] = []
+    fields: dict[tuple[str, ...], Mode] = {}
+    for name, mode in mapped(node, "redact").items():
+        try:
+            fields[_path(name, node)] = _mode(mode, key)
+        except ConfigurationError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigurationError(*problems)
+    return Redaction(fields, Pseudonyms((key or "").encode("utf-8", "surrogatepass")))
+
+
+class Redaction:
+    """Redacts *fields*: paths to modes; those of enrichment start with ``$enrichment``."""
+
+    def __init__(self, fields: Mapping[tuple[str, ...], Mode], pseudonyms: Pseudonyms) -> None:
+        self._fields = fields
+        self._pseudonyms = pseudonyms
+
+    def __call__(self, revision: Revision) -> Revision:
+        """*revision* without what must not leave; its id and digest stay as they are."""
+        before = revision.previous
+        whole = {**revision.record.body, f"${_ENRICHMENT}": dict(revision.enrichment)}
+        secrets = self._secrets([whole, dict(before or {})])
+        body = self._redacted(whole, secrets)
+        return replace(
+            revision,
+            enrichment=body.pop(f"${_ENRICHMENT}", {}),
+            record=Record(revision.record.id, body),
+            previous=None if before is None else self._redacted(dict(before), secrets),
+        )
+
+    def _redacted(self, body: Body, secrets: Secrets) -> dict[str, Value]:
+        for path, mode in self._fields.items():
+            body = _changed(body, path, self._hashed if mode == "hash" else _nothing)
+        return cast("dict[str, Value]", conceal(body, secrets))
+
+    def _hashed(self, value: Value, depth: int = 0) -> Value:
+        if isinstance(value, str):
+            return Done(self._pseudonyms.of(value)) if value.strip() else value
+        if isinstance(value, list) and depth < DEPTH:
+            return [self._hashed(item, depth + 1) for item in value]
+        if isinstance(value, dict) and depth < DEPTH:
+            return {key: self._hashed(item, depth + 1) for key, item in value.items()}
+        return None if value is None else Done(self._pseudonyms.of(str(value)))
+
+    def _secrets(self, bodies: list[dict[str, Value]]) -> Secrets:
+        """What must not appear anywhere; where modes differ, drop wins."""
+        found: dict[str, Secret] = {}
+        for mode in ("hash", "drop"):
+            for path in (path for path, wanted in self._fields.items() if wanted == mode):
+                for text in (text for body in bodies for text in _leaves(body, path)):
+                    for part in _parts(text):
+                        instead = self._pseudonyms.of(part) if mode == "hash" else REDACTED
+                        secret = Secret(instead, path[-1] in MAILBOXES and "@" in part)
+                        forms = haystack(normal(part)).split("\n")
+                        found.update((form.strip(), secret) for form in forms if any(map(str.isalnum, form)))
+        return found
+
+
+def _path(name: str, node: Node) -> tuple[str, ...]:
+    place = node.keys[name]
+    ref = parse_ref(name, place)
+    if ref.root == _ENRICHMENT:
+        return (f"${_ENRICHMENT}", *ref.path)
+    if ref.root != RECORD:
+        raise wrong(f"${ref.root} cannot be redacted", place, "name the record's own fields that it reads")
+    known = [path.replace("[]", "") for path in RECORD_FIELDS]
+    if name not in known:
+        # A typing error here would let out the very thing that somebody wanted to keep in.
+        raise wrong(f"records have no field {name}", place, suggestion(name, known))
+    if name == _IDENTITY:
+        raise wrong(
+            "id cannot be redacted", place, "every event is recognised by it; it holds no text of a mail"
+        )
+    return ref.path
+
+
+def _mode(node: Node, key: str | None) -> Mode:
+    mode = next((mode for mode in MODES if mode == node.value), None)
+    if mode is None:
+        raise wrong("a field is redacted by drop or hash", node.position)
+    if mode == "hash" and not key:
+        raise wrong("hash needs a key", node.position, "set redaction.key, a secret that stays the same")
+    return mode
+
+
+def _nothing(value: Value) -> Value:
+    del value
+
+
+def _changed(value: Value, path: tuple[str, ...], change: Callable[[Value], Value], depth: int = 0) -> Value:
+    """*value* with what *path* leads to changed; what becomes ``None`` is left out."""
+    if not path:
+        return change(value)
+    if isinstance(value, list) and depth < DEPTH:
+        return [_changed(item, path, change, depth + 1) for item in value]
+    if not isinstance(value, dict) or path[0] not in value:
+        return value
+    made = {**value, path[0]: _changed(value[path[0]], path[1:], change)}
+    if made[path[0]] is None:
+        del made[path[0]]
+    return made
+
+
+def _leaves(value: Value, path: tuple[str, ...], depth: int = 0) -> Iterator[str]:
+    """Every text at *path* and below."""
+    if depth > DEPTH:
+        return
+    if isinstance(value, list):
+        for item in value:
+            yield from _leaves(item, path, depth + 1)
+    elif path:
+        if isinstance(value, dict):
+            yield from _leaves(value.get(path[0]), path[1:], depth)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item, (), depth + 1)
+    elif isinstance(value, str):
+        yield value
+
+
+def _parts(text: str) -> Iterator[str]:
+    """*text*, and the addresses and names in it: other fields hold them one by one."""
+    yield text
+    mailboxes = addresses_in(text)
+    if not mailboxes:
+        return
+    yield from mailboxes
+    yield from _names(text)
+
+
+def _names(header: str) -> list[str]:
+    return [name for name, _ in mailboxes_in(header) if name and "@" not in name]

@@ -1,0 +1,198 @@
+"""Templates outside of mappings: bodies of web hooks, made of a revision and its mapped document.
+
+Every text is a template, but for one that stands in a file or variable of its own: that may be a secret,
+whatever braces it holds. ``{path}`` alone keeps the kind of its value, and is left out where there is none.
+``{$event}`` is the mapped document, and with a path behind it a part of that: data for programs, given on
+as it is. Everything else that comes from a mail is escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from connector.errors import ConfigurationError, Problem
+from connector.formats.shortening import cut as shortened
+from connector.formats.shortening import longest
+from connector.mapping.compiler.compiler import compile_plan
+from connector.mapping.engine.context import Provider
+from connector.mapping.engine.plan import plan
+from connector.mapping.functions.values import Value, prune, text, walk
+from connector.mapping.language.file import Field
+from connector.mapping.language.grammar import RECORD, From, Ref, Rule, Template
+from connector.mapping.language.pack import Pack
+from connector.mapping.language.rules import parse_template
+from connector.mapping.language.validate import ref_problems
+from connector.mapping.mapper import NO_ACCOUNTS, Render
+from connector.mapping.schemas.encoding import SHAPES
+from connector.mapping.schemas.fields import RECORD_FIELDS
+from connector.model import JsonObject, Revision
+from connector.secret import Reference
+from connector.yaml_nodes import Node, Scalar, suggestion
+
+EVENT = "event"
+
+LONGEST = 400
+"""The most characters that one value may take among other text, after escaping. Collectors refuse what is
+too long as a whole, and a sender must not be able to suppress the alert by a subject of a megabyte."""
+
+# One reference and nothing beside it, whatever it brought in.
+_REFERENCE = re.compile(r"\$\{[^}]*\}")
+
+Read: TypeAlias = Callable[[Revision], JsonObject]
+Escape: TypeAlias = Callable[[str], str]
+Tree: TypeAlias = Template | Scalar | list["Tree"] | dict[str, "Tree"]
+
+
+def compile_body(
+    node: Node, scope: Pack, *, escape: Escape = str, accounts: Mapping[str, str] = NO_ACCOUNTS
+) -> Render:
+    """The function that makes a body of a revision and its mapped document.
+
+    Args:
+        node: the body as written.
+        scope: the mapping whose derived values it may read.
+        escape: what makes text from a mail harmless where it is put into other text.
+        accounts: names of accounts by their ids.
+
+    Raises:
+        ConfigurationError: with the place of everything that is wrong with it.
+    """
+    refs: list[Ref] = []
+    found: list[Problem] = []
+    tree = _read(node, refs, found)
+    found += ref_problems([ref for ref in refs if ref.root != EVENT], scope)
+    found += [problem for ref in refs if ref.root == EVENT for problem in _event_problems(ref, scope)]
+    if found:
+        raise ConfigurationError(*found)
+    names = {_key(ref): f"v{number}" for number, ref in enumerate(refs) if ref.root != EVENT}
+    values = _reader({names[_key(ref)]: ref for ref in refs if ref.root != EVENT}, scope, accounts)
+
+    def render(revision: Revision, document: JsonObject) -> tuple[Value, tuple[str, ...]]:
+        made = values(revision)
+
+        def read(ref: Ref) -> Value:
+            return walk(document, ref.path) if ref.root == EVENT else made.get(names[_key(ref)])
+
+        notes: list[str] = []
+        return _Filling(read, escape, notes).tree(tree), tuple(dict.fromkeys(notes))
+
+    return render
+
+
+def _key(ref: Ref) -> tuple[str, tuple[str, ...]]:
+    return ref.root, ref.path
+
+
+def _reader(refs: Mapping[str, Ref], scope: Pack, accounts: Mapping[str, str]) -> Read:
+    """What gives the values of *refs* by name: a small mapping, compiled as every other."""
+    fields = {name: Field(Rule(From(ref), ref.position), ref.position) for name, ref in refs.items()}
+    pack = replace(scope, format="json", fields=fields, labels={}, rest=None)
+    mapping = compile_plan(plan(pack), Provider(accounts))
+    return lambda revision: mapping(revision).document
+
+
+def body_notes(node: Node) -> Sequence[Problem]:
+    """What is doubtful in a body that works: fields of the record that the API is not known to send."""
+    refs: list[Ref] = []
+    _read(node, refs, [])
+    known = {path.replace("[]", "") for path in RECORD_FIELDS}
+    return [
+        Problem(
+            f"records have no field {path}, as far as the API is documented",
+            ref.position,
+            suggestion(path, known),
+        )
+        for ref in refs
+        if ref.root == RECORD and (path := ".".join(ref.path)) not in known
+    ]
+
+
+def _read(node: Node, refs: list[Ref], found: list[Problem]) -> Tree:
+    """The templates of *node*; notes what they read in *refs*, and what is no template in *found*."""
+    if isinstance(node.value, dict):
+        return {key: _read(child, refs, found) for key, child in node.value.items()}
+    if isinstance(node.value, list):
+        return [_read(child, refs, found) for child in node.value]
+    if isinstance(node.value, Reference) and _REFERENCE.fullmatch(node.value.written):
+        return Template((str(node.value),))
+    if not isinstance(node.value, str):
+        return node.value
+    try:
+        template = parse_template(node.value, node.position)
+    except ConfigurationError as error:
+        found += error.problems
+        return None
+    refs.extend(part for part in template.parts if isinstance(part, Ref))
+    return template
+
+
+def _event_problems(ref: Ref, scope: Pack) -> Iterator[Problem]:
+    """What the mapping never makes, as far as its targets tell."""
+    if not ref.path or not scope.fields or (scope.rest is not None and scope.rest.into == "."):
+        return
+    targets = [*scope.fields, *(f"{name}Label" for name in scope.labels)]
+    targets += [scope.rest.into] if scope.rest is not None else []
+    nested = SHAPES[scope.format].nested
+    known = {name: tuple(name.split(".")) if nested else (name,) for name in targets}
+    if not any(all(one == two for one, two in zip(ref.path, path, strict=False)) for path in known.values()):
+        names = [f"$event.{name}" for name in known]
+        yield Problem(
+            f"the mapping {scope.name} has no field {'.'.join(ref.path)}",
+            ref.position,
+            suggestion(f"$event.{'.'.join(ref.path)}", names),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """Fills templates with the values of one revision; *notes* takes what had to be cut."""
+
+    read: Callable[[Ref], Value]
+    escape: Escape
+    notes: list[str]
+
+    def tree(self, tree: Tree) -> Value:
+        """*tree* with values in the place of references; what has none is left out."""
+        if isinstance(tree, dict):
+            made = {key: self.tree(child) for key, child in tree.items()}
+            return {key: value for key, value in made.items() if value is not None or tree[key] is None}
+        if isinstance(tree, list):
+            items = [(child, self.tree(child)) for child in tree]
+            return [value for child, value in items if value is not None or child is None]
+        if not isinstance(tree, Template):
+            return tree
+        if len(tree.parts) == 1 and isinstance(tree.parts[0], Ref):
+            ref = tree.parts[0]
+            value = self.read(ref)
+            return value if ref.root == EVENT else _escaped(prune(value), self.escape)
+        return "".join(part if isinstance(part, str) else self._inserted(part) for part in tree.parts)
+
+    def _inserted(self, ref: Ref) -> str:
+        """Harmless text, short enough that its author cannot make the whole too long to be taken."""
+        value = self.read(ref)
+        whole = text(value)
+        if len(whole) <= LONGEST and len(made := self.escape(whole)) <= LONGEST:
+            return made
+        separator = "," if type(value) is list else None
+        cut = longest(
+            whole,
+            LONGEST,
+            lambda uncut, limit: shortened(uncut, limit, separator=separator),
+            lambda made: len(self.escape(made)),
+        )
+        self.notes.append(f"{ref} cut from {len(whole)} to {len(cut)} characters: it stands among other text")
+        return self.escape(cut)
+
+
+def _escaped(value: Value, escape: Escape) -> Value:
+    """*value* with every text in it escaped; names inside objects are the API's own."""
+    if type(value) is str:
+        return escape(value)
+    if type(value) is list:
+        return [_escaped(item, escape) for item in value]
+    if type(value) is dict:
+        return {key: _escaped(item, escape) for key, item in value.items()}
+    return value

@@ -1,0 +1,320 @@
+"""``check``: a verdict per item, and what to do, before anything runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from connector.app.collectors import FeedPlan, plan_feeds
+from connector.app.routes import Route, build_routes, library_of, template_of
+from connector.app.runtime import utc_now
+from connector.app.sources import credentials_of, open_sources
+from connector.app.trial import send_trial
+from connector.collect.revisions import PAD, time_of
+from connector.errors import DeliveryError, JournalError, JournalInUse, SourceError
+from connector.facts import Fact, RateLimited
+from connector.interfaces import Probe, Setup
+from connector.journal import Journal
+from connector.mapping import body_notes, lint, run_tests
+from connector.model import Query, Record, Window
+from connector.ops.request_plan import Asking, judge, polls_a_day, told
+from connector.quantities import format_duration
+from connector.secret import Secret
+from connector.settings import Loaded, Settings
+from connector.source.client import CloudflareSource
+from connector.source.probe import Finding, Level
+
+Outcome: TypeAlias = Literal["ok", "note", "failed"]
+_OUTCOMES: Mapping[Level, Outcome] = {Level.OK: "ok", Level.WARNING: "note", Level.FAILED: "failed"}
+_LEVELS: Mapping[str, Outcome] = {"enough": "ok", "tight": "note", "short": "failed"}
+
+_PATIENCE = 90.0
+"""Seconds that the questions to one account may take; a rate limit ends them at once."""
+
+_SAMPLE = (timedelta(hours=24), timedelta(hours=1))
+"""From when to when the sample of records reaches back. It ends before now: around its end lie the records
+that another timestamp than the one believed in would put on the other side."""
+
+_UNTOLD = datetime.max.replace(tzinfo=UTC)
+_SHARPER = {
+    "credential is valid": "the token itself is valid: give it the permission Cloud Email Security: Read "
+    "for this account, and check that account_id is the account it was made for",
+    "filters of this search": "this search had no filters: check account_id and base_url",
+}
+"""Better hints, once the token is known to be valid, by a part of the general ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One thing that was looked at."""
+
+    item: str
+    outcome: Outcome
+    text: str
+    hint: str = ""
+
+
+async def check(
+    loaded: Loaded,
+    *,
+    offline: bool,
+    volume: int | None = None,
+    setup: bool = False,
+    send_test: bool = False,
+) -> Sequence[Verdict]:
+    """Look at everything that *loaded* describes; raises ``ConfigurationError`` like ``run`` would.
+
+    *volume* is how many records a day each search is expected to return, for the request plan; *setup*
+    lets outputs prepare their collectors first; *send_test* sends one test event to each output. No other
+    event is sent.
+    """
+    settings = loaded.settings
+    names = {account.account_id: name for name, account in settings.accounts.items()}
+    feeds = plan_feeds(loaded, utc_now)
+    routes = build_routes(loaded, _ignore, names)
+    verdicts = [Verdict("configuration", "ok", str(loaded.file or "from the environment"))]
+    verdicts += [Verdict("configuration", "note", note) for note in loaded.notes]
+    verdicts += list(_plan(settings, feeds, volume))
+    verdicts += list(_mappings(loaded, routes))
+    verdicts.append(await _state(settings.state.directory))
+    if not offline:
+        verdicts += [verdict async for verdict in _accounts(settings, feeds)]
+        verdicts += [await _install(route) for route in routes if setup and isinstance(route.output, Setup)]
+        verdicts += [await _output(route) for route in routes]
+        verdicts += [await _trial(route, utc_now()) for route in routes if send_test]
+    return verdicts
+
+
+def _plan(settings: Settings, feeds: Sequence[FeedPlan], volume: int | None) -> Iterator[Verdict]:
+    """How many requests collecting will make, against the budget of each credential."""
+    sharing: dict[Secret, list[str]] = {}
+    for name, account in settings.accounts.items():
+        sharing.setdefault(credentials_of(account).secret, []).append(name)
+    for names in sharing.values():
+        budget = settings.accounts[names[0]].budget
+        askings = [(feed.account, _asking(settings, feed)) for feed in feeds if feed.account in names]
+        verdict = judge([asking for _, asking in askings], volume, budget.requests, budget.window)
+        item = f"request plan {', '.join(names)}"
+        shared = "; these accounts share one credential and its budget" if len(names) > 1 else ""
+        yield Verdict(item, _LEVELS[verdict.level], verdict.text + shared, verdict.hint)
+        for name, asking in askings:
+            text = f"in {format_duration(budget.window)}: {told(asking, volume or 0, budget.window)}"
+            yield Verdict(f"request plan {name}/{asking.search}", "ok", text)
+
+
+def _asking(settings: Settings, feed: FeedPlan) -> Asking:
+    search = settings.searches[feed.plan.feed.search]
+    dispositions = search.filters.get("final_disposition")
+    return Asking(
+        search=feed.plan.feed.search,
+        polls=polls_a_day(search.every, search.cron),
+        even=search.cron is None,
+        walks=len(dispositions) if isinstance(dispositions, tuple) else 1,
+        per_page=search.per_page,
+        overlap=search.overlap,
+        ages=search.revisit,
+        details=len(search.enrich.endpoints) if search.enrich else 0,
+        audit=(search.audit.every, search.audit.reach) if search.audit else None,
+    )
+
+
+def _mappings(loaded: Loaded, routes: Sequence[Route]) -> Iterator[Verdict]:
+    library = library_of(loaded)
+    for name in sorted({route.settings.mapping for route in routes}):
+        pack = library.load(name)
+        yield from (Verdict(f"mapping {name}", "note", str(problem)) for problem in lint(pack))
+        outcomes = run_tests(pack)
+        failed = [outcome for outcome in outcomes if not outcome.passed]
+        if failed:
+            text, hint = f"{len(failed)} of its tests fail", f"email-connector mapping test {name}"
+            yield Verdict(f"mapping {name}", "failed", text, hint)
+        else:
+            yield Verdict(f"mapping {name}", "ok", f"{len(outcomes)} tests pass")
+    for route in routes:
+        body = template_of(loaded, route.name)
+        for problem in body_notes(body[0]) if body else ():
+            yield Verdict(f"output {route.name}", "note", str(problem))
+
+
+async def _state(directory: Path) -> Verdict:
+    """Open the journal, unless a daemon has it."""
+    try:
+        async with Journal.open(directory, observe=_ignore, clock=utc_now) as journal:
+            head, about = (await journal.outline()).head, journal.about
+    except JournalInUse as error:
+        return Verdict("state", "note", f"a connector runs on {directory} (process {error.pid})")
+    except JournalError as error:
+        return Verdict("state", "failed", str(error))
+    return Verdict("state", "ok", f"{directory}, {head} revisions so far, SQLite {about.sqlite}")
+
+
+async def _accounts(settings: Settings, feeds: Sequence[FeedPlan]) -> AsyncIterator[Verdict]:
+    limits = _Limits()
+    async with open_sources(settings, None, observe=limits.observe, clock=utc_now) as sources:
+        for name, source in sources.items():
+            account = settings.accounts[name]
+            own = [feed for feed in feeds if feed.account == name]
+            secret = credentials_of(account).secret
+            verdicts: list[Verdict] = []
+            why = await limits.until(_account(name, source, own, verdicts), secret)
+            for verdict in verdicts:
+                yield verdict
+            if why is not None:
+                yield Verdict(f"account {name}", "failed", *why)
+
+
+async def _account(
+    name: str, source: CloudflareSource, feeds: Sequence[FeedPlan], verdicts: list[Verdict]
+) -> None:
+    """Add what one account has to say to *verdicts*, item by item."""
+    findings = _sharper(await source.verify())
+    verdicts += [
+        Verdict(f"account {name} {finding.item}", _OUTCOMES[finding.level], finding.text, finding.hint)
+        for finding in findings
+    ]
+    if any(finding.level is Level.FAILED for finding in findings):
+        return
+    for feed in feeds:
+        verdict = await _search(f"search {name}/{feed.plan.feed.search}", source, feed.plan.query)
+        verdicts.append(verdict)
+    verdicts.append(await _window(f"account {name} window", source))
+
+
+def _sharper(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Give hints that fit what is known once all was looked at."""
+    valid = any(finding.item == "token" and finding.level is Level.OK for finding in findings)
+    return tuple(
+        replace(
+            finding, hint=next((new for old, new in _SHARPER.items() if old in finding.hint), finding.hint)
+        )
+        if valid and finding.level is Level.FAILED
+        else finding
+        for finding in findings
+    )
+
+
+async def _search(item: str, source: CloudflareSource, query: Query) -> Verdict:
+    """Ask for one record with the filters of a search."""
+    now = source.now()
+    try:
+        found = await _first(source, replace(query, per_page=1), Window(now - timedelta(hours=24), now))
+    except SourceError as error:
+        return _failed(item, error)
+    return Verdict(item, "ok", "the API takes its filters" + ("" if found else "; nothing since yesterday"))
+
+
+async def _window(item: str, source: CloudflareSource) -> Verdict:
+    """See whether the API goes by the time that the connector believes in."""
+    begin, end = (source.now() - back for back in _SAMPLE)
+    try:
+        records = await _first(source, Query({"detections_only": False}), Window(begin, end))
+    except SourceError as error:
+        return replace(_failed(item, error), outcome="note")
+    times = [moment for record in records if (moment := time_of(record, _UNTOLD)) is not _UNTOLD]
+    outside = sum(not begin - PAD <= moment < end + PAD for moment in times)
+    if not times:
+        return Verdict(item, "note", "no record of the last day could be compared")
+    if not outside:
+        return Verdict(item, "ok", f"all of {len(times)} records were scanned within the window asked for")
+    return Verdict(
+        item,
+        "note",
+        f"scanned outside of the window asked for: {outside} of {len(times)} records; the API goes by "
+        "another time than scanned_at",
+        "nothing is dropped, but records may come late: keep the revisits, and make overlap as long as "
+        "mail is under way",
+    )
+
+
+async def _first(source: CloudflareSource, query: Query, window: Window) -> Sequence[Record]:
+    async with aclosing(source.search(query, window)) as pages:
+        async for page in pages:
+            return page.records
+    return ()
+
+
+def _failed(item: str, error: SourceError) -> Verdict:
+    text = str(error).removesuffix(f"; {error.hint}") if error.hint else str(error)
+    return Verdict(item, "failed", text, error.hint)
+
+
+class _Limits:
+    """Ends questions that a rate limit, or an API that is silent, would make endless."""
+
+    def __init__(self) -> None:
+        self._limited: set[Secret] = set()
+        self._hit = asyncio.Event()
+        self._seconds = 0.0
+
+    def observe(self, fact: Fact) -> None:
+        """Notice a rate limit."""
+        if isinstance(fact, RateLimited):
+            self._seconds = fact.seconds
+            self._hit.set()
+
+    async def until(self, asking: Awaitable[None], secret: Secret) -> tuple[str, str] | None:
+        """Wait for *asking*; tells why it was given up, and what to do."""
+        task = asyncio.ensure_future(asking)
+        hit = asyncio.ensure_future(self._hit.wait())
+        try:
+            if secret not in self._limited:
+                await asyncio.wait({task, hit}, timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+            if self._hit.is_set():
+                self._limited.add(secret)
+                self._hit.clear()
+            if task.done():
+                task.result()
+                return None
+            if secret in self._limited:
+                return self._told()
+            return f"the API did not answer within {_PATIENCE:.0f} s", "check base_url, proxy and network"
+        finally:
+            for one in (task, hit):
+                one.cancel()
+            await asyncio.gather(task, hit, return_exceptions=True)
+
+    def _told(self) -> tuple[str, str]:
+        return (
+            f"the API's rate limit stops this credential for {self._seconds:.0f} s",
+            "find out what else uses it, or lower budget.requests; then check again",
+        )
+
+
+async def _install(route: Route) -> Verdict:
+    item = f"setup {route.name}"
+    if not isinstance(route.output, Setup):
+        return Verdict(item, "note", "this type of output has nothing to set up")
+    try:
+        return Verdict(item, "ok", await route.output.install())
+    except DeliveryError as error:
+        return Verdict(item, "failed", str(error))
+
+
+async def _output(route: Route) -> Verdict:
+    item = f"output {route.name}"
+    output = route.output
+    if not isinstance(output, Probe):
+        return Verdict(item, "note", "this type of output cannot be checked without sending")
+    try:
+        return Verdict(item, "ok", await output.check())
+    except DeliveryError as error:
+        return Verdict(item, "failed", str(error))
+    finally:
+        await output.close()
+
+
+async def _trial(route: Route, now: datetime) -> Verdict:
+    item = f"test event {route.name}"
+    try:
+        return Verdict(item, "ok", await send_trial(route, now))
+    except DeliveryError as error:
+        return Verdict(item, "failed", str(error))
+
+
+def _ignore(_: Fact) -> None:
+    """A check tells its verdicts, not its facts."""

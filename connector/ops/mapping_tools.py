@@ -1,0 +1,204 @@
+"""What the commands ``mapping ...`` do: mappings without a daemon."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from types import MappingProxyType
+from typing import cast
+
+from connector.app.runtime import utc_now
+from connector.collect.revisions import digest_of, state_of
+from connector.errors import ConfigurationError, Position, Problem
+from connector.mapping import (
+    SAMPLE,
+    Explanation,
+    Library,
+    Pack,
+    Redact,
+    TestOutcome,
+    build_map,
+    build_mapper,
+    compile_redaction,
+    explain,
+    lint,
+    run_tests,
+    uncarried,
+)
+from connector.mapping.schemas.encoding import SHAPES
+from connector.model import Event, Feed, JsonObject, Record, Revision
+from connector.source.decode import Undecodable, decode
+from connector.source.records import record_of
+from connector.yaml_nodes import Node
+
+_ACCOUNT = "0" * 32
+_LEVELS = 20
+_ACCOUNTS = MappingProxyType({_ACCOUNT: "default"})
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A mapping that was named: by its name, or by the path of its file."""
+
+    library: Library
+    name: str
+
+    def load(self) -> Pack:
+        """Read it; raises ``ConfigurationError``."""
+        return self.library.load(self.name)
+
+
+def choose(word: str, directory: Path | None) -> Chosen:
+    """What *word* means: a file if it looks like one, else a mapping of *directory* or of the packs."""
+    path = Path(word)
+    if path.suffix in {".yaml", ".yml"}:
+        return Chosen(Library((path.parent, *([directory] if directory else []))), path.stem)
+    return Chosen(Library((directory,) if directory else ()), word)
+
+
+def apply(
+    pack: Pack, lines: Iterable[bytes], file: str, redact: Redact | None = None
+) -> Iterator[Event | Problem]:
+    """Map one record per line; a line that is no record, or that a rule fails on, becomes a problem."""
+    mapper = build_mapper(pack, accounts=_ACCOUNTS, redact=redact)
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        place = Position(file, number, 1)
+        try:
+            record = _record(line)
+        except Undecodable as error:
+            yield Problem(str(error), place, "one JSON object per line is needed")
+            continue
+        try:
+            event = mapper(_revision(record))
+        except Exception as error:  # noqa: BLE001, whatever one record does, the next is mapped
+            yield Problem(f"the mapping failed: {type(error).__name__}", place, "delivery would bury it")
+            continue
+        if event is not None:
+            yield event
+
+
+def _record(text: bytes) -> Record:
+    value = decode(text).value
+    if not isinstance(value, dict):
+        raise Undecodable("this is JSON, but no object")
+    return record_of(cast("JsonObject", value))
+
+
+def _revision(record: Record) -> Revision:
+    return Revision(Feed(_ACCOUNT, "apply"), record, digest_of(state_of(record.body)), 1, utc_now())
+
+
+def records(text: bytes, file: str) -> Iterator[Record]:
+    """The records in *text*: one JSON object, or one per line.
+
+    Raises ``ConfigurationError`` with the place of the first line that is no record.
+    """
+    try:
+        yield _record(text)
+    except Undecodable:
+        for number, line in enumerate(text.split(b"\n"), start=1):
+            if line.strip():
+                try:
+                    yield _record(line)
+                except Undecodable as error:
+                    place = Position(file, number, 1)
+                    raise ConfigurationError(Problem(str(error), place, "one JSON object per line")) from None
+
+
+def explained(pack: Pack, record: Record) -> Explanation:
+    """Where everything in the event of *record* comes from."""
+    return explain(pack, _revision(record), accounts=_ACCOUNTS)
+
+
+def sample() -> Record:
+    """A record with every field that the API has today."""
+    return record_of(dict(SAMPLE))
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What lint says of a mapping: *errors* are mistakes, *warnings* may be on purpose."""
+
+    errors: Sequence[Problem]
+    warnings: Sequence[Problem]
+
+
+def linted(chosen: Chosen) -> Findings:
+    """Lint a mapping; one that cannot even be used has its problems among the errors."""
+    try:
+        pack = chosen.load()
+    except ConfigurationError as error:
+        return Findings(error.problems, ())
+    return Findings(lint(pack), tuple(uncarried(pack)))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What records show of a mapping: how many there were, what they held, what became of it."""
+
+    records: int
+    fields: Mapping[str, int]
+    targets: Mapping[str, int]
+
+
+def usage(pack: Pack, found: Iterable[Record]) -> Usage:
+    """Count which fields *found* have values in, and which targets *pack* fills for them."""
+    mapping = build_map(pack, accounts=_ACCOUNTS)
+    fields: Counter[str] = Counter()
+    targets: Counter[str] = Counter()
+    number = 0
+    for number, record in enumerate(found, start=1):  # noqa: B007, the last one is the number of all
+        fields.update(_paths(record.body))
+        document = mapping(_revision(record)).document
+        targets.update(target for target in pack.fields if reached(document, target, pack))
+    return Usage(number, fields, targets)
+
+
+def reached(document: JsonObject, target: str, pack: Pack) -> bool:
+    """Whether *document* holds something under *target*."""
+    value: object = document
+    for step in target.split(".") if SHAPES[pack.format].nested else (target,):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value is not None
+
+
+def _paths(value: object, path: str = "", depth: int = 0) -> set[str]:
+    """Every path in *value* that leads to a value; lists leave no mark."""
+    if isinstance(value, dict) and depth < _LEVELS:
+        below = [(item, f"{path}.{key}" if path else key) for key, item in value.items()]
+        return {inner for item, name in below for inner in _paths(item, name, depth + 1)}
+    if isinstance(value, list) and depth < _LEVELS:
+        return {inner for item in value for inner in _paths(item, path, depth + 1)}
+    return {path} if value is not None and value != "" else set()
+
+
+def redaction(fields: Sequence[str], key_file: Path | None) -> Redact | None:
+    """What ``FIELD=MODE`` words mean; without a file, the key is made up.
+
+    Raises ``ConfigurationError`` for a word that is wrong, or a file that cannot be read.
+    """
+    if not fields:
+        return None
+    place = Position("--redact", 0, 0)
+    words = dict(word.partition("=")[::2] for word in fields)
+    node = Node(
+        {name: Node(mode, place) for name, mode in words.items()}, place, keys=dict.fromkeys(words, place)
+    )
+    return compile_redaction(node, token_hex() if key_file is None else _key(key_file))
+
+
+def _key(file: Path) -> str:
+    try:
+        return file.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(Problem(f"{file} cannot be read: {error}")) from None
+
+
+def test(chosen: Chosen) -> tuple[TestOutcome, ...]:
+    """Run the tests inside a mapping."""
+    return tuple(run_tests(chosen.load()))

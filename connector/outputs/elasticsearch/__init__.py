@@ -1,0 +1,1 @@
+"""Output type elasticsearch: Elasticsearch and OpenSearch over the Bulk API."""

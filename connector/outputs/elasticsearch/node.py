@@ -1,0 +1,140 @@
+"""One address of an Elasticsearch or OpenSearch cluster: who asks, and what its answers mean."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+
+import orjson
+
+from connector.errors import DeliveryError
+from connector.interfaces import Clock
+from connector.model import JsonObject
+from connector.net.transport import Answer
+from connector.outputs.elasticsearch.bulk import whole
+from connector.outputs.http.auth import traces
+from connector.outputs.shared.failover import ClusterSettings, address
+from connector.outputs.shared.http_client import Web
+from connector.outputs.shared.url import Url
+from connector.secret import Secret
+
+_BULK = "/_bulk"
+# Without the answer's copies of what was sent; an error of the whole request is never filtered.
+_FILTER = "?filter_path=errors,items.*.status,items.*.error"
+# Such an answer is about the request's credentials and address, not about what is in a document.
+_QUOTABLE = {401, 402, 403, 404, 405, 407, 413}
+
+
+class Access:
+    """Says to a cluster who asks: nobody, a key, or a user with a password."""
+
+    def __init__(self, api_key: Secret | None, username: str | None, password: Secret | None) -> None:
+        self._api_key = api_key
+        self._username = username
+        self._password = password
+
+    def refresh(self) -> None:
+        """Read rotated credentials again."""
+        for secret in self._secrets():
+            secret.refresh()
+
+    def headers(self) -> dict[str, str]:
+        """The headers as they are sent."""
+        if self._api_key is not None:
+            text = self._api_key.reveal().strip()
+            # An encoded key holds no colon; the two parts, as people join them, do.
+            return {"authorization": f"ApiKey {_base64(text) if ':' in text else text}"}
+        if self._password is not None:
+            return {"authorization": f"Basic {_base64(f'{self._username}:{self._password.reveal()}')}"}
+        return {}
+
+    def traces(self) -> Iterator[str]:
+        """Texts that no error may show."""
+        yield from traces(self.headers())
+        for secret in self._secrets():
+            for text in (secret.reveal(), _decoded(secret.reveal())):
+                yield text
+                yield text.rpartition(":")[2]
+
+    def _secrets(self) -> Iterator[Secret]:
+        yield from (secret for secret in (self._api_key, self._password) if secret is not None)
+
+
+class Node:
+    """Asks one address of a cluster.
+
+    Args:
+        settings: how to send.
+        url: where.
+        access: who asks.
+        clock: the wall clock.
+    """
+
+    def __init__(self, settings: ClusterSettings, url: Url, access: Access, clock: Clock) -> None:
+        self._url = url
+        self._access = access
+        self._web = Web(settings, url, (), clock)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, for messages."""
+        return self._url.origin
+
+    async def open(self) -> None:
+        """Read a rotated URL, proxy or certificate again."""
+        await self._web.open()
+
+    async def bulk(self, target: str, body: bytes) -> Answer:
+        """Post a bulk request for the index or data stream *target*."""
+        content, packing = self._web.packed(body)
+        headers = {**self._access.headers(), "content-type": "application/x-ndjson", **packing}
+        return await self._web.post(content, headers, url=self._at(f"/{target}{_BULK}{_FILTER}"))
+
+    async def ask(self, method: str, path: str, body: JsonObject | None = None) -> Answer:
+        """Ask something about the cluster."""
+        headers = dict(self._access.headers())
+        content = None
+        if body is not None:
+            headers["content-type"] = "application/json"
+            content = orjson.dumps(body)
+        return await self._web.request(method, headers, body=content, url=self._at(path))
+
+    def judge(self, answer: Answer) -> DeliveryError | None:
+        """Say what the status of *answer* means for the whole request; ``None`` for any 2xx."""
+        if answer.ok:
+            return None
+        if answer.status in _QUOTABLE:
+            return self._web.judge(answer, self._access.traces())
+        return self._web.meaning(answer, whole(answer.body))
+
+    def told(self, answer: Answer, said: str) -> str:
+        """Who answered with which status, and what it *said*."""
+        return self._web.told(answer, said)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._web.close()
+
+    def _at(self, path: str) -> str:
+        return address(self._url, _BULK) + path
+
+
+def document(answer: Answer) -> JsonObject:
+    """The JSON object in *answer*; an empty one where there is none."""
+    try:
+        found = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _decoded(text: str) -> str:
+    """What an encoded key holds; nothing for any other text."""
+    try:
+        return base64.b64decode(text.strip(), validate=True).decode()
+    except ValueError:
+        return ""
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

@@ -1,0 +1,150 @@
+"""Output ``elasticsearch``: events to Elasticsearch or OpenSearch, each created under its identity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from connector.errors import Hold, Retryable
+from connector.interfaces import Clock, Observe
+from connector.model import Event, JsonObject, Limits, Receipt
+from connector.net.backoff import parse_retry_after
+from connector.outputs.elasticsearch import bulk
+from connector.outputs.elasticsearch.index_template import fitted
+from connector.outputs.elasticsearch.node import Access, Node
+from connector.outputs.elasticsearch.probe import inspect
+from connector.outputs.shared.failover import ClusterSettings, Rota
+from connector.outputs.shared.http_client import utc_now
+from connector.secret import Secret
+
+# Payload only: the line before each event adds about 90 bytes, and all together shall stay under 5 MB.
+_LIMITS = Limits(events=1600, bytes=4_800_000)
+_STREAM = "logs-cloudflare.email_security-default"
+
+IndexName = Annotated[
+    str, StringConstraints(pattern=r"^[^A-Z\\/*?\"<>| ,#:%&_.+-][^A-Z\\/*?\"<>| ,#:%&]*$", max_length=200)
+]
+
+
+class ElasticsearchSettings(ClusterSettings):
+    """Creates documents in a data stream or an index."""
+
+    type: Literal["elasticsearch"] = "elasticsearch"
+    api_key: Secret | None = Field(default=None, description="API key, encoded or as id:key.")
+    username: str | None = Field(
+        default=None, min_length=1, pattern="^[^:]+$", description="User, with a password instead of a key."
+    )
+    password: Secret | None = Field(default=None, description="Password of that user.")
+    data_stream: IndexName | None = Field(
+        default=None, description=f"Data stream; {_STREAM} unless an index is given."
+    )
+    index: IndexName | None = Field(default=None, description="Index or alias instead of a data stream.")
+
+    @model_validator(mode="after")
+    def _unambiguous(self) -> ElasticsearchSettings:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together")
+        if self.api_key is not None and self.username is not None:
+            raise ValueError("api_key and username exclude each other")
+        if self.data_stream is not None and self.index is not None:
+            raise ValueError("data_stream and index exclude each other")
+        return self
+
+    @property
+    def target(self) -> str:
+        """Where documents go."""
+        return self.index or self.data_stream or _STREAM
+
+    def build(self, name: str, observe: Observe) -> ElasticsearchOutput:  # noqa: ARG002, delivery tells it all
+        """Make the output."""
+        return ElasticsearchOutput(self, utc_now)
+
+
+class ElasticsearchOutput:
+    """Accepted means: the cluster stored the event, now or at an earlier attempt.
+
+    Args:
+        settings: where and how.
+        clock: the wall clock, for dates in ``Retry-After``.
+    """
+
+    def __init__(self, settings: ElasticsearchSettings, clock: Clock) -> None:
+        limits = settings.batch.applied(_LIMITS)
+        self._limits = Limits(limits.events, limits.bytes, None, settings.concurrency, limits.linger)
+        self._target = settings.target
+        self._stream = settings.index is None
+        self._clock = clock
+        self._access = Access(settings.api_key, settings.username, settings.password)
+        self._nodes = [Node(settings, url, self._access, clock) for url in settings.urls]
+        self._rota = Rota(len(self._nodes))
+
+    @property
+    def limits(self) -> Limits:
+        """What one ``send`` may hold."""
+        return self._limits
+
+    async def open(self) -> None:
+        """Read rotated credentials again."""
+        self._access.refresh()
+        with self._rota.turn() as index:
+            await self._nodes[index].open()
+
+    async def send(self, events: Sequence[Event]) -> Receipt:
+        """Create all events in one request."""
+        if not all(event.payload[:1] == b"{" for event in events):
+            raise Hold("elasticsearch needs a mapping that makes JSON; choose another mapping, such as ecs")
+        with self._rota.turn() as index:
+            return await self._create(self._nodes[index], events)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for node in self._nodes:
+            await node.close()
+
+    async def check(self) -> str:
+        """Ask every address who it is, where events would go, and whether that is allowed."""
+        found = [await inspect(node, self._target, stream=self._stream) for node in self._nodes]
+        return "; ".join(found)
+
+    async def install(self) -> str:
+        """Install the index template for where events go."""
+        template = fitted(self._target, stream=self._stream)
+        node = await self._put(f"/_index_template/{template.name}", template.body)
+        effect = (
+            "a data stream that exists takes it up at its next rollover"
+            if self._stream
+            else "an index that exists stays as it is"
+        )
+        return f"installed the index template {template.name} at {node.origin}; {effect}"
+
+    async def _put(self, path: str, body: JsonObject) -> Node:
+        """Put *body* at the first address that answers; the cluster is one, whichever address is asked."""
+        for last in range(len(self._nodes) - 1, -1, -1):
+            try:
+                with self._rota.turn() as index:
+                    node = self._nodes[index]
+                    error = node.judge(await node.ask("PUT", path, body))
+                    if error is not None:
+                        raise error
+                    return node
+            except Retryable:
+                if not last:
+                    raise
+        raise AssertionError("there is always an address")
+
+    async def _create(self, node: Node, events: Sequence[Event]) -> Receipt:
+        answer = await node.bulk(self._target, bulk.body(events))
+        error = node.judge(answer)
+        if error is not None:
+            raise error
+        outcome = bulk.outcome(answer.body, len(events))
+        if outcome is None:
+            raise Retryable(node.told(answer, "nothing that accounts for every event"))
+        if outcome.hold is not None:
+            raise Hold(
+                f"{node.told(answer, f'{self._target}: {outcome.hold}')}; correct the index or its rights"
+            )
+        after = parse_retry_after(answer.headers.get("retry-after"), self._clock()) if outcome.retry else None
+        return Receipt(outcome.rejected, outcome.retry, after, outcome.duplicates)

@@ -1,0 +1,1 @@
+"""Output type file: appends to a file, syncs it to disk and rotates it."""

@@ -1,0 +1,154 @@
+"""Output ``file``: one event per line, appended and durable."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from connector.errors import DeliveryError, Hold, Retryable
+from connector.formats.framing import line
+from connector.interfaces import Observe
+from connector.model import Event, Limits, Receipt
+from connector.outputs.common import OutputSettings
+from connector.outputs.file.appender import Appender, InUse, NotAFile
+from connector.outputs.file.rotation import Rotation
+from connector.outputs.shared.blocking_thread import Lane
+from connector.outputs.shared.http_client import utc_now
+from connector.quantities import Duration, Size
+
+_LIMITS = Limits(events=1000, bytes=4_000_000)
+# A person has to act; everything else (no space, a broken disk) may heal.
+_FOR_A_PERSON = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR,
+                 errno.ENXIO, errno.ELOOP, errno.ENAMETOOLONG}  # fmt: skip
+
+
+class RotateSettings(BaseModel):
+    """When to begin a new file, and how many older ones stay."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: Size | None = Field(
+        default=None, ge=1024, description="Begin a new file before one grows past this."
+    )
+    every: Duration | None = Field(
+        default=None,
+        ge=timedelta(minutes=1),
+        le=timedelta(days=366),
+        description="Begin a new file with every period of this length; 1d ends at midnight in UTC.",
+    )
+    keep: int = Field(
+        default=5, ge=1, le=1000, description="Older files to keep: path.1 is the newest of them."
+    )
+
+    @model_validator(mode="after")
+    def _says_when(self) -> RotateSettings:
+        if self.size is None and self.every is None:
+            raise ValueError("rotate needs size, every, or both")
+        return self
+
+    def value(self) -> Rotation:
+        """Return it as the appender takes it."""
+        every = None if self.every is None else self.every.total_seconds()
+        return Rotation(self.size, every, self.keep)
+
+
+class FileSettings(OutputSettings):
+    """Appends events to a file, one per line."""
+
+    type: Literal["file"] = "file"
+    path: Path = Field(description="The file. Its directory must exist; it belongs to this output alone.")
+    rotate: RotateSettings | None = Field(
+        default=None, description="Rotation by the connector itself; without it logrotate may do it."
+    )
+
+    def build(self, name: str, observe: Observe) -> FileOutput:  # noqa: ARG002, it has nothing to tell
+        """Make the output."""
+        appender = Appender(self.path, self.rotate.value() if self.rotate else None, utc_now)
+        return FileOutput(
+            name, self.path, appender, self.batch.applied(_LIMITS), self.timeout.total_seconds()
+        )
+
+
+class FileOutput:
+    """Accepted means: the lines are in the file and ``fsync`` returned.
+
+    Args:
+        name: the output's name.
+        path: the file, for messages.
+        appender: what writes.
+        limits: what one send may hold.
+        timeout: seconds that one write may take.
+    """
+
+    def __init__(self, name: str, path: Path, appender: Appender, limits: Limits, timeout: float) -> None:
+        self._path = path
+        self._appender = appender
+        self._limits = limits
+        self._timeout = timeout
+        self._lane = Lane(f"output-{name}")
+
+    @property
+    def limits(self) -> Limits:
+        """What one ``send`` may hold."""
+        return self._limits
+
+    async def open(self) -> None:
+        """Open the file; a line that a crash left unfinished is cut off."""
+        await self._do(self._appender.open)
+
+    async def send(self, events: Sequence[Event]) -> Receipt:
+        """Append one line per event; what a failed attempt left there is not written twice."""
+        lines = b"".join(line(event.payload) for event in events)
+        await self._do(lambda: self._appender.append(lines))
+        return Receipt()
+
+    async def close(self) -> None:
+        """Release the file and end the writing thread."""
+        try:
+            await self._lane.run(lambda _: self._appender.close(), self._timeout)
+        except TimeoutError:
+            # The disk does not answer; the thread ends with the process.
+            return
+        finally:
+            self._lane.stop()
+
+    async def check(self) -> str:
+        """Say whether the file can be written, without creating or changing it."""
+        await self._do(lambda: _must_be_writable(self._path))
+        return f"{self._path} can be written"
+
+    async def _do(self, call: Callable[[], None]) -> None:
+        try:
+            await self._lane.run(lambda _: call(), self._timeout)
+        except TimeoutError:
+            raise Retryable(f"{self._path}: the disk did not answer within {self._timeout:g} s") from None
+        except NotAFile:
+            raise Hold(f"{self._path} is no regular file; set path to one") from None
+        except InUse:
+            raise Hold(f"{self._path} is being written by another process or output; share no file") from None
+        except OSError as error:
+            raise _translated(self._path, error) from None
+
+
+def _translated(path: Path, error: OSError) -> DeliveryError:
+    if error.errno in _FOR_A_PERSON:
+        return Hold(
+            f"{path} cannot be written: {error.strerror}; check the path, its directory and its owner"
+        )
+    return Retryable(f"{path} cannot be written: {error.strerror}")
+
+
+def _must_be_writable(path: Path) -> None:
+    if path.exists():
+        if not path.is_file():
+            raise NotAFile
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK))
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        known = errno.EACCES if path.parent.is_dir() else errno.ENOENT
+        raise OSError(known, os.strerror(known))

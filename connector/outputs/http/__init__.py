@@ -1,0 +1,1 @@
+"""Output type http: any HTTP collector, webhook or SOAR endpoint."""

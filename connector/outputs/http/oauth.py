@@ -1,0 +1,182 @@
+"""OAuth 2.0 with client credentials (RFC 6749, section 4.4): a token is fetched, used, renewed in time."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import quote, quote_plus, urlencode
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from connector.errors import DeliveryError, Hold, Retryable
+from connector.interfaces import Clock
+from connector.model import JsonObject
+from connector.net.tls import TlsOptions
+from connector.net.transport import Answer
+from connector.outputs.parts.excerpt import excerpt
+from connector.outputs.shared.http_client import Web, WireSettings
+from connector.outputs.shared.url import Url
+from connector.secret import Secret
+
+# A server that does not say how long its token lives gets asked again after this, in seconds.
+_LIFETIME = 300.0
+# A token is renewed this long before its end, in seconds, or when a fifth of its life is left.
+_MARGIN = 60.0
+_SHARE = 0.2
+_FORBIDDEN_IN_A_HEADER = frozenset("\r\n\0")
+
+
+class OAuth2Settings(BaseModel):
+    """Where to get a token, and with what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    token_url: Url = Field(description="The token endpoint.")
+    client_id: str = Field(min_length=1)
+    client_secret: Secret
+    scope: str | None = Field(default=None, min_length=1, description="Several are separated by blanks.")
+    audience: str | None = Field(default=None, min_length=1, description="Where the server wants one.")
+    client_auth: Literal["body", "header"] = Field(
+        default="body", description="Where the client's credentials stand: in the body, or in a Basic header."
+    )
+    tls: TlsOptions | None = Field(
+        default=None, description="For the token endpoint; the output's own tls is for the collector."
+    )
+
+    @model_validator(mode="after")
+    def _tls_has_effect(self) -> OAuth2Settings:
+        if self.tls is not None and not self.token_url.secure:
+            raise ValueError("tls has no effect with a token_url of http; use https")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token, when to replace it (the loop's time), and the client's secret that it was got with."""
+
+    text: str = field(repr=False)
+    renew_at: float
+    secret: str = field(repr=False)
+
+
+class Tokens:
+    """Gives out a valid token; one request to the token endpoint at a time.
+
+    Args:
+        settings: where to get tokens.
+        wire: how the output sends; proxy and timeout are used here too.
+        clock: the wall clock.
+    """
+
+    def __init__(self, settings: OAuth2Settings, wire: WireSettings, clock: Clock) -> None:
+        self._settings = settings
+        own = wire.model_copy(update={"tls": settings.tls})
+        self._web = Web(own, settings.token_url, [settings.client_secret], clock, connections=1)
+        self._token: Token | None = None
+        self._proven: Token | None = None
+        self._lock = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Read rotated credentials again; a changed one gets a new token."""
+        await self._web.open()
+
+    async def get(self) -> Token:
+        """A token to send with. Raises ``Hold`` or ``Retryable``."""
+        async with self._lock:
+            now = asyncio.get_running_loop().time()
+            known = self._token
+            if known is None or now >= known.renew_at or known.secret != self._secret:
+                self._token = known = self._read(await self._fetch(), now)
+            return known
+
+    def accepted(self, token: Token) -> None:
+        """Note that the collector took *token*."""
+        self._proven = token
+
+    def refused(self, token: Token) -> bool:
+        """Forget *token*, which the collector did not take; says whether it had taken it before.
+
+        Then it was revoked or its time ended early, and a new one will do.
+        """
+        if self._token is token:
+            self._token = None
+        return self._proven is token
+
+    async def close(self) -> None:
+        """Close all connections; safe to repeat."""
+        await self._web.close()
+
+    async def _fetch(self) -> Answer:
+        settings = self._settings
+        form = {"grant_type": "client_credentials"}
+        form |= {"scope": settings.scope} if settings.scope else {}
+        form |= {"audience": settings.audience} if settings.audience else {}
+        headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+        if settings.client_auth == "header":
+            headers["authorization"] = f"Basic {self._pair}"
+        else:
+            form |= {"client_id": settings.client_id, "client_secret": self._secret}
+        answer = await self._web.post(urlencode(form).encode(), headers)
+        if not answer.ok:
+            raise self._error(answer)
+        return answer
+
+    @property
+    def _pair(self) -> str:
+        # Both are encoded as in a form before they are joined: RFC 6749, section 2.3.1.
+        pair = ":".join(quote(one, safe="") for one in (self._settings.client_id, self._secret))
+        return base64.b64encode(pair.encode()).decode()
+
+    @property
+    def _traces(self) -> tuple[str, ...]:
+        """The secret as a request holds it, for a server may quote what it was asked."""
+        return self._secret, quote(self._secret, safe=""), quote_plus(self._secret), self._pair
+
+    @property
+    def _secret(self) -> str:
+        return self._settings.client_secret.reveal()
+
+    def _error(self, answer: Answer) -> DeliveryError:
+        """Only what may heal by itself is tried again; a refusal concerns the credentials, not events."""
+        told = f"the token endpoint: {self._web.told(answer, _said(answer, self._traces))}"
+        judged = self._web.meaning(answer, "")
+        if isinstance(judged, Retryable):
+            return Retryable(told, judged.after)
+        return Hold(f"{told}; check client_id, client_secret and scope")
+
+    def _read(self, answer: Answer, now: float) -> Token:
+        body = _object(answer.body)
+        text = body.get("access_token")
+        if not isinstance(text, str) or not text or _FORBIDDEN_IN_A_HEADER.intersection(text):
+            raise Hold(f"{self._settings.token_url.origin} answered without an access_token; check token_url")
+        lifetime = _seconds(body.get("expires_in"))
+        margin = max(_MARGIN, lifetime * _SHARE)
+        return Token(text, now + max(lifetime - margin, lifetime * 0.5), self._secret)
+
+
+def _object(body: bytes) -> JsonObject:
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _seconds(value: object) -> float:
+    """``expires_in``, which some servers write as text."""
+    try:
+        seconds = float(value) if isinstance(value, str | int | float) else 0.0
+    except ValueError:
+        seconds = 0.0
+    return seconds if 0 < seconds < 10**7 else _LIFETIME
+
+
+def _said(answer: Answer, secrets: Iterable[str]) -> str:
+    """The error of RFC 6749, section 5.2, where it is one."""
+    body = _object(answer.body)
+    words = [body[key] for key in ("error", "error_description") if isinstance(body.get(key), str)]
+    return excerpt(": ".join(words).encode("utf-8", "replace") or answer.body, secrets)

@@ -1,0 +1,203 @@
+"""Output ``http``: events to anything that takes a POST."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from connector.errors import DeliveryError, Hold, Retryable
+from connector.formats.escaping import Escaping, escape
+from connector.interfaces import Clock, Observe
+from connector.model import Event, JsonObject, Limits, Receipt
+from connector.net.transport import Answer
+from connector.outputs.http.auth import AuthSettings, HeaderName, SigningSettings, traces
+from connector.outputs.http.body import EVENTS, Body, body_of, surrounds, tokens
+from connector.outputs.http.oauth import Token, Tokens
+from connector.outputs.http.status_rules import Action, Status, action_for, error_of
+from connector.outputs.shared.http_client import Web, WebSettings, utc_now
+from connector.outputs.template import Template
+from connector.secret import Secret
+
+_LIMITS = Limits(events=500, bytes=1_000_000)
+_TEXT = "text/plain; charset=utf-8"
+_UNAUTHORIZED = 401
+
+
+class HttpSettings(WebSettings):
+    """Posts events to a URL."""
+
+    type: Literal["http"] = "http"
+    body: Literal["ndjson", "array", "single"] | JsonObject | list[object] = Field(
+        default="ndjson",
+        repr=False,
+        description="ndjson: one event per line; array: a JSON array; single: one event per request; or any "
+        "tree of templates: one event per request, or all of them in the place of {$events}.",
+    )
+    event: JsonObject | list[object] | None = Field(
+        default=None,
+        repr=False,
+        description="Templates of what each event becomes; the mapped document without it.",
+    )
+    escape: Escaping = Field(
+        default="plain", description="What reads the templates' text, and so what must be harmless there."
+    )
+    defang: bool = Field(default=True, description="Break links and hosts in the templates' text.")
+    headers: dict[HeaderName, Secret] = Field(
+        default_factory=dict, description="Further headers; their values are kept secret."
+    )
+    auth: AuthSettings | None = None
+    signing: SigningSettings | None = None
+    status: dict[Status, Action] = Field(
+        default_factory=dict,
+        description="What a status means, such as 409, or 5xx for the rest of its class; dead_letter halves "
+        "the batch until the culprit is alone.",
+    )
+
+    @model_validator(mode="after")
+    def _unambiguous(self) -> HttpSettings:
+        names = [name.lower() for name in self.headers]
+        if self.auth is not None:
+            names += ["authorization" if self.auth.header is None else self.auth.header.name.lower()]
+        if self.signing is not None:
+            names += [self.signing.header.lower(), self.signing.time_header.lower()]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"these headers are set twice: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_without_effect(self) -> HttpSettings:
+        if body_of(self.body).single and (self.batch.events or 1) > 1:
+            raise ValueError("batch.events has no effect with a body that holds one event per request")
+        if self.event is not None and self._templated_body():
+            raise ValueError(f"event has no effect with a body of templates in which {EVENTS} does not stand")
+        if self.template() is not None and self.heartbeat is not None:
+            raise ValueError(
+                "a heartbeat is no mail and does not fit the templates: give it an output without any"
+            )
+        if self.template() is None and not {"escape", "defang"}.isdisjoint(self.model_fields_set):
+            raise ValueError("escape and defang have an effect with templates only: under body, or event")
+        return self
+
+    def template(self) -> Template | None:
+        """Where the templates of one event stand."""
+        key = "event" if self.event is not None else "body" if self._templated_body() else None
+        return Template(key, escape(self.escape, defang=self.defang)) if key else None
+
+    def build(self, name: str, observe: Observe) -> HttpOutput:  # noqa: ARG002, delivery tells it all
+        """Make the output."""
+        return HttpOutput(self, utc_now)
+
+    def secrets(self) -> Iterator[Secret]:
+        """Every credential in the headers."""
+        yield from self.headers.values()
+        if self.auth is not None:
+            yield from self.auth.secrets()
+        if self.signing is not None:
+            yield self.signing.secret
+
+    def _templated_body(self) -> bool:
+        return not isinstance(self.body, str) and not surrounds(self.body)
+
+
+class HttpOutput:
+    """Accepted means: the collector answered the request with any 2xx, or with what ``status`` accepts.
+
+    Args:
+        settings: where and how.
+        clock: the wall clock, for signatures and for dates in ``Retry-After``.
+    """
+
+    def __init__(self, settings: HttpSettings, clock: Clock) -> None:
+        limits = settings.batch.applied(_LIMITS)
+        self._body: Body = body_of(settings.body)
+        events = 1 if self._body.single else limits.events
+        self._limits = Limits(events, limits.bytes, None, settings.concurrency, limits.linger)
+        self._settings = settings
+        self._clock = clock
+        self._web = Web(settings, settings.url, settings.secrets(), clock)
+        oauth2 = settings.auth.oauth2 if settings.auth else None
+        self._tokens = Tokens(oauth2, settings, clock) if oauth2 else None
+
+    @property
+    def limits(self) -> Limits:
+        """What one ``send`` may hold."""
+        return self._limits
+
+    async def open(self) -> None:
+        """Read rotated credentials again."""
+        if self._tokens is not None:
+            await self._tokens.open()
+        await self._web.open()
+
+    async def send(self, events: Sequence[Event]) -> Receipt:
+        """Post all events in one request."""
+        is_json = all(event.payload[:1] in {b"{", b"["} for event in events)
+        if self._body.needs_json and not is_json:
+            raise Hold("this body needs a mapping that makes JSON; choose another mapping, or body: ndjson")
+        body, packing = self._web.packed(self._body.join([event.payload for event in events]))
+        token = await self._tokens.get() if self._tokens else None
+        secret_headers = self._secret_headers(token)
+        headers = {
+            "content-type": self._body.content_type if is_json else _TEXT,
+            "idempotency-key": _key(events),
+            **packing,
+            **secret_headers,
+        }
+        if self._settings.signing is not None:
+            headers |= self._settings.signing.headers(body, self._clock())
+        answer = await self._web.post(body, headers)
+        error = self._judged(answer, token, tuple(self._traces(secret_headers)))
+        if error is not None:
+            raise error
+        return Receipt()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._tokens is not None:
+            await self._tokens.close()
+        await self._web.close()
+
+    async def check(self) -> str:
+        """Connect and say what was reached; nothing is sent but the request for a token."""
+        reached = await self._web.reach()
+        if self._tokens is None:
+            return reached
+        await self._tokens.get()
+        return f"{reached}, got a token"
+
+    def _judged(self, answer: Answer, token: Token | None, traces: Sequence[str]) -> DeliveryError | None:
+        action = action_for(answer.status, self._settings.status)
+        if action is None:
+            error = self._web.judge(answer, traces)
+        else:
+            told = self._web.told(answer, self._web.quoted(answer, traces))
+            error = error_of(action, answer, told, self._clock())
+        if self._tokens is not None and token is not None:
+            if error is None:
+                self._tokens.accepted(token)
+            elif answer.status == _UNAUTHORIZED and self._tokens.refused(token):
+                return Retryable(f"{self._settings.url.origin} does not take the token any more")
+        return error
+
+    def _secret_headers(self, token: Token | None) -> dict[str, str]:
+        # In lower case, so that a person's Content-Type replaces ours instead of standing beside it.
+        configured = {name.lower(): value.reveal() for name, value in self._settings.headers.items()}
+        if token is not None:
+            return {**configured, "authorization": f"Bearer {token.text}"}
+        return configured | (self._settings.auth.headers() if self._settings.auth else {})
+
+    def _traces(self, secret_headers: dict[str, str]) -> Iterator[str]:
+        yield from traces(secret_headers)
+        yield from tokens(self._settings.body)
+        yield from tokens(self._settings.event)
+        for secret in self._settings.secrets():
+            yield secret.reveal()
+
+
+def _key(events: Sequence[Event]) -> str:
+    """The same for the same events, so that a collector can tell a repeated request."""
+    return hashlib.sha256("\n".join(event.revision.identity for event in events).encode()).hexdigest()

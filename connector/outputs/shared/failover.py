@@ -1,0 +1,85 @@
+"""Collectors with several URLs: one is used until it fails, then the next."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from connector.errors import Hold, Retryable
+from connector.outputs.shared.http_client import WireSettings
+from connector.outputs.shared.url import Url
+
+
+def _to_urls(value: object) -> tuple[Url, ...]:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    if isinstance(value, str) and "," in value:
+        # A variable or a secret file is one text, also where it names several.
+        items = [part.strip() for part in value.strip(" []").split(",")]
+    urls = tuple(
+        item if isinstance(item, Url) else Url(item) for item in items if isinstance(item, (str, Url))
+    )
+    if not urls or len(urls) < len(items):
+        raise ValueError("a URL is needed, such as https://collector.example:9200, or a list of them")
+    if len({url.secure for url in urls}) > 1:
+        raise ValueError("all URLs must be of https, or all of http: a fallback must not be weaker")
+    if any(url.parts.query for url in urls):
+        raise ValueError("this URL takes no part after ?: the connector writes it itself")
+    return urls
+
+
+def _to_plain(urls: tuple[Url, ...]) -> str | list[str]:
+    texts = [str(url) for url in urls]
+    return texts[0] if len(texts) == 1 else texts
+
+
+_SCHEMA = {"type": "string", "format": "uri", "pattern": "^https?://"}
+
+Urls = Annotated[
+    tuple[Url, ...],
+    BeforeValidator(_to_urls),
+    PlainSerializer(_to_plain),
+    WithJsonSchema({"anyOf": [_SCHEMA, {"type": "array", "items": _SCHEMA, "minItems": 1}]}),
+]
+"""A field of a settings model: one URL, or several of the same scheme."""
+
+
+class ClusterSettings(WireSettings):
+    """What can be set for every collector that may have several URLs."""
+
+    url: Urls = Field(description="Where to send, or a list: where one fails the next is used.")
+    gzip: bool = Field(default=True, description="Compress requests.")
+
+
+class Rota:
+    """Whose turn it is among *size* collectors: the same one's, until it fails."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._turn = 0
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[int]:
+        """Give the number of the collector to use; an error that is not about events passes the turn on."""
+        mine = self._turn
+        try:
+            yield mine
+        except (Retryable, Hold):
+            self.pass_on(mine)
+            raise
+
+    def pass_on(self, failed: int) -> None:
+        """Collector *failed* did not work; whoever noticed it first moves the turn."""
+        if failed == self._turn:
+            self._turn = (failed + 1) % self._size
+
+
+def address(url: Url, *endings: str) -> str:
+    """*url* without a slash at its end, and without the first of *endings* that people copy along."""
+    text = url.reveal().partition("?")[0].rstrip("/")
+    for ending in endings:
+        if text.endswith(ending):
+            return text.removesuffix(ending).rstrip("/")
+    return text

@@ -1,0 +1,59 @@
+"""Whole lines into a file descriptor that may be slow, full or closed."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+
+from connector.outputs.shared.blocking_thread import Ticket
+
+# What a pipe that is ready takes without blocking: PIPE_BUF of Linux, in bytes.
+_PIECE = 4096
+# How long to wait for readiness before looking whether anybody still cares, in milliseconds.
+_LOOK = 100
+
+
+class LineWriter:
+    """Writes to *descriptor* so that lines stay whole, also when a write is given up in the middle of one.
+
+    The rest of such a line is kept, and the next write begins with it, whoever's thread that is.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._rest = b""
+        self._turn = threading.Lock()
+
+    def write(self, lines: bytes, ticket: Ticket) -> None:
+        """Write *lines*, which end with LF; raises ``Abandoned``, or OSError when nobody can read them.
+
+        *ticket* is looked at while the reader pauses.
+        """
+        with self._turn:
+            while self._rest:
+                self._rest = self._rest[self._some(self._rest[:_PIECE], ticket) :]
+            view = memoryview(lines)
+            written = 0
+            try:
+                while written < len(lines):
+                    written += self._some(view[written : written + _PIECE], ticket)
+            finally:
+                self._rest = _rest_of_line(lines, written)
+
+    def _some(self, piece: bytes | memoryview, ticket: Ticket) -> int:
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        if not poll.poll(_LOOK):
+            ticket.check()
+            return 0
+        try:
+            return os.write(self._descriptor, piece)
+        except BlockingIOError:
+            return 0
+
+
+def _rest_of_line(lines: bytes, written: int) -> bytes:
+    if written in {0, len(lines)} or lines[written - 1 : written] == b"\n":
+        return b""
+    return lines[written : lines.index(b"\n", written) + 1]

@@ -1,0 +1,229 @@
+"""What all HTTP collectors share: settings, one exchange, and what its status means for delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Self
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from pydantic import Field, model_validator
+
+from connector.errors import ConfigurationError, DeliveryError, Hold, Refused, Retryable
+from connector.interfaces import Clock
+from connector.net.backoff import parse_retry_after
+from connector.net.http import HttpClient
+from connector.net.tls import TlsOptions, client_context
+from connector.net.transport import Answer, TransportError
+from connector.outputs.common import OutputSettings
+from connector.outputs.parts.excerpt import excerpt
+from connector.outputs.parts.faults import delivery_error
+from connector.outputs.parts.packing import gzip
+from connector.outputs.shared.tcp import connect
+from connector.outputs.shared.url import Url
+from connector.secret import Secret
+
+# An answer longer than this says nothing that matters, in bytes.
+_MAX_ANSWER = 16 << 20
+_TOO_LARGE = 413
+_BUSY = {408, 425, 429}
+# Not the events are wrong, but the address, the credentials or the contract with the collector.
+_FOR_A_PERSON = {
+    401: "it does not accept the credentials",
+    402: "it wants to be paid first",
+    403: "the credentials lack the permission",
+    404: "there is nothing at this URL",
+    405: "this URL takes no POST",
+    407: "the proxy wants credentials",
+    410: "what was at this URL is gone for good",
+    501: "this URL takes no POST",
+}
+
+
+class WireSettings(OutputSettings):
+    """What can be set for everything that speaks HTTP, with one URL or several."""
+
+    url: Url | tuple[Url, ...]
+    concurrency: int = Field(
+        default=1, ge=1, le=8, description="Requests under way at once; with more than 1 order is not kept."
+    )
+    gzip: bool = Field(default=False, description="Compress requests.")
+    tls: TlsOptions | None = Field(default=None, description="For https.")
+    proxy: Secret | None = Field(
+        default=None, description="URL of an HTTP proxy; otherwise HTTPS_PROXY and NO_PROXY decide."
+    )
+
+    @property
+    def urls(self) -> tuple[Url, ...]:
+        """All URLs, in the order in which they are tried."""
+        return self.url if isinstance(self.url, tuple) else (self.url,)
+
+    @model_validator(mode="after")
+    def _tls_has_effect(self) -> Self:
+        if self.tls is not None and not self.urls[0].secure:
+            raise ValueError("tls has no effect with a URL of http; use https")
+        return self
+
+
+class WebSettings(WireSettings):
+    """What can be set for every collector with one URL."""
+
+    url: Url = Field(description="Where to send. Path and query are kept out of messages and of this view.")
+
+
+class Web:
+    """Posts to one collector. Safe to use before ``open`` and by several sends at once.
+
+    Args:
+        settings: how to send.
+        url: where to.
+        secrets: further credentials that are read again when a person may have renewed them.
+        clock: the wall clock.
+        cookies: keep what a load balancer sets, so that requests reach the same collector behind it.
+        connections: most requests at once; by default as many as *settings* allow.
+    """
+
+    def __init__(
+        self,
+        settings: WireSettings,
+        url: Url,
+        secrets: Iterable[Secret],
+        clock: Clock,
+        *,
+        cookies: bool = False,
+        connections: int | None = None,
+    ) -> None:
+        self._settings = settings
+        self._url = url
+        self._cookies = cookies
+        self._connections = connections or settings.concurrency
+        self._secrets = tuple(secrets)
+        self._clock = clock
+        self._client: HttpClient | None = None
+
+    async def open(self) -> None:
+        """Read rotated credentials again; raises ``Hold`` when a certificate or the proxy cannot be used."""
+        for secret in self._secrets:
+            secret.refresh()
+        self._url.refresh()
+        client = self._made()
+        if self._settings.proxy is not None and self._settings.proxy.refresh():
+            client.renew()
+
+    async def post(self, body: bytes, headers: Mapping[str, str], *, url: str | None = None) -> Answer:
+        """Send *body* as it is; return the answer, whatever its status. *url* replaces the configured one."""
+        return await self.request("POST", headers, body=body, url=url)
+
+    async def request(
+        self, method: str, headers: Mapping[str, str], *, body: bytes | None = None, url: str | None = None
+    ) -> Answer:
+        """Like ``post``, with another method."""
+        try:
+            return await self._made().request(
+                method, url or self._url.reveal(), headers=headers, content=body
+            )
+        except TransportError as error:
+            raise delivery_error(error) from None
+
+    def packed(self, body: bytes) -> tuple[bytes, dict[str, str]]:
+        """Return *body* as it goes over the wire, and the headers that say so."""
+        return (gzip(body), {"Content-Encoding": "gzip"}) if self._settings.gzip else (body, {})
+
+    async def close(self) -> None:
+        """Close all connections; safe to repeat."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def reach(self) -> str:
+        """Connect, with TLS where the URL says so, and say what was reached; nothing is sent."""
+        settings, url = self._settings, self._url
+        host, port, secure, told = url.host, url.port, url.secure, url.origin
+        proxy = _proxy_for(url, settings.proxy)
+        if proxy is not None:
+            host, port, secure = proxy.hostname or "", proxy.port or 80, proxy.scheme == "https"
+            told = f"the proxy for {url.origin}; what is behind it was not tried"
+        try:
+            context = client_context(settings.tls) if secure else None
+            stream = await connect(host, port, context=context, timeout=settings.timeout.total_seconds())
+        except (TransportError, ConfigurationError) as error:
+            raise delivery_error(error) from None
+        protocol = stream.protocol
+        await stream.close()
+        return f"reached {told} ({protocol})"
+
+    def judge(self, answer: Answer, traces: Iterable[str]) -> DeliveryError | None:
+        """Say what the status of *answer* means for the whole request; ``None`` for any 2xx.
+
+        *traces* are texts that the error must not show.
+        """
+        if answer.ok:
+            return None
+        return self.meaning(answer, self.quoted(answer, traces))
+
+    def quoted(self, answer: Answer, traces: Iterable[str]) -> str:
+        """The beginning of what was answered, without *traces* and without the secret parts of the URL."""
+        return excerpt(answer.body, [*traces, self._url.reveal(), *_path_parts(self._url)])
+
+    def meaning(self, answer: Answer, said: str) -> DeliveryError:
+        """Like ``judge`` for an answer that is no success, with *said* in the place of the quotation."""
+        reason = self.told(answer, said)
+        if answer.status == _TOO_LARGE:
+            return Refused(reason, too_large=True)
+        if answer.status < 400:  # noqa: PLR2004
+            return Hold(f"{reason}; it wants another URL, redirects are not followed: correct url")
+        if answer.status in _FOR_A_PERSON:
+            return Hold(f"{reason}; {_FOR_A_PERSON[answer.status]}")
+        if answer.status >= 500 or answer.status in _BUSY:  # noqa: PLR2004
+            return Retryable(reason, parse_retry_after(answer.headers.get("retry-after"), self._clock()))
+        return Refused(reason)
+
+    def told(self, answer: Answer, said: str) -> str:
+        """Who answered with which status, and what it *said*."""
+        return f"{self._url.origin} answered {_status(answer.status)}" + (f": {said}" if said else "")
+
+    def _made(self) -> HttpClient:
+        if self._client is None:
+            settings = self._settings
+            try:
+                self._client = HttpClient(
+                    tls=settings.tls,
+                    proxy=settings.proxy,
+                    timeout=settings.timeout.total_seconds(),
+                    max_body=_MAX_ANSWER,
+                    cookies=self._cookies,
+                    connections=self._connections,
+                )
+            except ConfigurationError as error:
+                raise delivery_error(error) from None
+        return self._client
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def _proxy_for(url: Url, configured: Secret | None) -> SplitResult | None:
+    """The proxy that the HTTP client will use: the configured one, or that of the environment."""
+    found = configured.reveal() if configured else None
+    if found is None and not proxy_bypass(url.host):
+        known = getproxies()
+        found = known.get(url.parts.scheme) or known.get("all")
+    if not found:
+        return None
+    return urlsplit(found if "://" in found else f"http://{found}")
+
+
+def _status(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _path_parts(url: Url) -> list[str]:
+    """Pieces of path and query that may be a webhook's token."""
+    return [piece for piece in (*url.parts.path.split("/"), url.parts.query) if len(piece) >= 8]  # noqa: PLR2004

@@ -1,0 +1,226 @@
+"""One TCP or TLS connection that knows whether its bytes left this machine and whether it still lives.
+
+The event loop's own streams call bytes written when they are in a buffer of this process. Here a write
+returns when the other side's operating system has them, and a reader notices at once when the
+connection ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+import ssl
+
+from connector.net.faults import explain
+from connector.net.transport import TimedOut, TransportError
+from connector.outputs.shared.sockets import connected_socket, peer_name, unacknowledged
+from connector.outputs.shared.tls_bio import TlsLayer
+
+_CHUNK = 1 << 16
+# How long to wait for the other side to close first, in seconds: then it has read everything.
+_FAREWELL = 1.0
+# Pauses between looks at the kernel's queue, in seconds: from loopback to a slow link.
+_LOOK_FIRST, _LOOK_LAST = 0.0005, 0.05
+
+
+class Stream:
+    """An open connection; made by ``connect``."""
+
+    def __init__(self, sock: socket.socket, peer: str, tls: TlsLayer | None = None) -> None:
+        self._sock = sock
+        self._peer = peer
+        self._tls = tls
+        self._loop = asyncio.get_running_loop()
+        self._sending = asyncio.Lock()
+        self._heard = asyncio.Event()
+        self._writing: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._fault: TransportError | None = None
+        self._ended = 0.0
+
+    @property
+    def fault(self) -> TransportError | None:
+        """Why the connection ended; ``None`` while it lives."""
+        return self._fault
+
+    @property
+    def ended(self) -> float:
+        """When it ended, by the loop's time."""
+        return self._ended
+
+    @property
+    def protocol(self) -> str:
+        """What is spoken below the messages: ``TCP`` or the TLS version."""
+        return self._tls.version if self._tls else "TCP"
+
+    async def start(self) -> None:
+        """Shake hands where TLS is spoken, and begin to listen."""
+        begun = self._loop.time()
+        if self._tls is not None:
+            await self._shake_hands(self._tls)
+        self._reading = asyncio.create_task(self._read(), name=f"reader of {self._peer}")
+        if self._tls is not None and self._tls.version == "TLSv1.3":
+            await self._hear_verdict(self._loop.time() - begun)
+
+    async def write(self, data: bytes, timeout: float) -> None:  # noqa: ASYNC109, it outlives a cancellation
+        """Send *data*; when it returns the other side's system has it and the connection lives.
+
+        A cancelled write goes on in the background, so that no message is cut in two. Raises
+        ``TransportError``; then the connection has ended.
+        """
+        self._writing = asyncio.create_task(self._write(data, timeout), name=f"writer to {self._peer}")
+        self._writing.add_done_callback(_forget)
+        await asyncio.shield(self._writing)
+
+    async def close(self) -> None:
+        """Say goodbye, wait a moment for the other side to close, release the socket."""
+        try:
+            async with asyncio.timeout(_FAREWELL):
+                if self._writing is not None:
+                    await asyncio.wait({self._writing})
+                if self._fault is None:
+                    await self._bid_farewell()
+        except (TimeoutError, OSError):
+            return
+        finally:
+            await self.abort()
+
+    async def abort(self) -> None:
+        """Release the socket at once; safe to repeat."""
+        self._end(TransportError(f"{self._peer}: the connection was closed"))
+        tasks = {task for task in (self._writing, self._reading) if task is not None}
+        for task in tasks:
+            task.cancel()
+        try:
+            if tasks:
+                # The loop must have let go of the socket before its number can be given to another.
+                await asyncio.wait(tasks)
+        finally:
+            self._sock.close()
+
+    async def _shake_hands(self, tls: TlsLayer) -> None:
+        while True:
+            try:
+                done = tls.handshake()
+            finally:
+                # Also after an error: it tells the other side why.
+                await self._loop.sock_sendall(self._sock, tls.outgoing())
+            if done:
+                return
+            data = await self._loop.sock_recv(self._sock, _CHUNK)
+            if not data:
+                raise ConnectionResetError(errno.ECONNRESET, "closed during the TLS handshake")
+            tls.feed(data)
+
+    async def _hear_verdict(self, handshake: float) -> None:
+        """Wait for the server's first words.
+
+        In TLS 1.3 a server judges the client's certificate after the client is done; its session
+        tickets, or its alert, tell the verdict. Some servers say nothing, then the wait is short.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(2.0, 0.25 + 2 * handshake)):
+                await self._heard.wait()
+        if self._fault is not None:
+            raise self._fault
+
+    async def _read(self) -> None:
+        try:
+            while data := await self._loop.sock_recv(self._sock, _CHUNK):
+                if self._tls is not None:
+                    self._tls.feed(data)
+                    if not self._tls.drain():
+                        break
+                    await self._flush(self._tls)
+                self._heard.set()
+        except OSError as error:  # ssl.SSLError is one
+            self._end(explain(self._peer, error, connecting=False))
+        else:
+            self._end(TransportError(f"{self._peer}: the collector closed the connection"))
+
+    async def _write(self, data: bytes, timeout: float) -> None:  # noqa: ASYNC109
+        try:
+            async with asyncio.timeout(timeout):
+                await self._send(data)
+                await self._settle()
+        except TimeoutError:
+            self._end(TimedOut(f"{self._peer}: it did not take the data within {timeout:g} s"))
+        except OSError as error:
+            self._end(explain(self._peer, error, connecting=False))
+        if self._fault is not None:
+            raise self._fault
+
+    async def _send(self, data: bytes) -> None:
+        async with self._sending:
+            if self._tls is not None:
+                self._tls.seal(data)
+                data = self._tls.outgoing()
+            await self._loop.sock_sendall(self._sock, data)
+
+    async def _flush(self, tls: TlsLayer) -> None:
+        async with self._sending:
+            if data := tls.outgoing():
+                await self._loop.sock_sendall(self._sock, data)
+
+    async def _settle(self) -> None:
+        """Wait until the other side's system has confirmed every byte, and look for its end once more."""
+        pause = _LOOK_FIRST
+        while self._fault is None and unacknowledged(self._sock):
+            await asyncio.sleep(pause)
+            pause = min(_LOOK_LAST, pause * 2)
+        await asyncio.sleep(0)
+        with contextlib.suppress(BlockingIOError):
+            if self._fault is None and not self._sock.recv(1, socket.MSG_PEEK):
+                self._end(TransportError(f"{self._peer}: the collector closed the connection"))
+
+    async def _bid_farewell(self) -> None:
+        if self._tls is not None:
+            self._tls.goodbye()
+            await self._flush(self._tls)
+        self._sock.shutdown(socket.SHUT_WR)
+        if self._reading is not None:
+            await asyncio.wait({self._reading})
+
+    def _end(self, fault: TransportError) -> None:
+        if self._fault is None:
+            self._fault = fault
+            self._ended = self._loop.time()
+            self._heard.set()
+
+
+async def connect(
+    host: str,
+    port: int,
+    *,
+    context: ssl.SSLContext | None,
+    timeout: float,  # noqa: ASYNC109, shared out between the host's addresses
+) -> Stream:
+    """Connect to the first address of *host* that answers; with *context* speak TLS.
+
+    Names are resolved anew every time. Raises ``TransportError``.
+    """
+    peer = peer_name(host, port)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    try:
+        async with asyncio.timeout(timeout):
+            sock = await connected_socket(host, port, timeout)
+            stream = Stream(sock, peer, TlsLayer(context, host) if context else None)
+            try:
+                await stream.start()
+            except BaseException:
+                await stream.abort()
+                raise
+    except TimeoutError:
+        raise TimedOut(f"{peer}: no connection within {loop.time() - begun:.0f} s") from None
+    except OSError as error:
+        raise explain(peer, error, connecting=True) from None
+    return stream
+
+
+def _forget(task: asyncio.Task[None]) -> None:
+    # A cancelled caller does not ask for the outcome; the connection remembers its fault.
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,1 @@
+"""Output type splunk_hec: the HTTP Event Collector of Splunk, both endpoints, with acknowledgements."""

@@ -1,0 +1,141 @@
+"""Carries syslog messages over TCP and TLS: reconnects, rotates collectors, sends again what is in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from connector.errors import ConfigurationError
+from connector.facts import EventsRepeated, OutputConnected
+from connector.interfaces import Observe
+from connector.net.tls import TlsOptions, client_context
+from connector.net.transport import TransportError, Untrusted
+from connector.outputs.shared.tcp import Stream, connect
+from connector.outputs.syslog.address import Address
+from connector.outputs.syslog.resend_buffer import Tail
+
+# What a connection outlived by this many seconds counts as read by the collector.
+_PROVEN_AFTER = 60.0
+# Seconds that closing may spend on a collector that broke off.
+_LAST_ATTEMPT = 5.0
+
+
+class Carrier(Protocol):
+    """Takes messages to one of several collectors; fails with TransportError or ConfigurationError."""
+
+    async def open(self) -> str:
+        """Be connected; return what to, in words."""
+        ...
+
+    async def carry(self, messages: Sequence[bytes]) -> frozenset[int]:
+        """Send *messages*; return the indexes of those that this network can never carry."""
+        ...
+
+    async def close(self) -> None:
+        """Release everything; safe to repeat."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a carrier needs to know. *timeout* is in seconds, *resend* in bytes."""
+
+    output: str
+    addresses: tuple[Address, ...]
+    timeout: float
+    tls: TlsOptions | None = None
+    resend: int = 0
+
+
+class StreamCarrier:
+    """One connection at a time. *frame* makes of a message what goes over the wire."""
+
+    def __init__(self, link: Link, frame: Callable[[bytes], bytes], observe: Observe) -> None:
+        self._link = link
+        self._frame = frame
+        self._observe = observe
+        self._next = 0
+        self._stream: Stream | None = None
+        self._tail = Tail(link.resend, _PROVEN_AFTER)
+        self._lock = asyncio.Lock()
+
+    async def open(self) -> str:
+        """Be connected; return what to."""
+        async with self._lock:
+            stream = await self._connected()
+            return f"{self._link.addresses[self._next]} ({stream.protocol})"
+
+    async def carry(self, messages: Sequence[bytes]) -> frozenset[int]:
+        """Send *messages* in one write, after those that were in doubt."""
+        frames = [self._frame(message) for message in messages]
+        async with self._lock:
+            stream = await self._connected()
+            doubtful = self._tail.doubtful
+            await stream.write(b"".join((*doubtful, *frames)), self._link.timeout)
+            self._tail.sent(frames, asyncio.get_running_loop().time())
+        if doubtful:
+            size = sum(len(frame) for frame in doubtful)
+            self._observe(EventsRepeated(self._link.output, len(doubtful), size))
+        return frozenset()
+
+    async def close(self) -> None:
+        """Send what is in doubt, if that works at once, and say goodbye to the collector."""
+        with contextlib.suppress(TransportError, ConfigurationError, TimeoutError):
+            async with asyncio.timeout(_LAST_ATTEMPT):
+                await self._settle_doubts()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.close()
+
+    async def _settle_doubts(self) -> None:
+        if self._stream is not None and self._stream.fault is not None:
+            await self._lost(self._stream)
+        if self._tail.doubtful:
+            await self.carry(())
+
+    async def _connected(self) -> Stream:
+        if self._stream is not None:
+            fault = self._stream.fault
+            if fault is None:
+                return self._stream
+            await self._lost(self._stream)
+            if isinstance(fault, Untrusted):
+                raise fault
+        self._stream = await self._connect_to_any()
+        return self._stream
+
+    async def _lost(self, stream: Stream) -> None:
+        self._stream = None
+        self._tail.broke(stream.ended)
+        self._advance()
+        await stream.abort()
+
+    def _advance(self) -> None:
+        self._next = (self._next + 1) % len(self._link.addresses)
+
+    async def _connect_to_any(self) -> Stream:
+        context = client_context(self._link.tls) if self._link.addresses[0].transport == "tls" else None
+        share = self._link.timeout / len(self._link.addresses)
+        faults: list[TransportError] = []
+        for _ in self._link.addresses:
+            address = self._link.addresses[self._next]
+            try:
+                stream = await connect(address.host, address.port, context=context, timeout=share)
+            except TransportError as fault:
+                faults.append(fault)
+                self._advance()
+            else:
+                self._observe(OutputConnected(self._link.output, str(address)))
+                return stream
+        raise _together(faults)
+
+
+def _together(faults: Sequence[TransportError]) -> TransportError:
+    """One error for all collectors: it needs a person only if every single one does."""
+    reason = "; ".join(fault.reason for fault in faults)
+    if all(isinstance(fault, Untrusted) for fault in faults):
+        return Untrusted(reason)
+    return TransportError(reason)

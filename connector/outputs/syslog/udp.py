@@ -1,0 +1,135 @@
+"""Carries syslog messages over UDP, one datagram each."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Sequence
+
+from connector.facts import OutputConnected
+from connector.interfaces import Observe
+from connector.net.faults import explain
+from connector.net.transport import TransportError
+from connector.outputs.shared.sockets import resolve
+from connector.outputs.syslog.address import Address
+from connector.outputs.syslog.stream import Link
+
+# UDP does not notice that a collector moved, so its name is resolved again after this many seconds.
+_RESOLVE_AGAIN = 60.0
+# A collector's default receive buffer holds some 150 small datagrams and drops the rest unseen, so they
+# leave in bursts with a pause between, in seconds: at most about 6,000 per second.
+_BURST, _BREATH = 32, 0.005
+
+
+class DatagramCarrier:
+    """A socket that belongs to one collector, so that its refusals are heard."""
+
+    def __init__(self, link: Link, observe: Observe) -> None:
+        self._link = link
+        self._observe = observe
+        self._next = 0
+        self._socket: socket.socket | None = None
+        self._since = 0.0
+        self._burst = 0
+
+    async def open(self) -> str:
+        """Resolve the collector's name; UDP has no connection to try."""
+        await self._ready()
+        return f"{self._link.addresses[self._next]} (UDP tells nothing of the collector)"
+
+    async def carry(self, messages: Sequence[bytes]) -> frozenset[int]:
+        """Send one datagram per message."""
+        sock = await self._ready()
+        loop = asyncio.get_running_loop()
+        too_large = set()
+        try:
+            # A refusal of datagrams sent before is reported with the next call: take it before these leave.
+            _raise_pending(sock)
+            async with asyncio.timeout(self._link.timeout):
+                for index, message in enumerate(messages):
+                    if not await _sent(loop, sock, message):
+                        too_large.add(index)
+                    await self._breathe()
+            _raise_pending(sock)
+        except OSError as error:
+            peer = self._link.addresses[self._next].peer
+            self._drop()
+            raise explain(peer, error, connecting=True) from None
+        return frozenset(too_large)
+
+    async def close(self) -> None:
+        """Release the socket."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    async def _breathe(self) -> None:
+        self._burst += 1
+        if self._burst >= _BURST:
+            # Reset afterwards: a pause that was cancelled is still owed.
+            await asyncio.sleep(_BREATH)
+            self._burst = 0
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        self._next = (self._next + 1) % len(self._link.addresses)
+
+    async def _ready(self) -> socket.socket:
+        now = asyncio.get_running_loop().time()
+        if self._socket is not None and now - self._since < _RESOLVE_AGAIN:
+            return self._socket
+        fresh = await self._connect_to_any()
+        await self.close()
+        self._socket, self._since = fresh, now
+        return fresh
+
+    async def _connect_to_any(self) -> socket.socket:
+        faults: list[TransportError] = []
+        for _ in self._link.addresses:
+            address = self._link.addresses[self._next]
+            try:
+                async with asyncio.timeout(self._link.timeout / len(self._link.addresses)):
+                    sock = await _bound(address)
+            except OSError as error:
+                faults.append(explain(address.peer, error, connecting=True))
+                self._next = (self._next + 1) % len(self._link.addresses)
+            else:
+                if self._socket is None:
+                    self._observe(OutputConnected(self._link.output, str(address)))
+                return sock
+        raise TransportError("; ".join(fault.reason for fault in faults))
+
+
+async def _bound(address: Address) -> socket.socket:
+    last: OSError = OSError(errno.EADDRNOTAVAIL, "the name has no address")
+    for family, target in await resolve(address.host, address.port, socket.SOCK_DGRAM):
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            sock.connect(target)
+        except OSError as error:
+            sock.close()
+            last = error
+        else:
+            return sock
+    raise last
+
+
+async def _sent(loop: asyncio.AbstractEventLoop, sock: socket.socket, message: bytes) -> bool:
+    try:
+        await loop.sock_sendall(sock, message)
+    except OSError as error:
+        if error.errno == errno.EMSGSIZE:
+            return False
+        raise
+    return True
+
+
+def _raise_pending(sock: socket.socket) -> None:
+    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number and number != errno.EMSGSIZE:
+        raise OSError(number, os.strerror(number))

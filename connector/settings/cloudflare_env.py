@@ -1,0 +1,75 @@
+"""The account that the environment alone describes, in Cloudflare's own variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from connector.errors import Position
+from connector.secret import Reference
+from connector.settings.env_overrides import reader
+from connector.settings.interpolation import Unresolved
+from connector.settings.problems import Fault
+from connector.yaml_nodes import Node
+
+TOKEN = "CLOUDFLARE_API_TOKEN"  # noqa: S105, the name of a variable
+EMAIL = "CLOUDFLARE_EMAIL"
+KEY = "CLOUDFLARE_API_KEY"
+ACCOUNT = "CLOUDFLARE_ACCOUNT_ID"
+BASE_URL = "CLOUDFLARE_BASE_URL"
+
+_KEYS = {ACCOUNT: "account_id", TOKEN: "api_token", EMAIL: "email", KEY: "api_key", BASE_URL: "base_url"}
+_SECRET = frozenset({TOKEN, KEY})
+
+
+@dataclass(slots=True)
+class Given:
+    """The values of an account by their keys, what was wrong, and what deserves a look."""
+
+    values: dict[str, Node] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def environment_account(environ: Mapping[str, str], at: Position) -> Given:
+    """Read the account; a fault, told at *at*, says which variables are missing."""
+    given = Given()
+    found = {name: _source(name, environ, given.faults) for name in _KEYS}
+    present = {name for name, source in found.items() if source}
+    if TOKEN in present and present & {EMAIL, KEY}:
+        given.notes.append(f"{TOKEN} is used; {EMAIL} and {KEY} are ignored")
+        present -= {EMAIL, KEY}
+    lacking = _lacking(present)
+    if lacking:
+        what = "the account is incomplete" if present - {BASE_URL} else "no account is configured"
+        hint = f"set {lacking}, or write accounts into the configuration"
+        given.faults.append(Fault(("accounts",), what, hint, at))
+        return given
+    for name in present:
+        _read(name, found[name], environ, given)
+    return given
+
+
+def _source(name: str, environ: Mapping[str, str], faults: list[Fault]) -> str:
+    """The variable that gives *name*: itself or its ``_FILE``; empty when there is none."""
+    pointer = f"{name}_FILE" if name in _SECRET else ""
+    if name in environ and pointer in environ:
+        at = Position(pointer, 0, 0)
+        faults.append(Fault((), f"{name} already sets this value", "keep one of the two", at))
+    return name if name in environ else pointer if pointer in environ else ""
+
+
+def _lacking(present: set[str]) -> str:
+    signing = [] if TOKEN in present else [name for name in (EMAIL, KEY) if name not in present]
+    names = [TOKEN] if len(signing) == len((EMAIL, KEY)) else signing
+    return " and ".join([*names, *([] if ACCOUNT in present else [ACCOUNT])])
+
+
+def _read(name: str, source: str, environ: Mapping[str, str], given: Given) -> None:
+    at = Position(source, 0, 0)
+    try:
+        leaf = Reference(reader(source, environ, from_file=source != name))
+    except Unresolved as error:
+        given.faults.append(Fault(("accounts", "default", _KEYS[name]), str(error), position=at))
+    else:
+        given.values[_KEYS[name]] = Node(leaf, at)

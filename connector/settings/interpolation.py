@@ -1,0 +1,123 @@
+"""``${env:NAME}``, ``${env:NAME:-default}`` and ``${file:/path}``, resolved in values after parsing.
+
+What a reference brings in can so never change the structure of the configuration. ``$${`` stands for
+the two characters ``${``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from connector.secret import Reference
+from connector.settings.problems import Fault
+from connector.settings.problems import Path as Keys
+from connector.yaml_nodes import Node
+
+_TOKEN = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HINT = "a reference is ${env:NAME}, ${env:NAME:-default} or ${file:/path}; $${ stands for the characters ${"
+_LARGEST = 64 << 10
+
+
+class Unresolved(LookupError):
+    """A reference leads nowhere; the text says why, without any value."""
+
+
+def resolve(node: Node, environ: Mapping[str, str], base: Path) -> tuple[Node, list[Fault]]:
+    """Replace the references in every text of *node*; report those that cannot be.
+
+    Args:
+        node: what was parsed.
+        environ: where ``env`` looks.
+        base: directory that relative files are looked up in.
+    """
+    faults: list[Fault] = []
+
+    def visit(one: Node, path: Keys) -> Node:
+        if isinstance(one.value, dict):
+            children = {key: visit(child, (*path, key)) for key, child in one.value.items()}
+            return replace(one, value=children)
+        if isinstance(one.value, list):
+            items = [visit(child, (*path, index)) for index, child in enumerate(one.value)]
+            return replace(one, value=items)
+        if not isinstance(one.value, str) or "${" not in one.value:
+            return one
+        try:
+            return replace(one, value=_resolve_text(one.value, environ, base))
+        except Unresolved as error:
+            faults.append(Fault(path, str(error)))
+            return one
+
+    return visit(node, ()), faults
+
+
+def read_secret_file(path: Path) -> str:
+    """The text of a file, without the line break at its end.
+
+    Raises:
+        Unresolved: it cannot be read, is empty, too large, or not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not the name of a file"
+        raise Unresolved(f"cannot read {path}: {why}") from None
+    if len(data) > _LARGEST:
+        raise Unresolved(f"{path} is larger than {_LARGEST >> 10} KiB, too large for a value")
+    try:
+        text = data.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise Unresolved(f"{path} is not UTF-8 text") from None
+    if not text:
+        raise Unresolved(f"{path} is empty")
+    return text
+
+
+def read_variable(name: str, environ: Mapping[str, str]) -> str:
+    """The text of a variable.
+
+    Raises:
+        Unresolved: it is not set, or empty.
+    """
+    text = environ.get(name)
+    if not text:
+        raise Unresolved(f"the variable {name} is {'not set' if text is None else 'empty'}")
+    return text
+
+
+def _resolve_text(text: str, environ: Mapping[str, str], base: Path) -> str:
+    parts = _parts(text, environ, base)
+    if all(isinstance(part, str) for part in parts):
+        return "".join(part for part in parts if isinstance(part, str))
+    return Reference(lambda: "".join(part if isinstance(part, str) else part() for part in parts), text)
+
+
+def _parts(text: str, environ: Mapping[str, str], base: Path) -> list[str | Callable[[], str]]:
+    parts: list[str | Callable[[], str]] = []
+    end = 0
+    for found in _TOKEN.finditer(text):
+        parts.append(text[end : found.start()])
+        end = found.end()
+        if found[0] == "$${":
+            parts.append("${")
+        elif not found[0].endswith("}"):
+            raise Unresolved(f"a reference is not closed ({_HINT})")
+        else:
+            parts.append(_reader(found[1], environ, base))
+    return [*parts, text[end:]]
+
+
+def _reader(inside: str, environ: Mapping[str, str], base: Path) -> Callable[[], str]:
+    kind, _, rest = inside.partition(":")
+    if kind == "env":
+        name, dash, default = rest.partition(":-")
+        if _NAME.fullmatch(name):
+            return lambda: default if dash and not environ.get(name) else read_variable(name, environ)
+    elif kind == "file" and rest:
+        return lambda: read_secret_file(base / rest)
+    # What stands between the braces is not repeated: it may be a password with a brace in it.
+    raise Unresolved(f"this is no reference ({_HINT})")

@@ -16,18 +16,18 @@ from datetime import timedelta
 from functools import partial
 
 from connector import __version__
-from connector.app.build import House, move_in
+from connector.app.build import House, build_house, move_in
 from connector.app.collectors import FeedPlan, begins, build_collectors, note_absent
 from connector.app.control.backfill import BackfillDesk
 from connector.app.control.operator import handlers
 from connector.app.control.server import Handler, serve_control
 from connector.app.monitor import beat, look
-from connector.app.reload import Reload, changes
+from connector.app.reload import Read, Reload, changes
 from connector.app.routes import attach, build_deliverers
-from connector.app.signals import Stop
+from connector.app.runtime import utc_now
+from connector.app.signals import Stop, listening
 from connector.app.sources import Budgets, open_sources
-from connector.app.supervise import supervise
-from connector.app.tasks import first_of, workers
+from connector.app.tasks import first_of, supervise, workers
 from connector.collect.backfill.runner import BACKFILL
 from connector.collect.collector import Collector
 from connector.delivery import Deliverer
@@ -36,6 +36,7 @@ from connector.facts import ConfigurationReloaded, DaemonStarted, DaemonStopped,
 from connector.interfaces import Observe
 from connector.journal import Journal, Options
 from connector.model import Feed, JsonObject
+from connector.settings import Loaded
 from connector.telemetry.endpoint import Endpoint
 
 Announce = Callable[[str], None]
@@ -262,3 +263,21 @@ def _trouble(house: House, feed: Feed) -> str:
         if (one["account"], one["search"]) == (feed.account, feed.search):
             return str(one["failing_sweeps"].get(BACKFILL) or one["paused"])
     return ""
+
+
+async def daemon(loaded: Loaded, announce: Announce, reread: Read | None = None) -> None:
+    """Run until SIGTERM or SIGINT; raises ``ConfigurationError`` before anything opens.
+
+    With *reread*, SIGHUP reads the configuration again; without it, that signal does what it always does.
+    """
+    house, stop = build_house(loaded, utc_now), Stop()
+    reload = Reload(reread) if reread else None
+    with listening(stop, reload.ask if reload else None):
+        await run(house, stop, announce, reload)
+
+
+async def once_only(loaded: Loaded, announce: Announce, patience: timedelta) -> bool:
+    """Walk every feed to now, deliver, end; says whether everything reached every output in time."""
+    house, stop = build_house(loaded, utc_now), Stop()
+    with listening(stop):
+        return await run_once(house, stop, announce, patience)

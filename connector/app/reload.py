@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from connector.app.build import House, rebuild
 from connector.app.routes import mapping_notes
 from connector.app.signals import Stop
-from connector.app.supervise import describe
-from connector.app.tasks import first_of
+from connector.app.tasks import describe, first_of
 from connector.errors import ConfigurationError
 from connector.facts import ConfigurationNoted, ConfigurationRefused
 from connector.model import JsonObject

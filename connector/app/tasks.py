@@ -3,9 +3,51 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+import random
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
+
+from connector.errors import JournalBroken
+from connector.facts import WorkerFailed
+from connector.interfaces import Observe
+from connector.net.backoff import full_jitter
+
+_LASTED = 300.0
+"""Seconds after which a worker that fails again counts as failing for the first time."""
+
+
+async def supervise(name: str, work: Callable[[], Awaitable[None]], observe: Observe) -> None:
+    """Run *work* until it returns or this is cancelled; start it again after an unexpected error.
+
+    A journal that cannot be used ends it: nothing would be safe without one.
+    """
+    attempt = 0
+    clock = asyncio.get_running_loop().time
+    while True:
+        began = clock()
+        try:
+            await work()
+        except JournalBroken:
+            raise
+        except Exception as error:  # noqa: BLE001, whatever it is, the others go on
+            attempt = 1 if clock() - began > _LASTED else attempt + 1
+            after = 1.0 + full_jitter(attempt, base=1.0, cap=60.0, random=random.random)
+            observe(WorkerFailed(name, describe(error), after))
+            await asyncio.sleep(after)
+        else:
+            return
+
+
+def describe(error: BaseException) -> str:
+    """The error's class and place. Its text may hold mail or secrets, so it is left out."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(describe(inner) for inner in error.exceptions)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename.rpartition('/connector/')[2]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
+
 
 Start: TypeAlias = Callable[[Coroutine[Any, Any, object]], None]
 

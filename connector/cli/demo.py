@@ -41,7 +41,7 @@ def command(context: click.Context, once: bool, mapping: str, backlog: int, rate
 
 
 async def _demo(directory: Path, once: bool, mapping: str, backlog: int, rate: float, seed: int) -> bool:
-    from connector.app.start import daemon, once_only  # noqa: PLC0415
+    from connector.app.daemon import daemon, once_only  # noqa: PLC0415
     from connector.settings import load  # noqa: PLC0415
     from connector.simulator import Simulator, listening  # noqa: PLC0415
 

@@ -45,8 +45,8 @@ def command(context: click.Context, config: Path | None, once: bool, timeout: ti
 
     Exits with 1 if --once could not bring everything to every output in time.
     """
+    from connector.app.daemon import daemon, once_only  # noqa: PLC0415
     from connector.app.runtime import run  # noqa: PLC0415, heavy; the other commands start without it
-    from connector.app.start import daemon, once_only  # noqa: PLC0415
 
     configuration = loaded(config)
     if not once:

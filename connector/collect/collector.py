@@ -23,10 +23,9 @@ from connector.collect.feed_config import Plan
 from connector.collect.gap_repair import REPAIR, Repairs
 from connector.collect.gaps import RETRY_EVERY
 from connector.collect.ingest import Walker
-from connector.collect.pace import Pace
 from connector.collect.resume import Returning
 from connector.collect.schedule import Schedule
-from connector.collect.slices import Strides
+from connector.collect.slices import Pace, Strides
 from connector.collect.sweeper import Sweeper
 from connector.collect.windows import LIVE, Sweep
 from connector.errors import JournalBroken, Moved, SourceError

@@ -7,24 +7,109 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
-from contextlib import aclosing
+from array import array
+from bisect import bisect_left
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from heapq import merge
 from typing import Protocol
 
 from connector.collect.disappeared import Absent
 from connector.collect.enrichment import Enrichment, Told, Visit
-from connector.collect.ids import Ids
-from connector.collect.order import Order
 from connector.collect.revisions import PAD, Finding, compare, repeat, time_of
-from connector.collect.turns import Turns
 from connector.errors import JournalFull
 from connector.facts import CollectionPaused, PageCollected, RecordLate
 from connector.interfaces import Clock, Enricher, FeedLog, Observe, Source
 from connector.model import Commit, Feed, Page, Query, Record, Seen, Step, Window
 from connector.net.backoff import full_jitter
+
+
+class Order:
+    """Numbers the walks of one feed by their beginning and remembers what might be overtaken."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._walking: set[int] = set()
+        self._learned: dict[str, int] = {}
+
+    @contextmanager
+    def walk(self) -> Iterator[int]:
+        """One walk, for as long as the block runs; gives its number."""
+        number = self._next()
+        self._walking.add(number)
+        try:
+            yield number
+        finally:
+            self._walking.remove(number)
+            oldest = min(self._walking, default=self._last)
+            self._learned = {name: at for name, at in self._learned.items() if at > oldest}
+
+    def learn(self, names: Iterable[str], number: int | None = None) -> None:
+        """Note that walk *number* (``None``: a look-up just now) found something new of *names*."""
+        at = self._next() if number is None else number
+        if any(walking < at for walking in self._walking):
+            self._learned.update((name, max(at, self._learned.get(name, 0))) for name in names)
+
+    def is_overtaken(self, name: str, number: int) -> bool:
+        """Whether somebody who looked later than walk *number* began has learned something of *name*."""
+        return self._learned.get(name, 0) > number
+
+    def _next(self) -> int:
+        self._last += 1
+        return self._last
+
+
+class Turns:
+    """Hands out records by their ids. Pages that share none go on side by side."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def of(self, ids: Iterable[str]) -> AsyncIterator[None]:
+        """Have *ids* for oneself while the block runs; waits for whoever has one of them."""
+        wanted = frozenset(ids)
+        while not self._taken.isdisjoint(wanted):
+            await self._freed.wait()
+        self._taken |= wanted
+        try:
+            yield
+        finally:
+            self._taken -= wanted
+            self._freed.set()
+            self._freed = asyncio.Event()
+
+
+class Ids:
+    """What ids hash to. They are put in order when they are first asked for: most walks never are."""
+
+    def __init__(self) -> None:
+        self._runs: list[array[int]] = []
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Take the *ids* of a page in."""
+        self._runs.append(array("q", sorted(map(hash, ids))))
+
+    def __contains__(self, one: object) -> bool:
+        if len(self._runs) != 1:
+            self._runs = [array("q", merge(*self._runs))]
+        wanted, hashes = hash(one), self._runs[0]
+        at = bisect_left(hashes, wanted)
+        return at < len(hashes) and hashes[at] == wanted
+
 
 _PEEK = 0.05
 """Seconds to wait for the walk's end before a page is stored without the checkpoint."""

@@ -3,18 +3,100 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from connector.collect.feed_config import Plan
 from connector.collect.ingest import Slice, Walked, Walker
-from connector.collect.pace import Pace
-from connector.collect.retention import earliest, is_taken
-from connector.collect.windows import SECOND, whole
+from connector.collect.windows import LONGEST_SLICE, SECOND, next_slice, whole, whole_length
 from connector.errors import BadQuery, WalkAborted
 from connector.facts import SliceBegun, SliceCollected, SliceHalved
 from connector.interfaces import Clock, Observe, Source
-from connector.model import Priority, Query
+from connector.model import Priority, Query, Window
+
+_RECENT = timedelta(hours=1)
+_YOUNGEST = timedelta(days=1)
+"""A younger search is not refused for its age."""
+
+_EXACT = timedelta(minutes=1)
+"""How exactly the limit is looked for; it moves on meanwhile, so as much is left to spare."""
+
+
+async def earliest(source: Source, query: Query, refused: datetime, now: datetime) -> datetime | None:
+    """From when on the API takes *query*, which it refused from *refused* on.
+
+    ``None``: the refusal is not about age. Costs one request then, about fifteen otherwise.
+    """
+    low, high = refused, whole(now - _RECENT)
+    if now - refused < _YOUNGEST or not await is_taken(source, query, high):
+        return None
+    while high - low > _EXACT:
+        middle = whole(low + (high - low) / 2)
+        if await is_taken(source, query, middle):
+            high = middle
+        else:
+            low = middle
+    return high + _EXACT
+
+
+async def is_taken(source: Source, query: Query, start: datetime) -> bool:
+    """Whether the API answers *query* for the second from *start* on; costs one request."""
+    small = replace(query, per_page=1)
+    async with aclosing(source.search(small, Window(start, start + SECOND))) as pages:
+        try:
+            await anext(pages, None)
+        except BadQuery:
+            return False
+    return True
+
+
+_BUSY = 20
+_CALM = 5
+"""Pages in one slice above which the next is cut shorter, and below which it may grow."""
+
+_FEWEST = 50
+"""Records per page below which a walk is not made smaller any more."""
+
+
+class Pace:
+    """Slice length per sweep and page size of one feed."""
+
+    def __init__(self, per_page: int) -> None:
+        self._most = per_page
+        self._lengths: dict[str, timedelta] = {}
+        self.per_page = per_page
+
+    def length(self, sweep: str) -> timedelta:
+        """How long the next slice of *sweep* may be."""
+        return self._lengths.get(sweep, LONGEST_SLICE)
+
+    def cut(self, sweep: str, window: Window) -> Window:
+        """The slice of *window* to walk next."""
+        return next_slice(window, self.length(sweep))
+
+    def cut_end(self, sweep: str, window: Window) -> Window:
+        """The slice of *window* to walk next, from its end."""
+        return Window(max(window.start, window.end - self.length(sweep)), window.end)
+
+    def halve(self, sweep: str, walked: Window) -> bool:
+        """Take on half of *walked*, or smaller pages where that is a second; says whether there is less."""
+        if walked.length > SECOND:
+            self._lengths[sweep] = whole_length(walked.length / 2)
+        elif self.per_page > _FEWEST:
+            self.per_page = max(_FEWEST, self.per_page // 2)
+        else:
+            return False
+        return True
+
+    def adapt(self, sweep: str, walked: Window, records: int, per_page: int) -> None:
+        """Learn from a slice that was walked to its end."""
+        pages = records / per_page
+        if pages > _BUSY:
+            self._lengths[sweep] = whole_length(walked.length / 2)
+        elif pages < _CALM and walked.length >= self.length(sweep):
+            self._lengths[sweep] = whole_length(self.length(sweep) * 2)
+            self.per_page = min(self._most, self.per_page * 2)
 
 
 class Strides:

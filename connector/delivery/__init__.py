@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from connector.delivery.heartbeat import Heartbeat
+from connector.delivery.reader import Emit, Shrink
 from connector.delivery.retry_policy import Policy
-from connector.delivery.translate import Emit, Shrink
 from connector.delivery.worker import Deliverer, Options, State
 
 __all__ = ["Deliverer", "Emit", "Heartbeat", "Options", "Policy", "Shrink", "State"]

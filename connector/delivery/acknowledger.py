@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from connector.delivery.circuit import Holding
 from connector.delivery.context import Kit
-from connector.delivery.holding import Holding
 from connector.delivery.in_flight import Covered, Ledger
 from connector.delivery.notifier import Pulse
 from connector.errors import JournalFull, LettersFull

@@ -11,17 +11,15 @@ from datetime import datetime, timedelta
 
 from connector.delivery.acknowledger import Acknowledger
 from connector.delivery.batcher import Batcher
-from connector.delivery.circuit import Gate
+from connector.delivery.circuit import Gate, Holding
 from connector.delivery.context import Kit
 from connector.delivery.heartbeat import Heart, Heartbeat
-from connector.delivery.holding import Holding
 from connector.delivery.in_flight import Ledger
 from connector.delivery.notifier import Pulse
-from connector.delivery.reader import Intake
+from connector.delivery.reader import Emit, Intake, Shrink, Translator
 from connector.delivery.retry_policy import Policy, Random
 from connector.delivery.sender import Sender
 from connector.delivery.session import Session
-from connector.delivery.translate import Emit, Shrink, Translator
 from connector.errors import JournalFull, Moved
 from connector.interfaces import Clock, Mapper, Observe, Output, OutputLog, Start
 from connector.model import Backlog

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from connector.journal.database import SQLITE
 from connector.journal.journal import Journal
 from connector.journal.options import About, Options
-from connector.journal.sqlite import SQLITE
 
 __all__ = ["SQLITE", "About", "Journal", "Options"]

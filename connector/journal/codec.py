@@ -10,11 +10,31 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from connector.journal.times import to_micros, to_moment
 from connector.model import Feed, Record, Revision
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = 1_000_000
+
+
+def to_micros(moment: datetime) -> int:
+    """*moment*, which must be aware, as microseconds since 1970."""
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * _SECOND + since.microseconds
+
+
+def to_moment(micros: int) -> datetime:
+    """The moment, in UTC, that :func:`to_micros` was given."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def whole_seconds(earliest: int, latest: int) -> tuple[int, int]:
+    """The shortest half-open range of whole seconds that holds both, in microseconds."""
+    return earliest // _SECOND * _SECOND, (latest // _SECOND + 1) * _SECOND
+
 
 _DEPTH = 200
 _WIDEST = 10_000

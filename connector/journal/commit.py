@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from connector.journal import feeds, kv, positions
-from connector.journal.codec import portions, revision_text, to_blob
+from connector.journal.codec import portions, revision_text, to_blob, to_micros
 from connector.journal.entries import Stretch, append, read_ledger
 from connector.journal.positions import Skip, Trim
 from connector.journal.seen import SeenTable
-from connector.journal.times import to_micros
 from connector.model import Commit
 
 TRIM_AT_ONCE = 1000

@@ -18,11 +18,12 @@ from connector.journal.codec import (
     printable,
     revision_text,
     to_blob,
+    to_micros,
+    to_moment,
     to_text,
 )
 from connector.journal.entries import Ledger, Stretch, append
 from connector.journal.positions import attached_among
-from connector.journal.times import to_micros, to_moment
 from connector.model import DeadLetter
 
 Compress: TypeAlias = Callable[[bytes], bytes]

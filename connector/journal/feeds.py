@@ -13,7 +13,7 @@ from datetime import datetime
 
 from connector.errors import Moved
 from connector.journal import gaps
-from connector.journal.times import to_micros, to_moment
+from connector.journal.codec import to_micros, to_moment
 from connector.model import Commit, Feed, FeedOutline, Gap, Progress, Step, Window
 
 _LIVE = "live"

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from connector.journal.codec import printable
-from connector.journal.times import to_micros, to_moment
+from connector.journal.codec import printable, to_micros, to_moment
 from connector.model import RETRIED, Gap, Window
 
 _RETRIED = RETRIED.days * 86_400_000_000

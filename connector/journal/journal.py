@@ -25,19 +25,16 @@ from connector.facts import (
 from connector.interfaces import Clock, Observe, Start
 from connector.journal import dead_letters, entries, feeds, kv, positions, rewinding
 from connector.journal.ballast import Ballast
-from connector.journal.codec import choose_compression
+from connector.journal.codec import choose_compression, to_micros, to_moment
 from connector.journal.commit import TRIM_AT_ONCE, Written, stretches_of, write_commit
-from connector.journal.database import Database, open_database
+from connector.journal.database import Database, broken, open_database
 from connector.journal.lock import hold_directory
 from connector.journal.notifier import Tide
 from connector.journal.options import About, Options
 from connector.journal.positions import Skip, Trim
 from connector.journal.reader import Reader
 from connector.journal.schema import VERSION
-from connector.journal.seen import SeenTable
-from connector.journal.sqlite import broken
-from connector.journal.states import States
-from connector.journal.times import to_micros, to_moment
+from connector.journal.seen import SeenTable, States
 from connector.model import (
     Backlog,
     Commit,

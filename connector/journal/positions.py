@@ -10,7 +10,7 @@ from datetime import datetime
 from connector.errors import JournalError, JournalFull, Moved
 from connector.interfaces import Start
 from connector.journal import entries
-from connector.journal.times import to_micros, to_moment, whole_seconds
+from connector.journal.codec import to_micros, to_moment, whole_seconds
 from connector.model import Backlog, Gap, OutputOutline, Reach, WhenFull, Window
 
 _REMEDY = "rewind or backfill repairs it while the data is there"

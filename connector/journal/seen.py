@@ -2,19 +2,108 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import nsmallest
 from operator import itemgetter
 from typing import TypeAlias, cast
 
-from connector.journal.codec import Text, from_text, to_text
-from connector.journal.keys import from_key, to_key
-from connector.journal.states import States
-from connector.journal.times import to_micros, to_moment
-from connector.model import Seen, Window
+from connector.journal.codec import Text, from_text, to_micros, to_moment, to_text
+from connector.model import Body, Seen, Window
+
+_MOST = 4096
+
+
+class States:
+    """The table of states, with a cache of those used last. It belongs to the journal's thread."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, bytes], int] = {}
+        self._states: dict[int, tuple[str, Body]] = {}
+
+    def clear(self) -> None:
+        """Drop the cache: after a rollback it may name rows that do not exist."""
+        self._numbers.clear()
+        self._states.clear()
+
+    def number(self, connection: sqlite3.Connection, digest: str, state: Body) -> int:
+        """The number of *state*, adding it where it is new."""
+        text = to_text(state)
+        known = self._numbers.get((digest, text.data))
+        if known is not None:
+            return known
+        row = connection.execute(
+            "SELECT state FROM states WHERE digest = ? AND body = ?", (digest, text.data)
+        ).fetchone()
+        if row is None:
+            row = connection.execute(
+                "INSERT INTO states (digest, tolerant, body, uses) VALUES (?, ?, ?, 0) RETURNING state",
+                (digest, text.tolerant, text.data),
+            ).fetchone()
+        number = int(row[0])
+        self._shrink(self._numbers)
+        self._numbers[digest, text.data] = number
+        return number
+
+    def load(self, connection: sqlite3.Connection, number: int) -> tuple[str, Body]:
+        """Digest and state by number. Many rows share the mapping: it must not be changed."""
+        known = self._states.get(number)
+        if known is None:
+            digest, tolerant, body = connection.execute(
+                "SELECT digest, tolerant, body FROM states WHERE state = ?", (number,)
+            ).fetchone()
+            known = digest, cast("Body", from_text(Text(body, bool(tolerant))))
+            self._shrink(self._states)
+            self._states[number] = known
+        return known
+
+    def count(self, connection: sqlite3.Connection, uses: Mapping[int, int]) -> None:
+        """Add *uses* to how often each state is used; drop those that no row uses any more."""
+        changes = [(change, number) for number, change in Counter(uses).items() if change]
+        connection.executemany("UPDATE states SET uses = uses + ? WHERE state = ?", changes)
+        fewer = [(number,) for change, number in changes if change < 0]
+        cursor = connection.executemany("DELETE FROM states WHERE state = ? AND uses <= 0", fewer)
+        if fewer and cursor.rowcount:
+            self.clear()
+
+    @staticmethod
+    def _shrink(cache: dict[int, tuple[str, Body]] | dict[tuple[str, bytes], int]) -> None:
+        if len(cache) >= _MOST:
+            cache.clear()
+
+
+_TIME = re.compile(rb"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})")
+_PLAIN = b"\x00"
+_TIMED = b"\x01"
+_LONGEST = 255
+
+
+@lru_cache(maxsize=4096)
+def to_key(text: str) -> bytes:
+    """The key of an id. Different ids have different keys."""
+    data = text.encode("utf-8", "surrogatepass")
+    found = _TIME.search(data)
+    if found is None or found.start() > _LONGEST:
+        return _PLAIN + data
+    digits = int(b"".join(found.groups())).to_bytes(6, "big")
+    return b"%b%b%c%b%b" % (_TIMED, digits, found.start(), data[: found.start()], data[found.end() :])
+
+
+def from_key(key: bytes) -> str:
+    """The id of a key."""
+    if key[:1] == _PLAIN:
+        return key[1:].decode("utf-8", "surrogatepass")
+    digits = b"%014d" % int.from_bytes(key[1:7], "big")
+    time = b"%b-%b-%bT%b:%b:%b" % (
+        digits[:4], digits[4:6], digits[6:8], digits[8:10], digits[10:12], digits[12:],
+    )  # fmt: skip
+    at = 8 + key[7]
+    return (key[8:at] + time + key[at:]).decode("utf-8", "surrogatepass")
+
 
 _CHUNK = 250
 _COLUMNS = "key, row, time, until, state, number, occurrences"

@@ -14,20 +14,79 @@ from connector.app.collectors import FeedPlan, plan_feeds
 from connector.app.routes import Route, build_routes, library_of, template_of
 from connector.app.runtime import utc_now
 from connector.app.sources import credentials_of, open_sources
-from connector.app.trial import send_trial
 from connector.collect.revisions import PAD, time_of
-from connector.errors import DeliveryError, JournalError, JournalInUse, SourceError
+from connector.errors import DeliveryError, JournalError, JournalInUse, Refused, Retryable, SourceError
 from connector.facts import Fact, RateLimited
+from connector.formats.json import instant
 from connector.interfaces import Probe, Setup
 from connector.journal import Journal
 from connector.mapping import body_notes, lint, run_tests
-from connector.model import Query, Record, Window
+from connector.model import Event, Feed, JsonObject, Query, Record, Revision, Window
 from connector.ops.request_plan import Asking, judge, polls_a_day, told
 from connector.quantities import format_duration
 from connector.secret import Secret
 from connector.settings import Loaded, Settings
 from connector.source.client import CloudflareSource
 from connector.source.probe import Finding, Level
+
+_FEED = Feed("", "check")
+_TEXT = "Test event of the Cloudflare Email Security connector: no mail, nothing to do"
+
+
+async def send_trial(route: Route, now: datetime) -> str:
+    """Send one test event to the collector of *route*; ``when`` does not hold it back.
+
+    Returns one line that says how to find it there. Raises ``DeliveryError`` like ``Output.open`` and
+    ``Output.send``; an event that cannot be made or is not accepted is one as well.
+    """
+    event = _event(route, now)
+    try:
+        await route.output.open()
+        receipt = await route.output.send([event])
+    finally:
+        await route.output.close()
+    if receipt.rejected:
+        raise Refused(f"the collector refused it: {receipt.rejected[0]}")
+    if receipt.retry:
+        raise Retryable("the collector asked to send it again later")
+    return f"accepted; look for {event.revision.record.id}"
+
+
+def _event(route: Route, now: datetime) -> Event:
+    revision = trial_revision(now)
+    try:
+        event = route.unfiltered()(revision)
+    except Exception as error:
+        raise Refused(f"the mapping failed on it: {error}") from error
+    if event is None:
+        raise Refused("the mapping makes no event of it")
+    most = route.output.limits.event_bytes
+    if most is not None and len(event.payload) > most:
+        raise Refused(f"it has {len(event.payload)} bytes, the output takes {most}", too_large=True)
+    return event
+
+
+def trial_revision(now: datetime) -> Revision:
+    """A harmless record that says in its subject what it is; its fields are those of the API."""
+    name = f"test-{instant(now)}"
+    body: JsonObject = {
+        "id": name,
+        "alert_id": name,
+        "subject": _TEXT,
+        "from": "connector@test.invalid",
+        "from_name": "Connector",
+        "to": ["soc@test.invalid"],
+        "to_name": [],
+        "message_id": f"<{name}@test.invalid>",
+        "scanned_at": instant(now),
+        "sent_date": instant(now),
+        "final_disposition": "NONE",
+        "detection_reasons": [_TEXT],
+        "is_phish_submission": False,
+        "is_quarantined": False,
+    }
+    return Revision(_FEED, Record(name, body), "test", 1, now)
+
 
 Outcome: TypeAlias = Literal["ok", "note", "failed"]
 _OUTCOMES: Mapping[Level, Outcome] = {Level.OK: "ok", Level.WARNING: "note", Level.FAILED: "failed"}

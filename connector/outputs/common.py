@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from connector.formats.escaping import Escape
 from connector.interfaces import Observe, Output, Start
 from connector.model import Backlog, JsonObject, Limits, WhenFull
 from connector.quantities import Duration, Size
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Where in an output's settings a template of one event stands, and how text of mails is put into it."""
+
+    key: str
+    escape: Escape
+
+
+@runtime_checkable
+class Templated(Protocol):
+    """Settings of an output that may have a template."""
+
+    def template(self) -> Template | None:
+        """Where it stands; ``None``: the payload is the mapped document."""
+        ...
+
 
 TOO_LARGE = "too_large"
 """The reason in a receipt for an event that is larger than the output can ever send."""

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from connector.net.tls import TlsOptions
 from connector.quantities import Duration
 from connector.secret import Secret
-from connector.settings.wrong import wrong
+from connector.settings.problems import wrong
 
 BASE_URL = "https://api.cloudflare.com/client/v4"
 _SENDABLE = re.compile(r"[\x21-\x7e]+")

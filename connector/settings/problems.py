@@ -7,9 +7,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from pydantic_core import PydanticCustomError
+
 from connector.errors import Position, Problem
 from connector.secret import MASK
 from connector.yaml_nodes import Node
+
+KIND = "wrong"
+
+
+def wrong(message: str, *, hint: str = "", key: str = "") -> PydanticCustomError:
+    """Make the error to raise. *key* is the field of a model concerned, where a whole model is checked.
+
+    Texts MUST NOT hold the value: it may be a secret in the wrong place.
+    """
+    return PydanticCustomError(KIND, "{message}", {"message": message, "hint": hint, "key": key})
+
 
 Path: TypeAlias = tuple[str | int, ...]
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from connector.quantities import Duration
 from connector.secret import Secret
-from connector.settings.wrong import wrong
+from connector.settings.problems import wrong
 
 _KEY_LENGTH = 16
 _PORTS = 65_535

@@ -12,9 +12,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from connector.quantities import format_duration
-from connector.settings.problems import MISSING, Fault, Path
+from connector.settings.problems import KIND, MISSING, Fault, Path
 from connector.settings.schema_index import Shape
-from connector.settings.wrong import KIND
 from connector.yaml_nodes import Node, suggestion
 
 _ARGUMENT = re.compile(r"(days|seconds|microseconds)=([0-9]+)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random as chance
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,12 +24,37 @@ from connector.source.enrichment import CloudflareEnricher, Endpoint
 from connector.source.error_mapping import ROUTE_CODES
 from connector.source.filters import walks
 from connector.source.options import SourceOptions
-from connector.source.outage import judged
 from connector.source.paging import Progress, next_cursor
 from connector.source.probe import Finding, verify
 from connector.source.records import is_made, path_of, record_of, records_of
 from connector.source.request import Ask, Reply, Requester
 from connector.source.server_clock import ServerClock
+
+_TOO_LONG = frozenset({"search_timeout", "pending_timeout", "pending_expired"})
+
+
+async def judged(error: SourceError, smallest: Callable[[], Awaitable[object]]) -> SourceError:
+    """Return what *error* of a walk means once *smallest*, a search for next to nothing, was tried."""
+    if not isinstance(error, WalkAborted) or error.reason not in _TOO_LONG:
+        return error
+    try:
+        await smallest()
+    except WalkAborted as slow:
+        if slow.reason not in _TOO_LONG:
+            return error
+        return Unavailable(
+            f"the API does not even finish a search for one second of mail ({slow.hint or slow.reason})",
+            status=slow.status,
+            code=slow.code,
+            ray=slow.ray,
+            hint="it is not this search: wait until the API answers",
+        )
+    except BadQuery:
+        return error
+    except SourceError as other:
+        return other
+    return error
+
 
 BASE_URL = "https://api.cloudflare.com/client/v4"
 

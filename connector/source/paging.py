@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from connector.errors import WalkAborted
 from connector.model import Record
-from connector.source.origin import Foreign, cursor_in
+from connector.source.deferred import Foreign, cursor_in
 
 _GENERATION = 5_000
 """Ids remembered at least, twice as many at most. They tell a page that only repeats its neighbours; one

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from connector.app.tuning import tune_collector
+from connector.app.runtime import tune_collector
 
 
 @dataclass(frozen=True)

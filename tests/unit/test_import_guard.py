@@ -34,7 +34,7 @@ def test_what_went_wrong_in_the_block_leaves_nothing_behind() -> None:
 
 def test_the_daemon_runs_without_a_library_for_drawing() -> None:
     """It needs none, and six megabytes of every container would go to it."""
-    program = "import sys, connector.app.start; print({'rich', 'pygments'} & set(sys.modules))"
+    program = "import sys, connector.app.daemon; print({'rich', 'pygments'} & set(sys.modules))"
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 

@@ -11,7 +11,7 @@ import pytest
 from connector.app import runtime
 from connector.journal import codec
 from connector.net import gzip
-from connector.outputs.parts import packing
+from connector.outputs.shared import http_client
 
 BODY = b'{"subject":"invoice","from":"a@example.com"}\n' * 4000
 
@@ -33,7 +33,7 @@ def extra(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     else:
         monkeypatch.setitem(sys.modules, "isal", None)
         monkeypatch.setitem(sys.modules, "uvloop", None)
-    remembered = (packing._packer, gzip._maker)
+    remembered = (http_client._packer, gzip._maker)
     for one in remembered:
         one.cache_clear()
     yield request.param == "with"
@@ -42,7 +42,7 @@ def extra(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def test_a_request_unpacks_to_the_same_bytes(extra: bool) -> None:
-    assert reference.decompress(packing.gzip(BODY)) == BODY
+    assert reference.decompress(http_client.gzip(BODY)) == BODY
 
 
 def test_an_answer_unpacks_to_the_same_bytes(extra: bool) -> None:

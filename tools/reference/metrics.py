@@ -1,4 +1,4 @@
-"""docs/reference/metrics.md: every metric, of ``connector.telemetry.families``."""
+"""docs/reference/metrics.md: every metric, of ``connector.telemetry.metric_families``."""
 
 from __future__ import annotations
 

@@ -7,21 +7,86 @@ a command that opened the journal itself. Nothing here attaches or detaches an o
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
-from connector.app import letters
 from connector.app.control.server import Handler
 from connector.collect.resume import note_forgotten
 from connector.collect.windows import LIVE
 from connector.errors import ConnectorError
 from connector.facts import FeedForgotten, LettersSettled, OutputRewound
+from connector.formats.json import encode
 from connector.interfaces import Notes, Observe, OperatorLog
-from connector.model import DeadLetter, Feed, FeedOutline, Gap, JsonObject, OutputOutline
+from connector.model import Body, DeadLetter, Feed, FeedOutline, Gap, JsonObject, OutputOutline, Revision
 from connector.settings import Settings
+
+_SUBJECT = 400
+"""Characters of a subject in a list; the whole is in the whole."""
+
+
+def letter_summary(number: int, letter: DeadLetter, names: Mapping[str, str]) -> JsonObject:
+    """What tells one dead letter from another; *names* gives the accounts' names by id."""
+    revision = letter.revision
+    subject = revision.record.body.get("subject")
+    return {
+        **_about(number, letter),
+        "account": revision.feed.account,
+        "account_name": names.get(revision.feed.account),
+        "search": revision.feed.search,
+        "id": revision.record.id,
+        "revision": revision.number,
+        "subject": subject[:_SUBJECT] if isinstance(subject, str) else None,
+    }
+
+
+def letter_detail(number: int, letter: DeadLetter, names: Mapping[str, str]) -> JsonObject:
+    """All of it."""
+    return {**_about(number, letter), "revision": _revision(letter.revision, names)}
+
+
+def to_text(value: JsonObject | list[JsonObject]) -> str:
+    """*value* as JSON in ASCII; what JSON has no number for is ``null``."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(json.loads(encode({"value": value}))["value"])
+
+
+def _about(number: int, letter: DeadLetter) -> JsonObject:
+    return {
+        "number": number,
+        "output": letter.output,
+        "sequence": letter.sequence,
+        "reason": letter.reason,
+        "answer": letter.answer,
+        "attempts": letter.attempts,
+        "first_tried": letter.first_tried.isoformat(),
+        "buried": letter.buried.isoformat(),
+    }
+
+
+def _revision(revision: Revision, names: Mapping[str, str]) -> JsonObject:
+    previous: Body | None = revision.previous
+    return {
+        "account": revision.feed.account,
+        "account_name": names.get(revision.feed.account),
+        "search": revision.feed.search,
+        "id": revision.record.id,
+        "number": revision.number,
+        "digest": revision.digest,
+        "identity": revision.identity,
+        "occurrence": revision.occurrence,
+        "gone": revision.gone,
+        "collected": revision.collected.isoformat(),
+        "previous": previous,
+        "enrichment": revision.enrichment,
+        "record": revision.record.body,
+    }
+
 
 Action: TypeAlias = Literal["replay", "purge"]
 
@@ -122,14 +187,14 @@ class Operator:
         """Some dead letters after number ``after``, oldest first, of ``output`` or of all."""
         found = await self._some(request)
         return {
-            "letters": letters.to_text([letters.summary(*one, self._names) for one in found]),
+            "letters": to_text([letter_summary(*one, self._names) for one in found]),
             "last": found[-1][0] if found else 0,
         }
 
     async def letter(self, request: JsonObject) -> JsonObject:
         """The whole dead letter ``number``."""
         number = _number(request, "number")
-        return {"letter": letters.to_text(letters.whole(number, await self._find(number), self._names))}
+        return {"letter": to_text(letter_detail(number, await self._find(number), self._names))}
 
     async def settle(self, request: JsonObject) -> JsonObject:
         """Replay or purge the letters ``numbers``, or some after number ``after`` up to ``upto``.

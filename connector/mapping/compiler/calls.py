@@ -8,10 +8,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
 
-from connector.mapping.compiler.emitter import Emitter
+from connector.mapping.compiler.emitter import Emitter, Made
 from connector.mapping.compiler.inference import TEXT, WORDS, Static, after
 from connector.mapping.compiler.matches import MatchWriter
-from connector.mapping.emit_made import Made
 from connector.mapping.engine.plan import applied, chained, table_entries
 from connector.mapping.functions.registry import FUNCTIONS, Function
 from connector.mapping.language.grammar import All, AnyOf, Call, Match, Not, Rule, TableName, Test

@@ -8,11 +8,10 @@ from functools import partial
 from pathlib import PurePath
 from typing import cast
 
-from connector.mapping.compiler.emitter import Emitter
+from connector.mapping.compiler.emitter import Emitter, Reads
 from connector.mapping.compiler.fields import FieldWriter
 from connector.mapping.compiler.inference import infer, know, loses, seldom_root
 from connector.mapping.compiler.rules import RuleWriter
-from connector.mapping.emit_reads import Reads
 from connector.mapping.engine.context import INLINE, NAMES, Provider, change_of
 from connector.mapping.engine.interpreter import time_or
 from connector.mapping.engine.plan import Derived, Plan, matched_names, order

@@ -7,11 +7,23 @@ namespace. What cannot be written in this way cannot be injected.
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
-from connector.mapping.emit_made import Made
+from connector.mapping.compiler.inference import Static
+from connector.mapping.language.grammar import RECORD, Ref
+from connector.mapping.schemas.fields import RECORD_FIELDS
+
+
+class Made(NamedTuple):
+    """The expression of a value, and what is sure of it. An expression that is no name is used once."""
+
+    code: str
+    static: Static
+
 
 _INDENT = "    "
 
@@ -78,3 +90,51 @@ class Emitter:
         exec(code, self.namespace)  # noqa: S102, source of our own making: see the module's docstring
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
         return cast(Callable[..., Any], self.namespace[name])
+
+
+_NAME = re.compile(r"[a-z0-9_]{1,60}")
+
+_USUAL: Mapping[str, str] = MappingProxyType(
+    {
+        "list": "type({0}) is not list or not {0} or not all({0})",
+        "boolean": "type({0}) is not bool",
+        "object": "type({0}) is not dict or not {0}",
+        "text": "type({0}) is not str or not {0}",
+    }
+)
+"""When a field is not what it usually is, and has to be looked at: it may be no value."""
+
+
+class Reads:
+    """Variables by field of the record. What they hold is a value, or ``None``."""
+
+    def __init__(self, emitter: Emitter, refs: Iterable[Ref]) -> None:
+        self._variables: dict[str, str] = {}
+        for ref in refs:
+            if ref.root == RECORD and ref.path and ref.path[0] not in self._variables:
+                self._variables[ref.path[0]] = self._read(emitter, ref.path[0])
+
+    def __getitem__(self, field: str) -> str:
+        return self._variables[field]
+
+    @staticmethod
+    def _read(emitter: Emitter, field: str) -> str:
+        variable = f"r_{field}" if _NAME.fullmatch(field) else emitter.fresh("r")
+        emitter.line(f"{variable} = get({field!a})")
+        unusual = _USUAL[_SHAPES.get(field, "text")].format(variable)
+        emitter.line(f"if {variable} is not None and ({unusual}): {variable} = some({variable})")
+        return variable
+
+
+def _shapes() -> Mapping[str, str]:
+    """How every known field usually looks."""
+    shapes: dict[str, str] = {}
+    for path, kind in RECORD_FIELDS.items():
+        if path.endswith("[]"):
+            shapes[path.removesuffix("[]")] = "list"
+        elif kind in ("boolean", "object"):
+            shapes[path] = kind
+    return MappingProxyType(shapes)
+
+
+_SHAPES = _shapes()

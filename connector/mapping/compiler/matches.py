@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
-from connector.mapping.compiler.emitter import Emitter
+from connector.mapping.compiler.emitter import Emitter, Reads
 from connector.mapping.compiler.inference import WORDS, Known, Static, reading
-from connector.mapping.emit_reads import Reads
 from connector.mapping.functions.predicates import COMPARISONS, matcher, searcher
 from connector.mapping.functions.values import Value
 from connector.mapping.language.grammar import ELEMENT, RECORD, All, Constant, Match, Not, Ref, Test

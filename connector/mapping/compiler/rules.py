@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import takewhile
 
 from connector.mapping.compiler.calls import CallWriter
-from connector.mapping.compiler.emitter import Emitter
+from connector.mapping.compiler.emitter import Emitter, Made, Reads
 from connector.mapping.compiler.inference import (
     WORDS,
     Known,
@@ -20,8 +20,6 @@ from connector.mapping.compiler.inference import (
 from connector.mapping.compiler.inference import own as infer_own
 from connector.mapping.compiler.inference import source as infer_source
 from connector.mapping.compiler.matches import MatchWriter
-from connector.mapping.emit_made import Made
-from connector.mapping.emit_reads import Reads
 from connector.mapping.functions.values import some
 from connector.mapping.language.grammar import (
     ELEMENT,

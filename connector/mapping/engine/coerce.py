@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from connector.mapping import mailboxes
-from connector.mapping.functions import dates, scalars
+from connector.mapping.functions import addresses, dates, scalars
 from connector.mapping.functions.lists import join
 from connector.mapping.functions.values import Applied, Lost, Value, all_text, over, prune
 from connector.mapping.schemas import Target
@@ -90,7 +89,7 @@ _CHECKS: Mapping[str, Applied] = MappingProxyType(
         "boolean": scalars.boolean,
         "date": dates.date,
         "double": scalars.number,
-        "email": mailboxes.mailbox,
+        "email": addresses.mailbox,
         "epoch_ms": dates.epoch_ms,
         "flattened": _object,
         "integer": _small,

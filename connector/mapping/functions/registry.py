@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from connector.formats.memo import Memory
-from connector.mapping import mailboxes
 from connector.mapping.functions import addresses, dates, lists, scalars, texts
 from connector.mapping.functions.texts import OnText
 from connector.mapping.functions.values import Applied
@@ -106,7 +105,7 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         "truncate": Function("the first N characters", scalars.truncate, takes="length", loses="always"),
         "prefix": _with_text("a fixed text before it", texts.prefix, "{1} + {0}"),
         "suffix": _with_text("a fixed text after it", texts.suffix, "{0} + {1}"),
-        "quoted": _on_text("in double quotes, as mail headers write names", mailboxes.quoted),
+        "quoted": _on_text("in double quotes, as mail headers write names", addresses.quoted),
         "extension": _on_text("the extension of a file name", texts.extension),
         "domain": _on_text("what follows the last @", texts.domain.__getitem__, "domains[{}]"),
         "integer": Function("a whole number, rounded", scalars.integer, gives="integer", loses="always"),

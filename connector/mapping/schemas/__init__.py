@@ -11,10 +11,9 @@ from types import MappingProxyType
 from connector.mapping.schemas.cef import CefSchema
 from connector.mapping.schemas.cim import CimSchema
 from connector.mapping.schemas.ecs import EcsSchema
-from connector.mapping.schemas.free import FreeSchema
 from connector.mapping.schemas.leef import LeefSchema
 from connector.mapping.schemas.ocsf import OcsfSchema
-from connector.mapping.schemas.schema import Schema
+from connector.mapping.schemas.schema import FreeSchema, Schema
 from connector.mapping.schemas.target import Kind, Target
 
 SCHEMAS: Mapping[str, Schema] = MappingProxyType(

@@ -8,6 +8,18 @@ from typing import Protocol
 from connector.mapping.schemas.target import Target
 
 
+class FreeSchema:
+    """A format without rules about names."""
+
+    def lookup(self, name: str) -> Target | None:
+        """Any name, any value."""
+        return Target(name, "any") if name else None
+
+    def names(self) -> Sequence[str]:
+        """Nothing to suggest."""
+        return ()
+
+
 class Schema(Protocol):
     """The fields of one format."""
 

@@ -17,8 +17,7 @@ from connector.interfaces import Clock
 from connector.model import JsonObject
 from connector.net.tls import TlsOptions
 from connector.net.transport import Answer
-from connector.outputs.parts.excerpt import excerpt
-from connector.outputs.shared.http_client import Web, WireSettings
+from connector.outputs.shared.http_client import Web, WireSettings, excerpt
 from connector.outputs.shared.url import Url
 from connector.secret import Secret
 

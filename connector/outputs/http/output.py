@@ -13,12 +13,12 @@ from connector.formats.escaping import Escaping, escape
 from connector.interfaces import Clock, Observe
 from connector.model import Event, JsonObject, Limits, Receipt
 from connector.net.transport import Answer
+from connector.outputs.common import Template
 from connector.outputs.http.auth import AuthSettings, HeaderName, SigningSettings, traces
 from connector.outputs.http.body import EVENTS, Body, body_of, surrounds, tokens
 from connector.outputs.http.oauth import Token, Tokens
 from connector.outputs.http.status_rules import Action, Status, action_for, error_of
 from connector.outputs.shared.http_client import Web, WebSettings, utc_now
-from connector.outputs.template import Template
 from connector.secret import Secret
 
 _LIMITS = Limits(events=500, bytes=1_000_000)

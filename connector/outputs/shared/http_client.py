@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from http import HTTPStatus
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
@@ -16,14 +18,61 @@ from connector.interfaces import Clock
 from connector.net.backoff import parse_retry_after
 from connector.net.http import HttpClient
 from connector.net.tls import TlsOptions, client_context
-from connector.net.transport import Answer, TransportError
+from connector.net.transport import Answer, TransportError, Unsendable, Untrusted
 from connector.outputs.common import OutputSettings
-from connector.outputs.parts.excerpt import excerpt
-from connector.outputs.parts.faults import delivery_error
-from connector.outputs.parts.packing import gzip
 from connector.outputs.shared.tcp import connect
 from connector.outputs.shared.url import Url
-from connector.secret import Secret
+from connector.secret import MASK, Secret
+
+_GZIP = 16 + zlib.MAX_WBITS
+_LEVEL = 1
+
+
+def gzip(body: bytes) -> bytes:
+    """Return *body* as one gzip member without time stamp."""
+    return _packer()(body)
+
+
+@cache
+def _packer() -> Callable[[bytes], bytes]:
+    # Once: looking for what is not installed takes as long as packing a few events.
+    try:
+        from isal import isal_zlib  # noqa: PLC0415, part of the extra "speed" and often absent
+    except ImportError:
+        return _plain
+    return lambda body: bytes(isal_zlib.compress(body, _LEVEL, _GZIP))
+
+
+def _plain(body: bytes) -> bytes:
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    return packer.compress(body) + packer.flush()
+
+
+_LONGEST = 300
+# Shorter texts would be found by chance all over an answer.
+_SHORTEST_SECRET = 4
+
+
+def excerpt(body: bytes, secrets: Iterable[str], longest: int = _LONGEST) -> str:
+    """Return the beginning of *body* in at most *longest* characters, *secrets* masked."""
+    text = body.decode("utf-8", "replace")
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, MASK)
+    text = " ".join(
+        "".join(letter if letter.isprintable() else " " for letter in text[: longest * 4]).split()
+    )
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def delivery_error(error: TransportError | ConfigurationError) -> DeliveryError:
+    """A certificate or a setting needs a person; everything else may heal."""
+    if isinstance(error, ConfigurationError):
+        return Hold("; ".join(str(problem) for problem in error.problems))
+    if isinstance(error, (Untrusted, Unsendable)):
+        return Hold(error.reason)
+    return Retryable(error.reason)
+
 
 # An answer longer than this says nothing that matters, in bytes.
 _MAX_ANSWER = 16 << 20

@@ -18,7 +18,7 @@ from connector.model import Event, Limits, Receipt
 from connector.net.tls import TlsOptions
 from connector.net.transport import TransportError
 from connector.outputs.common import TOO_LARGE, OutputSettings
-from connector.outputs.parts.faults import delivery_error
+from connector.outputs.shared.http_client import delivery_error
 from connector.outputs.syslog.address import Addresses, is_udp
 from connector.outputs.syslog.profiles import PROFILES, ProfileName
 from connector.outputs.syslog.stream import Carrier, Link, StreamCarrier

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.trial import trial_revision
 from connector.mapping import Library, build_mapper
-from connector.ops.check import Verdict, check
+from connector.ops.check import Verdict, check, trial_revision
 from connector.settings import load
 from connector.simulator import Simulator, running
 from tests.support.process import ACCOUNT, TOKEN, command, environment

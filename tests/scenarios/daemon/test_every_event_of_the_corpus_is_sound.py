@@ -8,7 +8,7 @@ import pytest
 
 from connector.collect.revisions import digest_of, state_of
 from connector.formats import cef
-from connector.formats.cef_text import clean, text_of
+from connector.formats.cef import clean, text_of
 from connector.mapping import Library, build_map, build_mapper
 from connector.model import Event, Feed, Record, Revision
 from connector.simulator import Recipe, Simulator

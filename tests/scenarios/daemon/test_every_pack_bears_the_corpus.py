@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from connector.collect.revisions import digest_of, state_of
-from connector.formats.cef_text import text_of
-from connector.formats.leef import HEADER_NAMES
-from connector.formats.leef_text import clean, ended
+from connector.formats.cef import text_of
+from connector.formats.leef import HEADER_NAMES, clean, ended
 from connector.mapping import Library, build_map, build_mapper
 from connector.model import Event, Feed, Record, Revision
 from connector.simulator import Corpus, Recipe, Simulator, details

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallo
 
 _SECOND_PIECE = """
 import sys
-from connector.app.tuning import tune_allocator
+from connector.app.runtime import tune_allocator
 {tune}
 import ctypes
 libc = ctypes.CDLL(None)

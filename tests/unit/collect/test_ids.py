@@ -7,7 +7,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.collect.ids import Ids
+from connector.collect.ingest import Ids
 
 TEXTS = st.text(max_size=3)
 

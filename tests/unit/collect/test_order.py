@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 
-from connector.collect.ingest import Slice, Walker
-from connector.collect.order import Order
+from connector.collect.ingest import Order, Slice, Walker
 from connector.collect.revisions import WATCHED
 from connector.model import Page, Query, Record, Window
 from tests.unit.collect.desk import FEED, START, Desk

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connector.collect.backoff import Patience
-from connector.collect.pace import Pace
+from connector.collect.slices import Pace
 from connector.collect.windows import LONGEST_SLICE, SECOND
 from connector.errors import Unavailable
 from connector.facts import CollectionFailed, CollectionRecovered, Fact

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.journal.cache import EntryCache
+from connector.journal.reader import EntryCache
 from connector.model import Entry
 from connector.testing.journal import revision
 

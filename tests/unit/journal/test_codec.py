@@ -21,9 +21,11 @@ from connector.journal.codec import (
     printable,
     revision_text,
     to_blob,
+    to_micros,
+    to_moment,
     to_text,
+    whole_seconds,
 )
-from connector.journal.times import to_micros, to_moment, whole_seconds
 from connector.testing.journal import revision
 
 TEXT = st.text(st.characters(codec=None), max_size=20)

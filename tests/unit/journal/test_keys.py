@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.journal.keys import from_key, to_key
+from connector.journal.seen import from_key, to_key
 
 PIECES = st.lists(
     st.text(st.characters(codec=None), max_size=5)

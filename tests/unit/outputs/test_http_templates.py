@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from connector.errors import Hold, Refused, Retryable
 from connector.model import Event, Receipt
+from connector.outputs.common import Templated
 from connector.outputs.http.output import HttpOutput, HttpSettings
-from connector.outputs.template import Templated
 from connector.testing.outputs import events
 from tests.support.scripted_http import Asked, Reply, scripted
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from connector.errors import WalkAborted
 from connector.model import Record
-from connector.source.origin import Foreign, cursor_in, resolved
+from connector.source.deferred import Foreign, cursor_in, resolved
 from connector.source.paging import Progress
 
 BASE = "https://api.example/client/v4/accounts/1/email-security/investigate"

@@ -1,1 +1,0 @@
-"""What several output types are made of."""

@@ -90,7 +90,7 @@ def _names(settings: Settings) -> dict[str, str]:
 
 
 def _limits(settings: Settings) -> dict[str, Backlog]:
-    return {name: output.room() for name, output in settings.outputs.items()}
+    return {name: output.journal_limits() for name, output in settings.outputs.items()}
 
 
 def _fresh(feeds: tuple[FeedPlan, ...]) -> dict[Feed, timedelta]:

@@ -136,7 +136,7 @@ class Route:
         """What delivery is told; *snapshot* is the status, for heartbeats."""
         return Options(
             start=self.settings.start,
-            backlog=self.settings.room(),
+            backlog=self.settings.journal_limits(),
             emit=self.settings.emit,
             max_age=self.settings.max_age,
             heartbeat=self._heartbeat(snapshot, clock),
@@ -294,7 +294,7 @@ async def attach(routes: tuple[Route, ...], journal: Journal) -> None:
         if output.attached and output.output not in configured:
             await journal.detach(output.output)
     for route in routes:
-        await journal.attach(route.name, route.settings.start, route.settings.room())
+        await journal.attach(route.name, route.settings.start, route.settings.journal_limits())
 
 
 def build_deliverers(

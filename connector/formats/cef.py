@@ -18,7 +18,7 @@ from typing import TypeAlias
 from connector.formats import cef_dictionary, shortening
 from connector.formats.cef_dictionary import HEADER
 from connector.formats.json import repair
-from connector.formats.memo import Memory
+from connector.formats.memo import Memo
 
 Scalar: TypeAlias = str | int | float | bool | datetime | None
 Value: TypeAlias = Scalar | Sequence[Scalar]
@@ -79,7 +79,7 @@ def header(*values: Value) -> str:
     return "CEF:0|" + "".join(part.replace("\\", "\\\\").replace("|", "\\|") + "|" for part in parts)
 
 
-kept_header = lru_cache(maxsize=512)(header)
+cached_header = lru_cache(maxsize=512)(header)
 """The same for short texts, remembered, because headers repeat: few verdicts, one vendor."""
 
 
@@ -157,7 +157,7 @@ def _header(fields: Mapping[str, Value]) -> bytes:
         short = type(severity) is int and len("".join(texts)) <= _SHORT_HEADER  # type: ignore[arg-type]
     except TypeError:  # not all of them are text
         short = False
-    return (kept_header if short else header)(*values).encode()
+    return (cached_header if short else header)(*values).encode()
 
 
 def _quick(fields: Mapping[str, Value]) -> bytes | None:
@@ -165,7 +165,7 @@ def _quick(fields: Mapping[str, Value]) -> bytes | None:
     parts: list[str] = []
     last = ""
     for key, value in fields.items():
-        prefix, limit, label_of = _PLANS[key]
+        prefix, limit, label_of = _KEY_PLANS[key]
         if value is None or not prefix:  # it stands in the header
             continue
         text = value if type(value) is str else text_of(value)
@@ -187,7 +187,7 @@ def _texts(fields: Mapping[str, Value], notes: list[str]) -> dict[str, str]:
     """The extension's values, cleaned and within their limits, not yet escaped."""
     texts: dict[str, str] = {}
     for key, value in fields.items():
-        prefix, limit, label_of = _PLANS[key]
+        prefix, limit, label_of = _KEY_PLANS[key]
         if prefix == _NO_KEY:
             notes.append(f"{key!a} left out: not a CEF key")
         if value is None or prefix in (_IN_HEADER, _NO_KEY):
@@ -218,7 +218,7 @@ def _plan(key: str) -> _Plan:
     return _NO_KEY, -1, None
 
 
-_PLANS: Memory[_Plan] = Memory(_plan)
+_KEY_PLANS: Memo[_Plan] = Memo(_plan)
 """Plans by key."""
 
 

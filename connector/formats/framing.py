@@ -24,11 +24,11 @@ def line(message: bytes) -> bytes:
     return message.translate(_SEPARATORS) + b"\n"
 
 
-def counted(message: bytes) -> bytes:
+def octet_counted(message: bytes) -> bytes:
     """Frame by the number of bytes, in decimal digits, and a space in front."""
     if not message:
         raise ValueError("an empty message cannot be framed: RFC 6587 knows no length of 0")
     return b"%d %b" % (len(message), message.translate(_SEPARATORS))
 
 
-FRAMINGS: dict[Framing, Callable[[bytes], bytes]] = {"octet": counted, "lf": line}
+FRAMINGS: dict[Framing, Callable[[bytes], bytes]] = {"octet": octet_counted, "lf": line}

@@ -148,7 +148,7 @@ def clean(text: str, delimiter: str) -> str:
     return f"`{text[1:]}" if text.startswith(_QUOTES) else text
 
 
-def ended(text: str) -> str:
+def end_safely(text: str) -> str:
     """*text* so that its end cannot escape what stands behind it: a backslash there becomes ``/``."""
     if not text.endswith("\\"):
         return text
@@ -163,7 +163,7 @@ def delimiter_of(text: str) -> str | None:
     return named if named in DELIMITERS else None
 
 
-def shown(delimiter: str) -> str:
+def delimiter_name(delimiter: str) -> str:
     """*delimiter* as the header names it; a tab in hexadecimal, since tabs do not survive."""
     return "x09" if delimiter == TAB else delimiter
 
@@ -226,11 +226,11 @@ def _delimiter(fields: Mapping[str, Value], notes: list[str]) -> str:
 def _header(delimiter: str, *texts: str) -> bytes:
     """The header up to and including its last pipe. Kept, because headers repeat."""
     parts = {
-        name: ended(clean(text, delimiter)[:limit].rstrip())
+        name: end_safely(clean(text, delimiter)[:limit].rstrip())
         for (name, limit), text in zip(HEADER.items(), texts, strict=True)
     }
     parts[_EVENT_ID] = parts[_EVENT_ID] or _NO_EVENT_ID
-    return "|".join(("LEEF:2.0", *parts.values(), shown(delimiter), "")).encode()
+    return "|".join(("LEEF:2.0", *parts.values(), delimiter_name(delimiter), "")).encode()
 
 
 def _texts(fields: Mapping[str, Value], delimiter: str, notes: list[str]) -> dict[str, str]:
@@ -259,7 +259,7 @@ def _texts(fields: Mapping[str, Value], delimiter: str, notes: list[str]) -> dic
 
 
 def _attributes(texts: Mapping[str, str], delimiter: str) -> bytes:
-    return delimiter.join([f"{key}={ended(text)}" for key, text in texts.items()]).encode()
+    return delimiter.join([f"{key}={end_safely(text)}" for key, text in texts.items()]).encode()
 
 
 @lru_cache(maxsize=1024)

@@ -14,7 +14,7 @@ MOST = 4096
 """Texts that are kept at once."""
 
 
-class Memory(dict[str, T]):
+class Memo(dict[str, T]):
     """A function on text as a dictionary: ``memory[text]``. It forgets everything when it is full.
 
     A dictionary, since no call from Python is as quick as a look-up.

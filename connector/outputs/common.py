@@ -134,7 +134,7 @@ class OutputSettings(BaseModel):
         description="The most that one send may take.",
     )
 
-    def room(self) -> Backlog:
+    def journal_limits(self) -> Backlog:
         """Return what the journal may keep for it."""
         return self.backlog.value(self.dead_letters.max)
 

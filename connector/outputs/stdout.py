@@ -13,8 +13,8 @@ from connector.formats.framing import line
 from connector.interfaces import Observe
 from connector.model import Event, Limits, Receipt
 from connector.outputs.common import OutputSettings
-from connector.outputs.shared.blocking_thread import Lane
-from connector.outputs.shared.fd_writer import LineWriter
+from connector.outputs.shared.blocking_thread import BlockingThread
+from connector.outputs.shared.fd_writer import FdWriter
 
 _LIMITS = Limits(events=500, bytes=1_000_000, linger=0.1)
 _DESCRIPTOR = 1
@@ -34,9 +34,9 @@ class StdoutSettings(OutputSettings):
 
 
 @cache
-def _shared(descriptor: int) -> LineWriter:
+def _shared(descriptor: int) -> FdWriter:
     """The one writer of a descriptor: an output built anew by a reload ends the line of the one before."""
-    return LineWriter(descriptor)
+    return FdWriter(descriptor)
 
 
 class StdoutOutput:
@@ -56,12 +56,12 @@ class StdoutOutput:
         limits: Limits,
         timeout: float,
         descriptor: int = _DESCRIPTOR,
-        writer: LineWriter | None = None,
+        writer: FdWriter | None = None,
     ) -> None:
         self._limits = limits
         self._timeout = timeout
-        self._lane = Lane(f"output-{name}")
-        self._writer = writer or LineWriter(descriptor)
+        self._thread = BlockingThread(f"output-{name}")
+        self._writer = writer or FdWriter(descriptor)
 
     @property
     def limits(self) -> Limits:
@@ -78,7 +78,7 @@ class StdoutOutput:
         """Write one line per event."""
         lines = b"".join(line(event.payload) for event in events)
         try:
-            await self._lane.run(lambda ticket: self._writer.write(lines, ticket), self._timeout)
+            await self._thread.run(lambda token: self._writer.write(lines, token), self._timeout)
         except TimeoutError:
             raise Retryable(f"stdout was not read within {self._timeout:g} s") from None
         except OSError as error:
@@ -89,7 +89,7 @@ class StdoutOutput:
 
     async def close(self) -> None:
         """End the writing thread."""
-        self._lane.stop()
+        self._thread.stop()
 
     async def check(self) -> str:
         """Say whether there is a standard output."""

@@ -14,7 +14,7 @@ from connector.journal.codec import from_blob, revision_text, to_blob
 from connector.mapping import Library, build_mapper
 from connector.model import Event, Record, Window
 from connector.outputs.elasticsearch import bulk
-from connector.outputs.splunk_hec.request import Envelope, Labels
+from connector.outputs.splunk_hec.request import Metadata, RequestEncoder
 from tests.benchmarks.bench_mapping import jobs as mapping_jobs
 from tests.benchmarks.figures import Report, at_least
 from tests.benchmarks.page import ACCOUNTS, COLLECTED, FEED, page, revision
@@ -86,7 +86,7 @@ def _collecting() -> Iterator[Job]:
 
 def _encoding() -> Iterator[Job]:
     documents, lines = _events("ecs"), _events("cef")
-    envelope = Envelope(Labels("host", "source", "sourcetype"), "event")
+    envelope = RequestEncoder(Metadata("host", "source", "sourcetype"), "event")
     origin = Origin(16, "host.example", "cf-email-security")
 
     def syslog() -> bytes:

@@ -14,7 +14,7 @@ from connector.interfaces import Output
 from connector.model import Limits
 from connector.outputs import BUILT_IN
 from connector.outputs.shared.http_client import utc_now
-from connector.outputs.splunk_hec.channel import Pace
+from connector.outputs.splunk_hec.channel import AckPolling
 from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from connector.outputs.stdout import StdoutOutput
 from connector.testing.outputs import CHECKS, POISON, Check, Subject
@@ -170,8 +170,8 @@ def hec_bench(*, tls: bool = False, **options: object) -> Bench:
             trust = {"tls": {"ca_file": trusted.ca_file}} if trusted else {}
             given = {"url": url, "token": f"{SECRET}-token", **trust, **options, **more}
             settings = SplunkHecSettings.model_validate(given)
-            pace = Pace(first=0.002, longest=0.01)
-            return SplunkHecOutput("splunk", settings, unobserved, utc_now, pace)
+            polling = AckPolling(first=0.002, longest=0.01)
+            return SplunkHecOutput("splunk", settings, unobserved, utc_now, polling)
 
         token = f"{SECRET}-token"
         acks = options.get("ack") == "on"

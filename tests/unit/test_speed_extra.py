@@ -33,7 +33,7 @@ def extra(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     else:
         monkeypatch.setitem(sys.modules, "isal", None)
         monkeypatch.setitem(sys.modules, "uvloop", None)
-    remembered = (http_client._packer, gzip._maker)
+    remembered = (http_client._compressor, gzip._maker)
     for one in remembered:
         one.cache_clear()
     yield request.param == "with"

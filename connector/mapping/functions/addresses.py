@@ -10,7 +10,7 @@ import re
 from email import utils
 from functools import partial
 
-from connector.formats.memo import Memory
+from connector.formats.memo import Memo
 from connector.mapping.functions.values import Lost, Value
 
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+\.[A-Za-z0-9.-]+")
@@ -59,7 +59,7 @@ def addresses(value: Value, lost: Lost) -> Value:
     return value
 
 
-BARE: Memory[bool] = Memory(lambda text: _BARE.fullmatch(text) is not None)
+BARE: Memo[bool] = Memo(lambda text: _BARE.fullmatch(text) is not None)
 """Whether a text is an address and nothing else."""
 
 
@@ -84,7 +84,7 @@ def _read(header: str) -> tuple[tuple[str, ...], str | None]:
     return found, "" if found or header.strip() in _NOBODY else NO_ADDRESS
 
 
-_READ: Memory[tuple[tuple[str, ...], str | None]] = Memory(_read)
+_READ: Memo[tuple[tuple[str, ...], str | None]] = Memo(_read)
 
 
 def mailboxes_in(header: str) -> list[tuple[str, str]]:

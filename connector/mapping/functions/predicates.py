@@ -13,7 +13,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeAlias
 
-from connector.formats.memo import Memory
+from connector.formats.memo import Memo
 from connector.mapping.functions.values import Value, plain_number, unequal
 
 Comparison: TypeAlias = Callable[[Value, Value], bool]
@@ -53,7 +53,7 @@ def searcher(texts: Sequence[str]) -> Callable[[Value], bool]:
 
 
 def _on_texts(test: Callable[[str], bool]) -> Callable[[Value], bool]:
-    known = Memory(test, most=1024)
+    known = Memo(test, most=1024)
 
     def holding(value: Value) -> bool:
         if type(value) is str:

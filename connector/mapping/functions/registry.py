@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from connector.formats.memo import Memory
+from connector.formats.memo import Memo
 from connector.mapping.functions import addresses, dates, lists, scalars, texts
 from connector.mapping.functions.texts import OnText
 from connector.mapping.functions.values import Applied
@@ -54,7 +54,7 @@ class Function:
     text: Callable[..., Any] | None = None
     inline: Callable[[str, str], str] | None = None
     always: Always = "never"
-    keeps: Memory[Any] | None = None
+    keeps: Memo[Any] | None = None
 
     def apply(self, argument: object) -> Applied:
         """The function with *argument* filled in."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from socket import AF_INET, AF_INET6, inet_pton
 
-from connector.formats.memo import Memory
+from connector.formats.memo import Memo
 from connector.mapping.functions.texts import OnText
 from connector.mapping.functions.values import Applied, Lost, Value, text
 
@@ -137,5 +137,5 @@ def _version_of(address: str) -> int:
     return 0 if "%" in address else version
 
 
-VERSION: Memory[int] = Memory(_version_of)
+VERSION: Memo[int] = Memo(_version_of)
 """Which version of IP an address is of: 4 or 6, or 0 for what is none."""

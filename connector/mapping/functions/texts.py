@@ -1,6 +1,6 @@
 """Functions from one text that is not empty to another, or to ``None``; they never lose anything.
 
-Memory of recent results is kept where one record, or one day of mail, asks the same again and again.
+Memo of recent results is kept where one record, or one day of mail, asks the same again and again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-from connector.formats.memo import Memory
+from connector.formats.memo import Memo
 
 OnText: TypeAlias = Callable[[str], str | None]
 
@@ -48,7 +48,7 @@ def _domain(text: str) -> str | None:
     return host.strip("<> \t\r\n").rstrip(".").lower() or None if at else None
 
 
-domain: Memory[str | None] = Memory(_domain)
+domain: Memo[str | None] = Memo(_domain)
 """What follows the last ``@``, in lower case; no value without one."""
 
 

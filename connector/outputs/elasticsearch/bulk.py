@@ -110,15 +110,15 @@ def outcome(answer: bytes, size: int) -> Outcome | None:
 
 def describe(error: object) -> str:
     """Say what an error is about, without a word of the document that it complains about."""
-    told: list[str] = []
-    while isinstance(error, dict) and len(told) < 3:  # noqa: PLR2004, causes of causes repeat themselves
+    description: list[str] = []
+    while isinstance(error, dict) and len(description) < 3:  # noqa: PLR2004, causes of causes repeat themselves
         safe = _SAFE.search(str(error.get("reason", "")))
-        told.append((_type(error) or "error") + (f": {safe[0]}" if safe else ""))
+        description.append((_type(error) or "error") + (f": {safe[0]}" if safe else ""))
         error = error.get("caused_by")
-    return ", caused by ".join(dict.fromkeys(told)) or "no reason given"
+    return ", caused by ".join(dict.fromkeys(description)) or "no reason given"
 
 
-def whole(answer: bytes) -> str:
+def describe_response(answer: bytes) -> str:
     """Say why a whole request failed, likewise."""
     try:
         found = orjson.loads(answer)

@@ -28,7 +28,7 @@ def shipped() -> JsonObject:
     return found
 
 
-def fitted(target: str, *, stream: bool) -> IndexTemplate:
+def template_for(target: str, *, stream: bool) -> IndexTemplate:
     """Return the template for *target*, a data stream or an index.
 
     A target that the shipped pattern covers shares the shipped template; any other gets one of its own.

@@ -11,10 +11,10 @@ from connector.errors import DeliveryError
 from connector.interfaces import Clock
 from connector.model import JsonObject
 from connector.net.transport import Answer
-from connector.outputs.elasticsearch.bulk import whole
-from connector.outputs.http.auth import traces
-from connector.outputs.shared.failover import ClusterSettings, address
-from connector.outputs.shared.http_client import Web
+from connector.outputs.elasticsearch.bulk import describe_response
+from connector.outputs.http.auth import header_secrets
+from connector.outputs.shared.failover import MultiUrlSettings, address
+from connector.outputs.shared.http_client import HttpSender
 from connector.outputs.shared.url import Url
 from connector.secret import Secret
 
@@ -25,7 +25,7 @@ _FILTER = "?filter_path=errors,items.*.status,items.*.error"
 _QUOTABLE = {401, 402, 403, 404, 405, 407, 413}
 
 
-class Access:
+class ClusterCredentials:
     """Says to a cluster who asks: nobody, a key, or a user with a password."""
 
     def __init__(self, api_key: Secret | None, username: str | None, password: Secret | None) -> None:
@@ -48,9 +48,9 @@ class Access:
             return {"authorization": f"Basic {_base64(f'{self._username}:{self._password.reveal()}')}"}
         return {}
 
-    def traces(self) -> Iterator[str]:
+    def header_secrets(self) -> Iterator[str]:
         """Texts that no error may show."""
-        yield from traces(self.headers())
+        yield from header_secrets(self.headers())
         for secret in self._secrets():
             for text in (secret.reveal(), _decoded(secret.reveal())):
                 yield text
@@ -66,14 +66,16 @@ class Node:
     Args:
         settings: how to send.
         url: where.
-        access: who asks.
+        credentials: who asks.
         clock: the wall clock.
     """
 
-    def __init__(self, settings: ClusterSettings, url: Url, access: Access, clock: Clock) -> None:
+    def __init__(
+        self, settings: MultiUrlSettings, url: Url, credentials: ClusterCredentials, clock: Clock
+    ) -> None:
         self._url = url
-        self._access = access
-        self._web = Web(settings, url, (), clock)
+        self._credentials = credentials
+        self._sender = HttpSender(settings, url, (), clock)
 
     @property
     def origin(self) -> str:
@@ -82,38 +84,38 @@ class Node:
 
     async def open(self) -> None:
         """Read a rotated URL, proxy or certificate again."""
-        await self._web.open()
+        await self._sender.open()
 
     async def bulk(self, target: str, body: bytes) -> Answer:
         """Post a bulk request for the index or data stream *target*."""
-        content, packing = self._web.packed(body)
-        headers = {**self._access.headers(), "content-type": "application/x-ndjson", **packing}
-        return await self._web.post(content, headers, url=self._at(f"/{target}{_BULK}{_FILTER}"))
+        content, encoding_headers = self._sender.compressed(body)
+        headers = {**self._credentials.headers(), "content-type": "application/x-ndjson", **encoding_headers}
+        return await self._sender.post(content, headers, url=self._at(f"/{target}{_BULK}{_FILTER}"))
 
-    async def ask(self, method: str, path: str, body: JsonObject | None = None) -> Answer:
+    async def request(self, method: str, path: str, body: JsonObject | None = None) -> Answer:
         """Ask something about the cluster."""
-        headers = dict(self._access.headers())
+        headers = dict(self._credentials.headers())
         content = None
         if body is not None:
             headers["content-type"] = "application/json"
             content = orjson.dumps(body)
-        return await self._web.request(method, headers, body=content, url=self._at(path))
+        return await self._sender.request(method, headers, body=content, url=self._at(path))
 
-    def judge(self, answer: Answer) -> DeliveryError | None:
+    def classify(self, answer: Answer) -> DeliveryError | None:
         """Say what the status of *answer* means for the whole request; ``None`` for any 2xx."""
         if answer.ok:
             return None
         if answer.status in _QUOTABLE:
-            return self._web.judge(answer, self._access.traces())
-        return self._web.meaning(answer, whole(answer.body))
+            return self._sender.classify(answer, self._credentials.header_secrets())
+        return self._sender.error_for_status(answer, describe_response(answer.body))
 
-    def told(self, answer: Answer, said: str) -> str:
+    def describe(self, answer: Answer, said: str) -> str:
         """Who answered with which status, and what it *said*."""
-        return self._web.told(answer, said)
+        return self._sender.describe(answer, said)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._web.close()
+        await self._sender.close()
 
     def _at(self, path: str) -> str:
         return address(self._url, _BULK) + path

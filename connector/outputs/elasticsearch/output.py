@@ -12,10 +12,10 @@ from connector.interfaces import Clock, Observe
 from connector.model import Event, JsonObject, Limits, Receipt
 from connector.net.backoff import parse_retry_after
 from connector.outputs.elasticsearch import bulk
-from connector.outputs.elasticsearch.index_template import fitted
-from connector.outputs.elasticsearch.node import Access, Node
+from connector.outputs.elasticsearch.index_template import template_for
+from connector.outputs.elasticsearch.node import ClusterCredentials, Node
 from connector.outputs.elasticsearch.probe import inspect
-from connector.outputs.shared.failover import ClusterSettings, Rota
+from connector.outputs.shared.failover import Failover, MultiUrlSettings
 from connector.outputs.shared.http_client import utc_now
 from connector.secret import Secret
 
@@ -28,7 +28,7 @@ IndexName = Annotated[
 ]
 
 
-class ElasticsearchSettings(ClusterSettings):
+class ElasticsearchSettings(MultiUrlSettings):
     """Creates documents in a data stream or an index."""
 
     type: Literal["elasticsearch"] = "elasticsearch"
@@ -76,9 +76,9 @@ class ElasticsearchOutput:
         self._target = settings.target
         self._stream = settings.index is None
         self._clock = clock
-        self._access = Access(settings.api_key, settings.username, settings.password)
-        self._nodes = [Node(settings, url, self._access, clock) for url in settings.urls]
-        self._rota = Rota(len(self._nodes))
+        self._credentials = ClusterCredentials(settings.api_key, settings.username, settings.password)
+        self._nodes = [Node(settings, url, self._credentials, clock) for url in settings.urls]
+        self._failover = Failover(len(self._nodes))
 
     @property
     def limits(self) -> Limits:
@@ -87,15 +87,15 @@ class ElasticsearchOutput:
 
     async def open(self) -> None:
         """Read rotated credentials again."""
-        self._access.refresh()
-        with self._rota.turn() as index:
+        self._credentials.refresh()
+        with self._failover.attempt() as index:
             await self._nodes[index].open()
 
     async def send(self, events: Sequence[Event]) -> Receipt:
         """Create all events in one request."""
         if not all(event.payload[:1] == b"{" for event in events):
             raise Hold("elasticsearch needs a mapping that makes JSON; choose another mapping, such as ecs")
-        with self._rota.turn() as index:
+        with self._failover.attempt() as index:
             return await self._create(self._nodes[index], events)
 
     async def close(self) -> None:
@@ -110,7 +110,7 @@ class ElasticsearchOutput:
 
     async def install(self) -> str:
         """Install the index template for where events go."""
-        template = fitted(self._target, stream=self._stream)
+        template = template_for(self._target, stream=self._stream)
         node = await self._put(f"/_index_template/{template.name}", template.body)
         effect = (
             "a data stream that exists takes it up at its next rollover"
@@ -123,9 +123,9 @@ class ElasticsearchOutput:
         """Put *body* at the first address that answers; the cluster is one, whichever address is asked."""
         for last in range(len(self._nodes) - 1, -1, -1):
             try:
-                with self._rota.turn() as index:
+                with self._failover.attempt() as index:
                     node = self._nodes[index]
-                    error = node.judge(await node.ask("PUT", path, body))
+                    error = node.classify(await node.request("PUT", path, body))
                     if error is not None:
                         raise error
                     return node
@@ -136,15 +136,15 @@ class ElasticsearchOutput:
 
     async def _create(self, node: Node, events: Sequence[Event]) -> Receipt:
         answer = await node.bulk(self._target, bulk.body(events))
-        error = node.judge(answer)
+        error = node.classify(answer)
         if error is not None:
             raise error
         outcome = bulk.outcome(answer.body, len(events))
         if outcome is None:
-            raise Retryable(node.told(answer, "nothing that accounts for every event"))
+            raise Retryable(node.describe(answer, "nothing that accounts for every event"))
         if outcome.hold is not None:
             raise Hold(
-                f"{node.told(answer, f'{self._target}: {outcome.hold}')}; correct the index or its rights"
+                f"{node.describe(answer, f'{self._target}: {outcome.hold}')}; correct the index or its rights"
             )
         after = parse_retry_after(answer.headers.get("retry-after"), self._clock()) if outcome.retry else None
         return Receipt(outcome.rejected, outcome.retry, after, outcome.duplicates)

@@ -28,14 +28,14 @@ async def inspect(node: Node, target: str, *, stream: bool) -> str:
 
 
 async def _product(node: Node) -> str:
-    answer = await node.ask("GET", "/")
+    answer = await node.request("GET", "/")
     if answer.status == _FORBIDDEN:
         return "a cluster that keeps its version to itself"
     _accept(node, answer)
     about = document(answer)
     version = about.get("version")
     if not isinstance(version, dict) or "number" not in version:
-        raise Hold(f"{node.told(answer, 'no word of a cluster')}; url does not lead to one")
+        raise Hold(f"{node.describe(answer, 'no word of a cluster')}; url does not lead to one")
     name = {"opensearch": "OpenSearch"}.get(str(version.get("distribution")), "Elasticsearch")
     return f"{name} {_plain(version['number'])}"
 
@@ -44,14 +44,14 @@ async def _place(node: Node, target: str, *, stream: bool) -> str:
     """Where events would go; a place that would be made up by guessing is an error."""
     kind = "data stream" if stream else "index"
     if stream:
-        answer = await node.ask("GET", f"/_data_stream/{target}?filter_path=data_streams.name")
+        answer = await node.request("GET", f"/_data_stream/{target}?filter_path=data_streams.name")
         if answer.ok:
             return f"the data stream {target} exists"
         if answer.status == _FORBIDDEN:
             return f"whether the data stream {target} exists is not told to these credentials"
         if answer.status != _NOT_FOUND:
             _accept(node, answer)
-    answer = await node.ask("HEAD", f"/{target}")
+    answer = await node.request("HEAD", f"/{target}")
     if answer.ok and stream:
         raise Hold(
             f"{node.origin}: {target} is an index or alias and no data stream; write it as index, or "
@@ -67,7 +67,7 @@ async def _place(node: Node, target: str, *, stream: bool) -> str:
 
 
 async def _template(node: Node, target: str, *, stream: bool) -> str:
-    answer = await node.ask("GET", _LIST)
+    answer = await node.request("GET", _LIST)
     kind = "data stream" if stream else "index"
     if answer.status == _FORBIDDEN:
         return f"the {kind} {target} does not exist yet, and templates are not told to these credentials"
@@ -103,7 +103,7 @@ async def _rights(node: Node, target: str, *, creates: bool) -> str:
     """What the credentials lack; nothing where the cluster has no such question."""
     wanted = ["create_doc", *(["auto_configure"] if creates else [])]
     asked = {"index": [{"names": [target], "privileges": wanted}]}
-    answer = await node.ask("POST", "/_security/user/_has_privileges", asked)
+    answer = await node.request("POST", "/_security/user/_has_privileges", asked)
     index = document(answer).get("index") if answer.ok else None
     held = index.get(target) if isinstance(index, dict) else None
     if not isinstance(held, dict):
@@ -115,7 +115,7 @@ async def _rights(node: Node, target: str, *, creates: bool) -> str:
 
 
 def _accept(node: Node, answer: Answer) -> None:
-    error = node.judge(answer)
+    error = node.classify(answer)
     if error is not None:
         raise error
 

@@ -42,7 +42,7 @@ class Appender:
         self._last = 0.0
         self._begun = b""
         self._start = 0
-        self._doubtful = False
+        self._needs_rewrite = False
 
     def open(self) -> None:
         """Open the file if it is not open, or if its name now belongs to another file or to none."""
@@ -63,7 +63,7 @@ class Appender:
             self._rotate_if_due(len(lines))
         descriptor = self._held()
         try:
-            if self._doubtful:
+            if self._needs_rewrite:
                 self._write_again(lines[:begun])
             while begun < len(lines):
                 begun += os.write(descriptor, memoryview(lines)[begun:])
@@ -81,7 +81,7 @@ class Appender:
                 with contextlib.suppress(OSError):
                     _cut_torn_line(descriptor)
             os.close(descriptor)
-        self._begun, self._doubtful = b"", False
+        self._begun, self._needs_rewrite = b"", False
 
     def _held(self) -> int:
         if self._descriptor is None:
@@ -104,7 +104,7 @@ class Appender:
             return len(self._begun)
         if self._begun:
             _cut_torn_line(descriptor)
-        self._begun, self._doubtful = b"", False
+        self._begun, self._needs_rewrite = b"", False
         self._start = os.fstat(descriptor).st_size
         return 0
 
@@ -126,9 +126,9 @@ class Appender:
         try:
             os.fsync(descriptor)
         except OSError:
-            self._doubtful = True
+            self._needs_rewrite = True
             raise
-        self._doubtful = False
+        self._needs_rewrite = False
 
     def _rotate_if_due(self, coming: int) -> None:
         rotation, held = self._rotation, os.fstat(self._held())

@@ -18,7 +18,7 @@ from connector.model import Event, Limits, Receipt
 from connector.outputs.common import OutputSettings
 from connector.outputs.file.appender import Appender, InUse, NotAFile
 from connector.outputs.file.rotation import Rotation
-from connector.outputs.shared.blocking_thread import Lane
+from connector.outputs.shared.blocking_thread import BlockingThread
 from connector.outputs.shared.http_client import utc_now
 from connector.quantities import Duration, Size
 
@@ -91,7 +91,7 @@ class FileOutput:
         self._appender = appender
         self._limits = limits
         self._timeout = timeout
-        self._lane = Lane(f"output-{name}")
+        self._thread = BlockingThread(f"output-{name}")
 
     @property
     def limits(self) -> Limits:
@@ -111,12 +111,12 @@ class FileOutput:
     async def close(self) -> None:
         """Release the file and end the writing thread."""
         try:
-            await self._lane.run(lambda _: self._appender.close(), self._timeout)
+            await self._thread.run(lambda _: self._appender.close(), self._timeout)
         except TimeoutError:
             # The disk does not answer; the thread ends with the process.
             return
         finally:
-            self._lane.stop()
+            self._thread.stop()
 
     async def check(self) -> str:
         """Say whether the file can be written, without creating or changing it."""
@@ -125,7 +125,7 @@ class FileOutput:
 
     async def _do(self, call: Callable[[], None]) -> None:
         try:
-            await self._lane.run(lambda _: call(), self._timeout)
+            await self._thread.run(lambda _: call(), self._timeout)
         except TimeoutError:
             raise Retryable(f"{self._path}: the disk did not answer within {self._timeout:g} s") from None
         except NotAFile:

@@ -74,7 +74,7 @@ class AuthSettings(BaseModel):
     bearer: Secret | None = Field(default=None, description="Token for Authorization: Bearer.")
     basic: BasicSettings | None = None
     header: HeaderSettings | None = None
-    oauth2: OAuth2Settings | None = Field(default=None, description="Tokens for client credentials.")
+    oauth2: OAuth2Settings | None = Field(default=None, description="TokenSource for client credentials.")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> AuthSettings:
@@ -103,7 +103,7 @@ class AuthSettings(BaseModel):
             yield self.oauth2.client_secret
 
 
-def traces(headers: Mapping[str, str]) -> Iterator[str]:
+def header_secrets(headers: Mapping[str, str]) -> Iterator[str]:
     """Texts of *headers* that must not be shown: whole values, and what follows a scheme such as Bearer."""
     for value in headers.values():
         yield value

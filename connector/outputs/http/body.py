@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_.~+/=-]{16,}")
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class BodyEncoder:
     """Makes bodies.
 
     Args:
@@ -41,20 +41,20 @@ class Body:
     needs_json: bool = False
 
 
-def body_of(written: Framing | Tree) -> Body:
+def body_encoder(written: Framing | Tree) -> BodyEncoder:
     """What *written* in a configuration asks for; raises ValueError where it cannot be."""
     if written == "ndjson":
-        return Body(lambda payloads: b"".join(map(line, payloads)), "application/x-ndjson")
+        return BodyEncoder(lambda payloads: b"".join(map(line, payloads)), "application/x-ndjson")
     if written == "single":
-        return Body(_alone, _JSON, single=True)
+        return BodyEncoder(_alone, _JSON, single=True)
     if written == "array":
-        return Body(lambda payloads: b"[" + b",".join(payloads) + b"]", _JSON, needs_json=True)
+        return BodyEncoder(lambda payloads: b"[" + b",".join(payloads) + b"]", _JSON, needs_json=True)
     if isinstance(written, str):
         raise ValueError("ndjson, array or single is needed, or a map or list of templates")  # noqa: TRY004
     if not surrounds(written):
-        return Body(_alone, _JSON, single=True, needs_json=True)
+        return BodyEncoder(_alone, _JSON, single=True, needs_json=True)
     before, after = _halves(written)
-    return Body(lambda payloads: before + b",".join(payloads) + after, _JSON, needs_json=True)
+    return BodyEncoder(lambda payloads: before + b",".join(payloads) + after, _JSON, needs_json=True)
 
 
 def surrounds(tree: Tree) -> bool:

@@ -17,7 +17,7 @@ from connector.interfaces import Clock
 from connector.model import JsonObject
 from connector.net.tls import TlsOptions
 from connector.net.transport import Answer
-from connector.outputs.shared.http_client import Web, WireSettings, excerpt
+from connector.outputs.shared.http_client import HttpSender, HttpSettingsBase, excerpt
 from connector.outputs.shared.url import Url
 from connector.secret import Secret
 
@@ -62,7 +62,7 @@ class Token:
     secret: str = field(repr=False)
 
 
-class Tokens:
+class TokenSource:
     """Gives out a valid token; one request to the token endpoint at a time.
 
     Args:
@@ -71,17 +71,17 @@ class Tokens:
         clock: the wall clock.
     """
 
-    def __init__(self, settings: OAuth2Settings, wire: WireSettings, clock: Clock) -> None:
+    def __init__(self, settings: OAuth2Settings, wire: HttpSettingsBase, clock: Clock) -> None:
         self._settings = settings
         own = wire.model_copy(update={"tls": settings.tls})
-        self._web = Web(own, settings.token_url, [settings.client_secret], clock, connections=1)
+        self._sender = HttpSender(own, settings.token_url, [settings.client_secret], clock, connections=1)
         self._token: Token | None = None
         self._proven: Token | None = None
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
         """Read rotated credentials again; a changed one gets a new token."""
-        await self._web.open()
+        await self._sender.open()
 
     async def get(self) -> Token:
         """A token to send with. Raises ``Hold`` or ``Retryable``."""
@@ -107,7 +107,7 @@ class Tokens:
 
     async def close(self) -> None:
         """Close all connections; safe to repeat."""
-        await self._web.close()
+        await self._sender.close()
 
     async def _fetch(self) -> Answer:
         settings = self._settings
@@ -119,7 +119,7 @@ class Tokens:
             headers["authorization"] = f"Basic {self._pair}"
         else:
             form |= {"client_id": settings.client_id, "client_secret": self._secret}
-        answer = await self._web.post(urlencode(form).encode(), headers)
+        answer = await self._sender.post(urlencode(form).encode(), headers)
         if not answer.ok:
             raise self._error(answer)
         return answer
@@ -141,11 +141,11 @@ class Tokens:
 
     def _error(self, answer: Answer) -> DeliveryError:
         """Only what may heal by itself is tried again; a refusal concerns the credentials, not events."""
-        told = f"the token endpoint: {self._web.told(answer, _said(answer, self._traces))}"
-        judged = self._web.meaning(answer, "")
+        description = f"the token endpoint: {self._sender.describe(answer, _said(answer, self._traces))}"
+        judged = self._sender.error_for_status(answer, "")
         if isinstance(judged, Retryable):
-            return Retryable(told, judged.after)
-        return Hold(f"{told}; check client_id, client_secret and scope")
+            return Retryable(description, judged.after)
+        return Hold(f"{description}; check client_id, client_secret and scope")
 
     def _read(self, answer: Answer, now: float) -> Token:
         body = _object(answer.body)

@@ -14,11 +14,11 @@ from connector.interfaces import Clock, Observe
 from connector.model import Event, JsonObject, Limits, Receipt
 from connector.net.transport import Answer
 from connector.outputs.common import Template
-from connector.outputs.http.auth import AuthSettings, HeaderName, SigningSettings, traces
-from connector.outputs.http.body import EVENTS, Body, body_of, surrounds, tokens
-from connector.outputs.http.oauth import Token, Tokens
+from connector.outputs.http.auth import AuthSettings, HeaderName, SigningSettings, header_secrets
+from connector.outputs.http.body import EVENTS, BodyEncoder, body_encoder, surrounds, tokens
+from connector.outputs.http.oauth import Token, TokenSource
 from connector.outputs.http.status_rules import Action, Status, action_for, error_of
-from connector.outputs.shared.http_client import Web, WebSettings, utc_now
+from connector.outputs.shared.http_client import HttpSender, SingleUrlSettings, utc_now
 from connector.secret import Secret
 
 _LIMITS = Limits(events=500, bytes=1_000_000)
@@ -26,7 +26,7 @@ _TEXT = "text/plain; charset=utf-8"
 _UNAUTHORIZED = 401
 
 
-class HttpSettings(WebSettings):
+class HttpSettings(SingleUrlSettings):
     """Posts events to a URL."""
 
     type: Literal["http"] = "http"
@@ -70,7 +70,7 @@ class HttpSettings(WebSettings):
 
     @model_validator(mode="after")
     def _nothing_without_effect(self) -> HttpSettings:
-        if body_of(self.body).single and (self.batch.events or 1) > 1:
+        if body_encoder(self.body).single and (self.batch.events or 1) > 1:
             raise ValueError("batch.events has no effect with a body that holds one event per request")
         if self.event is not None and self._templated_body():
             raise ValueError(f"event has no effect with a body of templates in which {EVENTS} does not stand")
@@ -113,14 +113,14 @@ class HttpOutput:
 
     def __init__(self, settings: HttpSettings, clock: Clock) -> None:
         limits = settings.batch.applied(_LIMITS)
-        self._body: Body = body_of(settings.body)
-        events = 1 if self._body.single else limits.events
+        self._body_encoder: BodyEncoder = body_encoder(settings.body)
+        events = 1 if self._body_encoder.single else limits.events
         self._limits = Limits(events, limits.bytes, None, settings.concurrency, limits.linger)
         self._settings = settings
         self._clock = clock
-        self._web = Web(settings, settings.url, settings.secrets(), clock)
+        self._sender = HttpSender(settings, settings.url, settings.secrets(), clock)
         oauth2 = settings.auth.oauth2 if settings.auth else None
-        self._tokens = Tokens(oauth2, settings, clock) if oauth2 else None
+        self._token_source = TokenSource(oauth2, settings, clock) if oauth2 else None
 
     @property
     def limits(self) -> Limits:
@@ -129,27 +129,29 @@ class HttpOutput:
 
     async def open(self) -> None:
         """Read rotated credentials again."""
-        if self._tokens is not None:
-            await self._tokens.open()
-        await self._web.open()
+        if self._token_source is not None:
+            await self._token_source.open()
+        await self._sender.open()
 
     async def send(self, events: Sequence[Event]) -> Receipt:
         """Post all events in one request."""
         is_json = all(event.payload[:1] in {b"{", b"["} for event in events)
-        if self._body.needs_json and not is_json:
+        if self._body_encoder.needs_json and not is_json:
             raise Hold("this body needs a mapping that makes JSON; choose another mapping, or body: ndjson")
-        body, packing = self._web.packed(self._body.join([event.payload for event in events]))
-        token = await self._tokens.get() if self._tokens else None
+        body, encoding_headers = self._sender.compressed(
+            self._body_encoder.join([event.payload for event in events])
+        )
+        token = await self._token_source.get() if self._token_source else None
         secret_headers = self._secret_headers(token)
         headers = {
-            "content-type": self._body.content_type if is_json else _TEXT,
+            "content-type": self._body_encoder.content_type if is_json else _TEXT,
             "idempotency-key": _key(events),
-            **packing,
+            **encoding_headers,
             **secret_headers,
         }
         if self._settings.signing is not None:
             headers |= self._settings.signing.headers(body, self._clock())
-        answer = await self._web.post(body, headers)
+        answer = await self._sender.post(body, headers)
         error = self._judged(answer, token, tuple(self._traces(secret_headers)))
         if error is not None:
             raise error
@@ -157,29 +159,29 @@ class HttpOutput:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._tokens is not None:
-            await self._tokens.close()
-        await self._web.close()
+        if self._token_source is not None:
+            await self._token_source.close()
+        await self._sender.close()
 
     async def check(self) -> str:
         """Connect and say what was reached; nothing is sent but the request for a token."""
-        reached = await self._web.reach()
-        if self._tokens is None:
+        reached = await self._sender.probe()
+        if self._token_source is None:
             return reached
-        await self._tokens.get()
+        await self._token_source.get()
         return f"{reached}, got a token"
 
     def _judged(self, answer: Answer, token: Token | None, traces: Sequence[str]) -> DeliveryError | None:
         action = action_for(answer.status, self._settings.status)
         if action is None:
-            error = self._web.judge(answer, traces)
+            error = self._sender.classify(answer, traces)
         else:
-            told = self._web.told(answer, self._web.quoted(answer, traces))
-            error = error_of(action, answer, told, self._clock())
-        if self._tokens is not None and token is not None:
+            description = self._sender.describe(answer, self._sender.safe_excerpt(answer, traces))
+            error = error_of(action, answer, description, self._clock())
+        if self._token_source is not None and token is not None:
             if error is None:
-                self._tokens.accepted(token)
-            elif answer.status == _UNAUTHORIZED and self._tokens.refused(token):
+                self._token_source.accepted(token)
+            elif answer.status == _UNAUTHORIZED and self._token_source.refused(token):
                 return Retryable(f"{self._settings.url.origin} does not take the token any more")
         return error
 
@@ -191,7 +193,7 @@ class HttpOutput:
         return configured | (self._settings.auth.headers() if self._settings.auth else {})
 
     def _traces(self, secret_headers: dict[str, str]) -> Iterator[str]:
-        yield from traces(secret_headers)
+        yield from header_secrets(secret_headers)
         yield from tokens(self._settings.body)
         yield from tokens(self._settings.event)
         for secret in self._settings.secrets():

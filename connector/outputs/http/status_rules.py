@@ -24,13 +24,13 @@ def action_for(status: int, meanings: Mapping[str, Action]) -> Action | None:
     return meanings.get(str(status)) or meanings.get(f"{status // 100}xx")
 
 
-def error_of(action: Action, answer: Answer, told: str, now: datetime) -> DeliveryError | None:
+def error_of(action: Action, answer: Answer, description: str, now: datetime) -> DeliveryError | None:
     """What delivery has to do; ``None``: everything was accepted.
 
     *told* says in words what was answered.
     """
     if action == "retry":
-        return Retryable(told, parse_retry_after(answer.headers.get("retry-after"), now))
+        return Retryable(description, parse_retry_after(answer.headers.get("retry-after"), now))
     if action == "hold":
-        return Hold(f"{told}; the output holds because its setting status says so")
-    return Refused(told) if action == "dead_letter" else None
+        return Hold(f"{description}; the output holds because its setting status says so")
+    return Refused(description) if action == "dead_letter" else None

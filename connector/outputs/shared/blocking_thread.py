@@ -17,37 +17,37 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-class Abandoned(Exception):
+class CallCancelled(Exception):
     """Nobody waits for this call any more."""
 
 
-class Ticket:
+class CallToken:
     """Tells a running call whether anybody still waits for its result."""
 
     def __init__(self) -> None:
         self._abandoned = threading.Event()
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
         """Say that nobody waits any more."""
         self._abandoned.set()
 
     def check(self) -> None:
-        """Raise ``Abandoned`` if nobody waits any more."""
+        """Raise ``CallCancelled`` if nobody waits any more."""
         if self._abandoned.is_set():
-            raise Abandoned
+            raise CallCancelled
 
 
 class _Job(Generic[T]):
-    def __init__(self, call: Callable[[Ticket], T]) -> None:
+    def __init__(self, call: Callable[[CallToken], T]) -> None:
         self.call = call
-        self.ticket = Ticket()
+        self.token = CallToken()
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[T] = self.loop.create_future()
 
     def run(self) -> None:
         try:
-            self.ticket.check()
-            result = self.call(self.ticket)
+            self.token.check()
+            result = self.call(self.token)
         except BaseException as error:  # noqa: BLE001, it is raised again where the call is awaited
             self._tell(self._fail, error)
         else:
@@ -67,14 +67,14 @@ class _Job(Generic[T]):
             self.future.set_exception(error)
 
 
-class Lane:
+class BlockingThread:
     """Runs calls one after the other in one daemon thread, started with the first call."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._jobs: SimpleQueue[Callable[[], None] | None] | None = None
 
-    async def run(self, call: Callable[[Ticket], T], timeout: float) -> T:  # noqa: ASYNC109, for the job
+    async def run(self, call: Callable[[CallToken], T], timeout: float) -> T:  # noqa: ASYNC109, for the job
         """Run *call* in the thread and return its result.
 
         After *timeout* seconds raises ``TimeoutError``. Then, as when cancelled, the call goes on in the
@@ -89,7 +89,7 @@ class Lane:
             async with asyncio.timeout(timeout):
                 return await job.future
         finally:
-            job.ticket.abandon()
+            job.token.cancel()
 
     def stop(self) -> None:
         """Let the thread end after the calls given so far; a later call starts a new one."""

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from connector.errors import Hold, Retryable
-from connector.outputs.shared.http_client import WireSettings
+from connector.outputs.shared.http_client import HttpSettingsBase
 from connector.outputs.shared.url import Url
 
 
@@ -46,34 +46,34 @@ Urls = Annotated[
 """A field of a settings model: one URL, or several of the same scheme."""
 
 
-class ClusterSettings(WireSettings):
+class MultiUrlSettings(HttpSettingsBase):
     """What can be set for every collector that may have several URLs."""
 
     url: Urls = Field(description="Where to send, or a list: where one fails the next is used.")
     gzip: bool = Field(default=True, description="Compress requests.")
 
 
-class Rota:
+class Failover:
     """Whose turn it is among *size* collectors: the same one's, until it fails."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._turn = 0
+        self._current = 0
 
     @contextlib.contextmanager
-    def turn(self) -> Iterator[int]:
+    def attempt(self) -> Iterator[int]:
         """Give the number of the collector to use; an error that is not about events passes the turn on."""
-        mine = self._turn
+        mine = self._current
         try:
             yield mine
         except (Retryable, Hold):
-            self.pass_on(mine)
+            self.advance(mine)
             raise
 
-    def pass_on(self, failed: int) -> None:
+    def advance(self, failed: int) -> None:
         """Collector *failed* did not work; whoever noticed it first moves the turn."""
-        if failed == self._turn:
-            self._turn = (failed + 1) % self._size
+        if failed == self._current:
+            self._current = (failed + 1) % self._size
 
 
 def address(url: Url, *endings: str) -> str:

@@ -6,7 +6,7 @@ import os
 import select
 import threading
 
-from connector.outputs.shared.blocking_thread import Ticket
+from connector.outputs.shared.blocking_thread import CallToken
 
 # What a pipe that is ready takes without blocking: PIPE_BUF of Linux, in bytes.
 _PIECE = 4096
@@ -14,7 +14,7 @@ _PIECE = 4096
 _LOOK = 100
 
 
-class LineWriter:
+class FdWriter:
     """Writes to *descriptor* so that lines stay whole, also when a write is given up in the middle of one.
 
     The rest of such a line is kept, and the next write begins with it, whoever's thread that is.
@@ -23,29 +23,29 @@ class LineWriter:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._rest = b""
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
-    def write(self, lines: bytes, ticket: Ticket) -> None:
-        """Write *lines*, which end with LF; raises ``Abandoned``, or OSError when nobody can read them.
+    def write(self, lines: bytes, token: CallToken) -> None:
+        """Write *lines*, which end with LF; raises ``CallCancelled``, or OSError when nobody can read them.
 
         *ticket* is looked at while the reader pauses.
         """
-        with self._turn:
+        with self._lock:
             while self._rest:
-                self._rest = self._rest[self._some(self._rest[:_PIECE], ticket) :]
+                self._rest = self._rest[self._some(self._rest[:_PIECE], token) :]
             view = memoryview(lines)
             written = 0
             try:
                 while written < len(lines):
-                    written += self._some(view[written : written + _PIECE], ticket)
+                    written += self._some(view[written : written + _PIECE], token)
             finally:
                 self._rest = _rest_of_line(lines, written)
 
-    def _some(self, piece: bytes | memoryview, ticket: Ticket) -> int:
+    def _some(self, piece: bytes | memoryview, token: CallToken) -> int:
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
         if not poll.poll(_LOOK):
-            ticket.check()
+            token.check()
             return 0
         try:
             return os.write(self._descriptor, piece)

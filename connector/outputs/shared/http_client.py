@@ -30,11 +30,11 @@ _LEVEL = 1
 
 def gzip(body: bytes) -> bytes:
     """Return *body* as one gzip member without time stamp."""
-    return _packer()(body)
+    return _compressor()(body)
 
 
 @cache
-def _packer() -> Callable[[bytes], bytes]:
+def _compressor() -> Callable[[bytes], bytes]:
     # Once: looking for what is not installed takes as long as packing a few events.
     try:
         from isal import isal_zlib  # noqa: PLC0415, part of the extra "speed" and often absent
@@ -91,7 +91,7 @@ _FOR_A_PERSON = {
 }
 
 
-class WireSettings(OutputSettings):
+class HttpSettingsBase(OutputSettings):
     """What can be set for everything that speaks HTTP, with one URL or several."""
 
     url: Url | tuple[Url, ...]
@@ -116,13 +116,13 @@ class WireSettings(OutputSettings):
         return self
 
 
-class WebSettings(WireSettings):
+class SingleUrlSettings(HttpSettingsBase):
     """What can be set for every collector with one URL."""
 
     url: Url = Field(description="Where to send. Path and query are kept out of messages and of this view.")
 
 
-class Web:
+class HttpSender:
     """Posts to one collector. Safe to use before ``open`` and by several sends at once.
 
     Args:
@@ -136,7 +136,7 @@ class Web:
 
     def __init__(
         self,
-        settings: WireSettings,
+        settings: HttpSettingsBase,
         url: Url,
         secrets: Iterable[Secret],
         clock: Clock,
@@ -157,7 +157,7 @@ class Web:
         for secret in self._secrets:
             secret.refresh()
         self._url.refresh()
-        client = self._made()
+        client = self._open_client()
         if self._settings.proxy is not None and self._settings.proxy.refresh():
             client.renew()
 
@@ -170,13 +170,13 @@ class Web:
     ) -> Answer:
         """Like ``post``, with another method."""
         try:
-            return await self._made().request(
+            return await self._open_client().request(
                 method, url or self._url.reveal(), headers=headers, content=body
             )
         except TransportError as error:
             raise delivery_error(error) from None
 
-    def packed(self, body: bytes) -> tuple[bytes, dict[str, str]]:
+    def compressed(self, body: bytes) -> tuple[bytes, dict[str, str]]:
         """Return *body* as it goes over the wire, and the headers that say so."""
         return (gzip(body), {"Content-Encoding": "gzip"}) if self._settings.gzip else (body, {})
 
@@ -186,14 +186,14 @@ class Web:
         if client is not None:
             await client.close()
 
-    async def reach(self) -> str:
+    async def probe(self) -> str:
         """Connect, with TLS where the URL says so, and say what was reached; nothing is sent."""
         settings, url = self._settings, self._url
-        host, port, secure, told = url.host, url.port, url.secure, url.origin
+        host, port, secure, description = url.host, url.port, url.secure, url.origin
         proxy = _proxy_for(url, settings.proxy)
         if proxy is not None:
             host, port, secure = proxy.hostname or "", proxy.port or 80, proxy.scheme == "https"
-            told = f"the proxy for {url.origin}; what is behind it was not tried"
+            description = f"the proxy for {url.origin}; what is behind it was not tried"
         try:
             context = client_context(settings.tls) if secure else None
             stream = await connect(host, port, context=context, timeout=settings.timeout.total_seconds())
@@ -201,24 +201,24 @@ class Web:
             raise delivery_error(error) from None
         protocol = stream.protocol
         await stream.close()
-        return f"reached {told} ({protocol})"
+        return f"reached {description} ({protocol})"
 
-    def judge(self, answer: Answer, traces: Iterable[str]) -> DeliveryError | None:
+    def classify(self, answer: Answer, traces: Iterable[str]) -> DeliveryError | None:
         """Say what the status of *answer* means for the whole request; ``None`` for any 2xx.
 
         *traces* are texts that the error must not show.
         """
         if answer.ok:
             return None
-        return self.meaning(answer, self.quoted(answer, traces))
+        return self.error_for_status(answer, self.safe_excerpt(answer, traces))
 
-    def quoted(self, answer: Answer, traces: Iterable[str]) -> str:
+    def safe_excerpt(self, answer: Answer, traces: Iterable[str]) -> str:
         """The beginning of what was answered, without *traces* and without the secret parts of the URL."""
         return excerpt(answer.body, [*traces, self._url.reveal(), *_path_parts(self._url)])
 
-    def meaning(self, answer: Answer, said: str) -> DeliveryError:
+    def error_for_status(self, answer: Answer, said: str) -> DeliveryError:
         """Like ``judge`` for an answer that is no success, with *said* in the place of the quotation."""
-        reason = self.told(answer, said)
+        reason = self.describe(answer, said)
         if answer.status == _TOO_LARGE:
             return Refused(reason, too_large=True)
         if answer.status < 400:  # noqa: PLR2004
@@ -229,11 +229,11 @@ class Web:
             return Retryable(reason, parse_retry_after(answer.headers.get("retry-after"), self._clock()))
         return Refused(reason)
 
-    def told(self, answer: Answer, said: str) -> str:
+    def describe(self, answer: Answer, said: str) -> str:
         """Who answered with which status, and what it *said*."""
         return f"{self._url.origin} answered {_status(answer.status)}" + (f": {said}" if said else "")
 
-    def _made(self) -> HttpClient:
+    def _open_client(self) -> HttpClient:
         if self._client is None:
             settings = self._settings
             try:

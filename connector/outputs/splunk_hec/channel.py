@@ -17,10 +17,10 @@ import orjson
 from connector.errors import DeliveryError, Hold, Retryable
 from connector.interfaces import Clock
 from connector.net.transport import Answer
-from connector.outputs.http.auth import traces
-from connector.outputs.shared.failover import ClusterSettings, address
-from connector.outputs.shared.http_client import Web
-from connector.outputs.splunk_hec.codes import ACK_DISABLED, judge, read
+from connector.outputs.http.auth import header_secrets
+from connector.outputs.shared.failover import MultiUrlSettings, address
+from connector.outputs.shared.http_client import HttpSender
+from connector.outputs.splunk_hec.codes import ACK_DISABLED, classify, read
 
 HEC = "/services/collector"
 _ENDINGS = (f"{HEC}/event", f"{HEC}/raw", f"{HEC}/health", f"{HEC}/ack", HEC)
@@ -41,7 +41,7 @@ class Unconfirmable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class AckPolling:
     """How often to ask whether a batch is indexed.
 
     Args:
@@ -59,47 +59,49 @@ class Channel:
     """One channel. Authorization comes anew from *headers* for each request: the token may be rotated."""
 
     def __init__(
-        self, settings: ClusterSettings, target: int, headers: Callable[[], Mapping[str, str]], clock: Clock
+        self, settings: MultiUrlSettings, target: int, headers: Callable[[], Mapping[str, str]], clock: Clock
     ) -> None:
         self.target = target
         self._guid = str(uuid4())
         self._url = settings.urls[target]
         self._headers = headers
         self._clock = clock
-        self._web = Web(settings, self._url, (), clock, cookies=True, connections=1)
+        self._sender = HttpSender(settings, self._url, (), clock, cookies=True, connections=1)
 
     @property
     def origin(self) -> str:
         """Scheme, host and port, for messages."""
         return self._url.origin
 
-    async def post(self, path: str, body: bytes, *, named: bool, packed: bool = False) -> Answer:
+    async def post(self, path: str, body: bytes, *, named: bool, compressed: bool = False) -> Answer:
         """Post *body* below ``/services/collector``; *named* tells the collector the channel."""
-        content, packing = self._web.packed(body) if packed else (body, {})
-        headers = {**self._headers(), **packing}
+        content, encoding_headers = self._sender.compressed(body) if compressed else (body, {})
+        headers = {**self._headers(), **encoding_headers}
         if named:
             headers["x-splunk-request-channel"] = self._guid
-        return await self._web.post(content, headers, url=self._at(path))
+        return await self._sender.post(content, headers, url=self._at(path))
 
     async def health(self) -> Answer:
         """Ask whether the collector is well."""
-        return await self._web.request("GET", self._headers(), url=self._at("/health"))
+        return await self._sender.request("GET", self._headers(), url=self._at("/health"))
 
-    def judge(self, answer: Answer, size: int = 0, *, routed: bool = False) -> DeliveryError | bool:
+    def classify(self, answer: Answer, size: int = 0, *, routed: bool = False) -> DeliveryError | bool:
         """Say what *answer* to a batch of *size* events means: an error, or whether to slow down."""
-        return judge(self._web, answer, traces(self._headers()), size, self._clock, routed=routed)
+        return classify(
+            self._sender, answer, header_secrets(self._headers()), size, self._clock, routed=routed
+        )
 
-    async def indexed(self, number: int, pace: Pace, patience: float) -> None:
+    async def indexed(self, number: int, polling: AckPolling, patience: float) -> None:
         """Wait until batch *number* is indexed.
 
         Raises ``Unconfirmable`` when the collector does not tell such things, ``Retryable`` when it did
         not confirm within *patience* seconds or is gone: what became of the batch is then unknown.
         """
         loop = asyncio.get_running_loop()
-        deadline, wait, failures = loop.time() + patience, pace.first, 0
+        deadline, wait, failures = loop.time() + patience, polling.first, 0
         while (left := deadline - loop.time()) > 0:
             await asyncio.sleep(min(wait, left))
-            wait = min(wait * 2, pace.longest)
+            wait = min(wait * 2, polling.longest)
             try:
                 if await self.ask(number):
                     return
@@ -107,7 +109,7 @@ class Channel:
             except (Retryable, Unconfirmable) as error:
                 failures += 1
                 final = isinstance(error, Unconfirmable) and not error.passing
-                if final or failures >= pace.failures:
+                if final or failures >= polling.failures:
                     raise
         raise Retryable(
             f"{self.origin}: no indexer confirmed the batch within {patience:g} s, so that it is sent again"
@@ -121,7 +123,7 @@ class Channel:
         told = read(answer.body)
         if told.code == ACK_DISABLED:
             raise self.off()
-        error = self.judge(answer)
+        error = self.classify(answer)
         if isinstance(error, Retryable) or (isinstance(error, Hold) and answer.status in {401, 403}):
             raise error
         if told.acks is None:
@@ -135,7 +137,7 @@ class Channel:
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._web.close()
+        await self._sender.close()
 
     def _at(self, path: str) -> str:
         return address(self._url, *_ENDINGS) + HEC + path
@@ -145,7 +147,7 @@ class Channels:
     """The channels of one output: borrowed for one batch, given back when all is well."""
 
     def __init__(
-        self, settings: ClusterSettings, headers: Callable[[], Mapping[str, str]], clock: Clock
+        self, settings: MultiUrlSettings, headers: Callable[[], Mapping[str, str]], clock: Clock
     ) -> None:
         self._settings = settings
         self._headers = headers
@@ -153,7 +155,7 @@ class Channels:
         self._idle: list[Channel] = []
         self._lent: set[Channel] = set()
 
-    def borrow(self, target: int) -> Channel:
+    def acquire(self, target: int) -> Channel:
         """Return a channel to the collector number *target* that nobody else uses."""
         for channel in reversed(self._idle):
             if channel.target == target:
@@ -164,9 +166,9 @@ class Channels:
         self._lent.add(channel)
         return channel
 
-    async def give_back(self, channel: Channel, *, sound: bool) -> None:
+    async def release(self, channel: Channel, *, reusable: bool) -> None:
         """End the use of *channel*; one that is not *sound* is closed, and its GUID never used again."""
-        if channel in self._lent and sound:
+        if channel in self._lent and reusable:
             self._lent.discard(channel)
             self._idle.append(channel)
         else:

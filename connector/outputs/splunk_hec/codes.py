@@ -12,61 +12,61 @@ from connector.errors import DeliveryError, Hold, Refused, Retryable
 from connector.interfaces import Clock
 from connector.net.backoff import parse_retry_after
 from connector.net.transport import Answer
-from connector.outputs.shared.http_client import Web
+from connector.outputs.shared.http_client import HttpSender
 
 NO_DATA = 5
 INCORRECT_INDEX = 7
 ACK_DISABLED = 14
 
 
-class Class(enum.Enum):
+class CodeClass(enum.Enum):
     """What follows from a code."""
 
-    TAKEN = enum.auto()
+    ACCEPTED = enum.auto()
     SLOW = enum.auto()
-    AGAIN = enum.auto()
-    PERSON = enum.auto()
-    DATA = enum.auto()
+    RETRY = enum.auto()
+    HOLD = enum.auto()
+    REFUSED = enum.auto()
 
 
-CODES: Mapping[int, tuple[Class, str]] = {
-    0: (Class.TAKEN, "success"),
-    1: (Class.PERSON, "the token is disabled; enable it in Splunk, or configure another"),
-    2: (Class.PERSON, "no token arrived; a proxy on the way may remove the Authorization header"),
-    3: (Class.PERSON, "the Authorization header is not understood; check token for stray characters"),
-    4: (Class.PERSON, "it does not know the token; check token and url"),
-    NO_DATA: (Class.DATA, "no event arrived"),
-    6: (Class.DATA, "the format of an event is not accepted"),
+CODES: Mapping[int, tuple[CodeClass, str]] = {
+    0: (CodeClass.ACCEPTED, "success"),
+    1: (CodeClass.HOLD, "the token is disabled; enable it in Splunk, or configure another"),
+    2: (CodeClass.HOLD, "no token arrived; a proxy on the way may remove the Authorization header"),
+    3: (CodeClass.HOLD, "the Authorization header is not understood; check token for stray characters"),
+    4: (CodeClass.HOLD, "it does not know the token; check token and url"),
+    NO_DATA: (CodeClass.REFUSED, "no event arrived"),
+    6: (CodeClass.REFUSED, "the format of an event is not accepted"),
     INCORRECT_INDEX: (
-        Class.PERSON,
+        CodeClass.HOLD,
         "the index does not exist, or the token may not write to it; correct index or the token",
     ),
-    8: (Class.AGAIN, "internal error"),
-    9: (Class.AGAIN, "it is busy"),
+    8: (CodeClass.RETRY, "internal error"),
+    9: (CodeClass.RETRY, "it is busy"),
     10: (
-        Class.PERSON,
+        CodeClass.HOLD,
         "the token wants indexer acknowledgement; set ack: auto, or turn it off for the token",
     ),
-    11: (Class.PERSON, "the data channel is not accepted; turn indexer acknowledgement off with ack: off"),
-    12: (Class.DATA, "an event is missing in its envelope"),
-    13: (Class.DATA, "an event is blank"),
+    11: (CodeClass.HOLD, "the data channel is not accepted; turn indexer acknowledgement off with ack: off"),
+    12: (CodeClass.REFUSED, "an event is missing in its envelope"),
+    13: (CodeClass.REFUSED, "an event is blank"),
     ACK_DISABLED: (
-        Class.PERSON,
+        CodeClass.HOLD,
         "indexer acknowledgement is off for this token; turn it on in Splunk, or set ack: auto",
     ),
-    15: (Class.DATA, "the indexed fields of an event are not accepted"),
-    16: (Class.PERSON, "tokens in a URL are not accepted; write the token as token"),
-    17: (Class.TAKEN, "healthy"),
-    18: (Class.AGAIN, "its queues are full"),
-    19: (Class.AGAIN, "its acknowledgement service is not available"),
-    20: (Class.AGAIN, "its queues are full and its acknowledgement service is not available"),
-    21: (Class.PERSON, "it does not know the token; check token and url"),
-    22: (Class.PERSON, "the token is disabled; enable it in Splunk, or configure another"),
-    23: (Class.AGAIN, "it is shutting down"),
-    24: (Class.SLOW, "its queue is nearly full"),
-    25: (Class.SLOW, "its acknowledgement channel is nearly full"),
-    26: (Class.AGAIN, "its queue is full"),
-    27: (Class.AGAIN, "its acknowledgement channel is full"),
+    15: (CodeClass.REFUSED, "the indexed fields of an event are not accepted"),
+    16: (CodeClass.HOLD, "tokens in a URL are not accepted; write the token as token"),
+    17: (CodeClass.ACCEPTED, "healthy"),
+    18: (CodeClass.RETRY, "its queues are full"),
+    19: (CodeClass.RETRY, "its acknowledgement service is not available"),
+    20: (CodeClass.RETRY, "its queues are full and its acknowledgement service is not available"),
+    21: (CodeClass.HOLD, "it does not know the token; check token and url"),
+    22: (CodeClass.HOLD, "the token is disabled; enable it in Splunk, or configure another"),
+    23: (CodeClass.RETRY, "it is shutting down"),
+    24: (CodeClass.SLOW, "its queue is nearly full"),
+    25: (CodeClass.SLOW, "its acknowledgement channel is nearly full"),
+    26: (CodeClass.RETRY, "its queue is full"),
+    27: (CodeClass.RETRY, "its acknowledgement channel is full"),
 }
 """Every code that Splunk documents, with what to tell a person."""
 
@@ -74,7 +74,7 @@ _TOO_LARGE = 413
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class HecReply:
     """What the body of an answer says, as far as it says anything.
 
     Args:
@@ -92,16 +92,16 @@ class Told:
     page: bool = False
 
 
-def read(body: bytes) -> Told:
+def read(body: bytes) -> HecReply:
     """Read a body of any kind; never raises."""
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return Told(page=body.lstrip()[:1] == b"<")
+        return HecReply(page=body.lstrip()[:1] == b"<")
     if not isinstance(found, dict):
-        return Told()
+        return HecReply()
     acks = found.get("acks")
-    return Told(
+    return HecReply(
         _number(found.get("code")),
         _number(found.get("ackId")),
         _number(found.get("invalid-event-number")),
@@ -109,8 +109,14 @@ def read(body: bytes) -> Told:
     )
 
 
-def judge(
-    web: Web, answer: Answer, traces: Iterable[str], size: int, clock: Clock, *, routed: bool = False
+def classify(
+    sender: HttpSender,
+    answer: Answer,
+    traces: Iterable[str],
+    size: int,
+    clock: Clock,
+    *,
+    routed: bool = False,
 ) -> DeliveryError | bool:
     """Say what *answer* to a batch of *size* events means: an error, or whether to slow down.
 
@@ -119,21 +125,27 @@ def judge(
     """
     told = read(answer.body)
     kind, text = CODES.get(told.code, (None, "")) if told.code is not None else (None, "")
-    if answer.status == _TOO_LARGE or kind is None or (kind in {Class.TAKEN, Class.SLOW} and not answer.ok):
+    if (
+        answer.status == _TOO_LARGE
+        or kind is None
+        or (kind in {CodeClass.ACCEPTED, CodeClass.SLOW} and not answer.ok)
+    ):
         if answer.ok and told.page:
-            return Hold(f"{web.told(answer, 'a page for a browser')}; url does not lead to the collector")
-        return web.judge(answer, traces) or False
-    reason = web.told(answer, f"{text} (code {told.code})")
+            return Hold(
+                f"{sender.describe(answer, 'a page for a browser')}; url does not lead to the collector"
+            )
+        return sender.classify(answer, traces) or False
+    reason = sender.describe(answer, f"{text} (code {told.code})")
     if told.code == INCORRECT_INDEX and routed:
-        kind = Class.DATA
-    if kind is Class.PERSON:
+        kind = CodeClass.REFUSED
+    if kind is CodeClass.HOLD:
         return Hold(reason)
-    if kind is Class.AGAIN:
+    if kind is CodeClass.RETRY:
         return Retryable(reason, parse_retry_after(answer.headers.get("retry-after"), clock()))
-    if kind is Class.DATA:
+    if kind is CodeClass.REFUSED:
         suspect = told.suspect if told.suspect is not None and told.suspect < size else None
         return Refused(reason, suspect=suspect)
-    return kind is Class.SLOW
+    return kind is CodeClass.SLOW
 
 
 def _number(value: object) -> int | None:

@@ -14,11 +14,11 @@ from connector.errors import DeliveryError, Hold, Refused, Retryable
 from connector.facts import AcknowledgementWeakened
 from connector.interfaces import Clock, Observe
 from connector.model import Event, Limits, Receipt
-from connector.outputs.shared.failover import ClusterSettings, Rota
+from connector.outputs.shared.failover import Failover, MultiUrlSettings
 from connector.outputs.shared.http_client import utc_now
-from connector.outputs.splunk_hec.channel import Channel, Channels, Pace, Unconfirmable
+from connector.outputs.splunk_hec.channel import AckPolling, Channel, Channels, Unconfirmable
 from connector.outputs.splunk_hec.codes import NO_DATA, read
-from connector.outputs.splunk_hec.request import Endpoint, Envelope, Labels, Request
+from connector.outputs.splunk_hec.request import Endpoint, Metadata, Request, RequestEncoder
 from connector.quantities import Duration
 from connector.secret import Secret
 
@@ -31,7 +31,7 @@ IndexName = Annotated[str, StringConstraints(min_length=1)]
 FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]*$")]
 
 
-class SplunkHecSettings(ClusterSettings):
+class SplunkHecSettings(MultiUrlSettings):
     """Posts events to Splunk."""
 
     type: Literal["splunk_hec"] = "splunk_hec"
@@ -106,7 +106,7 @@ class SplunkHecOutput:
         settings: SplunkHecSettings,
         observe: Observe,
         clock: Clock,
-        pace: Pace | None = None,
+        polling: AckPolling | None = None,
     ) -> None:
         limits = settings.batch.applied(_LIMITS)
         waiting = settings.concurrency if settings.ack == "off" else settings.ack_pending
@@ -115,8 +115,8 @@ class SplunkHecOutput:
         self._name = name
         self._settings = settings
         self._observe = observe
-        self._pace = pace or Pace()
-        labels = Labels(
+        self._polling = polling or AckPolling()
+        metadata = Metadata(
             settings.host or socket.gethostname(),
             settings.source,
             settings.sourcetype,
@@ -124,9 +124,9 @@ class SplunkHecOutput:
             settings.fields,
             settings.indexes,
         )
-        self._envelope = Envelope(labels, settings.endpoint)
+        self._encoder = RequestEncoder(metadata, settings.endpoint)
         self._channels = Channels(settings, self._headers, clock)
-        self._rota = Rota(len(settings.urls))
+        self._failover = Failover(len(settings.urls))
         self._posting = asyncio.Semaphore(settings.concurrency)
         self._fault: Retryable | Hold | None = None
         self._silent = False
@@ -147,23 +147,23 @@ class SplunkHecOutput:
         await self._channels.close()
         self._silent = False
         if self._settings.ack == "on":
-            with self._rota.turn() as target:
+            with self._failover.attempt() as target:
                 await self._insist(target)
 
     async def send(self, events: Sequence[Event]) -> Receipt:
         """Post all events in one request, and wait until they are indexed where that can be known."""
-        request = self._envelope.request(events)
+        request = self._encoder.request(events)
         before = self._fault
         async with self._posting:
             if self._fault is not before:
                 raise _again(self._fault)
-            with self._rota.turn() as target:
-                channel = self._channels.borrow(target)
+            with self._failover.attempt() as target:
+                channel = self._channels.acquire(target)
                 try:
                     number, slow = await self._post(channel, request, events)
                 except BaseException as error:
                     self._fault = error if isinstance(error, (Retryable, Hold)) else self._fault
-                    await self._channels.give_back(channel, sound=isinstance(error, Refused))
+                    await self._channels.release(channel, reusable=isinstance(error, Refused))
                     raise
         await self._confirm(channel, number)
         return Receipt(busy=slow)
@@ -183,8 +183,8 @@ class SplunkHecOutput:
         """Post a batch; return the number to ask for, where there is one, and whether to slow down."""
         # The raw endpoint of older versions wants a channel in any case.
         named = self._settings.ack != "off" or request.path.startswith("/raw")
-        answer = await channel.post(request.path, request.body, named=named, packed=True)
-        verdict = channel.judge(answer, len(events), routed=self._envelope.routed(events))
+        answer = await channel.post(request.path, request.body, named=named, compressed=True)
+        verdict = channel.classify(answer, len(events), routed=self._encoder.routed(events))
         if isinstance(verdict, DeliveryError):
             raise verdict
         return (read(answer.body).ack_id if self._settings.ack != "off" else None), verdict
@@ -195,18 +195,18 @@ class SplunkHecOutput:
                 await self._await_index(channel, number)
         except BaseException as error:
             # What was asked for in vain must not be mistaken for what this channel carries next.
-            await self._channels.give_back(channel, sound=False)
+            await self._channels.release(channel, reusable=False)
             if isinstance(error, Retryable):
-                self._rota.pass_on(channel.target)
+                self._failover.advance(channel.target)
             raise
-        await self._channels.give_back(channel, sound=True)
+        await self._channels.release(channel, reusable=True)
 
     async def _await_index(self, channel: Channel, number: int | None) -> None:
         if number is None:
             self._weaken(channel.off())
             return
         try:
-            await channel.indexed(number, self._pace, self._settings.ack_timeout.total_seconds())
+            await channel.indexed(number, self._polling, self._settings.ack_timeout.total_seconds())
         except Unconfirmable as error:
             self._weaken(error)
             self._silent = True
@@ -223,7 +223,7 @@ class SplunkHecOutput:
 
     async def _insist(self, target: int) -> None:
         """Ask for a batch that never was: the answer tells whether there is acknowledgement at all."""
-        channel = self._channels.borrow(target)
+        channel = self._channels.acquire(target)
         try:
             await channel.ask(0)
         except Unconfirmable as error:
@@ -231,23 +231,23 @@ class SplunkHecOutput:
             if error.off:
                 self._weaken(error)
         finally:
-            await self._channels.give_back(channel, sound=False)
+            await self._channels.release(channel, reusable=False)
 
     async def _check(self, target: int) -> str:
-        channel = self._channels.borrow(target)
+        channel = self._channels.acquire(target)
         try:
             health = await channel.health()
-            verdict = channel.judge(health)
+            verdict = channel.classify(health)
             if isinstance(verdict, DeliveryError) and health.status != _NOT_FOUND:
                 raise verdict
             # A request without events goes as far as the token, and no further.
             answer = await channel.post("/event", b"", named=self._settings.ack != "off")
-            verdict = channel.judge(answer)
+            verdict = channel.classify(answer)
             if isinstance(verdict, DeliveryError) and read(answer.body).code != NO_DATA:
                 raise verdict
             return f"{channel.origin} takes the token; {await self._promise(channel)}"
         finally:
-            await self._channels.give_back(channel, sound=False)
+            await self._channels.release(channel, reusable=False)
 
     async def _promise(self, channel: Channel) -> str:
         """What acceptance will mean."""

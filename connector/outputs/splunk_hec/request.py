@@ -17,7 +17,7 @@ Endpoint = Literal["auto", "event", "raw"]
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class Metadata:
     """What Splunk is told of every event. Where *index* is missing, the token's own is taken.
 
     *indexes* maps globs of event codes to indexes; the first that fits wins over *index*.
@@ -48,7 +48,7 @@ class Request:
     body: bytes
 
 
-class Envelope:
+class RequestEncoder:
     """Writes requests with the same labels.
 
     Args:
@@ -57,18 +57,18 @@ class Envelope:
             by event need an envelope, so with them text is sent in one, too.
     """
 
-    def __init__(self, labels: Labels, endpoint: Endpoint) -> None:
+    def __init__(self, metadata: Metadata, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._labels = labels
-        self._enveloped = bool(labels.fields or labels.indexes)
-        self._raw = f"/raw?{urlencode(labels.named())}"
+        self._metadata = metadata
+        self._enveloped = bool(metadata.fields or metadata.indexes)
+        self._raw = f"/raw?{urlencode(metadata.named())}"
         self._middles: dict[str, bytes] = {}
-        last: JsonObject = {"fields": dict(labels.fields)} if labels.fields else {}
+        last: JsonObject = {"fields": dict(metadata.fields)} if metadata.fields else {}
         self._end = b"," + orjson.dumps(last)[1:] if last else b"}"
 
     def routed(self, events: Sequence[Event]) -> bool:
         """Whether any of *events* goes to an index of its own."""
-        return any(self._labels.index_for(event.code) is not None for event in events)
+        return any(self._metadata.index_for(event.code) is not None for event in events)
 
     def request(self, events: Sequence[Event]) -> Request:
         """Write the request for *events*."""
@@ -91,9 +91,9 @@ class Envelope:
 
     def _middle(self, code: str) -> bytes:
         """What stands between an event's time and its document; codes are few."""
-        index = self._labels.index_for(code)
+        index = self._metadata.index_for(code)
         key = index or ""
         if key not in self._middles:
-            named = self._labels.named() if index is None else {**self._labels.named(), "index": index}
+            named = self._metadata.named() if index is None else {**self._metadata.named(), "index": index}
             self._middles[key] = b"," + orjson.dumps(named)[1:-1] + b',"event":'
         return self._middles[key]

@@ -21,8 +21,8 @@ from connector.outputs.common import TOO_LARGE, OutputSettings
 from connector.outputs.shared.http_client import delivery_error
 from connector.outputs.syslog.address import Addresses, is_udp
 from connector.outputs.syslog.profiles import PROFILES, ProfileName
-from connector.outputs.syslog.stream import Carrier, Link, StreamCarrier
-from connector.outputs.syslog.udp import DatagramCarrier
+from connector.outputs.syslog.stream import MessageTransport, StreamTransport, TransportOptions
+from connector.outputs.syslog.udp import UdpTransport
 from connector.quantities import Size
 
 Header: TypeAlias = Callable[[Origin, int, datetime, str], bytes]
@@ -111,12 +111,12 @@ class SyslogSettings(OutputSettings):
     def build(self, name: str, observe: Observe) -> SyslogOutput:
         """Make the output."""
         transport = self.address[0].transport
-        link = Link(name, self.address, self.timeout.total_seconds(), self.tls, self.resend)
+        link = TransportOptions(name, self.address, self.timeout.total_seconds(), self.tls, self.resend)
         framing: Framing = self.framing or ("octet" if transport == "tls" else "lf")
-        carrier: Carrier = (
-            DatagramCarrier(link, observe)
+        carrier: MessageTransport = (
+            UdpTransport(link, observe)
             if transport == "udp"
-            else StreamCarrier(link, FRAMINGS[framing], observe)
+            else StreamTransport(link, FRAMINGS[framing], observe)
         )
         origin = Origin(
             FACILITIES[self.facility], self.hostname or socket.gethostname(), self.app_name, self.tag
@@ -139,7 +139,7 @@ class SyslogOutput:
     """
 
     def __init__(
-        self, carrier: Carrier, header: Header, origin: Origin, longest: int, limits: Limits
+        self, carrier: MessageTransport, header: Header, origin: Origin, longest: int, limits: Limits
     ) -> None:
         self._carrier = carrier
         self._header = header
@@ -164,7 +164,7 @@ class SyslogOutput:
         if fitting:
             messages = [self._message(events[index]) for index in fitting]
             try:
-                refused = await self._carrier.carry(messages)
+                refused = await self._carrier.send(messages)
             except (TransportError, ConfigurationError) as error:
                 raise delivery_error(error) from None
             rejected.update({fitting[place]: TOO_LARGE for place in refused})

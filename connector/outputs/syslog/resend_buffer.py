@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 
-class Tail:
+class ResendBuffer:
     """Keeps the frames sent last, at most *limit* bytes and *age* seconds back.
 
     What a connection outlived by *age* counts as arrived; what is younger when it breaks is in doubt,
@@ -18,24 +18,24 @@ class Tail:
         self._age = age
         self._sent: deque[tuple[float, bytes]] = deque()
         self._size = 0
-        self._doubtful: list[bytes] = []
+        self._unconfirmed: list[bytes] = []
 
     @property
-    def doubtful(self) -> Sequence[bytes]:
+    def unconfirmed(self) -> Sequence[bytes]:
         """Frames to send again before anything else, oldest first."""
-        return self._doubtful
+        return self._unconfirmed
 
     def sent(self, frames: Sequence[bytes], now: float) -> None:
         """Note that *frames* left; what was in doubt left with them, before them."""
-        for frame in (*self._doubtful, *frames):
+        for frame in (*self._unconfirmed, *frames):
             self._sent.append((now, frame))
             self._size += len(frame)
-        self._doubtful = []
+        self._unconfirmed = []
         while self._sent and (self._size > self._limit or self._sent[0][0] < now - self._age):
             self._size -= len(self._sent.popleft()[1])
 
-    def broke(self, at: float) -> None:
+    def connection_lost(self, at: float) -> None:
         """Note that the connection broke at *at*."""
-        self._doubtful += [frame for sent, frame in self._sent if sent >= at - self._age]
+        self._unconfirmed += [frame for sent, frame in self._sent if sent >= at - self._age]
         self._sent.clear()
         self._size = 0

@@ -15,7 +15,7 @@ from connector.net.tls import TlsOptions, client_context
 from connector.net.transport import TransportError, Untrusted
 from connector.outputs.shared.tcp import Stream, connect
 from connector.outputs.syslog.address import Address
-from connector.outputs.syslog.resend_buffer import Tail
+from connector.outputs.syslog.resend_buffer import ResendBuffer
 
 # What a connection outlived by this many seconds counts as read by the collector.
 _PROVEN_AFTER = 60.0
@@ -23,14 +23,14 @@ _PROVEN_AFTER = 60.0
 _LAST_ATTEMPT = 5.0
 
 
-class Carrier(Protocol):
+class MessageTransport(Protocol):
     """Takes messages to one of several collectors; fails with TransportError or ConfigurationError."""
 
     async def open(self) -> str:
         """Be connected; return what to, in words."""
         ...
 
-    async def carry(self, messages: Sequence[bytes]) -> frozenset[int]:
+    async def send(self, messages: Sequence[bytes]) -> frozenset[int]:
         """Send *messages*; return the indexes of those that this network can never carry."""
         ...
 
@@ -40,7 +40,7 @@ class Carrier(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class TransportOptions:
     """What a carrier needs to know. *timeout* is in seconds, *resend* in bytes."""
 
     output: str
@@ -50,51 +50,51 @@ class Link:
     resend: int = 0
 
 
-class StreamCarrier:
+class StreamTransport:
     """One connection at a time. *frame* makes of a message what goes over the wire."""
 
-    def __init__(self, link: Link, frame: Callable[[bytes], bytes], observe: Observe) -> None:
-        self._link = link
+    def __init__(self, link: TransportOptions, frame: Callable[[bytes], bytes], observe: Observe) -> None:
+        self._options = link
         self._frame = frame
         self._observe = observe
         self._next = 0
         self._stream: Stream | None = None
-        self._tail = Tail(link.resend, _PROVEN_AFTER)
+        self._resend_buffer = ResendBuffer(link.resend, _PROVEN_AFTER)
         self._lock = asyncio.Lock()
 
     async def open(self) -> str:
         """Be connected; return what to."""
         async with self._lock:
             stream = await self._connected()
-            return f"{self._link.addresses[self._next]} ({stream.protocol})"
+            return f"{self._options.addresses[self._next]} ({stream.protocol})"
 
-    async def carry(self, messages: Sequence[bytes]) -> frozenset[int]:
+    async def send(self, messages: Sequence[bytes]) -> frozenset[int]:
         """Send *messages* in one write, after those that were in doubt."""
         frames = [self._frame(message) for message in messages]
         async with self._lock:
             stream = await self._connected()
-            doubtful = self._tail.doubtful
-            await stream.write(b"".join((*doubtful, *frames)), self._link.timeout)
-            self._tail.sent(frames, asyncio.get_running_loop().time())
-        if doubtful:
-            size = sum(len(frame) for frame in doubtful)
-            self._observe(EventsRepeated(self._link.output, len(doubtful), size))
+            unconfirmed = self._resend_buffer.unconfirmed
+            await stream.write(b"".join((*unconfirmed, *frames)), self._options.timeout)
+            self._resend_buffer.sent(frames, asyncio.get_running_loop().time())
+        if unconfirmed:
+            size = sum(len(frame) for frame in unconfirmed)
+            self._observe(EventsRepeated(self._options.output, len(unconfirmed), size))
         return frozenset()
 
     async def close(self) -> None:
         """Send what is in doubt, if that works at once, and say goodbye to the collector."""
         with contextlib.suppress(TransportError, ConfigurationError, TimeoutError):
             async with asyncio.timeout(_LAST_ATTEMPT):
-                await self._settle_doubts()
+                await self._resend_unconfirmed()
         stream, self._stream = self._stream, None
         if stream is not None:
             await stream.close()
 
-    async def _settle_doubts(self) -> None:
+    async def _resend_unconfirmed(self) -> None:
         if self._stream is not None and self._stream.fault is not None:
             await self._lost(self._stream)
-        if self._tail.doubtful:
-            await self.carry(())
+        if self._resend_buffer.unconfirmed:
+            await self.send(())
 
     async def _connected(self) -> Stream:
         if self._stream is not None:
@@ -109,26 +109,26 @@ class StreamCarrier:
 
     async def _lost(self, stream: Stream) -> None:
         self._stream = None
-        self._tail.broke(stream.ended)
+        self._resend_buffer.connection_lost(stream.ended)
         self._advance()
         await stream.abort()
 
     def _advance(self) -> None:
-        self._next = (self._next + 1) % len(self._link.addresses)
+        self._next = (self._next + 1) % len(self._options.addresses)
 
     async def _connect_to_any(self) -> Stream:
-        context = client_context(self._link.tls) if self._link.addresses[0].transport == "tls" else None
-        share = self._link.timeout / len(self._link.addresses)
+        context = client_context(self._options.tls) if self._options.addresses[0].transport == "tls" else None
+        share = self._options.timeout / len(self._options.addresses)
         faults: list[TransportError] = []
-        for _ in self._link.addresses:
-            address = self._link.addresses[self._next]
+        for _ in self._options.addresses:
+            address = self._options.addresses[self._next]
             try:
                 stream = await connect(address.host, address.port, context=context, timeout=share)
             except TransportError as fault:
                 faults.append(fault)
                 self._advance()
             else:
-                self._observe(OutputConnected(self._link.output, str(address)))
+                self._observe(OutputConnected(self._options.output, str(address)))
                 return stream
         raise _together(faults)
 

@@ -14,7 +14,7 @@ from connector.net.faults import explain
 from connector.net.transport import TransportError
 from connector.outputs.shared.sockets import resolve
 from connector.outputs.syslog.address import Address
-from connector.outputs.syslog.stream import Link
+from connector.outputs.syslog.stream import TransportOptions
 
 # UDP does not notice that a collector moved, so its name is resolved again after this many seconds.
 _RESOLVE_AGAIN = 60.0
@@ -23,11 +23,11 @@ _RESOLVE_AGAIN = 60.0
 _BURST, _BREATH = 32, 0.005
 
 
-class DatagramCarrier:
+class UdpTransport:
     """A socket that belongs to one collector, so that its refusals are heard."""
 
-    def __init__(self, link: Link, observe: Observe) -> None:
-        self._link = link
+    def __init__(self, link: TransportOptions, observe: Observe) -> None:
+        self._options = link
         self._observe = observe
         self._next = 0
         self._socket: socket.socket | None = None
@@ -37,9 +37,9 @@ class DatagramCarrier:
     async def open(self) -> str:
         """Resolve the collector's name; UDP has no connection to try."""
         await self._ready()
-        return f"{self._link.addresses[self._next]} (UDP tells nothing of the collector)"
+        return f"{self._options.addresses[self._next]} (UDP tells nothing of the collector)"
 
-    async def carry(self, messages: Sequence[bytes]) -> frozenset[int]:
+    async def send(self, messages: Sequence[bytes]) -> frozenset[int]:
         """Send one datagram per message."""
         sock = await self._ready()
         loop = asyncio.get_running_loop()
@@ -47,14 +47,14 @@ class DatagramCarrier:
         try:
             # A refusal of datagrams sent before is reported with the next call: take it before these leave.
             _raise_pending(sock)
-            async with asyncio.timeout(self._link.timeout):
+            async with asyncio.timeout(self._options.timeout):
                 for index, message in enumerate(messages):
                     if not await _sent(loop, sock, message):
                         too_large.add(index)
                     await self._breathe()
             _raise_pending(sock)
         except OSError as error:
-            peer = self._link.addresses[self._next].peer
+            peer = self._options.addresses[self._next].peer
             self._drop()
             raise explain(peer, error, connecting=True) from None
         return frozenset(too_large)
@@ -76,7 +76,7 @@ class DatagramCarrier:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        self._next = (self._next + 1) % len(self._link.addresses)
+        self._next = (self._next + 1) % len(self._options.addresses)
 
     async def _ready(self) -> socket.socket:
         now = asyncio.get_running_loop().time()
@@ -89,17 +89,17 @@ class DatagramCarrier:
 
     async def _connect_to_any(self) -> socket.socket:
         faults: list[TransportError] = []
-        for _ in self._link.addresses:
-            address = self._link.addresses[self._next]
+        for _ in self._options.addresses:
+            address = self._options.addresses[self._next]
             try:
-                async with asyncio.timeout(self._link.timeout / len(self._link.addresses)):
+                async with asyncio.timeout(self._options.timeout / len(self._options.addresses)):
                     sock = await _bound(address)
             except OSError as error:
                 faults.append(explain(address.peer, error, connecting=True))
-                self._next = (self._next + 1) % len(self._link.addresses)
+                self._next = (self._next + 1) % len(self._options.addresses)
             else:
                 if self._socket is None:
-                    self._observe(OutputConnected(self._link.output, str(address)))
+                    self._observe(OutputConnected(self._options.output, str(address)))
                 return sock
         raise TransportError("; ".join(fault.reason for fault in faults))
 

@@ -13,7 +13,7 @@ from connector.facts import BatchRetried, BatchSent, EventBuried, HoldBegun, Hol
 from connector.interfaces import Output
 from connector.outputs.elasticsearch.output import ElasticsearchSettings
 from connector.outputs.shared.http_client import utc_now
-from connector.outputs.splunk_hec.channel import Pace
+from connector.outputs.splunk_hec.channel import AckPolling
 from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from tests.scenarios.outputs.delivering import delivering
 from tests.support.bulk_collector import bulk_collector, failed, trouble
@@ -27,7 +27,7 @@ ALL = {str(number) for number in range(1, 2001)}
 
 def splunk(*urls: str, **options: Any) -> Output:
     settings = SplunkHecSettings.model_validate({"url": list(urls), "token": TOKEN, **options})
-    return SplunkHecOutput("siem", settings, unobserved, utc_now, Pace(first=0.005, longest=0.02))
+    return SplunkHecOutput("siem", settings, unobserved, utc_now, AckPolling(first=0.005, longest=0.02))
 
 
 def elastic(*urls: str) -> Output:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.formats.framing import FRAMINGS, Framing, counted, line, one_line
+from connector.formats.framing import FRAMINGS, Framing, line, octet_counted, one_line
 
 HOSTILE = st.lists(
     st.one_of(st.binary(), st.sampled_from([b"\n", b"\r\n", b"\0", b"5 <1>1", b"<14>", b" ", b"x"])),
@@ -54,4 +54,4 @@ def test_text_without_line_breaks_is_left_alone(text: str) -> None:
 
 def test_an_empty_message_cannot_be_counted() -> None:
     with pytest.raises(ValueError, match="empty message"):
-        counted(b"")
+        octet_counted(b"")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from connector.errors import Hold, Retryable
 from connector.interfaces import Probe, Setup
 from connector.mapping import Library
-from connector.outputs.elasticsearch.index_template import fitted, shipped
+from connector.outputs.elasticsearch.index_template import shipped, template_for
 from connector.outputs.elasticsearch.output import ElasticsearchSettings
 from connector.testing.outputs import events
 from tests.support.bulk_collector import STREAM, bulk_collector, failed
@@ -125,11 +125,11 @@ async def test_a_cluster_that_is_away_or_refuses_does_not_pretend_to_be_set_up()
 
 
 def test_the_template_fits_where_events_go() -> None:
-    assert fitted(STREAM, stream=True).body == shipped()
-    other = fitted("mail-verdicts", stream=True)
+    assert template_for(STREAM, stream=True).body == shipped()
+    other = template_for("mail-verdicts", stream=True)
     assert other.name == "email-connector-mail-verdicts"
     assert (other.body["index_patterns"], other.body["data_stream"]) == (["mail-verdicts"], {})
-    index = fitted("mail", stream=False)
+    index = template_for("mail", stream=False)
     assert index.body["index_patterns"] == ["mail"]
     assert "data_stream" not in index.body
     assert shipped()["index_patterns"] == ["logs-cloudflare.email_security-*"]

@@ -30,7 +30,7 @@ def test_common_keys_are_read_as_people_write_them() -> None:
     assert settings.start == "beginning"
     assert settings.max_age == timedelta(hours=1)
     assert settings.when == {"$severity": {"gte": 7}}
-    assert settings.room() == Backlog(2 << 20, WhenFull.SKIP)
+    assert settings.journal_limits() == Backlog(2 << 20, WhenFull.SKIP)
 
 
 def test_a_batch_replaces_only_what_is_given() -> None:

@@ -11,25 +11,25 @@ from connector.errors import Hold, Retryable
 from connector.facts import AcknowledgementWeakened, Fact
 from connector.model import Receipt
 from connector.outputs.shared.http_client import utc_now
-from connector.outputs.splunk_hec.channel import Pace
+from connector.outputs.splunk_hec.channel import AckPolling
 from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from connector.testing.outputs import events
 from tests.support.collectors import until
 from tests.support.hec_collector import TOKEN, HecCollector, Indexer, hec_collector, told
 from tests.support.scripted_http import Reply, json_reply
 
-PACE = Pace(first=0.005, longest=0.01)
+PACE = AckPolling(first=0.005, longest=0.01)
 
 
 class Splunk:
     """An output that asks quickly, and its facts."""
 
-    def __init__(self, *collectors: HecCollector, pace: Pace = PACE, **options: Any) -> None:
+    def __init__(self, *collectors: HecCollector, polling: AckPolling = PACE, **options: Any) -> None:
         urls = [collector.url for collector in collectors]
         given = {"url": urls, "token": TOKEN, **options}
         self.facts: list[Fact] = []
         settings = SplunkHecSettings.model_validate(given)
-        self.output = SplunkHecOutput("siem", settings, self.facts.append, utc_now, pace)
+        self.output = SplunkHecOutput("siem", settings, self.facts.append, utc_now, polling)
 
     @property
     def warnings(self) -> list[str]:

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from connector.errors import DeliveryError, Hold, Refused, Retryable
 from connector.model import Receipt
-from connector.outputs.splunk_hec.codes import CODES, Class, read
+from connector.outputs.splunk_hec.codes import CODES, CodeClass, read
 from connector.testing.outputs import events
 from tests.support.hec_collector import TEXTS, TOKEN, hec_collector, told
 from tests.support.scripted_http import Reply, json_reply
 from tests.unit.outputs.test_splunk_hec_requests import output
 
 ACCEPTED = {0, 17, 24, 25}
-AGAIN = {8, 9, 18, 19, 20, 23, 26, 27}
-DATA = {5, 6, 12, 13, 15}
-PERSON = set(range(28)) - ACCEPTED - AGAIN - DATA
+RETRY = {8, 9, 18, 19, 20, 23, 26, 27}
+REFUSED = {5, 6, 12, 13, 15}
+HOLD = set(range(28)) - ACCEPTED - RETRY - REFUSED
 
 
 async def outcome(reply: Reply, size: int = 3, **options: Any) -> Receipt | DeliveryError:
@@ -38,14 +38,14 @@ def test_every_documented_code_has_a_meaning() -> None:
     assert set(CODES) == set(TEXTS) == set(range(28))
 
 
-@pytest.mark.parametrize("code", sorted(AGAIN))
+@pytest.mark.parametrize("code", sorted(RETRY))
 async def test_what_may_pass_is_sent_again(code: int) -> None:
     error = await outcome(told(code))
     assert isinstance(error, Retryable)
     assert f"code {code}" in error.reason
 
 
-@pytest.mark.parametrize("code", sorted(PERSON))
+@pytest.mark.parametrize("code", sorted(HOLD))
 async def test_what_only_a_person_can_change_holds_and_says_what_to_do(code: int) -> None:
     error = await outcome(told(code))
     assert isinstance(error, Hold)
@@ -53,7 +53,7 @@ async def test_what_only_a_person_can_change_holds_and_says_what_to_do(code: int
     assert ";" in error.reason
 
 
-@pytest.mark.parametrize("code", sorted(DATA))
+@pytest.mark.parametrize("code", sorted(REFUSED))
 async def test_a_refused_event_is_named_as_far_as_splunk_names_it(code: int) -> None:
     error = await outcome(told(code, **{"invalid-event-number": 2}))
     assert isinstance(error, Refused)
@@ -170,6 +170,6 @@ def test_only_numbers_count_as_numbers(body: dict[str, object]) -> None:
 
 
 def test_classes_agree_with_this_page() -> None:
-    of = {kind: {code for code, (found, _) in CODES.items() if found is kind} for kind in Class}
-    assert of[Class.TAKEN] | of[Class.SLOW] == ACCEPTED
-    assert (of[Class.AGAIN], of[Class.PERSON], of[Class.DATA]) == (AGAIN, PERSON, DATA)
+    of = {kind: {code for code, (found, _) in CODES.items() if found is kind} for kind in CodeClass}
+    assert of[CodeClass.ACCEPTED] | of[CodeClass.SLOW] == ACCEPTED
+    assert (of[CodeClass.RETRY], of[CodeClass.HOLD], of[CodeClass.REFUSED]) == (RETRY, HOLD, REFUSED)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from connector.delivery import Deliverer, Heartbeat, Options, Shrink
+from connector.delivery import Deliverer, DeliveryOptions, Heartbeat, Shrink
 from connector.errors import ConfigurationError, Position, Problem
 from connector.facts import OutputBegun
 from connector.formats import cef, leef
@@ -132,9 +132,9 @@ class Route:
     heartbeat: Mapper | None
     unfiltered: Callable[[], Mapper]
 
-    def options(self, snapshot: Callable[[], JsonObject], clock: Clock) -> Options:
+    def options(self, snapshot: Callable[[], JsonObject], clock: Clock) -> DeliveryOptions:
         """What delivery is told; *snapshot* is the status, for heartbeats."""
-        return Options(
+        return DeliveryOptions(
             start=self.settings.start,
             backlog=self.settings.journal_limits(),
             emit=self.settings.emit,

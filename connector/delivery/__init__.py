@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connector.delivery.heartbeat import Heartbeat
 from connector.delivery.reader import Emit, Shrink
-from connector.delivery.retry_policy import Policy
-from connector.delivery.worker import Deliverer, Options, State
+from connector.delivery.retry_policy import RetryPolicy
+from connector.delivery.worker import Deliverer, DeliveryOptions, DeliveryState
 
-__all__ = ["Deliverer", "Emit", "Heartbeat", "Options", "Policy", "Shrink", "State"]
+__all__ = ["Deliverer", "DeliveryOptions", "DeliveryState", "Emit", "Heartbeat", "RetryPolicy", "Shrink"]

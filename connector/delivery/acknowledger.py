@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from connector.delivery.circuit import Holding
-from connector.delivery.context import Kit
-from connector.delivery.in_flight import Covered, Ledger
-from connector.delivery.notifier import Pulse
+from connector.delivery.circuit import HoldState
+from connector.delivery.context import DeliveryContext
+from connector.delivery.in_flight import FinishedPrefix, InFlight
+from connector.delivery.notifier import Notifier
 from connector.errors import JournalFull, LettersFull
 from connector.facts import EventBuried, EventsFiltered, EventsNoted, OutputPosition
 from connector.interfaces import OutputLog
@@ -26,20 +26,20 @@ class Acknowledger:
 
     def __init__(
         self,
-        kit: Kit,
+        context: DeliveryContext,
         log: OutputLog,
-        ledger: Ledger,
-        holding: Holding,
-        pulse: Pulse,
+        in_flight: InFlight,
+        holding: HoldState,
+        notifier: Notifier,
         *,
         position: int,
         read: Callable[[], int],
     ) -> None:
-        self._kit = kit
+        self._context = context
         self._log = log
-        self._ledger = ledger
-        self._holding = holding
-        self._pulse = pulse
+        self._in_flight = in_flight
+        self._hold = holding
+        self._notifier = notifier
         self._read = read
         self.position = position
 
@@ -47,38 +47,38 @@ class Acknowledger:
         """Acknowledge until cancelled. Raises ``Moved`` when somebody else moved the position."""
         attempt = 0
         while True:
-            covered = self._ledger.finished()
-            if covered is None:
-                await self._pulse.wait()
+            prefix = self._in_flight.finished()
+            if prefix is None:
+                await self._notifier.wait()
                 continue
             try:
                 await self._log.acknowledge(
-                    self._kit.name, after=self.position, upto=covered.upto, dead=covered.dead
+                    self._context.name, after=self.position, upto=prefix.upto, dead=prefix.dead
                 )
             except JournalFull as error:
                 attempt += 1
-                self._holding.begin("journal", _cause(error))
-                policy = self._kit.policy
+                self._hold.begin("journal", _cause(error))
+                policy = self._context.policy
                 await asyncio.sleep(
-                    full_jitter(attempt, base=policy.base, cap=policy.cap, random=self._kit.random)
+                    full_jitter(attempt, base=policy.base, cap=policy.cap, random=self._context.random)
                 )
                 continue
             attempt = 0
-            self._ledger.release(covered)
-            self.position = covered.upto
-            self._holding.end("journal")
-            self._tell(covered)
-            self._pulse.beat()
+            self._in_flight.release(prefix)
+            self.position = prefix.upto
+            self._hold.end("journal")
+            self._tell(prefix)
+            self._notifier.notify()
 
-    def _tell(self, covered: Covered) -> None:
-        name, observe = self._kit.name, self._kit.observe
-        for reason, count in covered.filtered.items():
+    def _tell(self, prefix: FinishedPrefix) -> None:
+        name, observe = self._context.name, self._context.observe
+        for reason, count in prefix.filtered.items():
             observe(EventsFiltered(name, count, reason))
-        if covered.noted:
-            observe(EventsNoted(name, covered.noted, covered.notes))
-        for letter in covered.dead:
+        if prefix.noted:
+            observe(EventsNoted(name, prefix.noted, prefix.notes))
+        for letter in prefix.dead:
             observe(EventBuried(name, letter.sequence, letter.reason, _told(letter)))
-        observe(OutputPosition(name, covered.upto, max(covered.upto, self._read())))
+        observe(OutputPosition(name, prefix.upto, max(prefix.upto, self._read())))
 
 
 def _told(letter: DeadLetter) -> str:

@@ -116,7 +116,7 @@ class Batcher:
                     forming.notes[note] = None
         self._close_if_full(forming)
 
-    def bury(self, letter: DeadLetter, now: float) -> None:
+    def dead_letter(self, letter: DeadLetter, now: float) -> None:
         """Keep a revision that cannot become an event."""
         forming = self._cover(letter.sequence, now)
         forming.dead.append(letter)
@@ -141,11 +141,11 @@ class Batcher:
         self._left = now
         return self._ready.popleft()
 
-    def found_too_large(self, size: int) -> None:
+    def shrink(self, size: int) -> None:
         """The collector refused *size* bytes: stay at half of them, for now."""
         self._ceiling = max(1.0, min(self._ceiling, size / 2))
 
-    def found_good(self) -> None:
+    def grow(self) -> None:
         """The collector took a batch: allow a little more, up to the limit."""
         self._ceiling = min(float(self._limits.bytes), self._ceiling * 1.05 + 1)
 

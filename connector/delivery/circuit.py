@@ -8,9 +8,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from connector.delivery.context import Kit
-from connector.delivery.notifier import Pulse, outcome_of
-from connector.delivery.retry_policy import Decision, History, Retry, Settled, Suspend, decide, fault_of
+from connector.delivery.context import DeliveryContext
+from connector.delivery.notifier import Notifier, outcome_of
+from connector.delivery.retry_policy import Answered, Decision, History, HoldOutput, Retry, decide, fault_of
 from connector.facts import BatchRetried, HoldBegun, HoldEnded
 from connector.interfaces import Output
 
@@ -18,11 +18,11 @@ Side: TypeAlias = Literal["collector", "journal"]
 """Who makes it wait: the collector, or a journal that cannot take an acknowledgement."""
 
 
-class Holding:
+class HoldState:
     """The hold of one output. Both sides may cause it; it ends when neither does."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
+    def __init__(self, context: DeliveryContext) -> None:
+        self._context = context
         self._reasons: dict[Side, str] = {}
         self._began = 0.0
         self.since: datetime | None = None
@@ -40,9 +40,9 @@ class Holding:
         """Wait because of *side*; a hold that is there already only learns the new reason."""
         if not self._reasons:
             self._began = asyncio.get_running_loop().time()
-            self.since = self._kit.clock()
+            self.since = self._context.clock()
             self._reasons[side] = reason
-            self._kit.observe(HoldBegun(self._kit.name, reason))
+            self._context.observe(HoldBegun(self._context.name, reason))
         self._reasons[side] = reason
 
     def end(self, side: Side) -> None:
@@ -50,14 +50,14 @@ class Holding:
         if self._reasons.pop(side, None) is not None and not self._reasons:
             self.since = None
             seconds = asyncio.get_running_loop().time() - self._began
-            self._kit.observe(HoldEnded(self._kit.name, seconds))
+            self._context.observe(HoldEnded(self._context.name, seconds))
 
 
 _CLOSING = 5.0
 """Seconds that closing an output may take; then it is left to itself."""
 
 
-class Gate:
+class CircuitBreaker:
     """The one way to an output, shared by all its concurrent sends.
 
     After any error nothing is sent until the sends under way ended and the output was closed and opened
@@ -73,16 +73,16 @@ class Gate:
 
     def __init__(
         self,
-        kit: Kit,
+        context: DeliveryContext,
         output: Output,
-        holding: Holding,
-        pulse: Pulse,
+        holding: HoldState,
+        notifier: Notifier,
         refresh: Callable[[], bool] | None = None,
     ) -> None:
-        self._kit = kit
+        self._context = context
         self._output = output
-        self._holding = holding
-        self._pulse = pulse
+        self._hold = holding
+        self._notifier = notifier
         self._refresh = refresh
         self._lock = asyncio.Lock()
         self._usable = False
@@ -101,7 +101,7 @@ class Gate:
             await self._wait()
             while not self._usable:
                 while self._users:
-                    await self._pulse.wait()
+                    await self._notifier.wait()
                 await self._reopen()
                 await self._wait()
             self._users += 1
@@ -110,11 +110,11 @@ class Gate:
     def leave(self) -> None:
         """A send ended, however."""
         self._users -= 1
-        self._pulse.beat()
+        self._notifier.notify()
 
     def history(self, *, refusals: int, fault: str, faults: int) -> History:
         """What a decision about a part needs to know."""
-        return History(self.failures, refusals, self._holding.by("collector"), self._probes, fault, faults)
+        return History(self.failures, refusals, self._hold.by("collector"), self._probes, fault, faults)
 
     def pause(self, seconds: float) -> None:
         """Let no send begin for so long; a longer pause under way stays."""
@@ -126,14 +126,14 @@ class Gate:
         An answer to a send that began before the last error says nothing about now.
         """
         current = self._usable and generation == self.generation
-        if isinstance(decision, Settled):
+        if isinstance(decision, Answered):
             if decision.after is not None:
                 self.pause(decision.after)
             if current:
                 self.failures = self.failures + 1 if decision.retry else 0
                 self._answers(accepted=decision.accepted > 0)
             return
-        if isinstance(decision, Retry | Suspend):
+        if isinstance(decision, Retry | HoldOutput):
             self._failed(decision, fresh=current)
         elif current:
             self.failures = 0
@@ -157,8 +157,8 @@ class Gate:
 
     async def _wait(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._holding.by("journal") or loop.time() < self._resume:
-            await self._pulse.wait(None if self._holding.by("journal") else self._resume)
+        while self._hold.by("journal") or loop.time() < self._resume:
+            await self._notifier.wait(None if self._hold.by("journal") else self._resume)
 
     async def _reopen(self) -> None:
         await self.close()
@@ -171,31 +171,33 @@ class Gate:
         fault = fault_of(outcome)
         seen = self._opening
         history = self.history(refusals=0, fault=seen.fault, faults=seen.faults)
-        decision = decide(outcome, 0, history, policy=self._kit.policy, random=self._kit.random)
+        decision = decide(outcome, 0, history, policy=self._context.policy, random=self._context.random)
         self._opening = History(fault=fault, faults=seen.faults + 1 if fault == seen.fault else 1)
-        if isinstance(decision, Retry | Suspend):
+        if isinstance(decision, Retry | HoldOutput):
             self._failed(decision, fresh=True)
 
     async def _open(self) -> None:
-        if self._refresh is not None and self._holding.by("collector"):
+        if self._refresh is not None and self._hold.by("collector"):
             self._refresh()
         self._touched = True
         await self._output.open()
 
-    def _failed(self, decision: Retry | Suspend, *, fresh: bool) -> None:
-        if isinstance(decision, Suspend):
-            holding = self._holding.by("collector")
+    def _failed(self, decision: Retry | HoldOutput, *, fresh: bool) -> None:
+        if isinstance(decision, HoldOutput):
+            holding = self._hold.by("collector")
             self._wholesale = decision.wholesale or (holding and self._wholesale)
-            self._holding.begin("collector", decision.reason)
+            self._hold.begin("collector", decision.reason)
         self.pause(decision.after)
         if fresh:
             self.failures += 1
-            self._probes += isinstance(decision, Suspend)
+            self._probes += isinstance(decision, HoldOutput)
         asked = decision.asked if isinstance(decision, Retry) else None
-        self._kit.observe(BatchRetried(self._kit.name, decision.reason, self.failures, decision.after, asked))
+        self._context.observe(
+            BatchRetried(self._context.name, decision.reason, self.failures, decision.after, asked)
+        )
 
     def _answers(self, *, accepted: bool) -> None:
         """An answer ends a hold, unless the hold began because everything was refused."""
-        if self._holding.by("collector") and (accepted or not self._wholesale):
+        if self._hold.by("collector") and (accepted or not self._wholesale):
             self._probes = 0
-            self._holding.end("collector")
+            self._hold.end("collector")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from connector.delivery.retry_policy import Policy, Random
+from connector.delivery.retry_policy import Random, RetryPolicy
 from connector.interfaces import Clock, Observe
 from connector.model import DeadLetter, Revision
 
 
 @dataclass(frozen=True, slots=True)
-class Kit:
+class DeliveryContext:
     """An output's name and the collaborators that its delivery shares."""
 
     name: str
     observe: Observe
     clock: Clock
-    policy: Policy
+    policy: RetryPolicy
     random: Random
 
     def letter(self, sequence: int, revision: Revision, reason: str, answer: str) -> DeadLetter:

@@ -11,15 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from connector.delivery.circuit import Gate
-from connector.delivery.context import Kit
+from connector.delivery.circuit import CircuitBreaker
+from connector.delivery.context import DeliveryContext
 from connector.delivery.notifier import CancelledItself, outcome_of
 from connector.delivery.retry_policy import (
-    Condemn,
+    Answered,
     Decision,
+    HoldOutput,
+    Isolate,
     Retry,
-    Settled,
-    Suspend,
     decide,
     excerpt,
     fault_of,
@@ -37,7 +37,7 @@ class Heartbeat:
     make: Callable[[], Event]
 
 
-class Heart:
+class HeartbeatSender:
     """Beats when it is due, however many lanes of however many sessions ask.
 
     The first beat is due at once. One that cannot be sent is tried again within a minute, made anew; one
@@ -50,10 +50,12 @@ class Heart:
         heartbeat: how often and what; ``None`` for an output without one.
     """
 
-    def __init__(self, kit: Kit, output: Output, gate: Gate, heartbeat: Heartbeat | None) -> None:
-        self._kit = kit
+    def __init__(
+        self, context: DeliveryContext, output: Output, circuit: CircuitBreaker, heartbeat: Heartbeat | None
+    ) -> None:
+        self._context = context
         self._output = output
-        self._gate = gate
+        self._circuit = circuit
         self._heartbeat = heartbeat
         self._next = float("-inf")
         self._beating: asyncio.Future[None] | None = None
@@ -89,7 +91,7 @@ class Heart:
             self._beating.cancel()
 
     async def _send(self, heartbeat: Heartbeat) -> None:
-        generation = await self._gate.enter()
+        generation = await self._circuit.enter()
         loop = asyncio.get_running_loop()
         began, outcome = loop.time(), None
         try:
@@ -98,39 +100,39 @@ class Heart:
             self._refused(f"the mapping of heartbeats failed: {fault_of(error)}", heartbeat)
             return
         except asyncio.CancelledError:
-            self._gate.distrust(generation)
+            self._circuit.distrust(generation)
             raise
         finally:
-            self._gate.leave()
+            self._circuit.leave()
         decision = self._decide(outcome)
-        self._gate.answered(generation, decision)
+        self._circuit.answered(generation, decision)
         self._tell(decision, heartbeat, loop.time() - began)
 
     def _decide(self, outcome: Receipt | Exception) -> Decision:
         # Whether a heartbeat is taken says nothing about mail: it is neither a refusal nor an acceptance.
-        history = self._gate.history(refusals=0, fault=self._fault, faults=self._faults)
-        decision = decide(outcome, 1, history, policy=self._kit.policy, random=self._kit.random)
+        history = self._circuit.history(refusals=0, fault=self._fault, faults=self._faults)
+        decision = decide(outcome, 1, history, policy=self._context.policy, random=self._context.random)
         fault = fault_of(outcome)
         self._faults = self._faults + 1 if fault == self._fault else 1
         self._fault = fault
-        return replace(decision, accepted=0) if isinstance(decision, Settled) else decision
+        return replace(decision, accepted=0) if isinstance(decision, Answered) else decision
 
     def _tell(self, decision: Decision, heartbeat: Heartbeat, seconds: float) -> None:
-        if isinstance(decision, Retry | Suspend) or (isinstance(decision, Settled) and decision.retry):
+        if isinstance(decision, Retry | HoldOutput) or (isinstance(decision, Answered) and decision.retry):
             # Not at once: a collector that takes mail and no heartbeat must not be kept from taking mail.
-            wait = min(heartbeat.every.total_seconds(), self._kit.policy.probe)
+            wait = min(heartbeat.every.total_seconds(), self._context.policy.probe)
             self._rest(max(wait, decision.after or 0.0))
             return
-        if isinstance(decision, Condemn):
+        if isinstance(decision, Isolate):
             self._refused(decision.answer, heartbeat)
-        elif isinstance(decision, Settled) and decision.rejected:
+        elif isinstance(decision, Answered) and decision.rejected:
             self._refused(excerpt(next(iter(decision.rejected.values()))), heartbeat)
         else:
-            self._kit.observe(HeartbeatSent(self._kit.name, seconds))
+            self._context.observe(HeartbeatSent(self._context.name, seconds))
             self._rest(heartbeat.every.total_seconds())
 
     def _refused(self, reason: str, heartbeat: Heartbeat) -> None:
-        self._kit.observe(HeartbeatRefused(self._kit.name, reason))
+        self._context.observe(HeartbeatRefused(self._context.name, reason))
         self._rest(heartbeat.every.total_seconds())
 
     def _rest(self, seconds: float) -> None:

@@ -12,16 +12,16 @@ from connector.delivery.batcher import Batch, Item
 from connector.model import DeadLetter
 
 
-class Fate(enum.Enum):
+class Status(enum.Enum):
     """What became of a part."""
 
     OPEN = enum.auto()
-    DOUBTFUL = enum.auto()
+    SUSPECT = enum.auto()
     DONE = enum.auto()
 
 
 @dataclass(slots=True, eq=False)
-class Part:
+class Chunk:
     """A batch, or what is left of one after a split: the unit of a send and of the position.
 
     *attempts* counts sends, those of the batch it was cut from included; *fault* and *faults* name the
@@ -32,7 +32,7 @@ class Part:
     batch: int
     items: tuple[Item, ...]
     upto: int
-    fate: Fate = Fate.OPEN
+    status: Status = Status.OPEN
     attempts: int = 0
     first_tried: datetime | None = None
     fault: str = ""
@@ -50,10 +50,10 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Covered:
+class FinishedPrefix:
     """The finished beginning: *upto* where the position may go, and what commits or counts with it."""
 
-    parts: int
+    chunks: int
     upto: int
     dead: tuple[DeadLetter, ...]
     filtered: Counter[str]
@@ -61,83 +61,93 @@ class Covered:
     notes: tuple[str, ...]
 
 
-class Ledger:
+class InFlight:
     """Parts in journal order."""
 
     def __init__(self) -> None:
-        self._parts: list[Part] = []
+        self._chunks: list[Chunk] = []
         self._batches = 0
 
     @property
     def empty(self) -> bool:
         """Whether all is acknowledged."""
-        return not self._parts
+        return not self._chunks
 
     @property
     def busy(self) -> int:
         """How many batches are unacknowledged for another reason than doubt."""
-        return len({part.batch for part in self._parts if part.fate is not Fate.DOUBTFUL})
+        return len({chunk.batch for chunk in self._chunks if chunk.status is not Status.SUSPECT})
 
-    def open(self, batch: Batch) -> Part | None:
+    def open(self, batch: Batch) -> Chunk | None:
         """Enter *batch*; return the part to send, ``None`` where it has no events."""
-        if not batch.items and not batch.dead and self._parts and not self._parts[-1].sealed:
-            _extend(self._parts[-1], batch)
+        if not batch.items and not batch.dead and self._chunks and not self._chunks[-1].sealed:
+            _extend(self._chunks[-1], batch)
             return None
         self._batches += 1
-        part = Part(self._batches, batch.items, batch.upto, dead=list(batch.dead))
-        _extend(part, batch)
-        self._parts.append(part)
-        if part.items:
-            return part
-        part.fate = Fate.DONE
+        chunk = Chunk(self._batches, batch.items, batch.upto, dead=list(batch.dead))
+        _extend(chunk, batch)
+        self._chunks.append(chunk)
+        if chunk.items:
+            return chunk
+        chunk.status = Status.DONE
         return None
 
-    def carve(self, part: Part, groups: Sequence[tuple[Item, ...]]) -> list[Part]:
+    def carve(self, chunk: Chunk, groups: Sequence[tuple[Item, ...]]) -> list[Chunk]:
         """Replace *part* by one part for each of *groups*, which hold all its items in order."""
-        parts = [
-            Part(
-                part.batch, group, group[-1].sequence,
-                attempts=part.attempts, first_tried=part.first_tried, fault=part.fault, faults=part.faults,
+        chunks = [
+            Chunk(
+                chunk.batch,
+                group,
+                group[-1].sequence,
+                attempts=chunk.attempts,
+                first_tried=chunk.first_tried,
+                fault=chunk.fault,
+                faults=chunk.faults,
             )
             for group in groups
-        ]  # fmt: skip
-        last = parts[-1]
-        last.upto, last.filtered, last.noted, last.notes = part.upto, part.filtered, part.noted, part.notes
-        for letter in part.dead:
+        ]
+        last = chunks[-1]
+        last.upto, last.filtered, last.noted, last.notes = (
+            chunk.upto,
+            chunk.filtered,
+            chunk.noted,
+            chunk.notes,
+        )
+        for letter in chunk.dead:
             # Each with the part that covers it: else the position could pass a letter that is not stored.
-            next(new for new in parts if letter.sequence <= new.upto).dead.append(letter)
-        at = self._parts.index(part)
-        self._parts[at : at + 1] = parts
-        return parts
+            next(new for new in chunks if letter.sequence <= new.upto).dead.append(letter)
+        at = self._chunks.index(chunk)
+        self._chunks[at : at + 1] = chunks
+        return chunks
 
-    def finished(self) -> Covered | None:
+    def finished(self) -> FinishedPrefix | None:
         """Sum up and seal the finished beginning; ``None`` where there is none."""
         count = 0
         dead: list[DeadLetter] = []
         filtered: Counter[str] = Counter()
         noted = 0
         notes: dict[str, None] = {}
-        for part in self._parts:
-            if part.fate is not Fate.DONE:
+        for chunk in self._chunks:
+            if chunk.status is not Status.DONE:
                 break
             count += 1
-            part.sealed = True
-            dead += part.dead
-            filtered += part.filtered
-            noted += part.noted
-            notes |= part.notes
+            chunk.sealed = True
+            dead += chunk.dead
+            filtered += chunk.filtered
+            noted += chunk.noted
+            notes |= chunk.notes
         if not count:
             return None
         dead.sort(key=lambda letter: letter.sequence)
-        return Covered(count, self._parts[count - 1].upto, tuple(dead), filtered, noted, tuple(notes))
+        return FinishedPrefix(count, self._chunks[count - 1].upto, tuple(dead), filtered, noted, tuple(notes))
 
-    def release(self, covered: Covered) -> None:
+    def release(self, prefix: FinishedPrefix) -> None:
         """Forget what is durable. Parts that finished since *covered* was taken stay."""
-        del self._parts[: covered.parts]
+        del self._chunks[: prefix.chunks]
 
 
-def _extend(part: Part, batch: Batch) -> None:
-    part.upto = batch.upto
-    part.filtered.update(batch.filtered)
-    part.noted += batch.noted
-    part.notes |= dict.fromkeys(batch.notes)
+def _extend(chunk: Chunk, batch: Batch) -> None:
+    chunk.upto = batch.upto
+    chunk.filtered.update(batch.filtered)
+    chunk.noted += batch.noted
+    chunk.notes |= dict.fromkeys(batch.notes)

@@ -11,13 +11,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Pulse:
+class Notifier:
     """Wakes all waiters at each beat. Check your condition, then wait, with no ``await`` in between."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
-    def beat(self) -> None:
+    def notify(self) -> None:
         """Something changed."""
         self._event.set()
         self._event = asyncio.Event()

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Literal, TypeAlias
 
 from connector.delivery.batcher import Batch, Batcher, Item
-from connector.delivery.context import Kit
-from connector.delivery.notifier import Pulse
+from connector.delivery.context import DeliveryContext
+from connector.delivery.notifier import Notifier
 from connector.delivery.retry_policy import excerpt
 from connector.interfaces import Mapper, OutputLog
 from connector.model import DeadLetter, Entry, Event, Revision
@@ -19,7 +19,7 @@ Shrink: TypeAlias = Callable[[Event, int], Event | None]
 """Makes an event fit into so many bytes, or says ``None``. Pure; it SHOULD note what it shortened."""
 
 
-class Translator:
+class EventMapper:
     """The mapper of an output and the rules around it.
 
     Args:
@@ -33,7 +33,7 @@ class Translator:
 
     def __init__(
         self,
-        kit: Kit,
+        context: DeliveryContext,
         mapper: Mapper,
         *,
         emit: Emit = "all",
@@ -41,19 +41,19 @@ class Translator:
         event_bytes: int | None = None,
         shrink: Shrink | None = None,
     ) -> None:
-        self._kit = kit
+        self._context = context
         self._mapper = mapper
         self._emit = emit
         self._max_age = max_age
         self._event_bytes = event_bytes
         self._shrink = shrink
 
-    def translate(self, sequence: int, revision: Revision, only: str | None) -> Item | DeadLetter | str:
+    def map_revision(self, sequence: int, revision: Revision, only: str | None) -> Item | DeadLetter | str:
         """Return the event, a dead letter, or in a word why the output does not want it.
 
         A replay addressed to this output passes ``emit`` and ``max_age``: a person asked for it.
         """
-        if only is not None and only != self._kit.name:
+        if only is not None and only != self._context.name:
             return "addressed"
         if only is None and self._emit == "first" and revision.number > 1:
             return "emit"
@@ -61,12 +61,16 @@ class Translator:
             event = self._mapper(revision)
             if event is None:
                 return "when"
-            if only is None and self._max_age is not None and event.time < self._kit.clock() - self._max_age:
+            if (
+                only is None
+                and self._max_age is not None
+                and event.time < self._context.clock() - self._max_age
+            ):
                 return "max_age"
             return self._fit(sequence, event)
         except Exception as error:  # noqa: BLE001, a mapping is the user's: any error is that revision's fate
             answer = excerpt(f"{type(error).__name__}: {error}")
-            return self._kit.letter(sequence, revision, "mapping", answer)
+            return self._context.letter(sequence, revision, "mapping", answer)
 
     def _fit(self, sequence: int, event: Event) -> Item | DeadLetter:
         limit = self._event_bytes
@@ -76,7 +80,7 @@ class Translator:
         if shrunk is not None and len(shrunk.payload) <= limit:
             return Item(sequence, shrunk)
         answer = f"the event has {len(event.payload)} bytes, the output takes {limit}"
-        return self._kit.letter(sequence, event.revision, "too_large", answer)
+        return self._context.letter(sequence, event.revision, "too_large", answer)
 
 
 _TURN = 100
@@ -86,7 +90,7 @@ _GRACE = 0.5
 """Seconds without data that count as the end of the journal, where nobody knows its head."""
 
 
-class Intake:
+class PrefetchReader:
     """Entries become batches.
 
     Args:
@@ -100,19 +104,19 @@ class Intake:
 
     def __init__(
         self,
-        kit: Kit,
+        context: DeliveryContext,
         log: OutputLog,
-        translator: Translator,
+        event_mapper: EventMapper,
         batcher: Batcher,
-        pulse: Pulse,
+        notifier: Notifier,
         *,
         position: int,
     ) -> None:
-        self._kit = kit
+        self._context = context
         self._log = log
-        self._translator = translator
+        self._event_mapper = event_mapper
         self._batcher = batcher
-        self._pulse = pulse
+        self._notifier = notifier
         self._reading: asyncio.Task[Entry] | None = None
         self._stopping = False
         self._head: int | None = None
@@ -136,13 +140,13 @@ class Intake:
             if entry is not None:
                 await self._digest(entry)
         self.exhausted = True
-        self._pulse.beat()
+        self._notifier.notify()
 
     def take(self) -> Batch | None:
         """Give the next batch, if one may leave."""
         batch = self._batcher.take(asyncio.get_running_loop().time(), flush=self.exhausted)
         if batch is not None:
-            self._pulse.beat()
+            self._notifier.notify()
         return batch
 
     def stop(self, head: int | None) -> None:
@@ -155,8 +159,8 @@ class Intake:
         return self._stopping and self._head is not None and self.read >= self._head
 
     async def _next(self) -> Entry | None:
-        self._reading = asyncio.ensure_future(self._log.read(self._kit.name, self.read))
-        self._pulse.beat()
+        self._reading = asyncio.ensure_future(self._log.read(self._context.name, self.read))
+        self._notifier.notify()
         guess = self._stopping and self._head is None
         try:
             async with asyncio.timeout(_GRACE if guess else None):
@@ -175,18 +179,18 @@ class Intake:
     async def _digest(self, entry: Entry) -> None:
         for sequence, revision in enumerate(entry.revisions, entry.first):
             while self._batcher.full:
-                await self._pulse.wait()
+                await self._notifier.wait()
             now = asyncio.get_running_loop().time()
-            made = self._translator.translate(sequence, revision, entry.only)
+            made = self._event_mapper.map_revision(sequence, revision, entry.only)
             if isinstance(made, str):
                 self._batcher.skip(sequence, made, now)
             elif isinstance(made, Item):
                 self._batcher.add(made, now)
             else:
-                self._batcher.bury(made, now)
+                self._batcher.dead_letter(made, now)
             self.read = sequence
             if self._batcher.full:
-                self._pulse.beat()
+                self._notifier.notify()
             if (sequence - entry.first) % _TURN == _TURN - 1:
                 await asyncio.sleep(0)
-        self._pulse.beat()
+        self._notifier.notify()

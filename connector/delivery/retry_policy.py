@@ -3,12 +3,12 @@
 ::
 
     outcome              what it says                          decision
-    Receipt              the collector answered per event      Settled
+    Receipt              the collector answered per event      Answered
     Retryable            nothing may be assumed                Retry    the same again, after a wait
     Refused, many        the culprit is among them             Split    head, suspect, tail; or halves
-    Refused, one         this is the culprit                   Condemn  a dead letter once others are accepted
-    Refused, 20 in a row it is not the events                  Suspend  hold, nothing is buried
-    Hold                 only a person can help                Suspend  hold, probe slowly
+    Refused, one         this is the culprit                   Isolate  a dead letter once others are accepted
+    Refused, 20 in a row it is not the events                  HoldOutput  hold, nothing is buried
+    Hold                 only a person can help                HoldOutput  hold, probe slowly
     unknown, 1st and 2nd a bug, perhaps passing                Retry
     unknown, 3rd equal   a bug in these events                 as Refused, reason ``bug``
 
@@ -35,7 +35,7 @@ _EXCERPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RetryPolicy:
     """The numbers behind the decisions.
 
     Args:
@@ -75,7 +75,7 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Answered:
     """The collector answered per event; *after* is the wait before the next send, if one is due."""
 
     accepted: int
@@ -99,12 +99,12 @@ class Split:
     """Send the half-open ranges *parts* one by one, in this order."""
 
     reason: str
-    parts: tuple[tuple[int, int], ...]
+    chunks: tuple[tuple[int, int], ...]
     too_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Condemn:
+class Isolate:
     """The one event is the culprit: a dead letter, as soon as the collector accepts anything else."""
 
     reason: str
@@ -112,7 +112,7 @@ class Condemn:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspend:
+class HoldOutput:
     """Hold, and probe after *after* seconds. *wholesale*: because everything was refused."""
 
     reason: str
@@ -120,20 +120,20 @@ class Suspend:
     wholesale: bool = False
 
 
-Decision: TypeAlias = Settled | Retry | Split | Condemn | Suspend
+Decision: TypeAlias = Answered | Retry | Split | Isolate | HoldOutput
 
 
 def decide(
-    outcome: Receipt | BaseException, size: int, history: History, *, policy: Policy, random: Random
+    outcome: Receipt | BaseException, size: int, history: History, *, policy: RetryPolicy, random: Random
 ) -> Decision:
     """Say what to do after *outcome* of a send of *size* events; 0 means: of opening the output."""
     match outcome:
         case Receipt():
             return _settled(outcome, size, history, policy, random)
         case Hold():
-            return Suspend(excerpt(outcome.reason), probe_wait(history.probes, policy, random))
+            return HoldOutput(excerpt(outcome.reason), probe_wait(history.probes, policy, random))
         case Retryable():
-            return _again(excerpt(outcome.reason), usable(outcome.after), history, policy, random)
+            return _again(excerpt(outcome.reason), usable_hint(outcome.after), history, policy, random)
         case Refused():
             kind = "too_large" if outcome.too_large else "refused"
             return _refused(outcome, size, history, policy, random, kind=kind)
@@ -153,13 +153,13 @@ def fault_of(outcome: Receipt | BaseException) -> str:
     return f"{type(outcome).__name__}{where}"
 
 
-def probe_wait(probes: int, policy: Policy, random: Random) -> float:
+def probe_wait(probes: int, policy: RetryPolicy, random: Random) -> float:
     """Seconds until the next probe: 5, 10, 20, 40, then *policy.probe*, each a quarter more or less."""
     wait = min(policy.probe, 5.0 * 2.0 ** min(probes, 30))
     return wait * (0.75 + 0.5 * random())
 
 
-def usable(hint: float | None) -> float | None:
+def usable_hint(hint: float | None) -> float | None:
     """A wait that a collector asked for, if it is one."""
     return hint if hint is not None and math.isfinite(hint) and hint >= 0 else None
 
@@ -169,9 +169,9 @@ def excerpt(text: str) -> str:
     return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…"
 
 
-def _settled(receipt: Receipt, size: int, history: History, policy: Policy, random: Random) -> Decision:
+def _settled(receipt: Receipt, size: int, history: History, policy: RetryPolicy, random: Random) -> Decision:
     accepted = size - len(receipt.rejected) - len(receipt.retry)
-    hint = usable(receipt.retry_after)
+    hint = usable_hint(receipt.retry_after)
     after: float | None = None
     if receipt.retry or receipt.busy or hint:
         after = max(
@@ -179,27 +179,27 @@ def _settled(receipt: Receipt, size: int, history: History, policy: Policy, rand
         )
     if not accepted and receipt.rejected and history.refusals + len(receipt.rejected) >= policy.refusals:
         return _wholesale(next(iter(receipt.rejected.values())), history, policy, random)
-    return Settled(accepted, receipt.rejected, receipt.retry, after, hint)
+    return Answered(accepted, receipt.rejected, receipt.retry, after, hint)
 
 
 def _again(
-    reason: str, hint: float | None, history: History, policy: Policy, random: Random
-) -> Retry | Suspend:
+    reason: str, hint: float | None, history: History, policy: RetryPolicy, random: Random
+) -> Retry | HoldOutput:
     if history.holding:
-        return Suspend(reason, max(probe_wait(history.probes, policy, random), hint or 0.0))
+        return HoldOutput(reason, max(probe_wait(history.probes, policy, random), hint or 0.0))
     wait = full_jitter(history.failures + 1, base=policy.base, cap=policy.cap, random=random)
     return Retry(reason, max(wait, hint or 0.0), hint)
 
 
 def _refused(
-    error: Refused, size: int, history: History, policy: Policy, random: Random, *, kind: str
+    error: Refused, size: int, history: History, policy: RetryPolicy, random: Random, *, kind: str
 ) -> Decision:
     if size == 0:
-        return Suspend(excerpt(error.reason), probe_wait(history.probes, policy, random))
+        return HoldOutput(excerpt(error.reason), probe_wait(history.probes, policy, random))
     if history.refusals + 1 >= policy.refusals:
         return _wholesale(error.reason, history, policy, random)
     if size == 1:
-        return Condemn(kind, excerpt(error.reason))
+        return Isolate(kind, excerpt(error.reason))
     return Split(excerpt(error.reason), _ranges(size, error.suspect), error.too_large)
 
 
@@ -211,12 +211,14 @@ def _ranges(size: int, suspect: int | None) -> tuple[tuple[int, int], ...]:
     return tuple((start, stop) for start, stop in cuts if start < stop)
 
 
-def _wholesale(answer: str, history: History, policy: Policy, random: Random) -> Suspend:
+def _wholesale(answer: str, history: History, policy: RetryPolicy, random: Random) -> HoldOutput:
     reason = f"{policy.refusals} refusals in a row and nothing accepted in between; the last answer: {answer}"
-    return Suspend(excerpt(reason), probe_wait(history.probes, policy, random), wholesale=True)
+    return HoldOutput(excerpt(reason), probe_wait(history.probes, policy, random), wholesale=True)
 
 
-def _unknown(error: BaseException, size: int, history: History, policy: Policy, random: Random) -> Decision:
+def _unknown(
+    error: BaseException, size: int, history: History, policy: RetryPolicy, random: Random
+) -> Decision:
     fault = fault_of(error)
     count = history.faults + 1 if fault == history.fault else 1
     if count < policy.faults:

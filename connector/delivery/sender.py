@@ -9,22 +9,22 @@ from datetime import datetime
 from itertools import pairwise
 
 from connector.delivery.batcher import Batcher, Item
-from connector.delivery.circuit import Gate
-from connector.delivery.context import Kit
-from connector.delivery.in_flight import Fate, Ledger, Part
+from connector.delivery.circuit import CircuitBreaker
+from connector.delivery.context import DeliveryContext
+from connector.delivery.in_flight import Chunk, InFlight, Status
 from connector.delivery.notifier import outcome_of
 from connector.delivery.retry_policy import (
-    Condemn,
+    Answered,
     Decision,
+    HoldOutput,
+    Isolate,
     Retry,
-    Settled,
     Split,
-    Suspend,
     decide,
     excerpt,
     fault_of,
 )
-from connector.delivery.suspects import Condemned, Doubt
+from connector.delivery.suspects import Suspect, Suspects
 from connector.facts import BatchRetried, BatchSending, BatchSent, BatchSplit
 from connector.interfaces import Output
 from connector.model import DeadLetter, Event, Receipt
@@ -46,56 +46,65 @@ class Sender:
         batcher: learns what size the collector takes.
     """
 
-    def __init__(self, kit: Kit, output: Output, gate: Gate, ledger: Ledger, batcher: Batcher) -> None:
-        self._kit = kit
+    def __init__(
+        self,
+        context: DeliveryContext,
+        output: Output,
+        circuit: CircuitBreaker,
+        in_flight: InFlight,
+        batcher: Batcher,
+    ) -> None:
+        self._context = context
         self._output = output
-        self._gate = gate
-        self._ledger = ledger
+        self._circuit = circuit
+        self._in_flight = in_flight
         self._batcher = batcher
-        self._waiting: list[Part] = []
-        self._doubt = Doubt()
-        self.in_flight = 0
+        self._waiting: list[Chunk] = []
+        self._suspects = Suspects()
+        self.sending = 0
         self.last_success: datetime | None = None
 
     @property
-    def doubtful(self) -> int:
+    def suspects(self) -> int:
         """How many events were refused alone and wait for proof that it is their own fault."""
-        return len(self._doubt)
+        return len(self._suspects)
 
-    def next(self) -> Part | None:
+    def next(self) -> Chunk | None:
         """Take the first part that waits to be sent again."""
         return self._waiting.pop(0) if self._waiting else None
 
-    async def send(self, part: Part) -> None:
+    async def send(self, chunk: Chunk) -> None:
         """Send *part* once, when the gate opens, and see to what follows."""
-        generation = await self._gate.enter()
-        loop, size = asyncio.get_running_loop(), len(part.items)
-        self.in_flight += size
+        generation = await self._circuit.enter()
+        loop, size = asyncio.get_running_loop(), len(chunk.items)
+        self.sending += size
         try:
-            self._kit.observe(BatchSending(self._kit.name, size, part.bytes))
-            part.attempts += 1
-            part.first_tried = part.first_tried or self._kit.clock()
+            self._context.observe(BatchSending(self._context.name, size, chunk.bytes))
+            chunk.attempts += 1
+            chunk.first_tried = chunk.first_tried or self._context.clock()
             began = loop.time()
-            outcome = await outcome_of(self._attempt([item.event for item in part.items]))
+            outcome = await outcome_of(self._attempt([item.event for item in chunk.items]))
         finally:
-            self.in_flight -= size
-            self._gate.leave()
-        decision = self._decide(part, outcome)
+            self.sending -= size
+            self._circuit.leave()
+        decision = self._decide(chunk, outcome)
         if isinstance(outcome, Receipt):
-            self._tell(part, outcome, loop.time() - began)
-        self._gate.answered(generation, decision)
-        self._apply(part, decision)
+            self._tell(chunk, outcome, loop.time() - began)
+        self._circuit.answered(generation, decision)
+        self._apply(chunk, decision)
 
-    def silence(self) -> None:
+    def on_idle(self) -> None:
         """Nothing else is there to send: bury what is in doubt, or ask the collector once more."""
-        condemned = self._doubt.silence()
-        if condemned is not None:
-            self._bury(condemned)
+        suspects = self._suspects.on_idle()
+        if suspects is not None:
+            self._dead_letter(suspects)
             return
-        policy = self._kit.policy
-        wait = full_jitter(self._doubt.refusals, base=policy.base, cap=policy.cap, random=self._kit.random)
-        self._gate.pause(wait)
-        self._again([each.part for each in self._doubt.recall()])
+        policy = self._context.policy
+        wait = full_jitter(
+            self._suspects.refusals, base=policy.base, cap=policy.cap, random=self._context.random
+        )
+        self._circuit.pause(wait)
+        self._again([each.chunk for each in self._suspects.retry_all()])
 
     async def _attempt(self, events: Sequence[Event]) -> Receipt:
         receipt = await self._output.send(events)
@@ -104,95 +113,101 @@ class Sender:
             raise ContradictoryReceipt
         return receipt
 
-    def _decide(self, part: Part, outcome: Receipt | Exception) -> Decision:
-        history = self._gate.history(refusals=self._doubt.refusals, fault=part.fault, faults=part.faults)
-        decision = decide(outcome, len(part.items), history, policy=self._kit.policy, random=self._kit.random)
+    def _decide(self, chunk: Chunk, outcome: Receipt | Exception) -> Decision:
+        history = self._circuit.history(
+            refusals=self._suspects.refusals, fault=chunk.fault, faults=chunk.faults
+        )
+        decision = decide(
+            outcome, len(chunk.items), history, policy=self._context.policy, random=self._context.random
+        )
         fault = fault_of(outcome)
-        part.faults = part.faults + 1 if fault == part.fault else 1
-        part.fault = fault
+        chunk.faults = chunk.faults + 1 if fault == chunk.fault else 1
+        chunk.fault = fault
         return decision
 
-    def _apply(self, part: Part, decision: Decision) -> None:
+    def _apply(self, chunk: Chunk, decision: Decision) -> None:
         match decision:
-            case Settled():
-                self._settle(part, decision)
+            case Answered():
+                self._settle(chunk, decision)
             case Split():
-                self._split(part, decision)
-            case Condemn():
-                self._doubt.refused()
-                self._condemn(part, decision.reason, decision.answer)
-            case Suspend(wholesale=True):
-                self._again([part, *(each.part for each in self._doubt.pardon())])
-            case Retry() | Suspend():
-                self._again([part])
+                self._split(chunk, decision)
+            case Isolate():
+                self._suspects.refused()
+                self._suspect(chunk, decision.reason, decision.answer)
+            case HoldOutput(wholesale=True):
+                self._again([chunk, *(each.chunk for each in self._suspects.release_all())])
+            case Retry() | HoldOutput():
+                self._again([chunk])
 
-    def _settle(self, part: Part, settled: Settled) -> None:
-        if settled.retry:
-            reason = f"{len(settled.retry)} of {len(part.items)} events are to be sent again"
-            self._kit.observe(
-                BatchRetried(self._kit.name, reason, part.attempts, settled.after or 0.0, settled.asked)
+    def _settle(self, chunk: Chunk, answered: Answered) -> None:
+        if answered.retry:
+            reason = f"{len(answered.retry)} of {len(chunk.items)} events are to be sent again"
+            self._context.observe(
+                BatchRetried(
+                    self._context.name, reason, chunk.attempts, answered.after or 0.0, answered.asked
+                )
             )
-        if not settled.accepted and settled.rejected:
-            self._doubt.refused(len(settled.rejected))
-            self._sort_out(part, settled)
+        if not answered.accepted and answered.rejected:
+            self._suspects.refused(len(answered.rejected))
+            self._sort_out(chunk, answered)
             return
-        if settled.accepted:
-            self.last_success = self._kit.clock()
-            self._batcher.found_good()
-            self._bury(self._doubt.accepted())
-        for index, answer in settled.rejected.items():
-            part.dead.append(self._letter(part, part.items[index], "rejected", excerpt(answer)))
-        part.items = tuple(part.items[index] for index in sorted(settled.retry))
-        if part.items:
-            self._again([part])
+        if answered.accepted:
+            self.last_success = self._context.clock()
+            self._batcher.grow()
+            self._dead_letter(self._suspects.accepted())
+        for index, answer in answered.rejected.items():
+            chunk.dead.append(self._letter(chunk, chunk.items[index], "rejected", excerpt(answer)))
+        chunk.items = tuple(chunk.items[index] for index in sorted(answered.retry))
+        if chunk.items:
+            self._again([chunk])
         else:
-            part.fate = Fate.DONE
+            chunk.status = Status.DONE
 
-    def _sort_out(self, part: Part, settled: Settled) -> None:
+    def _sort_out(self, chunk: Chunk, answered: Answered) -> None:
         """Nothing was accepted: condemn each rejected event alone, send what lies between them again."""
-        cuts = sorted({0, len(part.items), *settled.rejected, *(index + 1 for index in settled.rejected)})
-        groups = [part.items[start:stop] for start, stop in pairwise(cuts)]
-        for start, piece in zip(cuts, self._ledger.carve(part, groups), strict=False):
-            if start in settled.rejected:
-                self._condemn(piece, "rejected", excerpt(settled.rejected[start]))
+        cuts = sorted({0, len(chunk.items), *answered.rejected, *(index + 1 for index in answered.rejected)})
+        groups = [chunk.items[start:stop] for start, stop in pairwise(cuts)]
+        for start, piece in zip(cuts, self._in_flight.carve(chunk, groups), strict=False):
+            if start in answered.rejected:
+                self._suspect(piece, "rejected", excerpt(answered.rejected[start]))
             else:
                 self._again([piece])
 
-    def _split(self, part: Part, split: Split) -> None:
-        self._doubt.refused()
+    def _split(self, chunk: Chunk, split: Split) -> None:
+        self._suspects.refused()
         if split.too_large:
-            self._batcher.found_too_large(part.bytes)
-        self._kit.observe(BatchSplit(self._kit.name, len(part.items), split.reason))
-        self._again(self._ledger.carve(part, [part.items[start:stop] for start, stop in split.parts]))
+            self._batcher.shrink(chunk.bytes)
+        self._context.observe(BatchSplit(self._context.name, len(chunk.items), split.reason))
+        self._again(self._in_flight.carve(chunk, [chunk.items[start:stop] for start, stop in split.chunks]))
 
-    def _condemn(self, part: Part, reason: str, answer: str) -> None:
-        part.fate = Fate.DOUBTFUL
-        self._doubt.condemn(Condemned(part, reason, answer))
+    def _suspect(self, chunk: Chunk, reason: str, answer: str) -> None:
+        chunk.status = Status.SUSPECT
+        self._suspects.add(Suspect(chunk, reason, answer))
 
-    def _bury(self, condemned: Sequence[Condemned]) -> None:
-        for each in condemned:
-            each.part.dead.append(self._letter(each.part, each.part.items[0], each.reason, each.answer))
-            each.part.items = ()
-            each.part.fate = Fate.DONE
+    def _dead_letter(self, suspects: Sequence[Suspect]) -> None:
+        for each in suspects:
+            each.chunk.dead.append(self._letter(each.chunk, each.chunk.items[0], each.reason, each.answer))
+            each.chunk.items = ()
+            each.chunk.status = Status.DONE
 
-    def _again(self, parts: Sequence[Part]) -> None:
-        for part in parts:
-            part.fate = Fate.OPEN
-            insort(self._waiting, part, key=lambda waiting: waiting.items[0].sequence)
+    def _again(self, chunks: Sequence[Chunk]) -> None:
+        for chunk in chunks:
+            chunk.status = Status.OPEN
+            insort(self._waiting, chunk, key=lambda waiting: waiting.items[0].sequence)
 
-    def _letter(self, part: Part, item: Item, reason: str, answer: str) -> DeadLetter:
-        now = self._kit.clock()
-        first = part.first_tried or now
+    def _letter(self, chunk: Chunk, item: Item, reason: str, answer: str) -> DeadLetter:
+        now = self._context.clock()
+        first = chunk.first_tried or now
         return DeadLetter(
-            self._kit.name, item.sequence, item.event.revision, reason, answer, part.attempts, first, now
+            self._context.name, item.sequence, item.event.revision, reason, answer, chunk.attempts, first, now
         )
 
-    def _tell(self, part: Part, receipt: Receipt, seconds: float) -> None:
+    def _tell(self, chunk: Chunk, receipt: Receipt, seconds: float) -> None:
         named = receipt.retry | receipt.rejected.keys()
-        taken = [item.event for index, item in enumerate(part.items) if index not in named]
-        self._kit.observe(
+        taken = [item.event for index, item in enumerate(chunk.items) if index not in named]
+        self._context.observe(
             BatchSent(
-                self._kit.name,
+                self._context.name,
                 len(taken),
                 len(receipt.rejected),
                 len(receipt.retry),

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Coroutine
 
 from connector.delivery.acknowledger import Acknowledger
-from connector.delivery.circuit import Gate
-from connector.delivery.heartbeat import Heart
-from connector.delivery.in_flight import Ledger, Part
-from connector.delivery.notifier import Pulse
-from connector.delivery.reader import Intake
+from connector.delivery.circuit import CircuitBreaker
+from connector.delivery.heartbeat import HeartbeatSender
+from connector.delivery.in_flight import Chunk, InFlight
+from connector.delivery.notifier import Notifier
+from connector.delivery.reader import PrefetchReader
 from connector.delivery.sender import Sender
 
 
@@ -24,23 +24,23 @@ class Session:
     def __init__(
         self,
         *,
-        intake: Intake,
+        reader: PrefetchReader,
         sender: Sender,
         acknowledger: Acknowledger,
-        ledger: Ledger,
-        gate: Gate,
-        heart: Heart,
-        pulse: Pulse,
+        in_flight: InFlight,
+        circuit: CircuitBreaker,
+        heartbeats: HeartbeatSender,
+        notifier: Notifier,
         concurrency: int,
         settle: float,
     ) -> None:
-        self.intake = intake
+        self.reader = reader
         self.sender = sender
         self.acknowledger = acknowledger
-        self.gate = gate
-        self._heart = heart
-        self._ledger = ledger
-        self._pulse = pulse
+        self.circuit = circuit
+        self._heartbeats = heartbeats
+        self._in_flight = in_flight
+        self._notifier = notifier
         self._concurrency = concurrency
         self._settle = settle
         self._sending = 0
@@ -52,7 +52,7 @@ class Session:
         lanes = [self._lane() for _ in range(self._concurrency)]
         tasks = [
             asyncio.create_task(self._guard(work))
-            for work in (self.intake.run(), self.acknowledger.run(), *lanes)
+            for work in (self.reader.run(), self.acknowledger.run(), *lanes)
         ]
         try:
             return await self._end
@@ -60,12 +60,12 @@ class Session:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self.gate.close()
+            await self.circuit.close()
 
     def stop(self, head: int | None) -> None:
         """Deliver no further than *head*, or than what is there now, then end."""
-        self._heart.stop()
-        self.intake.stop(head)
+        self._heartbeats.stop()
+        self.reader.stop(head)
 
     def cut(self) -> None:
         """End now. What is not acknowledged will be sent again."""
@@ -80,65 +80,67 @@ class Session:
 
     async def _lane(self) -> None:
         while True:
-            if self._heart.claim():
-                await self._heart.beat()
-            elif (part := self._take()) is not None:
-                await self._carry(part)
+            if self._heartbeats.claim():
+                await self._heartbeats.beat()
+            elif (chunk := self._take()) is not None:
+                await self._carry(chunk)
             elif self._drained():
                 self._finish(complete=True)
                 return
             else:
                 await self._rest()
 
-    def _take(self) -> Part | None:
+    def _take(self) -> Chunk | None:
         """What to send next: what waits to be repeated, else a new batch as far as the window allows."""
-        if (part := self.sender.next()) is not None:
-            return part
-        while self._ledger.busy < self._concurrency:
-            batch = self.intake.take()
+        if (chunk := self.sender.next()) is not None:
+            return chunk
+        while self._in_flight.busy < self._concurrency:
+            batch = self.reader.take()
             if batch is None:
                 return None
-            part = self._ledger.open(batch)
-            if part is not None:
-                return part
-            self._pulse.beat()
+            chunk = self._in_flight.open(batch)
+            if chunk is not None:
+                return chunk
+            self._notifier.notify()
         return None
 
-    async def _carry(self, part: Part) -> None:
+    async def _carry(self, chunk: Chunk) -> None:
         self._quiet_since = None
         self._sending += 1
         try:
-            await self.sender.send(part)
+            await self.sender.send(chunk)
         finally:
             self._sending -= 1
-        self._pulse.beat()
+        self._notifier.notify()
 
     async def _rest(self) -> None:
         """Wait until there may be something to do; what is in doubt is settled when all is quiet."""
-        until = _earliest(self.intake.due if self._ledger.busy < self._concurrency else None, self._heart.due)
-        if self.sender.doubtful and self._quiet():
+        until = _earliest(
+            self.reader.due if self._in_flight.busy < self._concurrency else None, self._heartbeats.due
+        )
+        if self.sender.suspects and self._quiet():
             now = asyncio.get_running_loop().time()
             since = self._quiet_since = now if self._quiet_since is None else self._quiet_since
-            if self.intake.exhausted or now >= since + self._settle:
+            if self.reader.exhausted or now >= since + self._settle:
                 self._quiet_since = None
-                self.sender.silence()
-                self._pulse.beat()
+                self.sender.on_idle()
+                self._notifier.notify()
                 return
             until = _earliest(until, since + self._settle)
         else:
             self._quiet_since = None
-        await self._pulse.wait(until)
+        await self._notifier.wait(until)
 
     def _quiet(self) -> bool:
-        return not self._sending and (self.intake.dry or self._ledger.busy >= self._concurrency)
+        return not self._sending and (self.reader.dry or self._in_flight.busy >= self._concurrency)
 
     def _drained(self) -> bool:
         return (
-            self.intake.exhausted
-            and self.intake.dry
+            self.reader.exhausted
+            and self.reader.dry
             and not self._sending
-            and not self.sender.doubtful
-            and self._ledger.empty
+            and not self.sender.suspects
+            and self._in_flight.empty
         )
 
     def _finish(self, *, complete: bool) -> None:

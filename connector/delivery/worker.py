@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 
 from connector.delivery.acknowledger import Acknowledger
 from connector.delivery.batcher import Batcher
-from connector.delivery.circuit import Gate, Holding
-from connector.delivery.context import Kit
-from connector.delivery.heartbeat import Heart, Heartbeat
-from connector.delivery.in_flight import Ledger
-from connector.delivery.notifier import Pulse
-from connector.delivery.reader import Emit, Intake, Shrink, Translator
-from connector.delivery.retry_policy import Policy, Random
+from connector.delivery.circuit import CircuitBreaker, HoldState
+from connector.delivery.context import DeliveryContext
+from connector.delivery.heartbeat import Heartbeat, HeartbeatSender
+from connector.delivery.in_flight import InFlight
+from connector.delivery.notifier import Notifier
+from connector.delivery.reader import Emit, EventMapper, PrefetchReader, Shrink
+from connector.delivery.retry_policy import Random, RetryPolicy
 from connector.delivery.sender import Sender
 from connector.delivery.session import Session
 from connector.errors import JournalFull, Moved
@@ -27,7 +27,7 @@ from connector.net.backoff import full_jitter
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class DeliveryOptions:
     """What an output's delivery may be told.
 
     Args:
@@ -46,11 +46,11 @@ class Options:
     max_age: timedelta | None = None
     heartbeat: Heartbeat | None = None
     settle: float = 1.0
-    policy: Policy = field(default_factory=Policy)
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class DeliveryState:
     """Where an output's delivery stands, for people.
 
     Args:
@@ -68,7 +68,7 @@ class State:
     hold_since: datetime | None
     attempt: int
     in_flight: int
-    doubtful: int
+    suspects: int
     last_success: datetime | None
 
 
@@ -102,7 +102,7 @@ class Deliverer:
         observe: Observe,
         clock: Clock,
         *,
-        options: Options | None = None,
+        options: DeliveryOptions | None = None,
         refresh: Callable[[], bool] | None = None,
         shrink: Shrink | None = None,
         head: Callable[[], Awaitable[int]] | None = None,
@@ -111,14 +111,14 @@ class Deliverer:
         self._output = output
         self._log = log
         self._mapper = mapper
-        self._options = options or Options()
+        self._options = options or DeliveryOptions()
         self._shrink = shrink
         self._head = head
-        self._kit = Kit(name, observe, clock, self._options.policy, random)
-        self._holding = Holding(self._kit)
-        self._pulse = Pulse()
-        self._gate = Gate(self._kit, output, self._holding, self._pulse, refresh)
-        self._heart = Heart(self._kit, output, self._gate, self._options.heartbeat)
+        self._context = DeliveryContext(name, observe, clock, self._options.policy, random)
+        self._hold = HoldState(self._context)
+        self._notifier = Notifier()
+        self._circuit = CircuitBreaker(self._context, output, self._hold, self._notifier, refresh)
+        self._heartbeats = HeartbeatSender(self._context, output, self._circuit, self._options.heartbeat)
         self._session: Session | None = None
         self._position = 0
         self._last_success: datetime | None = None
@@ -145,7 +145,7 @@ class Deliverer:
             raise
         finally:
             self._running = False
-            self._pulse.beat()
+            self._notifier.notify()
 
     async def drain(self, seconds: float) -> bool:
         """Deliver what is in the journal now, then end ``run``; after *seconds* cut it short.
@@ -159,7 +159,7 @@ class Deliverer:
                 if self._session:
                     await self._stop(self._session)
                 while not self._over:
-                    await self._pulse.wait()
+                    await self._notifier.wait()
         await self._cut_short()
         return self._complete
 
@@ -170,24 +170,24 @@ class Deliverer:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not (self._over or self._holding.reason or self._gate.failures):
+                while not (self._over or self._hold.reason or self._circuit.failures):
                     if self._session:
-                        self._session.intake.stop(self._session.intake.read)
-                    await self._pulse.wait()
+                        self._session.reader.stop(self._session.reader.read)
+                    await self._notifier.wait()
         await self._cut_short()
         return self._complete
 
     @property
-    def state(self) -> State:
+    def state(self) -> DeliveryState:
         """Where delivery stands at this moment."""
         session = self._session
-        return State(
+        return DeliveryState(
             position=self._position if session is None else session.acknowledger.position,
-            hold=self._holding.reason,
-            hold_since=self._holding.since,
-            attempt=self._gate.failures,
-            in_flight=0 if session is None else session.sender.in_flight,
-            doubtful=0 if session is None else session.sender.doubtful,
+            hold=self._hold.reason,
+            hold_since=self._hold.since,
+            attempt=self._circuit.failures,
+            in_flight=0 if session is None else session.sender.sending,
+            suspects=0 if session is None else session.sender.suspects,
             last_success=(session and session.sender.last_success) or self._last_success,
         )
 
@@ -208,40 +208,46 @@ class Deliverer:
 
     async def _attach(self) -> int | None:
         """The stored position, as soon as the journal gives it; ``None`` when cut before."""
-        attempt, policy = 0, self._kit.policy
+        attempt, policy = 0, self._context.policy
         while not self._cut:
             try:
-                return await self._log.attach(self._kit.name, self._options.start, self._options.backlog)
+                return await self._log.attach(self._context.name, self._options.start, self._options.backlog)
             except JournalFull as error:
                 attempt += 1
-                self._holding.begin("journal", f"the journal cannot begin this output: {error}")
-                wait = full_jitter(attempt, base=policy.base, cap=policy.cap, random=self._kit.random)
-                await self._pulse.wait(asyncio.get_running_loop().time() + wait)
+                self._hold.begin("journal", f"the journal cannot begin this output: {error}")
+                wait = full_jitter(attempt, base=policy.base, cap=policy.cap, random=self._context.random)
+                await self._notifier.wait(asyncio.get_running_loop().time() + wait)
         return None
 
     def _begin(self, position: int) -> Session:
-        self._holding.end("journal")
-        kit, limits, options = self._kit, self._output.limits, self._options
-        pulse, gate, ledger, batcher = self._pulse, self._gate, Ledger(), Batcher(limits)
-        translator = Translator(
-            kit,
+        self._hold.end("journal")
+        context, limits, options = self._context, self._output.limits, self._options
+        notifier, circuit, in_flight, batcher = self._notifier, self._circuit, InFlight(), Batcher(limits)
+        event_mapper = EventMapper(
+            context,
             self._mapper,
             emit=options.emit,
             max_age=options.max_age,
             event_bytes=limits.event_bytes,
             shrink=self._shrink,
         )
-        intake = Intake(kit, self._log, translator, batcher, pulse, position=position)
+        reader = PrefetchReader(context, self._log, event_mapper, batcher, notifier, position=position)
         return Session(
-            intake=intake,
-            sender=Sender(kit, self._output, gate, ledger, batcher),
+            reader=reader,
+            sender=Sender(context, self._output, circuit, in_flight, batcher),
             acknowledger=Acknowledger(
-                kit, self._log, ledger, self._holding, pulse, position=position, read=lambda: intake.read
+                context,
+                self._log,
+                in_flight,
+                self._hold,
+                notifier,
+                position=position,
+                read=lambda: reader.read,
             ),
-            ledger=ledger,
-            gate=gate,
-            heart=self._heart,
-            pulse=pulse,
+            in_flight=in_flight,
+            circuit=circuit,
+            heartbeats=self._heartbeats,
+            notifier=notifier,
             concurrency=limits.concurrency,
             settle=options.settle,
         )
@@ -254,8 +260,8 @@ class Deliverer:
         if self._session:
             self._session.cut()
         while self._running:
-            self._pulse.beat()
-            await self._pulse.wait()
+            self._notifier.notify()
+            await self._notifier.wait()
 
     async def _stop(self, session: Session) -> None:
         session.stop(await self._head() if self._head else None)

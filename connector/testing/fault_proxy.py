@@ -2,7 +2,7 @@
 
 It knows nothing of what it carries, so it serves any output that connects over TCP, with TLS or without::
 
-    async with bad_road(collector.port, Trouble(cut_after=100, lasting=1)) as road:
+    async with bad_road(collector.port, ConnectionFault(cut_after=100, lasting=1)) as road:
         output = build(road.port)
 """
 
@@ -25,7 +25,7 @@ _HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class ConnectionFault:
     """What befalls a connection. Without any, all is well.
 
     Args:
@@ -45,10 +45,10 @@ class Trouble:
     lasting: int | None = None
 
 
-class Road:
+class FaultProxy:
     """What a bad road is like, and how many connections began on it."""
 
-    def __init__(self, collector: int, trouble: Trouble) -> None:
+    def __init__(self, collector: int, trouble: ConnectionFault) -> None:
         self.port = 0
         self.connections = 0
         self._collector = collector
@@ -63,7 +63,7 @@ class Road:
             task.add_done_callback(self._carrying.discard)
         self.connections += 1
         lasting = self._trouble.lasting
-        trouble = self._trouble if lasting is None or self.connections <= lasting else Trouble()
+        trouble = self._trouble if lasting is None or self.connections <= lasting else ConnectionFault()
         try:
             if trouble.deaf:
                 await asyncio.Event().wait()
@@ -74,7 +74,7 @@ class Road:
             _reset(writer)
 
     async def _connect(
-        self, trouble: Trouble, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, trouble: ConnectionFault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         there, onwards = await asyncio.open_connection(_HOST, self._collector)
         back = asyncio.ensure_future(_pump(there, None if trouble.mute else writer, trouble.piece or _PIECE))
@@ -101,9 +101,9 @@ class Road:
 
 
 @contextlib.asynccontextmanager
-async def bad_road(collector: int, trouble: Trouble) -> AsyncIterator[Road]:
+async def fault_proxy(collector: int, trouble: ConnectionFault) -> AsyncIterator[FaultProxy]:
     """A road on a loopback port to the *collector* on another, while the block runs."""
-    road = Road(collector, trouble)
+    road = FaultProxy(collector, trouble)
     server = await asyncio.start_server(road.carry, _HOST, 0)
     road.port = server.sockets[0].getsockname()[1]
     try:

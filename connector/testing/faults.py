@@ -9,12 +9,12 @@ import asyncio
 
 from connector.errors import DeliveryError, Hold, Refused, Retryable
 from connector.model import Event
-from connector.testing.fault_proxy import Trouble, bad_road
+from connector.testing.fault_proxy import ConnectionFault, fault_proxy
 from connector.testing.harness import (
     PATIENCE,
     POISON,
     Check,
-    Subject,
+    OutputHarness,
     Violation,
     accepted_at_last,
     arrived,
@@ -29,39 +29,39 @@ _CUTS = (0, 200, 10_000)
 """Bytes after which a connection is cut: at once, in the first words, in the middle of a batch."""
 
 
-async def survives_a_connection_that_is_cut(subject: Subject) -> None:
+async def survives_a_connection_that_is_cut(harness: OutputHarness) -> None:
     """A reset at any moment loses nothing."""
     for cut in _CUTS:
-        await _survives(subject, Trouble(cut_after=cut, lasting=1), f"cut-{cut}")
+        await _survives(harness, ConnectionFault(cut_after=cut, lasting=1), f"cut-{cut}")
 
 
-async def survives_a_collector_that_stops_answering_in_mid_send(subject: Subject) -> None:
+async def survives_a_collector_that_stops_answering_in_mid_send(harness: OutputHarness) -> None:
     """The collector's side of a connection ends while the output's side goes on."""
-    await _survives(subject, Trouble(half_close_after=10_000, lasting=1), "half-closed")
+    await _survives(harness, ConnectionFault(half_close_after=10_000, lasting=1), "half-closed")
 
 
-async def survives_a_collector_that_hangs(subject: Subject) -> None:
+async def survives_a_collector_that_hangs(harness: OutputHarness) -> None:
     """A collector that takes a connection and does nothing with it is given up in time."""
-    if subject.answers:
-        await _survives(subject, Trouble(deaf=True, lasting=1), "hanging")
+    if harness.answers:
+        await _survives(harness, ConnectionFault(deaf=True, lasting=1), "hanging")
 
 
-async def survives_answers_that_are_lost(subject: Subject) -> None:
+async def survives_answers_that_are_lost(harness: OutputHarness) -> None:
     """What a collector took without the output learning of it is sent again."""
-    if subject.answers:
-        await _survives(subject, Trouble(mute=True, lasting=1), "mute")
+    if harness.answers:
+        await _survives(harness, ConnectionFault(mute=True, lasting=1), "mute")
 
 
-async def survives_a_slow_road(subject: Subject) -> None:
+async def survives_a_slow_road(harness: OutputHarness) -> None:
     """Bytes that trickle are no fault."""
-    await _survives(subject, Trouble(piece=2048), "slow")
+    await _survives(harness, ConnectionFault(piece=2048), "slow")
 
 
-async def comes_again_where_it_is_asked_to(subject: Subject) -> None:
+async def comes_again_where_it_is_asked_to(harness: OutputHarness) -> None:
     """A collector that is busy is ``Retryable``, or asks for each event again; nothing counts as accepted."""
-    if subject.busy is None:
+    if harness.busy is None:
         return
-    async with closing(subject.busy()) as output:
+    async with closing(harness.busy()) as output:
         batch = batch_of(output, 3, label="busy")
         try:
             await output.open()
@@ -77,11 +77,11 @@ async def comes_again_where_it_is_asked_to(subject: Subject) -> None:
             raise Violation(f"a busy collector led to {receipt}")
 
 
-async def holds_where_it_is_denied(subject: Subject) -> None:
+async def holds_where_it_is_denied(harness: OutputHarness) -> None:
     """Credentials that are refused are ``Hold``: no event is to blame, and a person is needed."""
-    if subject.denied is None:
+    if harness.denied is None:
         return
-    async with closing(subject.denied()) as output:
+    async with closing(harness.denied()) as output:
         try:
             await output.open()
             await output.send(events(1, label="denied"))
@@ -92,14 +92,14 @@ async def holds_where_it_is_denied(subject: Subject) -> None:
         raise Violation("an event was accepted without credentials")
 
 
-async def refuses_nobody_but_the_culprit(subject: Subject) -> None:
+async def refuses_nobody_but_the_culprit(harness: OutputHarness) -> None:
     """An event that the collector refuses is rejected, or its batch is ``Refused`` with it as the suspect.
 
     Without a suspect the batch will be halved: then the culprit is refused alone, the others are accepted.
     """
-    if subject.picky is None:
+    if harness.picky is None:
         return
-    async with closing(subject.picky()) as output:
+    async with closing(harness.picky()) as output:
         await output.open()
         good = batch_of(output, 2, label="beside-it")
         [culprit] = events(1, label=POISON)
@@ -114,9 +114,9 @@ async def refuses_nobody_but_the_culprit(subject: Subject) -> None:
             if {batch[index].payload for index in receipt.rejected} != {culprit.payload}:
                 raise Violation(f"the culprit was not rejected, or others were: {receipt}") from None
         await accepted_at_last(output, good)
-        if any(culprit.payload in item for item in subject.taken()):
+        if any(culprit.payload in item for item in harness.taken()):
             raise Violation("the collector took an event that it refused")
-    await arrived(subject, good)
+    await arrived(harness, good)
 
 
 FAULTS: tuple[Check, ...] = (
@@ -132,15 +132,15 @@ FAULTS: tuple[Check, ...] = (
 """The checks of this module."""
 
 
-async def _survives(subject: Subject, trouble: Trouble, label: str) -> None:
+async def _survives(harness: OutputHarness, trouble: ConnectionFault, label: str) -> None:
     """Send over a bad road until the trouble has passed; all that was accepted must be there."""
-    if subject.through is None:
+    if harness.through is None:
         return
     connections = 1 if trouble.lasting is None else trouble.lasting + 1
     sent: list[Event] = []
     async with (
-        bad_road(subject.port, trouble) as road,
-        closing(subject.through(road.port)) as output,
+        fault_proxy(harness.port, trouble) as road,
+        closing(harness.through(road.port)) as output,
     ):
         try:
             async with asyncio.timeout(PATIENCE):
@@ -150,4 +150,4 @@ async def _survives(subject: Subject, trouble: Trouble, label: str) -> None:
                     sent += batch
         except TimeoutError:
             raise Violation(f"{label}: the output did not notice the trouble") from None
-        await arrived(subject, sent)
+        await arrived(harness, sent)

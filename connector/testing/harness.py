@@ -28,7 +28,7 @@ class Violation(AssertionError):
 
 
 @dataclass(frozen=True)
-class Subject:
+class OutputHarness:
     """An output and the collector on its other side. What is left out is not checked.
 
     Args:
@@ -59,7 +59,7 @@ class Subject:
     answers: bool = True
 
 
-Check: TypeAlias = Callable[[Subject], Awaitable[None]]
+Check: TypeAlias = Callable[[OutputHarness], Awaitable[None]]
 
 
 def events(count: int, size: int = 0, *, label: str = "event") -> list[Event]:
@@ -142,25 +142,25 @@ async def failure(output: Output) -> DeliveryError:
     raise Violation("an event was accepted where no collector could take it")
 
 
-def times_taken(subject: Subject, event: Event) -> int:
+def times_taken(harness: OutputHarness, event: Event) -> int:
     """How often the collector took *event*."""
-    return sum(event.payload in item for item in subject.taken())
+    return sum(event.payload in item for item in harness.taken())
 
 
-async def arrived(subject: Subject, sent: Sequence[Event]) -> None:
+async def arrived(harness: OutputHarness, sent: Sequence[Event]) -> None:
     """Wait until the collector took all that was *sent*."""
     missing = {event.payload for event in sent}
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE):
             # A collector of somebody else has no event to wait for.
-            while missing := _missing(subject, missing):  # noqa: ASYNC110
+            while missing := _missing(harness, missing):  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
     if missing:
         raise Violation(f"{len(missing)} of {len(sent)} accepted events never reached the collector")
 
 
-def _missing(subject: Subject, payloads: set[bytes]) -> set[bytes]:
-    everything = b"\n".join(subject.taken())
+def _missing(harness: OutputHarness, payloads: set[bytes]) -> set[bytes]:
+    everything = b"\n".join(harness.taken())
     return {payload for payload in payloads if payload not in everything}
 
 

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 
 from connector.errors import JournalFull, LettersFull, Moved
 from connector.model import Backlog, Commit, Feed, Gap, Step, WhenFull, Window
-from connector.testing.journal_kit import (
+from connector.testing.journal_harness import (
     FEED,
     HOSTILE,
     MINUTE,

@@ -5,9 +5,9 @@ With pytest and asyncio::
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
     async def test_contract(check: Check) -> None:
         async with my_collector() as collector:
-            await check(Subject(build=..., taken=collector.taken, ...))
+            await check(OutputHarness(build=..., taken=collector.taken, ...))
 
-Each check is an async function of a ``Subject``; it raises ``Violation`` with what was broken. What the
+Each check is an async function of a ``OutputHarness``; it raises ``Violation`` with what was broken. What the
 subject leaves out is not checked.
 """
 
@@ -26,7 +26,7 @@ from connector.testing.harness import (
     PATIENCE,
     POISON,
     Check,
-    Subject,
+    OutputHarness,
     Violation,
     accepted,
     accepted_at_last,
@@ -39,7 +39,7 @@ from connector.testing.harness import (
     times_taken,
 )
 
-__all__ = ["CHECKS", "POISON", "Check", "Subject", "Violation", "events"]
+__all__ = ["CHECKS", "POISON", "Check", "OutputHarness", "Violation", "events"]
 
 # At how many different moments a send or an opening is cancelled.
 _CANCELLATIONS = 12
@@ -47,33 +47,33 @@ _CALLS = ("open", "send", "close")
 _ORDERS = (*itertools.product(_CALLS, repeat=2), *itertools.permutations(_CALLS))
 
 
-async def closes_without_open(subject: Subject) -> None:
+async def closes_without_open(harness: OutputHarness) -> None:
     """An output that was never opened can be closed."""
-    await subject.build().close()
+    await harness.build().close()
 
 
-async def closes_twice(subject: Subject) -> None:
+async def closes_twice(harness: OutputHarness) -> None:
     """Closing again does nothing."""
-    output = subject.build()
+    output = harness.build()
     await output.open()
     await output.close()
     await output.close()
 
 
-async def opens_twice(subject: Subject) -> None:
+async def opens_twice(harness: OutputHarness) -> None:
     """Opening again does no harm: what is sent afterwards arrives once."""
-    async with closing(subject.build()) as output:
+    async with closing(harness.build()) as output:
         await output.open()
         await output.open()
         sent = events(2, label="opened-twice")
         await accepted(output, sent)
-        await arrived(subject, sent)
+        await arrived(harness, sent)
         for event in sent:
-            if times_taken(subject, event) != 1:
-                raise Violation(f"{event.revision.record.id} was taken {times_taken(subject, event)} times")
+            if times_taken(harness, event) != 1:
+                raise Violation(f"{event.revision.record.id} was taken {times_taken(harness, event)} times")
 
 
-async def works_in_every_order(subject: Subject) -> None:
+async def works_in_every_order(harness: OutputHarness) -> None:
     """Whatever was opened, sent to and closed in which order: nothing breaks, nothing claimed is missing.
 
     A send without ``open`` before it may work or fail; a send after all that works.
@@ -81,7 +81,7 @@ async def works_in_every_order(subject: Subject) -> None:
     for order in _ORDERS:
         sent: list[Event] = []
         name = "-".join(order)
-        async with closing(subject.build()) as output:
+        async with closing(harness.build()) as output:
             for step, call in enumerate(order):
                 batch = events(1, label=f"{name}-{step}")
                 if call == "open":
@@ -92,12 +92,12 @@ async def works_in_every_order(subject: Subject) -> None:
                     sent += batch
             batch = events(1, label=f"{name}-last")
             await accepted_at_last(output, batch)
-        await arrived(subject, [*sent, *batch])
+        await arrived(harness, [*sent, *batch])
 
 
-async def has_usable_limits(subject: Subject) -> None:
+async def has_usable_limits(harness: OutputHarness) -> None:
     """Limits allow at least one event, and never change."""
-    output = subject.build()
+    output = harness.build()
     limits = output.limits
     smallest = min(limits.events, limits.bytes, limits.concurrency, limits.event_bytes or 1)
     if smallest < 1 or limits.linger < 0:
@@ -108,18 +108,18 @@ async def has_usable_limits(subject: Subject) -> None:
             raise Violation(f"the limits changed from {limits} to {output.limits}")
 
 
-async def delivers_before_close(subject: Subject) -> None:
+async def delivers_before_close(harness: OutputHarness) -> None:
     """What a receipt accepts has reached the collector, also when the output is closed right after."""
-    async with closing(subject.build()) as output:
+    async with closing(harness.build()) as output:
         await output.open()
         sent = events(min(50, output.limits.events), label="before-close")
         await accepted(output, sent)
-    await arrived(subject, sent)
+    await arrived(harness, sent)
 
 
-async def delivers_concurrently(subject: Subject) -> None:
+async def delivers_concurrently(harness: OutputHarness) -> None:
     """As many sends as the limits allow may be under way at once."""
-    async with closing(subject.build()) as output:
+    async with closing(harness.build()) as output:
         await output.open()
         batches = [
             events(min(5, output.limits.events), label=f"lane-{lane}")
@@ -127,12 +127,12 @@ async def delivers_concurrently(subject: Subject) -> None:
         ]
         await asyncio.gather(*(accepted(output, batch) for batch in batches))
         for batch in batches:
-            await arrived(subject, batch)
+            await arrived(harness, batch)
 
 
-async def survives_cancellation(subject: Subject) -> None:
+async def survives_cancellation(harness: OutputHarness) -> None:
     """A send that was cancelled at any moment can be sent again, and nothing arrives in pieces."""
-    async with closing(subject.build()) as output:
+    async with closing(harness.build()) as output:
         await output.open()
         everything: list[Event] = []
         for moment in range(_CANCELLATIONS):
@@ -140,28 +140,28 @@ async def survives_cancellation(subject: Subject) -> None:
             everything += sent
             await _cancelled_after(moment, output.send(sent))
             await accepted_at_last(output, sent)
-        await arrived(subject, everything)
+        await arrived(harness, everything)
     whole = {event.payload for event in everything}
-    for item in subject.taken():
+    for item in harness.taken():
         if b"cancelled-" in item and not any(payload in item for payload in whole):
             raise Violation(f"the collector took a piece of an event: {item[:200]!r}")
 
 
-async def survives_a_cancelled_opening(subject: Subject) -> None:
+async def survives_a_cancelled_opening(harness: OutputHarness) -> None:
     """An opening that was cancelled at any moment can be repeated."""
     everything: list[Event] = []
     for moment in range(_CANCELLATIONS):
-        async with closing(subject.build()) as output:
+        async with closing(harness.build()) as output:
             await _cancelled_after(moment, output.open())
             sent = events(1, label=f"opened-after-{moment}")
             await accepted_at_last(output, sent)
             everything += sent
-    await arrived(subject, everything)
+    await arrived(harness, everything)
 
 
-async def refuses_what_is_too_large(subject: Subject) -> None:
+async def refuses_what_is_too_large(harness: OutputHarness) -> None:
     """An event beyond ``limits.event_bytes`` is named or refused, never cut; the others are delivered."""
-    async with closing(subject.build()) as output:
+    async with closing(harness.build()) as output:
         longest = output.limits.event_bytes
         if longest is None:
             return
@@ -177,55 +177,55 @@ async def refuses_what_is_too_large(subject: Subject) -> None:
         check_receipt(receipt, len(batch))
         if set(receipt.rejected) != {len(batch) - 1}:
             raise Violation(f"the too large event was not rejected, or others were: {dict(receipt.rejected)}")
-        await arrived(subject, batch[:-1])
-        if any(b"oversized-0-end" in item for item in subject.taken()):
+        await arrived(harness, batch[:-1])
+        if any(b"oversized-0-end" in item for item in harness.taken()):
             raise Violation("the collector took (a part of) an event that was rejected")
 
 
-async def takes_the_largest(subject: Subject) -> None:
+async def takes_the_largest(harness: OutputHarness) -> None:
     """An event of exactly ``limits.event_bytes`` arrives whole."""
-    async with closing(subject.build()) as output:
+    async with closing(harness.build()) as output:
         longest = output.limits.event_bytes
         if longest is None:
             return
         await output.open()
         largest = events(1, min(longest, output.limits.bytes), label="largest")
         await accepted(output, largest)
-        await arrived(subject, largest)
+        await arrived(harness, largest)
 
 
-async def takes_a_full_batch(subject: Subject) -> None:
+async def takes_a_full_batch(harness: OutputHarness) -> None:
     """As much as the limits allow at once arrives whole."""
-    async with closing(subject.build()) as output:
+    async with closing(harness.build()) as output:
         await output.open()
         batch = batch_of(output, output.limits.events, 1500, label="full")
         await accepted(output, batch)
-        await arrived(subject, batch)
+        await arrived(harness, batch)
 
 
-async def names_an_unreachable_collector(subject: Subject) -> None:
+async def names_an_unreachable_collector(harness: OutputHarness) -> None:
     """A collector that is away is a ``DeliveryError`` with a reason, from ``open`` or from ``send``."""
-    if subject.unreachable is None:
+    if harness.unreachable is None:
         return
-    output = subject.unreachable()
+    output = harness.unreachable()
     async with closing(output):
         error = await failure(output)
         if not error.reason.strip():
             raise Violation("the error gives no reason")
-        _check_secrets(subject, f"{error} {error!r}", "an error")
+        _check_secrets(harness, f"{error} {error!r}", "an error")
 
 
-async def hides_secrets(subject: Subject) -> None:
+async def hides_secrets(harness: OutputHarness) -> None:
     """No credential shows in ``repr``, nor in an error about refused credentials."""
-    for made in (subject.build(), subject.denied() if subject.denied else None):
+    for made in (harness.build(), harness.denied() if harness.denied else None):
         if made is not None:
-            _check_secrets(subject, f"{made!r} {made}", "the output's repr")
+            _check_secrets(harness, f"{made!r} {made}", "the output's repr")
             await made.close()
-    if subject.denied is None:
+    if harness.denied is None:
         return
-    async with closing(subject.denied()) as output:
+    async with closing(harness.denied()) as output:
         error = await failure(output)
-        _check_secrets(subject, f"{error} {error!r} {error.__cause__!r}", "an error")
+        _check_secrets(harness, f"{error} {error!r} {error.__cause__!r}", "an error")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -269,6 +269,6 @@ async def _cancelled_after(turns: int, work: Awaitable[object]) -> None:
         await task
 
 
-def _check_secrets(subject: Subject, text: str, where: str) -> None:
-    if any(secret in text for secret in subject.secrets):
+def _check_secrets(harness: OutputHarness, text: str, where: str) -> None:
+    if any(secret in text for secret in harness.secrets):
         raise Violation(f"{where} shows a secret")

@@ -44,7 +44,7 @@ class Unanswered:
     error: Exception
 
 
-Turn: TypeAlias = Receipt | Exception | Unanswered | Answer
+Step: TypeAlias = Receipt | Exception | Unanswered | Answer
 """What one ``send`` meets."""
 
 
@@ -79,15 +79,15 @@ class ScriptedOutput:
 
     def __init__(
         self,
-        story: Iterable[Turn] = (),
+        script: Iterable[Step] = (),
         *,
-        then: Turn = Receipt(),  # noqa: B008, it is frozen
+        then: Step = Receipt(),  # noqa: B008, it is frozen
         opening: Iterable[Exception | None] = (),
         closing: Iterable[Exception | None] = (),
         limits: Limits = Limits(linger=0.0),  # noqa: B008, it is frozen
         seconds: float = 0.0,
     ) -> None:
-        self._story = iter(story)
+        self._script = iter(script)
         self._then = then
         self._opening = iter(opening)
         self._closing = iter(closing)
@@ -97,8 +97,8 @@ class ScriptedOutput:
         self._under_way = 0
         self.taken: list[Event] = []
         self.sends: list[list[str]] = []
-        self.diary: list[str] = []
-        self.misuses: list[str] = []
+        self.calls: list[str] = []
+        self.contract_violations: list[str] = []
 
     @property
     def limits(self) -> Limits:
@@ -117,7 +117,7 @@ class ScriptedOutput:
 
     async def open(self) -> None:
         """Follow *opening*."""
-        self.diary.append("open")
+        self.calls.append("open")
         if error := next(self._opening, None):
             raise error
         self._open = True
@@ -125,9 +125,9 @@ class ScriptedOutput:
     async def send(self, events: Sequence[Event]) -> Receipt:
         """Follow the story."""
         self._check(events)
-        self.diary.append("send")
+        self.calls.append("send")
         self.sends.append([event.revision.record.id for event in events])
-        turn = next(self._story, self._then)
+        turn = next(self._script, self._then)
         self._under_way += 1
         try:
             if self._seconds:
@@ -141,14 +141,14 @@ class ScriptedOutput:
 
     async def close(self) -> None:
         """Follow *closing*."""
-        self.diary.append("close")
+        self.calls.append("close")
         self._open = False
         if self._under_way:
-            self.misuses.append("closed while a send was under way")
+            self.contract_violations.append("closed while a send was under way")
         if error := next(self._closing, None):
             raise error
 
-    async def _meet(self, turn: Turn, events: Sequence[Event]) -> Receipt:
+    async def _meet(self, turn: Step, events: Sequence[Event]) -> Receipt:
         if isinstance(turn, Exception):
             raise turn
         if isinstance(turn, Unanswered):
@@ -173,4 +173,4 @@ class ScriptedOutput:
             and any(len(event.payload) > limits.event_bytes for event in events),
             "sent too many batches at once": self._under_way >= limits.concurrency,
         }
-        self.misuses += [wrong for wrong, happened in wrongs.items() if happened]
+        self.contract_violations += [wrong for wrong, happened in wrongs.items() if happened]

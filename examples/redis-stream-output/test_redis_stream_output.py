@@ -10,7 +10,7 @@ from redis_stream_output import RedisStreamSettings
 from stand_in import stand_in
 
 from connector.interfaces import Output
-from connector.testing.outputs import CHECKS, POISON, Check, Subject
+from connector.testing.outputs import CHECKS, POISON, Check, OutputHarness
 
 PASSWORD = "canary-3f7b"
 
@@ -22,14 +22,14 @@ def output(port: int, password: str = PASSWORD, timeout: str = "30s") -> Output:
 
 
 @pytest.fixture
-def subject() -> Iterator[Subject]:
+def harness() -> Iterator[OutputHarness]:
     """The output, and servers that take all, nothing for now, or not everything."""
 
     def picky(event: bytes) -> str | None:
         return "ERR invalid entry" if POISON.encode() in event else None
 
     with stand_in(PASSWORD, picky) as redis, stand_in(PASSWORD, lambda _: "OOM out of memory") as full:
-        yield Subject(
+        yield OutputHarness(
             build=lambda: output(redis.port),
             taken=lambda: list(redis.entries),
             unreachable=lambda: output(1),
@@ -43,10 +43,10 @@ def subject() -> Iterator[Subject]:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_the_output_keeps_its_contract(check: Check, subject: Subject) -> None:
+def test_the_output_keeps_its_contract(check: Check, harness: OutputHarness) -> None:
     """Each check of the suite."""
 
     async def checked() -> None:
-        await check(subject)
+        await check(harness)
 
     asyncio.run(checked())

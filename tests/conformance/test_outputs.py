@@ -17,7 +17,7 @@ from connector.outputs.shared.http_client import utc_now
 from connector.outputs.splunk_hec.channel import AckPolling
 from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from connector.outputs.stdout import StdoutOutput
-from connector.testing.outputs import CHECKS, POISON, Check, Subject
+from connector.testing.outputs import CHECKS, POISON, Check, OutputHarness
 from tests.support.bulk_collector import bulk_collector, trouble
 from tests.support.collectors import (
     authority,
@@ -34,7 +34,7 @@ SECRET = "canary-5e1b7a"
 SHORT = "400ms"
 """How long a send may take on a bad road."""
 
-Bench: TypeAlias = Callable[[Path], contextlib.AbstractAsyncContextManager[Subject]]
+Bench: TypeAlias = Callable[[Path], contextlib.AbstractAsyncContextManager[OutputHarness]]
 
 
 def made(settings: Mapping[str, object]) -> Output:
@@ -43,18 +43,18 @@ def made(settings: Mapping[str, object]) -> Output:
 
 
 @contextlib.asynccontextmanager
-async def stdout_bench(_folder: Path) -> AsyncIterator[Subject]:
+async def stdout_bench(_folder: Path) -> AsyncIterator[OutputHarness]:
     with pipe_reader() as (writing, taken):
-        yield Subject(
+        yield OutputHarness(
             build=lambda: StdoutOutput("stdout", Limits(), 5.0, writing),
             taken=lambda: bytes(taken).split(b"\n")[:-1],
         )
 
 
 @contextlib.asynccontextmanager
-async def file_bench(folder: Path) -> AsyncIterator[Subject]:
+async def file_bench(folder: Path) -> AsyncIterator[OutputHarness]:
     path = folder / "events.ndjson"
-    yield Subject(
+    yield OutputHarness(
         build=lambda: made({"type": "file", "path": str(path)}),
         taken=lambda: path.read_bytes().split(b"\n")[:-1] if path.exists() else [],
         unreachable=lambda: made({"type": "file", "path": str(folder / "absent" / "events.ndjson")}),
@@ -63,7 +63,7 @@ async def file_bench(folder: Path) -> AsyncIterator[Subject]:
 
 def stream_bench(scheme: str, **options: object) -> Bench:
     @contextlib.asynccontextmanager
-    async def bench(folder: Path) -> AsyncIterator[Subject]:
+    async def bench(folder: Path) -> AsyncIterator[OutputHarness]:
         trusted = authority(folder)
         tls = {"tls": {"ca_file": trusted.ca_file}} if scheme == "tls" else {}
         torn = False
@@ -78,7 +78,7 @@ def stream_bench(scheme: str, **options: object) -> Bench:
             return build(port, timeout=SHORT)
 
         async with stream_collector(tls=trusted.server if tls else None) as collector:
-            yield Subject(
+            yield OutputHarness(
                 build=lambda: build(collector.port),
                 taken=collector.messages,
                 unreachable=lambda: build(free_port()),
@@ -92,9 +92,9 @@ def stream_bench(scheme: str, **options: object) -> Bench:
 
 
 @contextlib.asynccontextmanager
-async def udp_bench(_folder: Path) -> AsyncIterator[Subject]:
+async def udp_bench(_folder: Path) -> AsyncIterator[OutputHarness]:
     async with datagram_collector() as collector:
-        yield Subject(
+        yield OutputHarness(
             build=lambda: made({"type": "syslog", "address": f"udp://127.0.0.1:{collector.port}"}),
             taken=collector.messages,
             unreachable=lambda: made({"type": "syslog", "address": f"udp://127.0.0.1:{free_port()}"}),
@@ -108,7 +108,7 @@ def _poisoned(document: object) -> int | None:
 
 def http_bench(body: str, concurrency: int, *, tls: bool = False) -> Bench:
     @contextlib.asynccontextmanager
-    async def bench(folder: Path) -> AsyncIterator[Subject]:
+    async def bench(folder: Path) -> AsyncIterator[OutputHarness]:
         taken: list[bytes] = []
         trusted = authority(folder) if tls else None
 
@@ -141,7 +141,7 @@ def http_bench(body: str, concurrency: int, *, tls: bool = False) -> Bench:
 
         async with scripted(accept, tls=trusted.server if trusted else None) as server:
             local = f"{server.scheme}://127.0.0.1"
-            yield Subject(
+            yield OutputHarness(
                 build=lambda: build(server.url, "/events"),
                 taken=lambda: list(taken),
                 unreachable=lambda: build(f"{local}:{free_port()}", "/events"),
@@ -158,7 +158,7 @@ def http_bench(body: str, concurrency: int, *, tls: bool = False) -> Bench:
 
 def hec_bench(*, tls: bool = False, **options: object) -> Bench:
     @contextlib.asynccontextmanager
-    async def bench(folder: Path) -> AsyncIterator[Subject]:
+    async def bench(folder: Path) -> AsyncIterator[OutputHarness]:
         trusted = authority(folder) if tls else None
         context = trusted.server if trusted else None
 
@@ -182,7 +182,7 @@ def hec_bench(*, tls: bool = False, **options: object) -> Bench:
         ):
             assert collector.server is not None
             local = f"{collector.server.scheme}://127.0.0.1"
-            yield Subject(
+            yield OutputHarness(
                 build=lambda: build(collector.url),
                 taken=collector.documents,
                 unreachable=lambda: build(f"{local}:{free_port()}"),
@@ -199,7 +199,7 @@ def hec_bench(*, tls: bool = False, **options: object) -> Bench:
 
 def bulk_bench(concurrency: int, *, tls: bool = False, **credentials: str) -> Bench:
     @contextlib.asynccontextmanager
-    async def bench(folder: Path) -> AsyncIterator[Subject]:
+    async def bench(folder: Path) -> AsyncIterator[OutputHarness]:
         trusted = authority(folder) if tls else None
         context = trusted.server if trusted else None
 
@@ -225,7 +225,7 @@ def bulk_bench(concurrency: int, *, tls: bool = False, **credentials: str) -> Be
         ):
             assert collector.server is not None
             local = f"{collector.server.scheme}://127.0.0.1"
-            yield Subject(
+            yield OutputHarness(
                 build=lambda: build(collector.url),
                 taken=lambda: list(collector.documents),
                 unreachable=lambda: build(f"{local}:{free_port()}"),
@@ -264,8 +264,8 @@ BENCHES: dict[str, Bench] = {
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", BENCHES)
 async def test_output_keeps_its_contract(name: str, check: Check, tmp_path: Path) -> None:
-    async with BENCHES[name](tmp_path) as subject:
-        await check(subject)
+    async with BENCHES[name](tmp_path) as harness:
+        await check(harness)
 
 
 def test_every_built_in_type_is_on_the_bench() -> None:

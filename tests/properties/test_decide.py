@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.delivery.retry_policy import (
-    Condemn,
+    Answered,
     History,
-    Policy,
+    HoldOutput,
+    Isolate,
     Retry,
-    Settled,
+    RetryPolicy,
     Split,
-    Suspend,
     decide,
     fault_of,
 )
@@ -43,7 +43,7 @@ errors = (
 )
 sizes = st.integers(1, 500)
 chances = st.floats(0, 1, exclude_max=True)
-POLICY = Policy()
+POLICY = RetryPolicy()
 
 
 @given(outcome=errors, size=sizes, history=histories, chance=chances)
@@ -53,10 +53,10 @@ def test_every_error_leads_to_something_that_loses_nothing(
     """No error settles events, only a single event is condemned, and every wait is finite."""
     decision = decide(outcome, size, history, policy=POLICY, random=lambda: chance)
 
-    assert not isinstance(decision, Settled)
-    if isinstance(decision, Condemn):
+    assert not isinstance(decision, Answered)
+    if isinstance(decision, Isolate):
         assert size == 1
-    if isinstance(decision, Retry | Suspend):
+    if isinstance(decision, Retry | HoldOutput):
         assert math.isfinite(decision.after)
         assert decision.after >= 0
     if isinstance(decision, Retry):
@@ -71,14 +71,14 @@ def test_a_split_holds_every_event_once_in_order_and_gets_smaller(
     decision = decide(outcome, size, history, policy=POLICY, random=lambda: 0.5)
 
     if isinstance(decision, Split):
-        joined = [index for start, stop in decision.parts for index in range(start, stop)]
+        joined = [index for start, stop in decision.chunks for index in range(start, stop)]
         assert joined == list(range(size))
-        assert all(0 < stop - start < size for start, stop in decision.parts)
+        assert all(0 < stop - start < size for start, stop in decision.chunks)
         if outcome.suspect is not None and 0 <= outcome.suspect < size:
-            assert (outcome.suspect, outcome.suspect + 1) in decision.parts
+            assert (outcome.suspect, outcome.suspect + 1) in decision.chunks
     else:
         assert history.refusals + 1 >= POLICY.refusals
-        assert isinstance(decision, Suspend)
+        assert isinstance(decision, HoldOutput)
 
 
 @given(failures=counts, chance=chances, hint=hints, partly=st.booleans())
@@ -89,7 +89,7 @@ def test_a_wait_is_jittered_and_never_shorter_than_asked(
     outcome = Receipt(retry=frozenset({0}), retry_after=hint) if partly else Retryable("busy", hint)
     decision = decide(outcome, 2, History(failures=failures), policy=POLICY, random=lambda: chance)
 
-    assert isinstance(decision, Settled | Retry)
+    assert isinstance(decision, Answered | Retry)
     assert decision.after is not None
     useful = hint if hint is not None and math.isfinite(hint) and hint >= 0 else 0.0
     assert decision.after >= useful
@@ -105,7 +105,7 @@ def test_the_twentieth_refusal_in_a_row_is_a_hold_whatever_the_size(
     outcome = Refused("no") if kind else Receipt(rejected={0: "no"}, retry=frozenset(range(1, size)))
     decision = decide(outcome, size, History(refusals=refused), policy=POLICY, random=lambda: 0.5)
 
-    wholesale = isinstance(decision, Suspend) and decision.wholesale
+    wholesale = isinstance(decision, HoldOutput) and decision.wholesale
     assert wholesale == (refused >= 19)
 
 
@@ -117,8 +117,8 @@ def test_an_unknown_error_is_retried_twice_and_then_counts_as_a_refusal() -> Non
         for n in range(4)
     ]
 
-    assert [type(each) for each in chosen] == [Retry, Retry, Condemn, Condemn]
-    assert [each.reason for each in chosen if isinstance(each, Condemn)] == ["bug", "bug"]
+    assert [type(each) for each in chosen] == [Retry, Retry, Isolate, Isolate]
+    assert [each.reason for each in chosen if isinstance(each, Isolate)] == ["bug", "bug"]
 
 
 def test_an_unknown_error_tells_its_class_and_place_but_not_its_text() -> None:
@@ -136,7 +136,7 @@ def test_the_first_probes_of_a_hold_come_sooner() -> None:
     waits = []
     for probes in range(7):
         decision = decide(Hold("401"), 1, History(probes=probes), policy=POLICY, random=lambda: 0.5)
-        assert isinstance(decision, Suspend)
+        assert isinstance(decision, HoldOutput)
         waits.append(decision.after)
 
     assert waits == [5, 10, 20, 40, 60, 60, 60]
@@ -147,10 +147,10 @@ def test_errors_while_opening_never_condemn_events() -> None:
         decision = decide(
             outcome, 0, History(fault=fault_of(outcome), faults=9), policy=POLICY, random=lambda: 0.5
         )
-        assert isinstance(decision, Suspend)
+        assert isinstance(decision, HoldOutput)
 
 
 def test_an_oversized_single_event_is_condemned_as_too_large() -> None:
     decision = decide(Refused("413", too_large=True), 1, History(), policy=POLICY, random=lambda: 0.5)
 
-    assert decision == Condemn("too_large", "413")
+    assert decision == Isolate("too_large", "413")

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.delivery import Deliverer, Options
+from connector.delivery import Deliverer, DeliveryOptions
 from connector.errors import Hold, JournalFull, Refused, Retryable
 from connector.facts import Fact, OutputPosition
 from connector.model import Event, Limits, Receipt, Revision
-from connector.testing.scripted import ScriptedOutput, Turn, Unanswered
+from connector.testing.scripted import ScriptedOutput, Step, Unanswered
 from tests.support.jumping_loop import run, wall_clock
-from tests.unit.delivery.world import MemoryLog, Notebook, World, plain, revisions
+from tests.unit.delivery.fakes import FactRecorder, MemoryLog, RunningDeliverer, plain, revisions
 
 
 def poisonous(found: Revision) -> bool:
@@ -22,7 +22,7 @@ def poisonous(found: Revision) -> bool:
     return found.record.id.endswith("7")
 
 
-def _partly(rejects: frozenset[int], retries: frozenset[int]) -> Turn:
+def _partly(rejects: frozenset[int], retries: frozenset[int]) -> Step:
     """A receipt that fits however many events come."""
 
     def answer(events: Sequence[Event]) -> Receipt:
@@ -35,7 +35,7 @@ def _partly(rejects: frozenset[int], retries: frozenset[int]) -> Turn:
     return answer
 
 
-def _raising(error: BaseException) -> Turn:
+def _raising(error: BaseException) -> Step:
     def answer(_: Sequence[Event]) -> Receipt:
         raise error
 
@@ -60,7 +60,7 @@ def _refusing_poison(events: Sequence[Event]) -> Receipt:
 
 
 few = st.frozensets(st.integers(0, 5), max_size=4)
-passing: st.SearchStrategy[Turn] = st.one_of(
+passing: st.SearchStrategy[Step] = st.one_of(
     st.builds(Retryable, st.just("busy"), st.sampled_from([None, 0.0, 400.0])),
     st.builds(Hold, st.just("bad token")),
     st.sampled_from([RuntimeError("?"), KeyError("x"), asyncio.CancelledError("?")]).map(_raising),
@@ -71,7 +71,7 @@ passing: st.SearchStrategy[Turn] = st.one_of(
 lost = st.just(Unanswered(Retryable("timed out")))
 """What breaks a send without being the fault of any event."""
 
-healthy: st.SearchStrategy[Turn] = st.sampled_from([_refusing_poison, _finding_poison, _rejecting_poison])
+healthy: st.SearchStrategy[Step] = st.sampled_from([_refusing_poison, _finding_poison, _rejecting_poison])
 troubles = st.lists(
     st.none() | st.builds(Retryable, st.just("down")) | st.builds(Hold, st.just("TLS")), max_size=6
 )
@@ -97,7 +97,7 @@ def filled(entries: Sequence[int], failures: Sequence[Exception] = ()) -> Memory
 
 @given(
     entries=sizes,
-    story=st.lists(passing | lost | healthy, max_size=12),
+    scenario=st.lists(passing | lost | healthy, max_size=12),
     then=healthy,
     opening=troubles,
     closing=closings,
@@ -107,8 +107,8 @@ def filled(entries: Sequence[int], failures: Sequence[Exception] = ()) -> Memory
 @settings(max_examples=120, deadline=None)
 def test_accepted_and_buried_together_are_everything(
     entries: list[int],
-    story: list[Turn],
-    then: Turn,
+    scenario: list[Step],
+    then: Step,
     opening: list[Exception | None],
     closing: list[Exception | None],
     limits: Limits,
@@ -117,31 +117,31 @@ def test_accepted_and_buried_together_are_everything(
     """Every revision is taken or buried, only the guilty are buried, and the position ends at the head."""
 
     async def tale() -> None:
-        output = ScriptedOutput(story, then=then, opening=opening, closing=closing, limits=limits)
+        output = ScriptedOutput(scenario, then=then, opening=opening, closing=closing, limits=limits)
         log = filled(entries, [JournalFull("disk full")] * full)
 
         def nothing_is_passed(upto: int) -> None:
             assert {str(number) for number in range(1, upto + 1)} <= {*output.identities, *log.buried}
 
         log.witness = nothing_is_passed
-        async with World(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as fakes:
+            await fakes.delivered()
 
         everything = {str(number) for number in range(1, sum(entries) + 1)}
         guilty = {name for name in everything if name.endswith("7")}
         assert set(output.identities) | set(log.buried) == everything
         assert {name for name, reason in log.buried.items() if reason != "bug"} <= guilty
         assert guilty - set(output.identities) <= set(log.buried)
-        assert output.misuses == []
-        assert world.deliverer.state.hold is None
-        assert [fact.position for fact in world.seen.of(OutputPosition)] == log.positions
+        assert output.contract_violations == []
+        assert fakes.deliverer.state.hold is None
+        assert [fact.position for fact in fakes.seen.of(OutputPosition)] == log.positions
 
     run(tale())
 
 
 @given(
     entries=sizes,
-    story=st.lists(
+    scenario=st.lists(
         st.builds(Retryable, st.just("busy"))
         | st.builds(Hold, st.just("bad token"))
         | st.builds(Refused, st.just("?"), suspect=st.none() | st.integers(0, 9), too_large=st.booleans()),
@@ -150,14 +150,14 @@ def test_accepted_and_buried_together_are_everything(
     limits=limits.map(lambda found: Limits(found.events, found.bytes, None, 1, found.linger)),
 )
 @settings(max_examples=80, deadline=None)
-def test_one_send_at_a_time_keeps_the_order(entries: list[int], story: list[Turn], limits: Limits) -> None:
+def test_one_send_at_a_time_keeps_the_order(entries: list[int], scenario: list[Step], limits: Limits) -> None:
     """At concurrency 1 the collector takes events in the order of the journal, splits included."""
 
     async def tale() -> None:
-        output = ScriptedOutput(story, limits=limits)
+        output = ScriptedOutput(scenario, limits=limits)
         log = filled(entries)
-        async with World(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as fakes:
+            await fakes.delivered()
 
         taken = [int(name) for name in output.identities]
         assert taken == sorted(set(taken))
@@ -172,7 +172,7 @@ class Death(BaseException):
 
 async def _live_until(count: int, output: ScriptedOutput, log: MemoryLog) -> bool:
     """Deliver until *count* facts were told, then die; says whether delivery finished before."""
-    notebook, told = Notebook(), 0
+    notebook, told = FactRecorder(), 0
 
     def observe(fact: Fact) -> None:
         nonlocal told
@@ -183,7 +183,7 @@ async def _live_until(count: int, output: ScriptedOutput, log: MemoryLog) -> boo
         notebook(fact)
 
     loop = asyncio.get_running_loop()
-    deliverer = Deliverer("siem", output, log, plain, observe, wall_clock(loop), options=Options())
+    deliverer = Deliverer("siem", output, log, plain, observe, wall_clock(loop), options=DeliveryOptions())
     running = asyncio.create_task(deliverer.run())
     reached = asyncio.create_task(log.reached_head())
     await asyncio.wait([running, reached], return_when=asyncio.FIRST_COMPLETED)
@@ -199,25 +199,25 @@ async def _live_until(count: int, output: ScriptedOutput, log: MemoryLog) -> boo
 @given(
     entries=sizes,
     deaths=st.lists(st.integers(1, 9), max_size=6),
-    story=st.lists(st.builds(Retryable, st.just("busy")) | healthy, max_size=6),
+    scenario=st.lists(st.builds(Retryable, st.just("busy")) | healthy, max_size=6),
     then=healthy,
     limits=limits,
 )
 @settings(max_examples=80, deadline=None)
 def test_a_death_at_any_fact_loses_nothing_and_repeats_what_was_in_flight(
-    entries: list[int], deaths: list[int], story: list[Turn], then: Turn, limits: Limits
+    entries: list[int], deaths: list[int], scenario: list[Step], then: Step, limits: Limits
 ) -> None:
     """After each restart delivery goes on from what is durable; each death repeats what was in flight."""
 
     async def tale() -> None:
         log = filled(entries)
-        turns = iter(story)
+        turns = iter(scenario)
         lives = [ScriptedOutput(turns, then=then, limits=limits) for _ in range(len(deaths) + 1)]
         for output, count in zip(lives, deaths, strict=False):
             if await _live_until(count, output, log):
                 break
-        async with World(lives[-1], log) as world:
-            await world.delivered()
+        async with RunningDeliverer(lives[-1], log) as fakes:
+            await fakes.delivered()
 
         taken = [name for output in lives for name in output.identities]
         everything = {str(number) for number in range(1, sum(entries) + 1)}

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from connector.delivery import Deliverer, Options, Policy
+from connector.delivery import Deliverer, DeliveryOptions, RetryPolicy
 from connector.interfaces import Output
 from connector.model import Event, Revision
-from tests.unit.delivery.world import MemoryLog, Notebook
+from tests.unit.delivery.fakes import FactRecorder, MemoryLog
 
-POLICY = Policy(base=0.01, cap=0.05, probe=0.05)
+POLICY = RetryPolicy(base=0.01, cap=0.05, probe=0.05)
 """Numbers that make an hour of patience pass in a second."""
 
 
@@ -34,7 +34,7 @@ class Delivery:
 
     def __init__(self, output: Output, entries: Sequence[Sequence[Revision]], mapper: object) -> None:
         self.log = MemoryLog(*entries)
-        self.seen = Notebook()
+        self.seen = FactRecorder()
         self.deliverer = Deliverer(
             "siem",
             output,
@@ -42,7 +42,7 @@ class Delivery:
             mapper,  # type: ignore[arg-type]
             self.seen,
             lambda: datetime.now(UTC),
-            options=Options(settle=0.1, policy=POLICY),
+            options=DeliveryOptions(settle=0.1, policy=POLICY),
         )
 
     async def done(self, patience: float = 30.0) -> None:

@@ -20,7 +20,7 @@ from tests.support.bulk_collector import bulk_collector, failed, trouble
 from tests.support.collectors import unobserved, until
 from tests.support.hec_collector import TOKEN, HecCollector, Indexer, hec_collector, told
 from tests.support.scripted_http import Reply
-from tests.unit.delivery.world import revisions
+from tests.unit.delivery.fakes import revisions
 
 ALL = {str(number) for number in range(1, 2001)}
 

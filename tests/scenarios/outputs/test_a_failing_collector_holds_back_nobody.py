@@ -17,7 +17,7 @@ from connector.outputs import BUILT_IN
 from tests.scenarios.outputs.delivering import delivering
 from tests.support.collectors import Authority, authority, unobserved
 from tests.support.scripted_http import Asked, Reply, scripted
-from tests.unit.delivery.world import revisions
+from tests.unit.delivery.fakes import revisions
 
 COUNT, FAILURES = 2000, 8
 BATCH = {"events": 100, "linger": "10ms"}

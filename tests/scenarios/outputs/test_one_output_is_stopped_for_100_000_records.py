@@ -13,14 +13,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from connector.delivery import Deliverer, Options
+from connector.delivery import Deliverer, DeliveryOptions
 from connector.errors import JournalFull, Retryable
 from connector.facts import BacklogSkipped, EventBuried
 from connector.journal import Journal
 from connector.journal import Options as Keeping
 from connector.model import Backlog, Commit, Event, Limits, Receipt, WhenFull
 from tests.scenarios.outputs.delivering import POLICY
-from tests.unit.delivery.world import FEED, Notebook, plain, revisions
+from tests.unit.delivery.fakes import FEED, FactRecorder, plain, revisions
 
 RECORDS, PAGE = 100_000, 1000
 ROOM = 50_000
@@ -57,7 +57,7 @@ class Collector:
 class Feed:
     """The journal with two outputs, and what is collected into it."""
 
-    def __init__(self, journal: Journal, facts: Notebook) -> None:
+    def __init__(self, journal: Journal, facts: FactRecorder) -> None:
         self.journal = journal
         self.facts = facts
         self.collected = 0
@@ -89,7 +89,7 @@ class Feed:
 @asynccontextmanager
 async def feeding(directory: Path, room: Backlog, **outputs: Collector) -> AsyncIterator[Feed]:
     """Deliver to *outputs*, of which each may leave *room*, while the block runs."""
-    facts = Notebook()
+    facts = FactRecorder()
 
     def clock() -> datetime:
         return datetime.now(UTC)
@@ -98,7 +98,7 @@ async def feeding(directory: Path, room: Backlog, **outputs: Collector) -> Async
     async with Journal.open(directory, observe=facts, clock=clock, options=keeping) as journal:
         for name in outputs:
             await journal.attach(name, "head", room)
-        options = Options(backlog=room, policy=POLICY)
+        options = DeliveryOptions(backlog=room, policy=POLICY)
         tasks = [
             asyncio.create_task(Deliverer(name, output, journal, plain, facts, clock, options=options).run())
             for name, output in outputs.items()

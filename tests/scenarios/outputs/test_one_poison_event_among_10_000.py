@@ -25,7 +25,7 @@ from tests.support.bulk_collector import bulk_collector, trouble
 from tests.support.collectors import datagram_collector, pipe_reader, stream_collector, unobserved
 from tests.support.hec_collector import TOKEN, hec_collector
 from tests.support.scripted_http import Asked, Reply, scripted
-from tests.unit.delivery.world import revisions
+from tests.unit.delivery.fakes import revisions
 
 COUNT = 10_000
 POISON = "6789"

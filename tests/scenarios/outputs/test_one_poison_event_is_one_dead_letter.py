@@ -13,7 +13,7 @@ from tests.scenarios.outputs.delivering import as_json, as_line, delivering
 from tests.support.bulk_collector import bulk_collector, trouble
 from tests.support.collectors import unobserved
 from tests.support.hec_collector import TOKEN, hec_collector
-from tests.unit.delivery.world import revisions
+from tests.unit.delivery.fakes import revisions
 
 ALL = {str(number) for number in range(1, 2001)}
 POISON = "1234"

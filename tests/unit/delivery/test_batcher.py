@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from connector.delivery.batcher import Batch, Batcher, Item
 from connector.model import DeadLetter, Event, Limits
-from tests.unit.delivery.world import at, revision
+from tests.unit.delivery.fakes import at, revision
 
 
 def item(sequence: int, size: int = 1, notes: tuple[str, ...] = ()) -> Item:
@@ -41,7 +41,7 @@ def test_batches_hold_every_revision_once_in_order_and_within_the_limits(
         if kind == "when":
             batcher.skip(sequence, "when", 0.0)
         elif kind == "dead":
-            batcher.bury(letter(sequence), 0.0)
+            batcher.dead_letter(letter(sequence), 0.0)
         else:
             batcher.add(item(sequence, int(kind)), 0.0)
     batches = everything(batcher)
@@ -112,10 +112,10 @@ def test_batches_shrink_at_once_when_found_too_large_and_grow_back_slowly() -> N
         return max(len(batch.items) for batch in everything(batcher))
 
     assert largest() == 100
-    batcher.found_too_large(100)
+    batcher.shrink(100)
     assert largest() == 50
-    batcher.found_good()
+    batcher.grow()
     assert 50 < largest() < 60
     for _ in range(100):
-        batcher.found_good()
+        batcher.grow()
     assert largest() == 100

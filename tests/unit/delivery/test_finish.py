@@ -8,32 +8,32 @@ from connector.errors import Hold, Retryable
 from connector.model import Limits, Receipt
 from connector.testing.scripted import ScriptedOutput, hang
 from tests.support.jumping_loop import run
-from tests.unit.delivery.world import MemoryLog, World, revisions
+from tests.unit.delivery.fakes import MemoryLog, RunningDeliverer, revisions
 
 
 def test_a_send_under_way_ends_and_is_acknowledged_so_that_a_successor_repeats_nothing() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         first = ScriptedOutput(limits=Limits(events=2, linger=0.0), seconds=5.0)
         log = MemoryLog(revisions(6))
-        async with World(first, log) as world:
+        async with RunningDeliverer(first, log) as world:
             await asyncio.sleep(1)
             assert await world.deliverer.finish(60)
             await world.task
         second = ScriptedOutput(limits=Limits(events=2, linger=0.0))
-        async with World(second, log) as world:
+        async with RunningDeliverer(second, log) as world:
             await world.delivered()
 
         assert sorted([*first.identities, *second.identities]) == list("123456")
 
-    run(story())
+    run(scenario())
 
 
 def test_a_collector_that_does_not_take_anything_is_not_waited_for() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         for trouble in (Retryable("HTTP 503"), Hold("HTTP 401")):
             output = ScriptedOutput([trouble] * 99, limits=Limits(events=2, linger=0.0))
             log, loop = MemoryLog(revisions(4)), asyncio.get_running_loop()
-            async with World(output, log) as world:
+            async with RunningDeliverer(output, log) as world:
                 await asyncio.sleep(1)
                 began = loop.time()
                 assert not await world.deliverer.finish(60)
@@ -41,21 +41,21 @@ def test_a_collector_that_does_not_take_anything_is_not_waited_for() -> None:
                 await world.task
             assert log.position == 0
 
-    run(story())
+    run(scenario())
 
 
 def test_a_send_that_never_ends_is_cut_and_sent_again_by_the_successor() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput([Receipt(), hang], limits=Limits(events=2, linger=0.0))
         log = MemoryLog(revisions(6))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await asyncio.sleep(1)
             assert not await world.deliverer.finish(10)
             await world.task
         again = ScriptedOutput(limits=Limits(events=2, linger=0.0))
-        async with World(again, log) as world:
+        async with RunningDeliverer(again, log) as world:
             await world.delivered()
 
         assert again.identities == ["3", "4", "5", "6"]
 
-    run(story())
+    run(scenario())

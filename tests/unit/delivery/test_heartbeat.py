@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from connector.delivery import Heartbeat, Options
+from connector.delivery import DeliveryOptions, Heartbeat
 from connector.errors import Hold, Refused, Retryable
 from connector.facts import BatchSent, EventBuried, HeartbeatRefused, HeartbeatSent, HoldBegun, HoldEnded
 from connector.model import Event, Limits, Receipt
-from connector.testing.scripted import ScriptedOutput, Turn, hang, refusing
+from connector.testing.scripted import ScriptedOutput, Step, hang, refusing
 from tests.support.jumping_loop import EPOCH, run
-from tests.unit.delivery.world import MemoryLog, World, revision, revisions
+from tests.unit.delivery.fakes import MemoryLog, RunningDeliverer, revision, revisions
 
 MINUTES = timedelta(minutes=5)
 
@@ -21,11 +21,11 @@ def beat() -> Event:
     return Event(revision("beat"), b"beat", EPOCH, 0, "connector.heartbeat")
 
 
-def beating(every: timedelta = MINUTES) -> Options:
-    return Options(heartbeat=Heartbeat(every, beat))
+def beating(every: timedelta = MINUTES) -> DeliveryOptions:
+    return DeliveryOptions(heartbeat=Heartbeat(every, beat))
 
 
-def only(turn: Turn, *, heartbeats: bool) -> Turn:
+def only(turn: Step, *, heartbeats: bool) -> Step:
     """*turn* for heartbeats, or for everything else; the rest is taken."""
 
     def answer(events: Sequence[Event]) -> Receipt:
@@ -40,10 +40,10 @@ def only(turn: Turn, *, heartbeats: bool) -> Turn:
 
 
 def test_the_first_beat_comes_at_once_and_then_one_per_interval_whether_or_not_there_is_mail() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog()
-        async with World(output, log, options=beating()) as world:
+        async with RunningDeliverer(output, log, options=beating()) as world:
             await asyncio.sleep(10)
             assert output.identities == ["beat"]
             log.append(revisions(3))
@@ -53,47 +53,47 @@ def test_the_first_beat_comes_at_once_and_then_one_per_interval_whether_or_not_t
         assert output.identities.count("beat") == 13
         assert [name for name in output.identities if name != "beat"] == ["1", "2", "3"]
         assert log.positions == [3]
-        assert output.misuses == []
+        assert output.contract_violations == []
         assert len(world.seen.of(HeartbeatSent)) == 13
         assert sum(sent.accepted for sent in world.seen.of(BatchSent)) == 3
 
-    run(story())
+    run(scenario())
 
 
 def test_a_backlog_keeps_its_order_and_does_not_keep_heartbeats_away() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(limits=Limits(events=10, linger=0.0), seconds=10.0)
         log = MemoryLog(revisions(1000))
-        async with World(output, log, options=beating()) as world:
+        async with RunningDeliverer(output, log, options=beating()) as world:
             await world.delivered()
 
         mail = [name for name in output.identities if name != "beat"]
         assert mail == [str(number) for number in range(1, 1001)]
         assert 3 <= output.identities.count("beat") <= 5
-        assert output.misuses == []
+        assert output.contract_violations == []
 
-    run(story())
+    run(scenario())
 
 
 def test_no_more_sends_are_under_way_than_the_output_allows() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(limits=Limits(events=10, concurrency=3, linger=0.0), seconds=10.0)
         log = MemoryLog(revisions(1000))
-        async with World(output, log, options=beating(timedelta(seconds=15))) as world:
+        async with RunningDeliverer(output, log, options=beating(timedelta(seconds=15))) as world:
             await world.delivered()
 
         assert output.identities.count("beat") > 5
-        assert output.misuses == []
+        assert output.contract_violations == []
 
-    run(story())
+    run(scenario())
 
 
 def test_a_heartbeat_that_is_refused_is_told_and_is_no_dead_letter() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         for refusal in (Refused("not this"), Receipt(rejected={0: "not this"})):
             output = ScriptedOutput(then=only(refusal, heartbeats=True))
             log = MemoryLog(revisions(3))
-            async with World(output, log, options=beating()) as world:
+            async with RunningDeliverer(output, log, options=beating()) as world:
                 await world.delivered()
                 await asyncio.sleep(620)
                 assert world.deliverer.state.hold is None
@@ -103,18 +103,18 @@ def test_a_heartbeat_that_is_refused_is_told_and_is_no_dead_letter() -> None:
             assert log.letters == []
             assert output.identities == ["1", "2", "3"]
 
-    run(story())
+    run(scenario())
 
 
 def test_a_heartbeat_that_cannot_be_made_harms_nothing() -> None:
     def broken() -> Event:
         raise ValueError("no such field")
 
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog(revisions(3))
-        options = Options(heartbeat=Heartbeat(MINUTES, broken))
-        async with World(output, log, options=options) as world:
+        options = DeliveryOptions(heartbeat=Heartbeat(MINUTES, broken))
+        async with RunningDeliverer(output, log, options=options) as world:
             await world.delivered()
             await asyncio.sleep(10)
 
@@ -123,16 +123,16 @@ def test_a_heartbeat_that_cannot_be_made_harms_nothing() -> None:
         assert "ValueError" in fact.reason
         assert "field" not in fact.reason
 
-    run(story())
+    run(scenario())
 
 
 def test_a_heartbeat_that_is_taken_does_not_prove_mail_guilty() -> None:
     """A collector that takes heartbeats and refuses all mail has a fault of its own: nothing is buried."""
 
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(then=only(Receipt(rejected=dict.fromkeys(range(50), "no")), heartbeats=False))
         log = MemoryLog(revisions(50))
-        async with World(output, log, options=beating(timedelta(seconds=10))) as world:
+        async with RunningDeliverer(output, log, options=beating(timedelta(seconds=10))) as world:
             await asyncio.sleep(3600)
             assert world.deliverer.state.hold is not None
 
@@ -141,69 +141,69 @@ def test_a_heartbeat_that_is_taken_does_not_prove_mail_guilty() -> None:
         assert world.seen.of(HeartbeatSent)
         assert world.seen.of(HoldEnded) == []
 
-    run(story())
+    run(scenario())
 
 
 def test_a_collector_that_fails_on_heartbeats_only_still_gets_its_mail() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(
             then=only(Retryable("busy"), heartbeats=True), limits=Limits(events=1, linger=0.0)
         )
         log = MemoryLog(revisions(200))
-        async with World(output, log, options=beating(timedelta(seconds=10))) as world:
+        async with RunningDeliverer(output, log, options=beating(timedelta(seconds=10))) as world:
             await world.delivered(patience=3600)
 
         assert output.identities == [str(number) for number in range(1, 201)]
         assert log.letters == []
 
-    run(story())
+    run(scenario())
 
 
 def test_a_quiet_output_learns_from_its_heartbeat_that_the_collector_is_gone_and_back() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput([Receipt(), Hold("the token is gone"), Hold("the token is gone")])
-        async with World(output, MemoryLog(), options=beating()) as world:
+        async with RunningDeliverer(output, MemoryLog(), options=beating()) as world:
             await asyncio.sleep(1000)
             assert len(world.seen.of(HoldBegun)) == len(world.seen.of(HoldEnded)) == 1
             assert world.deliverer.state.hold is None
-        assert output.misuses == []
+        assert output.contract_violations == []
 
-    run(story())
+    run(scenario())
 
 
 def test_a_drain_does_not_wait_for_a_heartbeat() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         for stuck in (hang, Retryable("away", after=3600)):
             output = ScriptedOutput([stuck])
-            async with World(output, MemoryLog(), options=beating()) as world:
+            async with RunningDeliverer(output, MemoryLog(), options=beating()) as world:
                 await asyncio.sleep(1)
                 async with asyncio.timeout(1):
                     assert await world.deliverer.drain(25)
-            assert output.misuses == []
+            assert output.contract_violations == []
 
-    run(story())
+    run(scenario())
 
 
 def test_a_drain_that_stops_a_heartbeat_in_mid_send_still_delivers_the_rest() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput([hang])
         log = MemoryLog()
-        async with World(output, log, options=beating()) as world:
+        async with RunningDeliverer(output, log, options=beating()) as world:
             await asyncio.sleep(1)
             log.append(revisions(3))
             assert await world.deliverer.drain(25)
 
         assert output.identities == ["1", "2", "3"]
-        assert output.misuses == []
+        assert output.contract_violations == []
 
-    run(story())
+    run(scenario())
 
 
 def test_a_rewind_brings_no_further_heartbeat() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog(revisions(3))
-        async with World(output, log, options=beating()) as world:
+        async with RunningDeliverer(output, log, options=beating()) as world:
             await world.delivered()
             log.rewind(0)
             await world.delivered()
@@ -212,16 +212,16 @@ def test_a_rewind_brings_no_further_heartbeat() -> None:
         assert output.identities.count("beat") == 1
         assert output.identities.count("1") == 2
 
-    run(story())
+    run(scenario())
 
 
 def test_doubt_about_the_last_event_is_settled_as_without_heartbeats() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(then=refusing(lambda event: event.payload == b"3"))
         log = MemoryLog(revisions(3))
-        async with World(output, log, options=beating(timedelta(seconds=10))) as world:
+        async with RunningDeliverer(output, log, options=beating(timedelta(seconds=10))) as world:
             await world.delivered(patience=60)
 
         assert log.buried == {"3": "refused"}
 
-    run(story())
+    run(scenario())

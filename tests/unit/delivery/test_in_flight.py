@@ -3,88 +3,88 @@
 from __future__ import annotations
 
 from connector.delivery.batcher import Batch
-from connector.delivery.in_flight import Fate, Ledger, Part
+from connector.delivery.in_flight import Chunk, InFlight, Status
 from tests.unit.delivery.test_batcher import item, letter
 
 
-def opened(ledger: Ledger, *sequences: int, upto: int | None = None) -> Part:
+def opened(in_flight: InFlight, *sequences: int, upto: int | None = None) -> Chunk:
     """Enter a batch with events of these numbers."""
-    part = ledger.open(Batch(tuple(item(each) for each in sequences), upto or sequences[-1]))
-    assert part is not None
-    return part
+    chunk = in_flight.open(Batch(tuple(item(each) for each in sequences), upto or sequences[-1]))
+    assert chunk is not None
+    return chunk
 
 
 def test_only_the_finished_beginning_is_covered() -> None:
-    ledger = Ledger()
-    first, second, third = opened(ledger, 1, 2), opened(ledger, 3), opened(ledger, 4)
-    second.fate = Fate.DONE
-    assert ledger.finished() is None
+    in_flight = InFlight()
+    first, second, third = opened(in_flight, 1, 2), opened(in_flight, 3), opened(in_flight, 4)
+    second.status = Status.DONE
+    assert in_flight.finished() is None
 
-    first.fate = Fate.DONE
-    covered = ledger.finished()
-    assert covered is not None
-    assert covered.upto == 3
-    ledger.release(covered)
-    assert ledger.finished() is None
-    third.fate = Fate.DONE
-    last = ledger.finished()
+    first.status = Status.DONE
+    prefix = in_flight.finished()
+    assert prefix is not None
+    assert prefix.upto == 3
+    in_flight.release(prefix)
+    assert in_flight.finished() is None
+    third.status = Status.DONE
+    last = in_flight.finished()
     assert last is not None
-    ledger.release(last)
-    assert ledger.empty
+    in_flight.release(last)
+    assert in_flight.empty
 
 
 def test_what_finishes_while_a_position_is_being_stored_is_not_forgotten() -> None:
-    ledger = Ledger()
-    first, second = opened(ledger, 1), opened(ledger, 2)
-    first.fate = Fate.DONE
-    covered = ledger.finished()
-    assert covered is not None
-    second.fate = Fate.DONE
-    assert ledger.open(Batch((), 9, filtered={"when": 7})) is None
-    ledger.release(covered)
+    in_flight = InFlight()
+    first, second = opened(in_flight, 1), opened(in_flight, 2)
+    first.status = Status.DONE
+    prefix = in_flight.finished()
+    assert prefix is not None
+    second.status = Status.DONE
+    assert in_flight.open(Batch((), 9, filtered={"when": 7})) is None
+    in_flight.release(prefix)
 
-    rest = ledger.finished()
+    rest = in_flight.finished()
     assert rest is not None
     assert (rest.upto, rest.filtered["when"]) == (9, 7)
 
 
 def test_a_stretch_without_events_is_not_lost_when_the_part_before_it_is_being_stored() -> None:
-    ledger = Ledger()
-    first = opened(ledger, 1)
-    first.fate = Fate.DONE
-    covered = ledger.finished()
-    assert covered is not None
-    ledger.open(Batch((), 5, filtered={"when": 4}))
-    ledger.release(covered)
+    in_flight = InFlight()
+    first = opened(in_flight, 1)
+    first.status = Status.DONE
+    prefix = in_flight.finished()
+    assert prefix is not None
+    in_flight.open(Batch((), 5, filtered={"when": 4}))
+    in_flight.release(prefix)
 
-    rest = ledger.finished()
+    rest = in_flight.finished()
     assert rest is not None
     assert rest.upto == 5
 
 
 def test_parts_of_a_split_take_over_what_their_batch_covers() -> None:
-    ledger = Ledger()
-    part = ledger.open(
+    in_flight = InFlight()
+    chunk = in_flight.open(
         Batch((item(2), item(4), item(6)), 7, (letter(1), letter(5), letter(7)), {"when": 1}, 1, ("note",))
     )
-    assert part is not None
-    pieces = ledger.carve(part, [(each,) for each in part.items])
+    assert chunk is not None
+    pieces = in_flight.carve(chunk, [(each,) for each in chunk.items])
 
     assert [piece.upto for piece in pieces] == [2, 4, 7]
     assert [[each.sequence for each in piece.dead] for piece in pieces] == [[1], [], [5, 7]]
     for piece in pieces:
-        piece.fate = Fate.DONE
-    covered = ledger.finished()
-    assert covered is not None
-    assert [each.sequence for each in covered.dead] == [1, 5, 7]
-    assert (covered.filtered["when"], covered.noted, covered.notes) == (1, 1, ("note",))
+        piece.status = Status.DONE
+    prefix = in_flight.finished()
+    assert prefix is not None
+    assert [each.sequence for each in prefix.dead] == [1, 5, 7]
+    assert (prefix.filtered["when"], prefix.noted, prefix.notes) == (1, 1, ("note",))
 
 
 def test_batches_in_doubt_do_not_count_as_busy() -> None:
-    ledger = Ledger()
-    part = opened(ledger, 1, 2)
-    assert ledger.busy == 1
-    for piece in ledger.carve(part, [part.items[:1], part.items[1:]]):
-        assert ledger.busy == 1
-        piece.fate = Fate.DOUBTFUL
-    assert ledger.busy == 0
+    in_flight = InFlight()
+    chunk = opened(in_flight, 1, 2)
+    assert in_flight.busy == 1
+    for piece in in_flight.carve(chunk, [chunk.items[:1], chunk.items[1:]]):
+        assert in_flight.busy == 1
+        piece.status = Status.SUSPECT
+    assert in_flight.busy == 0

@@ -11,14 +11,14 @@ from connector.facts import HoldBegun, HoldEnded
 from connector.model import Limits, Receipt
 from connector.testing.scripted import ScriptedOutput, hang
 from tests.support.jumping_loop import run
-from tests.unit.delivery.world import MemoryLog, World, revision, revisions
+from tests.unit.delivery.fakes import MemoryLog, RunningDeliverer, revision, revisions
 
 
 def test_a_full_journal_pauses_the_output_instead_of_sending_again() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(limits=Limits(events=2, concurrency=2, linger=0.0))
         log = MemoryLog(revisions(8), failures=[JournalFull("the disk is full")] * 5)
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await asyncio.sleep(0.1)
             assert world.deliverer.state.hold is not None
             assert "the disk is full" in world.deliverer.state.hold
@@ -28,15 +28,15 @@ def test_a_full_journal_pauses_the_output_instead_of_sending_again() -> None:
         assert sorted(output.identities) == [str(number) for number in range(1, 9)]
         assert len(world.seen.of(HoldBegun)) == len(world.seen.of(HoldEnded)) == 1
 
-    run(story())
+    run(scenario())
 
 
 def test_nothing_is_sent_again_while_an_acknowledgement_cannot_be_stored() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         limits = Limits(events=1, concurrency=2, linger=0.0)
         output = ScriptedOutput([Receipt(), Retryable("down")], limits=limits)
         log = MemoryLog(revisions(2), failures=[JournalFull("the disk is full")] * 10)
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await asyncio.sleep(60)
             assert log.position == 0
             assert output.sends == [["1"], ["2"]]
@@ -44,48 +44,48 @@ def test_nothing_is_sent_again_while_an_acknowledgement_cannot_be_stored() -> No
 
         assert output.sends == [["1"], ["2"], ["2"]]
 
-    run(story())
+    run(scenario())
 
 
 def test_a_rewind_is_followed_even_when_nothing_new_comes() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog(revisions(4))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
             log.rewind(2)
             await world.delivered()
 
         assert output.identities == ["1", "2", "3", "4", "3", "4"]
-        assert output.misuses == []
+        assert output.contract_violations == []
 
-    run(story())
+    run(scenario())
 
 
 def test_a_rewind_during_a_send_drops_what_is_in_memory_and_goes_on_from_there() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput([hang], limits=Limits(events=2, linger=0.0))
         log = MemoryLog(revisions(4))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await asyncio.sleep(10)
             log.rewind(1)
             await world.delivered()
 
         assert output.sends == [["1", "2"], ["2", "3"], ["4"]]
-        assert output.misuses == []
+        assert output.contract_violations == []
 
-    run(story())
+    run(scenario())
 
 
 def test_a_journal_that_is_broken_is_the_supervisors_matter() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog([revision("a")], failures=[JournalBroken("restore it from a backup")])
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             with pytest.raises(JournalBroken):
                 await world.task
 
         assert log.position == 0
-        assert output.diary[-1] == "close"
+        assert output.calls[-1] == "close"
 
-    run(story())
+    run(scenario())

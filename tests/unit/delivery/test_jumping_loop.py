@@ -13,7 +13,7 @@ from tests.support.jumping_loop import EPOCH, Stuck, run, wall_clock
 
 
 def test_timers_fire_in_order_at_their_times() -> None:
-    async def story() -> list[tuple[str, float]]:
+    async def scenario() -> list[tuple[str, float]]:
         loop = asyncio.get_running_loop()
         told: list[tuple[str, float]] = []
 
@@ -24,20 +24,20 @@ def test_timers_fire_in_order_at_their_times() -> None:
         await asyncio.gather(sleeper("a day", 86400), sleeper("an hour", 3600), sleeper("at once", 0))
         return told
 
-    assert run(story()) == [("at once", 0), ("an hour", 3600), ("a day", 86400)]
+    assert run(scenario()) == [("at once", 0), ("an hour", 3600), ("a day", 86400)]
 
 
 def test_the_wall_clock_moves_along() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         clock = wall_clock(asyncio.get_running_loop())
         await asyncio.sleep(90)
         assert clock() == EPOCH + timedelta(seconds=90)
 
-    run(story())
+    run(scenario())
 
 
 def test_the_time_stands_still_while_a_thread_works() -> None:
-    async def story() -> float:
+    async def scenario() -> float:
         loop = asyncio.get_running_loop()
         late = asyncio.create_task(asyncio.sleep(1000))
         await asyncio.to_thread(time.sleep, 0.05)
@@ -45,11 +45,11 @@ def test_the_time_stands_still_while_a_thread_works() -> None:
         await late
         return during
 
-    assert run(story()) == 0
+    assert run(scenario()) == 0
 
 
 def test_a_real_socket_is_heard_before_a_timer_is_jumped_to() -> None:
-    async def story() -> bytes:
+    async def scenario() -> bytes:
         async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(await reader.readline())
             await writer.drain()
@@ -66,14 +66,14 @@ def test_a_real_socket_is_heard_before_a_timer_is_jumped_to() -> None:
                 await writer.wait_closed()
                 return answer
 
-    assert run(story(), grace=0.05) == b"hello\n"
+    assert run(scenario(), grace=0.05) == b"hello\n"
 
 
 def test_waiting_for_nothing_fails_instead_of_hanging(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jumping_loop, "_PATIENCE", 0.1)
 
-    async def story() -> None:
+    async def scenario() -> None:
         await asyncio.Event().wait()
 
     with pytest.raises(Stuck):
-        run(story())
+        run(scenario())

@@ -7,32 +7,32 @@ import asyncio
 from connector.errors import Hold, Retryable
 from connector.facts import BatchRetried, BatchSending, HoldBegun, HoldEnded
 from connector.model import Limits, Receipt
-from connector.testing.scripted import ScriptedOutput, Turn, Unanswered
+from connector.testing.scripted import ScriptedOutput, Step, Unanswered
 from tests.support.jumping_loop import run
-from tests.unit.delivery.world import MemoryLog, World, revisions
+from tests.unit.delivery.fakes import MemoryLog, RunningDeliverer, revisions
 
 
 def test_the_output_is_closed_and_opened_again_after_each_error() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(
             [Retryable("reset"), ConnectionError("?")],
             opening=[Retryable("refused connection"), None, None, None],
             closing=[OSError("already gone")],
         )
         log = MemoryLog(revisions(2))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
-            diary = list(output.diary)
+            calls = list(output.calls)
 
-        assert diary == ["open", "close", "open", "send", "close", "open", "send", "close", "open", "send"]
+        assert calls == ["open", "close", "open", "send", "close", "open", "send", "close", "open", "send"]
         assert output.identities == ["1", "2"]
-        assert output.misuses == []
+        assert output.contract_violations == []
 
-    run(story())
+    run(scenario())
 
 
 def test_an_outage_of_a_day_is_only_a_wait() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         day = 24 * 3600.0
         loop = asyncio.get_running_loop()
 
@@ -43,7 +43,7 @@ def test_an_outage_of_a_day_is_only_a_wait() -> None:
 
         output = ScriptedOutput(then=down_for_a_day)
         log = MemoryLog(revisions(5))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert output.identities == ["1", "2", "3", "4", "5"]
@@ -51,11 +51,11 @@ def test_an_outage_of_a_day_is_only_a_wait() -> None:
         assert loop.time() < day + 61
         assert world.deliverer.state.attempt == 0
 
-    run(story())
+    run(scenario())
 
 
 def test_a_collector_that_asks_for_an_hour_gets_an_hour() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         asked_at: list[float] = []
         loop = asyncio.get_running_loop()
 
@@ -69,30 +69,30 @@ def test_a_collector_that_asks_for_an_hour_gets_an_hour() -> None:
 
         output = ScriptedOutput(then=noting)
         log = MemoryLog(revisions(1))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert asked_at[1] - asked_at[0] >= 3600
         assert asked_at[2] - asked_at[1] >= 1800
         assert [fact.asked for fact in world.seen.of(BatchRetried)] == [3600, 1800]
 
-    run(story())
+    run(scenario())
 
 
 def test_a_lost_answer_repeats_the_batch_and_nothing_else() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput([Receipt(), Unanswered(Retryable("timed out"))], limits=Limits(2, linger=0.0))
         log = MemoryLog(revisions(6))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert output.identities == ["1", "2", "3", "4", "3", "4", "5", "6"]
 
-    run(story())
+    run(scenario())
 
 
 def test_a_hold_is_told_once_probed_slowly_and_ends_when_a_rotated_secret_works() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         tokens = ["old", "old", "old", "new"]
         current = ["old"]
 
@@ -107,7 +107,7 @@ def test_a_hold_is_told_once_probed_slowly_and_ends_when_a_rotated_secret_works(
 
         output = ScriptedOutput(then=authenticated)
         log = MemoryLog(revisions(3))
-        async with World(output, log, refresh=refresh) as world:
+        async with RunningDeliverer(output, log, refresh=refresh) as world:
             await asyncio.sleep(1)
             assert world.deliverer.state.hold == "401 invalid token"
             assert world.deliverer.state.hold_since is not None
@@ -120,55 +120,55 @@ def test_a_hold_is_told_once_probed_slowly_and_ends_when_a_rotated_secret_works(
         assert [fact.reason for fact in world.seen.of(HoldBegun)] == ["401 invalid token"]
         assert [fact.seconds for fact in world.seen.of(HoldEnded)] == [5 + 10 + 20 + 40]
 
-    run(story())
+    run(scenario())
 
 
 def test_a_hold_may_come_from_opening_and_lasts_while_the_collector_is_down() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         opening = [Hold("certificate expired"), Retryable("down"), Hold("certificate expired")]
         output = ScriptedOutput(opening=opening)
         log = MemoryLog(revisions(1))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert len(world.seen.of(HoldBegun)) == len(world.seen.of(HoldEnded)) == 1
         assert output.sends == [["1"]]
 
-    run(story())
+    run(scenario())
 
 
 def test_an_output_that_cannot_even_be_opened_for_an_unknown_reason_becomes_a_hold() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(opening=[ZeroDivisionError()] * 4)
         log = MemoryLog(revisions(1))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert "ZeroDivisionError" in world.seen.of(HoldBegun)[0].reason
         assert output.identities == ["1"]
 
-    run(story())
+    run(scenario())
 
 
 def test_concurrent_failures_of_one_outage_count_once() -> None:
-    async def story() -> None:
-        failing: list[Turn] = [Retryable("down")] * 4
+    async def scenario() -> None:
+        failing: list[Step] = [Retryable("down")] * 4
         limits = Limits(events=1, concurrency=4, linger=0.0)
         output = ScriptedOutput(failing, limits=limits, seconds=1.0)
         log = MemoryLog(revisions(8))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert {fact.attempt for fact in world.seen.of(BatchRetried)} == {1}
-        assert output.diary.count("open") == 2
+        assert output.calls.count("open") == 2
         assert sorted(output.identities) == [str(number) for number in range(1, 9)]
-        assert output.misuses == []
+        assert output.contract_violations == []
 
-    run(story())
+    run(scenario())
 
 
 def test_a_send_under_way_is_not_cut_by_the_failure_of_another() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         async def slow(_: object) -> Receipt:
             await asyncio.sleep(30)
             return Receipt()
@@ -176,41 +176,41 @@ def test_a_send_under_way_is_not_cut_by_the_failure_of_another() -> None:
         limits = Limits(events=1, concurrency=2, linger=0.0)
         output = ScriptedOutput([slow, Retryable("reset")], limits=limits)
         log = MemoryLog(revisions(4))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert output.sends == [["1"], ["2"], ["2"], ["3"], ["4"]]
-        assert output.misuses == []
+        assert output.contract_violations == []
 
-    run(story())
+    run(scenario())
 
 
 def test_a_receipt_that_contradicts_itself_proves_nothing() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(
             [Receipt(rejected={0: "?"}, retry=frozenset({0})), Receipt(retry=frozenset({9}))]
         )
         log = MemoryLog(revisions(2))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert output.sends == [["1", "2"]] * 3
         assert log.letters == []
         assert "ContradictoryReceipt" in world.seen.of(BatchRetried)[0].reason
 
-    run(story())
+    run(scenario())
 
 
 def test_a_busy_collector_is_given_a_pause() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput([Receipt(busy=True)], limits=Limits(events=1, linger=0.0))
         log = MemoryLog(revisions(2))
         loop = asyncio.get_running_loop()
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             began = loop.time()
             await world.delivered()
 
         assert loop.time() - began >= 0.5
         assert len(world.seen.of(BatchSending)) == 2
 
-    run(story())
+    run(scenario())

@@ -11,11 +11,11 @@ from connector.interfaces import Start
 from connector.model import Backlog, DeadLetter, Entry, Event, Gap, Limits, Revision
 from connector.testing.scripted import ScriptedOutput, hang
 from tests.support.jumping_loop import run, wall_clock
-from tests.unit.delivery.world import MemoryLog, Notebook, World, plain, revisions
+from tests.unit.delivery.fakes import FactRecorder, MemoryLog, RunningDeliverer, plain, revisions
 
 
 def test_a_dead_output_holds_a_few_batches_in_memory_and_no_more() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         mapped = 0
 
         def counting(found: Revision) -> Event:
@@ -25,16 +25,16 @@ def test_a_dead_output_holds_a_few_batches_in_memory_and_no_more() -> None:
 
         output = ScriptedOutput(then=hang, limits=Limits(events=10, concurrency=2, linger=0.0))
         log = MemoryLog(*[revisions(100, first=1 + 100 * number) for number in range(50)])
-        async with World(output, log, mapper=counting):
+        async with RunningDeliverer(output, log, mapper=counting):
             await asyncio.sleep(3600)
 
         assert mapped <= 4 * 10
 
-    run(story())
+    run(scenario())
 
 
 def test_mapping_lets_other_tasks_have_their_turn() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         turns: list[int] = []
         mapped = 0
 
@@ -50,14 +50,14 @@ def test_mapping_lets_other_tasks_have_their_turn() -> None:
             turns.append(mapped)
 
         log = MemoryLog(revisions(1000))
-        async with World(ScriptedOutput(), log, mapper=counting) as world:
+        async with RunningDeliverer(ScriptedOutput(), log, mapper=counting) as world:
             await another()
             await world.delivered()
 
         pauses = [later - earlier for earlier, later in pairwise(turns)]
         assert max(pauses) <= 100
 
-    run(story())
+    run(scenario())
 
 
 class _WithoutEnd:
@@ -83,13 +83,13 @@ class _WithoutEnd:
 
 
 def test_a_drain_that_does_not_know_the_head_takes_silence_for_the_end() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         clock = wall_clock(asyncio.get_running_loop())
-        deliverer = Deliverer("siem", ScriptedOutput(), _WithoutEnd(), plain, Notebook(), clock)
+        deliverer = Deliverer("siem", ScriptedOutput(), _WithoutEnd(), plain, FactRecorder(), clock)
         task = asyncio.create_task(deliverer.run())
         await asyncio.sleep(1)
         assert await deliverer.drain(25)
         await task
         assert deliverer.state.position == 5
 
-    run(story())
+    run(scenario())

@@ -10,7 +10,7 @@ from connector.facts import BatchSplit, EventBuried, HoldBegun, HoldEnded
 from connector.model import Event, Limits, Receipt, Revision
 from connector.testing.scripted import ScriptedOutput, refusing
 from tests.support.jumping_loop import run
-from tests.unit.delivery.world import MemoryLog, World, plain, revision, revisions
+from tests.unit.delivery.fakes import MemoryLog, RunningDeliverer, plain, revision, revisions
 
 
 def refuse_all(_: Sequence[Event]) -> Receipt:
@@ -19,10 +19,10 @@ def refuse_all(_: Sequence[Event]) -> Receipt:
 
 
 def test_bisection_buries_the_culprit_alone_and_keeps_the_order() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(then=refusing(lambda event: event.payload == b"6"))
         log = MemoryLog(revisions(9))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert output.identities == ["1", "2", "3", "4", "5", "7", "8", "9"]
@@ -34,27 +34,27 @@ def test_bisection_buries_the_culprit_alone_and_keeps_the_order() -> None:
         assert world.seen.of(BatchSplit)
         assert [fact.sequence for fact in world.seen.of(EventBuried)] == [6]
 
-    run(story())
+    run(scenario())
 
 
 def test_a_named_suspect_goes_alone_and_is_buried_only_if_it_is_refused_again() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput([Refused("event 2 is malformed", suspect=2)])
         log = MemoryLog(revisions(5))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert output.sends == [["1", "2", "3", "4", "5"], ["1", "2"], ["3"], ["4", "5"]]
         assert log.letters == []
 
-    run(story())
+    run(scenario())
 
 
 def test_twenty_refusals_in_a_row_hold_and_bury_nobody() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput([Receipt(), *[refuse_all] * 200], limits=Limits(events=8, linger=0.0))
         log = MemoryLog(revisions(40))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await asyncio.sleep(200)
             holds = world.seen.of(HoldBegun)
             assert len(holds) == 1
@@ -70,57 +70,57 @@ def test_twenty_refusals_in_a_row_hold_and_bury_nobody() -> None:
         assert log.letters == []
         assert len(world.seen.of(HoldEnded)) == 1
 
-    run(story())
+    run(scenario())
 
 
 def test_a_collector_that_rejects_each_of_many_events_is_a_hold_too() -> None:
     def reject_all(events: Sequence[Event]) -> Receipt:
         return Receipt(rejected=dict.fromkeys(range(len(events)), "no such field"))
 
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput([reject_all, reject_all])
         log = MemoryLog(revisions(30))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert log.letters == []
         assert len(world.seen.of(HoldBegun)) == 1
         assert len(output.identities) == 30
 
-    run(story())
+    run(scenario())
 
 
 def test_items_rejected_beside_accepted_ones_are_buried_at_once() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput([Receipt(rejected={1: "field too long"}, retry=frozenset({2}))])
         log = MemoryLog(revisions(4))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert output.sends == [["1", "2", "3", "4"], ["3"]]
         assert log.buried == {"2": "rejected"}
         assert log.letters[0].answer == "field too long"
 
-    run(story())
+    run(scenario())
 
 
 def test_a_lonely_culprit_is_buried_when_nothing_else_is_there_to_send() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(then=refuse_all)
         log = MemoryLog([revision("poison")])
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered(patience=5.0)
 
         assert log.buried == {"poison": "refused"}
 
-    run(story())
+    run(scenario())
 
 
 def test_silence_proves_guilt_once_and_then_the_collector_has_to_accept_something() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput([refuse_all, refuse_all, refuse_all])
         log = MemoryLog([revision("first")])
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
             log.append([revision("second")])
             await world.delivered()
@@ -128,22 +128,22 @@ def test_silence_proves_guilt_once_and_then_the_collector_has_to_accept_somethin
         assert log.buried == {"first": "refused"}
         assert output.identities == ["second"]
 
-    run(story())
+    run(scenario())
 
 
 def test_doubt_ends_when_a_later_event_is_accepted() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(
             then=refusing(lambda event: event.payload == b"2"), limits=Limits(events=2, linger=0.0)
         )
         log = MemoryLog(revisions(4))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert output.identities == ["1", "3", "4"]
         assert log.buried == {"2": "refused"}
 
-    run(story())
+    run(scenario())
 
 
 def test_a_batch_that_is_too_large_shrinks_and_later_ones_start_smaller() -> None:
@@ -152,10 +152,10 @@ def test_a_batch_that_is_too_large_shrinks_and_later_ones_start_smaller() -> Non
             raise Refused("too large", too_large=True)
         return Receipt()
 
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(then=at_most_four_bytes, limits=Limits(events=100, linger=0.0))
         log = MemoryLog([revision(name) for name in "abcdefgh"], [revision(name) for name in "ijkl"])
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
             log.append([revision("x" * 9)])
             log.append([revision(name) for name in "mnop"])
@@ -166,7 +166,7 @@ def test_a_batch_that_is_too_large_shrinks_and_later_ones_start_smaller() -> Non
         assert output.sends[:3] == [list("abcdefgh"), list("abcd"), list("efgh")]
         assert all(len(sent) <= 5 for sent in output.sends[1:])
 
-    run(story())
+    run(scenario())
 
 
 def test_a_bug_that_one_event_triggers_buries_that_event() -> None:
@@ -175,10 +175,10 @@ def test_a_bug_that_one_event_triggers_buries_that_event() -> None:
             raise KeyError("secret text")
         return Receipt()
 
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(then=stumbling)
         log = MemoryLog(revisions(6))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert log.buried == {"3": "bug"}
@@ -186,7 +186,7 @@ def test_a_bug_that_one_event_triggers_buries_that_event() -> None:
         assert "secret text" not in log.letters[0].answer
         assert output.identities == ["1", "2", "4", "5", "6"]
 
-    run(story())
+    run(scenario())
 
 
 def test_dead_letters_before_a_split_are_stored_with_the_position_that_covers_them() -> None:
@@ -195,30 +195,30 @@ def test_dead_letters_before_a_split_are_stored_with_the_position_that_covers_th
             raise ValueError("unmappable")
         return plain(found)
 
-    async def story() -> None:
+    async def scenario() -> None:
         stored: list[tuple[int, list[int]]] = []
         output = ScriptedOutput([Refused("?"), Receipt(), TimeoutError(), Receipt()])
         log = MemoryLog(revisions(6))
         log.witness = lambda upto: stored.append((upto, [letter.sequence for letter in log.letters]))
-        async with World(output, log, mapper=unmappable) as world:
+        async with RunningDeliverer(output, log, mapper=unmappable) as world:
             await world.delivered()
 
         assert stored == [(3, [1]), (6, [1, 4])]
 
-    run(story())
+    run(scenario())
 
 
 def test_what_lies_between_rejected_events_is_sent_again_together() -> None:
     """A collector that is overloaded and finds fault with two events must not get the others one by one."""
 
-    async def story() -> None:
+    async def scenario() -> None:
         first = Receipt({0: "no", 6: "no"}, frozenset({1, 2, 3, 4, 5, 7, 8, 9}))
         output = ScriptedOutput([first], limits=Limits(events=10, linger=0.0))
         log = MemoryLog(revisions(10))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert output.sends[1:] == [["2", "3", "4", "5", "6"], ["8", "9", "10"]]
         assert log.buried == {"1": "rejected", "7": "rejected"}
 
-    run(story())
+    run(scenario())

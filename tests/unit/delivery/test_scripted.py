@@ -9,7 +9,7 @@ import pytest
 from connector.errors import Refused, Retryable
 from connector.model import Limits, Receipt
 from connector.testing.scripted import ScriptedOutput, Unanswered, hang, refusing
-from tests.unit.delivery.world import plain, revision
+from tests.unit.delivery.fakes import plain, revision
 
 A, B = plain(revision("a")), plain(revision("b"))
 
@@ -35,7 +35,7 @@ async def test_the_story_is_followed_and_then_everything_is_taken() -> None:
     assert output.identities == ["b", "a", "a"]
     assert output.repeats == 1
     assert output.sends == [["a"], ["a", "b"], ["a"], ["a"]]
-    assert output.misuses == []
+    assert output.contract_violations == []
 
 
 async def test_every_misuse_is_named() -> None:
@@ -56,7 +56,7 @@ async def test_every_misuse_is_named() -> None:
     hanging.cancel()
     await asyncio.gather(hanging, return_exceptions=True)
 
-    assert output.misuses == [
+    assert output.contract_violations == [
         "sent without open, or after an error",
         "sent nothing",
         "sent too many events",

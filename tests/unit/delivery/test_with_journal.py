@@ -10,14 +10,14 @@ from typing import Literal
 
 import pytest
 
-from connector.delivery import Deliverer, Options
+from connector.delivery import Deliverer, DeliveryOptions
 from connector.errors import LettersFull
 from connector.journal import Journal
 from connector.model import Backlog, Commit, Event, Limits, Receipt, Revision
 from connector.testing.journal import letter
 from connector.testing.scripted import ScriptedOutput, hang, refusing
 from tests.support.jumping_loop import run, wall_clock
-from tests.unit.delivery.world import FEED, Notebook, plain, revisions
+from tests.unit.delivery.fakes import FEED, FactRecorder, plain, revisions
 
 
 @asynccontextmanager
@@ -38,9 +38,9 @@ async def delivering(
         output,
         journal,
         mapper,
-        Notebook(),
+        FactRecorder(),
         clock,
-        options=Options(start="beginning", backlog=backlog),
+        options=DeliveryOptions(start="beginning", backlog=backlog),
         head=head,
     )
     task = asyncio.create_task(deliverer.run())
@@ -55,7 +55,7 @@ async def delivering(
 async def opened(directory: Path) -> AsyncIterator[Journal]:
     """The journal in *directory*."""
     clock = wall_clock(asyncio.get_running_loop())
-    async with Journal.open(directory, observe=Notebook(), clock=clock) as journal:
+    async with Journal.open(directory, observe=FactRecorder(), clock=clock) as journal:
         yield journal
 
 
@@ -69,7 +69,7 @@ async def at_head(journal: Journal) -> None:
 
 
 def test_a_dead_letter_is_stored_whole_and_its_replay_is_delivered(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         cured = False
         culprit = refusing(lambda event: event.payload == b"3" and not cured)
         output = ScriptedOutput(then=culprit)
@@ -86,11 +86,11 @@ def test_a_dead_letter_is_stored_whole_and_its_replay_is_delivered(tmp_path: Pat
 
         assert output.identities == ["1", "2", "4", "5", "3"]
 
-    run(story(), grace=0.01)
+    run(scenario(), grace=0.01)
 
 
 def test_a_restart_goes_on_where_the_last_acknowledgement_was(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         first = ScriptedOutput([Receipt(), hang], limits=Limits(events=2, linger=0.0))
         async with opened(tmp_path) as journal:
             await journal.attach("siem", "beginning", Backlog())
@@ -105,11 +105,11 @@ def test_a_restart_goes_on_where_the_last_acknowledgement_was(tmp_path: Path) ->
 
         assert second.identities == ["3", "4", "5", "6"]
 
-    run(story(), grace=0.01)
+    run(scenario(), grace=0.01)
 
 
 def test_a_rewind_through_the_journal_reaches_an_idle_output(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput([hang])
         async with opened(tmp_path) as journal, delivering(journal, output):
             await journal.commit(Commit(FEED, "f", revisions(2)))
@@ -118,16 +118,16 @@ def test_a_rewind_through_the_journal_reaches_an_idle_output(tmp_path: Path) -> 
             await at_head(journal)
 
         assert output.sends == [["1", "2"], ["1", "2"]]
-        assert output.misuses == []
+        assert output.contract_violations == []
 
-    run(story(), grace=0.01)
+    run(scenario(), grace=0.01)
 
 
 @pytest.mark.parametrize("action", ["purge", "replay"])
 def test_an_output_with_as_many_dead_letters_as_it_may_keep_holds_until_a_person_looked(
     tmp_path: Path, action: Literal["purge", "replay"]
 ) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         cured = False
         output = ScriptedOutput(
             then=lambda events: Receipt(
@@ -158,11 +158,11 @@ def test_an_output_with_as_many_dead_letters_as_it_may_keep_holds_until_a_person
         assert left == ["7", "8", "9"]
         assert output.identities == (["5", "1", "2", "3", "4", "6"] if action == "replay" else ["5"])
 
-    run(story(), grace=0.01)
+    run(scenario(), grace=0.01)
 
 
 def test_dead_letters_of_one_output_are_no_hold_of_another(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         async with opened(tmp_path) as journal:
             for name, most in (("siem", 1), ("lake", 10)):
                 await journal.attach(name, "beginning", Backlog(max_letters=most))
@@ -175,4 +175,4 @@ def test_dead_letters_of_one_output_are_no_hold_of_another(tmp_path: Path) -> No
             await journal.acknowledge("siem", after=1, upto=2)
             await journal.acknowledge("lake", after=1, upto=2, dead=[letter("lake", 2, found[1])])
 
-    run(story(), grace=0.01)
+    run(scenario(), grace=0.01)

@@ -6,35 +6,35 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from connector.delivery import Options
+from connector.delivery import DeliveryOptions
 from connector.facts import BatchSending, BatchSent, EventBuried, EventsFiltered, EventsNoted, OutputPosition
 from connector.model import Event, Limits, Receipt, Revision
 from connector.testing.scripted import ScriptedOutput
 from tests.support.jumping_loop import run
-from tests.unit.delivery.world import MemoryLog, World, at, plain, revision, revisions
+from tests.unit.delivery.fakes import MemoryLog, RunningDeliverer, at, plain, revision, revisions
 
 
 def test_every_revision_arrives_in_order_and_the_position_ends_at_the_head() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(limits=Limits(events=3, linger=0.0))
         log = MemoryLog(revisions(7), revisions(4, first=8))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert output.identities == [str(number) for number in range(1, 12)]
         assert log.positions == sorted(set(log.positions))
-        assert output.misuses == []
-        assert output.diary[0] == "open"
-        assert output.diary[-1] == "close"
+        assert output.contract_violations == []
+        assert output.calls[0] == "open"
+        assert output.calls[-1] == "close"
 
-    run(story())
+    run(scenario())
 
 
 def test_what_comes_later_arrives_too() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog(revisions(2))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
             await asyncio.sleep(3600)
             log.append([revision("late")])
@@ -42,14 +42,14 @@ def test_what_comes_later_arrives_too() -> None:
 
         assert output.identities == ["1", "2", "late"]
 
-    run(story())
+    run(scenario())
 
 
 def test_a_tail_leaves_when_its_linger_ends_although_no_further_event_comes() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(limits=Limits(events=500, linger=5.0))
         log = MemoryLog(revisions(2))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered(patience=1.0)
             log.append(revisions(1, first=3))
             log.append(revisions(1, first=4))
@@ -57,7 +57,7 @@ def test_a_tail_leaves_when_its_linger_ends_although_no_further_event_comes() ->
 
         assert output.sends == [["1", "2"], ["3", "4"]]
 
-    run(story())
+    run(scenario())
 
 
 def test_what_an_output_does_not_want_still_moves_the_position_and_is_counted() -> None:
@@ -66,12 +66,12 @@ def test_what_an_output_does_not_want_still_moves_the_position_and_is_counted() 
             return Event(found, b"old", at(-7200), 3, "email.test")
         return plain(found) if found.record.id in {"2", "4"} else None
 
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog(revisions(5), [revision("2", number=2), revision("old")])
         log.append([revision("6")], only="another")
-        options = Options(emit="first", max_age=timedelta(hours=1))
-        async with World(output, log, mapper=wants_even, options=options) as world:
+        options = DeliveryOptions(emit="first", max_age=timedelta(hours=1))
+        async with RunningDeliverer(output, log, mapper=wants_even, options=options) as world:
             await world.delivered()
 
         assert output.identities == ["2", "4"]
@@ -80,24 +80,24 @@ def test_what_an_output_does_not_want_still_moves_the_position_and_is_counted() 
             counted[fact.reason] = counted.get(fact.reason, 0) + fact.count
         assert counted == {"when": 3, "emit": 1, "max_age": 1, "addressed": 1}
 
-    run(story())
+    run(scenario())
 
 
 def test_a_replay_for_this_output_passes_emit_and_max_age() -> None:
     def old(found: Revision) -> Event:
         return Event(found, b"old", at(-7200), 3, "email.test")
 
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog()
         log.append([revision("a", number=3)], only="siem")
-        options = Options(emit="first", max_age=timedelta(hours=1))
-        async with World(output, log, mapper=old, options=options) as world:
+        options = DeliveryOptions(emit="first", max_age=timedelta(hours=1))
+        async with RunningDeliverer(output, log, mapper=old, options=options) as world:
             await world.delivered()
 
         assert output.identities == ["a"]
 
-    run(story())
+    run(scenario())
 
 
 def test_a_revision_that_cannot_be_mapped_is_buried_and_the_rest_arrives() -> None:
@@ -106,10 +106,10 @@ def test_a_revision_that_cannot_be_mapped_is_buried_and_the_rest_arrives() -> No
             raise ValueError("no such table")
         return plain(found)
 
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog(revisions(3))
-        async with World(output, log, mapper=hostile) as world:
+        async with RunningDeliverer(output, log, mapper=hostile) as world:
             await world.delivered()
 
         assert output.identities == ["1", "3"]
@@ -118,7 +118,7 @@ def test_a_revision_that_cannot_be_mapped_is_buried_and_the_rest_arrives() -> No
         told = [(fact.reason, fact.answer) for fact in world.seen.of(EventBuried)]
         assert told == [("mapping", "ValueError")]
 
-    run(story())
+    run(scenario())
 
 
 def test_an_event_that_is_too_large_is_shrunk_where_that_works_and_buried_where_not() -> None:
@@ -130,25 +130,25 @@ def test_an_event_that_is_too_large_is_shrunk_where_that_works_and_buried_where_
             return None
         return Event(event.revision, event.payload[:limit], event.time, 3, event.code, ("shortened",))
 
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(limits=Limits(event_bytes=10, linger=0.0))
         log = MemoryLog(revisions(3))
-        async with World(output, log, mapper=large, shrink=shrink) as world:
+        async with RunningDeliverer(output, log, mapper=large, shrink=shrink) as world:
             await world.delivered()
 
         assert output.identities == ["1", "3"]
         assert log.buried == {"2": "too_large"}
         assert [(fact.count, fact.notes) for fact in world.seen.of(EventsNoted)] == [(2, ("shortened",))]
-        assert output.misuses == []
+        assert output.contract_violations == []
 
-    run(story())
+    run(scenario())
 
 
 def test_facts_tell_of_each_send_and_each_step_of_the_position() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput(limits=Limits(events=2, linger=0.0), seconds=0.5)
         log = MemoryLog(revisions(4))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
             await asyncio.sleep(0)
 
@@ -159,25 +159,25 @@ def test_facts_tell_of_each_send_and_each_step_of_the_position() -> None:
         assert (state.position, state.hold, state.attempt, state.in_flight) == (4, None, 0, 0)
         assert state.last_success is not None
 
-    run(story())
+    run(scenario())
 
 
 def test_numbers_that_nobody_will_ever_see_do_not_stop_the_position() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog(revisions(2))
         log.append(revisions(2, first=3), hole=10)
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
         assert output.identities == ["1", "2", "3", "4"]
         assert log.position == 14
 
-    run(story())
+    run(scenario())
 
 
 def test_concurrent_sends_overlap_and_the_position_waits_for_the_slowest() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         first = asyncio.Event()
 
         async def held(_: Sequence[Event]) -> Receipt:
@@ -186,7 +186,7 @@ def test_concurrent_sends_overlap_and_the_position_waits_for_the_slowest() -> No
 
         output = ScriptedOutput([held], limits=Limits(events=1, concurrency=3, linger=0.0))
         log = MemoryLog(revisions(6))
-        async with World(output, log) as world:
+        async with RunningDeliverer(output, log) as world:
             await asyncio.sleep(60)
             assert log.position == 0
             assert output.sends == [["1"], ["2"], ["3"]]
@@ -194,6 +194,6 @@ def test_concurrent_sends_overlap_and_the_position_waits_for_the_slowest() -> No
             await world.delivered()
 
         assert sorted(output.identities) == ["1", "2", "3", "4", "5", "6"]
-        assert output.misuses == []
+        assert output.contract_violations == []
 
-    run(story())
+    run(scenario())

@@ -8,7 +8,7 @@ import pytest
 
 from connector.journal import Journal, Options, codec, reader
 from connector.model import Backlog, Revision
-from connector.testing.journal_kit import commit_of, names_of
+from connector.testing.journal_harness import commit_of, names_of
 from tests.support.uncollected import living
 from tests.unit.journal.journals import Surroundings
 

@@ -12,7 +12,7 @@ from connector.errors import Retryable
 from connector.interfaces import Output
 from connector.model import Event, Limits, Receipt
 from connector.testing import faults, outputs
-from connector.testing.outputs import CHECKS, POISON, Check, Subject, Violation
+from connector.testing.outputs import CHECKS, POISON, Check, OutputHarness, Violation
 
 SECRET = "canary-77"
 
@@ -148,7 +148,7 @@ DEFECTS: dict[type[Sound], Check] = {
 
 
 @contextlib.asynccontextmanager
-async def bench(build: Callable[[int], Output]) -> AsyncIterator[Subject]:
+async def bench(build: Callable[[int], Output]) -> AsyncIterator[OutputHarness]:
     """A server for ``Sound``, and what the suite needs."""
     taken: list[bytes] = []
 
@@ -165,7 +165,7 @@ async def bench(build: Callable[[int], Output]) -> AsyncIterator[Subject]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
-        yield Subject(
+        yield OutputHarness(
             build=lambda: build(port),
             taken=lambda: taken,
             unreachable=lambda: build(1),
@@ -181,8 +181,8 @@ async def bench(build: Callable[[int], Output]) -> AsyncIterator[Subject]:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_a_sound_output_passes(check: Check) -> None:
-    async with bench(Sound) as subject:
-        await check(subject)
+    async with bench(Sound) as harness:
+        await check(harness)
 
 
 @pytest.mark.parametrize("kind", DEFECTS, ids=lambda kind: kind.__name__)
@@ -190,6 +190,6 @@ async def test_a_defect_is_named(kind: type[Sound], monkeypatch: pytest.MonkeyPa
     for module in ("harness", "outputs", "faults"):
         monkeypatch.setattr(f"connector.testing.{module}.PATIENCE", 1.0)
     expected = RuntimeError if kind is Clinging else Violation
-    async with bench(kind) as subject:
+    async with bench(kind) as harness:
         with pytest.raises(expected):
-            await DEFECTS[kind](subject)
+            await DEFECTS[kind](harness)

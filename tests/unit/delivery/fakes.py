@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Self, TypeVar
 
-from connector.delivery import Deliverer, Options, Shrink
+from connector.delivery import Deliverer, DeliveryOptions, Shrink
 from connector.errors import Moved
 from connector.facts import Fact
 from connector.interfaces import Mapper, Output, Start
@@ -122,7 +122,7 @@ class MemoryLog:
         self._change = asyncio.Event()
 
 
-class Notebook:
+class FactRecorder:
     """Keeps every fact."""
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ class Notebook:
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
 
-class World:
+class RunningDeliverer:
     """One output's delivery over a log in memory."""
 
     def __init__(
@@ -145,13 +145,13 @@ class World:
         log: MemoryLog,
         *,
         mapper: Mapper = plain,
-        options: Options | None = None,
+        options: DeliveryOptions | None = None,
         refresh: Callable[[], bool] | None = None,
         shrink: Shrink | None = None,
         random: Callable[[], float] = lambda: 0.5,
     ) -> None:
         self.log = log
-        self.seen = Notebook()
+        self.seen = FactRecorder()
         self.deliverer = Deliverer(
             "siem",
             output,

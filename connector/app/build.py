@@ -11,7 +11,7 @@ from datetime import timedelta
 from connector import __version__
 from connector.app.collectors import FeedPlan, plan_feeds
 from connector.app.routes import Route, build_routes, mapping_notes
-from connector.app.sources import must_connect
+from connector.app.sources import check_http_clients
 from connector.facts import ConfigurationNoted, Fact
 from connector.interfaces import Clock
 from connector.journal import SQLITE
@@ -25,7 +25,7 @@ from connector.telemetry.status import Status
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class App:
     """The built parts; the journal and what needs it come later."""
 
     settings: Settings
@@ -46,7 +46,7 @@ class House:
         self.board.post(self.telemetry.snapshot())
 
 
-def build_house(loaded: Loaded, clock: Clock) -> House:
+def build_app(loaded: Loaded, clock: Clock) -> App:
     """Build what *loaded* describes and bind the endpoint's socket.
 
     Raises ``ConfigurationError`` with every problem of the part that is wrong.
@@ -62,27 +62,27 @@ def build_house(loaded: Loaded, clock: Clock) -> House:
     sock = bind(settings.server.listen) if settings.server.listen else None
     for note in (*loaded.notes, *mapping_notes(loaded)):
         telemetry.observe(ConfigurationNoted(note))
-    return House(settings, clock, telemetry, metrics, Board(), sock, feeds, routes)
+    return App(settings, clock, telemetry, metrics, Board(), sock, feeds, routes)
 
 
-def rebuild(house: House, loaded: Loaded) -> House:
+def rebuild_app(app: App, loaded: Loaded) -> App:
     """What *loaded* describes, on the ground of *house*: its endpoint, telemetry and state stay as they are.
 
     Nothing of *house* changes. Raises ``ConfigurationError`` with every problem of the part that is wrong.
     """
-    fixed = {"state": house.settings.state, "server": house.settings.server}
+    fixed = {"state": app.settings.state, "server": app.settings.server}
     settings = loaded.settings.model_copy(update=fixed)
-    must_connect(loaded)
-    feeds = plan_feeds(loaded, house.clock)
-    routes = build_routes(loaded, house.observe, _names(settings))
-    return replace(house, settings=settings, feeds=feeds, routes=routes)
+    check_http_clients(loaded)
+    feeds = plan_feeds(loaded, app.clock)
+    routes = build_routes(loaded, app.observe, _names(settings))
+    return replace(app, settings=settings, feeds=feeds, routes=routes)
 
 
-def move_in(house: House) -> None:
+def switch_telemetry(app: App) -> None:
     """Let telemetry tell of *house* from now on."""
-    settings = house.settings
-    logs = _logs(settings, house.metrics)
-    house.telemetry.watch(logs, _fresh(house.feeds), _limits(settings), _names(settings))
+    settings = app.settings
+    logs = _logs(settings, app.metrics)
+    app.telemetry.watch(logs, _fresh(app.feeds), _limits(settings), _names(settings))
 
 
 def _names(settings: Settings) -> dict[str, str]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from connector.app.routes import find, library_of
+from connector.app.routes import mapping_library, node_at
 from connector.app.sources import Sources
 from connector.collect.collector import Book, Collector
 from connector.collect.feed_config import Audit, Plan
@@ -30,7 +30,7 @@ _LATER = ("$change", "$enrichment", "$identity", "$revision")
 
 
 @dataclass(frozen=True, slots=True)
-class Enriching:
+class EnrichmentPlan:
     """What one search asks of further endpoints; *when* says for which revisions (``None``: for all)."""
 
     endpoints: tuple[Endpoint, ...]
@@ -48,21 +48,21 @@ class Enriching:
         return source.enricher(self.endpoints, wanted=wanted)
 
 
-def plan_enrichment(loaded: Loaded) -> Mapping[str, Enriching]:
+def plan_enrichment(loaded: Loaded) -> Mapping[str, EnrichmentPlan]:
     """What each search that enriches asks, by the search's name.
 
     Raises ``ConfigurationError`` with everything that is wrong with ``when``.
     """
     names = {account.account_id: name for name, account in loaded.settings.accounts.items()}
-    library = library_of(loaded)
-    planned: dict[str, Enriching] = {}
+    library = mapping_library(loaded)
+    planned: dict[str, EnrichmentPlan] = {}
     problems: list[Problem] = []
     for name, search in loaded.settings.searches.items():
         if search.enrich is None:
             continue
-        node = find(loaded.node, ("searches", name, "enrich", "when"))
+        node = node_at(loaded.node, ("searches", name, "enrich", "when"))
         try:
-            planned[name] = Enriching(search.enrich.endpoints, _when(node, library, names))
+            planned[name] = EnrichmentPlan(search.enrich.endpoints, _when(node, library, names))
         except ConfigurationError as error:
             problems.extend(error.problems)
     if problems:
@@ -104,18 +104,18 @@ class FeedPlan:
     plan: Plan
     schedule: Schedule
     fresh_within: timedelta
-    enriching: Enriching | None = None
+    enrichment: EnrichmentPlan | None = None
 
 
 def plan_feeds(loaded: Loaded, clock: Clock) -> tuple[FeedPlan, ...]:
     """Every feed of *loaded*. Raises ``ConfigurationError`` for a schedule or a match that is none."""
     settings = loaded.settings
-    enriching = plan_enrichment(loaded)
+    enrichment = plan_enrichment(loaded)
     feeds: list[FeedPlan] = []
     for name, search in settings.searches.items():
         names = list(settings.accounts) if search.accounts == "all" else search.accounts
         planned = (_plan(settings, name, search, account, clock) for account in names)
-        feeds.extend(replace(feed, enriching=enriching.get(name)) for feed in planned)
+        feeds.extend(replace(feed, enrichment=enrichment.get(name)) for feed in planned)
     return tuple(feeds)
 
 
@@ -136,7 +136,7 @@ def _plan(settings: Settings, name: str, search: Search, account: str, clock: Cl
     return FeedPlan(account, plan, schedule, max(_LEAST, _PATIENT * period + search.settle))
 
 
-def begins(count: int) -> Sequence[float]:
+def start_delays(count: int) -> Sequence[float]:
     """Seconds after which each of *count* feeds begins.
 
     One after the other: hundreds that begin at once would hold a page each in memory, and poll in step.
@@ -145,7 +145,7 @@ def begins(count: int) -> Sequence[float]:
     return [number * apart for number in range(count)]
 
 
-async def note_absent(feeds: tuple[FeedPlan, ...], journal: Journal, clock: Clock) -> None:
+async def note_unconfigured_feeds(feeds: tuple[FeedPlan, ...], journal: Journal, clock: Clock) -> None:
     """Note in *journal* which of its feeds nobody configures any more, for when they are back."""
     known = [one.feed for one in (await journal.outline()).feeds]
     # On a disk without any room it is noted at the next start. A feed that is back before that catches up as
@@ -175,7 +175,7 @@ def build_collectors(
             observe=observe,
             clock=clock,
             refresh=source.refresh,
-            enricher=feed.enriching.build(source, feed.plan.feed, clock) if feed.enriching else None,
+            enricher=feed.enrichment.build(source, feed.plan.feed, clock) if feed.enrichment else None,
         )
         built.append((feed, collector))
     return tuple(built)

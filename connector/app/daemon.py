@@ -16,18 +16,18 @@ from datetime import timedelta
 from functools import partial
 
 from connector import __version__
-from connector.app.build import House, build_house, move_in
-from connector.app.collectors import FeedPlan, begins, build_collectors, note_absent
-from connector.app.control.backfill import BackfillDesk
+from connector.app.build import App, build_app, switch_telemetry
+from connector.app.collectors import FeedPlan, build_collectors, note_unconfigured_feeds, start_delays
+from connector.app.control.backfill import BackfillService
 from connector.app.control.operator import handlers
 from connector.app.control.server import Handler, serve_control
-from connector.app.monitor import beat, look
+from connector.app.monitor import measure_journal, post_status
 from connector.app.reload import Read, Reload, changes
 from connector.app.routes import attach, build_deliverers
 from connector.app.runtime import utc_now
-from connector.app.signals import Stop, listening
+from connector.app.signals import Stop, handle_signals
 from connector.app.sources import Budgets, open_sources
-from connector.app.tasks import first_of, supervise, workers
+from connector.app.tasks import supervise, task_scope, wait_first
 from connector.collect.backfill.runner import BACKFILL
 from connector.collect.collector import Collector
 from connector.delivery import Deliverer
@@ -40,16 +40,16 @@ from connector.settings import Loaded
 from connector.telemetry.endpoint import Endpoint
 
 Announce = Callable[[str], None]
-_GLANCE = 0.25
-_HAND_OVER = timedelta(seconds=10)
+_POLL_SECONDS = 0.25
+_RELOAD_GRACE = timedelta(seconds=10)
 """How long a reload waits at most for what is being sent; what is cut short is sent again."""
 
-_AGAIN = 2.0
+_ATTACH_RETRY = 2.0
 """Seconds until a journal without room is asked again to take the outputs of a reload."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Core:
     """What a reload leaves as it is: the endpoint's *url*, the journal, the control commands."""
 
     url: str
@@ -65,42 +65,42 @@ class Running:
     journal: Journal
     deliverers: Mapping[str, Deliverer]
     collectors: tuple[tuple[FeedPlan, Collector], ...]
-    desk: BackfillDesk
+    backfills: BackfillService
 
 
-async def run(house: House, stop: Stop, announce: Announce, reload: Reload | None = None) -> None:
+async def run(app: App, stop: Stop, announce: Announce, reload: Reload | None = None) -> None:
     """Collect and deliver until *stop* is asked for, then drain and end; *reload* may bring a successor.
 
     *announce* is called with the endpoint's URL ("" without one) once everything runs.
     """
-    async with founded(house) as ground:
-        await attach(house.routes, ground.journal)
+    async with open_core(app) as core:
+        await attach(app.routes, core.journal)
         if reload is not None:
-            ground.commands["reload"] = reload.handle
-        successor: House | None = house
+            core.commands["reload"] = reload.handle
+        successor: App | None = app
         while successor is not None:
-            former, house = house, successor
-            async with delivering(house, ground, stop) as running:
-                if house is former:
-                    _started(house, ground.url, announce)
+            former, app = app, successor
+            async with open_delivery(app, core, stop) as running:
+                if app is former:
+                    _started(app, core.url, announce)
                 elif reload is not None:
-                    reload.ended(changes=_reloaded(house, former))
-                successor = await _collect(house, running, stop, reload)
+                    reload.ended(changes=_reloaded(app, former))
+                successor = await _collect(app, running, stop, reload)
                 if successor is None:
-                    await drain(running, house.settings.drain, stop)
+                    await drain(running, app.settings.drain, stop)
                 else:
-                    await finish(running, min(house.settings.drain, _HAND_OVER), stop)
-            if successor is not None and not await _settle(successor, ground.journal, stop):
+                    await finish(running, min(app.settings.drain, _RELOAD_GRACE), stop)
+            if successor is not None and not await _settle(successor, core.journal, stop):
                 successor = None
 
 
-async def run_once(house: House, stop: Stop, announce: Announce, patience: timedelta) -> bool:
+async def run_once(app: App, stop: Stop, announce: Announce, patience: timedelta) -> bool:
     """Walk every feed to now, deliver, end; says whether all of it succeeded within *patience*."""
     clock = asyncio.get_running_loop().time
-    async with opened(house, announce, stop) as running:
+    async with open_app(app, announce, stop) as running:
         deadline = clock() + patience.total_seconds()
         walks = asyncio.gather(*(collector.once() for _, collector in running.collectors))
-        await first_of(walks, asyncio.ensure_future(stop.asked.wait()), seconds=patience.total_seconds())
+        await wait_first(walks, asyncio.ensure_future(stop.asked.wait()), seconds=patience.total_seconds())
         complete = walks.done() and not walks.cancelled()
         await drain(running, timedelta(seconds=max(1.0, deadline - clock())), stop)
         outputs = (await running.journal.outline()).outputs
@@ -108,73 +108,73 @@ async def run_once(house: House, stop: Stop, announce: Announce, patience: timed
 
 
 @asynccontextmanager
-async def opened(house: House, announce: Announce, stop: Stop) -> AsyncIterator[Running]:
+async def open_app(app: App, announce: Announce, stop: Stop) -> AsyncIterator[Running]:
     """Endpoint, journal, control and delivery, for as long as the block runs."""
-    async with founded(house) as ground:
-        await attach(house.routes, ground.journal)
-        async with delivering(house, ground, stop) as running:
-            _started(house, ground.url, announce)
+    async with open_core(app) as core:
+        await attach(app.routes, core.journal)
+        async with open_delivery(app, core, stop) as running:
+            _started(app, core.url, announce)
             yield running
 
 
 @asynccontextmanager
-async def founded(house: House) -> AsyncIterator[Ground]:
+async def open_core(app: App) -> AsyncIterator[Core]:
     """Endpoint, journal and control, for as long as the block runs."""
-    state, observe, clock = house.settings.state, house.observe, house.clock
+    state, observe, clock = app.settings.state, app.observe, app.clock
     options = Options(retain=state.retain)
-    commands: dict[str, Handler] = {"status": partial(_status, house)}
-    with _endpoint(house) as url:
+    commands: dict[str, Handler] = {"status": partial(_status, app)}
+    with _endpoint(app) as url:
         async with (
             Journal.open(state.directory, observe=observe, clock=clock, options=options) as journal,
             serve_control(state.directory, commands),
-            workers() as background,
+            task_scope() as background,
         ):
-            background(beat(house))
-            background(look(house, journal))
-            yield Ground(url, journal, commands)
+            background(post_status(app))
+            background(measure_journal(app, journal))
+            yield Core(url, journal, commands)
             outputs = (await journal.outline()).outputs
             observe(DaemonStopped(tuple((o.output, o.backlog) for o in outputs if o.attached)))
 
 
 @asynccontextmanager
-async def delivering(house: House, ground: Ground, stop: Stop) -> AsyncIterator[Running]:
+async def open_delivery(app: App, core: Core, stop: Stop) -> AsyncIterator[Running]:
     """Delivery, and all that collection needs, for as long as the block runs."""
-    journal, observe, clock = ground.journal, house.observe, house.clock
+    journal, observe, clock = core.journal, app.observe, app.clock
     async with open_sources(
-        house.settings, journal, observe=observe, clock=clock, kept=ground.budgets
+        app.settings, journal, observe=observe, clock=clock, kept=core.budgets
     ) as sources:
-        await note_absent(house.feeds, journal, clock)
-        collectors = build_collectors(house.feeds, sources, journal, observe=observe, clock=clock)
-        desk = BackfillDesk(
-            ((feed.plan.feed, collector) for feed, collector in collectors), partial(_trouble, house)
+        await note_unconfigured_feeds(app.feeds, journal, clock)
+        collectors = build_collectors(app.feeds, sources, journal, observe=observe, clock=clock)
+        backfills = BackfillService(
+            ((feed.plan.feed, collector) for feed, collector in collectors), partial(_trouble, app)
         )
-        ground.commands.update({**handlers(journal, house.settings, observe), **desk.handlers()})
+        core.commands.update({**handlers(journal, app.settings, observe), **backfills.handlers()})
         deliverers = build_deliverers(
-            house.routes, journal, observe=observe, clock=clock, snapshot=house.telemetry.snapshot
+            app.routes, journal, observe=observe, clock=clock, snapshot=app.telemetry.snapshot
         )
-        async with workers() as delivery:
-            delivery(_end_with_reader(house, deliverers, stop))
+        async with task_scope() as delivery:
+            delivery(_end_with_reader(app, deliverers, stop))
             for name, deliverer in deliverers.items():
                 delivery(supervise(f"output {name}", deliverer.run, observe))
-            yield Running(journal, deliverers, collectors, desk)
+            yield Running(journal, deliverers, collectors, backfills)
 
 
-async def _collect(house: House, running: Running, stop: Stop, reload: Reload | None) -> House | None:
+async def _collect(app: App, running: Running, stop: Stop, reload: Reload | None) -> App | None:
     """Collect until *stop* is asked for, or until *reload* has a successor, which is returned."""
-    async with workers() as start:
+    async with task_scope() as start:
         for seconds, (feed, collector) in zip(
-            begins(len(running.collectors)), running.collectors, strict=True
+            start_delays(len(running.collectors)), running.collectors, strict=True
         ):
             work = partial(collector.run, feed.schedule)
-            start(_later(seconds, f"feed {feed.plan.feed}", work, house.observe))
+            start(_later(seconds, f"feed {feed.plan.feed}", work, app.observe))
         if reload is not None:
-            successor = await reload.successor(house, stop)
+            successor = await reload.successor(app, stop)
         else:
             await stop.asked.wait()
             successor = None
         if successor is None:
-            house.observe(DaemonStopping(stop.reason, house.settings.drain.total_seconds()))
-            house.post()
+            app.observe(DaemonStopping(stop.reason, app.settings.drain.total_seconds()))
+            app.post()
     return successor
 
 
@@ -184,28 +184,28 @@ async def _later(seconds: float, name: str, work: Callable[[], Awaitable[None]],
     await supervise(name, work, observe)
 
 
-async def _settle(house: House, journal: Journal, stop: Stop) -> bool:
+async def _settle(app: App, journal: Journal, stop: Stop) -> bool:
     """Give the outputs of *house* their places before it collects; false when *stop* was asked for before."""
     while not stop.asked.is_set():
         try:
-            await attach(house.routes, journal)
+            await attach(app.routes, journal)
         except JournalFull:
-            await first_of(asyncio.ensure_future(stop.asked.wait()), seconds=_AGAIN)
+            await wait_first(asyncio.ensure_future(stop.asked.wait()), seconds=_ATTACH_RETRY)
         else:
-            move_in(house)
+            switch_telemetry(app)
             gc.collect()  # the former house is a knot of cycles, and the collector is told to come rarely
-            house.telemetry.outline(await journal.outline())
+            app.telemetry.outline(await journal.outline())
             return True
     return False
 
 
 @contextmanager
-def _endpoint(house: House) -> Iterator[str]:
-    if house.sock is None:
+def _endpoint(app: App) -> Iterator[str]:
+    if app.sock is None:
         yield ""
         return
-    endpoint = Endpoint(house.sock, house.board, house.metrics.exposition)
-    house.post()
+    endpoint = Endpoint(app.sock, app.board, app.metrics.exposition)
+    app.post()
     endpoint.start()
     try:
         yield endpoint.url
@@ -213,18 +213,18 @@ def _endpoint(house: House) -> Iterator[str]:
         endpoint.stop()
 
 
-def _started(house: House, url: str, announce: Announce) -> None:
-    accounts, feeds, routes = len(house.settings.accounts), len(house.feeds), len(house.routes)
-    house.observe(DaemonStarted(__version__, accounts, feeds, routes, url))
+def _started(app: App, url: str, announce: Announce) -> None:
+    accounts, feeds, routes = len(app.settings.accounts), len(app.feeds), len(app.routes)
+    app.observe(DaemonStarted(__version__, accounts, feeds, routes, url))
     announce(url)
 
 
-def _reloaded(house: House, former: House) -> tuple[str, ...]:
+def _reloaded(app: App, former: App) -> tuple[str, ...]:
     """Say that *house* runs in the place of *former*; what differs."""
-    accounts, feeds, routes = len(house.settings.accounts), len(house.feeds), len(house.routes)
-    differing = changes(former.settings, house.settings)
-    house.observe(ConfigurationReloaded(accounts, feeds, routes, differing))
-    house.post()
+    accounts, feeds, routes = len(app.settings.accounts), len(app.feeds), len(app.routes)
+    differing = changes(former.settings, app.settings)
+    app.observe(ConfigurationReloaded(accounts, feeds, routes, differing))
+    app.post()
     return differing
 
 
@@ -232,34 +232,34 @@ async def drain(running: Running, patience: timedelta, stop: Stop) -> None:
     """Let every output deliver what is in the journal, as long as *patience* and a second signal allow."""
     seconds = patience.total_seconds()
     drains = asyncio.gather(*(deliverer.drain(seconds) for deliverer in running.deliverers.values()))
-    await first_of(drains, asyncio.ensure_future(stop.at_once.wait()))
+    await wait_first(drains, asyncio.ensure_future(stop.at_once.wait()))
 
 
 async def finish(running: Running, patience: timedelta, stop: Stop) -> None:
     """Let every output deliver what it has in hand, as long as *patience* and a second signal allow."""
     seconds = patience.total_seconds()
     ends = asyncio.gather(*(deliverer.finish(seconds) for deliverer in running.deliverers.values()))
-    await first_of(ends, asyncio.ensure_future(stop.at_once.wait()))
+    await wait_first(ends, asyncio.ensure_future(stop.at_once.wait()))
 
 
-async def _end_with_reader(house: House, deliverers: Mapping[str, Deliverer], stop: Stop) -> None:
+async def _end_with_reader(app: App, deliverers: Mapping[str, Deliverer], stop: Stop) -> None:
     """End when the only output is a stdout whose reader left (``... | head``): it can never come back."""
-    if [getattr(route.settings, "type", "") for route in house.routes] != ["stdout"]:
+    if [getattr(route.settings, "type", "") for route in app.routes] != ["stdout"]:
         return
     (deliverer,) = deliverers.values()
     while deliverer.state.hold is None:  # noqa: ASYNC110, delivery tells its state, it calls nobody
-        await asyncio.sleep(_GLANCE)
+        await asyncio.sleep(_POLL_SECONDS)
     stop.ask("the reader of stdout left")
     stop.at_once.set()
 
 
-async def _status(house: House, _: JsonObject) -> JsonObject:
-    return house.telemetry.snapshot()
+async def _status(app: App, _: JsonObject) -> JsonObject:
+    return app.telemetry.snapshot()
 
 
-def _trouble(house: House, feed: Feed) -> str:
+def _trouble(app: App, feed: Feed) -> str:
     """Why the feed's backfill makes no progress, "" when it does."""
-    for one in house.telemetry.snapshot()["feeds"]:
+    for one in app.telemetry.snapshot()["feeds"]:
         if (one["account"], one["search"]) == (feed.account, feed.search):
             return str(one["failing_sweeps"].get(BACKFILL) or one["paused"])
     return ""
@@ -270,14 +270,14 @@ async def daemon(loaded: Loaded, announce: Announce, reread: Read | None = None)
 
     With *reread*, SIGHUP reads the configuration again; without it, that signal does what it always does.
     """
-    house, stop = build_house(loaded, utc_now), Stop()
+    app, stop = build_app(loaded, utc_now), Stop()
     reload = Reload(reread) if reread else None
-    with listening(stop, reload.ask if reload else None):
-        await run(house, stop, announce, reload)
+    with handle_signals(stop, reload.ask if reload else None):
+        await run(app, stop, announce, reload)
 
 
-async def once_only(loaded: Loaded, announce: Announce, patience: timedelta) -> bool:
+async def run_daemon_once(loaded: Loaded, announce: Announce, patience: timedelta) -> bool:
     """Walk every feed to now, deliver, end; says whether everything reached every output in time."""
-    house, stop = build_house(loaded, utc_now), Stop()
-    with listening(stop):
-        return await run_once(house, stop, announce, patience)
+    app, stop = build_app(loaded, utc_now), Stop()
+    with handle_signals(stop):
+        return await run_once(app, stop, announce, patience)

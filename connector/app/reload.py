@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from connector.app.build import House, rebuild
+from connector.app.build import App, rebuild_app
 from connector.app.routes import mapping_notes
 from connector.app.signals import Stop
-from connector.app.tasks import describe, first_of
+from connector.app.tasks import describe_error, wait_first
 from connector.errors import ConfigurationError
 from connector.facts import ConfigurationNoted, ConfigurationRefused
 from connector.model import JsonObject
@@ -48,33 +48,33 @@ class Reload:
                 answer.set_result({"problems": list(problems), "changes": list(changes)})
         self._served = []
 
-    async def successor(self, house: House, stop: Stop) -> House | None:
+    async def successor(self, app: App, stop: Stop) -> App | None:
         """Wait for a configuration that can be used, or for *stop* (``None``); tell what is refused."""
         while not stop.asked.is_set():
-            await first_of(*(asyncio.ensure_future(event.wait()) for event in (stop.asked, self.asked)))
+            await wait_first(*(asyncio.ensure_future(event.wait()) for event in (stop.asked, self.asked)))
             if self.asked.is_set() and not stop.asked.is_set():
                 self.asked.clear()
                 self._served, self._waiting = self._waiting, []
-                found = self._build(house)
+                found = self._build(app)
                 if found is not None:
                     return found
         return None
 
-    def _build(self, house: House) -> House | None:
+    def _build(self, app: App) -> App | None:
         try:
             loaded = self._read()
-            found = rebuild(house, loaded)
+            found = rebuild_app(app, loaded)
         except ConfigurationError as error:
             problems = tuple(str(problem) for problem in error.problems)
         except Exception as error:  # noqa: BLE001, whatever a new file does, the old one goes on
-            problems = (f"unexpected error: {describe(error)}",)
+            problems = (f"unexpected error: {describe_error(error)}",)
         else:
-            waiting = _waiting(house.settings, loaded.settings)
+            waiting = _waiting(app.settings, loaded.settings)
             for note in (*loaded.notes, *mapping_notes(loaded), *waiting):
-                house.observe(ConfigurationNoted(note))
+                app.observe(ConfigurationNoted(note))
             return found
-        house.observe(ConfigurationRefused(problems))
-        house.post()
+        app.observe(ConfigurationRefused(problems))
+        app.post()
         self.ended(problems=problems)
         return None
 

@@ -33,7 +33,7 @@ from connector.outputs.common import OutputSettings, Templated
 from connector.settings import Loaded
 from connector.yaml_nodes import Node, parse
 
-_NOBODY = Feed("", "")
+_NO_FEED = Feed("", "")
 _PROBLEMS = 5
 _TEXT = 200
 """Problems that one heartbeat names, and characters of each."""
@@ -101,7 +101,7 @@ def _revision(output: str, every: timedelta, status: JsonObject, now: datetime) 
         "dead_letters": own.get("dead_letters"),
         "newest_event": own.get("newest_event"),
     }
-    return Revision(_NOBODY, Record(name, body), "heartbeat", 1, now)
+    return Revision(_NO_FEED, Record(name, body), "heartbeat", 1, now)
 
 
 def _problem(reason: JsonObject, output: str) -> str:
@@ -156,7 +156,7 @@ class Route:
         )
 
 
-def library_of(loaded: Loaded) -> Library:
+def mapping_library(loaded: Loaded) -> Library:
     """The mappings that the configuration can name."""
     own = loaded.settings.mappings.directory
     return Library((own,) if own else ())
@@ -166,7 +166,7 @@ def mapping_notes(loaded: Loaded) -> Iterator[str]:
     """What lint finds in the mappings that outputs use; those that ship are clean and are not looked at."""
     if loaded.settings.mappings.directory is None:
         return
-    library = library_of(loaded)
+    library = mapping_library(loaded)
     for name in sorted({output.mapping for output in loaded.settings.outputs.values()}):
         yield from (f"mapping {name}: {problem}" for problem in lint(library.load(name)))
 
@@ -176,7 +176,7 @@ def build_routes(loaded: Loaded, observe: Observe, accounts: Mapping[str, str]) 
 
     Raises ``ConfigurationError`` with everything that is wrong with mappings and ``when``.
     """
-    library = library_of(loaded)
+    library = mapping_library(loaded)
     routes: list[Route] = []
     problems: list[Problem] = []
     for name, settings in loaded.settings.outputs.items():
@@ -201,9 +201,9 @@ def _route(
         pack = library.load(settings.mapping)
     except ConfigurationError as error:
         raise _located(error, loaded.node.place(("outputs", name, "mapping")), name) from None
-    when = _when(find(loaded.node, ("outputs", name, "when")), pack, accounts)
-    redact = _redact(find(loaded.node, ("outputs", name, "redact")), loaded, name)
-    body = template_of(loaded, name)
+    when = _when(node_at(loaded.node, ("outputs", name, "when")), pack, accounts)
+    redact = _redact(node_at(loaded.node, ("outputs", name, "redact")), loaded, name)
+    body = template_node(loaded, name)
     render = compile_body(body[0], pack, escape=body[1], accounts=accounts) if body else None
     return Route(
         name,
@@ -216,13 +216,13 @@ def _route(
     )
 
 
-def template_of(loaded: Loaded, name: str) -> tuple[Node, Escape] | None:
+def template_node(loaded: Loaded, name: str) -> tuple[Node, Escape] | None:
     """What the output *name* makes of an event instead of the mapped document, as it was written."""
     settings = loaded.settings.outputs[name]
     template = settings.template() if isinstance(settings, Templated) else None
     if template is None:
         return None
-    node = find(loaded.node, ("outputs", name, template.key))
+    node = node_at(loaded.node, ("outputs", name, template.key))
     if node is not None and isinstance(node.value, str):  # a variable holds the whole tree
         node = parse(str(node.value), node.position.file)
     return (node, template.escape) if node is not None else None
@@ -261,7 +261,7 @@ def _redact(node: Node | None, loaded: Loaded, name: str) -> Redact | None:
         ) from None
 
 
-def find(node: Node, path: tuple[str, ...]) -> Node | None:
+def node_at(node: Node, path: tuple[str, ...]) -> Node | None:
     """The node at *path*, if there is one."""
     for step in path:
         if not isinstance(node.value, dict) or step not in node.value:

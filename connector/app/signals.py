@@ -26,7 +26,7 @@ class Stop:
 
 
 @contextmanager
-def listening(stop: Stop, reload: Callable[[], None] | None = None) -> Iterator[None]:
+def handle_signals(stop: Stop, reload: Callable[[], None] | None = None) -> Iterator[None]:
     """Let signals ask *stop*, and *reload* if given, while the block runs; needs the main thread's loop."""
     loop = asyncio.get_running_loop()
     signals = [signal.SIGTERM, signal.SIGINT]

@@ -60,7 +60,7 @@ async def open_sources(
         yield sources
 
 
-def must_connect(loaded: Loaded) -> None:
+def check_http_clients(loaded: Loaded) -> None:
     """Raise ``ConfigurationError`` for every account that ``open_sources`` could make no client for.
 
     Certificates and proxies are used when a client is made: too late for a reload that must change nothing.

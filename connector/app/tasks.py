@@ -34,27 +34,27 @@ async def supervise(name: str, work: Callable[[], Awaitable[None]], observe: Obs
         except Exception as error:  # noqa: BLE001, whatever it is, the others go on
             attempt = 1 if clock() - began > _LASTED else attempt + 1
             after = 1.0 + full_jitter(attempt, base=1.0, cap=60.0, random=random.random)
-            observe(WorkerFailed(name, describe(error), after))
+            observe(WorkerFailed(name, describe_error(error), after))
             await asyncio.sleep(after)
         else:
             return
 
 
-def describe(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """The error's class and place. Its text may hold mail or secrets, so it is left out."""
     if isinstance(error, BaseExceptionGroup):
-        return "; ".join(describe(inner) for inner in error.exceptions)
+        return "; ".join(describe_error(inner) for inner in error.exceptions)
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {frames[-1].filename.rpartition('/connector/')[2]}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{place}"
 
 
-Start: TypeAlias = Callable[[Coroutine[Any, Any, object]], None]
+StartTask: TypeAlias = Callable[[Coroutine[Any, Any, object]], None]
 
 
 @asynccontextmanager
-async def workers() -> AsyncIterator[Start]:
-    """Start tasks inside the block; at its end they are cancelled and awaited.
+async def task_scope() -> AsyncIterator[StartTask]:
+    """StartTask tasks inside the block; at its end they are cancelled and awaited.
 
     A task that fails ends the block with its error and cancels the others.
     """
@@ -69,7 +69,7 @@ async def workers() -> AsyncIterator[Start]:
             task.cancel()
 
 
-async def first_of(*waits: asyncio.Future[Any], seconds: float | None = None) -> None:
+async def wait_first(*waits: asyncio.Future[Any], seconds: float | None = None) -> None:
     """Return when the first of *waits* ends, or after *seconds*; the others are cancelled.
 
     What the first raises is raised.

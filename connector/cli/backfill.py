@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from connector.cli import FAILED
-from connector.cli.common import config_option, loaded, say
-from connector.cli.param_types import EXPECTED, parse_moment
-from connector.cli.terminal import agreed, counted, moment, unknown
+from connector.cli.common import config_option, load_config, say
+from connector.cli.param_types import EXPECTED_TIME, parse_time
+from connector.cli.terminal import confirm, count_of, format_time, unknown_name
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
 from connector.settings import Settings
@@ -56,14 +56,14 @@ def command(
 
     Exits with 1 when it did not come to its end.
     """
-    from connector.app.control.backfill import Wish  # noqa: PLC0415
+    from connector.app.control.backfill import BackfillRequest  # noqa: PLC0415
     from connector.app.runtime import run, utc_now  # noqa: PLC0415
     from connector.ops import backfill  # noqa: PLC0415
 
-    configuration = loaded(config)
+    configuration = load_config(config)
     now = utc_now()
     chosen = _account(configuration.settings, search, account)
-    wish = Wish(
+    backfill_request = BackfillRequest(
         configuration.settings.accounts[chosen].account_id,
         search,
         (start, end),
@@ -71,9 +71,10 @@ def command(
         now if end == _NOW else _when("--to", end, now),
         everything,
     )
-    name = f"{search} on {chosen}, {moment(wish.start.isoformat())} to {moment(wish.end.isoformat())} UTC"
+    first, last = (format_time(time.isoformat()) for time in (backfill_request.start, backfill_request.end))
+    name = f"{search} on {chosen}, {first} to {last} UTC"
     if dropping:
-        found = asyncio.run(backfill.cancel(configuration, wish))
+        found = asyncio.run(backfill.cancel(configuration, backfill_request))
         say(
             f"the backfill of {name} is dropped; what it delivered stays"
             if found
@@ -82,10 +83,10 @@ def command(
         return
     what = "everything" if everything else "what is missing or changed"
     say(f"backfill of {name}: {what} goes to every output")
-    agreed("Begin?", yes=yes)
+    confirm("Begin?", yes=yes)
     screen = _Screen()
     try:
-        outcome = run(backfill.backfill(configuration, wish, screen.tell, detach=detach))
+        outcome = run(backfill.backfill(configuration, backfill_request, screen.tell, detach=detach))
     except KeyboardInterrupt:
         screen.end()
         say("no longer followed; the running connector goes on with it. The same command follows it again")
@@ -104,7 +105,7 @@ def _told(outcome: Outcome, detach: bool) -> bool:
     for line in summary(progress):
         say(line)
     for output, revisions in outcome.waiting:
-        say(f"{output}: {counted(revisions, 'revision')} wait in the journal for the next run")
+        say(f"{output}: {count_of(revisions, 'revision')} wait in the journal for the next run")
     if not progress["done"]:
         say("stopped; the same command goes on where it was, and so does the connector when it runs")
     return bool(progress["done"])
@@ -112,17 +113,17 @@ def _told(outcome: Outcome, detach: bool) -> bool:
 
 def summary(progress: JsonObject) -> list[str]:
     """What a backfill found, in words."""
-    window = f"{moment(progress['start'])} to {moment(progress['end'])} UTC"
-    upto = "done" if progress["done"] else f"read up to {moment(progress['position'])}"
+    window = f"{format_time(progress['start'])} to {format_time(progress['end'])} UTC"
+    upto = "done" if progress["done"] else f"read up to {format_time(progress['position'])}"
     told = [f"{progress['new']} new", f"{progress['changed']} changed"]
     told += [f"{progress['completed']} completed"] if progress["completed"] else []
     told += [
         f"{progress['again']} told again" if progress["everything"] else f"{progress['known']} already known"
     ]
-    read = f"{counted(progress['read'], 'record')} read in {counted(progress['slices'], 'slice')}"
+    read = f"{count_of(progress['read'], 'record')} read in {count_of(progress['slices'], 'slice')}"
     lines = [f"{window}: {upto}; {read}: {', '.join(told)}"]
     if progress["before_floor"]:
-        floor = f" ({moment(progress['floor'])} UTC)" if progress["floor"] else ""
+        floor = f" ({format_time(progress['floor'])} UTC)" if progress["floor"] else ""
         lines.append(
             f"{progress['before_floor']} of the new ones lie before the floor{floor}, from which on the "
             "connector remembers what it delivered: they may have been delivered before, "
@@ -130,7 +131,7 @@ def summary(progress: JsonObject) -> list[str]:
         )
     if progress["beyond"]:
         lines.append(
-            f"the API has nothing before {moment(progress['beyond'])} UTC any more: that was left out"
+            f"the API has nothing before {format_time(progress['beyond'])} UTC any more: that was left out"
         )
     return lines
 
@@ -146,8 +147,8 @@ class _Screen:
         """Show how far it is."""
         if progress.get("resumed"):
             say(
-                f"it was asked for before: {moment(progress['start'])} to {moment(progress['end'])} UTC "
-                f"goes on at {moment(progress['position'])}"
+                f"resuming an earlier backfill of {format_time(progress['start'])} to "
+                f"{format_time(progress['end'])} UTC at {format_time(progress['position'])}"
             )
         trouble = str(progress["trouble"])
         if trouble and trouble != self._trouble:
@@ -157,7 +158,7 @@ class _Screen:
         if self._live:
             start, end, at = (datetime.fromisoformat(progress[key]) for key in ("start", "end", "position"))
             share = (at - start) / (end - start)
-            text = f"{share:4.0%}  {moment(progress['position'])}  {progress['read']} read, "
+            text = f"{share:4.0%}  {format_time(progress['position'])}  {progress['read']} read, "
             click.echo(f"\r{text}{progress['revisions']} delivered", err=True, nl=False)
 
     def end(self) -> None:
@@ -169,12 +170,12 @@ class _Screen:
 def _account(settings: Settings, search: str, account: str | None) -> str:
     """The name of the one account that is meant, given by its name or its id."""
     if search not in settings.searches:
-        raise unknown("search", search, settings.searches)
+        raise unknown_name("search", search, settings.searches)
     accounts = settings.searches[search].accounts
     names = list(settings.accounts) if accounts == "all" else list(accounts)
     found = [name for name in names if account in (None, name, settings.accounts[name].account_id)]
     if not found:
-        raise unknown(f"account of {search}", account or "", names)
+        raise unknown_name(f"account of {search}", account or "", names)
     if len(found) > 1:
         raise ConfigurationError(
             Problem(f"{search} is polled on several accounts", hint=f"add --account {' or '.join(names)}")
@@ -184,8 +185,8 @@ def _account(settings: Settings, search: str, account: str | None) -> str:
 
 def _when(option: str, text: str, now: datetime) -> datetime:
     try:
-        given = parse_moment(text)
+        given = parse_time(text)
         return now - given if isinstance(given, timedelta) else given
     except (ValueError, OverflowError) as error:
-        told = str(error) if isinstance(error, ValueError) else f"needed is {EXPECTED}"
+        told = str(error) if isinstance(error, ValueError) else f"needed is {EXPECTED_TIME}"
         raise click.BadParameter(told, param_hint=option) from None

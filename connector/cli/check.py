@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from connector.cli import FAILED
-from connector.cli.common import config_option, loaded
+from connector.cli.common import config_option, load_config
 
 _MARKS = {"ok": "ok  ", "note": "note", "failed": "FAIL"}
 
@@ -44,7 +44,7 @@ def command(
     failed = False
     if offline and (setup or send_test):
         raise click.UsageError("--offline goes with neither --setup nor --send-test: both need the network")
-    verdicts = check(loaded(config), offline=offline, volume=volume, setup=setup, send_test=send_test)
+    verdicts = check(load_config(config), offline=offline, volume=volume, setup=setup, send_test=send_test)
     for verdict in asyncio.run(verdicts):
         failed = failed or verdict.outcome == "failed"
         hint = f" ({verdict.hint})" if verdict.hint else ""

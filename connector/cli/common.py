@@ -29,7 +29,7 @@ def config_option(function: F) -> F:
     )(function)
 
 
-def loaded(config: Path | None) -> Loaded:
+def load_config(config: Path | None) -> Loaded:
     """The configuration; raises ``ConfigurationError`` with everything that is wrong."""
     from connector.settings import load  # noqa: PLC0415, heavy; not needed for --help, nor by a probe
 
@@ -45,7 +45,7 @@ def state_directory(config: Path | None) -> Path:
     for name, value in os.environ.items():
         if name.upper() == _DIRECTORY and value:
             return Path(value)
-    return loaded(config).settings.state.directory
+    return load_config(config).settings.state.directory
 
 
 def say(text: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from connector.cli.common import config_option, loaded, say
+from connector.cli.common import config_option, load_config, say
 
 
 @click.group("config")
@@ -20,7 +20,7 @@ def show(config: Path | None) -> None:
     """Print the effective configuration as YAML: defaults and origins included, secrets masked."""
     from connector.settings import render  # noqa: PLC0415, heavy; not needed for --help
 
-    configuration = loaded(config)
+    configuration = load_config(config)
     for note in configuration.notes:
         say(f"note: {note}")
     click.echo(render(configuration), nl=False)

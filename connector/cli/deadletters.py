@@ -11,13 +11,21 @@ from typing import TypeVar
 
 import click
 
-from connector.app.control.operator import MOST, Action
+from connector.app.control.operator import PAGE_SIZE, Action
 from connector.cli import FAILED
-from connector.cli.common import config_option, loaded, say
-from connector.cli.terminal import agreed, console, counted, harmless, moment, table, unknown
+from connector.cli.common import config_option, load_config, say
+from connector.cli.terminal import (
+    confirm,
+    console,
+    count_of,
+    escape_controls,
+    format_time,
+    table,
+    unknown_name,
+)
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
-from connector.ops.client import Errands, Settled
+from connector.ops.client import DeadLetterCounts, OperatorClient
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -51,13 +59,13 @@ def command() -> None:
 @config_option
 def list_(output: str | None, as_json: bool, limit: int | None, config: Path | None) -> None:
     """List dead letters, the oldest first, with the reason and what the collector answered."""
-    errands = Errands(loaded(config).settings)
-    total = sum(_counts(asyncio.run(errands.do("state")), output).values())
+    client = OperatorClient(load_config(config).settings)
+    total = sum(_counts(asyncio.run(client.do("state")), output).values())
     if limit is None and not as_json:
         limit = _ROWS
     shown = 0
     rows: list[tuple[str, ...]] = []
-    for letter in _letters(errands, output, limit):
+    for letter in _letters(client, output, limit):
         shown += 1
         if as_json:
             _print(letter, None)
@@ -68,7 +76,7 @@ def list_(output: str | None, as_json: bool, limit: int | None, config: Path | N
     if shown < total and limit is not None:
         say(f"{shown} of {total} dead letters; --limit {total} shows all")
     elif not as_json:
-        say(counted(shown, "dead letter") if shown else "no dead letters")
+        say(count_of(shown, "dead letter") if shown else "no dead letters")
 
 
 @command.command("show")
@@ -76,8 +84,8 @@ def list_(output: str | None, as_json: bool, limit: int | None, config: Path | N
 @config_option
 def show(number: int, config: Path | None) -> None:
     """Print dead letter NUMBER as JSON: the whole revision as it was received, the reason, the answer."""
-    errands = Errands(loaded(config).settings)
-    answer = asyncio.run(errands.do("letter", number=number))
+    client = OperatorClient(load_config(config).settings)
+    answer = asyncio.run(client.do("letter", number=number))
     _print(json.loads(answer["letter"]), 2)
 
 
@@ -97,19 +105,20 @@ def replay(
     Choose them by NUMBER, --output or --all. One that is refused again becomes a dead letter again, with a
     new number. When no connector runs, they wait in the journal for the next start.
     """
-    errands = Errands(loaded(config).settings)
-    state = asyncio.run(errands.do("state"))
+    client = OperatorClient(load_config(config).settings)
+    state = asyncio.run(client.do("state"))
     counts = _chosen(state, numbers, output, everything)
     if not sum(counts.values()):
         say("no dead letters")
         return
-    settled = asyncio.run(_settle(errands, "replay", numbers, output, state["newest_letter"]))
+    settled = asyncio.run(_settle(client, "replay", numbers, output, state["newest_letter"]))
     if settled.letters:
-        when = "" if errands.running else ", to be sent when the connector starts"
-        say(f"replayed {counted(settled.letters, 'dead letter')}{when}")
+        when = "" if client.running else ", to be sent when the connector starts"
+        say(f"replayed {count_of(settled.letters, 'dead letter')}{when}")
     for name, stay in settled.stay.items():
         say(
-            f"kept {counted(stay, 'dead letter')} of {name}: no connector has run with this output configured"
+            f"kept {count_of(stay, 'dead letter')} of {name}: "
+            "no connector has run with this output configured"
         )
     if settled.stay:
         context.exit(FAILED)
@@ -126,18 +135,18 @@ def purge(
 
     Choose them by NUMBER, --output or --all.
     """
-    errands = Errands(loaded(config).settings)
-    state = asyncio.run(errands.do("state"))
+    client = OperatorClient(load_config(config).settings)
+    state = asyncio.run(client.do("state"))
     counts = _chosen(state, numbers, output, everything)
     total = sum(counts.values())
     if not total:
         say("no dead letters")
         return
     of = "" if numbers else f" of {', '.join(name for name, count in counts.items() if count)}"
-    say(f"{counted(total, 'dead letter')}{of} will be deleted for good")
-    agreed(f"Delete {'it' if total == 1 else 'them'}?", yes=yes)
-    settled = asyncio.run(_settle(errands, "purge", numbers, output, state["newest_letter"]))
-    say(f"{counted(settled.letters, 'dead letter')} deleted")
+    say(f"{count_of(total, 'dead letter')}{of} will be deleted for good")
+    confirm(f"Delete {'it' if total == 1 else 'them'}?", yes=yes)
+    settled = asyncio.run(_settle(client, "purge", numbers, output, state["newest_letter"]))
+    say(f"{count_of(settled.letters, 'dead letter')} deleted")
 
 
 def _counts(state: JsonObject, output: str | None) -> dict[str, int]:
@@ -146,7 +155,7 @@ def _counts(state: JsonObject, output: str | None) -> dict[str, int]:
     if output is None:
         return counts
     if output not in counts:
-        raise unknown("output", output, counts)
+        raise unknown_name("output", output, counts)
     return {output: counts[output]}
 
 
@@ -165,19 +174,19 @@ def _chosen(
 
 
 async def _settle(
-    errands: Errands, action: Action, numbers: tuple[int, ...], output: str | None, upto: int
-) -> Settled:
+    client: OperatorClient, action: Action, numbers: tuple[int, ...], output: str | None, upto: int
+) -> DeadLetterCounts:
     if not numbers:
-        return await errands.settle(action, output, upto=upto)
-    return await errands.settle_numbers(action, numbers)
+        return await client.settle(action, output, upto=upto)
+    return await client.settle_numbers(action, numbers)
 
 
-def _letters(errands: Errands, output: str | None, limit: int | None) -> Iterator[JsonObject]:
+def _letters(client: OperatorClient, output: str | None, limit: int | None) -> Iterator[JsonObject]:
     """Dead letters as they are listed, page by page."""
     last, left = 0, limit
     while left is None or left > 0:
-        most = MOST if left is None else min(left, MOST)
-        page = asyncio.run(errands.do("letters", output=output, after=last, limit=most))
+        most = PAGE_SIZE if left is None else min(left, PAGE_SIZE)
+        page = asyncio.run(client.do("letters", output=output, after=last, limit=most))
         found = json.loads(page["letters"])
         yield from found
         if len(found) < most:
@@ -188,7 +197,7 @@ def _letters(errands: Errands, output: str | None, limit: int | None) -> Iterato
 
 def _print(value: JsonObject, indent: int | None) -> None:
     """Write JSON that says the same to a program and does nothing to a terminal."""
-    text = harmless(json.dumps(value, ensure_ascii=False, indent=indent))
+    text = escape_controls(json.dumps(value, ensure_ascii=False, indent=indent))
     sys.stdout.buffer.write(f"{text}\n".encode())
 
 
@@ -197,7 +206,7 @@ def _row(letter: JsonObject) -> tuple[str, ...]:
     return (
         str(letter["number"]),
         letter["output"],
-        moment(letter["buried"]),
+        format_time(letter["buried"]),
         letter["reason"],
         str(letter["attempts"]),
         f"{account}/{letter['search']}",

@@ -41,7 +41,7 @@ def command(context: click.Context, once: bool, mapping: str, backlog: int, rate
 
 
 async def _demo(directory: Path, once: bool, mapping: str, backlog: int, rate: float, seed: int) -> bool:
-    from connector.app.daemon import daemon, once_only  # noqa: PLC0415
+    from connector.app.daemon import daemon, run_daemon_once  # noqa: PLC0415
     from connector.settings import load  # noqa: PLC0415
     from connector.simulator import Simulator, listening  # noqa: PLC0415
 
@@ -51,7 +51,7 @@ async def _demo(directory: Path, once: bool, mapping: str, backlog: int, rate: f
         say(f"simulator: {url}  ({backlog} messages of the last 24 hours)")
         loaded = load(None, _environment(url, directory, mapping))
         if once:
-            return await once_only(loaded, _announce, timedelta(minutes=5))
+            return await run_daemon_once(loaded, _announce, timedelta(minutes=5))
         await daemon(loaded, _announce)
     return True
 

@@ -10,7 +10,7 @@ import click
 
 from connector.cli import FAILED
 from connector.cli.common import say
-from connector.cli.terminal import counted
+from connector.cli.terminal import count_of
 from connector.yaml_nodes import suggestion
 
 _directory = click.option(
@@ -53,9 +53,9 @@ def apply_(
     place; the others are mapped nevertheless, and the exit code is 1.
     """
     from connector.model import Event  # noqa: PLC0415
-    from connector.ops.mapping_tools import apply, choose, redaction  # noqa: PLC0415, not needed for --help
+    from connector.ops.mapping_tools import apply, find_mapping, redaction  # noqa: PLC0415, not needed for --help
 
-    pack = choose(mapping, directory).load()
+    pack = find_mapping(mapping, directory).load()
     without = redaction(redact, redaction_key_file)
     wrong = False
     for result in apply(pack, file, _name(file), without):
@@ -77,19 +77,19 @@ def apply_(
 @click.pass_context
 def test_(context: click.Context, mappings: tuple[str, ...], directory: Path | None) -> None:
     """Run the tests inside MAPPINGS (names or files; default: all)."""
-    from connector.cli.mapping_report import inert_lines  # noqa: PLC0415
+    from connector.cli.mapping_report import sanitize_lines  # noqa: PLC0415
     from connector.mapping import Library  # noqa: PLC0415
-    from connector.ops.mapping_tools import choose, test  # noqa: PLC0415, not needed for --help
+    from connector.ops.mapping_tools import find_mapping, test  # noqa: PLC0415, not needed for --help
 
     names = mappings or tuple(Library((directory,) if directory else ()).names())
     failures = total = 0
     for name in names:
-        for outcome in test(choose(name, directory)):
+        for outcome in test(find_mapping(name, directory)):
             total += 1
             if not outcome.passed:
                 failures += 1
                 click.echo(
-                    inert_lines(f"{outcome.position}: {outcome.name}: {why}" for why in outcome.failures)
+                    sanitize_lines(f"{outcome.position}: {outcome.name}: {why}" for why in outcome.failures)
                 )
     click.echo(f"{total - failures} of {total} tests passed in {', '.join(names)}")
     if failures:
@@ -112,13 +112,13 @@ def lint_(
     """
     from connector.cli.mapping_report import finding, finding_json  # noqa: PLC0415
     from connector.mapping import Library  # noqa: PLC0415
-    from connector.ops.mapping_tools import choose, linted  # noqa: PLC0415, not needed for --help
+    from connector.ops.mapping_tools import find_mapping, lint_mapping  # noqa: PLC0415, not needed for --help
 
     names = mappings or tuple(Library((directory,) if directory else ()).names())
     show = finding_json if as_json else finding
     told: dict[str, set[str]] = {"error": set(), "warning": set()}
     for name in names:
-        found = linted(choose(name, directory))
+        found = lint_mapping(find_mapping(name, directory))
         for level, problems in (("error", found.errors), ("warning", found.warnings)):
             for problem in problems:
                 if str(problem) not in told[level]:  # what a mapping inherits is told once
@@ -126,7 +126,7 @@ def lint_(
                     click.echo(show(level, problem))
     errors, warnings = len(told["error"]), len(told["warning"])
     if not as_json:
-        say(f"{counted(errors, 'error')}, {counted(warnings, 'warning')} in {', '.join(names)}")
+        say(f"{count_of(errors, 'error')}, {count_of(warnings, 'warning')} in {', '.join(names)}")
     if errors or (strict and warnings):
         context.exit(FAILED)
 
@@ -154,9 +154,9 @@ def explain_(
     one that has every field.
     """
     from connector.cli.mapping_report import explanation, targets_json  # noqa: PLC0415
-    from connector.ops.mapping_tools import choose, explained, records, sample  # noqa: PLC0415, not needed for --help
+    from connector.ops.mapping_tools import explain_record, find_mapping, records, sample  # noqa: PLC0415, not needed for --help
 
-    pack = choose(mapping, directory).load()
+    pack = find_mapping(mapping, directory).load()
     if file is None:
         record = sample()
         say("a made-up record; name a file to explain one of yours")
@@ -168,7 +168,7 @@ def explain_(
                 f"no record with the id {identity!a}" if identity else "there is no record"
             )
         record = chosen
-    told = explained(pack, record)
+    told = explain_record(pack, record)
     unknown = [name for name in wanted if not any(_meant(one.target, name) for one in told.targets)]
     if unknown:
         hint = suggestion(unknown[0], [one.target for one in told.targets])
@@ -212,12 +212,12 @@ def coverage_(
     """
     from connector.cli.mapping_report import coverage_json, coverage_text  # noqa: PLC0415
     from connector.mapping import coverage  # noqa: PLC0415
-    from connector.ops.mapping_tools import choose, records, usage  # noqa: PLC0415, not needed for --help
+    from connector.ops.mapping_tools import count_usage, find_mapping, records  # noqa: PLC0415, not needed for --help
 
-    pack = choose(mapping, directory).load()
+    pack = find_mapping(mapping, directory).load()
     found, counts = coverage(pack), None
     if file is not None:
-        counts = usage(pack, records(file.read(), _name(file)))
+        counts = count_usage(pack, records(file.read(), _name(file)))
     if as_json:
         click.echo(coverage_json(pack, found, counts))
     else:

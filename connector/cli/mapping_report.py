@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from connector.cli.terminal import inert
+from connector.cli.terminal import sanitize
 from connector.errors import Position, Problem
 from connector.mapping import REST, Coverage, Explained, Explanation, Pack
 from connector.mapping.tools.explain import Taken
@@ -20,7 +20,7 @@ def finding(level: str, problem: Problem) -> str:
     """One finding with its place, and the line that it is about with a mark below."""
     told = f"{_short(problem.position)}{level}: {problem.message}"
     hint = f" ({problem.hint})" if problem.hint else ""
-    return inert_lines([told + hint, *_excerpt(problem.position)])
+    return sanitize_lines([told + hint, *_excerpt(problem.position)])
 
 
 def finding_json(level: str, problem: Problem) -> str:
@@ -83,7 +83,7 @@ def coverage_text(pack: Pack, found: Coverage, counts: Usage | None, *, unused: 
     if counts:
         strange = sorted(set(counts.fields) - set(found.fields))
         lines.append(
-            f"in {counts.records} records, but not documented: {', '.join(map(inert, strange)) or 'none'}"
+            f"in {counts.records} records, but not documented: {', '.join(map(sanitize, strange)) or 'none'}"
         )
         lines += ["", "targets, and in how many events:"]
         lines += [f"  {target:<{_WIDEST}}{counts.targets.get(target, 0):>8}" for target in pack.fields]
@@ -104,9 +104,9 @@ def coverage_json(pack: Pack, found: Coverage, counts: Usage | None) -> str:
     return _json(told)
 
 
-def inert_lines(lines: Iterable[str]) -> str:
+def sanitize_lines(lines: Iterable[str]) -> str:
     """*lines* that do nothing to a terminal, whatever they say."""
-    return "\n".join(inert(line) for line in lines)
+    return "\n".join(sanitize(line) for line in lines)
 
 
 def _excerpt(position: Position | None) -> Iterator[str]:
@@ -154,18 +154,18 @@ def _target(one: Explained) -> Iterator[str]:
 
 
 def _row(name: str, text: str, position: Position) -> Iterator[str]:
-    yield f"    {name}: {inert(text)}    [{_short(position).removesuffix(': ')}]"
+    yield f"    {name}: {sanitize(text)}    [{_short(position).removesuffix(': ')}]"
 
 
 def _remainder(told: Explanation) -> Iterator[str]:
     mapped = told.mapped
-    time, code = mapped.time.isoformat(), inert(mapped.code)
+    time, code = mapped.time.isoformat(), sanitize(mapped.code)
     yield f"beside the event: time {time}, severity {mapped.severity}, code {code}"
-    yield f"in the rest: {', '.join(map(inert, told.rest)) or 'nothing'}"
+    yield f"in the rest: {', '.join(map(sanitize, told.rest)) or 'nothing'}"
     empty = [one.target for one in told.targets if one.value is None]
     yield f"nothing in {len(empty)} of {len(told.targets)} targets (--all tells why)"
     for note in told.notes:
-        yield f"note: {inert(note)}"
+        yield f"note: {sanitize(note)}"
 
 
 def _filled(pack: Pack, found: Coverage, *, unused: bool) -> Iterator[str]:
@@ -186,7 +186,7 @@ def _filled(pack: Pack, found: Coverage, *, unused: bool) -> Iterator[str]:
 
 
 def _shown(value: object) -> str:
-    return "nothing" if value is None else inert(json.dumps(value, ensure_ascii=False, default=str))
+    return "nothing" if value is None else sanitize(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def _json(value: object) -> str:

@@ -8,10 +8,12 @@ import click
 
 from connector.quantities import parse_duration
 
-EXPECTED = "a time back from now, such as 24h or 7d, or a date, such as 2026-01-31 or 2026-01-31T12:00:00Z"
+EXPECTED_TIME = (
+    "a time back from now, such as 24h or 7d, or a date, such as 2026-01-31 or 2026-01-31T12:00:00Z"
+)
 
 
-def parse_moment(text: str) -> timedelta | datetime:
+def parse_time(text: str) -> timedelta | datetime:
     """Read a time back from now, or a date with or without a time; raises ValueError with what is wrong."""
     try:
         return parse_duration(text)
@@ -23,13 +25,13 @@ def parse_moment(text: str) -> timedelta | datetime:
             return moment.replace(tzinfo=UTC)
         aware = moment if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError(f"needed is {EXPECTED}") from None
+        raise ValueError(f"needed is {EXPECTED_TIME}") from None
     if aware.tzinfo is None:
         raise ValueError("the time lacks its zone; end it with Z for UTC")
     return aware
 
 
-class Moment(click.ParamType[timedelta | datetime]):
+class TimeParam(click.ParamType[timedelta | datetime]):
     """A time back from now, such as ``24h``, or a date with or without a time."""
 
     name = "time"
@@ -41,6 +43,6 @@ class Moment(click.ParamType[timedelta | datetime]):
         if isinstance(value, timedelta | datetime):
             return value
         try:
-            return parse_moment(str(value))
+            return parse_time(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)

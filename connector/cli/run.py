@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from connector.cli import FAILED
-from connector.cli.common import config_option, loaded, say
+from connector.cli.common import config_option, load_config, say
 from connector.quantities import parse_duration
 
 
-class DurationType(click.ParamType[timedelta]):
+class DurationParam(click.ParamType[timedelta]):
     """A duration as in the configuration file, such as ``5m``."""
 
     name = "duration"
@@ -32,7 +32,7 @@ class DurationType(click.ParamType[timedelta]):
 @click.option("--once", is_flag=True, help="Walk every feed to now, deliver, and end.")
 @click.option(
     "--timeout",
-    type=DurationType(),
+    type=DurationParam(),
     default="10m",
     show_default=True,
     help="With --once: how long all of it may take.",
@@ -45,13 +45,13 @@ def command(context: click.Context, config: Path | None, once: bool, timeout: ti
 
     Exits with 1 if --once could not bring everything to every output in time.
     """
-    from connector.app.daemon import daemon, once_only  # noqa: PLC0415
+    from connector.app.daemon import daemon, run_daemon_once  # noqa: PLC0415
     from connector.app.runtime import run  # noqa: PLC0415, heavy; the other commands start without it
 
-    configuration = loaded(config)
+    configuration = load_config(config)
     if not once:
-        run(daemon(configuration, _announce, lambda: loaded(config)))
-    elif not run(once_only(configuration, _announce, timeout)):
+        run(daemon(configuration, _announce, lambda: load_config(config)))
+    elif not run(run_daemon_once(configuration, _announce, timeout)):
         say("not everything reached every output; what is left waits in the journal for the next run")
         context.exit(FAILED)
 

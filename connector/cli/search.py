@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from connector.cli.common import config_option, loaded, say
-from connector.cli.param_types import Moment
-from connector.cli.terminal import harmless, inert
+from connector.cli.common import config_option, load_config, say
+from connector.cli.param_types import TimeParam
+from connector.cli.terminal import escape_controls, sanitize
 from connector.model import FilterValue, Record
 from connector.source.filters import FILTERS, Filter, validate, warnings
 from connector.yaml_nodes import suggestion
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from connector.facts import Fact
-    from connector.ops.search import Row, Wanted
+    from connector.ops.search import Row, SearchRequest
     from connector.settings import Settings
 
 TABLE = "table"
@@ -38,7 +38,7 @@ _STYLES = ((9, "bold red"), (7, "red"), (5, "yellow"), (2, "cyan"), (1, ""), (0,
 """Colours of a verdict by the least severity that has them."""
 
 
-class Limit(click.ParamType[int]):
+class LimitParam(click.ParamType[int]):
     """A number of records, or ``all``."""
 
     name = "number"
@@ -80,12 +80,16 @@ def _option(row: Filter) -> Callable[[Callable[..., None]], Callable[..., None]]
 @click.command("search")
 @_filter_options
 @click.option(
-    "--start", type=Moment(), default="24h", show_default=True, help="Begin: a time back from now, or a date."
+    "--start",
+    type=TimeParam(),
+    default="24h",
+    show_default=True,
+    help="Begin: a time back from now, or a date.",
 )
-@click.option("--end", type=Moment(), help="End: a time back from now, or a date. Default: now.")
+@click.option("--end", type=TimeParam(), help="End: a time back from now, or a date. Default: now.")
 @click.option(
     "--limit",
-    type=Limit(),
+    type=LimitParam(),
     help=f"Most records, or all. Default: {_ROWS} for the table, all for other formats.",
 )
 @click.option(
@@ -115,14 +119,14 @@ def command(
     """
     from connector.app.runtime import run, utc_now  # noqa: PLC0415, heavy; not needed for --help
     from connector.errors import BadQuery  # noqa: PLC0415
-    from connector.ops.search import Wanted  # noqa: PLC0415
+    from connector.ops.search import SearchRequest  # noqa: PLC0415
 
     filters = _filters(given)
-    settings = loaded(config).settings
+    settings = load_config(config).settings
     name = _account(settings, account)
     if limit is None and form == TABLE:
         limit = _ROWS
-    wanted = Wanted(filters, start, end, limit or None)
+    wanted = SearchRequest(filters, start, end, limit or None)
     try:
         wanted.window(utc_now())
     except BadQuery as error:
@@ -170,7 +174,7 @@ def _account(settings: Settings, name: str | None) -> str:
     return name
 
 
-async def _search(settings: Settings, account: str, wanted: Wanted, form: str) -> None:
+async def _search(settings: Settings, account: str, wanted: SearchRequest, form: str) -> None:
     """Print what is found while it comes."""
     from connector.ops.search import search  # noqa: PLC0415, heavy; not needed for --help
 
@@ -197,7 +201,7 @@ def _writer(settings: Settings, account: str, form: str) -> Callable[[Sequence[R
     def lines(records: Sequence[Record]) -> bytes:
         payloads = map(event, records)
         found = b"".join(payload + b"\n" for payload in payloads if payload is not None)
-        return harmless(found.decode()).encode() if terminal else found
+        return escape_controls(found.decode()).encode() if terminal else found
 
     return lines
 
@@ -267,10 +271,10 @@ class _Table:
             cells = (row.action, row.sender, "".join(row.recipients[:1]))
             table.add_row(
                 f"{row.time.astimezone(UTC):{'%Y-%m-%d' if self._long else '%m-%d'} %H:%M:%S}",
-                Text(inert(row.disposition), _style(row.severity)),
-                *(Text(inert(cell)) for cell in cells[:2]),
-                Text(inert(cells[2]) + more),
-                Text(inert(row.subject)),
+                Text(sanitize(row.disposition), _style(row.severity)),
+                *(Text(sanitize(cell)) for cell in cells[:2]),
+                Text(sanitize(cells[2]) + more),
+                Text(sanitize(row.subject)),
             )
         with self._console.capture() as capture:
             self._console.print(table)

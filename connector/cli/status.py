@@ -70,9 +70,10 @@ def _show(status: JsonObject) -> None:
 
 
 def _backfill(feed: JsonObject) -> str:
-    from connector.cli.terminal import counted, moment  # noqa: PLC0415, only when there is one
+    from connector.cli.terminal import count_of, format_time  # noqa: PLC0415, only when there is one
 
     one = feed["backfill"]
-    window = f"{moment(one['start'])} to {moment(one['end'])} UTC, read up to {moment(one['position'])}"
+    start, end, position = (format_time(one[key]) for key in ("start", "end", "position"))
+    window = f"{start} to {end} UTC, read up to {position}"
     name = f"{feed['account_name'] or feed['account']}/{feed['search']}"
-    return f"backfill: {name} {window}; {counted(one['read'], 'record')} read, {one['revisions']} delivered"
+    return f"backfill: {name} {window}; {count_of(one['read'], 'record')} read, {one['revisions']} delivered"

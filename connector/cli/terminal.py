@@ -29,7 +29,7 @@ _LINK = re.compile(r"(?<=[A-Za-z0-9])://|(?i:(?<=\bwww)\.)")
 _PIPED_WIDTH = "160"
 
 
-def inert(text: str) -> str:
+def sanitize(text: str) -> str:
     """*text* as one line that does nothing to a terminal: what is invisible or moves others is spelled out.
 
     Links are broken, so that no terminal makes them clickable.
@@ -49,7 +49,7 @@ def inert(text: str) -> str:
     return _LINK.sub(lambda found: f"[{found[0]}]", "".join(shown)) + cut
 
 
-def harmless(lines: str) -> str:
+def escape_controls(lines: str) -> str:
     r"""*lines* of events with everything that could steer a terminal written as ``\uXXXX``.
 
     Inside JSON that means the very same text.
@@ -84,11 +84,11 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
 
     drawn = Table(*headings)
     for row in rows:
-        drawn.add_row(*(Text(inert(cell)) for cell in row))
+        drawn.add_row(*(Text(sanitize(cell)) for cell in row))
     return drawn
 
 
-def agreed(question: str, *, yes: bool) -> None:
+def confirm(question: str, *, yes: bool) -> None:
     """Return when the person agrees, or did so with ``--yes``; else the command ends.
 
     Raises ``ConfigurationError`` where nobody is there to be asked.
@@ -100,16 +100,16 @@ def agreed(question: str, *, yes: bool) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-def unknown(what: str, name: str, names: Iterable[str]) -> ConfigurationError:
+def unknown_name(what: str, name: str, names: Iterable[str]) -> ConfigurationError:
     """The error for a *name* that nothing has; *names* are those there are."""
     return ConfigurationError(Problem(f"no {what} is named {name!a}", hint=suggestion(name, set(names))))
 
 
-def counted(number: int, what: str) -> str:
+def count_of(number: int, what: str) -> str:
     """*number* of *what*, in words."""
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def moment(text: str | None) -> str:
+def format_time(text: str | None) -> str:
     """A moment in ISO form as a cell of a table shows it, in UTC; ``-`` for none."""
     return "-" if text is None else f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S}"

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from connector.app.build import build_house
-from connector.app.control.backfill import BackfillDesk, Wish
+from connector.app.build import build_app
+from connector.app.control.backfill import BackfillRequest, BackfillService
 from connector.app.control.server import NoDaemon, ask
-from connector.app.daemon import drain, opened
+from connector.app.daemon import drain, open_app
 from connector.app.runtime import utc_now
-from connector.app.signals import Stop, listening
-from connector.app.tasks import first_of
+from connector.app.signals import Stop, handle_signals
+from connector.app.tasks import wait_first
 from connector.collect.backfill.job import Job
 from connector.collect.backfill.queue import Jobs
 from connector.collect.collector import Collector
@@ -29,7 +29,7 @@ from connector.settings import Loaded
 
 Tell = Callable[[JsonObject], None]
 
-_GLANCE = 0.3
+_POLL_SECONDS = 0.3
 """Seconds between two looks at how far it is."""
 
 _STARTING = 5.0
@@ -56,7 +56,9 @@ class Outcome:
     waiting: tuple[tuple[str, int], ...] = ()
 
 
-async def backfill(loaded: Loaded, wish: Wish, tell: Tell, *, detach: bool = False) -> Outcome:
+async def backfill(
+    loaded: Loaded, backfill_request: BackfillRequest, tell: Tell, *, detach: bool = False
+) -> Outcome:
     """Have *wish* done; *tell* is called with its progress every now and then.
 
     With *detach* it returns as soon as the daemon took it. Raises ``ConnectorError`` with what is wrong.
@@ -65,43 +67,47 @@ async def backfill(loaded: Loaded, wish: Wish, tell: Tell, *, detach: bool = Fal
     deadline = clock() + _STARTING
     while True:
         try:
-            return await _by_daemon(loaded, wish, tell, detach=detach)
+            return await _by_daemon(loaded, backfill_request, tell, detach=detach)
         except NoDaemon:
             if detach:
                 raise
         try:
-            return await _here(loaded, wish, tell)
+            return await _here(loaded, backfill_request, tell)
         except JournalInUse:
             if clock() > deadline:
                 raise
-            await asyncio.sleep(_GLANCE)
+            await asyncio.sleep(_POLL_SECONDS)
 
 
-async def cancel(loaded: Loaded, wish: Wish) -> bool:
+async def cancel(loaded: Loaded, backfill_request: BackfillRequest) -> bool:
     """Drop the unfinished backfill that was asked for like *wish*; says whether there was one."""
     state = loaded.settings.state
     try:
-        return bool(_object(await ask(state.directory, "backfill_drop", **wish.to_json()))["dropped"])
+        return bool(
+            _object(await ask(state.directory, "backfill_drop", **backfill_request.to_json()))["dropped"]
+        )
     except NoDaemon:
         pass
     if not (state.directory / FILE).exists():
         return False
     options = Options(retain=state.retain)
     async with Journal.open(state.directory, observe=_ignore, clock=utc_now, options=options) as journal:
-        jobs = Jobs(Feed(wish.account, wish.search), journal)
-        job = wish.match(await jobs.load())
+        jobs = Jobs(Feed(backfill_request.account, backfill_request.search), journal)
+        job = backfill_request.match(await jobs.load())
         if job is not None:
             await jobs.remove(job)
         return job is not None
 
 
-async def _by_daemon(loaded: Loaded, wish: Wish, tell: Tell, *, detach: bool) -> Outcome:
+async def _by_daemon(
+    loaded: Loaded, backfill_request: BackfillRequest, tell: Tell, *, detach: bool
+) -> Outcome:
     directory = loaded.settings.state.directory
-    progress = _object(await ask(directory, "backfill", **wish.to_json()))
+    progress = _object(await ask(directory, "backfill", **backfill_request.to_json()))
     tell(progress)
     named = {key: progress[key] for key in ("account", "search", "number")}
     while not (progress["done"] or detach):
-        await asyncio.sleep(_GLANCE)
+        await asyncio.sleep(_POLL_SECONDS)
         try:
             progress = _object(await ask(directory, "backfill_show", **named))
         except NoDaemon:
@@ -112,38 +118,38 @@ async def _by_daemon(loaded: Loaded, wish: Wish, tell: Tell, *, detach: bool) ->
     return Outcome(progress, by_daemon=True)
 
 
-async def _here(loaded: Loaded, wish: Wish, tell: Tell) -> Outcome:
-    house, stop = build_house(_quiet(loaded), utc_now), Stop()
-    feed = Feed(wish.account, wish.search)
-    with listening(stop):
-        async with opened(house, _silent, stop) as running:
-            collector, job, known = await running.desk.submit(wish)
-            tell({**await running.desk.progress(feed, job.number), "resumed": known})
-            await _work(running.desk, collector, feed, job, stop, tell)
-            await drain(running, house.settings.drain if stop.asked.is_set() else _DELIVERY, stop)
-            progress = await running.desk.progress(feed, job.number)
+async def _here(loaded: Loaded, backfill_request: BackfillRequest, tell: Tell) -> Outcome:
+    app, stop = build_app(_quiet(loaded), utc_now), Stop()
+    feed = Feed(backfill_request.account, backfill_request.search)
+    with handle_signals(stop):
+        async with open_app(app, _silent, stop) as running:
+            collector, job, known = await running.backfills.submit(backfill_request)
+            tell({**await running.backfills.progress(feed, job.number), "resumed": known})
+            await _work(running.backfills, collector, feed, job, stop, tell)
+            await drain(running, app.settings.drain if stop.asked.is_set() else _DELIVERY, stop)
+            progress = await running.backfills.progress(feed, job.number)
             outputs = (await running.journal.outline()).outputs
     waiting = tuple((one.output, one.backlog) for one in outputs if one.attached and one.backlog)
     return Outcome(progress, by_daemon=False, waiting=waiting)
 
 
 async def _work(
-    desk: BackfillDesk, collector: Collector, feed: Feed, job: Job, stop: Stop, tell: Tell
+    backfills: BackfillService, collector: Collector, feed: Feed, job: Job, stop: Stop, tell: Tell
 ) -> None:
     """Do *job* until it ends or *stop* is asked for."""
-    telling = asyncio.create_task(_tell_on(desk, feed, job, tell))
+    telling = asyncio.create_task(_tell_on(backfills, feed, job, tell))
     try:
         work = asyncio.ensure_future(collector.backfill(job))
-        await first_of(work, asyncio.ensure_future(stop.asked.wait()))
+        await wait_first(work, asyncio.ensure_future(stop.asked.wait()))
     finally:
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)
 
 
-async def _tell_on(desk: BackfillDesk, feed: Feed, job: Job, tell: Tell) -> None:
+async def _tell_on(backfills: BackfillService, feed: Feed, job: Job, tell: Tell) -> None:
     while True:
-        await asyncio.sleep(_GLANCE)
-        tell(await desk.progress(feed, job.number))
+        await asyncio.sleep(_POLL_SECONDS)
+        tell(await backfills.progress(feed, job.number))
 
 
 def _quiet(loaded: Loaded) -> Loaded:

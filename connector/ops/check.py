@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from connector.app.collectors import FeedPlan, plan_feeds
-from connector.app.routes import Route, build_routes, library_of, template_of
+from connector.app.routes import Route, build_routes, mapping_library, template_node
 from connector.app.runtime import utc_now
 from connector.app.sources import credentials_of, open_sources
 from connector.collect.revisions import PAD, time_of
@@ -22,7 +22,7 @@ from connector.interfaces import Probe, Setup
 from connector.journal import Journal
 from connector.mapping import body_notes, lint, run_tests
 from connector.model import Event, Feed, JsonObject, Query, Record, Revision, Window
-from connector.ops.request_plan import Asking, judge, polls_a_day, told
+from connector.ops.request_plan import SearchLoad, assess, describe_load, polls_a_day
 from connector.quantities import format_duration
 from connector.secret import Secret
 from connector.settings import Loaded, Settings
@@ -33,7 +33,7 @@ _FEED = Feed("", "check")
 _TEXT = "Test event of the Cloudflare Email Security connector: no mail, nothing to do"
 
 
-async def send_trial(route: Route, now: datetime) -> str:
+async def send_test_event(route: Route, now: datetime) -> str:
     """Send one test event to the collector of *route*; ``when`` does not hold it back.
 
     Returns one line that says how to find it there. Raises ``DeliveryError`` like ``Output.open`` and
@@ -53,7 +53,7 @@ async def send_trial(route: Route, now: datetime) -> str:
 
 
 def _event(route: Route, now: datetime) -> Event:
-    revision = trial_revision(now)
+    revision = build_test_revision(now)
     try:
         event = route.unfiltered()(revision)
     except Exception as error:
@@ -66,7 +66,7 @@ def _event(route: Route, now: datetime) -> Event:
     return event
 
 
-def trial_revision(now: datetime) -> Revision:
+def build_test_revision(now: datetime) -> Revision:
     """A harmless record that says in its subject what it is; its fields are those of the API."""
     name = f"test-{instant(now)}"
     body: JsonObject = {
@@ -109,7 +109,7 @@ _SHARPER = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckResult:
     """One thing that was looked at."""
 
     item: str
@@ -125,7 +125,7 @@ async def check(
     volume: int | None = None,
     setup: bool = False,
     send_test: bool = False,
-) -> Sequence[Verdict]:
+) -> Sequence[CheckResult]:
     """Look at everything that *loaded* describes; raises ``ConfigurationError`` like ``run`` would.
 
     *volume* is how many records a day each search is expected to return, for the request plan; *setup*
@@ -136,40 +136,40 @@ async def check(
     names = {account.account_id: name for name, account in settings.accounts.items()}
     feeds = plan_feeds(loaded, utc_now)
     routes = build_routes(loaded, _ignore, names)
-    verdicts = [Verdict("configuration", "ok", str(loaded.file or "from the environment"))]
-    verdicts += [Verdict("configuration", "note", note) for note in loaded.notes]
-    verdicts += list(_plan(settings, feeds, volume))
-    verdicts += list(_mappings(loaded, routes))
-    verdicts.append(await _state(settings.state.directory))
+    results = [CheckResult("configuration", "ok", str(loaded.file or "from the environment"))]
+    results += [CheckResult("configuration", "note", note) for note in loaded.notes]
+    results += list(_plan(settings, feeds, volume))
+    results += list(_mappings(loaded, routes))
+    results.append(await _state(settings.state.directory))
     if not offline:
-        verdicts += [verdict async for verdict in _accounts(settings, feeds)]
-        verdicts += [await _install(route) for route in routes if setup and isinstance(route.output, Setup)]
-        verdicts += [await _output(route) for route in routes]
-        verdicts += [await _trial(route, utc_now()) for route in routes if send_test]
-    return verdicts
+        results += [verdict async for verdict in _accounts(settings, feeds)]
+        results += [await _install(route) for route in routes if setup and isinstance(route.output, Setup)]
+        results += [await _output(route) for route in routes]
+        results += [await _trial(route, utc_now()) for route in routes if send_test]
+    return results
 
 
-def _plan(settings: Settings, feeds: Sequence[FeedPlan], volume: int | None) -> Iterator[Verdict]:
+def _plan(settings: Settings, feeds: Sequence[FeedPlan], volume: int | None) -> Iterator[CheckResult]:
     """How many requests collecting will make, against the budget of each credential."""
     sharing: dict[Secret, list[str]] = {}
     for name, account in settings.accounts.items():
         sharing.setdefault(credentials_of(account).secret, []).append(name)
     for names in sharing.values():
         budget = settings.accounts[names[0]].budget
-        askings = [(feed.account, _asking(settings, feed)) for feed in feeds if feed.account in names]
-        verdict = judge([asking for _, asking in askings], volume, budget.requests, budget.window)
+        loads = [(feed.account, _search_load(settings, feed)) for feed in feeds if feed.account in names]
+        verdict = assess([asking for _, asking in loads], volume, budget.requests, budget.window)
         item = f"request plan {', '.join(names)}"
         shared = "; these accounts share one credential and its budget" if len(names) > 1 else ""
-        yield Verdict(item, _LEVELS[verdict.level], verdict.text + shared, verdict.hint)
-        for name, asking in askings:
-            text = f"in {format_duration(budget.window)}: {told(asking, volume or 0, budget.window)}"
-            yield Verdict(f"request plan {name}/{asking.search}", "ok", text)
+        yield CheckResult(item, _LEVELS[verdict.level], verdict.text + shared, verdict.hint)
+        for name, asking in loads:
+            text = f"in {format_duration(budget.window)}: {describe_load(asking, volume or 0, budget.window)}"
+            yield CheckResult(f"request plan {name}/{asking.search}", "ok", text)
 
 
-def _asking(settings: Settings, feed: FeedPlan) -> Asking:
+def _search_load(settings: Settings, feed: FeedPlan) -> SearchLoad:
     search = settings.searches[feed.plan.feed.search]
     dispositions = search.filters.get("final_disposition")
-    return Asking(
+    return SearchLoad(
         search=feed.plan.feed.search,
         polls=polls_a_day(search.every, search.cron),
         even=search.cron is None,
@@ -182,66 +182,66 @@ def _asking(settings: Settings, feed: FeedPlan) -> Asking:
     )
 
 
-def _mappings(loaded: Loaded, routes: Sequence[Route]) -> Iterator[Verdict]:
-    library = library_of(loaded)
+def _mappings(loaded: Loaded, routes: Sequence[Route]) -> Iterator[CheckResult]:
+    library = mapping_library(loaded)
     for name in sorted({route.settings.mapping for route in routes}):
         pack = library.load(name)
-        yield from (Verdict(f"mapping {name}", "note", str(problem)) for problem in lint(pack))
+        yield from (CheckResult(f"mapping {name}", "note", str(problem)) for problem in lint(pack))
         outcomes = run_tests(pack)
         failed = [outcome for outcome in outcomes if not outcome.passed]
         if failed:
             text, hint = f"{len(failed)} of its tests fail", f"email-connector mapping test {name}"
-            yield Verdict(f"mapping {name}", "failed", text, hint)
+            yield CheckResult(f"mapping {name}", "failed", text, hint)
         else:
-            yield Verdict(f"mapping {name}", "ok", f"{len(outcomes)} tests pass")
+            yield CheckResult(f"mapping {name}", "ok", f"{len(outcomes)} tests pass")
     for route in routes:
-        body = template_of(loaded, route.name)
+        body = template_node(loaded, route.name)
         for problem in body_notes(body[0]) if body else ():
-            yield Verdict(f"output {route.name}", "note", str(problem))
+            yield CheckResult(f"output {route.name}", "note", str(problem))
 
 
-async def _state(directory: Path) -> Verdict:
+async def _state(directory: Path) -> CheckResult:
     """Open the journal, unless a daemon has it."""
     try:
         async with Journal.open(directory, observe=_ignore, clock=utc_now) as journal:
             head, about = (await journal.outline()).head, journal.about
     except JournalInUse as error:
-        return Verdict("state", "note", f"a connector runs on {directory} (process {error.pid})")
+        return CheckResult("state", "note", f"a connector runs on {directory} (process {error.pid})")
     except JournalError as error:
-        return Verdict("state", "failed", str(error))
-    return Verdict("state", "ok", f"{directory}, {head} revisions so far, SQLite {about.sqlite}")
+        return CheckResult("state", "failed", str(error))
+    return CheckResult("state", "ok", f"{directory}, {head} revisions so far, SQLite {about.sqlite}")
 
 
-async def _accounts(settings: Settings, feeds: Sequence[FeedPlan]) -> AsyncIterator[Verdict]:
+async def _accounts(settings: Settings, feeds: Sequence[FeedPlan]) -> AsyncIterator[CheckResult]:
     limits = _Limits()
     async with open_sources(settings, None, observe=limits.observe, clock=utc_now) as sources:
         for name, source in sources.items():
             account = settings.accounts[name]
             own = [feed for feed in feeds if feed.account == name]
             secret = credentials_of(account).secret
-            verdicts: list[Verdict] = []
-            why = await limits.until(_account(name, source, own, verdicts), secret)
-            for verdict in verdicts:
+            results: list[CheckResult] = []
+            why = await limits.until(_account(name, source, own, results), secret)
+            for verdict in results:
                 yield verdict
             if why is not None:
-                yield Verdict(f"account {name}", "failed", *why)
+                yield CheckResult(f"account {name}", "failed", *why)
 
 
 async def _account(
-    name: str, source: CloudflareSource, feeds: Sequence[FeedPlan], verdicts: list[Verdict]
+    name: str, source: CloudflareSource, feeds: Sequence[FeedPlan], results: list[CheckResult]
 ) -> None:
     """Add what one account has to say to *verdicts*, item by item."""
     findings = _sharper(await source.verify())
-    verdicts += [
-        Verdict(f"account {name} {finding.item}", _OUTCOMES[finding.level], finding.text, finding.hint)
+    results += [
+        CheckResult(f"account {name} {finding.item}", _OUTCOMES[finding.level], finding.text, finding.hint)
         for finding in findings
     ]
     if any(finding.level is Level.FAILED for finding in findings):
         return
     for feed in feeds:
         verdict = await _search(f"search {name}/{feed.plan.feed.search}", source, feed.plan.query)
-        verdicts.append(verdict)
-    verdicts.append(await _window(f"account {name} window", source))
+        results.append(verdict)
+    results.append(await _window(f"account {name} window", source))
 
 
 def _sharper(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -257,17 +257,19 @@ def _sharper(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     )
 
 
-async def _search(item: str, source: CloudflareSource, query: Query) -> Verdict:
+async def _search(item: str, source: CloudflareSource, query: Query) -> CheckResult:
     """Ask for one record with the filters of a search."""
     now = source.now()
     try:
         found = await _first(source, replace(query, per_page=1), Window(now - timedelta(hours=24), now))
     except SourceError as error:
         return _failed(item, error)
-    return Verdict(item, "ok", "the API takes its filters" + ("" if found else "; nothing since yesterday"))
+    return CheckResult(
+        item, "ok", "the API takes its filters" + ("" if found else "; nothing since yesterday")
+    )
 
 
-async def _window(item: str, source: CloudflareSource) -> Verdict:
+async def _window(item: str, source: CloudflareSource) -> CheckResult:
     """See whether the API goes by the time that the connector believes in."""
     begin, end = (source.now() - back for back in _SAMPLE)
     try:
@@ -277,10 +279,12 @@ async def _window(item: str, source: CloudflareSource) -> Verdict:
     times = [moment for record in records if (moment := time_of(record, _UNTOLD)) is not _UNTOLD]
     outside = sum(not begin - PAD <= moment < end + PAD for moment in times)
     if not times:
-        return Verdict(item, "note", "no record of the last day could be compared")
+        return CheckResult(item, "note", "no record of the last day could be compared")
     if not outside:
-        return Verdict(item, "ok", f"all of {len(times)} records were scanned within the window asked for")
-    return Verdict(
+        return CheckResult(
+            item, "ok", f"all of {len(times)} records were scanned within the window asked for"
+        )
+    return CheckResult(
         item,
         "note",
         f"scanned outside of the window asked for: {outside} of {len(times)} records; the API goes by "
@@ -297,9 +301,9 @@ async def _first(source: CloudflareSource, query: Query, window: Window) -> Sequ
     return ()
 
 
-def _failed(item: str, error: SourceError) -> Verdict:
+def _failed(item: str, error: SourceError) -> CheckResult:
     text = str(error).removesuffix(f"; {error.hint}") if error.hint else str(error)
-    return Verdict(item, "failed", text, error.hint)
+    return CheckResult(item, "failed", text, error.hint)
 
 
 class _Limits:
@@ -344,35 +348,35 @@ class _Limits:
         )
 
 
-async def _install(route: Route) -> Verdict:
+async def _install(route: Route) -> CheckResult:
     item = f"setup {route.name}"
     if not isinstance(route.output, Setup):
-        return Verdict(item, "note", "this type of output has nothing to set up")
+        return CheckResult(item, "note", "this type of output has nothing to set up")
     try:
-        return Verdict(item, "ok", await route.output.install())
+        return CheckResult(item, "ok", await route.output.install())
     except DeliveryError as error:
-        return Verdict(item, "failed", str(error))
+        return CheckResult(item, "failed", str(error))
 
 
-async def _output(route: Route) -> Verdict:
+async def _output(route: Route) -> CheckResult:
     item = f"output {route.name}"
     output = route.output
     if not isinstance(output, Probe):
-        return Verdict(item, "note", "this type of output cannot be checked without sending")
+        return CheckResult(item, "note", "this type of output cannot be checked without sending")
     try:
-        return Verdict(item, "ok", await output.check())
+        return CheckResult(item, "ok", await output.check())
     except DeliveryError as error:
-        return Verdict(item, "failed", str(error))
+        return CheckResult(item, "failed", str(error))
     finally:
         await output.close()
 
 
-async def _trial(route: Route, now: datetime) -> Verdict:
+async def _trial(route: Route, now: datetime) -> CheckResult:
     item = f"test event {route.name}"
     try:
-        return Verdict(item, "ok", await send_trial(route, now))
+        return CheckResult(item, "ok", await send_test_event(route, now))
     except DeliveryError as error:
-        return Verdict(item, "failed", str(error))
+        return CheckResult(item, "failed", str(error))
 
 
 def _ignore(_: Fact) -> None:

@@ -26,19 +26,19 @@ from connector.settings import Settings
 _PATIENCE = 5.0
 """Seconds to wait for a daemon that has the journal and does not answer: it is starting, or ending."""
 
-_GLANCE = 0.1
+_POLL_SECONDS = 0.1
 _AT_ONCE = 1000
 
 
 @dataclass(slots=True)
-class Settled:
+class DeadLetterCounts:
     """What became of a selection of dead letters: how many went, how many stay by output."""
 
     letters: int = 0
     stay: Counter[str] = field(default_factory=Counter)
 
 
-class Errands:
+class OperatorClient:
     """Does what is asked for, wherever the journal is; ``running`` tells whether a daemon did it."""
 
     def __init__(self, settings: Settings) -> None:
@@ -59,14 +59,14 @@ class Errands:
             except JournalInUse:
                 if clock() > deadline:
                     raise
-                await asyncio.sleep(_GLANCE)
+                await asyncio.sleep(_POLL_SECONDS)
 
-    async def settle(self, action: Action, output: str | None, *, upto: int) -> Settled:
+    async def settle(self, action: Action, output: str | None, *, upto: int) -> DeadLetterCounts:
         """Replay or purge every dead letter up to number *upto*, of *output* or of all.
 
         *upto* keeps a replayed one that is refused again from being replayed for ever.
         """
-        total, last = Settled(), 0
+        total, last = DeadLetterCounts(), 0
         while last < upto:
             part = await self.do("settle", action=action, output=output, after=last, upto=upto)
             total.letters += part["settled"]
@@ -74,9 +74,9 @@ class Errands:
             last = part["last"] or upto
         return total
 
-    async def settle_numbers(self, action: Action, numbers: Sequence[int]) -> Settled:
+    async def settle_numbers(self, action: Action, numbers: Sequence[int]) -> DeadLetterCounts:
         """Replay or purge these dead letters. Raises ``ConnectorError`` when one is not there."""
-        total = Settled()
+        total = DeadLetterCounts()
         for start in range(0, len(numbers), _AT_ONCE):
             part = await self.do("settle", action=action, numbers=numbers[start : start + _AT_ONCE])
             total.letters += part["settled"]

@@ -40,7 +40,7 @@ _ACCOUNTS = MappingProxyType({_ACCOUNT: "default"})
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class MappingRef:
     """A mapping that was named: by its name, or by the path of its file."""
 
     library: Library
@@ -51,12 +51,12 @@ class Chosen:
         return self.library.load(self.name)
 
 
-def choose(word: str, directory: Path | None) -> Chosen:
+def find_mapping(word: str, directory: Path | None) -> MappingRef:
     """What *word* means: a file if it looks like one, else a mapping of *directory* or of the packs."""
     path = Path(word)
     if path.suffix in {".yaml", ".yml"}:
-        return Chosen(Library((path.parent, *([directory] if directory else []))), path.stem)
-    return Chosen(Library((directory,) if directory else ()), word)
+        return MappingRef(Library((path.parent, *([directory] if directory else []))), path.stem)
+    return MappingRef(Library((directory,) if directory else ()), word)
 
 
 def apply(
@@ -110,7 +110,7 @@ def records(text: bytes, file: str) -> Iterator[Record]:
                     raise ConfigurationError(Problem(str(error), place, "one JSON object per line")) from None
 
 
-def explained(pack: Pack, record: Record) -> Explanation:
+def explain_record(pack: Pack, record: Record) -> Explanation:
     """Where everything in the event of *record* comes from."""
     return explain(pack, _revision(record), accounts=_ACCOUNTS)
 
@@ -128,7 +128,7 @@ class Findings:
     warnings: Sequence[Problem]
 
 
-def linted(chosen: Chosen) -> Findings:
+def lint_mapping(chosen: MappingRef) -> Findings:
     """Lint a mapping; one that cannot even be used has its problems among the errors."""
     try:
         pack = chosen.load()
@@ -146,7 +146,7 @@ class Usage:
     targets: Mapping[str, int]
 
 
-def usage(pack: Pack, found: Iterable[Record]) -> Usage:
+def count_usage(pack: Pack, found: Iterable[Record]) -> Usage:
     """Count which fields *found* have values in, and which targets *pack* fills for them."""
     mapping = build_map(pack, accounts=_ACCOUNTS)
     fields: Counter[str] = Counter()
@@ -199,6 +199,6 @@ def _key(file: Path) -> str:
         raise ConfigurationError(Problem(f"{file} cannot be read: {error}")) from None
 
 
-def test(chosen: Chosen) -> tuple[TestOutcome, ...]:
+def test(chosen: MappingRef) -> tuple[TestOutcome, ...]:
     """Run the tests inside a mapping."""
     return tuple(run_tests(chosen.load()))

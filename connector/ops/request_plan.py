@@ -40,7 +40,7 @@ _MOST = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class SearchLoad:
     """One search on one account, as far as it makes requests.
 
     Args:
@@ -67,7 +67,7 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class SweepRequests:
     """The requests of one sweep: *walking* whatever the volume, *reading* for the records."""
 
     search: str
@@ -82,7 +82,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Assessment:
     """Whether a budget suffices: enough, tight (not for a busy hour), or short; and what to change."""
 
     level: Literal["enough", "tight", "short"]
@@ -98,102 +98,105 @@ def polls_a_day(every: timedelta | None, cron: str | None) -> float:
     return float(_count(minutes, 60) * _count(hours, 24))
 
 
-def shares(asking: Asking, volume: float, span: timedelta) -> tuple[Share, ...]:
+def sweep_requests(load: SearchLoad, volume: float, span: timedelta) -> tuple[SweepRequests, ...]:
     """Requests of each sweep within *span*, live first, at *volume* records a day."""
-    live, *revisits = sweeps_of(asking.ages)
-    length = DAY / asking.polls + asking.overlap
-    slices = asking.polls * math.ceil(length / LONGEST_SLICE)
-    if not asking.even:
-        slices = asking.polls * (1 + length / LONGEST_SLICE)
-    found = [_share(asking, live.name, asking.polls * length, slices, asking.polls, volume)]
+    live, *revisits = sweeps_of(load.ages)
+    length = DAY / load.polls + load.overlap
+    slices = load.polls * math.ceil(length / LONGEST_SLICE)
+    if not load.even:
+        slices = load.polls * (1 + length / LONGEST_SLICE)
+    found = [_share(load, live.name, load.polls * length, slices, load.polls, volume)]
     for sweep in revisits:
         length = max(SECOND, (sweep.age or SECOND) / ACCUMULATE)
         times = DAY / length
-        found.append(
-            _share(asking, sweep.name, DAY, times * math.ceil(length / LONGEST_SLICE), times, volume)
-        )
-    if asking.audit:
-        every, reach = asking.audit
-        length, rounds = reach - max(asking.ages, default=timedelta(0)), DAY / every
+        found.append(_share(load, sweep.name, DAY, times * math.ceil(length / LONGEST_SLICE), times, volume))
+    if load.audit:
+        every, reach = load.audit
+        length, rounds = reach - max(load.ages, default=timedelta(0)), DAY / every
         slices = rounds * math.ceil(length / LONGEST_SLICE)
-        found.append(_share(asking, AUDIT, rounds * length, slices, slices, volume))
-    if asking.details:
-        found.append(Share(asking.search, ENRICHMENT, 0.0, asking.details * volume))
+        found.append(_share(load, AUDIT, rounds * length, slices, slices, volume))
+    if load.details:
+        found.append(SweepRequests(load.search, ENRICHMENT, 0.0, load.details * volume))
     part = span / DAY
     return tuple(
-        Share(share.search, share.sweep, share.walking * part, share.reading * part) for share in found
+        SweepRequests(share.search, share.sweep, share.walking * part, share.reading * part)
+        for share in found
     )
 
 
-def requests(askings: Sequence[Asking], volume: float, span: timedelta) -> float:
+def requests(loads: Sequence[SearchLoad], volume: float, span: timedelta) -> float:
     """Requests of all *askings* within *span*, each at *volume* records a day."""
-    return sum(share.requests for asking in askings for share in shares(asking, volume, span))
+    return sum(share.requests for load in loads for share in sweep_requests(load, volume, span))
 
 
-def room(askings: Sequence[Asking], budget: int, span: timedelta) -> int | None:
+def max_volume(loads: Sequence[SearchLoad], budget: int, span: timedelta) -> int | None:
     """Most records a day, of each of *askings*, that *budget* requests per *span* suffice for.
 
     ``None`` where polling alone makes more.
     """
-    if requests(askings, 0, span) > budget:
+    if requests(loads, 0, span) > budget:
         return None
     low, high = 0, _MOST
     while low < high:
         middle = (low + high + 1) // 2
-        if requests(askings, middle, span) <= budget:
+        if requests(loads, middle, span) <= budget:
             low = middle
         else:
             high = middle - 1
     return low
 
 
-def judge(askings: Sequence[Asking], volume: int | None, budget: int, span: timedelta) -> Judgement:
+def assess(loads: Sequence[SearchLoad], volume: int | None, budget: int, span: timedelta) -> Assessment:
     """Compare the plan with the budget; *volume* in records a day and search, ``None`` where unstated."""
-    needed = requests(askings, volume or 0, span)
-    most = room(askings, budget, span)
+    needed = requests(loads, volume or 0, span)
+    most = max_volume(loads, budget, span)
     bound = "at least" if volume is None else f"at {volume:,} records a day per search, up to"
     text = f"{bound} {_number(needed)} of {budget} requests in {format_duration(span)}"
-    if askings and most is not None:
+    if loads and most is not None:
         text += f"; enough for about {_rounded(most):,} records a day per search"
     if needed > budget:
-        return Judgement("short", text, _change(askings, volume or 0, needed, span))
+        return Assessment("short", text, _change(loads, volume or 0, needed, span))
     peak = _PEAK * (volume or 0)
-    needed = requests(askings, peak, span)
+    needed = requests(loads, peak, span)
     if needed > budget:
         lag = "in a busy hour it would fall behind, and catch up later"
-        return Judgement("tight", f"{text}; {lag}", _change(askings, peak, needed, span))
-    return Judgement("enough", text)
+        return Assessment("tight", f"{text}; {lag}", _change(loads, peak, needed, span))
+    return Assessment("enough", text)
 
 
-def told(asking: Asking, volume: float, span: timedelta) -> str:
+def describe_load(load: SearchLoad, volume: float, span: timedelta) -> str:
     """The plan of one search in words: its sweeps, each with its requests within *span*."""
-    return ", ".join(f"{share.sweep} {_number(share.requests)}" for share in shares(asking, volume, span))
+    return ", ".join(
+        f"{share.sweep} {_number(share.requests)}" for share in sweep_requests(load, volume, span)
+    )
 
 
-def _share(asking: Asking, sweep: str, read: timedelta, slices: float, times: float, volume: float) -> Share:
+def _share(
+    load: SearchLoad, sweep: str, read: timedelta, slices: float, times: float, volume: float
+) -> SweepRequests:
     """A day of one sweep that walks so many *times*, *read* being the time that it reads together."""
-    pages = (read + times * _PADDING) / DAY * volume / asking.per_page
-    return Share(asking.search, sweep, asking.walks * max(slices, pages / _BUSY_PAGES), pages)
+    pages = (read + times * _PADDING) / DAY * volume / load.per_page
+    return SweepRequests(load.search, sweep, load.walks * max(slices, pages / _BUSY_PAGES), pages)
 
 
-def _change(askings: Sequence[Asking], volume: float, needed: float, span: timedelta) -> str:
+def _change(loads: Sequence[SearchLoad], volume: float, needed: float, span: timedelta) -> str:
     """What to change where the budget does not suffice: where most of it goes."""
-    pairs = [(asking, share) for asking in askings for share in shares(asking, volume, span)]
-    asking, share = max(pairs, key=lambda pair: pair[1].requests)
-    advice = f"most go to {share.sweep} of searches.{share.search}: {_advice(asking, share)}"
+    pairs = [(load, share) for load in loads for share in sweep_requests(load, volume, span)]
+    load, share = max(pairs, key=lambda pair: pair[1].requests)
+    advice = f"most go to {share.sweep} of searches.{share.search}: {_advice(load, share)}"
     if needed <= _ALLOWED * (span / _PER):
         return f"{advice}; or raise budget.requests to {math.ceil(needed)}"
     return f"{advice}; Cloudflare allows no more than {_ALLOWED} in {format_duration(_PER)}"
 
 
-def _advice(asking: Asking, share: Share) -> str:
+def _advice(load: SearchLoad, share: SweepRequests) -> str:
     if share.sweep == AUDIT:
         return "audit less often, or less far back"
     if share.sweep == ENRICHMENT:
         return "ask fewer endpoints, or give enrich a when"
     if share.reading > share.walking:
-        return "narrow its filters" + ("" if asking.per_page >= 1000 else ", or raise per_page")  # noqa: PLR2004
-    fewer = "" if asking.walks == 1 else "; ask for fewer values of final_disposition, each is a walk"
+        return "narrow its filters" + ("" if load.per_page >= 1000 else ", or raise per_page")  # noqa: PLR2004
+    fewer = "" if load.walks == 1 else "; ask for fewer values of final_disposition, each is a walk"
     if share.sweep == LIVE:
         return f"poll less often{fewer}"
     return f"leave {share.sweep.removeprefix('revisit_')} out of revisit{fewer}"

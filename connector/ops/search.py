@@ -23,7 +23,7 @@ from connector.mapping import Library, build_map, build_mapper
 from connector.mapping.language.file import read_document
 from connector.mapping.language.validate import problems
 from connector.model import Feed, FilterValue, Query, Record, Revision, Window
-from connector.ops.mapping_tools import choose
+from connector.ops.mapping_tools import find_mapping
 from connector.settings import Account, Settings
 from connector.yaml_nodes import parse
 
@@ -43,7 +43,7 @@ _NOISE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SearchRequest:
     """What to look for.
 
     Args:
@@ -86,7 +86,7 @@ class Wanted:
 
 
 async def search(
-    settings: Settings, account: str, wanted: Wanted, *, observe: Observe
+    settings: Settings, account: str, wanted: SearchRequest, *, observe: Observe
 ) -> AsyncGenerator[tuple[Record, ...], None]:
     """Yield records of *account* as they come, newest slice first; raises ``SourceError``.
 
@@ -101,7 +101,7 @@ async def search(
             yield records
 
 
-async def stream(source: Source, wanted: Wanted) -> AsyncGenerator[tuple[Record, ...], None]:
+async def stream(source: Source, wanted: SearchRequest) -> AsyncGenerator[tuple[Record, ...], None]:
     """Yield what *source* finds, each record once, at most as many as are wanted."""
     way, fresh = _Way(source, wanted), _Fresh(wanted.limit)
     while (part := way.next()) is not None:
@@ -123,7 +123,7 @@ async def stream(source: Source, wanted: Wanted) -> AsyncGenerator[tuple[Record,
 
 
 async def _slice(
-    source: Source, wanted: Wanted, per_page: int, part: Window, fresh: _Fresh
+    source: Source, wanted: SearchRequest, per_page: int, part: Window, fresh: _Fresh
 ) -> AsyncGenerator[Sequence[Record], None]:
     """Walk one slice, page by page.
 
@@ -147,7 +147,7 @@ async def _slice(
 
 
 async def _pages(
-    source: Source, wanted: Wanted, query: Query, part: Window
+    source: Source, wanted: SearchRequest, query: Query, part: Window
 ) -> AsyncGenerator[Sequence[Record], None]:
     async with aclosing(source.search(query, part)) as pages:
         async for page in pages:
@@ -155,7 +155,7 @@ async def _pages(
             yield page.records
 
 
-def _refuse_disorder(wanted: Wanted, part: Window, query: Query, records: Sequence[Record]) -> None:
+def _refuse_disorder(wanted: SearchRequest, part: Window, query: Query, records: Sequence[Record]) -> None:
     """Where only the newest are wanted, a full page must be of the newest, or the slice be shorter."""
     if wanted.limit is None or part.length <= SECOND or len(records) < query.per_page:
         return
@@ -175,7 +175,7 @@ def _up(moment: datetime) -> datetime:
 class _Way:
     """The slices of a window, newest first: how long they are, and what to do when one fails."""
 
-    def __init__(self, source: Source, wanted: Wanted) -> None:
+    def __init__(self, source: Source, wanted: SearchRequest) -> None:
         self._source = source
         self._wanted = wanted
         self._window = wanted.window(source.now())
@@ -322,7 +322,7 @@ def describer(settings: Settings, account: str) -> Callable[[Record], Row]:
 
 def encoder(settings: Settings, account: str, mapping: str) -> Callable[[Record], bytes | None]:
     """What makes an event of a record, by a mapping's name or file; raises ``ConfigurationError``."""
-    pack = choose(mapping, settings.mappings.directory).load()
+    pack = find_mapping(mapping, settings.mappings.directory).load()
     known = settings.accounts[account]
     mapper = build_mapper(pack, accounts={known.account_id: account})
 

@@ -2,7 +2,7 @@
 
 from connector.settings.accounts import Account, Budget
 from connector.settings.json_schema import json_schema
-from connector.settings.loading import Loaded, find, load
+from connector.settings.loading import Loaded, find_file, load
 from connector.settings.models import Settings
 from connector.settings.process import Log, Mappings, Server, State, split_address
 from connector.settings.render import render
@@ -19,7 +19,7 @@ __all__ = [
     "Server",
     "Settings",
     "State",
-    "find",
+    "find_file",
     "json_schema",
     "load",
     "render",

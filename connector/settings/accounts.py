@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from connector.net.tls import TlsOptions
 from connector.quantities import Duration
 from connector.secret import Secret
-from connector.settings.problems import wrong
+from connector.settings.problems import invalid
 
 BASE_URL = "https://api.cloudflare.com/client/v4"
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
@@ -21,7 +21,7 @@ _SENDABLE = re.compile(r"[\x21-\x7e]+")
 
 def _account_id(text: str) -> str:
     if not re.fullmatch(r"[0-9a-fA-F]{32}", text):
-        raise wrong(
+        raise invalid(
             "an account id of 32 hexadecimal digits is needed",
             hint="it stands in the dashboard's address and on the account's overview page",
         )
@@ -30,14 +30,14 @@ def _account_id(text: str) -> str:
 
 def _email(text: str) -> str:
     if not re.fullmatch(r"[\x21-\x7e]+@[\x21-\x7e]+", text):
-        raise wrong("an email address is needed", hint="the one that the Global API key belongs to")
+        raise invalid("an email address is needed", hint="the one that the Global API key belongs to")
     return text
 
 
 def _credential(secret: Secret) -> Secret:
     # It becomes a header: a line break would end it, a space means that "Bearer" was copied along.
     if not _SENDABLE.fullmatch(secret.reveal()):
-        raise wrong(
+        raise invalid(
             "the credential holds a space, a line break or a character that is not ASCII",
             hint="paste it alone, without Bearer and without quotes",
         )
@@ -47,19 +47,19 @@ def _credential(secret: Secret) -> Secret:
 def _base_url(text: str) -> str:
     url = split_url(text)
     if url.username is not None or url.password is not None or url.query or url.fragment:
-        raise wrong("the base URL takes no credentials, no query and no fragment")
+        raise invalid("the base URL takes no credentials, no query and no fragment")
     if url.scheme == "http" and not is_loopback(url.hostname or ""):
-        raise wrong(
+        raise invalid(
             "https is needed", hint="http is allowed to this machine only: credentials would be readable"
         )
     if url.scheme not in {"http", "https"}:
-        raise wrong("an https URL is needed", hint=f"such as {BASE_URL}")
+        raise invalid("an https URL is needed", hint=f"such as {BASE_URL}")
     return text.rstrip("/")
 
 
 def _proxy(secret: Secret) -> Secret:
     if split_url(secret.reveal()).scheme not in {"http", "https"}:
-        raise wrong("the URL of an HTTP proxy is needed", hint="such as http://proxy.example:3128")
+        raise invalid("the URL of an HTTP proxy is needed", hint="such as http://proxy.example:3128")
     return secret
 
 
@@ -71,7 +71,7 @@ def split_url(text: str) -> SplitResult:
     except ValueError:
         usable = None
     if not usable:
-        raise wrong("a URL with scheme and host is needed", hint=f"such as {BASE_URL}")
+        raise invalid("a URL with scheme and host is needed", hint=f"such as {BASE_URL}")
     return url
 
 
@@ -141,13 +141,13 @@ class Account(BaseModel):
         if self.api_token is not None:
             for key, value in (("email", self.email), ("api_key", self.api_key)):
                 if value is not None:
-                    raise wrong(
+                    raise invalid(
                         "there are two ways to sign in", hint="keep api_token, or email and api_key", key=key
                     )
         elif self.email is None and self.api_key is None:
-            raise wrong("credentials are missing", hint="set api_token, or email and api_key")
+            raise invalid("credentials are missing", hint="set api_token, or email and api_key")
         elif self.api_key is None:
-            raise wrong("api_key is missing", hint="email and api_key belong together")
+            raise invalid("api_key is missing", hint="email and api_key belong together")
         elif self.email is None:
-            raise wrong("email is missing", hint="email and api_key belong together")
+            raise invalid("email is missing", hint="email and api_key belong together")
         return self

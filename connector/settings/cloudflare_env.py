@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from connector.errors import Position
 from connector.secret import Reference
-from connector.settings.env_overrides import reader
-from connector.settings.interpolation import Unresolved
-from connector.settings.problems import Fault
+from connector.settings.env_overrides import value_reader
+from connector.settings.interpolation import UnresolvedReference
+from connector.settings.problems import PathProblem
 from connector.yaml_nodes import Node
 
 TOKEN = "CLOUDFLARE_API_TOKEN"  # noqa: S105, the name of a variable
@@ -23,18 +23,18 @@ _SECRET = frozenset({TOKEN, KEY})
 
 
 @dataclass(slots=True)
-class Given:
+class EnvironmentAccount:
     """The values of an account by their keys, what was wrong, and what deserves a look."""
 
     values: dict[str, Node] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    problems: list[PathProblem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def environment_account(environ: Mapping[str, str], at: Position) -> Given:
+def environment_account(environ: Mapping[str, str], at: Position) -> EnvironmentAccount:
     """Read the account; a fault, told at *at*, says which variables are missing."""
-    given = Given()
-    found = {name: _source(name, environ, given.faults) for name in _KEYS}
+    given = EnvironmentAccount()
+    found = {name: _source(name, environ, given.problems) for name in _KEYS}
     present = {name for name, source in found.items() if source}
     if TOKEN in present and present & {EMAIL, KEY}:
         given.notes.append(f"{TOKEN} is used; {EMAIL} and {KEY} are ignored")
@@ -43,19 +43,19 @@ def environment_account(environ: Mapping[str, str], at: Position) -> Given:
     if lacking:
         what = "the account is incomplete" if present - {BASE_URL} else "no account is configured"
         hint = f"set {lacking}, or write accounts into the configuration"
-        given.faults.append(Fault(("accounts",), what, hint, at))
+        given.problems.append(PathProblem(("accounts",), what, hint, at))
         return given
     for name in present:
         _read(name, found[name], environ, given)
     return given
 
 
-def _source(name: str, environ: Mapping[str, str], faults: list[Fault]) -> str:
+def _source(name: str, environ: Mapping[str, str], problems: list[PathProblem]) -> str:
     """The variable that gives *name*: itself or its ``_FILE``; empty when there is none."""
     pointer = f"{name}_FILE" if name in _SECRET else ""
     if name in environ and pointer in environ:
         at = Position(pointer, 0, 0)
-        faults.append(Fault((), f"{name} already sets this value", "keep one of the two", at))
+        problems.append(PathProblem((), f"{name} already sets this value", "keep one of the two", at))
     return name if name in environ else pointer if pointer in environ else ""
 
 
@@ -65,11 +65,11 @@ def _lacking(present: set[str]) -> str:
     return " and ".join([*names, *([] if ACCOUNT in present else [ACCOUNT])])
 
 
-def _read(name: str, source: str, environ: Mapping[str, str], given: Given) -> None:
+def _read(name: str, source: str, environ: Mapping[str, str], given: EnvironmentAccount) -> None:
     at = Position(source, 0, 0)
     try:
-        leaf = Reference(reader(source, environ, from_file=source != name))
-    except Unresolved as error:
-        given.faults.append(Fault(("accounts", "default", _KEYS[name]), str(error), position=at))
+        leaf = Reference(value_reader(source, environ, from_file=source != name))
+    except UnresolvedReference as error:
+        given.problems.append(PathProblem(("accounts", "default", _KEYS[name]), str(error), position=at))
     else:
         given.values[_KEYS[name]] = Node(leaf, at)

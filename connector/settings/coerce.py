@@ -11,13 +11,13 @@ from pathlib import Path as FilePath
 
 from connector.errors import ConfigurationError
 from connector.secret import Reference, Secret
-from connector.settings.problems import Fault, Path
-from connector.settings.schema_index import Shape
+from connector.settings.problems import Path, PathProblem
+from connector.settings.schema_index import SchemaNode
 from connector.yaml_nodes import Node, Plain, parse
 
 
 @dataclass(slots=True)
-class Fitted:
+class Coerced:
     """The values, and what was noticed on the way.
 
     *literals* are the paths of credentials that stand in the file itself, *secrets* the texts of all
@@ -25,66 +25,66 @@ class Fitted:
     """
 
     values: object = None
-    faults: list[Fault] = field(default_factory=list)
+    problems: list[PathProblem] = field(default_factory=list)
     literals: list[Path] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set, repr=False)
 
 
-def fit(node: Node, shape: Shape, base: FilePath) -> Fitted:
+def coerce(node: Node, schema: SchemaNode, base: FilePath) -> Coerced:
     """Make values of *node*; relative files of the configuration file lie in *base*."""
-    fitted = Fitted()
-    fitted.values = _Fitting(fitted, base).value(node, shape, ())
-    return fitted
+    coerced = Coerced()
+    coerced.values = _Coercer(coerced, base).value(node, schema, ())
+    return coerced
 
 
 @dataclass(frozen=True, slots=True)
-class _Fitting:
-    into: Fitted
+class _Coercer:
+    into: Coerced
     base: FilePath
 
-    def value(self, node: Node, shape: Shape, path: Path) -> object:
+    def value(self, node: Node, schema: SchemaNode, path: Path) -> object:
         if isinstance(node.value, dict):
-            return self._map(node.value, shape, path)
+            return self._map(node.value, schema, path)
         if isinstance(node.value, list):
-            item = shape.item()
+            item = schema.item()
             return [self.value(one, item, (*path, index)) for index, one in enumerate(node.value)]
-        return self._scalar(node, shape, path)
+        return self._scalar(node, schema, path)
 
-    def _map(self, children: dict[str, Node], shape: Shape, path: Path) -> dict[str, object]:
+    def _map(self, children: dict[str, Node], schema: SchemaNode, path: Path) -> dict[str, object]:
         kind = children["type"].value if "type" in children else None
-        chosen = shape.of_type(kind)
+        chosen = schema.of_type(kind)
         values: dict[str, object] = {}
         for key, child in children.items():
             if child.empty:
-                self.into.faults.append(
-                    Fault((*path, key), "the value is empty", "give one, or remove the key")
+                self.into.problems.append(
+                    PathProblem((*path, key), "the value is empty", "give one, or remove the key")
                 )
                 continue
             values[key] = self.value(
-                child, chosen.child(key) or Shape(({},), shape.definitions), (*path, key)
+                child, chosen.child(key) or SchemaNode(({},), schema.definitions), (*path, key)
             )
         return values
 
-    def _scalar(self, node: Node, shape: Shape, path: Path) -> object:
+    def _scalar(self, node: Node, schema: SchemaNode, path: Path) -> object:
         value = node.value
         if not isinstance(value, str):
             return value
-        if isinstance(value, Reference) or shape.readable:
+        if isinstance(value, Reference) or schema.accepts_file:
             self.into.secrets.add(str(value))
-        if shape.secret:
+        if schema.secret:
             return self._secret(node, value, path)
-        if not value and not shape.free:
-            self.into.faults.append(Fault(path, "the value is empty", "give one, or remove the key"))
-        if shape.path and value:
+        if not value and not schema.untyped:
+            self.into.problems.append(PathProblem(path, "the value is empty", "give one, or remove the key"))
+        if schema.path and value:
             return str(self.base / value) if node.position.line else value
-        if shape.readable and not isinstance(value, Reference):
+        if schema.accepts_file and not isinstance(value, Reference):
             # The settings library may log what it is given; a reference does not show its text.
             return Reference(lambda: value)
-        return typed(value, shape) if isinstance(value, Reference) else value
+        return typed(value, schema) if isinstance(value, Reference) else value
 
     def _secret(self, node: Node, value: str, path: Path) -> object:
         if not value.strip():
-            self.into.faults.append(Fault(path, "the secret is empty", "give one, or remove the key"))
+            self.into.problems.append(PathProblem(path, "the secret is empty", "give one, or remove the key"))
             return value
         if isinstance(value, Reference):
             return Secret(str(value), value.reread)
@@ -93,20 +93,20 @@ class _Fitting:
         return Secret(value)
 
 
-def typed(text: str, shape: Shape) -> Plain:
+def typed(text: str, schema: SchemaNode) -> Plain:
     """Read *text*, of a variable or a reference, as what *shape* wants: text first, else YAML.
 
     Where only text fits, *text* itself is returned: a reference stays one, to be read again.
     """
-    if text in shape.words or not text:
+    if text in schema.literals or not text:
         return str(text)
-    if shape.only_text():
-        return None if text in {"null", "~"} and shape.takes("null") else text
-    if shape.only_lists() and not text.lstrip().startswith("["):
-        return [typed(part.strip(), shape.item()) for part in text.split(",")]
+    if schema.only_text():
+        return None if text in {"null", "~"} and schema.accepts("null") else text
+    if schema.only_lists() and not text.lstrip().startswith("["):
+        return [typed(part.strip(), schema.item()) for part in text.split(",")]
     try:
         value = parse(str(text), "").plain()
     except ConfigurationError:
         return str(text)
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return str(text) if number and not (shape.takes("integer") or shape.takes("number")) else value
+    return str(text) if number and not (schema.accepts("integer") or schema.accepts("number")) else value

@@ -10,20 +10,20 @@ from pydantic import BaseModel
 from connector.outputs.common import OutputSettings
 from connector.settings.accounts import split_url
 from connector.settings.models import Settings
-from connector.settings.problems import Fault, Path, dotted
+from connector.settings.problems import Path, PathProblem, dotted
 from connector.source.filters import warnings
 from connector.yaml_nodes import suggestion
 
 _WITHOUT_CREDENTIALS = frozenset({"proxy"})
 
 
-def check(settings: Settings) -> list[Fault]:
+def check(settings: Settings) -> list[PathProblem]:
     """Return everything that contradicts itself."""
-    faults = [*_unknown_accounts(settings)]
+    problems = [*_unknown_accounts(settings)]
     ids = ((("accounts", name, "account_id"), one.account_id) for name, one in settings.accounts.items())
-    faults += _twice(ids, "the same account is configured as")
-    faults += _twice(_places(settings), "the same place is written to by")
-    return faults
+    problems += _twice(ids, "the same account is configured as")
+    problems += _twice(_places(settings), "the same place is written to by")
+    return problems
 
 
 def notes(settings: Settings) -> Iterator[str]:
@@ -55,13 +55,13 @@ def harmless(settings: Settings, path: Path) -> bool:
     return url.username is None and url.password is None
 
 
-def _unknown_accounts(settings: Settings) -> Iterator[Fault]:
+def _unknown_accounts(settings: Settings) -> Iterator[PathProblem]:
     for name, search in settings.searches.items():
         if search.accounts == "all":
             continue
         for index, account in enumerate(search.accounts):
             if account not in settings.accounts:
-                yield Fault(
+                yield PathProblem(
                     ("searches", name, "accounts", index),
                     "there is no account of this name",
                     suggestion(account, settings.accounts),
@@ -82,11 +82,11 @@ def _kind(output: OutputSettings) -> str:
     return str(getattr(output, "type", ""))
 
 
-def _twice(values: Iterable[tuple[Path, object]], text: str) -> Iterator[Fault]:
+def _twice(values: Iterable[tuple[Path, object]], text: str) -> Iterator[PathProblem]:
     first: dict[object, Path] = {}
     for path, value in values:
         if value in first:
-            yield Fault(path, f"{text} {dotted(first[value][:2])}", "remove one of the two")
+            yield PathProblem(path, f"{text} {dotted(first[value][:2])}", "remove one of the two")
         else:
             first[value] = path
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from connector.errors import Position
 from connector.settings.cloudflare_env import environment_account
-from connector.settings.env_overrides import put
-from connector.settings.problems import Fault
+from connector.settings.env_overrides import set_node
+from connector.settings.problems import PathProblem
 from connector.yaml_nodes import Node, Scalar
 
 DEFAULT = Position("default", 0, 0)
@@ -23,33 +23,33 @@ class Completed:
     """The completed tree, what was wrong, and what deserves a look."""
 
     node: Node
-    faults: list[Fault]
+    problems: list[PathProblem]
     notes: list[str]
 
 
-def complete(node: Node, environ: Mapping[str, str]) -> Completed:
+def apply_defaults(node: Node, environ: Mapping[str, str]) -> Completed:
     """Add what is not configured."""
     present = node.value if isinstance(node.value, dict) else {}
-    faults: list[Fault] = []
+    problems: list[PathProblem] = []
     notes: list[str] = []
     if "accounts" not in present:
         given = environment_account(environ, node.position)
-        faults += given.faults
+        problems += given.problems
         notes += given.notes
         # Without an account, what is wrong with the others is told all the same.
-        node = put(node, ("accounts",), Node({}, DEFAULT))
+        node = set_node(node, ("accounts",), Node({}, DEFAULT))
         for key, leaf in given.values.items():
-            node = put(node, ("accounts", "default", key), leaf)
+            node = set_node(node, ("accounts", "default", key), leaf)
     if "searches" not in present:
         node = _fill(node, ("searches", "detections"), _SEARCH)
-        node = put(node, ("searches", "detections", "filters", "detections_only"), Node(True, DEFAULT))
+        node = set_node(node, ("searches", "detections", "filters", "detections_only"), Node(True, DEFAULT))
         if present:
             notes.append("no searches are configured: one called detections polls detections every 60s")
     if "outputs" not in present:
         node = _fill(node, ("outputs", "stdout"), _OUTPUT)
         if present:
             notes.append("no outputs are configured: events go to the standard output as ECS")
-    return Completed(_state(node, environ), faults, notes)
+    return Completed(_state(node, environ), problems, notes)
 
 
 def state_directory(environ: Mapping[str, str], user: int) -> Path:
@@ -69,10 +69,10 @@ def _state(node: Node, environ: Mapping[str, str]) -> Node:
     if not isinstance(state, dict) or "directory" in state:
         return node
     directory = str(state_directory(environ, os.geteuid()))
-    return put(node, ("state", "directory"), Node(directory, DEFAULT))
+    return set_node(node, ("state", "directory"), Node(directory, DEFAULT))
 
 
 def _fill(node: Node, path: tuple[str, ...], values: Mapping[str, Scalar]) -> Node:
     for key, value in values.items():
-        node = put(node, (*path, key), Node(value, DEFAULT))
+        node = set_node(node, (*path, key), Node(value, DEFAULT))
     return node

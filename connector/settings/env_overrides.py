@@ -9,10 +9,10 @@ from pathlib import Path as FilePath
 
 from connector.errors import Position
 from connector.secret import Reference
-from connector.settings.interpolation import Unresolved, read_secret_file, read_variable
+from connector.settings.interpolation import UnresolvedReference, read_secret_file, read_variable
 from connector.settings.models import Settings
-from connector.settings.problems import Fault, Path
-from connector.settings.schema_index import Shape
+from connector.settings.problems import Path, PathProblem
+from connector.settings.schema_index import SchemaNode
 from connector.yaml_nodes import Node, nearest
 
 PREFIX = str(Settings.model_config["env_prefix"])
@@ -30,60 +30,62 @@ class _Target:
     from_file: bool = False
 
 
-def apply(node: Node, environ: Mapping[str, str], shape: Shape) -> tuple[Node, list[Fault]]:
+def apply(node: Node, environ: Mapping[str, str], schema: SchemaNode) -> tuple[Node, list[PathProblem]]:
     """Lay every ``CONNECTOR_...`` variable over *node*; report those that set nothing known."""
-    faults: list[Fault] = []
+    problems: list[PathProblem] = []
     taken: dict[Path, str] = {}
     for name in sorted(environ, key=_types_first):
         if not name.upper().startswith(PREFIX) or name.upper() == CONFIG:
             continue
-        target = _locate(name.upper()[len(PREFIX) :], node, shape, ())
+        target = _locate(name.upper()[len(PREFIX) :], node, schema, ())
         at = Position(name, 0, 0)
         if target is None:
             if not _is_service_link(name, environ[name]):
-                faults.append(Fault((), "this variable sets nothing known", _hint(name, node, shape), at))
+                problems.append(
+                    PathProblem((), "this variable sets nothing known", _hint(name, node, schema), at)
+                )
             continue
         if target.path in taken:
             other = taken[target.path]
-            faults.append(Fault((), f"{other} already sets this value", "keep one of the two", at))
+            problems.append(PathProblem((), f"{other} already sets this value", "keep one of the two", at))
             continue
         taken[target.path] = name
         try:
-            leaf = Reference(reader(name, environ, from_file=target.from_file))
-        except Unresolved as error:
-            faults.append(Fault(target.path, str(error), position=at))
+            leaf = Reference(value_reader(name, environ, from_file=target.from_file))
+        except UnresolvedReference as error:
+            problems.append(PathProblem(target.path, str(error), position=at))
             leaf = None
-        node = put(node, target.path, Node(leaf, at))
-    return node, faults
+        node = set_node(node, target.path, Node(leaf, at))
+    return node, problems
 
 
-def suggest_names(faults: list[Fault], node: Node) -> list[Fault]:
+def suggest_names(problems: list[PathProblem], node: Node) -> list[PathProblem]:
     """Add the name that was meant to faults of what only a variable mentions: SEIM beside siem."""
-    return [_suggested(fault, node) for fault in faults]
+    return [_suggested(problem, node) for problem in problems]
 
 
-def _suggested(fault: Fault, node: Node) -> Fault:
-    named = node.value.get(str(fault.path[0])) if isinstance(node.value, dict) and fault.path else None
+def _suggested(problem: PathProblem, node: Node) -> PathProblem:
+    named = node.value.get(str(problem.path[0])) if isinstance(node.value, dict) and problem.path else None
     if (
         named is None
-        or len(fault.path) < len(("outputs", "siem"))
-        or named.keys.get(str(fault.path[1])) is None
+        or len(problem.path) < len(("outputs", "siem"))
+        or named.keys.get(str(problem.path[1])) is None
     ):
-        return fault
-    name = str(fault.path[1])
+        return problem
+    name = str(problem.path[1])
     written = [key for key, place in named.keys.items() if place.line]
     close = nearest(name, written) if not named.keys[name].line else None
-    return replace(fault, hint=f"did you mean {close}?") if close else fault
+    return replace(problem, hint=f"did you mean {close}?") if close else problem
 
 
-def put(node: Node, path: Path, leaf: Node) -> Node:
+def set_node(node: Node, path: Path, leaf: Node) -> Node:
     """Return *node* with *leaf* at *path*; what is made on the way stands where *leaf* does."""
     if not path:
         return leaf
     key = str(path[0])
     values = node.value if isinstance(node.value, dict) else {}
     child = values.get(key, Node({}, leaf.position))
-    changed = put(child, path[1:], leaf)
+    changed = set_node(child, path[1:], leaf)
     place = node.keys.get(key, leaf.position) if len(path) > 1 and key in values else leaf.position
     return replace(node, value={**values, key: changed}, keys={**node.keys, key: place}, empty=False)
 
@@ -92,72 +94,72 @@ def _types_first(name: str) -> tuple[bool, str]:
     return not name.upper().endswith(f"{BETWEEN}TYPE"), name
 
 
-def reader(name: str, environ: Mapping[str, str], *, from_file: bool) -> Callable[[], str]:
-    """What reads the variable *name*, or the file that it names; raises ``Unresolved``."""
+def value_reader(name: str, environ: Mapping[str, str], *, from_file: bool) -> Callable[[], str]:
+    """What reads the variable *name*, or the file that it names; raises ``UnresolvedReference``."""
     if from_file:
         return lambda: read_secret_file(FilePath(read_variable(name, environ)))
     return lambda: read_variable(name, environ)
 
 
-def _locate(rest: str, node: Node | None, shape: Shape, path: Path) -> _Target | None:
-    for key, child, child_shape in _children(node, shape):
+def _locate(rest: str, node: Node | None, schema: SchemaNode, path: Path) -> _Target | None:
+    for key, child, child_schema in _children(node, schema):
         word = key.upper()
-        if rest == word and _settable(child_shape):
+        if rest == word and _settable(child_schema):
             return _Target((*path, key))
-        if rest == word + _FILE and child_shape.readable:
+        if rest == word + _FILE and child_schema.accepts_file:
             return _Target((*path, key), from_file=True)
         if rest.startswith(word + BETWEEN):
-            found = _locate(rest[len(word + BETWEEN) :], child, child_shape, (*path, key))
+            found = _locate(rest[len(word + BETWEEN) :], child, child_schema, (*path, key))
             if found:
                 return found
-    return _locate_new(rest, shape, path) if shape.open() else None
+    return _locate_new(rest, schema, path) if schema.open() else None
 
 
-def _locate_new(rest: str, shape: Shape, path: Path) -> _Target | None:
+def _locate_new(rest: str, schema: SchemaNode, path: Path) -> _Target | None:
     head, between, tail = rest.partition(BETWEEN)
     key = head.lower()
-    inner = shape.child(key)
+    inner = schema.child(key)
     if not key or inner is None:
         return None
     if between:
         return _locate(tail, None, inner, (*path, key))
-    if inner.readable and head.endswith(_FILE):
+    if inner.accepts_file and head.endswith(_FILE):
         return _Target((*path, key[: -len(_FILE)]), from_file=True)
     return _Target((*path, key)) if _settable(inner) else None
 
 
-def _children(node: Node | None, shape: Shape) -> list[tuple[str, Node | None, Shape]]:
+def _children(node: Node | None, schema: SchemaNode) -> list[tuple[str, Node | None, SchemaNode]]:
     """What lies under a place: keys that are there and keys that could be, longest first."""
     there = node.value if node is not None and isinstance(node.value, dict) else {}
-    chosen = shape.of_type(there["type"].value) if "type" in there else shape
+    chosen = schema.of_type(there["type"].value) if "type" in there else schema
     keys = sorted({*there, *chosen.known}, key=lambda key: (-len(key), key))
     found = ((key, there.get(key), chosen.child(key)) for key in keys)
     return [(key, child, inner) for key, child, inner in found if inner is not None]
 
 
-def _settable(shape: Shape) -> bool:
-    return any(one.get("type") != "object" for one in shape.alternatives)
+def _settable(schema: SchemaNode) -> bool:
+    return any(one.get("type") != "object" for one in schema.alternatives)
 
 
 def _is_service_link(name: str, value: str) -> bool:
     return bool(_SERVICE_LINK.search(name) and BETWEEN not in name and _SERVICE_VALUE.fullmatch(value))
 
 
-def _hint(name: str, node: Node, shape: Shape) -> str:
-    known = list(_names(node, shape, PREFIX))
+def _hint(name: str, node: Node, schema: SchemaNode) -> str:
+    known = list(_names(node, schema, PREFIX))
     if any(one.startswith(name.upper() + BETWEEN) for one in known):
         return f"name one value, with {BETWEEN} between the keys"
     close = nearest(name.upper(), known)
     return f"did you mean {close}?" if close else "the names follow the keys of the configuration"
 
 
-def _names(node: Node | None, shape: Shape, prefix: str) -> Iterator[str]:
+def _names(node: Node | None, schema: SchemaNode, prefix: str) -> Iterator[str]:
     if prefix == PREFIX:
         yield CONFIG
-    for key, child, inner in _children(node, shape):
+    for key, child, inner in _children(node, schema):
         word = prefix + key.upper()
         if _settable(inner):
             yield word
-        if inner.readable:
+        if inner.accepts_file:
             yield word + _FILE
         yield from _names(child, inner, word + BETWEEN)

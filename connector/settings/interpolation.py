@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from connector.secret import Reference
-from connector.settings.problems import Fault
 from connector.settings.problems import Path as Keys
+from connector.settings.problems import PathProblem
 from connector.yaml_nodes import Node
 
 _TOKEN = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
@@ -22,11 +22,11 @@ _HINT = "a reference is ${env:NAME}, ${env:NAME:-default} or ${file:/path}; $${ 
 _LARGEST = 64 << 10
 
 
-class Unresolved(LookupError):
+class UnresolvedReference(LookupError):
     """A reference leads nowhere; the text says why, without any value."""
 
 
-def resolve(node: Node, environ: Mapping[str, str], base: Path) -> tuple[Node, list[Fault]]:
+def resolve(node: Node, environ: Mapping[str, str], base: Path) -> tuple[Node, list[PathProblem]]:
     """Replace the references in every text of *node*; report those that cannot be.
 
     Args:
@@ -34,7 +34,7 @@ def resolve(node: Node, environ: Mapping[str, str], base: Path) -> tuple[Node, l
         environ: where ``env`` looks.
         base: directory that relative files are looked up in.
     """
-    faults: list[Fault] = []
+    problems: list[PathProblem] = []
 
     def visit(one: Node, path: Keys) -> Node:
         if isinstance(one.value, dict):
@@ -47,33 +47,33 @@ def resolve(node: Node, environ: Mapping[str, str], base: Path) -> tuple[Node, l
             return one
         try:
             return replace(one, value=_resolve_text(one.value, environ, base))
-        except Unresolved as error:
-            faults.append(Fault(path, str(error)))
+        except UnresolvedReference as error:
+            problems.append(PathProblem(path, str(error)))
             return one
 
-    return visit(node, ()), faults
+    return visit(node, ()), problems
 
 
 def read_secret_file(path: Path) -> str:
     """The text of a file, without the line break at its end.
 
     Raises:
-        Unresolved: it cannot be read, is empty, too large, or not UTF-8.
+        UnresolvedReference: it cannot be read, is empty, too large, or not UTF-8.
     """
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "not the name of a file"
-        raise Unresolved(f"cannot read {path}: {why}") from None
+        raise UnresolvedReference(f"cannot read {path}: {why}") from None
     if len(data) > _LARGEST:
-        raise Unresolved(f"{path} is larger than {_LARGEST >> 10} KiB, too large for a value")
+        raise UnresolvedReference(f"{path} is larger than {_LARGEST >> 10} KiB, too large for a value")
     try:
         text = data.decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise Unresolved(f"{path} is not UTF-8 text") from None
+        raise UnresolvedReference(f"{path} is not UTF-8 text") from None
     if not text:
-        raise Unresolved(f"{path} is empty")
+        raise UnresolvedReference(f"{path} is empty")
     return text
 
 
@@ -81,11 +81,11 @@ def read_variable(name: str, environ: Mapping[str, str]) -> str:
     """The text of a variable.
 
     Raises:
-        Unresolved: it is not set, or empty.
+        UnresolvedReference: it is not set, or empty.
     """
     text = environ.get(name)
     if not text:
-        raise Unresolved(f"the variable {name} is {'not set' if text is None else 'empty'}")
+        raise UnresolvedReference(f"the variable {name} is {'not set' if text is None else 'empty'}")
     return text
 
 
@@ -105,7 +105,7 @@ def _parts(text: str, environ: Mapping[str, str], base: Path) -> list[str | Call
         if found[0] == "$${":
             parts.append("${")
         elif not found[0].endswith("}"):
-            raise Unresolved(f"a reference is not closed ({_HINT})")
+            raise UnresolvedReference(f"a reference is not closed ({_HINT})")
         else:
             parts.append(_reader(found[1], environ, base))
     return [*parts, text[end:]]
@@ -120,4 +120,4 @@ def _reader(inside: str, environ: Mapping[str, str], base: Path) -> Callable[[],
     elif kind == "file" and rest:
         return lambda: read_secret_file(base / rest)
     # What stands between the braces is not repeated: it may be a password with a brace in it.
-    raise Unresolved(f"this is no reference ({_HINT})")
+    raise UnresolvedReference(f"this is no reference ({_HINT})")

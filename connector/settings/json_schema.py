@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connector import outputs
 from connector.model import JsonObject
-from connector.settings.schema_index import classes, whole_schema
+from connector.settings.schema_index import settings_classes, whole_schema
 
 _REFERENCE: JsonObject = {"type": "string", "pattern": r"\$\{(env|file):"}
 _TYPED = frozenset({"integer", "number", "boolean"})
@@ -13,7 +13,7 @@ _NARROWING = frozenset({"pattern", "enum"})
 
 def json_schema() -> JsonObject:
     """Describe a whole configuration file; a reference may stand for any value narrower than a text."""
-    schema = whole_schema(classes(outputs.names()))
+    schema = whole_schema(settings_classes(outputs.names()))
     schema.pop("required", None)  # accounts, searches and outputs have defaults outside the file
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -10,17 +10,17 @@ from pydantic import ValidationError
 
 from connector.errors import ConfigurationError, Position, Problem
 from connector.settings import cross_checks
-from connector.settings.coerce import Fitted, fit
-from connector.settings.defaults import complete
+from connector.settings.coerce import Coerced, coerce
+from connector.settings.defaults import apply_defaults
 from connector.settings.env_overrides import CONFIG, apply, suggest_names
 from connector.settings.interpolation import resolve
 from connector.settings.models import Settings
-from connector.settings.problems import Fault, problems
-from connector.settings.pydantic_errors import translate, unknown_key
-from connector.settings.schema_index import Shape, whole
+from connector.settings.problems import PathProblem, locate_problems
+from connector.settings.pydantic_errors import pydantic_problems, unknown_key
+from connector.settings.schema_index import SchemaNode, settings_schema
 from connector.yaml_nodes import Node, parse
 
-PLACES = (Path("connector.yaml"), Path("/etc/email-connector/connector.yaml"))
+DEFAULT_FILES = (Path("connector.yaml"), Path("/etc/email-connector/connector.yaml"))
 _LARGEST = 4 << 20
 
 
@@ -52,25 +52,25 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     Raises:
         ConfigurationError: with one problem for everything that is wrong.
     """
-    file = find(path, environ)
+    file = find_file(path, environ)
     node = _read(file) if file else Node({}, Position("environment", 0, 0))
     if not isinstance(node.value, dict):
         raise ConfigurationError(Problem("a map of keys and values is needed", node.position))
     base = file.absolute().parent if file else Path.cwd()
-    shape = whole(_kinds(node, environ))
-    node, faults = resolve(node, environ, base)
-    node, more = apply(node, environ, shape)
-    done = complete(node, environ)
-    fitted = fit(done.node, shape, base)
-    faults += [*more, *done.faults, *fitted.faults]
-    settings = _validate(fitted, done.node, shape, faults)
-    if faults or settings is None:
-        faults = suggest_names(faults, done.node)
-        raise ConfigurationError(*problems(faults, done.node, fitted.secrets))
-    return Loaded(settings, _notes(settings, done.notes, fitted, done.node), file, done.node)
+    schema = settings_schema(_kinds(node, environ))
+    node, problems = resolve(node, environ, base)
+    node, more = apply(node, environ, schema)
+    done = apply_defaults(node, environ)
+    coerced = coerce(done.node, schema, base)
+    problems += [*more, *done.problems, *coerced.problems]
+    settings = _validate(coerced, done.node, schema, problems)
+    if problems or settings is None:
+        problems = suggest_names(problems, done.node)
+        raise ConfigurationError(*locate_problems(problems, done.node, coerced.secrets))
+    return Loaded(settings, _notes(settings, done.notes, coerced, done.node), file, done.node)
 
 
-def find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+def find_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     """The configuration file to read: the one asked for, or the first that exists."""
     if path is not None:
         return path
@@ -81,7 +81,7 @@ def find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
                     Problem("the variable is empty", Position(name, 0, 0), "name a file")
                 )
             return Path(value)
-    return next((place for place in PLACES if place.exists()), None)
+    return next((place for place in DEFAULT_FILES if place.exists()), None)
 
 
 def _read(file: Path) -> Node:
@@ -115,26 +115,28 @@ def _kinds(node: Node, environ: Mapping[str, str]) -> set[str]:
     return kinds
 
 
-def _validate(fitted: Fitted, node: Node, shape: Shape, faults: list[Fault]) -> Settings | None:
-    values = dict(fitted.values) if isinstance(fitted.values, dict) else {}
+def _validate(
+    coerced: Coerced, node: Node, schema: SchemaNode, problems: list[PathProblem]
+) -> Settings | None:
+    values = dict(coerced.values) if isinstance(coerced.values, dict) else {}
     # The library would take some keys of its own for itself; nothing unknown may reach it.
-    for key in sorted(values.keys() - set(shape.known)):
-        faults.append(unknown_key((key,), shape))
+    for key in sorted(values.keys() - set(schema.known)):
+        problems.append(unknown_key((key,), schema))
         del values[key]
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        faults += translate(error, node, shape)
+        problems += pydantic_problems(error, node, schema)
         return None
-    faults += cross_checks.check(settings)
+    problems += cross_checks.check(settings)
     return settings
 
 
-def _notes(settings: Settings, more: list[str], fitted: Fitted, node: Node) -> tuple[str, ...]:
+def _notes(settings: Settings, more: list[str], coerced: Coerced, node: Node) -> tuple[str, ...]:
     literals = [
         f"{node.place(path)}: {'.'.join(map(str, path))} stands in the file itself; "
         "use ${env:NAME} or ${file:/path} instead"
-        for path in fitted.literals
+        for path in coerced.literals
         if not cross_checks.harmless(settings, path)
     ]
     return (*more, *literals, *cross_checks.notes(settings))

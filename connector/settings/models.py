@@ -14,7 +14,7 @@ from connector.errors import ConfigurationError
 from connector.outputs.common import OutputSettings
 from connector.quantities import Duration
 from connector.settings.accounts import Account
-from connector.settings.problems import wrong
+from connector.settings.problems import invalid
 from connector.settings.process import Log, Mappings, Redaction, Server, State
 from connector.settings.searches import Search
 
@@ -23,12 +23,12 @@ def _choose(value: object) -> OutputSettings:
     if isinstance(value, OutputSettings):
         return value
     if not isinstance(value, dict):
-        raise wrong("a map is needed, with at least a type")
+        raise invalid("a map is needed, with at least a type")
     kind = value.get("type")
     if kind is None:
-        raise wrong("type is missing", hint=f"known: {', '.join(outputs.names())}")
+        raise invalid("type is missing", hint=f"known: {', '.join(outputs.names())}")
     if not isinstance(kind, str):
-        raise wrong(
+        raise invalid(
             "the name of an output type is needed", hint=f"known: {', '.join(outputs.names())}", key="type"
         )
     return _class(kind).model_validate(value)
@@ -38,12 +38,12 @@ def _class(kind: str) -> type[OutputSettings]:
     try:
         return outputs.settings_class(kind)
     except ConfigurationError as error:
-        raise _as_wrong(error) from None
+        raise _as_invalid(error) from None
 
 
-def _as_wrong(error: ConfigurationError) -> PydanticCustomError:
+def _as_invalid(error: ConfigurationError) -> PydanticCustomError:
     first = error.problems[0]
-    return wrong(first.message, hint=first.hint, key="type")
+    return invalid(first.message, hint=first.hint, key="type")
 
 
 AnyOutput = BeforeValidator(_choose)

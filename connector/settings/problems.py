@@ -16,7 +16,7 @@ from connector.yaml_nodes import Node
 KIND = "wrong"
 
 
-def wrong(message: str, *, hint: str = "", key: str = "") -> PydanticCustomError:
+def invalid(message: str, *, hint: str = "", key: str = "") -> PydanticCustomError:
     """Make the error to raise. *key* is the field of a model concerned, where a whole model is checked.
 
     Texts MUST NOT hold the value: it may be a secret in the wrong place.
@@ -32,7 +32,7 @@ _SHORTEST = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class PathProblem:
     """One thing that is wrong. *position* is set where the path says less than the place, or nothing."""
 
     path: Path
@@ -47,16 +47,18 @@ def dotted(path: Path) -> str:
     return ".".join(step if _SHOWN.fullmatch(step) else "…" for step in shown)
 
 
-def problems(faults: Iterable[Fault], node: Node, secrets: Iterable[str]) -> tuple[Problem, ...]:
+def locate_problems(
+    problems: Iterable[PathProblem], node: Node, secrets: Iterable[str]
+) -> tuple[Problem, ...]:
     """Tell *faults*, one per path, in the order of their places; no text of *secrets* is shown.
 
     A fault above or under a path that already has one is a consequence of it and left out.
     """
     masked = sorted({text for text in secrets if len(text) >= _SHORTEST}, key=len, reverse=True)
     told: dict[Path, Problem] = {}
-    for fault in faults:
-        if not any(_related(fault.path, other) for other in told):
-            told[fault.path or ("", len(told))] = _tell(fault, node, masked)
+    for problem in problems:
+        if not any(_related(problem.path, other) for other in told):
+            told[problem.path or ("", len(told))] = _tell(problem, node, masked)
     return tuple(sorted(told.values(), key=_place))
 
 
@@ -65,12 +67,12 @@ def _related(one: Path, other: Path) -> bool:
     return length > 0 and one[:length] == other[:length]
 
 
-def _tell(fault: Fault, node: Node, masked: list[str]) -> Problem:
-    between = " " if fault.text == MISSING else ": "
-    message = f"{dotted(fault.path)}{between}{fault.text}" if fault.path else fault.text
+def _tell(problem: PathProblem, node: Node, masked: list[str]) -> Problem:
+    between = " " if problem.text == MISSING else ": "
+    message = f"{dotted(problem.path)}{between}{problem.text}" if problem.path else problem.text
     for text in masked:
         message = message.replace(text, MASK)
-    return Problem(message, fault.position or node.place(fault.path), fault.hint)
+    return Problem(message, problem.position or node.place(problem.path), problem.hint)
 
 
 def _place(problem: Problem) -> tuple[bool, str, int, int]:

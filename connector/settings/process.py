@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from connector.quantities import Duration
 from connector.secret import Secret
-from connector.settings.problems import wrong
+from connector.settings.problems import invalid
 
 _KEY_LENGTH = 16
 _PORTS = 65_535
@@ -28,7 +28,7 @@ def split_address(text: str) -> tuple[str, int]:
         or len(port) > len(str(_PORTS))
         or int(port) > _PORTS
     ):
-        raise wrong(
+        raise invalid(
             "host:port is needed, such as 127.0.0.1:9464 or [::1]:9464", hint="null switches the endpoint off"
         )
     return host, int(port)
@@ -82,7 +82,7 @@ class Log(BaseModel):
 
 def _strong(secret: Secret) -> Secret:
     if len(secret.reveal()) < _KEY_LENGTH:
-        raise wrong(
+        raise invalid(
             f"a key of at least {_KEY_LENGTH} characters is needed",
             hint="openssl rand -hex 32 makes a good one",
         )

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from connector.quantities import format_duration
-from connector.settings.problems import KIND, MISSING, Fault, Path
-from connector.settings.schema_index import Shape
+from connector.settings.problems import KIND, MISSING, Path, PathProblem
+from connector.settings.schema_index import SchemaNode
 from connector.yaml_nodes import Node, suggestion
 
 _ARGUMENT = re.compile(r"(days|seconds|microseconds)=([0-9]+)")
@@ -52,18 +52,18 @@ _FORMED: Mapping[str, _Words] = {
 }
 
 
-def translate(error: ValidationError, node: Node, shape: Shape) -> list[Fault]:
+def pydantic_problems(error: ValidationError, node: Node, schema: SchemaNode) -> list[PathProblem]:
     """Make one fault of each thing that pydantic found."""
     details = error.errors(include_url=False, include_input=False)
-    found: dict[Path, list[Fault]] = {}
+    found: dict[Path, list[PathProblem]] = {}
     unions: set[Path] = set()
     for one in details:
-        place = _follow(one, node, shape)
+        place = _follow(one, node, schema)
         if place.branch is not None:
             unions.add(place.branch)
-        fault = _fault(one, place)
-        found.setdefault(fault.path, []).append(fault)
-    return [_joined(faults) for path, faults in found.items() if not _outdone(path, unions, found)]
+        problem = _fault(one, place)
+        found.setdefault(problem.path, []).append(problem)
+    return [_joined(problems) for path, problems in found.items() if not _outdone(path, unions, found)]
 
 
 def _outdone(path: Path, unions: set[Path], found: Mapping[Path, object]) -> bool:
@@ -71,10 +71,10 @@ def _outdone(path: Path, unions: set[Path], found: Mapping[Path, object]) -> boo
     return path in unions and any(len(other) > len(path) and other[: len(path)] == path for other in found)
 
 
-def _joined(faults: list[Fault]) -> Fault:
-    first = faults[0]
-    texts = list(dict.fromkeys(fault.text for fault in faults))
-    return Fault(first.path, ", or ".join(texts), first.hint if len(texts) == 1 else "")
+def _joined(problems: list[PathProblem]) -> PathProblem:
+    first = problems[0]
+    texts = list(dict.fromkeys(problem.text for problem in problems))
+    return PathProblem(first.path, ", or ".join(texts), first.hint if len(texts) == 1 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +82,26 @@ class _Place:
     """Where an error is: the keys, what may stand above, what stands there, where alternatives began."""
 
     path: Path
-    above: Shape
+    above: SchemaNode
     node: Node
     branch: Path | None
 
 
-def _follow(one: ErrorDetails, node: Node, shape: Shape) -> _Place:
+def _follow(one: ErrorDetails, node: Node, schema: SchemaNode) -> _Place:
     path: list[str | int] = []
-    above = shape
+    above = schema
     branch: Path | None = None
     for index, step in enumerate(one["loc"]):
         last = index == len(one["loc"]) - 1
         value = node.value
         if isinstance(value, dict):
-            shape = shape.of_type(value["type"].value) if "type" in value else shape
+            schema = schema.of_type(value["type"].value) if "type" in value else schema
         if isinstance(value, dict) and isinstance(step, str) and step in value:
-            node, above, shape = value[step], shape, shape.child(step) or shape
+            node, above, schema = value[step], schema, schema.child(step) or schema
         elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            node, above, shape = value[step], shape, shape.item()
+            node, above, schema = value[step], schema, schema.item()
         elif last and one["type"] == "missing":
-            above = shape
+            above = schema
         else:
             branch = tuple(path) if step != "[key]" and not isinstance(step, int) else branch
             continue
@@ -109,34 +109,38 @@ def _follow(one: ErrorDetails, node: Node, shape: Shape) -> _Place:
     return _Place(tuple(path), above, node, branch)
 
 
-def _fault(one: ErrorDetails, place: _Place) -> Fault:
+def _fault(one: ErrorDetails, place: _Place) -> PathProblem:
     kind, given, path = one["type"], one.get("ctx", {}), place.path
     if kind == KIND:
-        return Fault((*path, given["key"]) if given["key"] else path, given["message"], given["hint"])
+        return PathProblem((*path, given["key"]) if given["key"] else path, given["message"], given["hint"])
     if kind == "missing":
-        return Fault(path, MISSING, _description(place.above.child(str(path[-1]))))
+        return PathProblem(path, MISSING, _description(place.above.child(str(path[-1]))))
     if kind == "extra_forbidden":
         return unknown_key(path, place.above)
     if kind == "string_pattern_mismatch":
-        return Fault(path, "this is no name", "names are lower case letters, digits and _, a letter first")
+        return PathProblem(
+            path, "this is no name", "names are lower case letters, digits and _, a letter first"
+        )
     if kind == "value_error":
-        return Fault(path, str(given.get("error") or "the value is not usable here"))
+        return PathProblem(path, str(given.get("error") or "the value is not usable here"))
     text = _FORMED[kind](given) if kind in _FORMED else _TEXTS.get(kind, "the value is not usable here")
     quoted = kind in {"string_type", "literal_error"} and isinstance(place.node.value, bool | int | float)
-    return Fault(path, text, "quote it, or it is read as a number or as true or false" if quoted else "")
+    return PathProblem(
+        path, text, "quote it, or it is read as a number or as true or false" if quoted else ""
+    )
 
 
-def unknown_key(path: Path, above: Shape) -> Fault:
+def unknown_key(path: Path, above: SchemaNode) -> PathProblem:
     """The fault of a key that nobody knows."""
     key = str(path[-1])
     before, colon, _ = key.partition(":")
     if colon and before in above.known:
-        return Fault((*path[:-1], before), "a space is needed after the colon")
-    return Fault(path, "unknown key", suggestion(key, above.known))
+        return PathProblem((*path[:-1], before), "a space is needed after the colon")
+    return PathProblem(path, "unknown key", suggestion(key, above.known))
 
 
-def _description(shape: Shape | None) -> str:
-    texts = [one.get("description", "") for one in shape.alternatives] if shape else []
+def _description(schema: SchemaNode | None) -> str:
+    texts = [one.get("description", "") for one in schema.alternatives] if schema else []
     return str(texts[0]).rstrip(".") if len(texts) == 1 else ""
 
 

@@ -27,7 +27,7 @@ _PATHS = frozenset({"path", "file-path", "directory-path"})
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class SchemaNode:
     """What may stand at one place: alternatives without references, and the definitions they use."""
 
     alternatives: tuple[JsonObject, ...]
@@ -39,7 +39,7 @@ class Shape:
         return any(one.get("writeOnly") for one in self.alternatives)
 
     @property
-    def readable(self) -> bool:
+    def accepts_file(self) -> bool:
         """Whether the value may come from a file of its own: secrets, and URLs, which may hold one."""
         return self.secret or any(one.get("format") == "uri" for one in self.alternatives)
 
@@ -49,19 +49,19 @@ class Shape:
         return any(one.get("format") in _PATHS for one in self.alternatives)
 
     @property
-    def free(self) -> bool:
+    def untyped(self) -> bool:
         """Whether anything may stand here."""
         return any(not one for one in self.alternatives)
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def literals(self) -> tuple[str, ...]:
         """The fixed texts that may stand here."""
         found: list[str] = []
         for one in self.alternatives:
             found += [word for word in (one.get("const"), *one.get("enum", ())) if isinstance(word, str)]
         return tuple(found)
 
-    def takes(self, kind: str) -> bool:
+    def accepts(self, kind: str) -> bool:
         """Whether a value of JSON's type *kind* may stand here."""
         return any(not one or one.get("type") == kind for one in self.alternatives)
 
@@ -77,7 +77,7 @@ class Shape:
         }
         return kinds == {"array"}
 
-    def item(self) -> Shape:
+    def item(self) -> SchemaNode:
         """What may stand in a list here."""
         lists = [one for one in self.alternatives if one.get("type") == "array"]
         return self._of([one["items"] for one in lists if "items" in one] or [{}])
@@ -91,7 +91,7 @@ class Shape:
         """Whether keys of the user's choice may stand here."""
         return any(_others(one) for one in self.alternatives)
 
-    def child(self, key: str) -> Shape | None:
+    def child(self, key: str) -> SchemaNode | None:
         """What may stand under *key*; None when nothing may."""
         found: list[JsonObject] = []
         for one in self.alternatives:
@@ -102,31 +102,31 @@ class Shape:
                 found.append(other if isinstance(other, dict) else {})
         return self._of(found) if found else None
 
-    def of_type(self, name: object) -> Shape:
+    def of_type(self, name: object) -> SchemaNode:
         """Only the alternatives for the output type *name*, where alternatives differ by ``type``."""
         chosen = tuple(
             one for one in self.alternatives if one.get("properties", {}).get("type", {}).get("const") == name
         )
-        return Shape(chosen, self.definitions) if chosen else self
+        return SchemaNode(chosen, self.definitions) if chosen else self
 
-    def _of(self, schemas: Iterable[JsonObject]) -> Shape:
+    def _of(self, schemas: Iterable[JsonObject]) -> SchemaNode:
         flat = tuple(one for schema in schemas for one in _flatten(schema, self.definitions))
-        return Shape(flat, self.definitions)
+        return SchemaNode(flat, self.definitions)
 
 
-def whole(kinds: Iterable[str] = ()) -> Shape:
+def settings_schema(kinds: Iterable[str] = ()) -> SchemaNode:
     """The shape of a whole configuration with the built-in output types, and those among *kinds*."""
-    return _shape(tuple(classes(kinds)))
+    return _schema_node(tuple(settings_classes(kinds)))
 
 
 @functools.cache
-def _shape(output_classes: tuple[type[OutputSettings], ...]) -> Shape:
+def _schema_node(output_classes: tuple[type[OutputSettings], ...]) -> SchemaNode:
     # Describing the models takes longer than everything else in loading, and they never change.
     schema = whole_schema(output_classes)
-    return Shape((schema,), schema["$defs"])
+    return SchemaNode((schema,), schema["$defs"])
 
 
-def classes(kinds: Iterable[str]) -> list[type[OutputSettings]]:
+def settings_classes(kinds: Iterable[str]) -> list[type[OutputSettings]]:
     """The settings classes of the built-in output types, and of the plugins among *kinds* that load."""
     found = dict(outputs.BUILT_IN)
     for kind in kinds:
@@ -148,10 +148,10 @@ def whole_schema(output_classes: Sequence[type[OutputSettings]]) -> JsonObject:
     for choice in choices:
         body = definitions[choice["$ref"].rpartition("/")[2]]
         body["required"] = sorted({*body.get("required", ()), "type"})
-    whole = definitions.pop(top)
-    named: JsonObject = whole["properties"]["outputs"]["patternProperties"]
+    settings_schema = definitions.pop(top)
+    named: JsonObject = settings_schema["properties"]["outputs"]["patternProperties"]
     named.update({pattern: {"oneOf": choices} for pattern in named})
-    schema = {**whole, "$defs": definitions}
+    schema = {**settings_schema, "$defs": definitions}
     _write_durations(schema)
     return schema
 

@@ -23,7 +23,7 @@ from connector.collect.revisions import WATCHED
 from connector.model import FilterValue, JsonObject
 from connector.quantities import Duration, format_duration, parse_duration
 from connector.settings.cron import check_cron
-from connector.settings.problems import wrong
+from connector.settings.problems import invalid
 from connector.source.enrichment import Endpoint
 from connector.source.filters import FILTERS, NOT_FILTERS, Filter, validate
 from connector.yaml_nodes import suggestion
@@ -31,14 +31,14 @@ from connector.yaml_nodes import suggestion
 
 def _validate(value: object) -> object:
     if not isinstance(value, dict):
-        raise wrong("a map of filters is needed", hint="such as detections_only: true")
+        raise invalid("a map of filters is needed", hint="such as detections_only: true")
     checked: dict[str, FilterValue] = {}
     errors: list[InitErrorDetails] = []
     for name, one in value.items():
         try:
             checked[name] = _one(str(name), one)
         except ValueError as error:
-            custom = error if isinstance(error, PydanticCustomError) else wrong(str(error))
+            custom = error if isinstance(error, PydanticCustomError) else invalid(str(error))
             errors.append(InitErrorDetails(type=custom, loc=(str(name),), input=None))
     if errors:
         raise ValidationError.from_exception_data("filters", errors, hide_input=True)
@@ -47,9 +47,9 @@ def _validate(value: object) -> object:
 
 def _one(name: str, value: object) -> FilterValue:
     if name not in FILTERS and name not in NOT_FILTERS:
-        raise wrong("there is no such filter", hint=suggestion(name, FILTERS))
+        raise invalid("there is no such filter", hint=suggestion(name, FILTERS))
     if value is None:
-        raise wrong("a value is needed", hint="leave the filter out to ask for everything")
+        raise invalid("a value is needed", hint="leave the filter out to ask for everything")
     return validate(name, value)
 
 
@@ -95,7 +95,7 @@ def _start(value: object) -> timedelta | datetime:
     if isinstance(value, datetime):
         return _zoned(value)
     if not isinstance(value, str):
-        raise wrong(f"{_START}, is needed")
+        raise invalid(f"{_START}, is needed")
     try:
         return parse_duration(value)
     except ValueError:
@@ -103,14 +103,16 @@ def _start(value: object) -> timedelta | datetime:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
-        raise wrong(f"{_START}, is needed") from None
+        raise invalid(f"{_START}, is needed") from None
     # A day begins in UTC; a time of day without a zone could be anybody's.
     return moment.replace(tzinfo=UTC) if len(value) <= len("2026-01-31") else _zoned(moment)
 
 
 def _zoned(moment: datetime) -> datetime:
     if moment.tzinfo is None:
-        raise wrong("the time lacks its zone", hint="end it with Z for UTC, or with an offset such as +02:00")
+        raise invalid(
+            "the time lacks its zone", hint="end it with Z for UTC, or with an offset such as +02:00"
+        )
     return moment.astimezone(UTC)
 
 
@@ -124,21 +126,21 @@ def _cron(text: str) -> str:
     try:
         check_cron(text)
     except ValueError as error:
-        raise wrong(str(error)) from None
+        raise invalid(str(error)) from None
     return " ".join(text.lower().split())
 
 
 def _whole(value: timedelta) -> timedelta:
     if value.microseconds:
-        raise wrong("whole seconds are needed", hint="the API knows no smaller ones")
+        raise invalid("whole seconds are needed", hint="the API knows no smaller ones")
     return value
 
 
 def _ages(ages: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
     if any(age <= timedelta(0) for age in ages):
-        raise wrong("each age must be more than 0s", hint="write [] for no revisits")
+        raise invalid("each age must be more than 0s", hint="write [] for no revisits")
     if any(later <= earlier for earlier, later in pairwise(ages)):
-        raise wrong("the ages must rise, each once", hint="such as [5m, 1h, 24h]")
+        raise invalid("the ages must rise, each once", hint="such as [5m, 1h, 24h]")
     return ages
 
 
@@ -146,15 +148,15 @@ def _names(names: Literal["all"] | tuple[str, ...]) -> Literal["all"] | tuple[st
     if names == "all":
         return names
     if not names:
-        raise wrong("no account is named", hint="write all, or leave the key out")
+        raise invalid("no account is named", hint="write all, or leave the key out")
     if len(set(names)) < len(names):
-        raise wrong("an account is named twice")
+        raise invalid("an account is named twice")
     return names
 
 
 def _fields(names: tuple[str, ...]) -> tuple[str, ...]:
     if not all(names) or len(set(names)) < len(names):
-        raise wrong("names of a record's fields are needed, each once", hint="such as final_disposition")
+        raise invalid("names of a record's fields are needed, each once", hint="such as final_disposition")
     return names
 
 
@@ -169,7 +171,7 @@ Seconds = Annotated[Duration, AfterValidator(_whole)]
 
 def _endpoints(names: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     if not names or len(set(names)) < len(names):
-        raise wrong("names of endpoints are needed, each once", hint="leave enrich out to ask none")
+        raise invalid("names of endpoints are needed, each once", hint="leave enrich out to ask none")
     return names
 
 
@@ -271,13 +273,13 @@ class Search(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Search:
         if self.every is not None and self.cron is not None:
-            raise wrong("every and cron exclude each other", hint="keep one of them", key="cron")
+            raise invalid("every and cron exclude each other", hint="keep one of them", key="cron")
         if self.every is None and self.cron is None:
-            raise wrong("every or cron is needed", hint="such as every: 60s", key="every")
+            raise invalid("every or cron is needed", hint="such as every: 60s", key="every")
         if self.revisit and self.revisit[0] <= self.settle:
-            raise wrong("the first age must be more than settle", key="revisit")
+            raise invalid("the first age must be more than settle", key="revisit")
         if self.audit is not None and self.audit.reach <= max(self.revisit, default=self.settle):
-            raise wrong(
+            raise invalid(
                 "reach must be more than the oldest age of revisit",
                 hint="an audit reads what lies beyond it",
                 key="audit",

@@ -15,10 +15,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from connector.app.build import House, build_house
+from connector.app.build import App, build_app
 from connector.app.daemon import run
 from connector.app.runtime import utc_now
-from connector.app.signals import Stop, listening
+from connector.app.signals import Stop, handle_signals
 from connector.facts import Fact
 from connector.settings import load
 
@@ -38,8 +38,8 @@ class Fuse:
 class Burning:
     """Counts the facts of one kind and ends the process."""
 
-    def __init__(self, house: House, fuse: Fuse) -> None:
-        self._tell = house.telemetry.observe
+    def __init__(self, app: App, fuse: Fuse) -> None:
+        self._tell = app.telemetry.observe
         self._fuse = fuse
         self._left = fuse.nth
 
@@ -63,11 +63,11 @@ class Burning:
 
 
 async def _run(config: Path, fuse: Fuse | None) -> None:
-    house, stop = build_house(load(config, os.environ), utc_now), Stop()
+    app, stop = build_app(load(config, os.environ), utc_now), Stop()
     if fuse is not None:
-        setattr(house.telemetry, "observe", Burning(house, fuse).observe)  # noqa: B010
-    with listening(stop):
-        await run(house, stop, lambda _: None)
+        setattr(app.telemetry, "observe", Burning(app, fuse).observe)  # noqa: B010
+    with handle_signals(stop):
+        await run(app, stop, lambda _: None)
 
 
 def daemon(config: Path, log: Path, variables: dict[str, str], fuse: Fuse | None = None) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from connector.model import JsonObject
 from connector.outputs import BUILT_IN
 from connector.quantities import format_size
-from connector.settings.schema_index import Shape, whole
+from connector.settings.schema_index import SchemaNode, settings_schema
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 _BLOCK = re.compile(r"(<!-- table: ([a-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -55,13 +55,13 @@ def rows_of(name: str) -> Iterator[Row]:
     elif name == "tls":
         yield from _rows(_inside("accounts", "x", "tls"))
     elif name == "top":
-        yield from (row for row in _rows(whole()) if row[0].split(".")[0] not in NAMED)
+        yield from (row for row in _rows(settings_schema()) if row[0].split(".")[0] not in NAMED)
     else:
         yield from _rows(_inside(name, "x"))
 
 
-def _inside(*path: str) -> Shape:
-    shape = whole()
+def _inside(*path: str) -> SchemaNode:
+    shape = settings_schema()
     for key in path:
         inner = shape.child(key)
         assert inner is not None
@@ -69,7 +69,7 @@ def _inside(*path: str) -> Shape:
     return shape
 
 
-def _rows(shape: Shape, above: str = "") -> Iterator[Row]:
+def _rows(shape: SchemaNode, above: str = "") -> Iterator[Row]:
     for one in shape.alternatives:
         for key, schema in one.get("properties", {}).items():
             inner = shape.child(key)
@@ -83,7 +83,7 @@ def _rows(shape: Shape, above: str = "") -> Iterator[Row]:
             yield f"{above}{key}", _value(inner), default, text
 
 
-def _default(value: object, shape: Shape) -> str:
+def _default(value: object, shape: SchemaNode) -> str:
     is_map = any(one.get("type") == "object" for one in shape.alternatives)
     if value is None or value == {} or (is_map and not isinstance(value, str)):
         return ""
@@ -94,25 +94,25 @@ def _default(value: object, shape: Shape) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _value(shape: Shape) -> str:
+def _value(shape: SchemaNode) -> str:
     if _is_size(shape):
         return "size"
-    if len(shape.words) > len(set(shape.words)) or (
-        shape.words and shape.takes("array") and len(shape.item().words) > 1
+    if len(shape.literals) > len(set(shape.literals)) or (
+        shape.literals and shape.accepts("array") and len(shape.item().literals) > 1
     ):
-        return f"one of {', '.join(f'`{word}`' for word in shape.words)}, or a list of them"
+        return f"one of {', '.join(f'`{word}`' for word in shape.literals)}, or a list of them"
     parts = [_kind(one, shape) for one in shape.alternatives if one.get("type") != "null"]
     return " or ".join(dict.fromkeys(part for part in parts if part))
 
 
-def _is_size(shape: Shape) -> bool:
+def _is_size(shape: SchemaNode) -> bool:
     return any("[KMGT]iB" in one.get("pattern", "") for one in shape.alternatives)
 
 
-def _kind(one: JsonObject, shape: Shape) -> str:
-    words = [one["const"]] if "const" in one else one.get("enum", [])
-    if words:
-        return ", ".join(f"`{word}`" for word in words)
+def _kind(one: JsonObject, shape: SchemaNode) -> str:
+    literals = [one["const"]] if "const" in one else one.get("enum", [])
+    if literals:
+        return ", ".join(f"`{word}`" for word in literals)
     if one.get("writeOnly"):
         return "secret"
     if one.get("type") == "string":
@@ -120,7 +120,7 @@ def _kind(one: JsonObject, shape: Shape) -> str:
         return special or ("duration" if "ms|s|m|h|d" in one.get("pattern", "") else "text")
     if one.get("type") == "array":
         inner = shape.item()
-        return "list" if inner.free else f"list of {_value(inner)}"
+        return "list" if inner.untyped else f"list of {_value(inner)}"
     if one.get("type") == "object":
         return "map"
     return {"integer": "number", "number": "number", "boolean": "`true`, `false`"}.get(

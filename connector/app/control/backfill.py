@@ -15,7 +15,7 @@ from connector.model import Feed, JsonObject, Window
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class BackfillRequest:
     """What to backfill: a feed, from when to when, in the person's words and as times; *everything* of it."""
 
     account: str
@@ -36,7 +36,7 @@ class Wish:
         return asdict(self)
 
     @classmethod
-    def of_json(cls, request: JsonObject) -> Wish:
+    def of_json(cls, request: JsonObject) -> BackfillRequest:
         """Read what ``to_json`` gave; raises ``ConnectorError``."""
         try:
             first, last = map(str, request["asked"])
@@ -52,7 +52,7 @@ class Wish:
             raise _misunderstood() from None
 
 
-class BackfillDesk:
+class BackfillService:
     """Takes wishes to the collectors of their feeds, and tells how far they are."""
 
     def __init__(self, collectors: Iterable[tuple[Feed, Collector]], trouble: Callable[[Feed], str]) -> None:
@@ -64,7 +64,7 @@ class BackfillDesk:
         """The commands by name."""
         return {"backfill": self._submit, "backfill_show": self._show, "backfill_drop": self._drop}
 
-    async def submit(self, wish: Wish) -> tuple[Collector, Job, bool]:
+    async def submit(self, wish: BackfillRequest) -> tuple[Collector, Job, bool]:
         """Ask for *wish*; says whether that was asked for before and is not at its end.
 
         Raises ``ConnectorError`` for a feed that is not there, and a range of time that is none.
@@ -89,7 +89,7 @@ class BackfillDesk:
         return _progress(feed, *found, collector.floor, self._trouble(feed))
 
     async def _submit(self, request: JsonObject) -> JsonObject:
-        wish = Wish.of_json(request)
+        wish = BackfillRequest.of_json(request)
         _, job, known = await self.submit(wish)
         return {**await self.progress(Feed(wish.account, wish.search), job.number), "resumed": known}
 
@@ -97,7 +97,7 @@ class BackfillDesk:
         return await self.progress(*_named(request))
 
     async def _drop(self, request: JsonObject) -> JsonObject:
-        wish = Wish.of_json(request)
+        wish = BackfillRequest.of_json(request)
         feed = Feed(wish.account, wish.search)
         collector = self._of(feed)
         job = wish.match(await collector.jobs.load())

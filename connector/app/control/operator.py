@@ -28,7 +28,7 @@ _SUBJECT = 400
 """Characters of a subject in a list; the whole is in the whole."""
 
 
-def letter_summary(number: int, letter: DeadLetter, names: Mapping[str, str]) -> JsonObject:
+def dead_letter_summary(number: int, letter: DeadLetter, names: Mapping[str, str]) -> JsonObject:
     """What tells one dead letter from another; *names* gives the accounts' names by id."""
     revision = letter.revision
     subject = revision.record.body.get("subject")
@@ -43,7 +43,7 @@ def letter_summary(number: int, letter: DeadLetter, names: Mapping[str, str]) ->
     }
 
 
-def letter_detail(number: int, letter: DeadLetter, names: Mapping[str, str]) -> JsonObject:
+def dead_letter_detail(number: int, letter: DeadLetter, names: Mapping[str, str]) -> JsonObject:
     """All of it."""
     return {**_about(number, letter), "revision": _revision(letter.revision, names)}
 
@@ -90,14 +90,14 @@ def _revision(revision: Revision, names: Mapping[str, str]) -> JsonObject:
 
 Action: TypeAlias = Literal["replay", "purge"]
 
-MOST = 100
+PAGE_SIZE = 100
 """Dead letters that one request reads or settles, so that no answer is long in coming."""
 
-_FORGETTING = 10.0
+_FORGET_SECONDS = 10.0
 """Seconds after which an answer no longer waits for the rows of a forgotten feed to be deleted."""
 
 
-class Books(OperatorLog, Notes, Protocol):
+class OperatorJournal(OperatorLog, Notes, Protocol):
     """The journal as this module uses it."""
 
     async def skipped(self, output: str) -> Gap | None:
@@ -105,7 +105,7 @@ class Books(OperatorLog, Notes, Protocol):
         ...
 
 
-def handlers(log: Books, settings: Settings, observe: Observe) -> Mapping[str, Handler]:
+def handlers(log: OperatorJournal, settings: Settings, observe: Observe) -> Mapping[str, Handler]:
     """The operator's commands by name."""
     operator = Operator(log, settings, observe)
     return {
@@ -122,7 +122,7 @@ def handlers(log: Books, settings: Settings, observe: Observe) -> Mapping[str, H
 class Operator:
     """The commands; see the module. Each takes and returns a JSON object."""
 
-    def __init__(self, log: Books, settings: Settings, observe: Observe) -> None:
+    def __init__(self, log: OperatorJournal, settings: Settings, observe: Observe) -> None:
         self._log = log
         self._observe = observe
         self._outputs = tuple(settings.outputs)
@@ -178,7 +178,7 @@ class Operator:
             await note_forgotten(self._log, feed, live)
         # The feed is gone at once; its rows may be millions, and what is left of them goes later.
         with suppress(TimeoutError):
-            async with asyncio.timeout(_FORGETTING):
+            async with asyncio.timeout(_FORGET_SECONDS):
                 await self._log.forget(feed)
         self._observe(FeedForgotten(feed, known.seen))
         return {"seen": known.seen}
@@ -187,14 +187,14 @@ class Operator:
         """Some dead letters after number ``after``, oldest first, of ``output`` or of all."""
         found = await self._some(request)
         return {
-            "letters": to_text([letter_summary(*one, self._names) for one in found]),
+            "letters": to_text([dead_letter_summary(*one, self._names) for one in found]),
             "last": found[-1][0] if found else 0,
         }
 
     async def letter(self, request: JsonObject) -> JsonObject:
         """The whole dead letter ``number``."""
         number = _number(request, "number")
-        return {"letter": to_text(letter_detail(number, await self._find(number), self._names))}
+        return {"letter": to_text(dead_letter_detail(number, await self._find(number), self._names))}
 
     async def settle(self, request: JsonObject) -> JsonObject:
         """Replay or purge the letters ``numbers``, or some after number ``after`` up to ``upto``.
@@ -221,7 +221,7 @@ class Operator:
 
     async def _some(self, request: JsonObject) -> Sequence[tuple[int, DeadLetter]]:
         output = None if request.get("output") is None else _text(request, "output")
-        limit = min(MOST, _number(request, "limit")) if "limit" in request else MOST
+        limit = min(PAGE_SIZE, _number(request, "limit")) if "limit" in request else PAGE_SIZE
         return await self._log.letters(output, after=_number(request, "after"), limit=limit)
 
     async def _find(self, number: int) -> DeadLetter:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from connector.facts import RecordLate, RecordLeft
-from connector.ops.request_plan import Asking, shares
+from connector.ops.request_plan import SearchLoad, sweep_requests
 from connector.simulator import Changes, Late
 from tests.scenarios.collection.feed import DETECTIONS, HOUR, MINUTE, run, tenant
 
@@ -43,11 +43,11 @@ def test_a_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
             length = account.clock() - account.began
             timing = account.plan.timing
-            asking = Asking("search", DAY / EVERY, per_page=1000, overlap=timing.overlap, ages=AGES)
+            asking = SearchLoad("search", DAY / EVERY, per_page=1000, overlap=timing.overlap, ages=AGES)
             # Each record is read once by every sweep, and the quiet hours at the end bring none. The plan
             # counts a page for each walk and more for the mail; in the mean, mail fills half of that page.
-            walking = [share.walking for share in shares(asking, 0, length)]
-            pages = [share.reading for share in shares(asking, records, DAY)]
+            walking = [share.walking for share in sweep_requests(asking, 0, length)]
+            pages = [share.reading for share in sweep_requests(asking, records, DAY)]
             planned = sum(max(walks, walks / 2 + more) for walks, more in zip(walking, pages, strict=True))
             asked, left = account.requests, account.seen(RecordLeft)
             searches = asked["first"] + asked["next"]

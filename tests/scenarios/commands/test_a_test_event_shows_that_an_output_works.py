@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from connector.mapping import Library, build_mapper
-from connector.ops.check import Verdict, check, trial_revision
+from connector.ops.check import CheckResult, build_test_revision, check
 from connector.settings import load
 from connector.simulator import Simulator, running
 from tests.support.process import ACCOUNT, TOKEN, command, environment
@@ -31,7 +31,7 @@ server: {{listen: null}}
 """
 
 
-async def verdicts(directory: Path, url: str) -> Mapping[str, Verdict]:
+async def results(directory: Path, url: str) -> Mapping[str, CheckResult]:
     (directory / "connector.yaml").write_text(CONFIG)
     with running(Simulator()) as base_url:
         environ = {**os.environ, "TOKEN": TOKEN, "BASE": base_url, "URL": url}
@@ -44,7 +44,7 @@ async def test_every_output_gets_one_whatever_its_when_says(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     async with scripted(lambda _: Reply(200)) as collector:
-        found = await verdicts(tmp_path, collector.url)
+        found = await results(tmp_path, collector.url)
 
     bodies = {asked.path: json.loads(asked.body) for asked in collector.asked if asked.method == "POST"}
     line = (tmp_path / "events.cef").read_text()
@@ -65,7 +65,7 @@ async def test_a_collector_that_does_not_take_it_fails_alone(
         return Reply(403 if asked.path == "/lake" else 200)
 
     async with scripted(answer) as collector:
-        found = await verdicts(tmp_path, collector.url)
+        found = await results(tmp_path, collector.url)
 
     assert found["test event lake"].outcome == "failed"
     assert "403" in found["test event lake"].text
@@ -81,7 +81,9 @@ def test_without_network_nothing_can_be_sent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["ecs", "cef", "leef", "ocsf", "cim", "raw"])
 def test_every_pack_takes_it_as_harmless(name: str) -> None:
-    event = build_mapper(Library().load(name))(trial_revision(datetime(2026, 11, 18, 9, 41, 7, tzinfo=UTC)))
+    event = build_mapper(Library().load(name))(
+        build_test_revision(datetime(2026, 11, 18, 9, 41, 7, tzinfo=UTC))
+    )
 
     assert event is not None
     assert event.severity <= 1

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.ops.check import Verdict, check
+from connector.ops.check import CheckResult, check
 from connector.settings import load
 from connector.simulator import Access, Behaviour, Fault, Simulator, running
 from tests.support.process import ACCOUNT, TOKEN, command, environment
@@ -41,7 +41,7 @@ def configured(directory: Path, simulator: Simulator, config: str = CONFIG) -> I
         yield environment(TOKEN=TOKEN, BASE=base_url)
 
 
-async def verdicts(directory: Path, simulator: Simulator, config: str = CONFIG) -> dict[str, Verdict]:
+async def results(directory: Path, simulator: Simulator, config: str = CONFIG) -> dict[str, CheckResult]:
     """Every verdict by its item."""
     with configured(directory, simulator, config) as environ:
         loaded = load(directory / "connector.yaml", {**os.environ, **environ})
@@ -49,7 +49,7 @@ async def verdicts(directory: Path, simulator: Simulator, config: str = CONFIG) 
 
 
 async def test_a_good_account_is_looked_at_in_every_respect(tmp_path: Path) -> None:
-    found = await verdicts(tmp_path, Simulator(backlog=200))
+    found = await results(tmp_path, Simulator(backlog=200))
 
     looked_at = ("token", "permission", "clock", "window")
     assert [found[f"account prod {item}"].outcome for item in looked_at] == ["ok"] * 4
@@ -59,9 +59,9 @@ async def test_a_good_account_is_looked_at_in_every_respect(tmp_path: Path) -> N
 
 async def test_a_wrong_token_is_told_from_a_missing_permission(tmp_path: Path) -> None:
     """Cloudflare answers both with code 10000; what to do differs."""
-    wrong = await verdicts(tmp_path, Simulator(access=Access(tokens=frozenset({"another"}))))
-    forbidden = await verdicts(tmp_path, Simulator(access=Access(permitted=False)))
-    elsewhere = await verdicts(tmp_path, Simulator(access=Access(accounts=frozenset({OTHER}))))
+    wrong = await results(tmp_path, Simulator(access=Access(tokens=frozenset({"another"}))))
+    forbidden = await results(tmp_path, Simulator(access=Access(permitted=False)))
+    elsewhere = await results(tmp_path, Simulator(access=Access(accounts=frozenset({OTHER}))))
 
     assert wrong["account prod token"].outcome == "failed"
     assert "check that the credential is valid" in wrong["account prod permission"].hint
@@ -96,7 +96,7 @@ async def test_each_known_code_has_something_to_do(tmp_path: Path, code: int, st
     simulator = Simulator()
     simulator.behaviour.script([Fault("refused", status=status, code=code, text="as it says")])
 
-    verdict = (await verdicts(tmp_path, simulator))["account prod permission"]
+    verdict = (await results(tmp_path, simulator))["account prod permission"]
 
     assert verdict.outcome == "failed"
     assert f"code {code}" in verdict.text
@@ -108,7 +108,7 @@ async def test_each_known_code_has_something_to_do(tmp_path: Path, code: int, st
 async def test_a_wrong_clock_is_a_note_with_its_direction(tmp_path: Path, minutes: int, word: str) -> None:
     simulator = Simulator(backlog=200, behaviour=Behaviour(skew=timedelta(minutes=minutes)))
 
-    found = await verdicts(tmp_path, simulator)
+    found = await results(tmp_path, simulator)
 
     assert found["account prod clock"].outcome == "note"
     assert f"600 s {word}" in found["account prod clock"].text
@@ -122,7 +122,7 @@ async def test_an_api_that_windows_by_another_time_is_noted(tmp_path: Path) -> N
         sent = datetime.fromtimestamp(now, UTC) - timedelta(hours=2)
         simulator.world.add(scanned_at=sent - timedelta(hours=hours), sent_at=sent)
 
-    verdict = (await verdicts(tmp_path, simulator))["account prod window"]
+    verdict = (await results(tmp_path, simulator))["account prod window"]
 
     assert verdict.outcome == "note"
     assert "another time than scanned_at" in verdict.text
@@ -130,7 +130,7 @@ async def test_an_api_that_windows_by_another_time_is_noted(tmp_path: Path) -> N
 
 
 async def test_an_account_without_mail_cannot_be_compared(tmp_path: Path) -> None:
-    found = await verdicts(tmp_path, Simulator())
+    found = await results(tmp_path, Simulator())
 
     assert found["account prod window"].outcome == "note"
     assert "nothing since yesterday" in found["search prod/detections"].text
@@ -141,7 +141,7 @@ async def test_a_filter_that_the_api_refuses_is_the_searchs_failure(tmp_path: Pa
     config = CONFIG.replace("every: 60s", "every: 60s, filters: {exact_subject: hello}")
     simulator = Simulator(backlog=20, behaviour=Behaviour(unknown_parameter="refused"))
 
-    found = await verdicts(tmp_path, simulator, config)
+    found = await results(tmp_path, simulator, config)
 
     assert found["account prod permission"].outcome == "ok"
     assert found["search prod/detections"].outcome == "failed"
@@ -155,7 +155,7 @@ async def test_a_rate_limit_is_told_at_once_for_all_that_share_the_credential(tm
     simulator.behaviour.script([Fault("rate_limited", retry_after=300)], on="verify")
 
     async with asyncio.timeout(30):
-        found = await verdicts(tmp_path, simulator, SHARED)
+        found = await results(tmp_path, simulator, SHARED)
 
     for name in ("prod", "more"):
         assert found[f"account {name}"].outcome == "failed"
@@ -166,7 +166,7 @@ async def test_a_rate_limit_is_told_at_once_for_all_that_share_the_credential(tm
 async def test_the_plan_fails_before_the_budget_does(tmp_path: Path) -> None:
     config = CONFIG.replace("every: 60s", "every: 1s, filters: {final_disposition: [SPAM, BULK, SPOOF]}")
 
-    found = await verdicts(tmp_path, Simulator(), config)
+    found = await results(tmp_path, Simulator(), config)
 
     assert found["request plan prod"].outcome == "failed"
     assert "poll less often; ask for fewer values of final_disposition" in found["request plan prod"].hint

@@ -59,9 +59,9 @@ def test_a_match_reads_the_prelude_and_the_accounts_name(tmp_path: Path) -> None
     (feed,) = plan_feeds(
         read(tmp_path, with_enrich("{when: {$severity: {gte: 5}, $account.name: prod}}")), lambda: NOW
     )
-    assert feed.enriching is not None
-    assert feed.enriching.endpoints == ("detections",)
-    when = feed.enriching.when
+    assert feed.enrichment is not None
+    assert feed.enrichment.endpoints == ("detections",)
+    when = feed.enrichment.when
     assert when is not None
 
     def matches(disposition: str) -> bool:
@@ -83,11 +83,11 @@ def test_a_match_reads_the_users_own_prelude(tmp_path: Path) -> None:
     )
     text = with_enrich("{when: {$vip: true}}") + "mappings: {directory: own}\n"
 
-    assert plan_feeds(read(tmp_path, text), lambda: NOW)[0].enriching is not None
+    assert plan_feeds(read(tmp_path, text), lambda: NOW)[0].enrichment is not None
 
 
 def test_a_search_enriches_only_when_asked_to(tmp_path: Path) -> None:
-    assert plan_feeds(read(tmp_path, MINIMAL), lambda: NOW)[0].enriching is None
+    assert plan_feeds(read(tmp_path, MINIMAL), lambda: NOW)[0].enrichment is None
 
 
 def test_variables_alone_can_ask_for_it(tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_variables_alone_can_ask_for_it(tmp_path: Path) -> None:
     loaded = load(tmp_path / "connector.yaml", {**TOKENS, **variables})
     (feed,) = plan_feeds(loaded, lambda: NOW)
 
-    assert feed.enriching is not None
-    assert (feed.enriching.endpoints, feed.enriching.when) == (("detections", "trace"), None)
+    assert feed.enrichment is not None
+    assert (feed.enrichment.endpoints, feed.enrichment.when) == (("detections", "trace"), None)
 
 
 def test_enrichment_without_revisits_is_noted(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from connector.app import daemon
-from connector.app.build import House, build_house
+from connector.app.build import App, build_app
 from connector.app.reload import Reload, changes
 from connector.app.signals import Stop
 from connector.errors import ConfigurationError, JournalFull, Problem
@@ -38,12 +38,12 @@ def read(directory: Path, text: str = CONFIG) -> Loaded:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return build_house(read(tmp_path), lambda: datetime.now(UTC))
+def app(tmp_path: Path) -> App:
+    return build_app(read(tmp_path), lambda: datetime.now(UTC))
 
 
-def told(house: House) -> list[str]:
-    problems: list[str] = house.telemetry.snapshot()["configuration"]["problems"]
+def told(app: App) -> list[str]:
+    problems: list[str] = app.telemetry.snapshot()["configuration"]["problems"]
     return problems
 
 
@@ -58,13 +58,13 @@ def failing(*errors: Exception, then: Loaded) -> Callable[[], Loaded]:
     return read_again
 
 
-async def test_what_is_refused_is_told_and_the_next_try_is_waited_for(house: House, tmp_path: Path) -> None:
+async def test_what_is_refused_is_told_and_the_next_try_is_waited_for(app: App, tmp_path: Path) -> None:
     wrong = ConfigurationError(Problem("first"), Problem("second"))
     reload = Reload(failing(wrong, ValueError("a bug"), then=read(tmp_path)))
-    waiting = asyncio.create_task(reload.successor(house, Stop()))
+    waiting = asyncio.create_task(reload.successor(app, Stop()))
 
     assert (await reload.handle({}))["problems"] == ["first", "second"]
-    assert told(house) == ["first", "second"]
+    assert told(app) == ["first", "second"]
     (problem,) = (await reload.handle({}))["problems"]
     assert "ValueError" in problem
     assert "a bug" not in problem, "the text of an unexpected error may hold anything"
@@ -72,14 +72,14 @@ async def test_what_is_refused_is_told_and_the_next_try_is_waited_for(house: Hou
     reload.ask()
     successor = await waiting
     assert successor is not None
-    assert successor.telemetry is house.telemetry
+    assert successor.telemetry is app.telemetry
 
 
-async def test_an_account_that_could_not_connect_is_refused(house: House, tmp_path: Path) -> None:
+async def test_an_account_that_could_not_connect_is_refused(app: App, tmp_path: Path) -> None:
     """Found later, it would end the daemon instead: what collected and delivered before is gone by then."""
     text = CONFIG.replace('"${env:TOKEN}"', '"${env:TOKEN}", tls: {ca_file: missing.pem}')
     reload = Reload(failing(then=read(tmp_path, text)))
-    waiting = asyncio.create_task(reload.successor(house, Stop()))
+    waiting = asyncio.create_task(reload.successor(app, Stop()))
 
     (problem,) = (await reload.handle({}))["problems"]
     assert "connector.yaml:3" in problem
@@ -88,29 +88,29 @@ async def test_an_account_that_could_not_connect_is_refused(house: House, tmp_pa
     waiting.cancel()
 
 
-async def test_a_stop_ends_the_waiting(house: House, tmp_path: Path) -> None:
+async def test_a_stop_ends_the_waiting(app: App, tmp_path: Path) -> None:
     stop = Stop()
     reload = Reload(lambda: read(tmp_path))
     stop.ask("SIGTERM")
 
-    assert await reload.successor(house, stop) is None
+    assert await reload.successor(app, stop) is None
 
 
-async def test_state_and_endpoint_stay_and_that_is_said(house: House, tmp_path: Path) -> None:
+async def test_state_and_endpoint_stay_and_that_is_said(app: App, tmp_path: Path) -> None:
     text = CONFIG.replace("directory: state", "directory: elsewhere").replace("60s", "30s")
     reload = Reload(lambda: read(tmp_path, text))
     reload.ask()
-    successor = await reload.successor(house, Stop())
+    successor = await reload.successor(app, Stop())
 
     assert successor is not None
-    assert successor.settings.state == house.settings.state
-    noted = [one["text"] for one in house.telemetry.snapshot()["troubles"]]
+    assert successor.settings.state == app.settings.state
+    noted = [one["text"] for one in app.telemetry.snapshot()["troubles"]]
     assert any("state is changed" in text for text in noted)
-    assert changes(house.settings, successor.settings) == ("search detections changed",)
+    assert changes(app.settings, successor.settings) == ("search detections changed",)
 
 
 async def test_a_journal_without_room_is_asked_again_before_anything_is_collected(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Journal:
         asked = 0
@@ -127,5 +127,5 @@ async def test_a_journal_without_room_is_asked_again_before_anything_is_collecte
     monkeypatch.setattr(daemon, "_AGAIN", 0.01)
     journal = Journal()
 
-    assert await daemon._settle(house, journal, Stop())  # type: ignore[arg-type]
+    assert await daemon._settle(app, journal, Stop())  # type: ignore[arg-type]
     assert journal.asked == 3

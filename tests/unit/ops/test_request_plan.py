@@ -16,18 +16,18 @@ from connector.model import Window
 from connector.ops.request_plan import (
     DAY,
     ENRICHMENT,
-    Asking,
-    judge,
+    SearchLoad,
+    assess,
+    describe_load,
+    max_volume,
     polls_a_day,
     requests,
-    room,
-    shares,
-    told,
+    sweep_requests,
 )
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SPAN = timedelta(minutes=5)
-USUAL = Asking(
+USUAL = SearchLoad(
     "detections",
     polls=1440,
     overlap=timedelta(minutes=2),
@@ -41,34 +41,34 @@ USUAL = Asking(
 )
 
 
-def asked(asking: Asking, window: Window, volume: float) -> int:
+def asked(load: SearchLoad, window: Window, volume: float) -> int:
     """Requests that one walk of *window* makes, with mail that comes evenly."""
     count = 0
     while window.length:
         part = next_slice(window, LONGEST_SLICE)
-        read = (part.length + timedelta(seconds=2)) / DAY * volume / asking.walks
-        count += asking.walks * max(1, math.ceil(read / asking.per_page))
+        read = (part.length + timedelta(seconds=2)) / DAY * volume / load.walks
+        count += load.walks * max(1, math.ceil(read / load.per_page))
         window = Window(part.end, window.end)
     return count
 
 
-def simulated(asking: Asking, volume: float) -> float:
+def simulated(load: SearchLoad, volume: float) -> float:
     """Requests of a day of all sweeps, walked with collection's own arithmetic, revisits looked at often."""
     total, live = 0, NOON
-    every = DAY / asking.polls
-    revisits = {age: NOON - age for age in asking.ages}
-    look = max(timedelta(seconds=1), min([timedelta(minutes=1), *(age / 10 for age in asking.ages)]))
-    polls = [NOON + every * number for number in range(1, int(asking.polls) + 1)]
-    looks = [NOON + look * number for number in range(1, int(DAY / look) + 1)] if asking.ages else []
+    every = DAY / load.polls
+    revisits = {age: NOON - age for age in load.ages}
+    look = max(timedelta(seconds=1), min([timedelta(minutes=1), *(age / 10 for age in load.ages)]))
+    polls = [NOON + every * number for number in range(1, int(load.polls) + 1)]
+    looks = [NOON + look * number for number in range(1, int(DAY / look) + 1)] if load.ages else []
     for now, polling in sorted([*((at, True) for at in polls), *((at, False) for at in looks)]):
         if polling:
-            window = live_window(live, None, now, Timing(overlap=asking.overlap))
-            total += asked(asking, window, volume) if window else 0
+            window = live_window(live, None, now, Timing(overlap=load.overlap))
+            total += asked(load, window, volume) if window else 0
             live = window.end if window else live
             continue
         for age, checkpoint in revisits.items():
             due = revisit_window(checkpoint, live, now, age)
-            total += asked(asking, due, volume) if due else 0
+            total += asked(load, due, volume) if due else 0
             revisits[age] = due.end if due else checkpoint
     return total
 
@@ -86,7 +86,7 @@ def test_a_day_of_sweeps_stays_under_the_plan(
     every: int, overlap: int, ages: set[int], walks: int, per_page: int, volume: int
 ) -> None:
     """For every schedule, overlap, choice of ages, dispositions, page size and volume."""
-    asking = Asking(
+    load = SearchLoad(
         "clean",
         polls=DAY / timedelta(seconds=every),
         walks=walks,
@@ -95,9 +95,9 @@ def test_a_day_of_sweeps_stays_under_the_plan(
         ages=tuple(timedelta(seconds=age) for age in sorted(ages)),
     )
 
-    real = simulated(asking, volume)
+    real = simulated(load, volume)
 
-    assert real <= requests([asking], volume, DAY) * 1.001 + walks
+    assert real <= requests([load], volume, DAY) * 1.001 + walks
 
 
 def test_the_plan_of_the_usual_search_is_close_to_what_happens() -> None:
@@ -109,8 +109,8 @@ def test_the_plan_of_the_usual_search_is_close_to_what_happens() -> None:
 
 def test_a_poll_is_a_request_per_disposition_and_records_cost_a_page_per_thousand() -> None:
     """The arithmetic in numbers that can be checked by hand."""
-    plain = Asking("a", polls=1440)
-    three = Asking("b", polls=1440, walks=3)
+    plain = SearchLoad("a", polls=1440)
+    three = SearchLoad("b", polls=1440, walks=3)
 
     assert requests([plain], 0, SPAN) == pytest.approx(5)
     assert requests([three], 0, SPAN) == pytest.approx(15)
@@ -119,14 +119,14 @@ def test_a_poll_is_a_request_per_disposition_and_records_cost_a_page_per_thousan
 
 def test_an_overlap_brings_records_back_at_every_poll() -> None:
     """Two minutes of overlap at a poll per minute read each record three times."""
-    live = shares(USUAL, 1_000_000, DAY)[0]
+    live = sweep_requests(USUAL, 1_000_000, DAY)[0]
 
     assert live.reading == pytest.approx(1000 * 182 / 60)
 
 
 def test_each_revisit_walks_at_a_tenth_of_its_age_in_slices_of_an_hour() -> None:
     """Five minutes: every thirty seconds. Seven days: every 16.8 hours, 17 slices each time."""
-    planned = {share.sweep: share.walking for share in shares(USUAL, 0, DAY)}
+    planned = {share.sweep: share.walking for share in sweep_requests(USUAL, 0, DAY)}
 
     assert planned["revisit_5m"] == pytest.approx(2880)
     assert planned["revisit_7d"] == pytest.approx(17 * 24 / 16.8)
@@ -134,27 +134,27 @@ def test_each_revisit_walks_at_a_tenth_of_its_age_in_slices_of_an_hour() -> None
 
 def test_enrichment_is_a_request_per_record_and_endpoint() -> None:
     """It dwarfs everything else, and says so."""
-    share = shares(Asking("a", polls=1440, details=2), 5000, DAY)[-1]
+    share = sweep_requests(SearchLoad("a", polls=1440, details=2), 5000, DAY)[-1]
 
     assert (share.sweep, share.requests) == (ENRICHMENT, 10_000)
 
 
 def test_a_long_window_is_cut_into_slices() -> None:
     """A daily poll cannot be one request: no slice is longer than an hour."""
-    assert requests([Asking("a", polls=1)], 0, DAY) == pytest.approx(24)
+    assert requests([SearchLoad("a", polls=1)], 0, DAY) == pytest.approx(24)
 
 
 @given(budget=st.integers(1, 5000), volume=st.integers(0, 10_000_000))
 def test_room_is_the_border(budget: int, volume: int) -> None:
     """What fits into the room fits into the budget, one record more a day does not."""
-    askings = [USUAL, Asking("b", polls=96, walks=2, details=1)]
-    most = room(askings, budget, SPAN)
+    loads = [USUAL, SearchLoad("b", polls=96, walks=2, details=1)]
+    most = max_volume(loads, budget, SPAN)
 
     if most is None:
-        assert requests(askings, 0, SPAN) > budget
+        assert requests(loads, 0, SPAN) > budget
     else:
-        assert requests(askings, most, SPAN) <= budget < requests(askings, most + 1, SPAN)
-        assert (requests(askings, volume, SPAN) <= budget) == (volume <= most)
+        assert requests(loads, most, SPAN) <= budget < requests(loads, most + 1, SPAN)
+        assert (requests(loads, volume, SPAN) <= budget) == (volume <= most)
 
 
 _MINUTES = st.sampled_from(["*", "0", "*/5", "*/7", "10-20", "5,10,55", "0-30/10", "*/15,3"])
@@ -176,7 +176,7 @@ def test_polls_of_a_cron_expression_are_those_that_its_trigger_makes(minutes: st
 
 
 def test_without_a_volume_the_plan_says_how_much_there_is_room_for() -> None:
-    verdict = judge([USUAL], None, 600, SPAN)
+    verdict = assess([USUAL], None, 600, SPAN)
 
     assert verdict.level == "enough"
     assert "at least 17 of 600 requests in 5m" in verdict.text
@@ -184,10 +184,10 @@ def test_without_a_volume_the_plan_says_how_much_there_is_room_for() -> None:
 
 
 def test_a_plan_that_does_not_fit_names_the_sweep_and_what_to_change() -> None:
-    short = judge([Asking("fast", polls=86_400, walks=2)], 0, 300, SPAN)
-    revisiting = judge([Asking("again", polls=24, ages=(timedelta(seconds=5),))], 0, 100, SPAN)
-    reading = judge([Asking("clean", polls=1440, per_page=100)], 20_000_000, 600, SPAN)
-    enriching = judge([Asking("rich", polls=1440, details=1)], 300_000, 600, SPAN)
+    short = assess([SearchLoad("fast", polls=86_400, walks=2)], 0, 300, SPAN)
+    revisiting = assess([SearchLoad("again", polls=24, ages=(timedelta(seconds=5),))], 0, 100, SPAN)
+    reading = assess([SearchLoad("clean", polls=1440, per_page=100)], 20_000_000, 600, SPAN)
+    enriching = assess([SearchLoad("rich", polls=1440, details=1)], 300_000, 600, SPAN)
 
     assert {verdict.level for verdict in (short, revisiting, reading, enriching)} == {"short"}
     assert "searches.fast: poll less often; ask for fewer values" in short.hint
@@ -198,17 +198,17 @@ def test_a_plan_that_does_not_fit_names_the_sweep_and_what_to_change() -> None:
 
 
 def test_more_than_cloudflare_allows_cannot_be_had_by_raising_the_budget() -> None:
-    verdict = judge([Asking("fast", polls=86_400, walks=6)], 0, 600, SPAN)
+    verdict = assess([SearchLoad("fast", polls=86_400, walks=6)], 0, 600, SPAN)
 
     assert "raise budget" not in verdict.hint
     assert "Cloudflare allows no more than 1200 in 5m" in verdict.hint
 
 
 def test_a_budget_that_only_a_busy_hour_exceeds_is_a_note() -> None:
-    most = room([USUAL], 60, SPAN)
+    most = max_volume([USUAL], 60, SPAN)
     assert most is not None
 
-    verdict = judge([USUAL], most // 2, 60, SPAN)
+    verdict = assess([USUAL], most // 2, 60, SPAN)
 
     assert verdict.level == "tight"
     assert "busy hour" in verdict.text
@@ -216,18 +216,18 @@ def test_a_budget_that_only_a_busy_hour_exceeds_is_a_note() -> None:
 
 
 def test_the_plan_of_a_search_names_every_sweep() -> None:
-    text = told(USUAL, 0, SPAN)
+    text = describe_load(USUAL, 0, SPAN)
 
     assert text.startswith("live 5, revisit_5m 10, ")
     assert "revisit_7d under 1" in text
 
 
 def test_an_audit_is_part_of_the_plan_and_of_the_advice() -> None:
-    asking = replace(USUAL, audit=(DAY, timedelta(days=30)))
-    found = {share.sweep: share for share in shares(asking, 24_000, DAY)}
+    load = replace(USUAL, audit=(DAY, timedelta(days=30)))
+    found = {share.sweep: share for share in sweep_requests(load, 24_000, DAY)}
 
     assert found["audit"].walking == 23 * 24
     assert 23 * 24 <= found["audit"].reading <= 23 * 24 * 1.01
     often = replace(USUAL, audit=(timedelta(minutes=5), timedelta(days=30)))
-    assert "audit less often" in judge([often], None, 300, SPAN).hint
-    assert requests([USUAL], 0, SPAN) < requests([asking], 0, SPAN)
+    assert "audit less often" in assess([often], None, 300, SPAN).hint
+    assert requests([USUAL], 0, SPAN) < requests([load], 0, SPAN)

@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 
 from connector.errors import ConfigurationError
 from connector.settings import load, render
-from connector.settings.schema_index import Shape, whole
+from connector.settings.schema_index import SchemaNode, settings_schema
 from tests.unit.settings.support import MINIMAL, TOKENS
 
 
-def vocabulary(shape: Shape, depth: int = 0) -> set[str]:
+def vocabulary(shape: SchemaNode, depth: int = 0) -> set[str]:
     """Every key that a configuration knows."""
     found = set(shape.known)
     for key in [*shape.known, "prod"] if depth < 6 else []:
         inner = shape.child(key)
-        if inner is not None and not inner.free:
+        if inner is not None and not inner.untyped:
             found |= vocabulary(inner, depth + 1)
     return found
 
 
-KEYS = sorted(vocabulary(whole()))
+KEYS = sorted(vocabulary(settings_schema()))
 TEXTS = [
     "60s",
     "1h",
@@ -121,7 +121,7 @@ WORDS = st.sampled_from(
 def test_any_variables_set_a_value_or_are_refused(
     tmp_path: Path, variables: list[tuple[list[str], str]]
 ) -> None:
-    environ = {f"CONNECTOR_{'__'.join(words)}": text for words, text in variables}
+    environ = {f"CONNECTOR_{'__'.join(literals)}": text for literals, text in variables}
 
     tried(tmp_path / "any.yaml", MINIMAL.encode(), {**TOKENS, **environ})
 

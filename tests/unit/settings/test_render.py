@@ -8,7 +8,7 @@ import yaml
 
 from connector.secret import MASK
 from connector.settings import load, render
-from connector.settings.schema_index import whole
+from connector.settings.schema_index import settings_schema
 from tests.unit.settings.support import MINIMAL, read
 
 TEXT = MINIMAL.replace("every: 60s", "cron: '*/5  * * * *', start: 2026-01-31").replace(
@@ -53,7 +53,7 @@ def test_secrets_are_masked_and_references_shown_as_written(tmp_path: Path) -> N
 def test_it_is_yaml_with_every_key_there_is(tmp_path: Path) -> None:
     values = yaml.safe_load(render(read(tmp_path, MINIMAL)))
 
-    top = whole()
+    top = settings_schema()
     search = top.child("searches")
     detections = search.child("detections") if search else None
     assert set(values) == set(top.known)

@@ -12,7 +12,7 @@ import pytest
 from connector.errors import ConfigurationError
 from connector.outputs import BUILT_IN
 from connector.settings import Loaded, render
-from connector.settings.schema_index import Shape, whole
+from connector.settings.schema_index import SchemaNode, settings_schema
 from tests.unit.settings.support import ACCOUNT, MINIMAL, read
 
 CANARY = "canary-5f0e9c7a"
@@ -90,31 +90,33 @@ def test_nothing_that_is_shown_of_a_good_configuration_holds_a_secret(
     assert not [one for one in [*shown(loaded), caplog.text] if CANARY in one]
 
 
-def places(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Shape]]:
+def places(shape: SchemaNode, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], SchemaNode]]:
     """Every value that can be configured, with ``x`` for names and ``siem`` for the output."""
     keys = shape.known or (("siem",) if path == ("outputs",) else ("prod",) if shape.open() else ())
     for key in keys:
         inner = shape.child(key)
         assert inner is not None
         yield (*path, key), inner
-        if not inner.free:
+        if not inner.untyped:
             yield from places(inner, (*path, key))
 
 
-def of_every_type() -> list[tuple[str, tuple[str, ...], Shape]]:
+def of_every_type() -> list[tuple[str, tuple[str, ...], SchemaNode]]:
     found = []
     for kind in BUILT_IN:
-        outputs = whole().child("outputs")
+        outputs = settings_schema().child("outputs")
         siem = outputs.child("siem") if outputs else None
         assert siem is not None
         found += [(kind, ("outputs", "siem", *path), one) for path, one in places(siem.of_type(kind))]
-    rest = [(path, one) for path, one in places(whole()) if path[0] != "outputs"]
+    rest = [(path, one) for path, one in places(settings_schema()) if path[0] != "outputs"]
     return [*found, *(("stdout", path, one) for path, one in rest)]
 
 
-PLACES = of_every_type()
-SECRETS = sorted({(kind, path) for kind, path, one in PLACES if one.readable})
-OTHERS = sorted({(kind, path) for kind, path, one in PLACES if not one.readable and path[-1] != "type"})
+DEFAULT_FILES = of_every_type()
+SECRETS = sorted({(kind, path) for kind, path, one in DEFAULT_FILES if one.accepts_file})
+OTHERS = sorted(
+    {(kind, path) for kind, path, one in DEFAULT_FILES if not one.accepts_file and path[-1] != "type"}
+)
 
 
 def under(path: tuple[str, ...], value: str) -> str:

@@ -2,17 +2,17 @@ from itertools import pairwise
 
 import pytest
 
-from connector.app.collectors import begins
+from connector.app.collectors import start_delays
 
 
 def test_a_single_feed_begins_at_once() -> None:
-    assert list(begins(1)) == [0.0]
+    assert list(start_delays(1)) == [0.0]
 
 
 @pytest.mark.parametrize("count", [2, 20, 500, 5000])
 def test_feeds_begin_one_after_the_other_and_all_within_half_a_minute(count: int) -> None:
     """In step they would hold a page each, and ask all at the same second for ever."""
-    seconds = begins(count)
+    seconds = start_delays(count)
 
     assert len(seconds) == count
     assert seconds[0] == 0

@@ -55,7 +55,7 @@ def letter(output: str, sequence: int, dead: Revision, answer: str = "HTTP 400: 
 
 
 @dataclass
-class Books:
+class StateFolder:
     """The place: its configuration, its clock, the facts that an operator's commands caused."""
 
     directory: Path
@@ -151,12 +151,12 @@ class Shell:
     """Runs commands in the place, inside this process."""
 
     def __init__(
-        self, books: Books, monkeypatch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[bytes]
+        self, folder: StateFolder, monkeypatch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[bytes]
     ) -> None:
-        self.books = books
+        self.folder = folder
         self._patch = monkeypatch
         self._capture = capture
-        monkeypatch.chdir(books.directory)
+        monkeypatch.chdir(folder.directory)
         monkeypatch.setenv("TOKEN", "x")
         monkeypatch.setenv("COLUMNS", "220")
 

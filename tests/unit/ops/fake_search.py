@@ -13,7 +13,7 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 PAD = timedelta(seconds=1)
 
 
-class Mailbox:
+class FakeSearch:
     """Records by their time, found a second beyond both ends, as a real walk asks for them."""
 
     def __init__(self, order: Literal["newest", "oldest", "unordered"] = "newest") -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.collectors import note_absent
+from connector.app.collectors import note_unconfigured_feeds
 from connector.errors import JournalFull
 from connector.journal import Journal
 from connector.model import Commit
@@ -27,8 +27,8 @@ async def test_a_full_disk_ends_no_reload_and_it_is_noted_when_there_is_room(
         await journal.commit(Commit(FEED, "print", seen=(seen_row("a"),)))
         with monkeypatch.context() as disk:
             disk.setattr(Journal, "remember", full)
-            await note_absent((), journal, lambda: here.now)
+            await note_unconfigured_feeds((), journal, lambda: here.now)
         assert await journal.recall(NOTE) is None
 
-        await note_absent((), journal, lambda: here.now)
+        await note_unconfigured_feeds((), journal, lambda: here.now)
         assert await journal.recall(NOTE) == here.now.isoformat()

@@ -12,13 +12,13 @@ from connector.app.control.server import SOCKET, ask, serve_control
 from connector.errors import ConnectorError, JournalInUse
 from connector.facts import FeedForgotten, LettersSettled, OutputRewound
 from connector.model import Backlog, Commit, Feed, JsonObject
-from connector.ops.client import Errands
-from tests.unit.app.books import FEED, NOW, Books, letter, revision
+from connector.ops.client import OperatorClient
+from tests.unit.cli.harness import FEED, NOW, StateFolder, letter, revision
 
 
-async def test_a_rewind_is_told_before_and_after(books: Books) -> None:
-    await asyncio.to_thread(books.fill)
-    async with books.operator() as (operator, journal):
+async def test_a_rewind_is_told_before_and_after(folder: StateFolder) -> None:
+    await asyncio.to_thread(folder.fill)
+    async with folder.operator() as (operator, journal):
         expected = {"position": 10, "target": 4, "revisions": 6, "complete": True, "letters": 0}
         assert await operator.reach({"output": "siem", "to": 4}) == expected
         assert (await journal.outline()).outputs[1].position == 10
@@ -26,12 +26,12 @@ async def test_a_rewind_is_told_before_and_after(books: Books) -> None:
         assert await operator.rewind({"output": "siem", "to": 4}) == {"position": 4, "revisions": 6}
         assert await operator.rewind({"output": "siem", "to": 4}) == {"position": 4, "revisions": 0}
 
-    assert books.facts == [OutputRewound("siem", 4, 6)]
+    assert folder.facts == [OutputRewound("siem", 4, 6)]
 
 
-async def test_what_is_addressed_to_another_output_is_not_counted(books: Books) -> None:
-    await asyncio.to_thread(books.fill, [letter("siem", 1, revision("r1"))])
-    async with books.operator() as (operator, journal):
+async def test_what_is_addressed_to_another_output_is_not_counted(folder: StateFolder) -> None:
+    await asyncio.to_thread(folder.fill, [letter("siem", 1, revision("r1"))])
+    async with folder.operator() as (operator, journal):
         await journal.attach("lake", "head", Backlog())
         await operator.settle({"action": "replay", "numbers": [1]})
         for output in ("siem", "lake"):
@@ -41,9 +41,9 @@ async def test_what_is_addressed_to_another_output_is_not_counted(books: Books) 
         assert (await operator.reach({"output": "lake", "to": 9}))["revisions"] == 1
 
 
-async def test_all_means_those_that_were_there_when_it_was_said(books: Books) -> None:
-    await asyncio.to_thread(books.fill, [letter("siem", 1, revision(f"r{n}")) for n in range(3)])
-    async with books.operator() as (operator, journal):
+async def test_all_means_those_that_were_there_when_it_was_said(folder: StateFolder) -> None:
+    await asyncio.to_thread(folder.fill, [letter("siem", 1, revision(f"r{n}")) for n in range(3)])
+    async with folder.operator() as (operator, journal):
         upto = (await operator.state({}))["newest_letter"]
         dead = [letter("siem", 11, revision("again"))]
         await journal.commit(Commit(FEED, "f", (revision("again"),)))
@@ -53,12 +53,12 @@ async def test_all_means_those_that_were_there_when_it_was_said(books: Books) ->
         assert await operator.settle(request) == {"settled": 3, "last": 4, "stay": {}}
         assert [number for number, _ in await journal.letters()] == [4]
 
-    assert books.facts == [LettersSettled("siem", "replay", 3)]
+    assert folder.facts == [LettersSettled("siem", "replay", 3)]
 
 
-async def test_a_forgotten_feed_refuses_the_walk_that_was_under_way(books: Books) -> None:
-    await asyncio.to_thread(books.fill)
-    async with books.operator() as (operator, journal):
+async def test_a_forgotten_feed_refuses_the_walk_that_was_under_way(folder: StateFolder) -> None:
+    await asyncio.to_thread(folder.fill)
+    async with folder.operator() as (operator, journal):
         life = (await journal.progress(FEED)).life
         await operator.forget({"account": FEED.account, "search": FEED.search})
 
@@ -70,7 +70,7 @@ async def test_a_forgotten_feed_refuses_the_walk_that_was_under_way(books: Books
         with pytest.raises(ConnectorError, match="knows nothing of nothing on prod"):
             await operator.forget({"account": FEED.account, "search": "nothing"})
 
-    assert books.facts == [FeedForgotten(FEED, 1)]
+    assert folder.facts == [FeedForgotten(FEED, 1)]
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ async def test_a_forgotten_feed_refuses_the_walk_that_was_under_way(books: Books
     ],
 )
 async def test_a_request_that_is_not_understood_changes_nothing(
-    books: Books, command: str, request_: JsonObject
+    folder: StateFolder, command: str, request_: JsonObject
 ) -> None:
-    await asyncio.to_thread(books.fill, [letter("siem", 1, revision("r1"))])
-    async with books.operator() as (operator, journal):
+    await asyncio.to_thread(folder.fill, [letter("siem", 1, revision("r1"))])
+    async with folder.operator() as (operator, journal):
         before = await journal.outline()
         with pytest.raises(ConnectorError, match="lacks a sound"):
             await getattr(operator, command)(request_)
@@ -99,9 +99,9 @@ async def test_a_request_that_is_not_understood_changes_nothing(
         assert await journal.outline() == before
 
 
-async def test_both_ways_give_the_same_answers(books: Books) -> None:
+async def test_both_ways_give_the_same_answers(folder: StateFolder) -> None:
     dead = letter("siem", 1, revision("r1", subject="\ud800 \x1b[2J", huge=2**99))
-    await asyncio.to_thread(books.fill, [dead])
+    await asyncio.to_thread(folder.fill, [dead])
     requests: list[tuple[str, JsonObject]] = [
         ("state", {}),
         ("reach", {"output": "siem", "to": NOW.isoformat()}),
@@ -110,47 +110,47 @@ async def test_both_ways_give_the_same_answers(books: Books) -> None:
         ("settle", {"action": "purge", "numbers": [1, 1]}),
         ("rewind", {"output": "siem", "to": 2}),
     ]
-    settings = books.loaded().settings
-    errands = Errands(settings)
-    alone = [await errands.do(command, **arguments) for command, arguments in requests[:4]]
-    assert not errands.running
+    settings = folder.loaded().settings
+    client = OperatorClient(settings)
+    alone = [await client.do(command, **arguments) for command, arguments in requests[:4]]
+    assert not client.running
 
-    async with books.journal() as journal:
-        commands = handlers(journal, settings, books.facts.append)
+    async with folder.journal() as journal:
+        commands = handlers(journal, settings, folder.facts.append)
         async with serve_control(settings.state.directory, commands):
-            beside = [await errands.do(command, **arguments) for command, arguments in requests]
-            assert errands.running
+            beside = [await client.do(command, **arguments) for command, arguments in requests]
+            assert client.running
             with pytest.raises(ConnectorError, match="no output is named seim"):
-                await errands.do("rewind", output="seim", to=0)
+                await client.do("rewind", output="seim", to=0)
 
     assert beside[:4] == alone
     assert json.loads(beside[3]["letter"])["revision"]["record"] == dead.revision.record.body
     assert beside[4:] == [{"settled": 1, "last": 0, "stay": {}}, {"position": 2, "revisions": 8}]
 
 
-async def test_a_daemon_that_starts_is_waited_for(books: Books) -> None:
-    await asyncio.to_thread(books.fill)
-    settings = books.loaded().settings
-    async with books.journal() as journal:
-        asking = asyncio.create_task(Errands(settings).do("state"))
+async def test_a_daemon_that_starts_is_waited_for(folder: StateFolder) -> None:
+    await asyncio.to_thread(folder.fill)
+    settings = folder.loaded().settings
+    async with folder.journal() as journal:
+        asking = asyncio.create_task(OperatorClient(settings).do("state"))
         await asyncio.sleep(0.3)
         assert not asking.done()
-        async with serve_control(settings.state.directory, handlers(journal, settings, books.facts.append)):
+        async with serve_control(settings.state.directory, handlers(journal, settings, folder.facts.append)):
             assert (await asking)["head"] == 10
 
 
 async def test_another_program_that_has_the_journal_is_named(
-    books: Books, monkeypatch: pytest.MonkeyPatch
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("connector.ops.client._PATIENCE", 0.2)
-    await asyncio.to_thread(books.fill)
-    async with books.journal():
+    await asyncio.to_thread(folder.fill)
+    async with folder.journal():
         with pytest.raises(JournalInUse, match="in use by process"):
-            await Errands(books.loaded().settings).do("state")
+            await OperatorClient(folder.loaded().settings).do("state")
 
 
 async def test_a_daemon_that_does_not_answer_is_said_so(
-    books: Books, monkeypatch: pytest.MonkeyPatch
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("connector.app.control.server._PATIENCE", 0.2)
 
@@ -162,15 +162,15 @@ async def test_a_daemon_that_does_not_answer_is_said_so(
         await writer.wait_closed()
         left.set()
 
-    async with await asyncio.start_unix_server(keep_silent, books.directory / SOCKET):
+    async with await asyncio.start_unix_server(keep_silent, folder.directory / SOCKET):
         with pytest.raises(ConnectorError, match="did not answer within"):
-            await ask(books.directory, "state")
+            await ask(folder.directory, "state")
         await left.wait()
 
 
-async def test_a_feed_of_another_account_is_named_by_its_id(books: Books) -> None:
-    await asyncio.to_thread(books.fill)
-    async with books.operator() as (operator, journal):
+async def test_a_feed_of_another_account_is_named_by_its_id(folder: StateFolder) -> None:
+    await asyncio.to_thread(folder.fill)
+    async with folder.operator() as (operator, journal):
         await journal.commit(Commit(Feed("c" * 32, "x"), "f"))
         with pytest.raises(ConnectorError, match="c" * 32):
             await operator.forget({"account": "c" * 32, "search": "y"})

@@ -9,14 +9,14 @@ import pytest
 
 from connector.model import Backlog
 from connector.simulator.mail import hostile
-from tests.unit.app.books import Books, Shell, letter, revision
+from tests.unit.cli.harness import Shell, StateFolder, letter, revision
 
 STEERING = {chr(code) for code in (*range(0x20), 0x7F, *range(0x80, 0xA0), 0x202E, 0x2028, 0x200B)} - {"\n"}
 
 
-def three(books: Books) -> None:
+def three(folder: StateFolder) -> None:
     """Two dead letters of ``siem``, one of ``lake``, which is no longer configured: 1, 2 and 3."""
-    books.fill(
+    folder.fill(
         [
             letter("siem", 1, revision("r1")),
             letter("siem", 2, revision("r2")),
@@ -34,8 +34,8 @@ def three(books: Books) -> None:
         (("--limit", "2"), [1, 2]),
     ],
 )
-def test_the_list(books: Books, shell: Shell, options: tuple[str, ...], expected: list[int]) -> None:
-    three(books)
+def test_the_list(folder: StateFolder, shell: Shell, options: tuple[str, ...], expected: list[int]) -> None:
+    three(folder)
 
     table, lines = shell("deadletters", "list", *options), shell("deadletters", "list", "--json", *options)
 
@@ -45,20 +45,20 @@ def test_the_list(books: Books, shell: Shell, options: tuple[str, ...], expected
     assert ("2 of 3 dead letters; --limit 3 shows all" in table.err) == ("--limit" in options)
 
 
-def test_long_lists_are_read_page_by_page(books: Books, shell: Shell) -> None:
-    books.fill([letter("siem", 1, revision(f"r{number}")) for number in range(250)])
+def test_long_lists_are_read_page_by_page(folder: StateFolder, shell: Shell) -> None:
+    folder.fill([letter("siem", 1, revision(f"r{number}")) for number in range(250)])
 
     assert [one["number"] for one in shell("deadletters", "list", "--json").objects] == [*range(1, 251)]
     assert len(shell("deadletters", "list", "--json", "--limit", "130").objects) == 130
     assert "100 of 250" in shell("deadletters", "list").err
     assert "250 dead letters deleted" in shell("deadletters", "purge", "--output", "siem", "--yes").err
-    assert books.letters() == {}
+    assert folder.letters() == {}
 
 
-def test_one_is_shown_whole(books: Books, shell: Shell) -> None:
+def test_one_is_shown_whole(folder: StateFolder, shell: Shell) -> None:
     body = {"half": "\ud800", "huge": 2**200, "deep": [[[{"a": None}]]], "ümlaut": "漢字", "real": 1.5}
     dead = letter("siem", 4, revision("r4", 2, **body))
-    books.fill([dead])
+    folder.fill([dead])
 
     answer = shell("deadletters", "show", "1")
 
@@ -72,8 +72,8 @@ def test_one_is_shown_whole(books: Books, shell: Shell) -> None:
     assert (shown["attempts"], shown["buried"]) == (3, "2026-11-22T12:01:00+00:00")
 
 
-def test_hostile_text_is_inert_and_yet_whole(books: Books, shell: Shell) -> None:
-    books.fill(
+def test_hostile_text_is_inert_and_yet_whole(folder: StateFolder, shell: Shell) -> None:
+    folder.fill(
         [letter("siem", 1, revision(f"r{n}", subject=text), text) for n, text in enumerate(hostile.TEXTS)]
     )
 
@@ -87,17 +87,17 @@ def test_hostile_text_is_inert_and_yet_whole(books: Books, shell: Shell) -> None
     assert tuple(subjects) == hostile.TEXTS
 
 
-def test_a_replay_waits_in_the_journal_for_its_own_output(books: Books, shell: Shell) -> None:
-    three(books)
+def test_a_replay_waits_in_the_journal_for_its_own_output(folder: StateFolder, shell: Shell) -> None:
+    three(folder)
 
     answer = shell("deadletters", "replay", "2")
 
     assert answer.code == 0
     assert "replayed 1 dead letter, to be sent when the connector starts" in answer.err
-    assert [*books.letters()] == [1, 3]
+    assert [*folder.letters()] == [1, 3]
 
     async def waiting() -> tuple[str | None, list[str]]:
-        async with books.journal() as journal:
+        async with folder.journal() as journal:
             position = await journal.attach("siem", "head", Backlog())
             entry = await journal.read("siem", position)
             return entry.only, [one.record.id for one in entry.revisions]
@@ -105,29 +105,31 @@ def test_a_replay_waits_in_the_journal_for_its_own_output(books: Books, shell: S
     assert asyncio.run(waiting()) == ("siem", ["r2"])
 
 
-def test_nobody_would_read_a_replay_to_an_output_that_is_not_configured(books: Books, shell: Shell) -> None:
-    three(books)
+def test_nobody_would_read_a_replay_to_an_output_that_is_not_configured(
+    folder: StateFolder, shell: Shell
+) -> None:
+    three(folder)
 
     answer = shell("deadletters", "replay", "--all")
 
     assert answer.code == 1
     assert "replayed 2 dead letters" in answer.err
     assert "kept 1 dead letter of lake" in answer.err
-    assert [*books.letters()] == [3]
+    assert [*folder.letters()] == [3]
     assert shell("deadletters", "purge", "3", "--yes").code == 0
-    assert books.letters() == {}
+    assert folder.letters() == {}
 
 
-def test_a_person_at_a_terminal_is_asked_before_a_purge(books: Books, shell: Shell) -> None:
-    three(books)
+def test_a_person_at_a_terminal_is_asked_before_a_purge(folder: StateFolder, shell: Shell) -> None:
+    three(folder)
 
     refused = shell("deadletters", "purge", "--output", "siem", typed="\n")
     assert refused.code == 1
     assert "2 dead letters of siem will be deleted for good" in refused.err
-    assert len(books.letters()) == 3
+    assert len(folder.letters()) == 3
 
     assert shell("deadletters", "purge", "--output", "siem", typed="y\n").code == 0
-    assert [*books.letters()] == [3]
+    assert [*folder.letters()] == [3]
 
 
 @pytest.mark.parametrize(
@@ -146,19 +148,19 @@ def test_a_person_at_a_terminal_is_asked_before_a_purge(books: Books, shell: She
     ],
 )
 def test_what_is_asked_wrongly_is_one_clear_line_and_nothing_is_done(
-    books: Books, shell: Shell, arguments: tuple[str, ...], code: int, text: str
+    folder: StateFolder, shell: Shell, arguments: tuple[str, ...], code: int, text: str
 ) -> None:
-    three(books)
+    three(folder)
 
     answer = shell("deadletters", *arguments)
 
     assert (answer.code, answer.out) == (code, "")
     assert text in answer.err.splitlines()[-1]
-    assert len(books.letters()) == 3
+    assert len(folder.letters()) == 3
 
 
-def test_nothing_chosen_is_nothing_done(books: Books, shell: Shell) -> None:
-    books.fill()
+def test_nothing_chosen_is_nothing_done(folder: StateFolder, shell: Shell) -> None:
+    folder.fill()
 
     for arguments in (("replay", "--all"), ("purge", "--all"), ("list",)):
         answer = shell("deadletters", *arguments)

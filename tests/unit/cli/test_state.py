@@ -8,13 +8,13 @@ import json
 import pytest
 
 from connector.model import Commit
-from tests.unit.app.books import FEED, GONE, MINUTE, Books, Shell, revision
+from tests.unit.cli.harness import FEED, GONE, MINUTE, Shell, StateFolder, revision
 
 
 def test_show_tells_where_all_stands_also_what_is_no_longer_or_not_yet_there(
-    books: Books, shell: Shell
+    folder: StateFolder, shell: Shell
 ) -> None:
-    books.fill()
+    folder.fill()
 
     table, document = shell("state", "show"), shell("state", "show", "--json")
 
@@ -33,24 +33,24 @@ def test_show_tells_where_all_stands_also_what_is_no_longer_or_not_yet_there(
     assert not feeds[None, "everything"]["configured"]
 
 
-def test_looking_changes_nothing(books: Books, shell: Shell) -> None:
-    books.fill()
-    before = books.outline()
+def test_looking_changes_nothing(folder: StateFolder, shell: Shell) -> None:
+    folder.fill()
+    before = folder.outline()
 
     shell("state", "show")
     shell("deadletters", "list")
     shell("state", "rewind", "siem", "--to", "3")
 
-    assert books.outline() == before
+    assert folder.outline() == before
 
 
 @pytest.mark.parametrize(
     ("to", "position", "count"), [("0", 0, 10), ("7", 7, 3), ("9", 9, 1), ("2026-11-22T12:06:00Z", 6, 4)]
 )
 def test_a_rewind_says_how_much_comes_again(
-    books: Books, shell: Shell, to: str, position: int, count: int
+    folder: StateFolder, shell: Shell, to: str, position: int, count: int
 ) -> None:
-    books.fill()
+    folder.fill()
 
     answer = shell("state", "rewind", "siem", "--to", to, "--yes")
 
@@ -60,15 +60,15 @@ def test_a_rewind_says_how_much_comes_again(
         in answer.err
     )
     siem, lake = (
-        one for name in ("siem", "lake") for one in books.outline()["outputs"] if one["output"] == name
+        one for name in ("siem", "lake") for one in folder.outline()["outputs"] if one["output"] == name
     )
     assert (siem["position"], siem["backlog"], siem["attached"]) == (position, count, True)
     assert (lake["position"], lake["attached"]) == (10, False)
 
 
 @pytest.mark.parametrize("to", ["10", "4711", "2030-01-01"])
-def test_a_rewind_never_goes_forward(books: Books, shell: Shell, to: str) -> None:
-    books.fill()
+def test_a_rewind_never_goes_forward(folder: StateFolder, shell: Shell, to: str) -> None:
+    folder.fill()
 
     answer = shell("state", "rewind", "siem", "--to", to)
 
@@ -76,41 +76,41 @@ def test_a_rewind_never_goes_forward(books: Books, shell: Shell, to: str) -> Non
     assert "siem is at 10: there is nothing to send again" in answer.err
 
 
-def test_a_person_at_a_terminal_is_asked(books: Books, shell: Shell) -> None:
-    books.fill()
-    before = books.outline()
+def test_a_person_at_a_terminal_is_asked(folder: StateFolder, shell: Shell) -> None:
+    folder.fill()
+    before = folder.outline()
 
     refused = shell("state", "rewind", "siem", "--to", "0", typed="n\n")
     assert refused.code == 1
     assert "10 revisions will be sent again" in refused.err
-    assert books.outline() == before
+    assert folder.outline() == before
 
     assert shell("state", "rewind", "siem", "--to", "0", typed="y\n").code == 0
-    assert next(one for one in books.outline()["outputs"] if one["output"] == "siem")["position"] == 0
+    assert next(one for one in folder.outline()["outputs"] if one["output"] == "siem")["position"] == 0
 
 
-def test_a_forgotten_feed_is_gone_and_the_others_are_not(books: Books, shell: Shell) -> None:
-    books.fill()
+def test_a_forgotten_feed_is_gone_and_the_others_are_not(folder: StateFolder, shell: Shell) -> None:
+    folder.fill()
 
     answer = shell("state", "forget", "detections", "--yes")
 
     assert answer.code == 0
     assert "1 checkpoint, 1 seen row and 1 gap" in answer.err
     assert "delivers all it finds to every output as new" in answer.err
-    feeds = {(one["account"], one["search"]): one["checkpoints"] for one in books.outline()["feeds"]}
+    feeds = {(one["account"], one["search"]): one["checkpoints"] for one in folder.outline()["feeds"]}
     assert feeds[FEED.account, "detections"] == {}
     assert feeds[FEED.account, "everything"]
     assert "has not begun" in shell("state", "forget", "detections").err
 
 
 def test_a_feed_that_is_no_longer_configured_is_forgotten_by_its_account_id(
-    books: Books, shell: Shell
+    folder: StateFolder, shell: Shell
 ) -> None:
-    books.fill()
+    folder.fill()
 
     assert shell("state", "forget", "everything", "--account", GONE, "--yes").code == 0
 
-    accounts = {one["account"] for one in books.outline()["feeds"] if one["search"] == "everything"}
+    accounts = {one["account"] for one in folder.outline()["feeds"] if one["search"] == "everything"}
     assert GONE not in accounts
     assert len(accounts) == 2
 
@@ -128,24 +128,24 @@ def test_a_feed_that_is_no_longer_configured_is_forgotten_by_its_account_id(
     ],
 )
 def test_what_is_asked_wrongly_is_one_clear_line(
-    books: Books, shell: Shell, arguments: tuple[str, ...], text: str
+    folder: StateFolder, shell: Shell, arguments: tuple[str, ...], text: str
 ) -> None:
-    books.fill()
-    before = books.outline()
+    folder.fill()
+    before = folder.outline()
 
     answer = shell("state", *arguments)
 
     assert (answer.code, answer.out) == (2, "")
     assert text in answer.err.splitlines()[-1]
-    assert books.outline() == before
+    assert folder.outline() == before
 
 
-def test_what_is_no_longer_retained_is_said(books: Books, shell: Shell) -> None:
-    books.fill()
+def test_what_is_no_longer_retained_is_said(folder: StateFolder, shell: Shell) -> None:
+    folder.fill()
 
     async def deliver_later() -> None:
-        books.now += 90 * MINUTE
-        async with books.journal() as journal:
+        folder.now += 90 * MINUTE
+        async with folder.journal() as journal:
             await journal.commit(Commit(FEED, "f", (revision("r11"),)))
             await journal.acknowledge("siem", after=10, upto=11)
 
@@ -158,8 +158,8 @@ def test_what_is_no_longer_retained_is_said(books: Books, shell: Shell) -> None:
     assert "siem is at 10: 1 revision will be sent again" in answer.err
 
 
-def test_an_output_that_never_started_has_nothing_to_send_again(books: Books, shell: Shell) -> None:
-    books.fill()
+def test_an_output_that_never_started_has_nothing_to_send_again(folder: StateFolder, shell: Shell) -> None:
+    folder.fill()
 
     answer = shell("state", "rewind", "fresh", "--to", "0")
 
@@ -167,9 +167,9 @@ def test_an_output_that_never_started_has_nothing_to_send_again(books: Books, sh
     assert "never started" in answer.err
 
 
-def test_without_a_journal_nothing_is_made(books: Books, shell: Shell) -> None:
+def test_without_a_journal_nothing_is_made(folder: StateFolder, shell: Shell) -> None:
     answer = shell("state", "show")
 
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.startswith("error: there is no journal in ")
-    assert not (books.directory / "state").exists()
+    assert not (folder.directory / "state").exists()

@@ -25,8 +25,8 @@ from connector.mapping import (
     compile_body,
     compile_matcher,
     compile_redaction,
-    either_state,
     lint,
+    matches_either_state,
 )
 from connector.model import Event, Feed, JsonObject, Record, Revision
 from connector.outputs.common import OutputSettings, Templated
@@ -243,7 +243,7 @@ def _located(error: ConfigurationError, place: Position, name: str) -> Configura
 def _when(node: Node | None, pack: Pack, accounts: Mapping[str, str]) -> Predicate | None:
     if node is None or node.value is None:
         return None
-    return either_state(compile_matcher(node, pack, accounts=accounts))
+    return matches_either_state(compile_matcher(node, pack, accounts=accounts))
 
 
 def _redact(node: Node | None, loaded: Loaded, name: str) -> Redact | None:

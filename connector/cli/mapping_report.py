@@ -9,8 +9,8 @@ from pathlib import Path
 
 from connector.cli.terminal import sanitize
 from connector.errors import Position, Problem
-from connector.mapping import REST, Coverage, Explained, Explanation, Pack
-from connector.mapping.tools.explain import Taken
+from connector.mapping import REST, Coverage, Explanation, Pack, TargetExplanation
+from connector.mapping.tools.explain import ChosenRules
 from connector.ops.mapping_tools import Usage
 
 _WIDEST = 44
@@ -30,7 +30,7 @@ def finding_json(level: str, problem: Problem) -> str:
     return _json({"level": level, **place, "message": problem.message, "hint": problem.hint or None})
 
 
-def explanation(told: Explanation, shown: Sequence[Explained], *, whole: bool) -> str:
+def explanation(told: Explanation, shown: Sequence[TargetExplanation], *, whole: bool) -> str:
     """Targets, each with its rule, what that read and what came of it; with *whole*, all the rest, too."""
     lines = [line for one in shown for line in (*_target(one), "")]
     if whole:
@@ -38,7 +38,7 @@ def explanation(told: Explanation, shown: Sequence[Explained], *, whole: bool) -
     return "".join(f"{line}\n" for line in lines)
 
 
-def targets_json(shown: Iterable[Explained]) -> Iterator[str]:
+def targets_json(shown: Iterable[TargetExplanation]) -> Iterator[str]:
     """One JSON object per target."""
     for one in shown:
         yield _json(
@@ -65,7 +65,7 @@ def targets_json(shown: Iterable[Explained]) -> Iterator[str]:
         )
 
 
-def _rules(taken: Taken) -> list[dict[str, str]]:
+def _rules(taken: ChosenRules) -> list[dict[str, str]]:
     return [{"rule": rule, "at": str(at)} for rule, at in taken]
 
 
@@ -78,8 +78,8 @@ def coverage_text(pack: Pack, found: Coverage, counts: Usage | None, *, unused: 
         carriers = [f"rest ({into})" if target == REST else target for target in targets]
         number = f"{counts.fields.get(path, 0):>8}" if counts else ""
         lines.append(f"  {path:<{width}}{number}  {', '.join(carriers) or '-'}")
-    nowhere = ", ".join(found.nowhere) or "none"
-    lines += ["", f"carried nowhere: {nowhere}"]
+    unmapped = ", ".join(found.unmapped) or "none"
+    lines += ["", f"carried nowhere: {unmapped}"]
     if counts:
         strange = sorted(set(counts.fields) - set(found.fields))
         lines.append(
@@ -96,7 +96,7 @@ def coverage_json(pack: Pack, found: Coverage, counts: Usage | None) -> str:
         "mapping": pack.name,
         "format": pack.format,
         "fields": found.fields,
-        "nowhere": found.nowhere,
+        "nowhere": found.unmapped,
         "targets": {"standard": found.standard, "own": found.own, "unused": found.unused},
     }
     if counts:
@@ -134,7 +134,7 @@ def _short(position: Position | None) -> str:
     return f"{str(position).removeprefix(here)}: "
 
 
-def _target(one: Explained) -> Iterator[str]:
+def _target(one: TargetExplanation) -> Iterator[str]:
     yield (
         f"{one.target} = {_shown(one.value)}"
         if one.value is not None

@@ -11,13 +11,13 @@ from connector.errors import ConfigurationError
 from connector.formats import json
 from connector.interfaces import Mapper
 from connector.mapping.compiler.compiler import MapFunction, Predicate, compile_match, compile_plan
-from connector.mapping.engine.context import Provider
-from connector.mapping.engine.interpreter import Walker
+from connector.mapping.engine.context import ContextValues
+from connector.mapping.engine.interpreter import Interpreter
 from connector.mapping.engine.plan import plan
 from connector.mapping.functions.values import Value
 from connector.mapping.language.matches import parse_match
 from connector.mapping.language.pack import Pack
-from connector.mapping.language.validate import match_problems
+from connector.mapping.language.validate import validate_match
 from connector.mapping.redaction.redact import Redact
 from connector.mapping.schemas.encoding import SHAPES
 from connector.model import Event, JsonObject, Record, Revision
@@ -32,12 +32,12 @@ NO_ACCOUNTS: Mapping[str, str] = MappingProxyType({})
 
 def build_map(pack: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS) -> MapFunction:
     """The compiled function that makes a document of a revision, not yet encoded."""
-    return compile_plan(plan(pack), Provider(accounts))
+    return compile_plan(plan(pack), ContextValues(accounts))
 
 
-def build_reference(pack: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS) -> Walker:
+def build_interpreter(pack: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS) -> Interpreter:
     """The same as ``build_map``, by walking the rules; for explanations and tests."""
-    return Walker(plan(pack), Provider(accounts))
+    return Interpreter(plan(pack), ContextValues(accounts))
 
 
 def build_mapper(
@@ -87,13 +87,13 @@ def compile_matcher(node: Node, scope: Pack, *, accounts: Mapping[str, str] = NO
         ConfigurationError: with the place of everything that is wrong with it.
     """
     match = parse_match(node)
-    found = match_problems(match, scope)
+    found = validate_match(match, scope)
     if found:
         raise ConfigurationError(*found)
-    return compile_match(match, scope, Provider(accounts))
+    return compile_match(match, scope, ContextValues(accounts))
 
 
-def either_state(predicate: Predicate) -> Predicate:
+def matches_either_state(predicate: Predicate) -> Predicate:
     """A predicate by which an update passes if its new or its previous state matches.
 
     An alert that was corrected must reach who got the alert.
@@ -102,12 +102,12 @@ def either_state(predicate: Predicate) -> Predicate:
     def either(revision: Revision) -> bool:
         if predicate(revision):
             return True
-        return bool(revision.previous) and predicate(before(revision))
+        return bool(revision.previous) and predicate(previous_state(revision))
 
     return either
 
 
-def before(revision: Revision) -> Revision:
+def previous_state(revision: Revision) -> Revision:
     """*revision* with the watched fields that changed as they were before."""
     body = {**revision.record.body, **(revision.previous or {})}
     return replace(revision, record=Record(revision.record.id, body))

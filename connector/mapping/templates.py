@@ -17,14 +17,14 @@ from connector.errors import ConfigurationError, Problem
 from connector.formats.shortening import cut as shortened
 from connector.formats.shortening import longest
 from connector.mapping.compiler.compiler import compile_plan
-from connector.mapping.engine.context import Provider
+from connector.mapping.engine.context import ContextValues
 from connector.mapping.engine.plan import plan
 from connector.mapping.functions.values import Value, prune, text, walk
 from connector.mapping.language.file import Field
 from connector.mapping.language.grammar import RECORD, From, Ref, Rule, Template
 from connector.mapping.language.pack import Pack
 from connector.mapping.language.rules import parse_template
-from connector.mapping.language.validate import ref_problems
+from connector.mapping.language.validate import validate_refs
 from connector.mapping.mapper import NO_ACCOUNTS, Render
 from connector.mapping.schemas.encoding import SHAPES
 from connector.mapping.schemas.fields import RECORD_FIELDS
@@ -34,7 +34,7 @@ from connector.yaml_nodes import Node, Scalar, suggestion
 
 EVENT = "event"
 
-LONGEST = 400
+MAX_INSERTED = 400
 """The most characters that one value may take among other text, after escaping. Collectors refuse what is
 too long as a whole, and a sender must not be able to suppress the alert by a subject of a megabyte."""
 
@@ -63,26 +63,26 @@ def compile_body(
     refs: list[Ref] = []
     found: list[Problem] = []
     tree = _read(node, refs, found)
-    found += ref_problems([ref for ref in refs if ref.root != EVENT], scope)
+    found += validate_refs([ref for ref in refs if ref.root != EVENT], scope)
     found += [problem for ref in refs if ref.root == EVENT for problem in _event_problems(ref, scope)]
     if found:
         raise ConfigurationError(*found)
-    names = {_key(ref): f"v{number}" for number, ref in enumerate(refs) if ref.root != EVENT}
-    values = _reader({names[_key(ref)]: ref for ref in refs if ref.root != EVENT}, scope, accounts)
+    names = {_ref_key(ref): f"v{number}" for number, ref in enumerate(refs) if ref.root != EVENT}
+    values = _reader({names[_ref_key(ref)]: ref for ref in refs if ref.root != EVENT}, scope, accounts)
 
     def render(revision: Revision, document: JsonObject) -> tuple[Value, tuple[str, ...]]:
         made = values(revision)
 
         def read(ref: Ref) -> Value:
-            return walk(document, ref.path) if ref.root == EVENT else made.get(names[_key(ref)])
+            return walk(document, ref.path) if ref.root == EVENT else made.get(names[_ref_key(ref)])
 
         notes: list[str] = []
-        return _Filling(read, escape, notes).tree(tree), tuple(dict.fromkeys(notes))
+        return _Renderer(read, escape, notes).tree(tree), tuple(dict.fromkeys(notes))
 
     return render
 
 
-def _key(ref: Ref) -> tuple[str, tuple[str, ...]]:
+def _ref_key(ref: Ref) -> tuple[str, tuple[str, ...]]:
     return ref.root, ref.path
 
 
@@ -90,11 +90,11 @@ def _reader(refs: Mapping[str, Ref], scope: Pack, accounts: Mapping[str, str]) -
     """What gives the values of *refs* by name: a small mapping, compiled as every other."""
     fields = {name: Field(Rule(From(ref), ref.position), ref.position) for name, ref in refs.items()}
     pack = replace(scope, format="json", fields=fields, labels={}, rest=None)
-    mapping = compile_plan(plan(pack), Provider(accounts))
+    mapping = compile_plan(plan(pack), ContextValues(accounts))
     return lambda revision: mapping(revision).document
 
 
-def body_notes(node: Node) -> Sequence[Problem]:
+def body_warnings(node: Node) -> Sequence[Problem]:
     """What is doubtful in a body that works: fields of the record that the API is not known to send."""
     refs: list[Ref] = []
     _read(node, refs, [])
@@ -147,7 +147,7 @@ def _event_problems(ref: Ref, scope: Pack) -> Iterator[Problem]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Filling:
+class _Renderer:
     """Fills templates with the values of one revision; *notes* takes what had to be cut."""
 
     read: Callable[[Ref], Value]
@@ -174,12 +174,12 @@ class _Filling:
         """Harmless text, short enough that its author cannot make the whole too long to be taken."""
         value = self.read(ref)
         whole = text(value)
-        if len(whole) <= LONGEST and len(made := self.escape(whole)) <= LONGEST:
+        if len(whole) <= MAX_INSERTED and len(made := self.escape(whole)) <= MAX_INSERTED:
             return made
         separator = "," if type(value) is list else None
         cut = longest(
             whole,
-            LONGEST,
+            MAX_INSERTED,
             lambda uncut, limit: shortened(uncut, limit, separator=separator),
             lambda made: len(self.escape(made)),
         )

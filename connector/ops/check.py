@@ -20,7 +20,7 @@ from connector.facts import Fact, RateLimited
 from connector.formats.json import instant
 from connector.interfaces import Probe, Setup
 from connector.journal import Journal
-from connector.mapping import body_notes, lint, run_tests
+from connector.mapping import body_warnings, lint, run_tests
 from connector.model import Event, Feed, JsonObject, Query, Record, Revision, Window
 from connector.ops.request_plan import SearchLoad, assess, describe_load, polls_a_day
 from connector.quantities import format_duration
@@ -196,7 +196,7 @@ def _mappings(loaded: Loaded, routes: Sequence[Route]) -> Iterator[CheckResult]:
             yield CheckResult(f"mapping {name}", "ok", f"{len(outcomes)} tests pass")
     for route in routes:
         body = template_node(loaded, route.name)
-        for problem in body_notes(body[0]) if body else ():
+        for problem in body_warnings(body[0]) if body else ():
             yield CheckResult(f"output {route.name}", "note", str(problem))
 
 

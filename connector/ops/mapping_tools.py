@@ -26,7 +26,7 @@ from connector.mapping import (
     explain,
     lint,
     run_tests,
-    uncarried,
+    unmapped_fields,
 )
 from connector.mapping.schemas.encoding import SHAPES
 from connector.model import Event, Feed, JsonObject, Record, Revision
@@ -134,7 +134,7 @@ def lint_mapping(chosen: MappingRef) -> Findings:
         pack = chosen.load()
     except ConfigurationError as error:
         return Findings(error.problems, ())
-    return Findings(lint(pack), tuple(uncarried(pack)))
+    return Findings(lint(pack), tuple(unmapped_fields(pack)))
 
 
 @dataclass(frozen=True, slots=True)

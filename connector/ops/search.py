@@ -20,8 +20,8 @@ from connector.collect.windows import SECOND, whole
 from connector.errors import BadQuery, ConfigurationError, Unavailable, WalkAborted
 from connector.interfaces import Observe, Source
 from connector.mapping import Library, build_map, build_mapper
-from connector.mapping.language.file import read_document
-from connector.mapping.language.validate import problems
+from connector.mapping.language.file import read_mapping_file
+from connector.mapping.language.validate import validate
 from connector.model import Feed, FilterValue, Query, Record, Revision, Window
 from connector.ops.mapping_tools import find_mapping
 from connector.settings import Account, Settings
@@ -295,9 +295,9 @@ fields:
 def describer(settings: Settings, account: str) -> Callable[[Record], Row]:
     """What makes a row of a record, by the same rules as the events; raises ``ConfigurationError``."""
     prelude = _library(settings.mappings.directory).prelude()
-    fields = read_document(NAME, parse(_ROW, "the table of search")).fields
+    fields = read_mapping_file(NAME, parse(_ROW, "the table of search")).fields
     pack = replace(prelude, fields={name: rule for name, rule in fields.items() if rule is not None})
-    wrong = problems(pack)
+    wrong = validate(pack)
     if wrong:
         raise ConfigurationError(*wrong)
     mapping = build_map(pack)

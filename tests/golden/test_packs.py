@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from connector.mapping import Library, build_map, build_mapper, build_reference
+from connector.mapping import Library, build_interpreter, build_map, build_mapper
 from connector.model import Event
 from tests.golden.revisions import ACCOUNTS, HERE, cases
 from tests.support import ecs_check, leef_parser, ocsf_check
@@ -129,7 +129,7 @@ def test_nothing_of_the_record_is_lost_in_ecs() -> None:
 @pytest.mark.parametrize("pack", PACKS)
 def test_the_compiled_mapping_does_what_the_rules_say(pack: str) -> None:
     loaded = Library().load(pack)
-    compiled, walked = build_map(loaded, accounts=ACCOUNTS), build_reference(loaded, accounts=ACCOUNTS)
+    compiled, walked = build_map(loaded, accounts=ACCOUNTS), build_interpreter(loaded, accounts=ACCOUNTS)
 
     for case in CASES:
         assert compiled(case.revision) == walked(case.revision), case.name

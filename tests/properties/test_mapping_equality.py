@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector.mapping import Library, Pack, build_map, build_mapper, build_reference, compile_matcher
-from connector.mapping.engine.context import Provider
+from connector.mapping import Library, Pack, build_interpreter, build_map, build_mapper, compile_matcher
+from connector.mapping.engine.context import ContextValues
 from connector.mapping.engine.interpreter import Evaluation, derive_all
 from connector.mapping.engine.plan import matched_names, order
 from connector.mapping.language.matches import parse_match
@@ -239,7 +239,7 @@ SLOW_ENOUGH = settings(max_examples=50, deadline=None, suppress_health_check=lis
 
 @pytest.mark.parametrize("name", sorted(PACKS))
 def test_compiled_and_walked_mappings_agree_on_every_record(name: str) -> None:
-    compiled, walked = build_map(PACKS[name]), build_reference(PACKS[name])
+    compiled, walked = build_map(PACKS[name]), build_interpreter(PACKS[name])
     mapper = build_mapper(PACKS[name])
 
     @SLOW_ENOUGH
@@ -258,7 +258,7 @@ def test_compiled_and_walked_mappings_agree_on_every_record(name: str) -> None:
 
 @pytest.mark.parametrize("text", MATCHES)
 def test_compiled_and_walked_matches_agree_on_every_record(text: str) -> None:
-    pack, provider = PACKS["everything"], Provider({})
+    pack, provider = PACKS["everything"], ContextValues({})
     node = parse(text, "when")
     match = parse_match(node)
     compiled = compile_matcher(node, pack)

@@ -8,78 +8,78 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
 
-from connector.mapping.compiler.emitter import Emitter, Made
-from connector.mapping.compiler.inference import TEXT, WORDS, Static, after
-from connector.mapping.compiler.matches import MatchWriter
-from connector.mapping.engine.plan import applied, chained, table_entries
+from connector.mapping.compiler.emitter import Emitter, Expression
+from connector.mapping.compiler.inference import TEXT, TEXT_KINDS, StaticType, infer_call
+from connector.mapping.compiler.matches import MatchEmitter
+from connector.mapping.engine.plan import bind_call, bind_calls, table_entries
 from connector.mapping.functions.registry import FUNCTIONS, Function
-from connector.mapping.language.grammar import All, AnyOf, Call, Match, Not, Rule, TableName, Test
+from connector.mapping.language.grammar import All, AnyOf, Call, Match, Not, Rule, TableRef, Test
 from connector.mapping.language.pack import Pack
 
 
-class WriteRule(Protocol):
-    """Writes a rule inside an element; see ``RuleWriter.rule``."""
+class EmitRule(Protocol):
+    """Writes a rule inside an element; see ``RuleEmitter.rule``."""
 
-    def __call__(self, rule: Rule, out: str | None = None, element: str = "") -> Made:
+    def __call__(self, rule: Rule, out: str | None = None, element: str = "") -> Expression:
         """Write *rule*."""
         ...
 
 
-class CallWriter:
+class CallEmitter:
     """Writes calls on values. *rule* writes the rules inside of ``each``."""
 
-    def __init__(self, emitter: Emitter, pack: Pack, matches: MatchWriter, rule: WriteRule) -> None:
+    def __init__(self, emitter: Emitter, pack: Pack, matches: MatchEmitter, rule: EmitRule) -> None:
         self._emitter = emitter
         self._pack = pack
         self._matches = matches
         self._rule = rule
 
-    def write(self, calls: tuple[Call, ...], made: Made, out: str | None) -> Made:
+    def write(self, calls: tuple[Call, ...], made: Expression, out: str | None) -> Expression:
         """*calls* on *made*, one after the other; no value stays none."""
         static = made.static
         for call in calls:
-            static = after(call, static, self._pack)
+            static = infer_call(call, static, self._pack)
         if self._unsure(calls, made.static):
-            return Made(self._by_shape(calls, made, out), static)
-        if made.static.sure and len(calls) == 1:
+            return Expression(self._by_shape(calls, made, out), static)
+        if made.static.always_present and len(calls) == 1:
             return self._apply(calls[0], made, out)
-        if made.static.sure:
+        if made.static.always_present:
             out = out or self._emitter.fresh()
             self._chain(calls, made, out)
-            return Made(out, static)
-        value = self._emitter.held(made)
+            return Expression(out, static)
+        value = self._emitter.named(made)
         out = out or self._emitter.fresh()
         self._nothing(out, value.code)
         with self._emitter.block(f"if {value.code} is not None:"):
             self._chain(calls, value, out)
-        return Made(out, static)
+        return Expression(out, static)
 
-    def _unsure(self, calls: tuple[Call, ...], static: Static) -> bool:
+    def _unsure(self, calls: tuple[Call, ...], static: StaticType) -> bool:
         """Whether the first of *calls* gains from a look at the value: is it one, or a list?"""
         first = FUNCTIONS[calls[0].name]
-        if static.many is not None or any(FUNCTIONS[call.name].code is None for call in calls):
+        if static.is_list is not None or any(FUNCTIONS[call.name].code is None for call in calls):
             return False
-        return not first.whole or (first.keeps is not None and not static.often)
+        return not first.takes_list or (first.unchanged is not None and not static.usually_list)
 
-    def _by_shape(self, calls: tuple[Call, ...], made: Made, out: str | None) -> str:
+    def _by_shape(self, calls: tuple[Call, ...], made: Expression, out: str | None) -> str:
         """The short way for what is usual, one function for everything else."""
-        value = self._emitter.held(made).code
+        value = self._emitter.named(made).code
         out = out or self._emitter.fresh()
         static = made.static
-        if static.often:
-            test, usual = f"type({value}) is list", replace(static, many=True, sure=True)
-        elif static.kind in WORDS or static.kind == "any":
+        if static.usually_list:
+            test, usual = f"type({value}) is list", replace(static, is_list=True, always_present=True)
+        elif static.kind in TEXT_KINDS or static.kind == "any":
             kind = TEXT.kind if static.kind == "any" else static.kind
-            test, usual = f"type({value}) is str", Static(kind, many=False, sure=True)
+            test, usual = f"type({value}) is str", StaticType(kind, is_list=False, always_present=True)
         else:
-            test, usual = f"type({value}) is not list", replace(static, many=False, sure=True)
-            test += "" if static.sure else f" and {value} is not None"
+            test, usual = f"type({value}) is not list", replace(static, is_list=False, always_present=True)
+            test += "" if static.always_present else f" and {value} is not None"
         with self._emitter.block(f"if {test}:"):
-            self._chain(calls, Made(value, usual), out)
-        with self._emitter.block("else:" if static.sure else f"elif {value} is not None:"):
-            whole = self._emitter.constant(chained(calls, self._pack), "f")
-            self._emitter.line(f"{out} = {whole}({value}, lost)")
-        if not static.sure and out != value:
+            self._chain(calls, Expression(value, usual), out)
+        with self._emitter.block("else:" if static.always_present else f"elif {value} is not None:"):
+            takes_list = self._emitter.constant(bind_calls(calls, self._pack), "f")
+            self._emitter.line(f"{out} = {takes_list}({value}, lost)")
+        if not static.always_present and out != value:
             with self._emitter.block("else:"):
                 self._emitter.line(f"{out} = None")
         return out
@@ -88,57 +88,57 @@ class CallWriter:
         if out != value:
             self._emitter.line(f"{out} = None")
 
-    def _chain(self, calls: tuple[Call, ...], made: Made, out: str) -> None:
+    def _chain(self, calls: tuple[Call, ...], made: Expression, out: str) -> None:
         """*calls* on a value that is there, into the variable *out*."""
-        made = Made(made.code, replace(made.static, sure=True))
+        made = Expression(made.code, replace(made.static, always_present=True))
         with ExitStack() as blocks:
             for index, call in enumerate(calls):
                 made = self._apply(call, made, out)
-                if index + 1 < len(calls) and not made.static.sure:
-                    self._emitter.into(made, out)
+                if index + 1 < len(calls) and not made.static.always_present:
+                    self._emitter.assigned(made, out)
                     blocks.enter_context(self._emitter.block(f"if {out} is not None:"))
-                    made = Made(out, replace(made.static, sure=True))
-            self._emitter.into(made, out)
+                    made = Expression(out, replace(made.static, always_present=True))
+            self._emitter.assigned(made, out)
 
-    def _apply(self, call: Call, made: Made, out: str | None) -> Made:
+    def _apply(self, call: Call, made: Expression, out: str | None) -> Expression:
         """One call on a value that is there."""
-        static = after(call, made.static, self._pack)
+        static = infer_call(call, made.static, self._pack)
         argument = call.argument
         if isinstance(argument, Test | All | AnyOf | Not):
             if call.name == "only":
-                return Made(self._only(argument, made), static)
-            return Made(self._pick(argument, made, out or self._emitter.fresh()), static)
+                return Expression(self._only(argument, made), static)
+            return Expression(self._pick(argument, made, out or self._emitter.fresh()), static)
         if isinstance(argument, Mapping):
-            return Made(self._each(argument, made), static)
+            return Expression(self._each(argument, made), static)
         function = FUNCTIONS[call.name]
-        write = self._whole if function.whole else self._scalar
-        return Made(write(call, function, made), static)
+        write = self._whole if function.takes_list else self._scalar
+        return Expression(write(call, function, made), static)
 
     # Whole lists
 
-    def _whole(self, call: Call, function: Function, made: Made) -> str:
+    def _whole(self, call: Call, function: Function, made: Expression) -> str:
         static = made.static
-        if static.kind in WORDS and static.many is not None:
-            short = (_ON_TEXTS if static.many else _ON_TEXT).get(call.name)
+        if static.kind in TEXT_KINDS and static.is_list is not None:
+            short = (_ON_TEXTS if static.is_list else _ON_TEXT).get(call.name)
             if short is not None:
                 return short.format(made.code, ascii(call.argument))
-        if call.name == "count" and static.many:
+        if call.name == "count" and static.is_list:
             return f"len({made.code})"
-        slow = self._emitter.constant(applied(call, self._pack), "f")
-        if function.keeps is not None and static.kind in WORDS and static.many is False:
-            value = self._emitter.held(made).code
-            keeps = self._emitter.constant(function.keeps, "kept")
-            return f"([{value}] if {keeps}[{value}] else {slow}({value}, lost))"
+        slow = self._emitter.constant(bind_call(call, self._pack), "f")
+        if function.unchanged is not None and static.kind in TEXT_KINDS and static.is_list is False:
+            value = self._emitter.named(made).code
+            unchanged = self._emitter.constant(function.unchanged, "kept")
+            return f"([{value}] if {unchanged}[{value}] else {slow}({value}, lost))"
         return f"{slow}({made.code}, lost)"
 
-    def _elements(self, made: Made) -> str:
+    def _elements(self, made: Expression) -> str:
         """The elements of a list, or the one value."""
-        if made.static.many is not None:
-            return made.code if made.static.many else f"({made.code},)"
-        value = self._emitter.held(made).code
+        if made.static.is_list is not None:
+            return made.code if made.static.is_list else f"({made.code},)"
+        value = self._emitter.named(made).code
         return f"({value} if type({value}) is list else ({value},))"
 
-    def _only(self, match: Match, made: Made) -> str:
+    def _only(self, match: Match, made: Expression) -> str:
         element, found = self._emitter.fresh("e"), self._emitter.fresh("l")
         elements = self._elements(made)
         self._emitter.line(f"{found} = []")
@@ -146,18 +146,18 @@ class CallWriter:
             self._emitter.line(f"if {self._matches.code(match, element)}: {found}.append({element})")
         return f"({found} or None)"
 
-    def _pick(self, match: Match, made: Made, out: str) -> str:
+    def _pick(self, match: Match, made: Expression, out: str) -> str:
         element = self._emitter.fresh("e")
         line, block = self._emitter.line, self._emitter.block
         loop, found = f"for {element} in {self._elements(made)}:", f"if {self._matches.code(match, element)}:"
         with block(loop), block(found):
-            line(f"{out} = some({element})")
+            line(f"{out} = or_none({element})")
             line("break")
         with block("else:"):
             line(f"{out} = None")
         return out
 
-    def _each(self, rules: Mapping[str, Rule], made: Made) -> str:
+    def _each(self, rules: Mapping[str, Rule], made: Expression) -> str:
         element, found = self._emitter.fresh("e"), self._emitter.fresh("l")
         line, block = self._emitter.line, self._emitter.block
         elements = self._elements(made)
@@ -167,9 +167,9 @@ class CallWriter:
             line(f"{built} = {{}}")
             for key, rule in rules.items():
                 value = self._rule(rule, None, element)
-                if not value.static.sure:
-                    value = self._emitter.held(value)
-                with block("" if value.static.sure else f"if {value.code} is not None:"):
+                if not value.static.always_present:
+                    value = self._emitter.named(value)
+                with block("" if value.static.always_present else f"if {value.code} is not None:"):
                     path = tuple(key.split("."))
                     deep = f"put({built}, {self._emitter.constant(path)}, {value.code})"
                     line(f"{built}[{key!a}] = {value.code}" if len(path) == 1 else deep)
@@ -178,18 +178,18 @@ class CallWriter:
 
     # Single values, and lists of them one by one
 
-    def _scalar(self, call: Call, function: Function, made: Made) -> str:
-        slow = self._emitter.constant(applied(call, self._pack), "f")
-        if isinstance(call.argument, TableName):
+    def _scalar(self, call: Call, function: Function, made: Expression) -> str:
+        slow = self._emitter.constant(bind_call(call, self._pack), "f")
+        if isinstance(call.argument, TableRef):
             return self._looked_up(call.argument, slow, made)
-        if made.static.many:
+        if made.static.is_list:
             return self._one_by_one(call, function, slow, made)
-        if made.static.many is None:
+        if made.static.is_list is None:
             return self._either_way(slow, made)
-        quick = self._of_text(call, function, slow, made) if made.static.kind in WORDS else None
+        quick = self._of_text(call, function, slow, made) if made.static.kind in TEXT_KINDS else None
         return quick or f"{slow}({made.code}, lost)"
 
-    def _of_text(self, call: Call, function: Function, slow: str, made: Made) -> str | None:
+    def _of_text(self, call: Call, function: Function, slow: str, made: Expression) -> str | None:
         """A call on one text, as short as there is."""
         short = function.short(call.argument)
         if function.inline is not None:
@@ -197,20 +197,25 @@ class CallWriter:
             return code if code.isidentifier() else f"({code})"
         if short is not None:
             return f"{self._emitter.constant(short, 'f')}({made.code})"
-        if function.keeps is not None:
-            value, keeps = self._emitter.held(made).code, self._emitter.constant(function.keeps, "kept")
-            return f"({value} if {keeps}[{value}] else {slow}({value}, lost))"
+        if function.unchanged is not None:
+            value, unchanged = (
+                self._emitter.named(made).code,
+                self._emitter.constant(function.unchanged, "kept"),
+            )
+            return f"({value} if {unchanged}[{value}] else {slow}({value}, lost))"
         return None
 
-    def _either_way(self, slow: str, made: Made) -> str:
-        value = self._emitter.held(made).code
-        return f"({slow}({value}, lost) if type({value}) is not list else over({slow}, {value}, lost))"
+    def _either_way(self, slow: str, made: Expression) -> str:
+        value = self._emitter.named(made).code
+        return (
+            f"({slow}({value}, lost) if type({value}) is not list else map_elements({slow}, {value}, lost))"
+        )
 
-    def _one_by_one(self, call: Call, function: Function, slow: str, made: Made) -> str:
+    def _one_by_one(self, call: Call, function: Function, slow: str, made: Expression) -> str:
         short = function.short(call.argument)
         if short is not None:
             quick = self._emitter.constant(short, "f")
-            if made.static.kind in WORDS:
+            if made.static.kind in TEXT_KINDS:
                 return f"([*filter(None, map({quick}, {made.code}))] or None)"
             element, found, value = (self._emitter.fresh(start) for start in "elv")
             line, block = self._emitter.line, self._emitter.block
@@ -219,20 +224,20 @@ class CallWriter:
                 line(f"{value} = {quick}({element}) if type({element}) is str else {slow}({element}, lost)")
                 line(f"if {value} is not None: {found}.append({value})")
             return f"({found} or None)"
-        if function.keeps is not None:
-            keeps = self._emitter.constant(function.keeps, "kept")
-            return f"over_kept({keeps}, {slow}, {made.code}, lost)"
-        return f"over({slow}, {made.code}, lost)"
+        if function.unchanged is not None:
+            unchanged = self._emitter.constant(function.unchanged, "kept")
+            return f"map_unless_unchanged({unchanged}, {slow}, {made.code}, lost)"
+        return f"map_elements({slow}, {made.code}, lost)"
 
-    def _looked_up(self, table: TableName, slow: str, made: Made) -> str:
+    def _looked_up(self, table: TableRef, slow: str, made: Expression) -> str:
         static = made.static
-        if static.kind in WORDS and static.many is False:
+        if static.kind in TEXT_KINDS and static.is_list is False:
             entries = table_entries(table, self._pack)
             default = self._emitter.constant(entries.get("*"))
             return f"{self._emitter.constant(entries, 't')}.get({made.code}, {default})"
-        if static.many:
-            return f"over({slow}, {made.code}, lost)"
-        return f"{slow}({made.code}, lost)" if static.many is False else self._either_way(slow, made)
+        if static.is_list:
+            return f"map_elements({slow}, {made.code}, lost)"
+        return f"{slow}({made.code}, lost)" if static.is_list is False else self._either_way(slow, made)
 
 
 _ON_TEXTS: Mapping[str, str] = MappingProxyType(

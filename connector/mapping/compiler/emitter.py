@@ -13,16 +13,16 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
-from connector.mapping.compiler.inference import Static
+from connector.mapping.compiler.inference import StaticType
 from connector.mapping.language.grammar import RECORD, Ref
 from connector.mapping.schemas.fields import RECORD_FIELDS
 
 
-class Made(NamedTuple):
+class Expression(NamedTuple):
     """The expression of a value, and what is sure of it. An expression that is no name is used once."""
 
     code: str
-    static: Static
+    static: StaticType
 
 
 _INDENT = "    "
@@ -57,16 +57,16 @@ class Emitter:
             self.line("pass")
         self._depth -= 1
 
-    def into(self, made: Made, out: str | None) -> Made:
+    def assigned(self, made: Expression, out: str | None) -> Expression:
         """*made* in the variable *out*; *made* itself where none is given."""
         if out is None or made.code == out:
             return made
         self.line(f"{out} = {made.code}")
-        return Made(out, made.static)
+        return Expression(out, made.static)
 
-    def held(self, made: Made) -> Made:
+    def named(self, made: Expression) -> Expression:
         """*made* under a name, so that it can be used more than once."""
-        return made if made.code.isidentifier() else self.into(made, self.fresh())
+        return made if made.code.isidentifier() else self.assigned(made, self.fresh())
 
     def fresh(self, start: str = "v") -> str:
         """A name that nothing else has."""
@@ -94,7 +94,7 @@ class Emitter:
 
 _NAME = re.compile(r"[a-z0-9_]{1,60}")
 
-_USUAL: Mapping[str, str] = MappingProxyType(
+_UNUSUAL: Mapping[str, str] = MappingProxyType(
     {
         "list": "type({0}) is not list or not {0} or not all({0})",
         "boolean": "type({0}) is not bool",
@@ -105,7 +105,7 @@ _USUAL: Mapping[str, str] = MappingProxyType(
 """When a field is not what it usually is, and has to be looked at: it may be no value."""
 
 
-class Reads:
+class FieldVariables:
     """Variables by field of the record. What they hold is a value, or ``None``."""
 
     def __init__(self, emitter: Emitter, refs: Iterable[Ref]) -> None:
@@ -121,8 +121,8 @@ class Reads:
     def _read(emitter: Emitter, field: str) -> str:
         variable = f"r_{field}" if _NAME.fullmatch(field) else emitter.fresh("r")
         emitter.line(f"{variable} = get({field!a})")
-        unusual = _USUAL[_SHAPES.get(field, "text")].format(variable)
-        emitter.line(f"if {variable} is not None and ({unusual}): {variable} = some({variable})")
+        unusual = _UNUSUAL[_SHAPES.get(field, "text")].format(variable)
+        emitter.line(f"if {variable} is not None and ({unusual}): {variable} = or_none({variable})")
         return variable
 
 

@@ -18,7 +18,7 @@ from connector.mapping.language.grammar import (
     From,
     Ref,
     Rule,
-    TableName,
+    TableRef,
     Template,
 )
 from connector.mapping.language.pack import TIME, Pack
@@ -26,7 +26,7 @@ from connector.mapping.schemas import Target
 from connector.mapping.schemas.fields import RECORD_FIELDS
 from connector.yaml_nodes import Plain
 
-_FITTING: Mapping[str, frozenset[str]] = MappingProxyType(
+_ACCEPTED_BY: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "text": frozenset(("any", "keyword", "text", "wildcard", "string")),
         "date": frozenset(("any", "date", "keyword", "text", "wildcard", "string")),
@@ -37,12 +37,12 @@ _FITTING: Mapping[str, frozenset[str]] = MappingProxyType(
         "any": frozenset(),
     }
 )
-WORDS = frozenset(("text", "date", "ip"))
+TEXT_KINDS = frozenset(("text", "date", "ip"))
 """Kinds whose values are texts that are not empty."""
 
 
 @dataclass(frozen=True, slots=True)
-class Static:
+class StaticType:
     """What is known of a value before it exists.
 
     Args:
@@ -54,185 +54,195 @@ class Static:
     """
 
     kind: str = "any"
-    many: bool | None = None
-    sure: bool = False
-    often: bool = False
-    seldom: bool = False
+    is_list: bool | None = None
+    always_present: bool = False
+    usually_list: bool = False
+    rarely_present: bool = False
 
 
-UNKNOWN = Static()
-TEXT = Static("text", many=False, sure=True)
-Known = Mapping[str, Static]
+UNKNOWN = StaticType()
+TEXT = StaticType("text", is_list=False, always_present=True)
+TypeEnvironment = Mapping[str, StaticType]
 """What is known of derived and provided values by name."""
 
 _LISTS = frozenset(path.removesuffix("[]") for path in RECORD_FIELDS if path.endswith("[]"))
-_PROVIDED: Known = MappingProxyType(
+_PROVIDED: TypeEnvironment = MappingProxyType(
     {
-        "change": Static(seldom=True),
+        "change": StaticType(rarely_present=True),
         "collected": replace(TEXT, kind="date"),
-        "enrichment": Static(seldom=True),
+        "enrichment": StaticType(rarely_present=True),
         "identity": TEXT,
-        "revision": Static("integer", many=False, sure=True),
-        "search": Static("text", many=False),
+        "revision": StaticType("integer", is_list=False, always_present=True),
+        "search": StaticType("text", is_list=False),
     }
 )
 
 
-def fits(static: Static, target: Target) -> bool:
+def always_fits(static: StaticType, target: Target) -> bool:
     """Whether every value of *static*, lists aside, fits *target* as it is."""
-    return target.allowed is None and target.kind in _FITTING[static.kind]
+    return target.allowed is None and target.kind in _ACCEPTED_BY[static.kind]
 
 
-def know(derived: Sequence[Derived], pack: Pack) -> dict[str, Static]:
+def infer_names(derived: Sequence[Derived], pack: Pack) -> dict[str, StaticType]:
     """What is sure of every provided and derived value."""
     known = {**_PROVIDED, TIME: replace(TEXT, kind="date")}
     for item in derived:
         if item.name not in known:
-            seldom = seldom_root(item.rule, known) is not None
-            known[item.name] = replace(infer(item.rule, pack, known), seldom=seldom)
+            rarely_present = rarely_present_root(item.rule, known) is not None
+            known[item.name] = replace(infer(item.rule, pack, known), rarely_present=rarely_present)
     return known
 
 
-def seldom_root(rule: Rule, known: Known) -> str | None:
+def rarely_present_root(rule: Rule, known: TypeEnvironment) -> str | None:
     """The provided or derived value that is seldom there and without which *rule* makes none."""
-    if rule.otherwise is not None:
+    if rule.fallback is not None:
         return None
     if isinstance(rule.source, From):
         root = rule.source.ref.root
-        return root if known.get(root, UNKNOWN).seldom else None
+        return root if known.get(root, UNKNOWN).rarely_present else None
     if isinstance(rule.source, FirstOf | AllOf):
-        roots = {seldom_root(part, known) for part in rule.source.rules}
+        roots = {rarely_present_root(part, known) for part in rule.source.rules}
         return roots.pop() if len(roots) == 1 else None
     return None
 
 
-def takes_text(target: Target) -> bool:
+def accepts_any_text(target: Target) -> bool:
     """Whether every text fits *target* as it is."""
-    return target.allowed is None and target.kind in _FITTING["text"]
+    return target.allowed is None and target.kind in _ACCEPTED_BY["text"]
 
 
-def may_lose(target: Target) -> bool:
+def target_may_reject(target: Target) -> bool:
     """Whether there are values that do not fit *target*."""
-    return target.kind != "any" or target.allowed is not None or target.many is False
+    return target.kind != "any" or target.allowed is not None or target.is_list is False
 
 
-def infer(rule: Rule, pack: Pack, known: Known) -> Static:
+def infer(rule: Rule, pack: Pack, known: TypeEnvironment) -> StaticType:
     """What *rule* makes, or what stands in for it."""
-    static = own(rule, pack, known)
-    return static if rule.otherwise is None else either(static, infer(rule.otherwise, pack, known))
+    static = infer_own(rule, pack, known)
+    return static if rule.fallback is None else join_types(static, infer(rule.fallback, pack, known))
 
 
-def own(rule: Rule, pack: Pack, known: Known) -> Static:
+def infer_own(rule: Rule, pack: Pack, known: TypeEnvironment) -> StaticType:
     """What *rule* itself makes."""
-    static = source(rule, pack, known)
+    static = infer_source(rule, pack, known)
     for call in rule.calls:
-        static = after(call, static, pack)
-    return static if rule.when is None else replace(static, sure=False)
+        static = infer_call(call, static, pack)
+    return static if rule.when is None else replace(static, always_present=False)
 
 
-def source(rule: Rule, pack: Pack, known: Known) -> Static:
+def infer_source(rule: Rule, pack: Pack, known: TypeEnvironment) -> StaticType:
     """What the source of *rule* makes, before any function."""
     match rule.source:
         case From(ref):
-            return reading(ref, known)
+            return infer_ref(ref, known)
         case FirstOf(rules):
             found = infer(rules[0], pack, known)
             for part in rules[1:]:
-                found = either(found, infer(part, pack, known))
+                found = join_types(found, infer(part, pack, known))
             return found
         case AllOf(rules):
             parts = [infer(part, pack, known) for part in rules]
             kinds = {part.kind for part in parts}
             kind = kinds.pop() if len(kinds) == 1 else "any"
-            return Static(kind, many=True, sure=any(part.sure for part in parts))
+            return StaticType(kind, is_list=True, always_present=any(part.always_present for part in parts))
         case Constant(value):
-            return constant(value)
+            return infer_constant(value)
         case Template(parts):
-            return Static("text", many=False, sure=_always(parts, known))
+            return StaticType("text", is_list=False, always_present=_always(parts, known))
 
 
-def reading(ref: Ref, known: Known) -> Static:
+def infer_ref(ref: Ref, known: TypeEnvironment) -> StaticType:
     """What *ref* leads to."""
     if ref.root == RECORD and ref.path:
-        return Static(often=ref.path[0] in _LISTS)
+        return StaticType(usually_list=ref.path[0] in _LISTS)
     if ref.root == "account" and ref.path in (("id",), ("name",)):
-        return Static("text", many=False)
+        return StaticType("text", is_list=False)
     found = known.get(ref.root, UNKNOWN)
-    return Static(often=found.often or found.many is True) if ref.path else found
+    return StaticType(usually_list=found.usually_list or found.is_list is True) if ref.path else found
 
 
-def constant(value: Plain) -> Static:
+def infer_constant(value: Plain) -> StaticType:
     """What a fixed value is."""
-    sure = not absent(value)
+    always_present = not absent(value)
     if isinstance(value, bool):
-        return Static("boolean", many=False, sure=sure)
+        return StaticType("boolean", is_list=False, always_present=always_present)
     if isinstance(value, str):
-        return Static("text", many=False, sure=sure)
+        return StaticType("text", is_list=False, always_present=always_present)
     if isinstance(value, int):
         small = -(1 << 63) <= value < 1 << 63
-        return Static("integer" if small else "any", many=False, sure=sure)
+        return StaticType("integer" if small else "any", is_list=False, always_present=always_present)
     return UNKNOWN
 
 
-def after(call: Call, static: Static, pack: Pack) -> Static:
+def infer_call(call: Call, static: StaticType, pack: Pack) -> StaticType:
     """What *call* makes of a value of which *static* is known."""
     function = FUNCTIONS[call.name]
-    if isinstance(call.argument, TableName):
+    if isinstance(call.argument, TableRef):
         return _entry(table_entries(call.argument, pack), static)
-    kind = static.kind if function.gives == "same" else function.gives
-    many = {"one": False, "many": True, "any": None, "same": static.many}[function.shape]
-    always = function.always == "for any value" or (function.always == "for text" and static.kind in WORDS)
-    return Static(
-        kind if kind in _FITTING else "any", many, static.sure and always, many is None and static.often
+    kind = static.kind if function.returns == "same" else function.returns
+    is_list = {"one": False, "many": True, "any": None, "same": static.is_list}[function.shape]
+    always = function.always == "for any value" or (
+        function.always == "for text" and static.kind in TEXT_KINDS
+    )
+    return StaticType(
+        kind if kind in _ACCEPTED_BY else "any",
+        is_list,
+        static.always_present and always,
+        is_list is None and static.usually_list,
     )
 
 
-def either(left: Static, right: Static) -> Static:
+def join_types(left: StaticType, right: StaticType) -> StaticType:
     """What is known of *left*, or of *right* where *left* has no value."""
-    return Static(
+    return StaticType(
         left.kind if left.kind == right.kind else "any",
-        left.many if left.many == right.many else None,
-        sure=left.sure or right.sure,
-        often=left.often or left.many is True,
+        left.is_list if left.is_list == right.is_list else None,
+        always_present=left.always_present or right.always_present,
+        usually_list=left.usually_list or left.is_list is True,
     )
 
 
-def loses(rule: Rule, pack: Pack, known: Known) -> bool:
+def rule_may_lose(rule: Rule, pack: Pack, known: TypeEnvironment) -> bool:
     """Whether *rule* may report something lost."""
     parts = rule.source.rules if isinstance(rule.source, FirstOf | AllOf) else ()
-    parts = (*parts, rule.otherwise) if rule.otherwise is not None else parts
-    if any(loses(part, pack, known) for part in parts):
+    parts = (*parts, rule.fallback) if rule.fallback is not None else parts
+    if any(rule_may_lose(part, pack, known) for part in parts):
         return True
-    static = source(rule, pack, known)
+    static = infer_source(rule, pack, known)
     for call in rule.calls:
         if _call_loses(call, static, pack):
             return True
-        static = after(call, static, pack)
+        static = infer_call(call, static, pack)
     return False
 
 
-def _always(parts: Sequence[str | Ref], known: Known) -> bool:
+def _always(parts: Sequence[str | Ref], known: TypeEnvironment) -> bool:
     """Whether a template of *parts* has a value for every record."""
     refs = [part for part in parts if isinstance(part, Ref)]
-    if refs and not any(reading(ref, known).sure for ref in refs):
+    if refs and not any(infer_ref(ref, known).always_present for ref in refs):
         return False
     if len(refs) < len(parts):
         return True
-    return any(static.sure and static.kind in WORDS for static in (reading(ref, known) for ref in refs))
+    return any(
+        static.always_present and static.kind in TEXT_KINDS
+        for static in (infer_ref(ref, known) for ref in refs)
+    )
 
 
-def _entry(entries: Mapping[str, object], static: Static) -> Static:
-    kinds = {constant(value).kind if isinstance(value, str | int) else "any" for value in entries.values()}
+def _entry(entries: Mapping[str, object], static: StaticType) -> StaticType:
+    kinds = {
+        infer_constant(value).kind if isinstance(value, str | int) else "any" for value in entries.values()
+    }
     single = len(kinds) == 1 and "any" not in kinds
-    sure = static.sure and single and "*" in entries
-    return Static(kinds.pop(), static.many, sure, static.often) if single else UNKNOWN
+    always_present = static.always_present and single and "*" in entries
+    return StaticType(kinds.pop(), static.is_list, always_present, static.usually_list) if single else UNKNOWN
 
 
-def _call_loses(call: Call, static: Static, pack: Pack) -> bool:
+def _call_loses(call: Call, static: StaticType, pack: Pack) -> bool:
     if call.name == "each" and isinstance(call.argument, Mapping):
-        return any(loses(rule, pack, {}) for rule in call.argument.values())
-    how = FUNCTIONS[call.name].loses
-    return how == "always" or (how == "unless text" and static.kind not in _WRITTEN)
+        return any(rule_may_lose(rule, pack, {}) for rule in call.argument.values())
+    how = FUNCTIONS[call.name].may_lose
+    return how == "always" or (how == "unless text" and static.kind not in _SCALAR_KINDS)
 
 
-_WRITTEN = WORDS | {"integer", "number", "boolean"}
+_SCALAR_KINDS = TEXT_KINDS | {"integer", "number", "boolean"}

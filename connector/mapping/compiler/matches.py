@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
-from connector.mapping.compiler.emitter import Emitter, Reads
-from connector.mapping.compiler.inference import WORDS, Known, Static, reading
-from connector.mapping.functions.predicates import COMPARISONS, matcher, searcher
+from connector.mapping.compiler.emitter import Emitter, FieldVariables
+from connector.mapping.compiler.inference import TEXT_KINDS, StaticType, TypeEnvironment, infer_ref
+from connector.mapping.functions.predicates import COMPARISONS, glob_predicate, substring_predicate
 from connector.mapping.functions.values import Value
 from connector.mapping.language.grammar import ELEMENT, RECORD, All, Constant, Match, Not, Ref, Test
 
 Constants: TypeAlias = tuple[Value, ...]
 
 
-class MatchWriter:
+class MatchEmitter:
     """Writes the matches of one function. *known* tells of derived and provided values."""
 
-    def __init__(self, emitter: Emitter, known: Known, reads: Reads) -> None:
+    def __init__(self, emitter: Emitter, known: TypeEnvironment, reads: FieldVariables) -> None:
         self._emitter = emitter
         self._known = known
         self._reads = reads
@@ -51,7 +51,7 @@ class MatchWriter:
     def clean(self, ref: Ref, element: str) -> str:
         """An expression for what *ref* leads to; no value is ``None``."""
         found = self.raw(ref, element)
-        return f"some({found})" if ref.root == ELEMENT and len(ref.path) < 2 else found  # noqa: PLR2004, walked
+        return f"or_none({found})" if ref.root == ELEMENT and len(ref.path) < 2 else found  # noqa: PLR2004, walked
 
     def _test(self, test: Test, element: str) -> str:
         if test.comparison == "exists":
@@ -66,13 +66,13 @@ class MatchWriter:
 
     def _slow(self, test: Test, operands: str, value: str) -> str:
         compare = self._emitter.constant(COMPARISONS[test.comparison], "compare")
-        return f"holds({compare}, {value}, {operands})"
+        return f"any_holds({compare}, {value}, {operands})"
 
     def _with_refs(self, test: Test, element: str) -> str:
         [operand, *more] = test.operands
         if not more and isinstance(operand, Ref) and not operand.path and test.comparison == "is":
-            static = reading(operand, self._known)
-            if static.kind in WORDS:
+            static = infer_ref(operand, self._known)
+            if static.kind in TEXT_KINDS:
                 return self._same_text(test, element, self.clean(operand, element), static)
         parts = [
             f"*operands({self.clean(operand, element)})"
@@ -82,12 +82,12 @@ class MatchWriter:
         ]
         return self._slow(test, f"({', '.join(parts)},)", self.clean(test.ref, element))
 
-    def _same_text(self, test: Test, element: str, wanted: str, static: Static) -> str:
+    def _same_text(self, test: Test, element: str, wanted: str, static: StaticType) -> str:
         first, value = self._held(self.raw(test.ref, element))
         texts = f"type({first}) is str"
-        if static.many is not False or not static.sure:
+        if static.is_list is not False or not static.always_present:
             texts += f" and type({wanted}) is str"
-        slow = self._slow(test, f"operands({wanted})", f"some({value})")
+        slow = self._slow(test, f"operands({wanted})", f"or_none({value})")
         return f"({value} == {wanted} if {texts} else {value} is not None and {slow})"
 
     def _held(self, read: str) -> tuple[str, str]:
@@ -99,29 +99,29 @@ class MatchWriter:
 
     def quick_is(self, test: Test, element: str, constants: Constants) -> str | None:
         """Equality with fixed texts, or with true or false."""
-        static = reading(test.ref, self._known)
+        static = infer_ref(test.ref, self._known)
         read = self.raw(test.ref, element)
         if all(isinstance(constant, str) for constant in constants):
             return self._among_texts(read, constants, static)
         if len(constants) == 1 and isinstance(constants[0], bool):
-            if static.kind == "boolean" and static.many is False:
+            if static.kind == "boolean" and static.is_list is False:
                 return f"({read} is {constants[0]})"
             first, value = self._held(read)
             slow = self._slow(test, self._emitter.constant(constants), value)
             return f"({first} is {constants[0]} or type({value}) is list and {slow})"
         return None
 
-    def _among_texts(self, read: str, constants: Constants, static: Static) -> str:
+    def _among_texts(self, read: str, constants: Constants, static: StaticType) -> str:
         one = self._emitter.constant(constants[0])
-        if len(constants) == 1 and static.kind in WORDS and static.many is False:
+        if len(constants) == 1 and static.kind in TEXT_KINDS and static.is_list is False:
             return f"({read} == {one})"
         first, value = self._held(read)
         if len(constants) == 1:
-            if static.often:
+            if static.usually_list:
                 return f"(type({first}) is list and {one} in {value} or {value} == {one})"
             return f"({first} == {one} or type({value}) is list and {one} in {value})"
         texts = self._emitter.constant(frozenset(constants))
-        slow = f"{value} is not None and holds_text({value}, {texts})"
+        slow = f"{value} is not None and any_is_text({value}, {texts})"
         return f"({value} in {texts} if type({first}) is str else {slow})"
 
     def quick_order(self, test: Test, element: str, constants: Constants) -> str | None:
@@ -130,12 +130,12 @@ class MatchWriter:
             return None
         sign = ">=" if test.comparison == "gte" else "<="
         first, value = self._held(self.raw(test.ref, element))
-        slow = self._slow(test, self._emitter.constant(constants), f"some({value})")
+        slow = self._slow(test, self._emitter.constant(constants), f"or_none({value})")
         return f"({value} {sign} {constants[0]} if type({first}) is int else {slow})"
 
     def quick_matches(self, test: Test, element: str, constants: Constants) -> str:
         """Patterns, and parts of texts."""
-        make = matcher if test.comparison == "matches" else searcher
+        make = glob_predicate if test.comparison == "matches" else substring_predicate
         holds = make([str(constant) for constant in constants])
         # A pattern such as * would take an empty text for a value.
         read = self.clean if holds("") else self.raw
@@ -144,12 +144,12 @@ class MatchWriter:
         return f"({first} is not None and {holding}({value}))"
 
 
-_QUICK: Mapping[str, Callable[[MatchWriter, Test, str, Constants], str | None]] = MappingProxyType(
+_QUICK: Mapping[str, Callable[[MatchEmitter, Test, str, Constants], str | None]] = MappingProxyType(
     {
-        "is": MatchWriter.quick_is,
-        "gte": MatchWriter.quick_order,
-        "lte": MatchWriter.quick_order,
-        "matches": MatchWriter.quick_matches,
-        "contains": MatchWriter.quick_matches,
+        "is": MatchEmitter.quick_is,
+        "gte": MatchEmitter.quick_order,
+        "lte": MatchEmitter.quick_order,
+        "matches": MatchEmitter.quick_matches,
+        "contains": MatchEmitter.quick_matches,
     }
 )

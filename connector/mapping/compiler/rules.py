@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from itertools import takewhile
 
-from connector.mapping.compiler.calls import CallWriter
-from connector.mapping.compiler.emitter import Emitter, Made, Reads
+from connector.mapping.compiler.calls import CallEmitter
+from connector.mapping.compiler.emitter import Emitter, Expression, FieldVariables
 from connector.mapping.compiler.inference import (
-    WORDS,
-    Known,
-    Static,
-    constant,
+    TEXT_KINDS,
+    StaticType,
+    TypeEnvironment,
     infer,
-    reading,
+    infer_constant,
+    infer_own,
+    infer_ref,
+    infer_source,
 )
-from connector.mapping.compiler.inference import own as infer_own
-from connector.mapping.compiler.inference import source as infer_source
-from connector.mapping.compiler.matches import MatchWriter
-from connector.mapping.functions.values import some
+from connector.mapping.compiler.matches import MatchEmitter
+from connector.mapping.functions.values import or_none
 from connector.mapping.language.grammar import (
     ELEMENT,
     RECORD,
@@ -37,80 +37,82 @@ from connector.mapping.language.grammar import (
 from connector.mapping.language.pack import Pack
 
 
-class RuleWriter:
+class RuleEmitter:
     """Writes the rules of one function. *known* tells of derived and provided values."""
 
-    def __init__(self, emitter: Emitter, pack: Pack, known: Known, reads: Reads) -> None:
+    def __init__(self, emitter: Emitter, pack: Pack, known: TypeEnvironment, reads: FieldVariables) -> None:
         self._emitter = emitter
-        self._matches = MatchWriter(emitter, known, reads)
-        self._calls = CallWriter(emitter, pack, self._matches, self.rule)
+        self._matches = MatchEmitter(emitter, known, reads)
+        self._calls = CallEmitter(emitter, pack, self._matches, self.rule)
         self._reads = reads
         self.pack = pack
         self.known = known
 
-    def rule(self, rule: Rule, out: str | None = None, element: str = "") -> Made:
+    def rule(self, rule: Rule, out: str | None = None, element: str = "") -> Expression:
         """*rule*, or what stands in for it; in the variable *out* if one is given.
 
         *element* is the variable that ``.`` stands for.
         """
         made = self._choice(rule, element) or self.own(rule, out, element)
         static = infer(rule, self.pack, self.known)
-        if rule.otherwise is None or made.static.sure:
-            return self._emitter.into(made, out)
-        out = self._emitter.into(made, out or self._emitter.fresh()).code
+        if rule.fallback is None or made.static.always_present:
+            return self._emitter.assigned(made, out)
+        out = self._emitter.assigned(made, out or self._emitter.fresh()).code
         with self._emitter.block(f"if {out} is None:"):
-            self.rule(rule.otherwise, out, element)
-        return Made(out, static)
+            self.rule(rule.fallback, out, element)
+        return Expression(out, static)
 
-    def own(self, rule: Rule, out: str | None = None, element: str = "") -> Made:
+    def own(self, rule: Rule, out: str | None = None, element: str = "") -> Expression:
         """*rule* without what stands in for it: when, source, as."""
         if rule.when is None:
-            return self._emitter.into(self._valued(rule, out, element), out)
+            return self._emitter.assigned(self._valued(rule, out, element), out)
         static = infer_own(rule, self.pack, self.known)
         atom = None if rule.calls else self._atom(rule.source, element)
         condition = self.condition(rule.when, element)
         if atom is not None:
-            return self._emitter.into(Made(f"({atom.code} if {condition} else None)", static), out)
+            return self._emitter.assigned(Expression(f"({atom.code} if {condition} else None)", static), out)
         out = out or self._emitter.fresh()
         self._emitter.line(f"{out} = None")
         with self._emitter.block(f"if {condition}:"):
-            self._emitter.into(self._valued(rule, out, element), out)
-        return Made(out, static)
+            self._emitter.assigned(self._valued(rule, out, element), out)
+        return Expression(out, static)
 
     def condition(self, match: Match, element: str = "") -> str:
         """An expression that is true where *match* holds."""
         return self._matches.code(match, element)
 
-    def _choice(self, rule: Rule, element: str) -> Made | None:
+    def _choice(self, rule: Rule, element: str) -> Expression | None:
         """*rule* as an expression, where it chooses between two values that cost nothing."""
-        other = rule.otherwise
-        if rule.when is None or rule.calls or other is None or other.when or other.calls or other.otherwise:
+        other = rule.fallback
+        if rule.when is None or rule.calls or other is None or other.when or other.calls or other.fallback:
             return None
         left, right = self._atom(rule.source, element), self._atom(other.source, element)
-        if left is None or right is None or not left.static.sure:
+        if left is None or right is None or not left.static.always_present:
             return None
         condition = self.condition(rule.when, element)
         static = infer(rule, self.pack, self.known)
-        return Made(f"({left.code} if {condition} else {right.code})", static)
+        return Expression(f"({left.code} if {condition} else {right.code})", static)
 
-    def _atom(self, source: Source, element: str) -> Made | None:
+    def _atom(self, source: Source, element: str) -> Expression | None:
         """*source* as an expression, if it is a fixed value or a variable that is there already."""
         if isinstance(source, Constant):
-            return Made(self._emitter.constant(some(source.value)), constant(source.value))
+            return Expression(self._emitter.constant(or_none(source.value)), infer_constant(source.value))
         code = self._variable(source.ref, element) if isinstance(source, From) else None
-        return Made(code, reading(source.ref, self.known)) if isinstance(source, From) and code else None
+        return (
+            Expression(code, infer_ref(source.ref, self.known)) if isinstance(source, From) and code else None
+        )
 
     def _variable(self, ref: Ref, element: str) -> str | None:
         """An expression for what *ref* leads to, where that takes no steps."""
         if ref.root == RECORD and ref.path:
             return self._reads[ref.path[0]] if len(ref.path) == 1 else None
-        if ref.root == "account" and reading(ref, self.known).kind == "text":
+        if ref.root == "account" and infer_ref(ref, self.known).kind == "text":
             return f"(n_account[{ref.path[0]!a}] or None)"
         if ref.path:
             return None
-        return {RECORD: "(body or None)", ELEMENT: f"some({element})"}.get(ref.root, f"n_{ref.root}")
+        return {RECORD: "(body or None)", ELEMENT: f"or_none({element})"}.get(ref.root, f"n_{ref.root}")
 
-    def _valued(self, rule: Rule, out: str | None, element: str) -> Made:
+    def _valued(self, rule: Rule, out: str | None, element: str) -> Expression:
         source = rule.source
         made = self._atom(source, element)
         if made is None:
@@ -118,20 +120,20 @@ class RuleWriter:
             if isinstance(source, FirstOf):
                 out = out or self._emitter.fresh()
                 self._first_of(source.rules, out, element)
-                made = Made(out, static)
+                made = Expression(out, static)
             elif isinstance(source, AllOf):
-                made = Made(self._all_of(source.rules, element), static)
+                made = Expression(self._all_of(source.rules, element), static)
             elif isinstance(source, Template):
-                made = Made(self._template(source.parts, static, element), static)
+                made = Expression(self._template(source.parts, static, element), static)
             elif isinstance(source, From):
                 made = self._read(source.ref, out, element)
             else:
                 raise TypeError("every fixed value is an expression")
         return self._calls.write(rule.calls, made, out) if rule.calls else made
 
-    def _read(self, ref: Ref, out: str | None, element: str) -> Made:
+    def _read(self, ref: Ref, out: str | None, element: str) -> Expression:
         """What *ref* leads to, where that takes steps."""
-        static, path = reading(ref, self.known), ref.path
+        static, path = infer_ref(ref, self.known), ref.path
         if ref.root == RECORD:
             start, path = self._reads[path[0]], path[1:]
         else:
@@ -144,13 +146,13 @@ class RuleWriter:
             slow = f"walk({start}, {steps})"
             if len(path) > 1:
                 line(f"{out} = {slow}")
-            elif static.often:
-                line(f"{out} = through({start}, {steps}, 1) if type({start}) is list else {slow}")
+            elif static.usually_list:
+                line(f"{out} = walk_list({start}, {steps}, 1) if type({start}) is list else {slow}")
             else:
                 line(f"{out} = {start}.get({path[0]!a}) if type({start}) is dict else {slow}")
                 unusual = f"type({out}) is not str or not {out}"
-                line(f"if {out} is not None and ({unusual}): {out} = some({out})")
-        return Made(out, static)
+                line(f"if {out} is not None and ({unusual}): {out} = or_none({out})")
+        return Expression(out, static)
 
     def _first_of(self, rules: tuple[Rule, ...], out: str, element: str) -> None:
         """One after the other; fixed values with a condition stand together as one ``if`` and ``elif``."""
@@ -160,10 +162,10 @@ class RuleWriter:
             head = f"if {out} is None:" if len(left) < len(rules) else ""
             with self._emitter.block(head):
                 if choices:
-                    sure = self._choices(choices, left[len(choices) :], out, element)
+                    always_present = self._choices(choices, left[len(choices) :], out, element)
                 else:
-                    sure = self.rule(left[0], out, element).static.sure
-            left = [] if sure else left[len(choices) or 1 :]
+                    always_present = self.rule(left[0], out, element).static.always_present
+            left = [] if always_present else left[len(choices) or 1 :]
 
     def _choices(self, choices: list[Rule], then: list[Rule], out: str, element: str) -> bool:
         """*choices*, and the fixed value after them; says whether there was one."""
@@ -193,47 +195,50 @@ class RuleWriter:
                 self._add(self.rule(rule, element=element), made)
         return made if fixed else f"({made} or None)"
 
-    def _add(self, part: Made, made: str) -> None:
+    def _add(self, part: Expression, made: str) -> None:
         line, static = self._emitter.line, part.static
-        if static.sure and static.many is not None:
-            line(f"{made} += {part.code}" if static.many else f"{made}.append({part.code})")
+        if static.always_present and static.is_list is not None:
+            line(f"{made} += {part.code}" if static.is_list else f"{made}.append({part.code})")
             return
-        value = self._emitter.held(part).code
-        if static.many is not None:
-            line(f"if {value} is not None: {made}" + (f" += {value}" if static.many else f".append({value})"))
-        elif static.often:
+        value = self._emitter.named(part).code
+        if static.is_list is not None:
+            line(
+                f"if {value} is not None: {made}"
+                + (f" += {value}" if static.is_list else f".append({value})")
+            )
+        elif static.usually_list:
             line(f"if type({value}) is list: {made} += {value}")
             line(f"elif {value} is not None: {made}.append({value})")
         else:
             line(f"if type({value}) is str: {made}.append({value})")
-            line(f"elif {value} is not None: add({made}, {value})")
+            line(f"elif {value} is not None: append_flat({made}, {value})")
 
-    def _template(self, parts: tuple[str | Ref, ...], static: Static, element: str) -> str:
+    def _template(self, parts: tuple[str | Ref, ...], static: StaticType, element: str) -> str:
         names: list[str] = []
         pieces: list[str] = []
         for part in parts:
             if isinstance(part, str):
                 pieces.append(_quoted(part))
                 continue
-            read = self._emitter.held(self._reading(part, element))
+            read = self._emitter.named(self._reading(part, element))
             names.append(read.code)
             pieces.append(f"{{{_written(read)}}}")
         if not names:
             return ascii("".join(map(str, parts))) if parts else "None"
         made = f"f'{''.join(pieces)}'"
-        if static.sure:
+        if static.always_present:
             return made
         missing = " is None and ".join(names)
         return f"(None if {missing} is None else {made} or None)"
 
-    def _reading(self, ref: Ref, element: str) -> Made:
+    def _reading(self, ref: Ref, element: str) -> Expression:
         return self._atom(From(ref), element) or self._read(ref, None, element)
 
 
-def _written(value: Made) -> str:
+def _written(value: Expression) -> str:
     """The text of a value in a template."""
-    if value.static.many is False and value.static.sure:
-        if value.static.kind in WORDS:
+    if value.static.is_list is False and value.static.always_present:
+        if value.static.kind in TEXT_KINDS:
             return value.code
         if value.static.kind == "integer":
             return value.code
@@ -256,6 +261,6 @@ def _fixed_choice(rule: Rule) -> bool:
 
 
 def _single(rule: Rule) -> bool:
-    if not isinstance(rule.source, Constant) or rule.calls or rule.otherwise is not None:
+    if not isinstance(rule.source, Constant) or rule.calls or rule.fallback is not None:
         return False
-    return not isinstance(rule.source.value, list) and some(rule.source.value) is not None
+    return not isinstance(rule.source.value, list) and or_none(rule.source.value) is not None

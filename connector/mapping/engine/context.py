@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from connector.formats.json import instant
-from connector.mapping.functions.values import Value, absent, mark
+from connector.mapping.functions.values import Value, absent, hashable
 from connector.model import JsonObject, Revision
 
 
-class Provider:
+class ContextValues:
     """Provides values by name. *accounts* maps account ids to the names that people gave them."""
 
     def __init__(self, accounts: Mapping[str, str]) -> None:
@@ -64,7 +64,7 @@ NAMES = ("account", "search", "collected", "revision", "identity", "change", "en
 """Provided names; ``$record`` is the record, the root of every plain path."""
 
 
-INLINE: Mapping[str, str] = MappingProxyType(
+INLINE_CODE: Mapping[str, str] = MappingProxyType(
     {
         "search": "revision.feed.search or None",
         "revision": "revision.number",
@@ -80,7 +80,9 @@ def change_of(revision: Revision) -> JsonObject | None:
     if revision.previous is None and not revision.gone:
         return None
     body, before = revision.record.body, revision.previous or {}
-    changed = [name for name in before if _canonical(before[name]) != _canonical(body.get(name))]
+    changed = [
+        name for name in before if _comparable_value(before[name]) != _comparable_value(body.get(name))
+    ]
     fields = sorted(changed or before)
     change: JsonObject = {
         "fields": fields,
@@ -90,10 +92,10 @@ def change_of(revision: Revision) -> JsonObject | None:
     return {name: value for name, value in change.items() if not absent(value)} or None
 
 
-def _canonical(value: Value) -> Value:
+def _comparable_value(value: Value) -> Value:
     """Lists compare as sets; what is no value is alike."""
     if absent(value):
         return None
     if type(value) is list:
-        return frozenset(mark(item) for item in value if not absent(item))
-    return mark(value)
+        return frozenset(hashable(item) for item in value if not absent(item))
+    return hashable(value)

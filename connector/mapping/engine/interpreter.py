@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from connector.mapping.engine.context import Provider
-from connector.mapping.engine.plan import Derived, Plan, Step, applied
-from connector.mapping.engine.rest import rest_maker, settle
-from connector.mapping.engine.result import NO_TIME, Mapped, code_of, put, severity_of
+from connector.mapping.engine.context import ContextValues
+from connector.mapping.engine.plan import Derived, Plan, TargetPlan, bind_call
+from connector.mapping.engine.rest import build_rest, record_misfits
+from connector.mapping.engine.result import NO_TIME, MappingResult, code_of, put, severity_of
 from connector.mapping.functions.dates import date
 from connector.mapping.functions.lists import as_list, each, only, pick
-from connector.mapping.functions.predicates import COMPARISONS, holds
+from connector.mapping.functions.predicates import COMPARISONS, any_holds
 from connector.mapping.functions.registry import FUNCTIONS
-from connector.mapping.functions.values import Lost, Value, absent, gather, over, some, text, walk
+from connector.mapping.functions.values import (
+    Losses,
+    Value,
+    absent,
+    flatten,
+    map_elements,
+    or_none,
+    text,
+    walk,
+)
 from connector.mapping.language.grammar import (
     ELEMENT,
     RECORD,
@@ -44,7 +53,7 @@ class Evaluation:
         self._pack = pack
         self.body = body
         self.names: dict[str, Value] = dict(provided)
-        self.lost: Lost = []
+        self.lost: Losses = []
 
     def read(self, ref: Ref, element: Value = None) -> Value:
         """What *ref* leads to."""
@@ -56,12 +65,12 @@ class Evaluation:
 
     def rule(self, rule: Rule, element: Value = None) -> Value:
         """What *rule* makes, or what stands in for it."""
-        value = self.own(rule, element)
-        if value is None and rule.otherwise is not None:
-            return self.rule(rule.otherwise, element)
+        value = self.without_else(rule, element)
+        if value is None and rule.fallback is not None:
+            return self.rule(rule.fallback, element)
         return value
 
-    def own(self, rule: Rule, element: Value = None) -> Value:
+    def without_else(self, rule: Rule, element: Value = None) -> Value:
         """What *rule* makes without what stands in for it: when, source, as."""
         if rule.when is not None and not self.match(rule.when, element):
             return None
@@ -90,9 +99,9 @@ class Evaluation:
                 made = (self.rule(rule, element) for rule in rules)
                 return next((value for value in made if value is not None), None)
             case AllOf(rules):
-                return gather([self.rule(rule, element) for rule in rules])
+                return flatten([self.rule(rule, element) for rule in rules])
             case Constant(constant):
-                return some(constant)
+                return or_none(constant)
             case Template(parts):
                 return self._template(parts, element)
 
@@ -110,10 +119,10 @@ class Evaluation:
             return choose(value, lambda item: self.match(argument, item))
         if isinstance(argument, Mapping):
             return each(value, lambda item: self._object(argument, item))
-        function = applied(call, self._pack)
-        if FUNCTIONS[call.name].whole or type(value) is not list:
+        function = bind_call(call, self._pack)
+        if FUNCTIONS[call.name].takes_list or type(value) is not list:
             return function(value, self.lost)
-        return over(function, value, self.lost)
+        return map_elements(function, value, self.lost)
 
     def _object(self, rules: Mapping[str, Rule], element: Value) -> Value:
         made: JsonObject = {}
@@ -128,7 +137,7 @@ class Evaluation:
         if test.comparison == "exists":
             return (value is not None) is (test.operands == (Constant(value=True),))
         operands = [value for item in test.operands for value in self._operand(item, element)]
-        return holds(COMPARISONS[test.comparison], value, operands)
+        return any_holds(COMPARISONS[test.comparison], value, operands)
 
     def _operand(self, operand: Operand, element: Value) -> list[Value]:
         if isinstance(operand, Constant):
@@ -137,34 +146,34 @@ class Evaluation:
         return [] if value is None else as_list(value)
 
 
-class Walker:
+class Interpreter:
     """Maps revisions by walking the rules of a plan."""
 
-    def __init__(self, plan: Plan, provider: Provider) -> None:
+    def __init__(self, plan: Plan, provider: ContextValues) -> None:
         self._plan = plan
         self._provider = provider
-        self._rest = rest_maker(plan)
+        self._rest = build_rest(plan)
 
-    def __call__(self, revision: Revision) -> Mapped:
+    def __call__(self, revision: Revision) -> MappingResult:
         """Map *revision*; never raises."""
         return self.trace(revision)[0]
 
-    def trace(self, revision: Revision) -> tuple[Mapped, Mapping[str, Value]]:
+    def trace(self, revision: Revision) -> tuple[MappingResult, Mapping[str, Value]]:
         """Map *revision* and tell what the names with a ``$`` stood for."""
         run = Evaluation(self._plan.pack, revision.record.body, self._provider.values(revision))
         notes: list[str] = []
-        back: set[str] = set()
-        derive_all(run, self._plan.derived, notes, back)
+        returned: set[str] = set()
+        derive_all(run, self._plan.derived, notes, returned)
         flat: JsonObject = {}
         for step in self._plan.steps:
             value = self.field(run, step, step.rule)
-            settle(step.name, step.reads, run.lost, run.body, notes, back)
+            record_misfits(step.name, step.reads, run.lost, run.body, notes, returned)
             if value is not None:
                 flat[step.name] = value
                 if step.label is not None:
                     flat[f"{step.name}Label"] = step.label
-        mapped = Mapped(
-            self._document(flat, run.body, back),
+        mapped = MappingResult(
+            self._document(flat, run.body, returned),
             datetime.fromisoformat(run.names[TIME]),
             severity_of(run.names.get(SEVERITY)),
             code_of(run.names.get(CODE)),
@@ -172,19 +181,19 @@ class Walker:
         )
         return mapped, run.names
 
-    def field(self, run: Evaluation, step: Step, rule: Rule) -> Value:
+    def field(self, run: Evaluation, step: TargetPlan, rule: Rule) -> Value:
         """What *rule* makes, fitted to its target; what stands in is fitted too."""
-        value = run.own(rule)
+        value = run.without_else(rule)
         if value is not None:
-            value = step.fit(value, run.lost)
-        if value is None and rule.otherwise is not None:
-            return self.field(run, step, rule.otherwise)
+            value = step.coerce(value, run.lost)
+        if value is None and rule.fallback is not None:
+            return self.field(run, step, rule.fallback)
         return value
 
-    def _document(self, flat: JsonObject, body: Body, back: set[str]) -> JsonObject:
+    def _document(self, flat: JsonObject, body: Body, returned: set[str]) -> JsonObject:
         rest: JsonObject = {}
         if self._rest is not None:
-            self._rest(dict(body), back, rest)
+            self._rest(dict(body), returned, rest)
         if not self._plan.nested:
             return {**flat, **rest}
         document: JsonObject = {}
@@ -196,18 +205,18 @@ class Walker:
         return document
 
 
-def derive_all(run: Evaluation, derived: Sequence[Derived], notes: list[str], back: set[str]) -> None:
+def derive_all(run: Evaluation, derived: Sequence[Derived], notes: list[str], returned: set[str]) -> None:
     """Make the derived values in their order; ``$time`` always becomes a date."""
     for item in derived:
         value = run.rule(item.rule)
         if item.name == TIME:
             value = time_or(run.names["collected"], value, run.lost, notes)
         run.names[item.name] = value
-        settle(f"${item.name}", item.reads, run.lost, run.body, notes, back)
+        record_misfits(f"${item.name}", item.reads, run.lost, run.body, notes, returned)
     run.names.setdefault(TIME, run.names["collected"])
 
 
-def time_or(collected: str, value: Value, lost: Lost, notes: list[str]) -> str:
+def time_or(collected: str, value: Value, lost: Losses, notes: list[str]) -> str:
     """*value* as a date; the time of collection, noted, where it is none."""
     made = None if absent(value) else date(value[0] if type(value) is list else value, lost)
     if made is None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from connector.mapping.engine.coerce import fitter
+from connector.mapping.engine.coerce import coercer
 from connector.mapping.functions.registry import FUNCTIONS
-from connector.mapping.functions.values import Applied, Lost, Value, over, some
-from connector.mapping.language.grammar import RECORD, Call, Match, Rule, TableName, match_refs, rule_refs
+from connector.mapping.functions.values import Losses, Value, ValueFunction, map_elements, or_none
+from connector.mapping.language.grammar import RECORD, Call, Match, Rule, TableRef, match_refs, rule_refs
 from connector.mapping.language.pack import ENVELOPE, Pack
 from connector.mapping.language.validate import derived_names
 from connector.mapping.schemas import Target, lookup
@@ -25,13 +25,13 @@ class Derived:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TargetPlan:
     """One target: its rule, how values are fitted to it, and its label."""
 
     name: str
     target: Target
     rule: Rule
-    fit: Applied
+    coerce: ValueFunction
     reads: frozenset[str]
     label: str | None
     place: str
@@ -44,7 +44,7 @@ class Plan:
     pack: Pack
     nested: bool
     derived: tuple[Derived, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[TargetPlan, ...]
 
     @property
     def targets(self) -> frozenset[str]:
@@ -82,45 +82,49 @@ def matched_names(match: Match, pack: Pack) -> Sequence[str]:
     return [ref.root for ref in match_refs(match) if ref.root in pack.derive]
 
 
-def applied(call: Call, pack: Pack) -> Applied:
+def bind_call(call: Call, pack: Pack) -> ValueFunction:
     """The function of *call* with its argument filled in, tables looked up."""
     function = FUNCTIONS[call.name]
-    if isinstance(call.argument, TableName):
+    if isinstance(call.argument, TableRef):
         return function.apply(table_entries(call.argument, pack))
     return function.apply(call.argument)
 
 
-def chained(calls: Sequence[Call], pack: Pack) -> Applied:
+def bind_calls(calls: Sequence[Call], pack: Pack) -> ValueFunction:
     """All of *calls* as one function of a value as it stands in the record."""
-    steps = [(applied(call, pack), FUNCTIONS[call.name].whole) for call in calls]
+    steps = [(bind_call(call, pack), FUNCTIONS[call.name].takes_list) for call in calls]
 
-    def run(value: Value, lost: Lost) -> Value:
-        value = some(value)
-        for function, whole in steps:
+    def run(value: Value, lost: Losses) -> Value:
+        value = or_none(value)
+        for function, takes_list in steps:
             if value is None:
                 return None
-            value = function(value, lost) if whole or type(value) is not list else over(function, value, lost)
+            value = (
+                function(value, lost)
+                if takes_list or type(value) is not list
+                else map_elements(function, value, lost)
+            )
         return value
 
     return run
 
 
-def table_entries(table: TableName, pack: Pack) -> Mapping[str, object]:
+def table_entries(table: TableRef, pack: Pack) -> Mapping[str, object]:
     """The entries of a table, without those that are no value."""
-    entries = ((key, some(value)) for key, value in pack.tables[table.name].entries.items())
+    entries = ((key, or_none(value)) for key, value in pack.tables[table.name].entries.items())
     return {key: value for key, value in entries if value is not None}
 
 
-def _steps(pack: Pack, reads: Mapping[str, frozenset[str]], *, nested: bool) -> Iterator[Step]:
+def _steps(pack: Pack, reads: Mapping[str, frozenset[str]], *, nested: bool) -> Iterator[TargetPlan]:
     for name, field in pack.fields.items():
         target = lookup(pack.format, name) or Target(
             name, "any" if nested else "string", None if nested else False
         )
-        yield Step(
+        yield TargetPlan(
             name,
             target,
             field.rule,
-            fitter(target, nested=nested),
+            coercer(target, nested=nested),
             _reads(field.rule, reads),
             pack.labels[name].text if name in pack.labels else None,
             str(field.position),

@@ -8,31 +8,33 @@ from collections.abc import Set as AbstractSet
 from typing import TypeAlias
 
 from connector.mapping.engine.plan import Plan
-from connector.mapping.functions.values import CONTAINERS, NUMBERS, Lost, Value, absent, compact, text
+from connector.mapping.functions.values import CONTAINERS, NUMBERS, Losses, Value, absent, compact, text
 from connector.mapping.language.grammar import RECORD, From
 from connector.model import Body, JsonObject
 
-Back: TypeAlias = AbstractSet[str]
+Returned: TypeAlias = AbstractSet[str]
 """Top-level fields that go back to the rest, since a value of theirs fitted nowhere."""
 
-RestMaker: TypeAlias = Callable[[JsonObject, Back, JsonObject], None]
+CollectRest: TypeAlias = Callable[[JsonObject, Returned, JsonObject], None]
 """Puts the rest of a body, with what goes back, into an object."""
 
 _WORDS = re.compile(r"[A-Za-z0-9]+")
-_KNOWN_KEYS = 1000
-_FEW = 4
+_MAX_CACHED_NAMES = 1000
+_LINEAR_SEARCH_LIMIT = 4
 
 
-def settle(name: str, reads: Iterable[str], lost: Lost, body: Body, notes: list[str], back: set[str]) -> None:
+def record_misfits(
+    name: str, reads: Iterable[str], lost: Losses, body: Body, notes: list[str], returned: set[str]
+) -> None:
     """Note why values did not fit *name* and send the fields that they came from back to the rest."""
     notes.extend([f"{name}: {reason}" for reason in dict.fromkeys([reason for reason, _ in lost]) if reason])
-    if len(lost) <= _FEW:
+    if len(lost) <= _LINEAR_SEARCH_LIMIT:
         for _, value in lost:
-            back.update([field for field in reads if _holds(body.get(field), value)] or reads)
+            returned.update([field for field in reads if _holds(body.get(field), value)] or reads)
     else:
         holders = _holders(reads, body)
         for identity in {id(value) for _, value in lost}:
-            back.update(holders.get(identity) or reads)
+            returned.update(holders.get(identity) or reads)
     lost.clear()
 
 
@@ -53,7 +55,7 @@ def _holds(field: Value, value: Value) -> bool:
     return field is value or (type(field) is list and any(item is value for item in field))
 
 
-def rest_maker(plan: Plan) -> RestMaker | None:
+def build_rest(plan: Plan) -> CollectRest | None:
     """The function that makes the rest of a record; ``None`` where the mapping keeps none."""
     if plan.pack.rest is None:
         return None
@@ -63,37 +65,37 @@ def rest_maker(plan: Plan) -> RestMaker | None:
     return _flat(plan.pack.rest.into, without, plan.targets | {f"{name}Label" for name in plan.pack.labels})
 
 
-def _nested(without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> RestMaker:
+def _nested(without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> CollectRest:
     dropped = frozenset(key for key, inner in without.items() if not inner)
     special = occupied | (without.keys() - dropped)
 
-    def make(body: JsonObject, back: Back, rest: JsonObject) -> None:
+    def make(body: JsonObject, returned: Returned, rest: JsonObject) -> None:
         if not body.keys().isdisjoint(special):
-            make_slowly(body, back, rest)
+            make_slowly(body, returned, rest)
             return
-        out = dropped - back if back else dropped
+        out = dropped - returned if returned else dropped
         for key, value in body.items():  # no mapping spends more time anywhere else
             if key not in out and (value or type(value) in NUMBERS):
                 rest[key] = value
 
-    def make_slowly(body: JsonObject, back: Back, rest: JsonObject) -> None:
+    def make_slowly(body: JsonObject, returned: Returned, rest: JsonObject) -> None:
         taken = {*body, *rest}
         for key, value in body.items():
-            kept = value if key not in without or key in back else _minus(value, without[key])
+            kept = value if key not in without or key in returned else _without_paths(value, without[key])
             if not absent(kept):
-                free = _free(key, occupied, taken) if key in occupied else key
+                free = _unused_key(key, occupied, taken) if key in occupied else key
                 taken.add(free)
                 rest[free] = kept
 
     return make
 
 
-def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> RestMaker:
+def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> CollectRest:
     names: dict[tuple[str, ...], str] = {}
 
     def name_of(path: tuple[str, ...]) -> str:
         if path not in names:
-            if len(names) >= _KNOWN_KEYS:
+            if len(names) >= _MAX_CACHED_NAMES:
                 names.clear()
             words = (word for step in path for word in _WORDS.findall(step))
             names[path] = into + "".join(word[0].upper() + word[1:] for word in words)
@@ -101,18 +103,18 @@ def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSe
 
     dropped = frozenset(key for key, inner in without.items() if not inner)
 
-    def make(body: JsonObject, back: Back, rest: JsonObject) -> None:
-        out = dropped - back if back else dropped
+    def make(body: JsonObject, returned: Returned, rest: JsonObject) -> None:
+        out = dropped - returned if returned else dropped
         for key in [key for key in body if key not in out]:
             value = body[key]
             if not value and type(value) in CONTAINERS:
                 continue
-            if key in without and key not in back:
+            if key in without and key not in returned:
                 if type(value) is dict and without[key].issuperset(value):
                     continue
-                value = _minus(value, without[key])
+                value = _without_paths(value, without[key])
             for path, line in _lines((key,), value):
-                rest[_next(name_of(path), rest, occupied)] = line
+                rest[_numbered_name(name_of(path), rest, occupied)] = line
 
     return make
 
@@ -149,23 +151,23 @@ def _occupied(plan: Plan) -> Iterator[str]:
             yield step.name.removeprefix(start).split(".")[0]
 
 
-def _minus(value: Value, inner: AbstractSet[str]) -> Value:
+def _without_paths(value: Value, inner: AbstractSet[str]) -> Value:
     """*value* without the paths of *inner* in it; nothing where the whole field stays out."""
     if not inner:
         return None
     if type(value) is list:
-        return [_minus(item, inner) if type(item) is dict else item for item in value]
+        return [_without_paths(item, inner) if type(item) is dict else item for item in value]
     if type(value) is not dict:
         return value
     kept = {}
     for key, item in value.items():
         if key not in inner:
             below = frozenset(path[len(key) + 1 :] for path in inner if path.startswith(f"{key}."))
-            kept[key] = _minus(item, below) if below else item
+            kept[key] = _without_paths(item, below) if below else item
     return kept
 
 
-def _free(key: str, occupied: Collection[str], taken: Collection[str]) -> str:
+def _unused_key(key: str, occupied: Collection[str], taken: Collection[str]) -> str:
     """*key* with so many ``_`` after it that nothing else has it."""
     while key in occupied or key in taken:
         key += "_"
@@ -175,7 +177,7 @@ def _free(key: str, occupied: Collection[str], taken: Collection[str]) -> str:
 def _lines(path: tuple[str, ...], value: Value) -> Iterator[tuple[tuple[str, ...], str]]:
     """Texts by path: objects are opened, lists joined."""
     if type(value) is dict:
-        if len(path) > _LEVELS:
+        if len(path) > _MAX_LEVELS:
             yield path, compact(value)
             return
         for key, item in value.items():
@@ -186,10 +188,10 @@ def _lines(path: tuple[str, ...], value: Value) -> Iterator[tuple[tuple[str, ...
             yield path, line
 
 
-_LEVELS = 8
+_MAX_LEVELS = 8
 
 
-def _next(name: str, taken: Collection[str], occupied: Collection[str]) -> str:
+def _numbered_name(name: str, taken: Collection[str], occupied: Collection[str]) -> str:
     """*name*, or with a number after it where it is taken."""
     free, number = name, 1
     while free in taken or free in occupied:

@@ -16,7 +16,7 @@ _NO_CODE = "email.unknown"
 NO_TIME = "$time: none in the record, the time of collection stands in"
 
 
-class Mapped(NamedTuple):
+class MappingResult(NamedTuple):
     """A document with what outputs need beside it. *notes* name misfits, never values."""
 
     document: JsonObject

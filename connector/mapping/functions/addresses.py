@@ -11,7 +11,7 @@ from email import utils
 from functools import partial
 
 from connector.formats.memo import Memo
-from connector.mapping.functions.values import Lost, Value
+from connector.mapping.functions.values import Losses, Value
 
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+\.[A-Za-z0-9.-]+")
 _SPECIAL = re.compile(r'(["\\])')
@@ -20,7 +20,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 NO_MAILBOX = "not a plain mail address"
 
 
-def mailbox(value: Value, lost: Lost) -> Value:
+def mailbox(value: Value, lost: Losses) -> Value:
     """One bare address of ASCII letters whose domain has a dot."""
     if value.__class__ is str and _MAILBOX.fullmatch(value):
         return value
@@ -34,40 +34,40 @@ def quoted(text: str) -> str | None:
     return '"' + _SPECIAL.sub(r"\\\1", name) + '"' if name else None
 
 
-_BARE = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9.-]+")
+_BARE_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9.-]+")
 """What the API sends nearly always; such a text is its own address."""
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff<>(),;:\\\"]")
-_LONGEST_HEADER = 65_536
-_LONGEST_ADDRESS = 320
-_NOBODY = frozenset(("<>", ""))
+_MAX_HEADER = 65_536
+_MAX_ADDRESS = 320
+_EMPTY_SENDERS = frozenset(("<>", ""))
 
-NO_ADDRESS = "not an address"
+NOT_AN_ADDRESS = "not an address"
 
 _STRICT = getattr(utils, "supports_strict_parsing", False)
 _getaddresses = partial(utils.getaddresses, strict=False) if _STRICT else utils.getaddresses
 """All versions of Python alike: newer ones give up whole headers where older ones read what is sound."""
 
 
-def addresses(value: Value, lost: Lost) -> Value:
+def addresses(value: Value, lost: Losses) -> Value:
     """All addresses in a header text or a list of them, in order; domains in lower case."""
     if type(value) is not list:
-        return _in_header(value, lost) or None
+        return _addresses_in_header(value, lost) or None
     for item in value:
-        if type(item) is not str or not BARE[item]:
-            return [address for item in value for address in _in_header(item, lost)] or None
+        if type(item) is not str or not IS_BARE_ADDRESS[item]:
+            return [address for item in value for address in _addresses_in_header(item, lost)] or None
     return value
 
 
-BARE: Memo[bool] = Memo(lambda text: _BARE.fullmatch(text) is not None)
+IS_BARE_ADDRESS: Memo[bool] = Memo(lambda text: _BARE_ADDRESS.fullmatch(text) is not None)
 """Whether a text is an address and nothing else."""
 
 
-def _in_header(value: Value, lost: Lost) -> list[str]:
+def _addresses_in_header(value: Value, lost: Losses) -> list[str]:
     if type(value) is not str:
-        lost.append((NO_ADDRESS, value))
+        lost.append((NOT_AN_ADDRESS, value))
         return []
-    found, reason = _READ[value]
+    found, reason = _PARSED[value]
     if reason is not None:
         lost.append((reason, value))
     return list(found)
@@ -75,21 +75,21 @@ def _in_header(value: Value, lost: Lost) -> list[str]:
 
 def _read(header: str) -> tuple[tuple[str, ...], str | None]:
     """The addresses in *header*, and why something of it is lost, if it is."""
-    if BARE[header]:
+    if IS_BARE_ADDRESS[header]:
         return (header,), None
     found = tuple(address for _, text in mailboxes_in(header) if (address := _address(text)))
     if len(found) == 1 and found[0].lower() == header.strip("<> ").lower():
         return found, None
     # An empty sender <> is no misfit; like a display name, it is only not part of the address.
-    return found, "" if found or header.strip() in _NOBODY else NO_ADDRESS
+    return found, "" if found or header.strip() in _EMPTY_SENDERS else NOT_AN_ADDRESS
 
 
-_READ: Memo[tuple[tuple[str, ...], str | None]] = Memo(_read)
+_PARSED: Memo[tuple[tuple[str, ...], str | None]] = Memo(_read)
 
 
 def mailboxes_in(header: str) -> list[tuple[str, str]]:
     """Names and addresses as they stand in *header*, unchecked; none where it is absurdly long."""
-    if len(header) > _LONGEST_HEADER:
+    if len(header) > _MAX_HEADER:
         return []
     try:
         return _getaddresses([header])
@@ -100,7 +100,7 @@ def mailboxes_in(header: str) -> list[tuple[str, str]]:
 def _address(text: str) -> str | None:
     local, _, host = text.strip().rpartition("@")
     bare = local[1:-1] if len(local) > 2 and local[0] == local[-1] == '"' else local  # noqa: PLR2004, quotes
-    fits = bare and host and len(text) <= _LONGEST_ADDRESS and "@" not in bare
+    fits = bare and host and len(text) <= _MAX_ADDRESS and "@" not in bare
     if not fits or _FORBIDDEN.search(bare) or _FORBIDDEN.search(host.strip("[]").replace(":", "")):
         return None
     return f"{local}@{host.lower()}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from connector.formats.json import instant
-from connector.mapping.functions.values import Lost, Value
+from connector.mapping.functions.values import Losses, Value
 
 _fromisoformat = datetime.fromisoformat
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -15,7 +15,7 @@ _BITS = 63
 NO_DATE = "not a date"
 
 
-def date(value: Value, lost: Lost) -> Value:
+def date(value: Value, lost: Losses) -> Value:
     """A date in the one form; a text without zone is UTC."""
     if type(value) is str:
         if value[4:14:3] == "--T:" and value[19:] == "Z":
@@ -50,7 +50,7 @@ def moment_of(text: str) -> datetime | None:
         return None
 
 
-def epoch_ms(value: Value, lost: Lost) -> Value:
+def epoch_ms(value: Value, lost: Losses) -> Value:
     """Milliseconds since 1970; a whole number is taken to be that already."""
     if type(value) is int and value.bit_length() < _BITS:
         return value
@@ -61,7 +61,7 @@ def epoch_ms(value: Value, lost: Lost) -> Value:
     return (moment - _EPOCH) // _MILLISECOND
 
 
-def epoch_s(value: Value, lost: Lost) -> Value:
+def epoch_s(value: Value, lost: Losses) -> Value:
     """Seconds since 1970, with a fraction only where there is one."""
     if type(value) is not str:
         lost.append((NO_DATE, value))

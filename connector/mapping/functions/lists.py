@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from connector.mapping.functions.values import (
-    Applied,
-    Lost,
+    Losses,
     Value,
+    ValueFunction,
     all_text,
-    gather,
-    mark,
-    plain_number,
-    some,
+    flatten,
+    hashable,
+    is_finite_number,
+    or_none,
     text,
     walk,
 )
@@ -25,7 +25,7 @@ def as_list(value: Value) -> list[Value]:
     return value if type(value) is list else [value]
 
 
-def unique(value: Value, lost: Lost) -> Value:
+def unique(value: Value, lost: Losses) -> Value:
     """Every value once, in the order of first sight."""
     del lost
     if type(value) is not list or len(value) == 1:
@@ -36,57 +36,57 @@ def unique(value: Value, lost: Lost) -> Value:
 def _unique(values: list[Value]) -> list[Value]:
     kept: dict[Value, Value] = {}
     for item in values:
-        kept.setdefault(mark(item), item)
+        kept.setdefault(hashable(item), item)
     return list(kept.values())
 
 
-def first(value: Value, lost: Lost) -> Value:
+def first(value: Value, lost: Losses) -> Value:
     """The first element."""
     del lost
-    return some(value[0]) if type(value) is list else value
+    return or_none(value[0]) if type(value) is list else value
 
 
-def last(value: Value, lost: Lost) -> Value:
+def last(value: Value, lost: Losses) -> Value:
     """The last element."""
     del lost
-    return some(value[-1]) if type(value) is list else value
+    return or_none(value[-1]) if type(value) is list else value
 
 
-def count(value: Value, lost: Lost) -> Value:
+def count(value: Value, lost: Losses) -> Value:
     """How many elements."""
     del lost
     return len(value) if type(value) is list else 1
 
 
-def largest(value: Value, lost: Lost) -> Value:
+def largest(value: Value, lost: Losses) -> Value:
     """The largest number."""
     return max(_numbers(value, lost), default=None)
 
 
-def smallest(value: Value, lost: Lost) -> Value:
+def smallest(value: Value, lost: Losses) -> Value:
     """The smallest number."""
     return min(_numbers(value, lost), default=None)
 
 
-def largest_by(path: Sequence[str]) -> Applied:
+def largest_by(path: Sequence[str]) -> ValueFunction:
     """The element whose number at a path is largest; the earlier of two equal ones."""
 
-    def choose(value: Value, lost: Lost) -> Value:
+    def choose(value: Value, lost: Losses) -> Value:
         del lost
         best, found = None, None
         for item in as_list(value):
             rank = walk(item, path)
-            if plain_number(rank) and (best is None or rank > best):
+            if is_finite_number(rank) and (best is None or rank > best):
                 best, found = rank, item
         return found
 
     return choose
 
 
-def join(separator: str) -> Applied:
+def join(separator: str) -> ValueFunction:
     """One text of all elements; of an object, its values."""
 
-    def joined(value: Value, lost: Lost) -> Value:
+    def joined(value: Value, lost: Losses) -> Value:
         del lost
         if type(value) is str:
             return value
@@ -112,7 +112,7 @@ def pick(value: Value, holds: Predicate) -> Value:
     """The first element for which the match holds."""
     for item in as_list(value):
         if holds(item):
-            return some(item)
+            return or_none(item)
     return None
 
 
@@ -123,11 +123,11 @@ def only(value: Value, holds: Predicate) -> Value:
 
 def each(value: Value, build: Callable[[Value], Value]) -> Value:
     """What is made of each element; elements that come out empty are left out."""
-    return gather([build(item) for item in as_list(value)])
+    return flatten([build(item) for item in as_list(value)])
 
 
-def _numbers(value: Value, lost: Lost) -> list[Value]:
-    found = list(filter(plain_number, as_list(value)))
+def _numbers(value: Value, lost: Losses) -> list[Value]:
+    found = list(filter(is_finite_number, as_list(value)))
     if not found:
         lost.append(("not a number", value))
     return found

@@ -14,12 +14,12 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from connector.formats.memo import Memo
-from connector.mapping.functions.values import Value, plain_number, unequal
+from connector.mapping.functions.values import Value, is_finite_number, unequal
 
 Comparison: TypeAlias = Callable[[Value, Value], bool]
 
 
-def holds(compare: Comparison, value: Value, operands: Sequence[Value]) -> bool:
+def any_holds(compare: Comparison, value: Value, operands: Sequence[Value]) -> bool:
     """Whether *compare* holds for any element of *value* with any of *operands*."""
     for element in value if type(value) is list else (value,):
         for operand in operands:
@@ -28,20 +28,20 @@ def holds(compare: Comparison, value: Value, operands: Sequence[Value]) -> bool:
     return False
 
 
-def holds_text(value: Value, texts: AbstractSet[str]) -> bool:
+def any_is_text(value: Value, texts: AbstractSet[str]) -> bool:
     """Whether any element of *value* is one of *texts*."""
     if type(value) is not list:
         return type(value) is str and value in texts
     return any(type(element) is str and element in texts for element in value)
 
 
-def matcher(patterns: Sequence[str]) -> Callable[[Value], bool]:
+def glob_predicate(patterns: Sequence[str]) -> Callable[[Value], bool]:
     """The function that says whether any element of a value matches any of *patterns*."""
     glob = re.compile("|".join(map(fnmatch.translate, patterns)), re.IGNORECASE).match
     return _on_texts(lambda text: glob(text) is not None)
 
 
-def searcher(texts: Sequence[str]) -> Callable[[Value], bool]:
+def substring_predicate(texts: Sequence[str]) -> Callable[[Value], bool]:
     """The function that says whether any element of a value contains any of *texts*."""
     folded = [text.casefold() for text in texts]
 
@@ -67,7 +67,7 @@ def _on_texts(test: Callable[[str], bool]) -> Callable[[Value], bool]:
     return holding
 
 
-def same(value: Value, operand: Value) -> bool:
+def equal(value: Value, operand: Value) -> bool:
     """Equal; ``null`` equals no value."""
     return not unequal(value, operand)
 
@@ -102,10 +102,10 @@ def _glob(pattern: str) -> re.Pattern[str]:
 def _comparable(value: Value, operand: Value) -> bool:
     if type(value) is str:
         return type(operand) is str
-    return plain_number(value) and plain_number(operand)
+    return is_finite_number(value) and is_finite_number(operand)
 
 
 COMPARISONS: Mapping[str, Comparison] = MappingProxyType(
-    {"is": same, "gte": at_least, "lte": at_most, "contains": contains, "matches": matches}
+    {"is": equal, "gte": at_least, "lte": at_most, "contains": contains, "matches": matches}
 )
 """Comparisons by their word; ``exists`` is not among them, it compares nothing."""

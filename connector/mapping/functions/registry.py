@@ -14,13 +14,13 @@ from typing import Any, Literal, TypeAlias
 from connector.formats.memo import Memo
 from connector.mapping.functions import addresses, dates, lists, scalars, texts
 from connector.mapping.functions.texts import OnText
-from connector.mapping.functions.values import Applied
+from connector.mapping.functions.values import ValueFunction
 
-Takes: TypeAlias = Literal["nothing", "length", "text", "path", "table", "match", "rules"]
-Gives: TypeAlias = Literal[
+ArgumentKind: TypeAlias = Literal["nothing", "length", "text", "path", "table", "match", "rules"]
+ReturnKind: TypeAlias = Literal[
     "any", "same", "text", "date", "integer", "number", "boolean", "ip", "object"
 ]  # fmt: skip
-Loses: TypeAlias = Literal["never", "unless text", "always"]
+MayLose: TypeAlias = Literal["never", "unless text", "always"]
 Shape: TypeAlias = Literal["same", "one", "many", "any"]
 Always: TypeAlias = Literal["never", "for text", "for any value"]
 
@@ -44,43 +44,43 @@ class Function:
         keeps: tells texts that come out as they are.
     """
 
-    does: str
+    summary: str
     code: Callable[..., Any] | None
-    whole: bool = False
-    takes: Takes = "nothing"
-    gives: Gives = "text"
+    takes_list: bool = False
+    argument_kind: ArgumentKind = "nothing"
+    returns: ReturnKind = "text"
     shape: Shape = "same"
-    loses: Loses = "unless text"
+    may_lose: MayLose = "unless text"
     text: Callable[..., Any] | None = None
     inline: Callable[[str, str], str] | None = None
     always: Always = "never"
-    keeps: Memo[Any] | None = None
+    unchanged: Memo[Any] | None = None
 
-    def apply(self, argument: object) -> Applied:
+    def apply(self, argument: object) -> ValueFunction:
         """The function with *argument* filled in."""
         if self.code is None:
             raise TypeError("this function runs a match or rules; the back ends know how")
-        made: Applied = self.code if self.takes == "nothing" else self.code(argument)
+        made: ValueFunction = self.code if self.argument_kind == "nothing" else self.code(argument)
         return made
 
     def short(self, argument: object) -> OnText | None:
         """The short way for text with *argument* filled in, where there is one."""
         made: OnText | None = (
-            self.text if self.text is None or self.takes == "nothing" else self.text(argument)
+            self.text if self.text is None or self.argument_kind == "nothing" else self.text(argument)
         )
         return made
 
 
-def _on_text(does: str, function: OnText, inline: str = "", *, always: Always = "never") -> Function:
+def _on_text(summary: str, function: OnText, inline: str = "", *, always: Always = "never") -> Function:
     written = (lambda value, _: inline.format(value)) if inline else None
-    return Function(does, scalars.textual(function), text=function, inline=written, always=always)
+    return Function(summary, scalars.on_text(function), text=function, inline=written, always=always)
 
 
-def _with_text(does: str, maker: Callable[[str], OnText], inline: str) -> Function:
+def _with_text(summary: str, maker: Callable[[str], OnText], inline: str) -> Function:
     return Function(
-        does,
-        lambda fixed: scalars.textual(maker(fixed)),
-        takes="text",
+        summary,
+        lambda fixed: scalars.on_text(maker(fixed)),
+        argument_kind="text",
         text=maker,
         inline=inline.format,
         always="for text",
@@ -95,121 +95,151 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
             text=str,
             inline=lambda value, _: value,
             always="for text",
-            loses="never",
+            may_lose="never",
         ),
         "lower": _on_text("in lower case", str.lower, "{}.lower()", always="for text"),
         "upper": _on_text("in upper case", str.upper, "{}.upper()", always="for text"),
         "strip": _on_text("without blanks around it", texts.strip, "{}.strip() or None"),
         "strip_tags": _on_text("without markup such as <b>", texts.strip_tags),
         "strip_brackets": _on_text("without the angle brackets around it", texts.strip_brackets),
-        "truncate": Function("the first N characters", scalars.truncate, takes="length", loses="always"),
+        "truncate": Function(
+            "the first N characters", scalars.truncate, argument_kind="length", may_lose="always"
+        ),
         "prefix": _with_text("a fixed text before it", texts.prefix, "{1} + {0}"),
         "suffix": _with_text("a fixed text after it", texts.suffix, "{0} + {1}"),
         "quoted": _on_text("in double quotes, as mail headers write names", addresses.quoted),
         "extension": _on_text("the extension of a file name", texts.extension),
         "domain": _on_text("what follows the last @", texts.domain.__getitem__, "domains[{}]"),
-        "integer": Function("a whole number, rounded", scalars.integer, gives="integer", loses="always"),
-        "number": Function("a number", scalars.number, gives="number", loses="always"),
-        "boolean": Function("true or false", scalars.boolean, gives="boolean", loses="always"),
-        "date": Function("a date, in UTC with milliseconds", dates.date, gives="date", loses="always"),
-        "epoch_ms": Function("milliseconds since 1970", dates.epoch_ms, gives="integer", loses="always"),
-        "epoch_s": Function("seconds since 1970", dates.epoch_s, gives="number", loses="always"),
+        "integer": Function("a whole number, rounded", scalars.integer, returns="integer", may_lose="always"),
+        "number": Function("a number", scalars.number, returns="number", may_lose="always"),
+        "boolean": Function("true or false", scalars.boolean, returns="boolean", may_lose="always"),
+        "date": Function("a date, in UTC with milliseconds", dates.date, returns="date", may_lose="always"),
+        "epoch_ms": Function("milliseconds since 1970", dates.epoch_ms, returns="integer", may_lose="always"),
+        "epoch_s": Function("seconds since 1970", dates.epoch_s, returns="number", may_lose="always"),
         "ip": Function(
-            "an IP address, if it is valid", scalars.ip, gives="ip", loses="always", keeps=scalars.VERSION
+            "an IP address, if it is valid",
+            scalars.ip,
+            returns="ip",
+            may_lose="always",
+            unchanged=scalars.IP_VERSION,
         ),
-        "ipv4": Function("an IP address, if it is one of IPv4", scalars.ipv4, gives="ip", loses="always"),
-        "ipv6": Function("an IP address, if it is one of IPv6", scalars.ipv6, gives="ip", loses="always"),
+        "ipv4": Function(
+            "an IP address, if it is one of IPv4", scalars.ipv4, returns="ip", may_lose="always"
+        ),
+        "ipv6": Function(
+            "an IP address, if it is one of IPv6", scalars.ipv6, returns="ip", may_lose="always"
+        ),
         "table": Function(
-            "what a table holds for it", scalars.table, takes="table", gives="any", shape="any", loses="never"
+            "what a table holds for it",
+            scalars.table,
+            argument_kind="table",
+            returns="any",
+            shape="any",
+            may_lose="never",
         ),
         "addresses": Function(
             "all mail addresses in it",
             addresses.addresses,
-            whole=True,
+            takes_list=True,
             shape="many",
-            loses="always",
-            keeps=addresses.BARE,
+            may_lose="always",
+            unchanged=addresses.IS_BARE_ADDRESS,
         ),
         "unique": Function(
-            "each value once", lists.unique, whole=True, gives="same", loses="never", always="for any value"
+            "each value once",
+            lists.unique,
+            takes_list=True,
+            returns="same",
+            may_lose="never",
+            always="for any value",
         ),
         "first": Function(
             "the first element",
             lists.first,
-            whole=True,
-            gives="same",
+            takes_list=True,
+            returns="same",
             shape="one",
-            loses="never",
+            may_lose="never",
             always="for text",
         ),
         "last": Function(
             "the last element",
             lists.last,
-            whole=True,
-            gives="same",
+            takes_list=True,
+            returns="same",
             shape="one",
-            loses="never",
+            may_lose="never",
             always="for text",
         ),
         "count": Function(
             "how many elements",
             lists.count,
-            whole=True,
-            gives="integer",
+            takes_list=True,
+            returns="integer",
             shape="one",
-            loses="never",
+            may_lose="never",
             always="for any value",
         ),
         "max": Function(
-            "the largest number", lists.largest, whole=True, gives="number", shape="one", loses="always"
+            "the largest number",
+            lists.largest,
+            takes_list=True,
+            returns="number",
+            shape="one",
+            may_lose="always",
         ),
         "min": Function(
-            "the smallest number", lists.smallest, whole=True, gives="number", shape="one", loses="always"
+            "the smallest number",
+            lists.smallest,
+            takes_list=True,
+            returns="number",
+            shape="one",
+            may_lose="always",
         ),
         "max_by": Function(
             "the element whose number at a path is largest",
             lists.largest_by,
-            whole=True,
-            takes="path",
-            gives="same",
+            takes_list=True,
+            argument_kind="path",
+            returns="same",
             shape="one",
-            loses="never",
+            may_lose="never",
         ),
         "join": Function(
             "one text, with a separator between the elements",
             lists.join,
-            whole=True,
-            takes="text",
+            takes_list=True,
+            argument_kind="text",
             shape="one",
-            loses="never",
+            may_lose="never",
             always="for text",
         ),
         "pick": Function(
             "the first element that matches",
             None,
-            whole=True,
-            takes="match",
-            gives="same",
+            takes_list=True,
+            argument_kind="match",
+            returns="same",
             shape="one",
-            loses="never",
+            may_lose="never",
         ),
         "only": Function(
             "the elements that match",
             None,
-            whole=True,
-            takes="match",
-            gives="same",
+            takes_list=True,
+            argument_kind="match",
+            returns="same",
             shape="many",
-            loses="never",
+            may_lose="never",
         ),
         "each": Function(
             "an object made of each element",
             None,
-            whole=True,
-            takes="rules",
-            gives="object",
+            takes_list=True,
+            argument_kind="rules",
+            returns="object",
             shape="many",
-            loses="never",
+            may_lose="never",
         ),
     }
 )

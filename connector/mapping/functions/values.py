@@ -16,10 +16,10 @@ from connector.model import JsonObject
 Value: TypeAlias = Any
 """A piece of a record's body, or something made of it."""
 
-Lost: TypeAlias = list[tuple[str, Value]]
+Losses: TypeAlias = list[tuple[str, Value]]
 """What could not be kept, and why; an empty reason is no misfit, only a loss of form."""
 
-Applied: TypeAlias = Callable[[Value, Lost], Value]
+ValueFunction: TypeAlias = Callable[[Value, Losses], Value]
 """A function of the language with its argument filled in."""
 
 DEPTH = 100
@@ -31,7 +31,7 @@ NUMBERS: frozenset[type] = frozenset((int, float, bool))
 CONTAINERS: frozenset[type] = frozenset((dict, list))
 
 
-def some(value: Value) -> Value:
+def or_none(value: Value) -> Value:
     """*value*, or ``None`` where it is no value; a list loses its elements that are none."""
     kind = type(value)
     if kind is str or kind is dict:
@@ -54,13 +54,13 @@ def walk(value: Value, path: Sequence[str], depth: int = 0) -> Value:
         if type(value) is dict:
             value = value.get(step)
         elif type(value) is list and depth < DEPTH:
-            return through(value, path[index:], depth + 1)
+            return walk_list(value, path[index:], depth + 1)
         else:
             return None
-    return some(value)
+    return or_none(value)
 
 
-def through(elements: list[Value], path: Sequence[str], depth: int) -> Value:
+def walk_list(elements: list[Value], path: Sequence[str], depth: int) -> Value:
     """What *path* leads to from each of *elements*, in one list."""
     found: list[Value] = []
     step = path[0] if len(path) == 1 else None
@@ -69,7 +69,7 @@ def through(elements: list[Value], path: Sequence[str], depth: int) -> Value:
             value = element.get(step)
             if value is None:
                 continue
-            value = some(value)
+            value = or_none(value)
         else:
             value = walk(element, path, depth)
         if type(value) is list:
@@ -79,7 +79,7 @@ def through(elements: list[Value], path: Sequence[str], depth: int) -> Value:
     return found or None
 
 
-def over(function: Applied, values: list[Value], lost: Lost) -> Value:
+def map_elements(function: ValueFunction, values: list[Value], lost: Losses) -> Value:
     """A scalar function on each element; elements that become no value are left out."""
     found = []
     for value in values:
@@ -89,15 +89,17 @@ def over(function: Applied, values: list[Value], lost: Lost) -> Value:
     return found or None
 
 
-def over_kept(keeps: Mapping[str, object], function: Applied, values: list[Value], lost: Lost) -> Value:
+def map_unless_unchanged(
+    unchanged: Mapping[str, object], function: ValueFunction, values: list[Value], lost: Losses
+) -> Value:
     """The same for a function that leaves texts as they are for which *keeps* says yes."""
     for value in values:
-        if type(value) is not str or not keeps[value]:
-            return over(function, values, lost)
+        if type(value) is not str or not unchanged[value]:
+            return map_elements(function, values, lost)
     return values
 
 
-def add(found: list[Value], value: Value) -> None:
+def append_flat(found: list[Value], value: Value) -> None:
     """Add *value* to *found*, or all that is in it."""
     if type(value) is list:
         found.extend(value)
@@ -105,7 +107,7 @@ def add(found: list[Value], value: Value) -> None:
         found.append(value)
 
 
-def gather(values: Sequence[Value]) -> Value:
+def flatten(values: Sequence[Value]) -> Value:
     """One list of all that *values* hold, lists among them opened; ``None`` when nothing is left."""
     found: list[Value] = []
     for value in values:
@@ -180,7 +182,7 @@ def _number_text(value: float) -> str:
         return hex(int(value))
 
 
-def mark(value: Value) -> Value:
+def hashable(value: Value) -> Value:
     """Something hashable that tells *value* from others; 1 and true differ."""
     kind = type(value)
     if kind is str:
@@ -195,6 +197,6 @@ def unequal(left: Value, right: Value) -> bool:
     return bool(left != right) or (type(left) is bool) != (type(right) is bool)
 
 
-def plain_number(value: Value) -> bool:
+def is_finite_number(value: Value) -> bool:
     """Whether *value* is a finite number and no boolean."""
     return type(value) is int or (type(value) is float and -math.inf < value < math.inf)

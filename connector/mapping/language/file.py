@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from connector.errors import Position
 from connector.mapping.language.grammar import Rule
-from connector.mapping.language.refs import mapped, parse_ref, wrong
+from connector.mapping.language.refs import config_error, expect_mapping, parse_ref
 from connector.mapping.language.rules import parse_rule
 from connector.mapping.schemas.encoding import SHAPES
 from connector.model import JsonObject
@@ -59,7 +59,7 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class InlineTest:
     """One inline test: a record, and what some targets must be."""
 
     name: str
@@ -69,7 +69,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class MappingFile:
     """The sections of one file, before inheritance; ``None`` inside them deletes."""
 
     name: str
@@ -83,22 +83,24 @@ class Document:
     labels: Mapping[str, Label | None] = field(default_factory=dict)
     rest: Rest | None = None
     drops_rest: bool = False
-    tests: tuple[Case, ...] = ()
+    tests: tuple[InlineTest, ...] = ()
     deletes: Mapping[tuple[str, str], Position] = field(default_factory=dict)
     """Section and key of each ``null``, with its place."""
 
 
-def read_document(name: str, node: Node) -> Document:
+def read_mapping_file(name: str, node: Node) -> MappingFile:
     """Read the file *name*; raises ``ConfigurationError`` at the first thing that is wrong."""
-    file = mapped(node, "a mapping file")
+    file = expect_mapping(node, "a mapping file")
     for key in file:
         if key not in KEYS:
-            raise wrong(f"{key} is no section of a mapping file", node.keys[key], suggestion(key, KEYS))
+            raise config_error(
+                f"{key} is no section of a mapping file", node.keys[key], suggestion(key, KEYS)
+            )
     if "mapping" not in file or file["mapping"].value != _VERSION or file["mapping"].value is True:
         place = file["mapping"].position if "mapping" in file else node.position
-        raise wrong("this is not a mapping file of version 1", place, "its first line is mapping: 1")
+        raise config_error("this is not a mapping file of version 1", place, "its first line is mapping: 1")
     rest = file.get("rest")
-    return Document(
+    return MappingFile(
         name,
         node.position,
         _word(file.get("format"), "format", SHAPES),
@@ -122,14 +124,14 @@ def read_document(name: str, node: Node) -> Document:
 
 def _section(file: Mapping[str, Node], name: str) -> list[tuple[str, Node]]:
     node = file.get(name)
-    return [] if node is None or node.value is None else list(mapped(node, name).items())
+    return [] if node is None or node.value is None else list(expect_mapping(node, name).items())
 
 
 def _items(node: Node | None, name: str) -> list[Node]:
     if node is None or node.value is None:
         return []
     if not isinstance(node.value, list):
-        raise wrong(f"{name} must be a list", node.position)
+        raise config_error(f"{name} must be a list", node.position)
     return node.value
 
 
@@ -137,29 +139,29 @@ def _word(node: Node | None, name: str, known: Mapping[str, object] | None) -> s
     if node is None or node.value is None:
         return None
     if not isinstance(node.value, str):
-        raise wrong(f"{name} needs a name", node.position)
+        raise config_error(f"{name} needs a name", node.position)
     if known is not None and node.value not in known:
-        raise wrong(f"there is no {name} {node.value}", node.position, suggestion(node.value, known))
+        raise config_error(f"there is no {name} {node.value}", node.position, suggestion(node.value, known))
     return node.value
 
 
 def _table(name: str, node: Node) -> Table | None:
     if node.value is None:
         return None
-    entries = mapped(node, f"the table {name}")
+    entries = expect_mapping(node, f"the table {name}")
     return Table({key: value.plain() for key, value in entries.items()}, node.position)
 
 
 def _derived(section: Node, name: str, node: Node) -> Rule | None:
     if not _NAME.fullmatch(name):
-        raise wrong(f"{name!r} cannot be the name of a derived value", section.keys[name],
+        raise config_error(f"{name!r} cannot be the name of a derived value", section.keys[name],
                     "names are small letters, digits and _, without the $")  # fmt: skip
     return None if node.value is None else parse_rule(node)
 
 
 def _field(section: Node, name: str, node: Node) -> Field | None:
     if not name or not all(name.split(".")):
-        raise wrong(f"{name!r} cannot be a field", section.keys[name])
+        raise config_error(f"{name!r} cannot be a field", section.keys[name])
     return None if node.value is None else Field(parse_rule(node), section.keys[name])
 
 
@@ -167,39 +169,41 @@ def _label(name: str, node: Node) -> Label | None:
     if node.value is None:
         return None
     if not isinstance(node.value, str) or not node.value:
-        raise wrong(f"the label of {name} must be a text", node.position)
+        raise config_error(f"the label of {name} must be a text", node.position)
     return Label(node.value, node.position)
 
 
 def _rest(node: Node) -> Rest:
-    section = mapped(node, "rest")
+    section = expect_mapping(node, "rest")
     for key in section:
         if key not in ("into", "without"):
-            raise wrong(f"{key} is not part of rest", node.keys[key], suggestion(key, ("into", "without")))
+            raise config_error(
+                f"{key} is not part of rest", node.keys[key], suggestion(key, ("into", "without"))
+            )
     into = section.get("into")
     if into is None or not isinstance(into.value, str) or not into.value:
-        raise wrong("rest needs into: where the rest of the record goes", node.position)
+        raise config_error("rest needs into: where the rest of the record goes", node.position)
     without = _items(section.get("without"), "without")
     for item in without:
         if not isinstance(item.value, str):
-            raise wrong("without is a list of record fields", item.position)
+            raise config_error("without is a list of record fields", item.position)
     paths = tuple(parse_ref(str(item.value), item.position).path for item in without)
     return Rest(into.value, paths, node.position, tuple(item.position for item in without))
 
 
-def _case(node: Node) -> Case:
-    section = mapped(node, "a test")
+def _case(node: Node) -> InlineTest:
+    section = expect_mapping(node, "a test")
     for key in section:
         if key not in ("name", "given", "expect"):
-            raise wrong(f"{key} is not part of a test", node.keys[key],
+            raise config_error(f"{key} is not part of a test", node.keys[key],
                         suggestion(key, ("name", "given", "expect")))  # fmt: skip
     if not {"name", "given", "expect"} <= set(section):
-        raise wrong("a test needs name, given and expect", node.position)
-    given, expect = mapped(section["given"], "given"), mapped(section["expect"], "expect")
+        raise config_error("a test needs name, given and expect", node.position)
+    given, expect = expect_mapping(section["given"], "given"), expect_mapping(section["expect"], "expect")
     for key in given:
         if key.startswith("$") and key not in GIVEN:
-            raise wrong(f"{key} cannot be given", section["given"].keys[key], suggestion(key, GIVEN))
-    return Case(
+            raise config_error(f"{key} cannot be given", section["given"].keys[key], suggestion(key, GIVEN))
+    return InlineTest(
         str(section["name"].value),
         {key: value.plain() for key, value in given.items()},
         {key: value.plain() for key, value in expect.items()},

@@ -114,14 +114,14 @@ Source: TypeAlias = From | FirstOf | AllOf | Constant | Template
 
 
 @dataclass(frozen=True, slots=True)
-class TableName:
+class TableRef:
     """The name of a table, as an argument."""
 
     name: str
     position: Position
 
 
-Argument: TypeAlias = int | str | tuple[str, ...] | TableName | Match | Mapping[str, "Rule"] | None
+Argument: TypeAlias = int | str | tuple[str, ...] | TableRef | Match | Mapping[str, "Rule"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Rule:
     position: Position
     calls: tuple[Call, ...] = ()
     when: Match | None = None
-    otherwise: Rule | None = None
+    fallback: Rule | None = None
 
 
 def rule_refs(rule: Rule) -> Iterator[Ref]:
@@ -160,8 +160,8 @@ def rule_refs(rule: Rule) -> Iterator[Ref]:
         yield from _argument_refs(call.argument)
     if rule.when is not None:
         yield from match_refs(rule.when)
-    if rule.otherwise is not None:
-        yield from rule_refs(rule.otherwise)
+    if rule.fallback is not None:
+        yield from rule_refs(rule.fallback)
 
 
 def match_refs(match: Match) -> Iterator[Ref]:
@@ -186,8 +186,8 @@ def rule_calls(rule: Rule) -> Iterator[Call]:
         if isinstance(call.argument, Mapping):
             for inner in call.argument.values():
                 yield from rule_calls(inner)
-    if rule.otherwise is not None:
-        yield from rule_calls(rule.otherwise)
+    if rule.fallback is not None:
+        yield from rule_calls(rule.fallback)
 
 
 def rule_parts(rule: Rule) -> Iterator[Rule]:
@@ -200,8 +200,8 @@ def rule_parts(rule: Rule) -> Iterator[Rule]:
         if isinstance(call.argument, Mapping):
             for inner in call.argument.values():
                 yield from rule_parts(inner)
-    if rule.otherwise is not None:
-        yield from rule_parts(rule.otherwise)
+    if rule.fallback is not None:
+        yield from rule_parts(rule.fallback)
 
 
 def rule_matches(rule: Rule) -> Iterator[Match]:

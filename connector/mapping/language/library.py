@@ -9,10 +9,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from connector.errors import ConfigurationError, Position, Problem
-from connector.mapping.language.file import Document, read_document
+from connector.mapping.language.file import MappingFile, read_mapping_file
 from connector.mapping.language.pack import Pack, merge
-from connector.mapping.language.refs import wrong
-from connector.mapping.language.validate import problems
+from connector.mapping.language.refs import config_error
+from connector.mapping.language.validate import validate
 from connector.yaml_nodes import parse, suggestion
 
 PRELUDE = "common"
@@ -21,7 +21,7 @@ _SUFFIX = ".yaml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
-def packaged() -> Traversable:
+def shipped_directory() -> Traversable:
     """Where the packs are: inside the installed package, or beside it in a checkout."""
     package = files("connector")
     packs = package / "packs"
@@ -32,7 +32,7 @@ class Library:
     """All mappings that can be used by name. *directories* are a user's own; earlier ones win."""
 
     def __init__(self, directories: Sequence[Traversable] = ()) -> None:
-        self._places: tuple[Traversable, ...] = (*directories, packaged())
+        self._directories: tuple[Traversable, ...] = (*directories, shipped_directory())
 
     def names(self) -> Sequence[str]:
         """The mappings that ``load`` takes, in alphabetical order."""
@@ -44,43 +44,43 @@ class Library:
         Raises:
             ConfigurationError: with the place of everything that keeps it from being used.
         """
-        pack = merge([*self._chain(PRELUDE), *self._chain(name)])
-        return _usable(pack)
+        pack = merge([*self._inheritance_chain(PRELUDE), *self._inheritance_chain(name)])
+        return _validated(pack)
 
     def prelude(self) -> Pack:
         """What every mapping has in scope, as a mapping without fields: the scope of a bare ``when``."""
-        return _usable(merge(self._chain(PRELUDE)))
+        return _validated(merge(self._inheritance_chain(PRELUDE)))
 
     def heartbeats(self) -> Library:
         """The mappings of heartbeats, one per format, in the directory ``heartbeat`` of each place."""
-        return Library([place / _HEARTBEAT for place in self._places])
+        return Library([place / _HEARTBEAT for place in self._directories])
 
     def _known(self) -> set[str]:
-        return {entry.name.removesuffix(_SUFFIX) for place in self._places for entry in _entries(place)}
+        return {entry.name.removesuffix(_SUFFIX) for place in self._directories for entry in _entries(place)}
 
-    def _chain(self, name: str) -> list[Document]:
+    def _inheritance_chain(self, name: str) -> list[MappingFile]:
         """The documents of *name*, the most general first."""
-        chain: list[Document] = []
+        chain: list[MappingFile] = []
         visited: set[tuple[str, int]] = set()
-        start, asked = 0, None
+        start, extends_at = 0, None
         while True:
-            document, place = self._find(name, start, asked)
+            document, place = self._find(name, start, extends_at)
             if (name, place) in visited:
-                raise wrong(f"{name} extends itself", document.position)
+                raise config_error(f"{name} extends itself", document.position)
             visited.add((name, place))
             chain.insert(0, document)
             if document.extends is None:
                 return chain
             # A file that extends its own name means the one that it shadows.
             start = place + 1 if document.extends == name else 0
-            name, asked = document.extends, document.extends_at
+            name, extends_at = document.extends, document.extends_at
 
-    def _find(self, name: str, start: int, asked: Position | None) -> tuple[Document, int]:
-        for index, place in enumerate(self._places[start:], start):
+    def _find(self, name: str, start: int, extends_at: Position | None) -> tuple[MappingFile, int]:
+        for index, place in enumerate(self._directories[start:], start):
             file = place / f"{name}{_SUFFIX}"
             if _NAME.fullmatch(name) and file.is_file():
-                return read_document(name, parse(_text(file), str(file))), index
-        raise ConfigurationError(Problem(f"there is no mapping {name}", asked, self._hint(name, start)))
+                return read_mapping_file(name, parse(_text(file), str(file))), index
+        raise ConfigurationError(Problem(f"there is no mapping {name}", extends_at, self._hint(name, start)))
 
     def _hint(self, name: str, start: int) -> str:
         if start:
@@ -88,8 +88,8 @@ class Library:
         return suggestion(name, self.names())
 
 
-def _usable(pack: Pack) -> Pack:
-    found = problems(pack)
+def _validated(pack: Pack) -> Pack:
+    found = validate(pack)
     if found:
         raise ConfigurationError(*found)
     return pack

@@ -6,16 +6,23 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from connector.mapping.language.grammar import ELEMENT, All, AnyOf, Constant, Match, Not, Operand, Ref, Test
-from connector.mapping.language.refs import INSIDE, OUTSIDE, Scope, listed, parse_ref, wrong
+from connector.mapping.language.refs import (
+    ELEMENT_SCOPE,
+    RECORD_SCOPE,
+    Scope,
+    config_error,
+    expect_list,
+    parse_ref,
+)
 from connector.yaml_nodes import Node, suggestion
 
 COMPARISONS = ("gte", "lte", "contains", "matches", "exists")
 
 
-def parse_match(node: Node, scope: Scope = OUTSIDE) -> Match:
+def parse_match(node: Node, scope: Scope = RECORD_SCOPE) -> Match:
     """``{REF: TEST, ...}``, and ``any``, ``all`` and ``not`` around such."""
     if not isinstance(node.value, dict) or not node.value:
-        raise wrong("a match is a map of paths to what they must be", node.position,
+        raise config_error("a match is a map of paths to what they must be", node.position,
                     "such as {final_disposition: MALICIOUS}")  # fmt: skip
     parts: list[Match] = []
     for key, value in node.value.items():
@@ -30,16 +37,16 @@ def parse_selection(node: Node, *, alone: bool) -> Match:
     """The match of ``pick`` and ``only``; with *alone*, a bare TEST is one of the element itself."""
     compares = isinstance(node.value, dict) and bool(node.value) and set(node.value) <= set(COMPARISONS)
     if alone and (compares or not isinstance(node.value, dict)):
-        return _test(Ref(ELEMENT, (), node.position), node, INSIDE)
-    return parse_match(node, INSIDE)
+        return _test(Ref(ELEMENT, (), node.position), node, ELEMENT_SCOPE)
+    return parse_match(node, ELEMENT_SCOPE)
 
 
 def _any(node: Node, scope: Scope) -> Match:
-    return AnyOf(tuple(parse_match(item, scope) for item in listed(node, "any")))
+    return AnyOf(tuple(parse_match(item, scope) for item in expect_list(node, "any")))
 
 
 def _all(node: Node, scope: Scope) -> Match:
-    return All(tuple(parse_match(item, scope) for item in listed(node, "all")))
+    return All(tuple(parse_match(item, scope) for item in expect_list(node, "all")))
 
 
 def _not(node: Node, scope: Scope) -> Match:
@@ -60,39 +67,41 @@ def _test(ref: Ref, node: Node, scope: Scope) -> Match:
 def _comparisons(ref: Ref, node: Node, scope: Scope) -> Match:
     assert isinstance(node.value, dict)  # noqa: S101, the caller looked
     if not node.value:
-        raise wrong("an empty test holds for nothing", node.position, f"known: {', '.join(COMPARISONS)}")
+        raise config_error(
+            "an empty test holds for nothing", node.position, f"known: {', '.join(COMPARISONS)}"
+        )
     tests: list[Match] = []
     for key, value in node.value.items():
         if key not in COMPARISONS:
-            raise wrong(f"there is no comparison {key}", node.keys[key], suggestion(key, COMPARISONS))
+            raise config_error(f"there is no comparison {key}", node.keys[key], suggestion(key, COMPARISONS))
         tests.append(Test(ref, key, _comparand(key, value, scope)))
     return tests[0] if len(tests) == 1 else All(tuple(tests))
 
 
 def _comparand(comparison: str, node: Node, scope: Scope) -> tuple[Operand, ...]:
     if comparison == "exists" and not isinstance(node.value, bool):
-        raise wrong("exists needs true or false", node.position)
+        raise config_error("exists needs true or false", node.position)
     if comparison in ("gte", "lte") and (isinstance(node.value, bool | list) or node.value is None):
-        raise wrong(f"{comparison} needs a number, a date or a text", node.position)
+        raise config_error(f"{comparison} needs a number, a date or a text", node.position)
     operands = _operands(node, scope)
     if comparison == "matches" and any(isinstance(operand, Ref) for operand in operands):
-        raise wrong("matches needs a fixed pattern", node.position, "contains takes a $name")
+        raise config_error("matches needs a fixed pattern", node.position, "contains takes a $name")
     texts = all(isinstance(operand, Ref) or isinstance(operand.value, str) for operand in operands)
     if comparison in ("contains", "matches") and not texts:
-        raise wrong(f"{comparison} needs a text", node.position, "put it in quotes")
+        raise config_error(f"{comparison} needs a text", node.position, "put it in quotes")
     return operands
 
 
 def _operands(node: Node, scope: Scope) -> tuple[Operand, ...]:
     if isinstance(node.value, list):
-        return tuple(_operand(item, scope) for item in listed(node, "a list of values"))
+        return tuple(_operand(item, scope) for item in expect_list(node, "a list of values"))
     return (_operand(node, scope),)
 
 
 def _operand(node: Node, scope: Scope) -> Operand:
     value = node.value
     if isinstance(value, dict | list):
-        raise wrong("only single values can be compared", node.position)
+        raise config_error("only single values can be compared", node.position)
     if isinstance(value, str) and value.startswith("$$"):
         return Constant(value[1:])
     if isinstance(value, str) and value.startswith("$"):

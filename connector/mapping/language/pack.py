@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from connector.errors import Position
-from connector.mapping.language.file import DELETABLE, Case, Document, Field, Label, Rest, Table
+from connector.mapping.language.file import DELETABLE, Field, InlineTest, Label, MappingFile, Rest, Table
 from connector.mapping.language.grammar import Rule
 from connector.yaml_nodes import Plain
 
@@ -45,12 +45,12 @@ class Pack:
     fields: Mapping[str, Field]
     labels: Mapping[str, Label]
     rest: Rest | None
-    tests: tuple[Case, ...]
+    tests: tuple[InlineTest, ...]
     files: tuple[str, ...]
-    idle: Mapping[tuple[str, str], Position] = field(default_factory=dict)
+    useless_deletes: Mapping[tuple[str, str], Position] = field(default_factory=dict)
 
 
-def merge(documents: Sequence[Document]) -> Pack:
+def merge(documents: Sequence[MappingFile]) -> Pack:
     """One pack of *documents*, the most general first; later ones win by key, ``null`` deletes."""
     last = documents[-1]
     rest: Rest | None = None
@@ -66,19 +66,19 @@ def merge(documents: Sequence[Document]) -> Pack:
         rest,
         last.tests,
         tuple(document.position.file for document in reversed(documents)),
-        _idle(documents),
+        _useless_deletes(documents),
     )
 
 
-def _idle(documents: Sequence[Document]) -> dict[tuple[str, str], Position]:
+def _useless_deletes(documents: Sequence[MappingFile]) -> dict[tuple[str, str], Position]:
     given: set[tuple[str, str]] = set()
-    idle: dict[tuple[str, str], Position] = {}
+    useless_deletes: dict[tuple[str, str], Position] = {}
     for document in documents:
-        idle |= {key: place for key, place in document.deletes.items() if key not in given}
+        useless_deletes |= {key: place for key, place in document.deletes.items() if key not in given}
         for name in DELETABLE:
             given |= {(name, key) for key in getattr(document, name)}
         given -= document.deletes.keys()
-    return idle
+    return useless_deletes
 
 
 def _merged(sections: Sequence[Mapping[str, _V | None]]) -> dict[str, _V]:

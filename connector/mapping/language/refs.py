@@ -25,45 +25,47 @@ class Scope:
         return ELEMENT if self.element else RECORD
 
 
-INSIDE = Scope(element=True)
-OUTSIDE = Scope()
+ELEMENT_SCOPE = Scope(element=True)
+RECORD_SCOPE = Scope()
 
 
-def wrong(message: str, position: Position, hint: str = "") -> ConfigurationError:
+def config_error(message: str, position: Position, hint: str = "") -> ConfigurationError:
     """One problem as an error."""
     return ConfigurationError(Problem(message, position, hint))
 
 
-def mapped(node: Node, what: str) -> dict[str, Node]:
+def expect_mapping(node: Node, what: str) -> dict[str, Node]:
     """The entries of a map; an error that names *what* for anything else."""
     if not isinstance(node.value, dict):
-        raise wrong(f"{what} must be a map of names to values", node.position)
+        raise config_error(f"{what} must be a map of names to values", node.position)
     return node.value
 
 
-def listed(node: Node, what: str) -> list[Node]:
+def expect_list(node: Node, what: str) -> list[Node]:
     """The elements of a list with at least one."""
     if not isinstance(node.value, list) or not node.value:
-        raise wrong(f"{what} must be a list with at least one element", node.position)
+        raise config_error(f"{what} must be a list with at least one element", node.position)
     return node.value
 
 
-def parse_ref(text: str, position: Position, scope: Scope = OUTSIDE) -> Ref:
+def parse_ref(text: str, position: Position, scope: Scope = RECORD_SCOPE) -> Ref:
     """``path.to.value``, ``$name``, ``$name.path`` or ``.``."""
     if text == ".":
         if not scope.element:
-            raise wrong("the path . means the element, and there is none here", position,
+            raise config_error("the path . means the element, and there is none here", position,
                         "it works inside each, pick and only")  # fmt: skip
         return Ref(ELEMENT, (), position)
     named = text.startswith("$")
     segments = text.removeprefix("$").split(".")
     if not all(_SEGMENT.fullmatch(segment) for segment in segments):
-        raise wrong(f"{text!r} is not a path", position,
+        raise config_error(f"{text!r} is not a path", position,
                     "a path is names with dots between them, such as validation.spf; for a fixed value "
                     "write {const: ...}, for text with values in it {template: ...}")  # fmt: skip
     if not named:
         return Ref(scope.root, tuple(segments), position)
     root, path = segments[0], tuple(segments[1:])
     if not _NAME.fullmatch(root):
-        raise wrong(f"${root} is not a name", position, "names are written in small letters, such as $time")
+        raise config_error(
+            f"${root} is not a name", position, "names are written in small letters, such as $time"
+        )
     return Ref(root, path, position)

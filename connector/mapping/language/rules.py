@@ -17,11 +17,19 @@ from connector.mapping.language.grammar import (
     Ref,
     Rule,
     Source,
-    TableName,
+    TableRef,
     Template,
 )
 from connector.mapping.language.matches import parse_match, parse_selection
-from connector.mapping.language.refs import INSIDE, OUTSIDE, Scope, listed, mapped, parse_ref, wrong
+from connector.mapping.language.refs import (
+    ELEMENT_SCOPE,
+    RECORD_SCOPE,
+    Scope,
+    config_error,
+    expect_list,
+    expect_mapping,
+    parse_ref,
+)
 from connector.yaml_nodes import Node, suggestion
 
 SOURCES = ("from", "first_of", "all_of", "const", "template")
@@ -30,48 +38,48 @@ RULE_KEYS = (*SOURCES, "as", "when", "else")
 _HOLE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
-def parse_rule(node: Node, scope: Scope = OUTSIDE) -> Rule:
+def parse_rule(node: Node, scope: Scope = RECORD_SCOPE) -> Rule:
     """A reference, or a map with one source."""
     if isinstance(node.value, str):
         return Rule(From(parse_ref(node.value, node.position, scope)), node.position)
     if not isinstance(node.value, dict):
-        raise wrong("a rule is a path, or a map with one source", node.position,
+        raise config_error("a rule is a path, or a map with one source", node.position,
                     f"for a fixed value write {{const: {node.plain()}}}")  # fmt: skip
     rule = node.value
     for key in rule:
         if key not in RULE_KEYS:
-            raise wrong(f"{key} is not part of a rule", node.keys[key], suggestion(key, RULE_KEYS))
+            raise config_error(f"{key} is not part of a rule", node.keys[key], suggestion(key, RULE_KEYS))
     return Rule(
         _source(node, scope),
         node.position,
         calls=_calls(rule["as"]) if "as" in rule else (),
         when=parse_match(rule["when"], scope) if "when" in rule else None,
-        otherwise=_otherwise(rule["else"], scope) if "else" in rule else None,
+        fallback=_fallback(rule["else"], scope) if "else" in rule else None,
     )
 
 
 def _source(node: Node, scope: Scope) -> Source:
-    rule = mapped(node, "a rule")
+    rule = expect_mapping(node, "a rule")
     given = [key for key in SOURCES if key in rule]
     if len(given) != 1:
         found = f"this one has {' and '.join(given)}" if given else "this one has none"
-        raise wrong(f"a rule has exactly one source; {found}", node.position,
+        raise config_error(f"a rule has exactly one source; {found}", node.position,
                     f"a source is one of {', '.join(SOURCES)}")  # fmt: skip
     key, value = given[0], rule[given[0]]
     if key == "const":
         return Constant(value.plain())
     if key == "first_of":
-        return FirstOf(tuple(parse_rule(item, scope) for item in listed(value, key)))
+        return FirstOf(tuple(parse_rule(item, scope) for item in expect_list(value, key)))
     if key == "all_of":
-        return AllOf(tuple(parse_rule(item, scope) for item in listed(value, key)))
+        return AllOf(tuple(parse_rule(item, scope) for item in expect_list(value, key)))
     if not isinstance(value.value, str):
-        raise wrong(f"{key} needs a text", value.position)
+        raise config_error(f"{key} needs a text", value.position)
     if key == "template":
         return parse_template(value.value, value.position, scope)
     return From(parse_ref(value.value, value.position, scope))
 
 
-def _otherwise(node: Node, scope: Scope) -> Rule:
+def _fallback(node: Node, scope: Scope) -> Rule:
     """A rule where it is a map with a source, a ``$name``, or else a fixed value."""
     if isinstance(node.value, dict):
         return parse_rule(node, scope)
@@ -82,7 +90,7 @@ def _otherwise(node: Node, scope: Scope) -> Rule:
     return Rule(Constant(node.plain()), node.position)
 
 
-def parse_template(text: str, position: Position, scope: Scope = OUTSIDE) -> Template:
+def parse_template(text: str, position: Position, scope: Scope = RECORD_SCOPE) -> Template:
     """Text with ``{path}`` and ``{$name}`` in it; ``{{`` and ``}}`` stand for braces."""
     parts: list[str | Ref] = []
     literal, end = "", 0
@@ -92,7 +100,7 @@ def parse_template(text: str, position: Position, scope: Scope = OUTSIDE) -> Tem
         if hole[0] in ("{{", "}}"):
             literal += hole[0][0]
         elif hole[1] is None:
-            raise wrong(
+            raise config_error(
                 f"a single {hole[0]} in a template", position, f"write {hole[0] * 2} for the character"
             )
         else:
@@ -103,18 +111,20 @@ def parse_template(text: str, position: Position, scope: Scope = OUTSIDE) -> Tem
 
 
 def _calls(node: Node) -> tuple[Call, ...]:
-    nodes = listed(node, "as") if isinstance(node.value, list) else [node]
+    nodes = expect_list(node, "as") if isinstance(node.value, list) else [node]
     return tuple(_call(item) for item in nodes)
 
 
 def _call(node: Node) -> Call:
     if isinstance(node.value, str):
         function = _function(node.value, node.position)
-        if function.takes != "nothing":
-            raise wrong(f"{node.value} needs an argument", node.position, f"write {{{node.value}: ...}}")
+        if function.argument_kind != "nothing":
+            raise config_error(
+                f"{node.value} needs an argument", node.position, f"write {{{node.value}: ...}}"
+            )
         return Call(node.value, None, node.position)
     if not isinstance(node.value, dict) or len(node.value) != 1:
-        raise wrong("a function is a name, or one name with its argument", node.position,
+        raise config_error("a function is a name, or one name with its argument", node.position,
                     'such as lower, or {join: ", "}')  # fmt: skip
     [(name, argument)] = node.value.items()
     function = _function(name, node.keys[name])
@@ -123,41 +133,41 @@ def _call(node: Node) -> Call:
 
 def _function(name: str, position: Position) -> Function:
     if name not in FUNCTIONS:
-        raise wrong(f"there is no function {name}", position, suggestion(name, FUNCTIONS))
+        raise config_error(f"there is no function {name}", position, suggestion(name, FUNCTIONS))
     return FUNCTIONS[name]
 
 
 def _argument(name: str, function: Function, node: Node) -> Argument:
-    if function.takes == "nothing":
-        raise wrong(f"{name} takes no argument", node.position, f"write {name} alone")
-    if function.takes == "length":
+    if function.argument_kind == "nothing":
+        raise config_error(f"{name} takes no argument", node.position, f"write {name} alone")
+    if function.argument_kind == "length":
         if isinstance(node.value, bool) or not isinstance(node.value, int) or node.value < 1:
-            raise wrong(f"{name} needs a whole number from 1 on", node.position)
+            raise config_error(f"{name} needs a whole number from 1 on", node.position)
         return node.value
-    if function.takes == "match":
+    if function.argument_kind == "match":
         return parse_selection(node, alone=name == "only")
-    if function.takes == "rules":
+    if function.argument_kind == "rules":
         return _element_rules(node)
     if not isinstance(node.value, str):
-        raise wrong(f"{name} needs a text", node.position, "put it in quotes")
-    if function.takes == "table":
-        return TableName(node.value, node.position)
-    if function.takes == "path":
-        return parse_ref(node.value, node.position, INSIDE).path
+        raise config_error(f"{name} needs a text", node.position, "put it in quotes")
+    if function.argument_kind == "table":
+        return TableRef(node.value, node.position)
+    if function.argument_kind == "path":
+        return parse_ref(node.value, node.position, ELEMENT_SCOPE).path
     return node.value
 
 
 def _element_rules(node: Node) -> Mapping[str, Rule]:
-    rules = {key: parse_rule(item, INSIDE) for key, item in mapped(node, "each").items()}
+    rules = {key: parse_rule(item, ELEMENT_SCOPE) for key, item in expect_mapping(node, "each").items()}
     if not rules:
-        raise wrong("each needs at least one key with a rule", node.position)
-    clash = leaf_and_branch(rules)
+        raise config_error("each needs at least one key with a rule", node.position)
+    clash = conflicting_name(rules)
     if clash:
-        raise wrong(f"{clash} is a value and an object at once", node.keys[clash])
+        raise config_error(f"{clash} is a value and an object at once", node.keys[clash])
     return rules
 
 
-def leaf_and_branch(names: Mapping[str, object]) -> str | None:
+def conflicting_name(names: Mapping[str, object]) -> str | None:
     """A dotted name that another one continues, if there is one."""
     branches = {name[:index] for name in names for index, char in enumerate(name) if char == "."}
     return next((name for name in names if name in branches), None)

@@ -24,7 +24,7 @@ from connector.mapping.language.grammar import (
     Ref,
     Rule,
     Source,
-    TableName,
+    TableRef,
     Template,
     Test,
 )
@@ -33,12 +33,12 @@ _PLAIN = re.compile(r"[A-Za-z$_.][A-Za-z0-9_.$@/;-]*")
 _WORDS = frozenset({"true", "false", "null", "~"})
 
 
-def describe(rule: Rule) -> str:
+def unparse(rule: Rule) -> str:
     """*rule* as YAML in flow style; reading it again gives the same rule."""
     return _Writer(inside=False).rule(rule)
 
 
-def describe_match(match: Match) -> str:
+def unparse_match(match: Match) -> str:
     """*match*, as it stands in a ``when``, as YAML in flow style."""
     return _Writer(inside=False).match(match)
 
@@ -50,7 +50,7 @@ class _Writer:
     inside: bool
 
     def rule(self, rule: Rule) -> str:
-        if isinstance(rule.source, From) and not rule.calls and rule.when is None and rule.otherwise is None:
+        if isinstance(rule.source, From) and not rule.calls and rule.when is None and rule.fallback is None:
             return self._ref(rule.source.ref)
         parts = [self._source(rule.source)]
         if rule.calls:
@@ -58,8 +58,8 @@ class _Writer:
             parts.append(f"as: {calls[0] if len(calls) == 1 else _list(calls)}")
         if rule.when is not None:
             parts.append(f"when: {self.match(rule.when)}")
-        if rule.otherwise is not None:
-            parts.append(f"else: {self._otherwise(rule.otherwise)}")
+        if rule.fallback is not None:
+            parts.append(f"else: {self._fallback(rule.fallback)}")
         return f"{{{', '.join(parts)}}}"
 
     def match(self, match: Match) -> str:
@@ -96,8 +96,8 @@ class _Writer:
                 )
                 return f"template: {_quoted(''.join(texts))}"
 
-    def _otherwise(self, rule: Rule) -> str:
-        bare = not rule.calls and rule.when is None and rule.otherwise is None
+    def _fallback(self, rule: Rule) -> str:
+        bare = not rule.calls and rule.when is None and rule.fallback is None
         if bare and isinstance(rule.source, Constant) and not isinstance(rule.source.value, dict):
             return self._operand(rule.source)
         written = self.rule(rule)
@@ -114,21 +114,21 @@ class _Writer:
         return f"$record.{ref}" if self.inside and ref.root == RECORD and ref.path else str(ref)
 
 
-_INSIDE = _Writer(inside=True)
+_ELEMENT_WRITER = _Writer(inside=True)
 
 
 def _call(call: Call) -> str:
     argument = call.argument
     if argument is None:
         return call.name
-    if isinstance(argument, TableName):
+    if isinstance(argument, TableRef):
         written = _value(argument.name)
     elif isinstance(argument, Test) and argument.ref.root == ELEMENT and not argument.ref.path:
-        written = _INSIDE.test(argument) if call.name == "only" else _INSIDE.match(argument)
+        written = _ELEMENT_WRITER.test(argument) if call.name == "only" else _ELEMENT_WRITER.match(argument)
     elif isinstance(argument, Test | All | AnyOf | Not):
-        written = _INSIDE.match(argument)
+        written = _ELEMENT_WRITER.match(argument)
     elif isinstance(argument, Mapping):
-        rules = (f"{_value(name)}: {_INSIDE.rule(rule)}" for name, rule in argument.items())
+        rules = (f"{_value(name)}: {_ELEMENT_WRITER.rule(rule)}" for name, rule in argument.items())
         written = f"{{{', '.join(rules)}}}"
     elif isinstance(argument, tuple):
         written = ".".join(argument) or "."

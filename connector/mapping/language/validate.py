@@ -11,28 +11,28 @@ from connector.mapping.language.grammar import (
     Match,
     Ref,
     Rule,
-    TableName,
+    TableRef,
     match_refs,
     rule_calls,
     rule_refs,
 )
 from connector.mapping.language.pack import PROVIDED, Pack, rules
-from connector.mapping.language.rules import leaf_and_branch
+from connector.mapping.language.rules import conflicting_name
 from connector.mapping.schemas.encoding import SHAPES
 from connector.yaml_nodes import suggestion
 
 
-def problems(pack: Pack) -> Sequence[Problem]:
+def validate(pack: Pack) -> Sequence[Problem]:
     """Everything that keeps *pack* from being used."""
     return [*_names(pack), *_tables(pack), *_cycles(pack), *_targets(pack), *_labels(pack)]
 
 
-def match_problems(match: Match, pack: Pack) -> Sequence[Problem]:
+def validate_match(match: Match, pack: Pack) -> Sequence[Problem]:
     """Everything that keeps *match* from being used in the scope of *pack*."""
     return [problem for ref in match_refs(match) for problem in _ref(ref, pack)]
 
 
-def ref_problems(refs: Sequence[Ref], pack: Pack) -> Sequence[Problem]:
+def validate_refs(refs: Sequence[Ref], pack: Pack) -> Sequence[Problem]:
     """Everything that keeps *refs* from being read in the scope of *pack*."""
     return [problem for ref in refs for problem in _ref(ref, pack)]
 
@@ -66,7 +66,7 @@ def _tables(pack: Pack) -> Iterator[Problem]:
     for _, rule in rules(pack):
         for call in rule_calls(rule):
             table = call.argument
-            if isinstance(table, TableName) and table.name not in pack.tables:
+            if isinstance(table, TableRef) and table.name not in pack.tables:
                 yield Problem(
                     f"there is no table {table.name}", table.position, suggestion(table.name, pack.tables)
                 )
@@ -92,7 +92,7 @@ def _targets(pack: Pack) -> Iterator[Problem]:
     if not SHAPES[pack.format].nested:
         return
     places: Mapping[str, Position] = {name: field.position for name, field in pack.fields.items()}
-    clash = leaf_and_branch(places)
+    clash = conflicting_name(places)
     if clash:
         yield Problem(f"{clash} is a value and an object at once", places[clash])
     if pack.rest is not None and pack.rest.into != ".":

@@ -38,8 +38,8 @@ class Pseudonyms:
         return f"{self._hash('address', address)}@{self._hash('domain', domain)}.invalid"
 
     def _hash(self, kind: str, text: str) -> str:
-        told = f"{kind}\0{text.strip().casefold()}".encode("utf-8", "surrogatepass")
-        return hmac.digest(self._key, told, "sha256").hex()[:_DIGITS]
+        message = f"{kind}\0{text.strip().casefold()}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self._key, message, "sha256").hex()[:_DIGITS]
 
 
 def addresses_in(text: str) -> list[str]:

@@ -14,17 +14,17 @@ from connector.errors import ConfigurationError, Problem
 from connector.mapping.functions.addresses import mailboxes_in
 from connector.mapping.functions.values import DEPTH, Value
 from connector.mapping.language.grammar import RECORD
-from connector.mapping.language.refs import mapped, parse_ref, wrong
+from connector.mapping.language.refs import config_error, expect_mapping, parse_ref
 from connector.mapping.redaction.pseudonym import Pseudonyms, addresses_in
 from connector.mapping.redaction.scrub import (
-    MAILBOXES,
+    MAILBOX_FIELDS,
     REDACTED,
-    Done,
-    Secret,
-    Secrets,
-    conceal,
-    haystack,
-    normal,
+    Needle,
+    Needles,
+    Scrubbed,
+    normalized,
+    scrub,
+    search_forms,
 )
 from connector.mapping.schemas.fields import RECORD_FIELDS
 from connector.model import Body, Record, Revision
@@ -50,7 +50,7 @@ def compile_redaction(node: Node, key: str | None) -> Redact:
     """
     problems: list[Problem] = []
     fields: dict[tuple[str, ...], Mode] = {}
-    for name, mode in mapped(node, "redact").items():
+    for name, mode in expect_mapping(node, "redact").items():
         try:
             fields[_path(name, node)] = _mode(mode, key)
         except ConfigurationError as error:
@@ -71,40 +71,40 @@ class Redaction:
         """*revision* without what must not leave; its id and digest stay as they are."""
         before = revision.previous
         whole = {**revision.record.body, f"${_ENRICHMENT}": dict(revision.enrichment)}
-        secrets = self._secrets([whole, dict(before or {})])
-        body = self._redacted(whole, secrets)
+        needles = self._secrets([whole, dict(before or {})])
+        body = self._redacted(whole, needles)
         return replace(
             revision,
             enrichment=body.pop(f"${_ENRICHMENT}", {}),
             record=Record(revision.record.id, body),
-            previous=None if before is None else self._redacted(dict(before), secrets),
+            previous=None if before is None else self._redacted(dict(before), needles),
         )
 
-    def _redacted(self, body: Body, secrets: Secrets) -> dict[str, Value]:
+    def _redacted(self, body: Body, needles: Needles) -> dict[str, Value]:
         for path, mode in self._fields.items():
-            body = _changed(body, path, self._hashed if mode == "hash" else _nothing)
-        return cast("dict[str, Value]", conceal(body, secrets))
+            body = _with_changed(body, path, self._pseudonymized if mode == "hash" else _dropped)
+        return cast("dict[str, Value]", scrub(body, needles))
 
-    def _hashed(self, value: Value, depth: int = 0) -> Value:
+    def _pseudonymized(self, value: Value, depth: int = 0) -> Value:
         if isinstance(value, str):
-            return Done(self._pseudonyms.of(value)) if value.strip() else value
+            return Scrubbed(self._pseudonyms.of(value)) if value.strip() else value
         if isinstance(value, list) and depth < DEPTH:
-            return [self._hashed(item, depth + 1) for item in value]
+            return [self._pseudonymized(item, depth + 1) for item in value]
         if isinstance(value, dict) and depth < DEPTH:
-            return {key: self._hashed(item, depth + 1) for key, item in value.items()}
-        return None if value is None else Done(self._pseudonyms.of(str(value)))
+            return {key: self._pseudonymized(item, depth + 1) for key, item in value.items()}
+        return None if value is None else Scrubbed(self._pseudonyms.of(str(value)))
 
-    def _secrets(self, bodies: list[dict[str, Value]]) -> Secrets:
+    def _secrets(self, bodies: list[dict[str, Value]]) -> Needles:
         """What must not appear anywhere; where modes differ, drop wins."""
-        found: dict[str, Secret] = {}
+        found: dict[str, Needle] = {}
         for mode in ("hash", "drop"):
             for path in (path for path, wanted in self._fields.items() if wanted == mode):
                 for text in (text for body in bodies for text in _leaves(body, path)):
                     for part in _parts(text):
-                        instead = self._pseudonyms.of(part) if mode == "hash" else REDACTED
-                        secret = Secret(instead, path[-1] in MAILBOXES and "@" in part)
-                        forms = haystack(normal(part)).split("\n")
-                        found.update((form.strip(), secret) for form in forms if any(map(str.isalnum, form)))
+                        replacement = self._pseudonyms.of(part) if mode == "hash" else REDACTED
+                        needle = Needle(replacement, path[-1] in MAILBOX_FIELDS and "@" in part)
+                        forms = search_forms(normalized(part)).split("\n")
+                        found.update((form.strip(), needle) for form in forms if any(map(str.isalnum, form)))
         return found
 
 
@@ -114,13 +114,15 @@ def _path(name: str, node: Node) -> tuple[str, ...]:
     if ref.root == _ENRICHMENT:
         return (f"${_ENRICHMENT}", *ref.path)
     if ref.root != RECORD:
-        raise wrong(f"${ref.root} cannot be redacted", place, "name the record's own fields that it reads")
+        raise config_error(
+            f"${ref.root} cannot be redacted", place, "name the record's own fields that it reads"
+        )
     known = [path.replace("[]", "") for path in RECORD_FIELDS]
     if name not in known:
         # A typing error here would let out the very thing that somebody wanted to keep in.
-        raise wrong(f"records have no field {name}", place, suggestion(name, known))
+        raise config_error(f"records have no field {name}", place, suggestion(name, known))
     if name == _IDENTITY:
-        raise wrong(
+        raise config_error(
             "id cannot be redacted", place, "every event is recognised by it; it holds no text of a mail"
         )
     return ref.path
@@ -129,25 +131,29 @@ def _path(name: str, node: Node) -> tuple[str, ...]:
 def _mode(node: Node, key: str | None) -> Mode:
     mode = next((mode for mode in MODES if mode == node.value), None)
     if mode is None:
-        raise wrong("a field is redacted by drop or hash", node.position)
+        raise config_error("a field is redacted by drop or hash", node.position)
     if mode == "hash" and not key:
-        raise wrong("hash needs a key", node.position, "set redaction.key, a secret that stays the same")
+        raise config_error(
+            "hash needs a key", node.position, "set redaction.key, a secret that stays the same"
+        )
     return mode
 
 
-def _nothing(value: Value) -> Value:
+def _dropped(value: Value) -> Value:
     del value
 
 
-def _changed(value: Value, path: tuple[str, ...], change: Callable[[Value], Value], depth: int = 0) -> Value:
+def _with_changed(
+    value: Value, path: tuple[str, ...], change: Callable[[Value], Value], depth: int = 0
+) -> Value:
     """*value* with what *path* leads to changed; what becomes ``None`` is left out."""
     if not path:
         return change(value)
     if isinstance(value, list) and depth < DEPTH:
-        return [_changed(item, path, change, depth + 1) for item in value]
+        return [_with_changed(item, path, change, depth + 1) for item in value]
     if not isinstance(value, dict) or path[0] not in value:
         return value
-    made = {**value, path[0]: _changed(value[path[0]], path[1:], change)}
+    made = {**value, path[0]: _with_changed(value[path[0]], path[1:], change)}
     if made[path[0]] is None:
         del made[path[0]]
     return made

@@ -1,4 +1,4 @@
-"""Takes given texts out of all other texts of a record, however mails and links write them.
+"""ArgumentKind given texts out of all other texts of a record, however mails and links write them.
 
 A text is looked for without regard to case, markup, defanging (``[dot]``), escapes of links and HTML,
 and with ``=`` for ``@`` as bounce addresses have it. Where it is found but cannot be cut out exactly, the
@@ -25,36 +25,36 @@ REDACTED = "[redacted]"
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class Needle:
     """What must not appear: what stands in for it, and whether it is a mailbox or other text."""
 
-    instead: str
+    replacement: str
     mailbox: bool = False
 
 
-Secrets: TypeAlias = Mapping[str, Secret]
-"""Secrets by their normal form."""
+Needles: TypeAlias = Mapping[str, Needle]
+"""Needles by their normal form."""
 
-_SHORT = 4
+_WHOLE_WORD_BELOW = 4
 """Texts with fewer characters are only looked for as whole words, or every line would fall to pieces."""
-_LONG = 2000
+_MAX_NEEDLE_LENGTH = 2000
 """Texts with more characters are not cut out of others: the whole other text goes."""
-_MANY, _MANY_ODD = 1000, 100
+_MAX_NEEDLES, _MAX_PATTERNS = 1000, 100
 """More texts than these are not cut out of one, plainly or by a pattern each: a sender chooses how many."""
 
 _DOT = re.compile(r"[\[(](?:\.|dot)[\])]")
 _AT = re.compile(r"[\[(](?:@|at)[\])]|=")
-_ESCAPES = 3
+_UNQUOTE_ROUNDS = 3
 """How often links inside links are unescaped."""
 _BLANKS = re.compile(r"\s+")
 _PLUSES = re.compile(r"[+ ]+")
-_WRITTEN = {
+_SPELLINGS = {
     ".": r"(?:\.|[\[(](?:\.|dot)[\])]|%2e|&#46;)",
     "@": r"(?:@|=|[\[(](?:@|at)[\])]|%40|%3d|&#64;|&commat;)",
     " ": r"(?:\s|%20|\+|&nbsp;)+",
 }
 
-_VOCABULARY = frozenset(
+_VENDOR_FIELDS = frozenset(
     (
         *("id", "alert_id", "postfix_id", "postfix_id_outbound", "final_disposition", "detection", "score"),
         *("delivery_mode", "delivery_status", "post_delivery_operations", "operation", "status"),
@@ -65,21 +65,21 @@ _VOCABULARY = frozenset(
 )  # fmt: skip
 """Fields that hold Cloudflare's own words. A mail with the subject MALICIOUS must not undo a verdict."""
 
-MAILBOXES = frozenset(("from", "to", "replyto", "envelope_from", "envelope_to", "client_recipients"))
+MAILBOX_FIELDS = frozenset(("from", "to", "replyto", "envelope_from", "envelope_to", "client_recipients"))
 """Fields that hold mail addresses."""
 
-_INDICATORS = MAILBOXES | {"smtp_helo_server_ip", "smtp_previous_hop_ip", "x_originating_ip", "ip"}
+_INDICATOR_FIELDS = MAILBOX_FIELDS | {"smtp_helo_server_ip", "smtp_previous_hop_ip", "x_originating_ip", "ip"}
 """Fields whose mailboxes and IP addresses give way to mailboxes alone: whoever writes his own address into a
 subject must not become invisible where subjects are redacted."""
 
-_FIELD = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_API_FIELD_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Names that the API gives to fields; no mail has a part in them."""
 
 
-def normal(text: str) -> str:
+def normalized(text: str) -> str:
     """*text* in the form in which texts are compared."""
     plain = text if text.isascii() else _visible(unicodedata.normalize("NFKC", text))
-    for _ in range(_ESCAPES):
+    for _ in range(_UNQUOTE_ROUNDS):
         if "%" not in plain:
             break
         plain = unquote(plain)
@@ -94,81 +94,83 @@ def _visible(text: str) -> str:
     return "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
 
 
-class Done(str):
+class Scrubbed(str):
     """A text that was made here and needs no second look."""
 
     __slots__ = ()
 
 
-def haystack(form: str) -> str:
+def search_forms(form: str) -> str:
     """Where a secret is looked for in a text of the normal *form*: with its markup, and without."""
     return form if "<" not in form else f"{form}\n{_BLANKS.sub(' ', strip_tags(form) or '')}"
 
 
-def _searched(form: str) -> str:
+def _search_forms_of_links(form: str) -> str:
     """As ``haystack``, and once more with the blanks that the queries of links write as ``+``."""
-    places = haystack(form)
+    places = search_forms(form)
     return places if "+" not in places else f"{places}\n{_PLUSES.sub(' ', places)}"
 
 
-def conceal(value: Value, secrets: Secrets) -> Value:
+def scrub(value: Value, needles: Needles) -> Value:
     """*value* with every text in it free of *secrets*; Cloudflare's own words and all numbers stay."""
-    forms = {place: normal(place.text) for place in set(_texts(value, guarded=False, depth=0))}
+    forms = {place: normalized(place.text) for place in set(_texts(value, guarded=False, depth=0))}
     changed = {
-        place: secrets[form].instead
+        place: needles[form].replacement
         for place, form in forms.items()
-        if form in secrets and (secrets[form].mailbox or not place.guarded)
+        if form in needles and (needles[form].mailbox or not place.guarded)
     }
-    left = {place: _searched(form) for place, form in forms.items() if place not in changed}
-    finder = Finder(Finder(secrets).within("\n".join(left.values())))
+    left = {place: _search_forms_of_links(form) for place, form in forms.items() if place not in changed}
+    finder = Finder(Finder(needles).within("\n".join(left.values())))
     for place, form in left.items() if finder else ():
-        inside = {secret: secrets[secret] for secret in finder.within(form)}
+        inside = {needle: needles[needle] for needle in finder.within(form)}
         if inside:
-            changed[place] = _spared(place.text, inside) if place.guarded else _cut(place.text, inside)
+            changed[place] = (
+                _scrub_keeping_indicators(place.text, inside) if place.guarded else _cut(place.text, inside)
+            )
     return _rebuilt(value, changed, guarded=False, depth=0)
 
 
 class Finder:
     """Finds many secrets in a text. Mailboxes are looked up at each ``@``, for there may be thousands."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    def __init__(self, needles: Iterable[str]) -> None:
         self._mailboxes: dict[int, dict[str, list[str]]] = {}
         self._others: list[str] = []
-        for secret in secrets:
-            at = secret.find("@")
-            if 0 < at < len(secret) - 1:
-                self._mailboxes.setdefault(at, {}).setdefault(secret[: at + 2], []).append(secret)
+        for needle in needles:
+            at = needle.find("@")
+            if 0 < at < len(needle) - 1:
+                self._mailboxes.setdefault(at, {}).setdefault(needle[: at + 2], []).append(needle)
             else:
-                self._others.append(secret)
+                self._others.append(needle)
 
     def __bool__(self) -> bool:
         return bool(self._mailboxes or self._others)
 
     def within(self, text: str) -> list[str]:
         """The secrets in *text*, the longest first: one may be a part of another."""
-        found = {secret for secret in self._others if _inside(secret, text)}
+        found = {needle for needle in self._others if _inside(needle, text)}
         lengths = self._mailboxes.items()
         at = text.find("@") if lengths else -1
         while at >= 0:
             for length, starts in lengths:
-                for secret in starts.get(text[max(0, at - length) : at + 2], ()):
-                    if at >= length and text.startswith(secret, at - length):
-                        found.add(secret)
+                for needle in starts.get(text[max(0, at - length) : at + 2], ()):
+                    if at >= length and text.startswith(needle, at - length):
+                        found.add(needle)
             at = text.find("@", at + 1)
-        return sorted(found, key=lambda secret: (-len(secret), secret))
+        return sorted(found, key=lambda needle: (-len(needle), needle))
 
 
-class _Place(NamedTuple):
+class _Text(NamedTuple):
     """One text, and whether it stands in a field of indicators."""
 
     guarded: bool
     text: str
 
 
-def _spared(text: str, secrets: Secrets) -> str:
+def _scrub_keeping_indicators(text: str, needles: Needles) -> str:
     """*text* without *secrets*; the indicators in it give way to mailboxes only."""
-    kept = _cut(text, {form: secret for form, secret in secrets.items() if secret.mailbox})
-    made = _cut(kept, {form: secret for form, secret in secrets.items() if not secret.mailbox})
+    kept = _cut(text, {form: needle for form, needle in needles.items() if needle.mailbox})
+    made = _cut(kept, {form: needle for form, needle in needles.items() if not needle.mailbox})
     indicators = _indicators(kept)
     return made if _indicators(made) == indicators else ", ".join(indicators)
 
@@ -180,54 +182,58 @@ def _indicators(text: str) -> list[str]:
         return addresses_in(text)
 
 
-def _inside(secret: str, text: str) -> bool:
-    if secret not in text:
+def _inside(needle: str, text: str) -> bool:
+    if needle not in text:
         return False
-    return len(secret) >= _SHORT or re.search(rf"(?<!\w){re.escape(secret)}(?!\w)", text) is not None
+    return (
+        len(needle) >= _WHOLE_WORD_BELOW or re.search(rf"(?<!\w){re.escape(needle)}(?!\w)", text) is not None
+    )
 
 
-def _cut(text: str, secrets: Secrets) -> str:
+def _cut(text: str, needles: Needles) -> str:
     """*text* without *secrets*; all of it gives way where one cannot be cut out exactly."""
-    if len(secrets) > _MANY or any(len(form) > _LONG for form in secrets):
+    if len(needles) > _MAX_NEEDLES or any(len(form) > _MAX_NEEDLE_LENGTH for form in needles):
         return REDACTED
-    for form, secret in secrets.items():
-        text = _plainly(text, form, secret.instead)
-    left = _left(text, secrets)
-    if len(left) > _MANY_ODD:
+    for form, needle in needles.items():
+        text = _replace_literal(text, form, needle.replacement)
+    left = _remaining(text, needles)
+    if len(left) > _MAX_PATTERNS:
         return REDACTED
     for form in left:
-        text = _pattern(form).sub(secrets[form].instead, text)
-    return REDACTED if _left(text, secrets) else text
+        text = _pattern(form).sub(needles[form].replacement, text)
+    return REDACTED if _remaining(text, needles) else text
 
 
-def _left(text: str, secrets: Secrets) -> list[str]:
-    form = _searched(normal(text))
-    return [secret for secret in secrets if _inside(secret, form)]
+def _remaining(text: str, needles: Needles) -> list[str]:
+    form = _search_forms_of_links(normalized(text))
+    return [needle for needle in needles if _inside(needle, form)]
 
 
-def _plainly(text: str, form: str, instead: str) -> str:
+def _replace_literal(text: str, form: str, replacement: str) -> str:
     """Cut *form* out where it is written as it is, which is nearly always and needs no pattern."""
     folded = text.casefold()
-    if len(form) < _SHORT or len(folded) != len(text) or form not in folded:
+    if len(form) < _WHOLE_WORD_BELOW or len(folded) != len(text) or form not in folded:
         return text
     parts, start = [], 0
     while (found := folded.find(form, start)) >= 0:
-        parts += [text[start:found], instead]
+        parts += [text[start:found], replacement]
         start = found + len(form)
     return "".join([*parts, text[start:]])
 
 
-def _pattern(secret: str) -> re.Pattern[str]:
-    written = "".join(_WRITTEN.get(letter) or re.escape(letter) for letter in secret)
+def _pattern(needle: str) -> re.Pattern[str]:
+    written = "".join(_SPELLINGS.get(letter) or re.escape(letter) for letter in needle)
     written = written.replace("http", "h(?:tt|xx)p")
-    return re.compile(written if len(secret) >= _SHORT else rf"(?<!\w){written}(?!\w)", re.IGNORECASE)
+    return re.compile(
+        written if len(needle) >= _WHOLE_WORD_BELOW else rf"(?<!\w){written}(?!\w)", re.IGNORECASE
+    )
 
 
-def _texts(value: Value, *, guarded: bool, depth: int) -> Iterator[_Place]:
-    if isinstance(value, Done):
+def _texts(value: Value, *, guarded: bool, depth: int) -> Iterator[_Text]:
+    if isinstance(value, Scrubbed):
         return
     if isinstance(value, str):
-        yield _Place(guarded, value)
+        yield _Text(guarded, value)
     elif depth >= DEPTH:
         return
     elif isinstance(value, list):
@@ -235,15 +241,15 @@ def _texts(value: Value, *, guarded: bool, depth: int) -> Iterator[_Place]:
             yield from _texts(item, guarded=guarded, depth=depth + 1)
     elif isinstance(value, dict):
         for key, item in value.items():
-            if not _FIELD.fullmatch(key):
-                yield _Place(False, key)
-            if key not in _VOCABULARY:
-                yield from _texts(item, guarded=key in _INDICATORS, depth=depth + 1)
+            if not _API_FIELD_NAME.fullmatch(key):
+                yield _Text(False, key)
+            if key not in _VENDOR_FIELDS:
+                yield from _texts(item, guarded=key in _INDICATOR_FIELDS, depth=depth + 1)
 
 
-def _rebuilt(value: Value, changed: Mapping[_Place, str], *, guarded: bool, depth: int) -> Value:
+def _rebuilt(value: Value, changed: Mapping[_Text, str], *, guarded: bool, depth: int) -> Value:
     if isinstance(value, str):
-        return str(value) if isinstance(value, Done) else changed.get(_Place(guarded, value), value)
+        return str(value) if isinstance(value, Scrubbed) else changed.get(_Text(guarded, value), value)
     if not isinstance(value, list | dict):
         return value
     if depth >= DEPTH:
@@ -251,8 +257,8 @@ def _rebuilt(value: Value, changed: Mapping[_Place, str], *, guarded: bool, dept
     if isinstance(value, list):
         return [_rebuilt(item, changed, guarded=guarded, depth=depth + 1) for item in value]
     return {
-        changed.get(_Place(False, key), key): item
-        if key in _VOCABULARY
-        else _rebuilt(item, changed, guarded=key in _INDICATORS, depth=depth + 1)
+        changed.get(_Text(False, key), key): item
+        if key in _VENDOR_FIELDS
+        else _rebuilt(item, changed, guarded=key in _INDICATOR_FIELDS, depth=depth + 1)
         for key, item in value.items()
     }

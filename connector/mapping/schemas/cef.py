@@ -35,7 +35,7 @@ class CefSchema:
         """A header field, a key that producers may set, or a custom key."""
         found = _fields().get(name)
         if found is None and CUSTOM.fullmatch(name):
-            return Target(name, "string", many=False, max_length=cef_dictionary.CUSTOM_LENGTH)
+            return Target(name, "string", is_list=False, max_length=cef_dictionary.CUSTOM_LENGTH)
         return found
 
     def names(self) -> Sequence[str]:
@@ -46,11 +46,11 @@ class CefSchema:
 @cache
 def _fields() -> Mapping[str, Target]:
     made = {
-        name: Target(name, "string", many=False, max_length=length)
+        name: Target(name, "string", is_list=False, max_length=length)
         for name, length in cef_dictionary.HEADER.items()
     }
-    made["severity"] = Target("severity", "integer", many=False)
+    made["severity"] = Target("severity", "integer", is_list=False)
     for key in cef_dictionary.keys().values():
         if key.producer:
-            made[key.name] = Target(key.name, _KINDS[key.type], many=False, max_length=key.max_length)
+            made[key.name] = Target(key.name, _KINDS[key.type], is_list=False, max_length=key.max_length)
     return MappingProxyType(made)

@@ -75,9 +75,9 @@ class CimSchema:
 
 @cache
 def _fields() -> Mapping[str, Target]:
-    made = {TIME: Target(TIME, "date", many=False)}
-    made |= {name: Target(name, "keyword", many=False) for name in _ONE}
-    made |= {name: Target(name, "keyword", many=True) for name in _MANY}
-    made |= {name: Target(name, kind, many=False) for name, kind in _NUMBERS.items()}
-    made |= {name: Target(name, "keyword", many=False, allowed=words) for name, words in _WORDS.items()}
+    made = {TIME: Target(TIME, "date", is_list=False)}
+    made |= {name: Target(name, "keyword", is_list=False) for name in _ONE}
+    made |= {name: Target(name, "keyword", is_list=True) for name in _MANY}
+    made |= {name: Target(name, kind, is_list=False) for name, kind in _NUMBERS.items()}
+    made |= {name: Target(name, "keyword", is_list=False, allowed=words) for name, words in _WORDS.items()}
     return MappingProxyType(dict(sorted(made.items())))

@@ -33,7 +33,7 @@ class EcsSchema:
         if first == VENDOR:
             return Target(name, "any" if "." in rest else "object")
         if first == "labels" and rest and "." not in rest:
-            return Target(name, "keyword", many=False)
+            return Target(name, "keyword", is_list=False)
         return None
 
     def names(self) -> Sequence[str]:
@@ -52,9 +52,9 @@ def event_types() -> Mapping[str, frozenset[str]]:
 def _fields() -> Mapping[str, Target]:
     made: dict[str, Target] = {}
     for line in _lines("ecs.tsv"):
-        name, kind, many, allowed = line.split("\t")
+        name, kind, is_list, allowed = line.split("\t")
         choices = frozenset(allowed.split(",")) if allowed else None
-        made[name] = Target(name, cast(Kind, kind), many == "*", allowed=choices)
+        made[name] = Target(name, cast(Kind, kind), is_list == "*", allowed=choices)
     return MappingProxyType(made)
 
 

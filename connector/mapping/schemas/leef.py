@@ -35,7 +35,7 @@ class LeefSchema:
         found = _fields().get(name)
         if found is not None or not CUSTOM.fullmatch(name) or name.lower() in _taken():
             return found
-        return Target(name, "string", many=False, max_length=leef_attributes.OWN_LENGTH)
+        return Target(name, "string", is_list=False, max_length=leef_attributes.OWN_LENGTH)
 
     def names(self) -> Sequence[str]:
         """Header names first, then every attribute of the standard that producers may set."""
@@ -45,13 +45,13 @@ class LeefSchema:
 @cache
 def _fields() -> Mapping[str, Target]:
     made = {
-        name: Target(name, "string", many=False, max_length=length)
+        name: Target(name, "string", is_list=False, max_length=length)
         for name, length in leef_attributes.HEADER.items()
     }
-    made[leef_attributes.DELIMITER] = Target(leef_attributes.DELIMITER, "string", many=False)
+    made[leef_attributes.DELIMITER] = Target(leef_attributes.DELIMITER, "string", is_list=False)
     for item in leef_attributes.attributes().values():
         if not item.reserved:
-            made[item.name] = Target(item.name, _KINDS[item.type], many=False, max_length=item.max_length)
+            made[item.name] = Target(item.name, _KINDS[item.type], is_list=False, max_length=item.max_length)
     return MappingProxyType(made)
 
 

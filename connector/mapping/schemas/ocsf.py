@@ -26,7 +26,7 @@ class Attribute(NamedTuple):
 
     kind: Kind
     inner: str | None
-    many: bool
+    is_list: bool
     required: bool
     allowed: frozenset[str | int] | None
 
@@ -46,8 +46,8 @@ class OcsfSchema:
             if found is None or not all(steps):
                 return None
             if index == len(steps):
-                return None if found.inner and not found.many else _target(name, found)
-            if found.many or (found.inner is None and found.kind not in _OPEN):
+                return None if found.inner and not found.is_list else _target(name, found)
+            if found.is_list or (found.inner is None and found.kind not in _OPEN):
                 return None
             if found.inner is None:
                 return Target(name, "any")
@@ -66,11 +66,11 @@ def attributes() -> Mapping[str, Mapping[str, Attribute]]:
     text = files("connector.mapping.schemas").joinpath("ocsf.tsv").read_text("utf-8")
     for line in text.split("\n"):
         if line and not line.startswith("#"):
-            owner, name, kind, many, required, allowed = line.split("\t")
+            owner, name, kind, is_list, required, allowed = line.split("\t")
             made.setdefault(owner, {})[name] = Attribute(
                 "object" if kind.startswith("@") else cast("Kind", kind),
                 kind[1:] if kind.startswith("@") else None,
-                many == "*",
+                is_list == "*",
                 required == "r",
                 frozenset(int(value) for value in allowed.split(",")) if allowed else None,
             )
@@ -78,14 +78,14 @@ def attributes() -> Mapping[str, Mapping[str, Attribute]]:
 
 
 def _target(name: str, attribute: Attribute) -> Target:
-    kind: Kind = "nested" if attribute.many and attribute.kind == "object" else attribute.kind
-    return Target(name, kind, attribute.many, allowed=attribute.allowed)
+    kind: Kind = "nested" if attribute.is_list and attribute.kind == "object" else attribute.kind
+    return Target(name, kind, attribute.is_list, allowed=attribute.allowed)
 
 
 def _names(owner: str, path: tuple[str, ...], above: tuple[str, ...] = ()) -> Iterator[str]:
     for name, attribute in attributes()[owner].items():
         inner = attribute.inner
-        if inner is None or attribute.many:
+        if inner is None or attribute.is_list:
             yield ".".join((*path, name))
         elif inner not in above:
             yield from _names(inner, (*path, name), (*above, inner))

@@ -40,6 +40,6 @@ class Target:
 
     name: str
     kind: Kind
-    many: bool | None = None
+    is_list: bool | None = None
     max_length: int | None = None
     allowed: frozenset[str | int] | None = None

@@ -10,7 +10,7 @@ from connector.errors import Problem
 from connector.mapping.language.pack import Pack
 from connector.mapping.schemas import lookup, names
 from connector.mapping.schemas.fields import RECORD_FIELDS
-from connector.mapping.tools.lineage import Tracer
+from connector.mapping.tools.lineage import LineageTracer
 
 REST = "rest"
 """What stands among the targets of a field that the rest carries."""
@@ -43,19 +43,19 @@ class Coverage:
     unused: tuple[str, ...]
 
     @property
-    def nowhere(self) -> tuple[str, ...]:
+    def unmapped(self) -> tuple[str, ...]:
         """The fields that nothing carries."""
         return tuple(path for path, targets in self.fields.items() if not targets)
 
 
 def coverage(pack: Pack) -> Coverage:
     """Read off the rules of *pack* what it uses; a field that only decides something is not carried."""
-    tracer = Tracer(pack)
-    held = {target: tracer.rule(item.rule).all() for target, item in pack.fields.items()}
+    tracer = LineageTracer(pack)
+    carried = {target: tracer.rule(item.rule).all() for target, item in pack.fields.items()}
     fields: dict[str, tuple[str, ...]] = {}
     for path in leaves():
         steps = tuple(path.split("."))
-        carriers = [target for target, paths in held.items() if any(_begins(steps, one) for one in paths)]
+        carriers = [target for target, paths in carried.items() if any(_begins(steps, one) for one in paths)]
         if pack.rest is not None and not any(_begins(steps, one) for one in pack.rest.without):
             carriers.append(REST)
         fields[path] = tuple(carriers)
@@ -75,11 +75,11 @@ def leaves() -> list[str]:
     return [path for path in every if not any(other.startswith(f"{path}.") for other in every)]
 
 
-def uncarried(pack: Pack) -> Iterator[Problem]:
+def unmapped_fields(pack: Pack) -> Iterator[Problem]:
     """A warning for each field of today's API that neither a rule nor the rest carries, at its place."""
     if not pack.fields and pack.rest is None:
         return
-    lost = [path for path in coverage(pack).nowhere if path not in SUCCESSORS]
+    lost = [path for path in coverage(pack).unmapped if path not in SUCCESSORS]
     if pack.rest is None:
         if lost:
             place = next(iter(pack.fields.values())).position
@@ -96,8 +96,10 @@ def _begins(path: tuple[str, ...], start: tuple[str, ...]) -> bool:
 
 
 def _some_of(paths: list[str]) -> str:
-    more = len(paths) - _TOLD
-    return ", ".join(paths[:_TOLD]) + (f" and {more} more; mapping coverage lists them" if more > 0 else "")
+    more = len(paths) - _MAX_LISTED
+    return ", ".join(paths[:_MAX_LISTED]) + (
+        f" and {more} more; mapping coverage lists them" if more > 0 else ""
+    )
 
 
-_TOLD = 8
+_MAX_LISTED = 8

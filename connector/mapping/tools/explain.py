@@ -10,36 +10,36 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from connector.errors import Position
-from connector.mapping.engine.context import Provider
-from connector.mapping.engine.interpreter import Evaluation, Walker, derive_all
-from connector.mapping.engine.plan import Step, plan
-from connector.mapping.engine.rest import rest_maker, settle
-from connector.mapping.engine.result import Mapped
+from connector.mapping.engine.context import ContextValues
+from connector.mapping.engine.interpreter import Evaluation, Interpreter, derive_all
+from connector.mapping.engine.plan import TargetPlan, plan
+from connector.mapping.engine.rest import build_rest, record_misfits
+from connector.mapping.engine.result import MappingResult
 from connector.mapping.functions.values import Value, prune
 from connector.mapping.language.grammar import ELEMENT, FirstOf, Ref, Rule, match_refs, rule_refs
 from connector.mapping.language.pack import Pack
-from connector.mapping.language.unparse import describe, describe_match
+from connector.mapping.language.unparse import unparse, unparse_match
 from connector.mapping.mapper import NO_ACCOUNTS
 from connector.mapping.schemas.encoding import SHAPES
 from connector.model import JsonObject, Revision
 
-Taken: TypeAlias = tuple[tuple[str, Position], ...]
+ChosenRules: TypeAlias = tuple[tuple[str, Position], ...]
 """Rules as written, each with its place."""
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A derived value on the way to a target; *taken* as in ``Explained``."""
+class DerivedExplanation:
+    """A derived value on the way to a target; *taken* as in ``TargetExplanation``."""
 
     name: str
     rule: str
     position: Position
     value: Value
-    taken: Taken
+    taken: ChosenRules
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class TargetExplanation:
     """One target.
 
     Args:
@@ -57,8 +57,8 @@ class Explained:
     value: Value
     rule: str
     position: Position
-    taken: Taken
-    derived: tuple[Made, ...]
+    taken: ChosenRules
+    derived: tuple[DerivedExplanation, ...]
     sources: Mapping[str, Value]
     why: str
     notes: tuple[str, ...]
@@ -68,52 +68,54 @@ class Explained:
 class Explanation:
     """A whole event: its targets in the order of the file, what else it holds, what was noted."""
 
-    mapped: Mapped
-    targets: tuple[Explained, ...]
+    mapped: MappingResult
+    targets: tuple[TargetExplanation, ...]
     rest: JsonObject
     notes: tuple[str, ...]
 
 
 def explain(pack: Pack, revision: Revision, *, accounts: Mapping[str, str] = NO_ACCOUNTS) -> Explanation:
     """Tell where everything in the event of *revision* came from."""
-    planned, provider = plan(pack), Provider(accounts)
-    walker = Walker(planned, provider)
+    planned, provider = plan(pack), ContextValues(accounts)
+    walker = Interpreter(planned, provider)
     mapped = walker(revision)
     run = Evaluation(pack, revision.record.body, provider.values(revision))
-    back: set[str] = set()
-    derive_all(run, planned.derived, [], back)
-    targets = tuple(_Teller(walker, run, step, pack.derive).tell(back) for step in planned.steps)
+    returned: set[str] = set()
+    derive_all(run, planned.derived, [], returned)
+    targets = tuple(
+        _TargetExplainer(walker, run, step, pack.derive).explain(returned) for step in planned.steps
+    )
     rest: JsonObject = {}
-    make_rest = rest_maker(planned)
+    make_rest = build_rest(planned)
     if make_rest is not None:
-        make_rest(dict(revision.record.body), back, rest)
+        make_rest(dict(revision.record.body), returned, rest)
     shortened = SHAPES[pack.format].encode(mapped.document)[1]
     return Explanation(mapped, targets, rest, (*mapped.notes, *shortened))
 
 
 @dataclass(slots=True)
-class _Teller:
+class _TargetExplainer:
     """Tells of one target; collects what its rules read on the way."""
 
-    walker: Walker
+    walker: Interpreter
     run: Evaluation
-    step: Step
+    step: TargetPlan
     rules: Mapping[str, Rule]
-    derived: dict[str, Made] = field(default_factory=dict)
+    derived: dict[str, DerivedExplanation] = field(default_factory=dict)
     sources: dict[str, Value] = field(default_factory=dict)
 
-    def tell(self, back: set[str]) -> Explained:
+    def explain(self, returned: set[str]) -> TargetExplanation:
         """Tell of the target; *back* gains the fields that go back to the rest."""
         rule = self.step.rule
         value = self.walker.field(self.run, self.step, rule)
         misfits = tuple(dict.fromkeys(reason for reason, _ in self.run.lost if reason))
-        taken = self._taken(rule, fitted=True)
+        taken = self._chosen(rule, fitted=True)
         for one in taken:
             self._read(one)
-        told = Explained(
+        explanation = TargetExplanation(
             self.step.name,
             value,
-            describe(rule),
+            unparse(rule),
             rule.position,
             _written(taken[1:]),
             tuple(self.derived.values()),
@@ -121,19 +123,19 @@ class _Teller:
             "" if value is not None else self._why(taken[-1], misfits),
             misfits,
         )
-        settle(self.step.name, self.step.reads, self.run.lost, self.run.body, [], back)
-        return told
+        record_misfits(self.step.name, self.step.reads, self.run.lost, self.run.body, [], returned)
+        return explanation
 
-    def _taken(self, rule: Rule, *, fitted: bool = False) -> list[Rule]:
+    def _chosen(self, rule: Rule, *, fitted: bool = False) -> list[Rule]:
         """*rule* and, where it has a choice, the rules that it came down to."""
-        value = self.run.own(rule)
+        value = self.run.without_else(rule)
         if value is not None and fitted:
-            value = self.step.fit(value, self.run.lost)
-        if value is None and rule.otherwise is not None:
-            return [rule, *self._taken(rule.otherwise, fitted=fitted)]
+            value = self.step.coerce(value, self.run.lost)
+        if value is None and rule.fallback is not None:
+            return [rule, *self._chosen(rule.fallback, fitted=fitted)]
         if value is not None and isinstance(rule.source, FirstOf):
             chosen = next(part for part in rule.source.rules if self.run.rule(part) is not None)
-            return [rule, *self._taken(chosen)]
+            return [rule, *self._chosen(chosen)]
         return [rule]
 
     def _read(self, rule: Rule) -> None:
@@ -145,17 +147,17 @@ class _Teller:
             if made is None:
                 self.sources[str(ref)] = prune(value)
             elif ref.root not in self.derived:
-                taken = self._taken(made)
+                taken = self._chosen(made)
                 value = self.run.names.get(ref.root)
-                self.derived[ref.root] = Made(
-                    f"${ref.root}", describe(made), made.position, value, _written(taken[1:])
+                self.derived[ref.root] = DerivedExplanation(
+                    f"${ref.root}", unparse(made), made.position, value, _written(taken[1:])
                 )
                 for one in taken:
                     self._read(one)
 
     def _why(self, rule: Rule, misfits: tuple[str, ...]) -> str:
         if rule.when is not None and not self.run.match(rule.when):
-            return f"{describe_match(rule.when)} does not hold"
+            return f"{unparse_match(rule.when)} does not hold"
         if misfits:
             return f"what there is does not fit: {', '.join(misfits)}"
         if isinstance(rule.source, FirstOf):
@@ -163,8 +165,8 @@ class _Teller:
         return "nothing is left" if rule.calls and any(self.sources.values()) else "there is no value"
 
 
-def _written(rules: Sequence[Rule]) -> Taken:
-    return tuple((describe(rule), rule.position) for rule in rules)
+def _written(rules: Sequence[Rule]) -> ChosenRules:
+    return tuple((unparse(rule), rule.position) for rule in rules)
 
 
 def _own_refs(rule: Rule) -> Iterator[Ref]:

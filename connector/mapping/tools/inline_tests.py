@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from connector.errors import Position
 from connector.mapping.functions.dates import moment_of
 from connector.mapping.functions.values import Value, unequal
-from connector.mapping.language.file import Case
+from connector.mapping.language.file import InlineTest
 from connector.mapping.language.pack import Pack
-from connector.mapping.mapper import build_map, build_reference
+from connector.mapping.mapper import build_interpreter, build_map
 from connector.mapping.schemas.encoding import SHAPES
 from connector.model import Body, Feed, JsonObject, Record, Revision
 
@@ -58,10 +58,10 @@ def revision_of(given: Body) -> Revision:
     )  # fmt: skip
 
 
-def _failures(pack: Pack, case: Case) -> list[str]:
+def _failures(pack: Pack, case: InlineTest) -> list[str]:
     revision = revision_of(case.given)
     accounts = _accounts(case.given)
-    reference = build_reference(pack, accounts=accounts)
+    reference = build_interpreter(pack, accounts=accounts)
     mapped, names = reference.trace(revision)
     failures = []
     if build_map(pack, accounts=accounts)(revision) != mapped:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from connector.mapping.functions.registry import FUNCTIONS, Takes
+from connector.mapping.functions.registry import FUNCTIONS, ArgumentKind
 from connector.mapping.language.file import GIVEN
 from connector.mapping.language.pack import PROVIDED
 from connector.mapping.language.rules import SOURCES
@@ -181,21 +181,21 @@ def _several(one: JsonObject) -> JsonObject:
 
 def _call() -> JsonObject:
     bare = [
-        {"const": name, "description": function.does}
+        {"const": name, "description": function.summary}
         for name, function in FUNCTIONS.items()
-        if function.takes == "nothing"
+        if function.argument_kind == "nothing"
     ]
     taking = {
-        name: {**_ARGUMENTS[function.takes], "description": function.does}
+        name: {**_ARGUMENTS[function.argument_kind], "description": function.summary}
         for name, function in FUNCTIONS.items()
-        if function.takes != "nothing"
+        if function.argument_kind != "nothing"
     }
     taking["only"] = {"anyOf": [{"$ref": "#/$defs/test"}, {"$ref": "#/$defs/element_match"}]}
     one = {"type": "object", "minProperties": 1, "maxProperties": 1}
     return {"anyOf": [*bare, {**one, "additionalProperties": False, "properties": taking}]}
 
 
-_ARGUMENTS: Mapping[Takes, JsonObject] = MappingProxyType(
+_ARGUMENTS: Mapping[ArgumentKind, JsonObject] = MappingProxyType(
     {
         "length": {"type": "integer", "minimum": 1},
         "text": _TEXT,

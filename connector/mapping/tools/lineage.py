@@ -24,18 +24,18 @@ _NUMBERS_ONLY = frozenset({"count"})
 
 
 @dataclass(frozen=True, slots=True)
-class Origins:
+class Lineage:
     """Paths of the record that a value may hold whole; *parts* are those of an object that ``each`` made."""
 
     paths: frozenset[tuple[str, ...]] = frozenset()
-    parts: Mapping[str, Origins] = field(default_factory=dict)
+    parts: Mapping[str, Lineage] = field(default_factory=dict)
 
-    def at(self, path: Iterable[str]) -> Origins:
+    def at(self, path: Iterable[str]) -> Lineage:
         """What is left when *path* is taken inside the value."""
         found = self
         for step in path:
-            below = Origins(frozenset((*one, step) for one in found.paths))
-            found = merged([below, found.parts[step]]) if step in found.parts else below
+            below = Lineage(frozenset((*one, step) for one in found.paths))
+            found = union([below, found.parts[step]]) if step in found.parts else below
         return found
 
     def all(self) -> frozenset[tuple[str, ...]]:
@@ -43,67 +43,67 @@ class Origins:
         return self.paths.union(*(part.all() for part in self.parts.values()))
 
 
-NONE = Origins()
+NONE = Lineage()
 
 
-def merged(several: Iterable[Origins]) -> Origins:
+def union(several: Iterable[Lineage]) -> Lineage:
     """All of *several* together."""
     paths: set[tuple[str, ...]] = set()
-    parts: dict[str, Origins] = {}
+    parts: dict[str, Lineage] = {}
     for one in several:
         paths |= one.paths
         for name, part in one.parts.items():
-            parts[name] = merged([parts[name], part]) if name in parts else part
-    return Origins(frozenset(paths), parts)
+            parts[name] = union([parts[name], part]) if name in parts else part
+    return Lineage(frozenset(paths), parts)
 
 
-class Tracer:
+class LineageTracer:
     """Follows rules back to the record, through derived values too."""
 
     def __init__(self, pack: Pack) -> None:
         self._pack = pack
-        self._derived: dict[str, Origins] = {}
+        self._derived: dict[str, Lineage] = {}
 
-    def rule(self, rule: Rule, element: Origins = NONE) -> Origins:
+    def rule(self, rule: Rule, element: Lineage = NONE) -> Lineage:
         """What the value of *rule* may hold; *element* is what an element inside ``each`` holds."""
         made = self._source(rule, element)
         for call in rule.calls:
             made = self._call(call, made)
-        return made if rule.otherwise is None else merged([made, self.rule(rule.otherwise, element)])
+        return made if rule.fallback is None else union([made, self.rule(rule.fallback, element)])
 
-    def _source(self, rule: Rule, element: Origins) -> Origins:
+    def _source(self, rule: Rule, element: Lineage) -> Lineage:
         match rule.source:
             case From(ref):
                 return self._ref(ref, element)
             case FirstOf(rules) | AllOf(rules):
-                return merged(self.rule(one, element) for one in rules)
+                return union(self.rule(one, element) for one in rules)
             case Template(parts):
-                return merged(self._ref(part, element) for part in parts if isinstance(part, Ref))
+                return union(self._ref(part, element) for part in parts if isinstance(part, Ref))
             case Constant():
                 return NONE
 
-    def _call(self, call: Call, value: Origins) -> Origins:
+    def _call(self, call: Call, value: Lineage) -> Lineage:
         if call.name in _NUMBERS_ONLY:
             return NONE
         if call.name == "each" and isinstance(call.argument, Mapping):
-            parts: dict[str, Origins] = {}
+            parts: dict[str, Lineage] = {}
             for name, rule in call.argument.items():
                 made = self.rule(rule, value)
                 for step in reversed(name.split(".")[1:]):
-                    made = Origins(parts={step: made})
+                    made = Lineage(parts={step: made})
                 first = name.split(".")[0]
-                parts[first] = merged([parts[first], made]) if first in parts else made
-            return Origins(parts=parts)
+                parts[first] = union([parts[first], made]) if first in parts else made
+            return Lineage(parts=parts)
         return value
 
-    def _ref(self, ref: Ref, element: Origins) -> Origins:
+    def _ref(self, ref: Ref, element: Lineage) -> Lineage:
         if ref.root == ELEMENT:
             return element.at(ref.path)
         if ref.root == RECORD:
-            return Origins(frozenset((ref.path,)))
+            return Lineage(frozenset((ref.path,)))
         return self._named(ref.root).at(ref.path)
 
-    def _named(self, name: str) -> Origins:
+    def _named(self, name: str) -> Lineage:
         if name not in self._derived:
             rule = self._pack.derive.get(name)
             self._derived[name] = NONE if rule is None else self.rule(rule)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from connector.errors import Position, Problem
-from connector.mapping.engine.coerce import fitter
-from connector.mapping.functions.values import Lost, some
+from connector.mapping.engine.coerce import coercer
+from connector.mapping.functions.values import Losses, or_none
 from connector.mapping.language.file import Field
 from connector.mapping.language.grammar import (
     RECORD,
@@ -15,7 +15,7 @@ from connector.mapping.language.grammar import (
     FirstOf,
     Ref,
     Rule,
-    TableName,
+    TableRef,
     rule_calls,
     rule_refs,
 )
@@ -25,7 +25,7 @@ from connector.mapping.schemas import Target, lookup, names
 from connector.mapping.schemas.ecs import event_types
 from connector.mapping.schemas.encoding import SHAPES
 from connector.mapping.schemas.fields import RECORD_FIELDS
-from connector.mapping.tools.unreachable import dead
+from connector.mapping.tools.unreachable import unreachable
 from connector.yaml_nodes import suggestion
 
 _OPEN = ("object", "flattened", "nested")
@@ -40,7 +40,7 @@ def lint(pack: Pack) -> Sequence[Problem]:
         *_labels(pack),
         *_unused(pack),
         *_pairs(pack),
-        *dead(pack),
+        *unreachable(pack),
     ]
     return in_order(found)
 
@@ -105,9 +105,9 @@ def _constants(pack: Pack) -> Iterator[Problem]:
     for name, field in pack.fields.items():
         target = _target(pack, name)
         for constant, position in _constants_of(field.rule) if target is not None else ():
-            lost: Lost = []
-            value = some(constant.value)
-            made = None if value is None else fitter(target, nested=nested)(value, lost) if target else None
+            lost: Losses = []
+            value = or_none(constant.value)
+            made = None if value is None else coercer(target, nested=nested)(value, lost) if target else None
             if made is None or any(reason for reason, _ in lost):
                 reason = lost[0][0] if lost else "no value"
                 known = map(str, target.allowed) if target and target.allowed else ()
@@ -122,8 +122,8 @@ def _constants_of(rule: Rule) -> Iterator[tuple[Constant, Position]]:
     if isinstance(rule.source, FirstOf | AllOf) and not rule.calls:
         for part in rule.source.rules:
             yield from _constants_of(part)
-    if rule.otherwise is not None:
-        yield from _constants_of(rule.otherwise)
+    if rule.fallback is not None:
+        yield from _constants_of(rule.fallback)
 
 
 def _labels(pack: Pack) -> Iterator[Problem]:
@@ -144,7 +144,7 @@ def _unused(pack: Pack) -> Iterator[Problem]:
         call.argument.name
         for _, rule in rules(pack)
         for call in rule_calls(rule)
-        if isinstance(call.argument, TableName)
+        if isinstance(call.argument, TableRef)
     }
     read = {ref.root for _, rule in rules(pack) for ref in rule_refs(rule)} | set(ENVELOPE)
     own = pack.files[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from connector.errors import Problem
-from connector.mapping.functions.values import some
+from connector.mapping.functions.values import or_none
 from connector.mapping.language.grammar import (
     ELEMENT,
     RECORD,
@@ -17,64 +17,66 @@ from connector.mapping.language.grammar import (
     Match,
     Not,
     Rule,
-    TableName,
+    TableRef,
     Template,
     Test,
     rule_matches,
     rule_parts,
 )
 from connector.mapping.language.pack import Pack, rules
-from connector.mapping.language.unparse import describe
+from connector.mapping.language.unparse import unparse
 from connector.mapping.schemas.fields import RECORD_VALUES
 from connector.yaml_nodes import suggestion
 
 _ALWAYS_PROVIDED = frozenset({"account", "collected", "revision", "identity"})
-_KEEPING = frozenset(
+_TOTAL_FUNCTIONS = frozenset(
     {"lower", "upper", "prefix", "suffix", "text", "unique", "first", "last", "count", "table"}
 )
 """Functions that make a value of every value; a table does if it has an entry for everything."""
 
 
-def dead(pack: Pack) -> Iterator[Problem]:
+def unreachable(pack: Pack) -> Iterator[Problem]:
     """Everything in *pack* that never counts."""
-    for (section, name), place in pack.idle.items():
+    for (section, name), place in pack.useless_deletes.items():
         known = getattr(pack, section)
         yield Problem(
             f"null takes nothing away: there is no {name} in {section}", place, suggestion(name, known)
         )
     for _, rule in rules(pack):
         for part in rule_parts(rule):
-            yield from _unreached(part, pack)
+            yield from _unreachable_parts(part, pack)
         for match in rule_matches(rule):
-            yield from _impossible(match)
+            yield from _impossible_tests(match)
 
 
-def _unreached(rule: Rule, pack: Pack) -> Iterator[Problem]:
+def _unreachable_parts(rule: Rule, pack: Pack) -> Iterator[Problem]:
     if isinstance(rule.source, FirstOf):
         for before, after in zip(rule.source.rules, rule.source.rules[1:], strict=False):
             if _always(before, pack):
                 yield Problem(
                     "this rule is never reached",
                     after.position,
-                    f"{describe(before)} before it always has a value",
+                    f"{unparse(before)} before it always has a value",
                 )
                 break
     bare = Rule(rule.source, rule.position, rule.calls, rule.when)
-    if rule.otherwise is not None and isinstance(rule.source, Constant) and _always(bare, pack):
+    if rule.fallback is not None and isinstance(rule.source, Constant) and _always(bare, pack):
         yield Problem(
-            "this else never counts", rule.otherwise.position, "the rule always has a value; add a when"
+            "this else never counts", rule.fallback.position, "the rule always has a value; add a when"
         )
 
 
 def _always(rule: Rule, pack: Pack, trail: tuple[str, ...] = ()) -> bool:
     """Whether *rule* has a value for every record."""
-    if rule.otherwise is not None and _always(rule.otherwise, pack, trail):
+    if rule.fallback is not None and _always(rule.fallback, pack, trail):
         return True
-    if rule.when is not None or not all(_keeps(call.name, call.argument, pack) for call in rule.calls):
+    if rule.when is not None or not all(
+        _always_returns(call.name, call.argument, pack) for call in rule.calls
+    ):
         return False
     match rule.source:
         case Constant(value):
-            return some(value) is not None
+            return or_none(value) is not None
         case FirstOf(parts) | AllOf(parts):
             return any(_always(part, pack, trail) for part in parts)
         case Template(parts):
@@ -85,21 +87,21 @@ def _always(rule: Rule, pack: Pack, trail: tuple[str, ...] = ()) -> bool:
             return provided or (known and _always(pack.derive[ref.root], pack, (*trail, ref.root)))
 
 
-def _keeps(name: str, argument: object, pack: Pack) -> bool:
-    if name not in _KEEPING:
+def _always_returns(name: str, argument: object, pack: Pack) -> bool:
+    if name not in _TOTAL_FUNCTIONS:
         return False
-    if not isinstance(argument, TableName):
+    if not isinstance(argument, TableRef):
         return True
     entries = pack.tables[argument.name].entries
-    return "*" in entries and all(some(value) is not None for value in entries.values())
+    return "*" in entries and all(or_none(value) is not None for value in entries.values())
 
 
-def _impossible(match: Match) -> Iterator[Problem]:
+def _impossible_tests(match: Match) -> Iterator[Problem]:
     if isinstance(match, Test):
         yield from _unknown_values(match)
         return
     for part in (match.part,) if isinstance(match, Not) else match.parts:
-        yield from _impossible(part)
+        yield from _impossible_tests(part)
     if isinstance(match, All):
         tests = list(_tests(match))
         absent = {str(test.ref) for test in tests if _wants_none(test)}

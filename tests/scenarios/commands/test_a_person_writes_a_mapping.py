@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from connector.cli.mapping import command
-from connector.mapping import Library, lint, uncarried
+from connector.mapping import Library, lint, unmapped_fields
 from connector.mapping.tools.coverage import SUCCESSORS, coverage, leaves
 from connector.mapping.tools.sample_record import SAMPLE
 from tests.golden.test_every_field_lands import left_out
@@ -174,10 +174,10 @@ def test_a_mapping_without_a_rest_is_told_all_that_it_leaves_out(mine: Path) -> 
 @pytest.mark.parametrize("name", Library().names())
 def test_what_coverage_reads_off_the_rules_is_what_the_manual_says(name: str) -> None:
     pack = Library().load(name)
-    warned = " ".join(problem.message for problem in uncarried(pack))
+    warned = " ".join(problem.message for problem in unmapped_fields(pack))
 
-    assert {path.replace("[]", "") for path in left_out(name)} == set(coverage(pack).nowhere)
-    assert all(path in warned for path in coverage(pack).nowhere)
+    assert {path.replace("[]", "") for path in left_out(name)} == set(coverage(pack).unmapped)
+    assert all(path in warned for path in coverage(pack).unmapped)
     assert lint(pack) == []
 
 

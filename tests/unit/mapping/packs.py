@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from connector.mapping import Library, Mapped, Pack, build_map, build_reference
+from connector.mapping import Library, MappingResult, Pack, build_interpreter, build_map
 from connector.model import Feed, Record, Revision
 
 COLLECTED = datetime(2026, 11, 18, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -44,10 +44,10 @@ def revision(body: Mapping[str, Any], **more: Any) -> Revision:
     return Revision(FEED, Record(str(body.get("id", "r1")), body), **given)
 
 
-def mapped(pack: Pack, body: Mapping[str, Any], **more: Any) -> Mapped:
+def mapped(pack: Pack, body: Mapping[str, Any], **more: Any) -> MappingResult:
     """What *pack* makes of *body*, after making sure that both back ends agree."""
     one = revision(body, **more)
-    compiled, walked = build_map(pack)(one), build_reference(pack)(one)
+    compiled, walked = build_map(pack)(one), build_interpreter(pack)(one)
     assert compiled == walked
     return compiled
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.mapping.functions.addresses import NO_ADDRESS, addresses
-from connector.mapping.functions.values import Lost
+from connector.mapping.functions.addresses import NOT_AN_ADDRESS, addresses
+from connector.mapping.functions.values import Losses
 
 
 @pytest.mark.parametrize(
@@ -22,24 +22,24 @@ from connector.mapping.functions.values import Lost
         ("a@b.example\r\nBcc: c@d.example", ["a@b.example", "c@d.example"], [""]),
         ("<>", None, [""]),
         ("", None, [""]),
-        ("undisclosed-recipients:;", None, [NO_ADDRESS]),
-        ("not an address", None, [NO_ADDRESS]),
-        ("@b.example", None, [NO_ADDRESS]),
-        ("a@", None, [NO_ADDRESS]),
+        ("undisclosed-recipients:;", None, [NOT_AN_ADDRESS]),
+        ("not an address", None, [NOT_AN_ADDRESS]),
+        ("@b.example", None, [NOT_AN_ADDRESS]),
+        ("a@", None, [NOT_AN_ADDRESS]),
         ("jürgen@bücher.example", ["jürgen@bücher.example"], []),
-        ('"odd name"@b.example', None, [NO_ADDRESS]),
-        ("((((((" * 2000, None, [NO_ADDRESS]),
-        ("a@b," * 30_000, None, [NO_ADDRESS]),
-        ("\ud83d@b.example", None, [NO_ADDRESS]),
-        (["a@b.example", "x", "c@d.example"], ["a@b.example", "c@d.example"], [NO_ADDRESS]),
-        (5, None, [NO_ADDRESS]),
-        ([{"a": 1}], None, [NO_ADDRESS]),
+        ('"odd name"@b.example', None, [NOT_AN_ADDRESS]),
+        ("((((((" * 2000, None, [NOT_AN_ADDRESS]),
+        ("a@b," * 30_000, None, [NOT_AN_ADDRESS]),
+        ("\ud83d@b.example", None, [NOT_AN_ADDRESS]),
+        (["a@b.example", "x", "c@d.example"], ["a@b.example", "c@d.example"], [NOT_AN_ADDRESS]),
+        (5, None, [NOT_AN_ADDRESS]),
+        ([{"a": 1}], None, [NOT_AN_ADDRESS]),
     ],
 )
 def test_addresses_are_bare_and_what_holds_none_is_reported(
     header: object, expected: object, reasons: list[str]
 ) -> None:
-    lost: Lost = []
+    lost: Losses = []
 
     made = addresses(header, lost)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from connector.mapping.functions.registry import FUNCTIONS
 from connector.mapping.functions.scalars import ip
-from connector.mapping.functions.values import Lost
+from connector.mapping.functions.values import Losses
 from tests.unit.mapping.packs import mapped, pack_of, value_of
 
 MANUAL = Path(__file__).parents[3] / "docs" / "mapping.md"
@@ -142,7 +142,7 @@ def test_the_manual_lists_every_function_with_what_it_does() -> None:
     rows = re.findall(r"^\| `([a-z0-9_]+)(: [^`]+)?` \| ([^|]+) \|", section, re.MULTILINE)
     listed = {name: (bool(argument), does.strip().replace("`", "")) for name, argument, does in rows}
 
-    assert listed == {name: (row.takes != "nothing", row.does) for name, row in FUNCTIONS.items()}
+    assert listed == {name: (row.argument_kind != "nothing", row.summary) for name, row in FUNCTIONS.items()}
 
 
 def test_functions_follow_one_another(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_functions_follow_one_another(tmp_path: Path) -> None:
 
 @given(st.one_of(st.from_regex(r"[0-9a-f:.%]{1,40}"), st.ip_addresses().map(str), st.text()))
 def test_an_ip_address_is_valid_exactly_where_the_standard_library_says_so(text: str) -> None:
-    lost: Lost = []
+    lost: Losses = []
 
     assert (ip(text, lost) == text) is valid(text)
     assert bool(lost) is (ip(text, []) is None)

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from connector.cli.schema import command
 from connector.mapping import Library, json_schema
 from connector.mapping.functions.registry import FUNCTIONS
-from connector.mapping.language.library import packaged
+from connector.mapping.language.library import shipped_directory
 from connector.yaml_nodes import parse
 from tests.properties.test_mapping_equality import EVERYTHING
 from tests.unit.mapping.test_refusals import FILES
@@ -38,9 +38,11 @@ def faults(text: str) -> list[str]:
     return [error.message for error in found]
 
 
-@pytest.mark.parametrize("pack", sorted(entry.name for entry in packaged().iterdir() if entry.is_file()))
+@pytest.mark.parametrize(
+    "pack", sorted(entry.name for entry in shipped_directory().iterdir() if entry.is_file())
+)
 def test_every_pack_that_ships_is_as_the_schema_says(pack: str) -> None:
-    assert faults((packaged() / pack).read_text("utf-8")) == []
+    assert faults((shipped_directory() / pack).read_text("utf-8")) == []
 
 
 def test_every_part_of_the_grammar_is_as_the_schema_says() -> None:
@@ -59,7 +61,7 @@ def test_every_function_is_known_to_the_schema() -> None:
     }
 
     for name, function in FUNCTIONS.items():
-        call = arguments[function.takes].format(name=name)
+        call = arguments[function.argument_kind].format(name=name)
         assert faults(f"mapping: 1\nfields: {{a: {{from: to, as: {call}}}}}") == [], name
 
 

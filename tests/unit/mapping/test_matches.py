@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connector.errors import ConfigurationError
-from connector.mapping import Library, build_mapper, compile_matcher, either_state
+from connector.mapping import Library, build_mapper, compile_matcher, matches_either_state
 from connector.yaml_nodes import parse
 from tests.unit.mapping.packs import mapped, pack_of, revision, write
 
@@ -129,9 +129,9 @@ def test_an_update_passes_if_its_new_or_its_previous_state_matches(tmp_path: Pat
     unrelated = revision({**RECORD, "final_disposition": "NONE"}, number=2, previous={"is_quarantined": True})
 
     assert not alerts(corrected)
-    assert either_state(alerts)(corrected)
-    assert not either_state(alerts)(unrelated)
-    assert either_state(alerts)(revision(RECORD))
+    assert matches_either_state(alerts)(corrected)
+    assert not matches_either_state(alerts)(unrelated)
+    assert matches_either_state(alerts)(revision(RECORD))
     assert corrected.record.body["final_disposition"] == "NONE"
 
 

@@ -44,7 +44,7 @@ def test_ecs_fields_are_those_of_the_published_schema() -> None:
         target = lookup("ecs", name)
         assert target is not None
         assert target.kind == SAME_KIND.get(rule["type"], rule["type"]) or rule["type"] == "geo_point"
-        assert target.many == bool(rule.get("array")), name
+        assert target.is_list == bool(rule.get("array")), name
         assert target.allowed == (frozenset(rule["allowed_values"]) if "allowed_values" in rule else None)
 
 
@@ -90,7 +90,7 @@ def test_ocsf_attributes_are_those_of_the_published_class() -> None:
         assert list(listed) == list(expected), owner
         for name, row in expected.items():
             made = listed[name]
-            assert made.many == bool(row.get("array")), (owner, name)
+            assert made.is_list == bool(row.get("array")), (owner, name)
             assert made.required == (row["req"] == "required"), (owner, name)
             assert made.inner in (None, row["type"]), (owner, name)
             assert (made.kind == "email") == (row["type"] == "email_t"), (owner, name)

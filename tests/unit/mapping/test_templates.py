@@ -9,8 +9,8 @@ import pytest
 
 from connector.errors import ConfigurationError
 from connector.formats.escaping import escape
-from connector.mapping import Library, body_notes, build_mapper, compile_body
-from connector.mapping.templates import LONGEST
+from connector.mapping import Library, body_warnings, build_mapper, compile_body
+from connector.mapping.templates import MAX_INSERTED
 from connector.secret import Reference
 from connector.yaml_nodes import Node, parse
 from tests.unit.mapping.packs import revision
@@ -65,11 +65,13 @@ def test_text_of_a_mail_is_no_template() -> None:
 
 
 @pytest.mark.parametrize("kind", ["plain", "slack", "markdown", "html", "none"])
-@pytest.mark.parametrize("text", ["&" * 1_000_000, "a.b" * 1_000_000, "<" * LONGEST, "x" * (LONGEST + 1)])
+@pytest.mark.parametrize(
+    "text", ["&" * 1_000_000, "a.b" * 1_000_000, "<" * MAX_INSERTED, "x" * (MAX_INSERTED + 1)]
+)
 def test_one_value_cannot_make_a_text_too_long(kind: Any, text: str) -> None:
     made = rendered('text: "{$disposition}: {subject}"', {"subject": text}, escape=escape(kind))
     shown = made["text"].removeprefix("UNKNOWN: ")
-    assert len(shown) <= LONGEST
+    assert len(shown) <= MAX_INSERTED
     assert shown.endswith("...") or kind in {"none", "plain"}
     assert "&" not in shown.replace("&amp;", "").replace("&lt;", "") or kind in {"none", "plain"}
 
@@ -88,7 +90,7 @@ def test_what_is_cut_is_noted_by_its_name() -> None:
 def test_a_long_list_loses_whole_items() -> None:
     people = [f"user{n}@corp.example" for n in range(1000)]
     made = rendered('text: "to {to}"', {"to": people})["text"]
-    assert len(made) <= LONGEST + 3
+    assert len(made) <= MAX_INSERTED + 3
     shown, _, rest = made.removeprefix("to ").partition("...")
     assert shown.split(",") == people[: len(shown.split(","))]
     assert rest == f"(+{1000 - len(shown.split(','))})"
@@ -127,7 +129,7 @@ def test_everything_that_is_wrong_is_told_with_its_place() -> None:
 
 
 def test_a_field_that_the_api_is_not_known_to_send_deserves_a_look() -> None:
-    [note] = body_notes(parse('a: "{subjct}"\nb: "{subject} {findings.name}"\nc: 5', "connector.yaml"))
+    [note] = body_warnings(parse('a: "{subjct}"\nb: "{subject} {findings.name}"\nc: 5', "connector.yaml"))
     assert str(note).startswith("connector.yaml:1:4: records have no field subjct")
     assert "subject" in note.hint
 

@@ -12,7 +12,7 @@ import pytest
 from connector.mapping import Library, Pack
 from connector.mapping.language.pack import rules
 from connector.mapping.language.rules import parse_rule
-from connector.mapping.language.unparse import describe
+from connector.mapping.language.unparse import unparse
 from connector.yaml_nodes import parse
 from tests.properties.test_mapping_equality import EVERYTHING
 from tests.unit.mapping.packs import pack_of
@@ -45,7 +45,7 @@ def bare(value: Any) -> Any:
 
 def check(pack: Pack) -> None:
     for name, rule in rules(pack):
-        text = describe(rule)
+        text = unparse(rule)
         again = parse(f"r: {text}", "again.yaml").value
         assert isinstance(again, dict)
         assert bare(parse_rule(again["r"])) == bare(rule), f"{name}: {text}"
@@ -65,7 +65,7 @@ def test_every_part_of_the_grammar_reads_back(tmp_path: Path, text: str) -> None
 def test_a_rule_is_shown_as_a_person_would_write_it(tmp_path: Path) -> None:
     pack = pack_of(tmp_path, "fields: {a: id, b: {as: [addresses], from: to}, c: {const: 1, else: no}}")
 
-    assert [describe(pack.fields[name].rule) for name in "abc"] == [
+    assert [unparse(pack.fields[name].rule) for name in "abc"] == [
         "id",
         "{from: to, as: addresses}",
         "{const: 1, else: no}",

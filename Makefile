@@ -4,9 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 SOAK   ?= 600
+# Tests wait more than they compute (child processes, sockets), so two workers a core keep the cores busy.
+JOBS   ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench lint types format reference dist sbom screenshot rehearse lock check clean
+.PHONY: help demo test test-all soak bench lint types report format reference dist sbom screenshot rehearse lock check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,8 +16,11 @@ help: ## show this list
 demo: $(VENV)/.runtime ## simulator and connector in one process: ECS on stdout (ARGS="--once" drains and ends)
 	@$(BIN)/python -m connector demo $(ARGS)
 
-test: $(VENV)/.dev ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev ## the default tests: everything that is not slow
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.dev ## every test: crash, integration with real servers, docs, deploy (what CI runs)
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 soak: $(VENV)/.dev ## kill daemons for SOAK seconds, then compare what arrived with what was issued
 	$(BIN)/python -m tests.crash.soak $(SOAK)
@@ -34,7 +39,10 @@ lint: $(VENV)/.dev ## ruff, formatting and the layer contracts
 types: $(VENV)/.dev ## mypy, strict
 	$(BIN)/mypy
 
-check: lint types test ## everything that CI runs
+report: $(VENV)/.dev ## files, lines, functions and comments of connector/, for a reviewer
+	@$(BIN)/python -m tools.code_report
+
+check: lint types test-all ## everything that CI runs, less the image and the benchmark gate
 
 format: $(VENV)/.dev ## rewrite to the house format
 	$(BIN)/ruff check --fix-only .

@@ -2,17 +2,31 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-settings.register_profile(
-    "connector", deadline=None
-)  # how long an example takes says nothing on a busy machine
-settings.load_profile("connector")
+# How long an example takes says nothing on a busy machine; a failure must be the same one at the next run.
+settings.register_profile("default", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so every program that they run.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_MARKS = {
+    "benchmarks": ("benchmark",),
+    "crash": ("crash",),
+    "deploy": ("deploy",),
+    "docs": ("docs", "slow"),
+    "image": ("deploy", "slow"),
+    "integration": ("integration", "slow"),
+    "scenarios/collection": ("slow",),
+    "scenarios/commands": ("slow",),
+    "scenarios/daemon": ("slow",),
+}
+"""What every test of a directory under ``tests/`` is marked with. ``slow`` keeps it out of ``make test``."""
 
 _SETTINGS = ("CONNECTOR_", "CLOUDFLARE_", "EMAIL_CONNECTOR_")
 
@@ -23,6 +37,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what the mappings make now as what is expected; the difference is the review",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of whole directories, so that a new file needs no marker of its own."""
+    here = Path(__file__).parent
+    for item in items:
+        place = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
+        for directory, marks in _MARKS.items():
+            if place.startswith(f"{directory}/"):
+                for mark in marks:
+                    item.add_marker(mark)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The house keeps its own rules: sizes, documents, words."""
+"""Rules about the repository itself: docstrings, links, lock files, the list of decisions."""
 
 from __future__ import annotations
 
@@ -6,27 +6,17 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "connector").rglob("*.py"))
-LONGEST_MODULE = 400
-LONGEST_FUNCTION = 60
 
 
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_module_outgrows_its_duty(path: Path) -> None:
-    text = path.read_text()
-    assert len(text.splitlines()) <= LONGEST_MODULE
-    tree = ast.parse(text)
-    assert ast.get_docstring(tree), "every module says what it is for"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < LONGEST_FUNCTION, node.name
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [name_of(path) for path in MODULES if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert silent == []
 
 
 def test_every_link_in_the_documents_leads_somewhere() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from connector.simulator import Fault
-from tests.crash.site import BATCH, site
+from tests.crash.site import BATCH, Site, site
 
 # Where, at which occurrence, and what the API is made to do so that it comes to that.
 POINTS: tuple[tuple[str, int, tuple[str | Fault, ...]], ...] = (
@@ -44,15 +44,31 @@ POINTS: tuple[tuple[str, int, tuple[str | Fault, ...]], ...] = (
 AT_RANDOM = 6
 
 
+FEW = tuple(
+    point
+    for point in POINTS
+    if point[:2] in {("JournalCommitting", 1), ("PageCollected", 2), ("BatchSent", 2)}
+)
+"""Before a commit, between two pages, between a send and its acknowledgement: what can be lost or doubled."""
+
+
+def test_kills_around_a_commit_and_a_send_lose_nothing(tmp_path: Path) -> None:
+    with site(tmp_path) as place:
+        kill_at_each(place, FEW)
+        place.finish()
+        verdict = place.verdict()
+
+    assert place.kills == len(FEW) == 3
+    assert verdict.faults == {}
+    assert 0 < verdict.repeats <= place.kills * BATCH
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_and_repeats_are_what_was_in_flight(tmp_path: Path) -> None:
     chance = random.Random(20261122)
     with site(tmp_path) as place:
-        for kind, nth, faults in POINTS:
-            on = "next" if "lost_cursor" in faults else "search"
-            place.simulator.behaviour.script(faults, on=on)
-            place.kill_at(kind, nth)
+        kill_at_each(place, POINTS)
         for _ in range(AT_RANDOM):
             place.kill_at("JournalCommitting", chance.randrange(1, 6), chance.randrange(20, 8000))
         place.finish()
@@ -61,3 +77,11 @@ def test_nothing_is_lost_and_repeats_are_what_was_in_flight(tmp_path: Path) -> N
     assert place.kills == len(POINTS) + AT_RANDOM
     assert verdict.faults == {}
     assert 0 < verdict.repeats <= place.kills * BATCH
+
+
+def kill_at_each(place: Site, points: tuple[tuple[str, int, tuple[str | Fault, ...]], ...]) -> None:
+    """Start the daemon once per point and kill it there; the API misbehaves as the point says."""
+    for kind, nth, faults in points:
+        on = "next" if "lost_cursor" in faults else "search"
+        place.simulator.behaviour.script(faults, on=on)
+        place.kill_at(kind, nth)

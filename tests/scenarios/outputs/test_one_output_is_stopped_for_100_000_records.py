@@ -179,8 +179,12 @@ async def test_with_skip_nobody_waits_the_gap_is_recorded_and_a_rewind_repairs_i
 
         stopped.stopped = False
         await feed.done("stopped")
-        # What it was about to send when it was stopped is sent all the same.
-        assert stopped.taken in (kept, [*range(1, stopped.limits.events + 1), *kept])
+        # One batch may have been in flight when its revisions were skipped; it is sent all the same.
+        in_flight, rest = stopped.taken[: -len(kept)], stopped.taken[-len(kept) :]
+        assert rest == kept
+        assert len(in_flight) <= stopped.limits.events
+        assert in_flight == list(range(in_flight[0], in_flight[0] + len(in_flight))) if in_flight else True
+        assert max(in_flight, default=0) <= lost
 
         stopped.taken.clear()
         assert await feed.journal.rewind("stopped", 0) == 0

@@ -12,7 +12,7 @@ from connector import __version__
 from connector.app.collectors import FeedPlan, plan_feeds
 from connector.app.routes import Route, build_routes, mapping_notes
 from connector.app.sources import check_http_clients
-from connector.facts import ConfigurationNoted, Fact
+from connector.facts import ConfigurationWarning, Fact
 from connector.interfaces import Clock
 from connector.journal import SQLITE
 from connector.model import Backlog, Feed
@@ -61,7 +61,7 @@ def build_app(loaded: Loaded, clock: Clock) -> App:
     routes = build_routes(loaded, telemetry.observe, names)
     sock = bind(settings.server.listen) if settings.server.listen else None
     for note in (*loaded.notes, *mapping_notes(loaded)):
-        telemetry.observe(ConfigurationNoted(note))
+        telemetry.observe(ConfigurationWarning(note))
     return App(settings, clock, telemetry, metrics, Board(), sock, feeds, routes)
 
 

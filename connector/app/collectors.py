@@ -15,7 +15,7 @@ from connector.collect.resume import note_left_out
 from connector.collect.schedule import Schedule, period_of, schedule_of
 from connector.collect.windows import Timing
 from connector.errors import ConfigurationError, JournalFull, Problem
-from connector.facts import FeedBegun
+from connector.facts import FeedStarted
 from connector.interfaces import Clock, Enricher, Observe
 from connector.journal import Journal
 from connector.mapping import Library, compile_matcher
@@ -165,7 +165,7 @@ def build_collectors(
     """A collector per feed."""
     built = []
     for feed in feeds:
-        observe(FeedBegun(feed.plan.feed, feed.fresh_within.total_seconds()))
+        observe(FeedStarted(feed.plan.feed, feed.fresh_within.total_seconds()))
         source = sources[feed.account]
         collector = Collector(
             feed.plan,

@@ -7,7 +7,7 @@ import shutil
 from contextlib import suppress
 
 from connector.app.build import App
-from connector.facts import LoopBeat, StateDiskMeasured
+from connector.facts import LoopLagMeasured, StateDiskMeasured
 from connector.interfaces import OperatorLog
 
 _STATUS_SECONDS = 1.0
@@ -21,7 +21,7 @@ async def post_status(app: App) -> None:
         planned = clock() + _STATUS_SECONDS
         app.post()
         await asyncio.sleep(_STATUS_SECONDS)
-        app.observe(LoopBeat(max(0.0, clock() - planned)))
+        app.observe(LoopLagMeasured(max(0.0, clock() - planned)))
 
 
 async def measure_journal(app: App, log: OperatorLog) -> None:

@@ -14,7 +14,7 @@ from connector.app.routes import mapping_notes
 from connector.app.signals import Stop
 from connector.app.tasks import describe_error, wait_first
 from connector.errors import ConfigurationError
-from connector.facts import ConfigurationNoted, ConfigurationRefused
+from connector.facts import ConfigurationRefused, ConfigurationWarning
 from connector.model import JsonObject
 from connector.settings import Loaded, Settings
 
@@ -71,7 +71,7 @@ class Reload:
         else:
             waiting = _waiting(app.settings, loaded.settings)
             for note in (*loaded.notes, *mapping_notes(loaded), *waiting):
-                app.observe(ConfigurationNoted(note))
+                app.observe(ConfigurationWarning(note))
             return found
         app.observe(ConfigurationRefused(problems))
         app.post()

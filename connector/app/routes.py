@@ -10,7 +10,7 @@ from functools import partial
 
 from connector.delivery import Deliverer, DeliveryOptions, Heartbeat, Shrink
 from connector.errors import ConfigurationError, Position, Problem
-from connector.facts import OutputBegun
+from connector.facts import OutputStarted
 from connector.formats import cef, leef
 from connector.formats.escaping import Escape
 from connector.formats.json import instant
@@ -311,7 +311,7 @@ def build_deliverers(
         return (await journal.outline()).head
 
     for route in routes:
-        observe(OutputBegun(route.name))
+        observe(OutputStarted(route.name))
     return {
         route.name: Deliverer(
             route.name,

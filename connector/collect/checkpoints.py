@@ -16,7 +16,7 @@ from connector.collect.feed_config import Plan
 from connector.collect.gaps import advice, holes, overlap
 from connector.collect.windows import LIVE, whole
 from connector.errors import Moved, Unavailable
-from connector.facts import ClockPulledBack, GapRecorded, GapRepaired, SearchChanged
+from connector.facts import CheckpointPulledBack, GapRecorded, GapRepaired, SearchChanged
 from connector.interfaces import Clock, FeedLog, Observe
 from connector.model import Commit, Gap, Step, Window
 
@@ -122,7 +122,7 @@ class Checkpoints:
                     hint="synchronise the clock",
                 )
             await self.step(name, now)
-            self._observe(ClockPulledBack(self._plan.feed, name, (checkpoint - now).total_seconds()))
+            self._observe(CheckpointPulledBack(self._plan.feed, name, (checkpoint - now).total_seconds()))
 
     async def step(
         self, name: str, until: datetime, *, gap: Gap | None = None, note: tuple[str, str] | None = None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from connector.collect.enrichment import unenriched
 from connector.collect.revisions import Finding, compare, vanish
 from connector.errors import BadQuery, SourceError
-from connector.facts import RecordLeft
+from connector.facts import RecordDisappeared
 from connector.interfaces import Clock, FeedLog, Lookup, Observe
 from connector.model import Feed, Priority, Record, Seen, Window
 
@@ -88,13 +88,13 @@ class Absences:
             self._failures += not isinstance(error, BadQuery)
             if not isinstance(error, BadQuery) and self._failures < _TRIES:
                 raise
-            self._observe(RecordLeft(self._feed, "unknown"))
+            self._observe(RecordDisappeared(self._feed, "unknown"))
             return Absent(row, None, Finding())
         now = self._clock()
         if record is None:
             finding = vanish(row, feed=self._feed, window=window, collected=now)
-            self._observe(RecordLeft(self._feed, "gone" if finding.revision else "same"))
+            self._observe(RecordDisappeared(self._feed, "gone" if finding.revision else "same"))
             return Absent(row, None, finding)
         finding = compare(record, row, feed=self._feed, window=window, collected=now, watched=self._watched)
-        self._observe(RecordLeft(self._feed, "changed" if finding.revision else "same"))
+        self._observe(RecordDisappeared(self._feed, "changed" if finding.revision else "same"))
         return Absent(row, record, finding)

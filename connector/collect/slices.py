@@ -11,7 +11,7 @@ from connector.collect.feed_config import Plan
 from connector.collect.ingest import Slice, Walked, Walker
 from connector.collect.windows import LONGEST_SLICE, SECOND, next_slice, whole, whole_length
 from connector.errors import BadQuery, WalkAborted
-from connector.facts import SliceBegun, SliceCollected, SliceHalved
+from connector.facts import SliceCollected, SliceStarted, WindowSplit
 from connector.interfaces import Clock, Observe, Source
 from connector.model import Priority, Query, Window
 
@@ -138,14 +138,14 @@ class Strides:
         """Walk *part*, or return its start where the next has to be a shorter one. Raises ``SourceError``."""
         feed, clock = self._plan.feed, asyncio.get_running_loop().time
         started = clock()
-        self._observe(SliceBegun(feed, part.sweep, part.window.start, part.window.end))
+        self._observe(SliceStarted(feed, part.sweep, part.window.start, part.window.end))
         try:
             walked = await self._walker.walk(part)
         except WalkAborted as aborted:
             if not self.pace.halve(part.sweep, part.window):
                 raise
             seconds = self.pace.length(part.sweep).total_seconds()
-            self._observe(SliceHalved(feed, part.sweep, seconds, str(aborted)))
+            self._observe(WindowSplit(feed, part.sweep, seconds, str(aborted)))
             return part.window.start
         self._observe(
             SliceCollected(

@@ -10,7 +10,7 @@ from connector.delivery.context import DeliveryContext
 from connector.delivery.in_flight import FinishedPrefix, InFlight
 from connector.delivery.notifier import Notifier
 from connector.errors import JournalFull, LettersFull
-from connector.facts import EventBuried, EventsFiltered, EventsNoted, OutputPosition
+from connector.facts import EventDeadLettered, EventsFiltered, MappingWarnings, OutputPosition
 from connector.interfaces import OutputLog
 from connector.model import DeadLetter
 from connector.net.backoff import full_jitter
@@ -75,9 +75,9 @@ class Acknowledger:
         for reason, count in prefix.filtered.items():
             observe(EventsFiltered(name, count, reason))
         if prefix.noted:
-            observe(EventsNoted(name, prefix.noted, prefix.notes))
+            observe(MappingWarnings(name, prefix.noted, prefix.notes))
         for letter in prefix.dead:
-            observe(EventBuried(name, letter.sequence, letter.reason, _told(letter)))
+            observe(EventDeadLettered(name, letter.sequence, letter.reason, _told(letter)))
         observe(OutputPosition(name, prefix.upto, max(prefix.upto, self._read())))
 
 

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from connector.delivery.context import DeliveryContext
 from connector.delivery.notifier import Notifier, outcome_of
 from connector.delivery.retry_policy import Answered, Decision, History, HoldOutput, Retry, decide, fault_of
-from connector.facts import BatchRetried, HoldBegun, HoldEnded
+from connector.facts import BatchRetried, OutputHeld, OutputReleased
 from connector.interfaces import Output
 
 Side: TypeAlias = Literal["collector", "journal"]
@@ -42,7 +42,7 @@ class HoldState:
             self._began = asyncio.get_running_loop().time()
             self.since = self._context.clock()
             self._reasons[side] = reason
-            self._context.observe(HoldBegun(self._context.name, reason))
+            self._context.observe(OutputHeld(self._context.name, reason))
         self._reasons[side] = reason
 
     def end(self, side: Side) -> None:
@@ -50,7 +50,7 @@ class HoldState:
         if self._reasons.pop(side, None) is not None and not self._reasons:
             self.since = None
             seconds = asyncio.get_running_loop().time() - self._began
-            self._context.observe(HoldEnded(self._context.name, seconds))
+            self._context.observe(OutputReleased(self._context.name, seconds))
 
 
 _CLOSING = 5.0

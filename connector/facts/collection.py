@@ -10,7 +10,7 @@ from connector.model import Feed, Gap
 
 
 @dataclass(frozen=True, slots=True)
-class FeedBegun:
+class FeedStarted:
     """A feed is about to be collected; it is fresh for *fresh_within* s after it reached the present."""
 
     feed: Feed
@@ -18,7 +18,7 @@ class FeedBegun:
 
 
 @dataclass(frozen=True, slots=True)
-class SliceBegun:
+class SliceStarted:
     """A slice of a sweep is about to be walked."""
 
     feed: Feed
@@ -67,7 +67,7 @@ class RecordLate:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordLeft:
+class RecordDisappeared:
     """A seen record no longer comes with its search. *outcome*: changed, same, gone, unknown."""
 
     feed: Feed
@@ -75,7 +75,7 @@ class RecordLeft:
 
 
 @dataclass(frozen=True, slots=True)
-class SliceHalved:
+class WindowSplit:
     """A slice could not be walked and is cut in two."""
 
     feed: Feed
@@ -140,7 +140,7 @@ class GapRepaired:
 
 
 @dataclass(frozen=True, slots=True)
-class ClockPulledBack:
+class CheckpointPulledBack:
     """A checkpoint in the future was pulled back."""
 
     feed: Feed
@@ -158,7 +158,7 @@ class SearchChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class BackfillBegun:
+class BackfillStarted:
     """A backfill from *start* to *end* begins at *position*, or goes on there."""
 
     feed: Feed
@@ -169,7 +169,7 @@ class BackfillBegun:
 
 
 @dataclass(frozen=True, slots=True)
-class BackfillAdvanced:
+class BackfillProgressed:
     """A backfill has read everything before *position*: so many records, and told so many revisions."""
 
     feed: Feed
@@ -197,22 +197,22 @@ class BackfillEnded:
 
 
 CollectionFact: TypeAlias = (
-    FeedBegun
-    | SliceBegun
+    FeedStarted
+    | SliceStarted
     | PageCollected
     | SliceCollected
     | RecordLate
-    | RecordLeft
-    | SliceHalved
+    | RecordDisappeared
+    | WindowSplit
     | CollectionFailed
     | CollectionRecovered
     | CollectionPaused
     | FeedCaughtUp
     | GapRecorded
     | GapRepaired
-    | ClockPulledBack
+    | CheckpointPulledBack
     | SearchChanged
-    | BackfillBegun
-    | BackfillAdvanced
+    | BackfillStarted
+    | BackfillProgressed
     | BackfillEnded
 )

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
-class OutputBegun:
+class OutputStarted:
     """Delivery to an output is about to begin."""
 
     output: str
@@ -67,7 +67,7 @@ class EventsFiltered:
 
 
 @dataclass(frozen=True, slots=True)
-class EventsNoted:
+class MappingWarnings:
     """Events that were shortened or had values which did not fit their target."""
 
     output: str
@@ -76,7 +76,7 @@ class EventsNoted:
 
 
 @dataclass(frozen=True, slots=True)
-class EventBuried:
+class EventDeadLettered:
     """A revision became a dead letter."""
 
     output: str
@@ -86,7 +86,7 @@ class EventBuried:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldBegun:
+class OutputHeld:
     """An output waits for a person."""
 
     output: str
@@ -94,7 +94,7 @@ class HoldBegun:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldEnded:
+class OutputReleased:
     """An output works again."""
 
     output: str
@@ -126,7 +126,7 @@ class OutputConnected:
 
 
 @dataclass(frozen=True, slots=True)
-class EventsRepeated:
+class EventsResent:
     """An output sent events once more whose arrival was in doubt when a connection broke."""
 
     output: str
@@ -135,7 +135,7 @@ class EventsRepeated:
 
 
 @dataclass(frozen=True, slots=True)
-class AcknowledgementWeakened:
+class AcknowledgementDowngraded:
     """An output goes on with a weaker acknowledgement than it could ask for; *reason* says what to do."""
 
     output: str
@@ -152,20 +152,20 @@ class OutputPosition:
 
 
 DeliveryFact: TypeAlias = (
-    OutputBegun
+    OutputStarted
     | BatchSending
     | BatchSent
     | BatchRetried
     | BatchSplit
     | EventsFiltered
-    | EventsNoted
-    | EventBuried
-    | HoldBegun
-    | HoldEnded
+    | MappingWarnings
+    | EventDeadLettered
+    | OutputHeld
+    | OutputReleased
     | HeartbeatSent
     | HeartbeatRefused
     | OutputConnected
-    | EventsRepeated
-    | AcknowledgementWeakened
+    | EventsResent
+    | AcknowledgementDowngraded
     | OutputPosition
 )

@@ -45,7 +45,7 @@ class JournalTrimmed:
 
 
 @dataclass(frozen=True, slots=True)
-class JournalStuck:
+class JournalWriteFailed:
     """The database could not be written: *reason* in words."""
 
     operation: str
@@ -74,7 +74,7 @@ JournalFact: TypeAlias = (
     | JournalCommitting
     | JournalAcknowledged
     | JournalTrimmed
-    | JournalStuck
+    | JournalWriteFailed
     | BacklogSkipped
     | StateDiskMeasured
 )

@@ -42,14 +42,14 @@ class WorkerFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class LoopBeat:
+class LoopLagMeasured:
     """The main loop is alive."""
 
     lag: float
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigurationNoted:
+class ConfigurationWarning:
     """Something in the configuration that works but deserves a look."""
 
     message: str
@@ -77,8 +77,8 @@ ProcessFact: TypeAlias = (
     | DaemonStopping
     | DaemonStopped
     | WorkerFailed
-    | LoopBeat
-    | ConfigurationNoted
+    | LoopLagMeasured
+    | ConfigurationWarning
     | ConfigurationReloaded
     | ConfigurationRefused
 )

@@ -39,7 +39,7 @@ class BudgetWaited:
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetLeft:
+class BudgetRemaining:
     """What is left of the account's own request budget, and of the API's as far as it told."""
 
     account: str
@@ -57,7 +57,7 @@ class RateLimited:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchPending:
+class SearchDeferred:
     """A 202 search ended. *outcome*: ready, expired, timeout, empty."""
 
     account: str
@@ -78,7 +78,7 @@ class PageDecoded:
 
 
 @dataclass(frozen=True, slots=True)
-class WalkEnded:
+class SearchAborted:
     """A walk did not reach its end: *reason* is a short class such as ``repeated_cursor``."""
 
     account: str
@@ -108,7 +108,7 @@ class RecordsEnriched:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointGivenUp:
+class EnrichmentDisabled:
     """An endpoint of enrichment failed for so many records in a row that the others do without it."""
 
     account: str
@@ -120,12 +120,12 @@ SourceFact: TypeAlias = (
     RequestAnswered
     | RequestRetried
     | BudgetWaited
-    | BudgetLeft
+    | BudgetRemaining
     | RateLimited
-    | SearchPending
+    | SearchDeferred
     | PageDecoded
-    | WalkEnded
+    | SearchAborted
     | ClockSkewed
     | RecordsEnriched
-    | EndpointGivenUp
+    | EnrichmentDisabled
 )

@@ -19,8 +19,8 @@ from connector.facts import (
     JournalAcknowledged,
     JournalCommitted,
     JournalCommitting,
-    JournalStuck,
     JournalTrimmed,
+    JournalWriteFailed,
 )
 from connector.interfaces import Clock, Observe, Start
 from connector.journal import dead_letters, entries, feeds, kv, positions, rewinding
@@ -331,7 +331,7 @@ class Journal:
             return await self._database.write(work, done=done, last_resort=last_resort, undo=self._undo)
         except JournalFull as full:
             if not full.outputs:
-                self._observe(JournalStuck(operation, str(full)))
+                self._observe(JournalWriteFailed(operation, str(full)))
             raise
 
     async def _repeat(self, operation: str, work: Callable[[sqlite3.Connection], int]) -> int:

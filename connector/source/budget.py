@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from connector.errors import ConnectorError
-from connector.facts import BudgetLeft, BudgetWaited, RateLimited
+from connector.facts import BudgetRemaining, BudgetWaited, RateLimited
 from connector.interfaces import Clock, Notes, Observe
 from connector.model import Priority
 from connector.source.quota_estimate import Others
@@ -115,7 +115,7 @@ class Budget:
             spans = [item.seconds for item in items] + [rule.seconds for rule in rules]
             self._slow_until = now + max(spans)
         least = min((item.requests for item in items), default=None)
-        self._observe(BudgetLeft(account, self._tokens, least))
+        self._observe(BudgetRemaining(account, self._tokens, least))
         self._serve()
 
     async def block(self, seconds: float, account: str) -> None:

@@ -13,7 +13,7 @@ from typing import TypeAlias, cast
 from urllib.parse import quote
 
 from connector.errors import BadQuery, SourceError, Unavailable, WalkAborted
-from connector.facts import PageDecoded, WalkEnded
+from connector.facts import PageDecoded, SearchAborted
 from connector.interfaces import Clock, Observe
 from connector.model import JsonObject, Page, Priority, Query, Record, Window
 from connector.net.http import HttpClient
@@ -195,7 +195,7 @@ class CloudflareSource:
         except SourceError as failure:
             error = await judged(failure, partial(self._smallest, filters, query, window))
             reason = error.reason if isinstance(error, WalkAborted) else type(error).__name__.lower()
-            self._observe(WalkEnded(self._account, reason, progress.pages))
+            self._observe(SearchAborted(self._account, reason, progress.pages))
             if error is failure:
                 raise
             raise error from failure

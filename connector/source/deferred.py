@@ -13,7 +13,7 @@ from typing import TypeAlias
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 from connector.errors import BadQuery, Unavailable, WalkAborted
-from connector.facts import SearchPending
+from connector.facts import SearchDeferred
 from connector.interfaces import Clock, Observe
 from connector.model import Priority
 from connector.net.backoff import parse_retry_after
@@ -197,7 +197,7 @@ class _Watch:
 
     def told(self, outcome: str) -> None:
         seconds = asyncio.get_running_loop().time() - self._began
-        self._observe(SearchPending(self._account, self.polls, seconds, outcome))
+        self._observe(SearchDeferred(self._account, self.polls, seconds, outcome))
 
 
 def _empty(reply: Reply) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from connector.errors import BadQuery, SourceError
-from connector.facts import EndpointGivenUp, RecordsEnriched
+from connector.facts import EnrichmentDisabled, RecordsEnriched
 from connector.interfaces import INCOMPLETE, Observe
 from connector.model import Body, JsonObject, Priority, Record
 from connector.source.records import is_made, path_of
@@ -111,7 +111,7 @@ class CloudflareEnricher:
         except SourceError as error:
             errand.failures[endpoint] += 1
             if errand.failures[endpoint] == _ENOUGH:
-                self._observe(EndpointGivenUp(self._requester.account, endpoint, str(error)))
+                self._observe(EnrichmentDisabled(self._requester.account, endpoint, str(error)))
             return
         errand.failures[endpoint] = 0
         errand.missing[identity].discard(endpoint)

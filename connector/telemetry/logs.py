@@ -27,30 +27,30 @@ Format = Literal["json", "text"]
 
 _LEVELS: Mapping[type, Level] = {
     f.RateLimited: "warning",
-    f.SearchPending: "info",
-    f.WalkEnded: "warning",
-    f.EndpointGivenUp: "warning",
-    f.SliceHalved: "info",
+    f.SearchDeferred: "info",
+    f.SearchAborted: "warning",
+    f.EnrichmentDisabled: "warning",
+    f.WindowSplit: "info",
     f.CollectionFailed: "warning",
     f.CollectionRecovered: "info",
     f.CollectionPaused: "warning",
     f.GapRecorded: "error",
     f.GapRepaired: "info",
-    f.ClockPulledBack: "warning",
+    f.CheckpointPulledBack: "warning",
     f.SearchChanged: "warning",
-    f.BackfillBegun: "info",
+    f.BackfillStarted: "info",
     f.BackfillEnded: "info",
-    f.JournalStuck: "error",
+    f.JournalWriteFailed: "error",
     f.BacklogSkipped: "error",
     f.BatchRetried: "warning",
     f.BatchSplit: "warning",
-    f.EventBuried: "error",
-    f.HoldBegun: "error",
-    f.HoldEnded: "info",
+    f.EventDeadLettered: "error",
+    f.OutputHeld: "error",
+    f.OutputReleased: "info",
     f.HeartbeatRefused: "error",
     f.OutputConnected: "info",
-    f.EventsRepeated: "info",
-    f.AcknowledgementWeakened: "warning",
+    f.EventsResent: "info",
+    f.AcknowledgementDowngraded: "warning",
     f.OutputRewound: "warning",
     f.FeedForgotten: "warning",
     f.LettersSettled: "warning",
@@ -58,7 +58,7 @@ _LEVELS: Mapping[type, Level] = {
     f.DaemonStopping: "info",
     f.DaemonStopped: "info",
     f.WorkerFailed: "error",
-    f.ConfigurationNoted: "warning",
+    f.ConfigurationWarning: "warning",
     f.ConfigurationReloaded: "info",
     f.ConfigurationRefused: "error",
 }
@@ -129,7 +129,7 @@ def level_of_kind(kind: type) -> Level:
 
 
 def name_of(fact: f.Fact) -> str:
-    """The fact's name in logs: ``HoldBegun`` becomes ``hold_begun``."""
+    """The fact's name in logs: ``OutputHeld`` becomes ``output_held``."""
     return name_of_kind(type(fact))
 
 

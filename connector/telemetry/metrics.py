@@ -38,7 +38,7 @@ class Metrics:
             **self._of_journal(),
             **self._of_delivery(),
             f.WorkerFailed: lambda x: self._m.count("worker_failures", x.worker),
-            f.LoopBeat: lambda x: self._m.set("loop_lag_seconds", x.lag),
+            f.LoopLagMeasured: lambda x: self._m.set("loop_lag_seconds", x.lag),
             f.ConfigurationReloaded: self._reloaded,
             f.ConfigurationRefused: self._refused,
         }
@@ -91,7 +91,7 @@ class Metrics:
 
     def renew(self, output: str) -> None:
         """An output is built anew: it holds no more, until it says so again."""
-        self._m.set("output_hold", 0, output)
+        self._m.set("output_held", 0, output)
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus' text format."""
@@ -103,32 +103,32 @@ class Metrics:
             f.RequestAnswered: self._request_answered,
             f.RequestRetried: lambda x: m.count("request_retries", x.account, x.endpoint),
             f.BudgetWaited: lambda x: m.count("budget_wait_seconds", x.account, x.priority, by=x.seconds),
-            f.BudgetLeft: self._budget_left,
+            f.BudgetRemaining: self._budget_left,
             f.RateLimited: self._rate_limited,
-            f.SearchPending: lambda x: m.count("pending_searches", x.account, x.outcome),
+            f.SearchDeferred: lambda x: m.count("deferred_searches", x.account, x.outcome),
             f.PageDecoded: self._page_decoded,
-            f.WalkEnded: lambda x: m.count("walks_aborted", x.account, x.reason),
+            f.SearchAborted: lambda x: m.count("searches_aborted", x.account, x.reason),
             f.ClockSkewed: lambda x: m.set("clock_skew_seconds", x.seconds, x.account),
             f.RecordsEnriched: self._records_enriched,
-            f.EndpointGivenUp: lambda x: m.count("endpoints_given_up", x.account, x.endpoint),
+            f.EnrichmentDisabled: lambda x: m.count("enrichment_disabled", x.account, x.endpoint),
         }
 
     def _of_collection(self) -> dict[type, Callable[[Any], None]]:
         m = self._m
         return {
-            f.FeedBegun: self._feed_begun,
+            f.FeedStarted: self._feed_begun,
             f.PageCollected: self._page_collected,
             f.SliceCollected: self._slice_collected,
-            f.SliceHalved: lambda x: m.count("slices_halved", *_labels(x.feed), x.sweep),
+            f.WindowSplit: lambda x: m.count("window_splits", *_labels(x.feed), x.sweep),
             f.RecordLate: self._record_late,
-            f.RecordLeft: lambda x: m.count("records_left", *_labels(x.feed), x.outcome),
+            f.RecordDisappeared: lambda x: m.count("records_disappeared", *_labels(x.feed), x.outcome),
             f.CollectionFailed: self._collection_failed,
             f.CollectionRecovered: lambda x: m.set("feed_failing_attempts", 0, *_labels(x.feed), x.sweep),
             f.CollectionPaused: lambda x: m.count("collection_pauses", *_labels(x.feed)),
             f.FeedCaughtUp: lambda x: m.set("fresh_timestamp_seconds", time.time(), *_labels(x.feed)),
             f.GapRecorded: self._gap_recorded,
             f.GapRepaired: self._gap_repaired,
-            f.ClockPulledBack: lambda x: m.count("checkpoints_pulled_back", *_labels(x.feed), x.sweep),
+            f.CheckpointPulledBack: lambda x: m.count("checkpoints_pulled_back", *_labels(x.feed), x.sweep),
         }
 
     def _of_journal(self) -> dict[type, Callable[[Any], None]]:
@@ -138,7 +138,7 @@ class Metrics:
             f.StateDiskMeasured: self._state_disk,
             f.JournalAcknowledged: lambda x: m.time("acknowledge_seconds", x.seconds),
             f.JournalTrimmed: lambda x: m.count("journal_trimmed_bytes", by=x.bytes),
-            f.JournalStuck: lambda x: m.count("journal_stuck", x.operation),
+            f.JournalWriteFailed: lambda x: m.count("journal_write_failures", x.operation),
             f.BacklogSkipped: lambda x: m.count("revisions_skipped", x.output, by=x.revisions),
             f.OutputRewound: lambda x: m.count("revisions_rewound", x.output, by=x.revisions),
             f.FeedForgotten: lambda x: m.count("feeds_forgotten", *_labels(x.feed)),
@@ -148,20 +148,20 @@ class Metrics:
     def _of_delivery(self) -> dict[type, Callable[[Any], None]]:
         m = self._m
         return {
-            f.OutputBegun: self._output_begun,
+            f.OutputStarted: self._output_begun,
             f.BatchSent: self._batch_sent,
             f.BatchRetried: lambda x: m.count("batches_retried", x.output),
             f.BatchSplit: lambda x: m.count("batches_split", x.output),
             f.EventsFiltered: lambda x: m.count("events_filtered", x.output, x.reason, by=x.count),
-            f.EventsNoted: lambda x: m.count("events_noted", x.output, by=x.count),
-            f.EventBuried: lambda x: m.count("dead_letters", x.output, x.reason),
-            f.HoldBegun: lambda x: m.set("output_hold", 1, x.output),
-            f.HoldEnded: lambda x: m.set("output_hold", 0, x.output),
+            f.MappingWarnings: lambda x: m.count("events_with_mapping_warnings", x.output, by=x.count),
+            f.EventDeadLettered: lambda x: m.count("dead_letters", x.output, x.reason),
+            f.OutputHeld: lambda x: m.set("output_held", 1, x.output),
+            f.OutputReleased: lambda x: m.set("output_held", 0, x.output),
             f.HeartbeatSent: lambda x: m.count("heartbeats", x.output, "sent"),
             f.HeartbeatRefused: lambda x: m.count("heartbeats", x.output, "refused"),
-            f.EventsRepeated: lambda x: m.count("events_repeated", x.output, by=x.count),
+            f.EventsResent: lambda x: m.count("events_resent", x.output, by=x.count),
             f.OutputConnected: lambda x: m.count("connections", x.output),
-            f.AcknowledgementWeakened: lambda x: m.count("acknowledgements_weakened", x.output),
+            f.AcknowledgementDowngraded: lambda x: m.count("acknowledgements_downgraded", x.output),
         }
 
     def _config_is_good(self) -> None:
@@ -182,7 +182,7 @@ class Metrics:
         if fact.outcome in _DENIED:
             self._m.set("api_denied", _DENIED[fact.outcome], fact.account, fact.endpoint)
 
-    def _budget_left(self, fact: f.BudgetLeft) -> None:
+    def _budget_left(self, fact: f.BudgetRemaining) -> None:
         self._m.set("budget_remaining_requests", fact.own, fact.account)
         if fact.remote is not None:
             self._m.set("quota_remaining_requests", fact.remote, fact.account)
@@ -193,14 +193,14 @@ class Metrics:
 
     def _page_decoded(self, fact: f.PageDecoded) -> None:
         self._m.count("pages", fact.account)
-        self._m.count("tolerant_pages", fact.account, by=int(fact.tolerant))
+        self._m.count("pages_decoded_leniently", fact.account, by=int(fact.tolerant))
         self._m.count("records_without_id", fact.account, by=fact.without_id)
 
     def _records_enriched(self, fact: f.RecordsEnriched) -> None:
         for outcome in ("enriched", "incomplete", "failed"):
             self._m.count("records_enriched", fact.account, outcome, by=getattr(fact, outcome))
 
-    def _feed_begun(self, fact: f.FeedBegun) -> None:
+    def _feed_begun(self, fact: f.FeedStarted) -> None:
         """Begin the series that alerts watch at 0: a counter that appears with its first 1 hides it."""
         account, labels = fact.feed.account, _labels(fact.feed)
         self._m.set("fresh_within_seconds", fact.fresh_within, *labels)
@@ -213,9 +213,9 @@ class Metrics:
         for priority in Priority:
             self._m.count("budget_wait_seconds", account, priority.name.lower(), by=0)
 
-    def _output_begun(self, fact: f.OutputBegun) -> None:
+    def _output_begun(self, fact: f.OutputStarted) -> None:
         """As for a feed. What it held for is known only once it was tried again."""
-        self._m.set("output_hold", 0, fact.output)
+        self._m.set("output_held", 0, fact.output)
         for name in ("events_sent", "events_rejected", "batches_retried", "revisions_skipped"):
             self._m.count(name, fact.output, by=0)
         for reason in _REASONS:
@@ -244,8 +244,8 @@ class Metrics:
         self._m.set("feed_failing_attempts", fact.attempt, *_labels(fact.feed), fact.sweep)
 
     def _record_late(self, fact: f.RecordLate) -> None:
-        self._m.time("lateness_least_seconds", fact.least, *_labels(fact.feed))
-        self._m.time("lateness_seconds", fact.most, *_labels(fact.feed))
+        self._m.time("lateness_min_seconds", fact.least, *_labels(fact.feed))
+        self._m.time("lateness_max_seconds", fact.most, *_labels(fact.feed))
 
     def _gap_repaired(self, fact: f.GapRepaired) -> None:
         self._m.count("gap_repaired_seconds", *_labels(fact.feed), by=fact.gap.window.length.total_seconds())

@@ -118,7 +118,7 @@ class Status:
                 self._limited[account] = until
             case f.ClockSkewed(account, seconds):
                 self._skew[account] = seconds
-            case f.BudgetLeft(account, own, _):
+            case f.BudgetRemaining(account, own, _):
                 self._budget[account] = own
             case f.DaemonStopping():
                 self._draining = True
@@ -178,11 +178,11 @@ class Status:
                 state.retrying, state.attempts = "", 0
             case f.BatchRetried(_, reason, attempt):
                 state.retrying, state.attempts = reason, attempt
-            case f.HoldBegun(_, reason):
+            case f.OutputHeld(_, reason):
                 state.hold = reason
-            case f.HoldEnded():
+            case f.OutputReleased():
                 state.hold = ""
-            case f.EventBuried():
+            case f.EventDeadLettered():
                 state.dead += 1
             case _:
                 pass
@@ -228,7 +228,7 @@ class Status:
             "account": account,
             "name": self._names.get(account),
             "clock_skew_seconds": self._skew.get(account),
-            "budget_left": self._budget.get(account),
+            "budget_remaining": self._budget.get(account),
             "rate_limited_until": limited.isoformat() if limited and limited > self._clock() else None,
         }
 
@@ -300,10 +300,10 @@ class Status:
 
 def _take_backfill(state: FeedState, fact: f.Fact) -> None:
     match fact:
-        case f.BackfillBegun(_, number, start, end, position):
+        case f.BackfillStarted(_, number, start, end, position):
             window = {"number": number, "start": start.isoformat(), "end": end.isoformat()}
             state.backfill = {**window, "position": position.isoformat(), "read": 0, "revisions": 0}
-        case f.BackfillAdvanced(_, _, position, read, revisions) if state.backfill is not None:
+        case f.BackfillProgressed(_, _, position, read, revisions) if state.backfill is not None:
             told = {"position": position.isoformat(), "read": read, "revisions": revisions}
             state.backfill = {**state.backfill, **told}
         case f.BackfillEnded(_, number) if state.backfill and state.backfill["number"] == number:

@@ -18,7 +18,7 @@ from tests.crash.site import BATCH, Site, site
 
 _KINDS = (
     "JournalCommitting", "JournalCommitted", "JournalAcknowledged", "JournalTrimmed",
-    "BatchSending", "BatchSent", "SliceBegun", "SliceCollected",
+    "BatchSending", "BatchSent", "SliceStarted", "SliceCollected",
     "PageCollected", "PageDecoded", "RequestAnswered", "RecordLate",
 )  # fmt: skip
 _RATES: dict[str | Fault, float] = {

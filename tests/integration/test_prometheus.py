@@ -21,9 +21,9 @@ from tests.support.programs import program
 
 ONLY_IN_TROUBLE = {
     "email_connector_collection_failures_total",
-    "email_connector_journal_stuck_total",
-    "email_connector_lateness_seconds_bucket",
-    "email_connector_records_left_total",
+    "email_connector_journal_write_failures_total",
+    "email_connector_lateness_max_seconds_bucket",
+    "email_connector_records_disappeared_total",
     "email_connector_worker_failures_total",
 }
 """What has no series before it happened: the exposition tells name, type and meaning all the same."""

@@ -67,7 +67,7 @@ def test_the_page_tells_a_stopped_output_within_one_refresh(
         window.until("return document.getElementById('verdict').textContent === 'ready'")
         assert window.run("return document.querySelectorAll('#outputs tr').length") == 2
 
-        desk.take(facts.HoldBegun("siem", "HTTP 401"))
+        desk.take(facts.OutputHeld("siem", "HTTP 401"))
         window.until("return document.getElementById('verdict').textContent === 'not ready'")
         row = window.run("return document.querySelector('#outputs tr').innerText")
         assert "hold" in row
@@ -80,8 +80,8 @@ def test_the_page_tells_a_stopped_output_within_one_refresh(
 def test_hostile_names_are_text_and_nothing_is_fetched_from_elsewhere(
     desk: Desk, endpoint: Endpoint, tmp_path: Path
 ) -> None:
-    desk.take(facts.HoldBegun(HOSTILE, HOSTILE))
-    desk.take(facts.EventBuried(HOSTILE, 7, "rejected", HOSTILE))
+    desk.take(facts.OutputHeld(HOSTILE, HOSTILE))
+    desk.take(facts.EventDeadLettered(HOSTILE, 7, "rejected", HOSTILE))
     desk.take(facts.ConfigurationRefused((HOSTILE,)))
     with browser(tmp_path, width=400) as window:
         window.open(endpoint.url + "/")
@@ -124,8 +124,8 @@ def test_backfills_and_plots_are_shown_in_words_too_and_a_keyboard_reaches_every
 ) -> None:
     now = datetime.now(UTC)
     desk.take(facts.PageCollected(FEED, "live", records=9, new=7, changed=2, repeated=0, outside=0))
-    desk.take(facts.BackfillBegun(FEED, 1, now - timedelta(days=7), now, now - timedelta(days=7)))
-    desk.take(facts.BackfillAdvanced(FEED, 1, now - timedelta(days=3), read=412, revisions=380))
+    desk.take(facts.BackfillStarted(FEED, 1, now - timedelta(days=7), now, now - timedelta(days=7)))
+    desk.take(facts.BackfillProgressed(FEED, 1, now - timedelta(days=3), read=412, revisions=380))
     with browser(tmp_path) as window:
         window.open(endpoint.url + "/")
         window.until("return !document.getElementById('backfills-section').hidden")
@@ -142,7 +142,7 @@ def test_backfills_and_plots_are_shown_in_words_too_and_a_keyboard_reaches_every
         assert {"Pause updates", "Feeds", "Outputs", "Backfills", "Accounts"} <= reached
         window.run("document.getElementById('pause').click()")
         assert window.run("return document.getElementById('pause').getAttribute('aria-pressed')") == "true"
-        desk.take(facts.HoldBegun("siem", "HTTP 401"))
+        desk.take(facts.OutputHeld("siem", "HTTP 401"))
         asked = "return performance.getEntriesByType('resource').length"
         looks = window.run(asked)
         window.until(f"return performance.getEntriesByType('resource').length >= {looks + 4}")

@@ -22,7 +22,7 @@ from connector.collect.ingest import Slice, Walked
 from connector.collect.slices import Strides
 from connector.collect.windows import LIVE
 from connector.errors import JournalFull, Moved
-from connector.facts import BackfillAdvanced, BackfillBegun, BackfillEnded, CollectionPaused
+from connector.facts import BackfillEnded, BackfillProgressed, BackfillStarted, CollectionPaused
 from connector.interfaces import Clock, Observe
 from connector.model import Commit, Priority, Step, Window
 
@@ -122,7 +122,7 @@ class Backfills:
             self._keepers[job.number] = keeper
             window = job.window
             self._observe(
-                BackfillBegun(self._plan.feed, job.number, window.start, window.end, tally.position)
+                BackfillStarted(self._plan.feed, job.number, window.start, window.end, tally.position)
             )
         keeper.begin(tally)
         return keeper
@@ -143,7 +143,7 @@ class Backfills:
             await self._skip(keeper, min(walked, job.window.end), walked)
         tally = keeper.tally
         self._observe(
-            BackfillAdvanced(self._plan.feed, job.number, tally.position, tally.read, tally.revisions)
+            BackfillProgressed(self._plan.feed, job.number, tally.position, tally.read, tally.revisions)
         )
 
     async def _repair(self, job: Job, tally: Tally) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from connector.errors import DeliveryError, Hold, Refused, Retryable
-from connector.facts import AcknowledgementWeakened
+from connector.facts import AcknowledgementDowngraded
 from connector.interfaces import Clock, Observe
 from connector.model import Event, Limits, Receipt
 from connector.outputs.shared.failover import Failover, MultiUrlSettings
@@ -219,7 +219,7 @@ class SplunkHecOutput:
             raise Hold(f"{error.reason}; ack: on insists on it: turn it on for the token, or set ack: auto")
         if error.reason != self._weak:
             self._weak = error.reason
-            self._observe(AcknowledgementWeakened(self._name, f"{error.reason}; {_ADVICE}"))
+            self._observe(AcknowledgementDowngraded(self._name, f"{error.reason}; {_ADVICE}"))
 
     async def _insist(self, target: int) -> None:
         """Ask for a batch that never was: the answer tells whether there is acknowledgement at all."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from connector.errors import ConfigurationError
-from connector.facts import EventsRepeated, OutputConnected
+from connector.facts import EventsResent, OutputConnected
 from connector.interfaces import Observe
 from connector.net.tls import TlsOptions, client_context
 from connector.net.transport import TransportError, Untrusted
@@ -78,7 +78,7 @@ class StreamTransport:
             self._resend_buffer.sent(frames, asyncio.get_running_loop().time())
         if unconfirmed:
             size = sum(len(frame) for frame in unconfirmed)
-            self._observe(EventsRepeated(self._options.output, len(unconfirmed), size))
+            self._observe(EventsResent(self._options.output, len(unconfirmed), size))
         return frozenset()
 
     async def close(self) -> None:

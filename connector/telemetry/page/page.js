@@ -85,7 +85,7 @@ function glance(status, now) {
   const holds = status.outputs.filter((one) => one.state !== "working").length;
   const late = status.feeds.filter((one) => one.state !== "fresh").length;
   const dead = total(status.outputs, "dead_letters");
-  const least = Math.min(...status.accounts.map((one) => one.budget_left ?? Infinity));
+  const least = Math.min(...status.accounts.map((one) => one.budget_remaining ?? Infinity));
   const tiles = [
     ["Feeds fresh", `${status.feeds.length - late} of ${status.feeds.length}`, late ? "bad" : "good"],
     ["Outputs working", `${status.outputs.length - holds} of ${status.outputs.length}`, holds ? "bad" : "good"],
@@ -156,7 +156,7 @@ function outputs(status, trend, now) {
 function rest(status, now) {
   fill("accounts", status.accounts, (row, account) => {
     head(row, account.name ?? account.account);
-    count(row, account.budget_left === null ? null : Math.floor(account.budget_left));
+    count(row, account.budget_remaining === null ? null : Math.floor(account.budget_remaining));
     cell(row, account.rate_limited_until ?? "–", account.rate_limited_until ? "bad" : "");
     const skew = account.clock_skew_seconds;
     cell(row, skew === null ? "–" : `${skew.toFixed(1)} s`).className = "number";

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from connector.facts import CollectionFailed, FeedCaughtUp, RequestRetried, SliceHalved
+from connector.facts import CollectionFailed, FeedCaughtUp, RequestRetried, WindowSplit
 from connector.simulator import Fault, Faults
 from tests.scenarios.collection.feed import DETECTIONS, MINUTE, run, tenant
 
@@ -24,7 +24,7 @@ def test_a_search_that_fails_in_every_way_is_still_complete(tmp_path: Path) -> N
 
             assert verdict.faults == {}
             assert verdict.repeats == 0
-            assert account.seen(SliceHalved)
+            assert account.seen(WindowSplit)
             assert account.seen(RequestRetried)
 
     run(story())

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from connector.facts import RecordLate, RecordLeft
+from connector.facts import RecordDisappeared, RecordLate
 from connector.ops.request_plan import SearchLoad, sweep_requests
 from connector.simulator import Changes, Late
 from tests.scenarios.collection.feed import DETECTIONS, HOUR, MINUTE, run, tenant
@@ -49,7 +49,7 @@ def test_a_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             walking = [share.walking for share in sweep_requests(asking, 0, length)]
             pages = [share.reading for share in sweep_requests(asking, records, DAY)]
             planned = sum(max(walks, walks / 2 + more) for walks, more in zip(walking, pages, strict=True))
-            asked, left = account.requests, account.seen(RecordLeft)
+            asked, left = account.requests, account.seen(RecordDisappeared)
             searches = asked["first"] + asked["next"]
             corrected = [one for one in account.told if one.body["final_disposition"] == "NONE"]
             records = len({one.id for one in account.told})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from connector.facts import RecordLeft
+from connector.facts import RecordDisappeared
 from connector.simulator import Changes
 from tests.scenarios.collection.feed import DETECTIONS, MINUTE, Filters, run, tenant
 
@@ -45,7 +45,7 @@ def test_look_ups_that_fail_for_a_while_lose_no_correction(tmp_path: Path) -> No
 
             assert verdict.faults == {}
             assert faults.left == 0
-            assert "unknown" not in {left.outcome for left in account.seen(RecordLeft)}
+            assert "unknown" not in {left.outcome for left in account.seen(RecordDisappeared)}
 
     run(story())
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connector.facts import RecordLeft
+from connector.facts import RecordDisappeared
 from tests.scenarios.collection.feed import DETECTIONS, run, tenant
 
 READINGS: dict[str, dict[str, Any]] = {
@@ -39,7 +39,7 @@ def test_a_range_of_sending_times_does_not_make_present_records_look_absent(tmp_
             verdict = await account.story()
 
             assert verdict.faults == {}
-            assert {left.outcome for left in account.seen(RecordLeft)} <= {"same"}
+            assert {left.outcome for left in account.seen(RecordDisappeared)} <= {"same"}
             assert account.requests["record"] < len(account.told) / 10
 
     run(story())

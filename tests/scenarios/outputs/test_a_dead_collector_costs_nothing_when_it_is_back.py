@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connector.facts import BatchRetried, BatchSent, EventBuried, HoldBegun, HoldEnded
+from connector.facts import BatchRetried, BatchSent, EventDeadLettered, OutputHeld, OutputReleased
 from connector.interfaces import Output
 from connector.outputs.elasticsearch.output import ElasticsearchSettings
 from connector.outputs.shared.http_client import utc_now
@@ -65,7 +65,7 @@ async def test_a_revoked_token_holds_and_a_renewed_one_goes_on() -> None:
         collector.token = TOKEN
         await delivery.done()
         assert names(collector) == Counter(ALL)
-        assert len(delivery.seen.of(HoldBegun)) == len(delivery.seen.of(HoldEnded)) == 1
+        assert len(delivery.seen.of(OutputHeld)) == len(delivery.seen.of(OutputReleased)) == 1
 
 
 async def test_indexers_that_die_with_what_they_had_not_indexed_get_it_again() -> None:
@@ -103,9 +103,9 @@ async def test_a_cluster_is_down_then_locked_then_back() -> None:
     ):
         await delivery.done()
         assert {one["id"] for one in collector.stored.values()} == ALL
-        assert delivery.seen.of(HoldBegun)
-        assert delivery.seen.of(HoldEnded)
-        assert not delivery.seen.of(EventBuried)
+        assert delivery.seen.of(OutputHeld)
+        assert delivery.seen.of(OutputReleased)
+        assert not delivery.seen.of(EventDeadLettered)
 
 
 async def test_only_the_events_that_a_cluster_pushed_back_are_sent_again() -> None:

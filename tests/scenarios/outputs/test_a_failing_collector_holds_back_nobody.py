@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.facts import EventBuried, HoldBegun, HoldEnded
+from connector.facts import EventDeadLettered, OutputHeld, OutputReleased
 from connector.interfaces import Output
 from connector.outputs import BUILT_IN
 from tests.scenarios.outputs.delivering import delivering
@@ -109,9 +109,9 @@ async def test_all_is_there_afterwards_and_the_neighbour_never_waited(name: str,
     assert failing.failed == FAILURES
     assert set(Counter(healthy.taken).values()) == {1}
     assert sum(Counter(failing.taken).values()) - COUNT <= FAILURES * BATCH["events"]  # type: ignore[operator]
-    assert trouble.seen.of(EventBuried) == neighbour.seen.of(EventBuried) == []
-    assert bool(trouble.seen.of(HoldBegun)) is (name in HOLDING)
-    assert len(trouble.seen.of(HoldBegun)) == len(trouble.seen.of(HoldEnded))
+    assert trouble.seen.of(EventDeadLettered) == neighbour.seen.of(EventDeadLettered) == []
+    assert bool(trouble.seen.of(OutputHeld)) is (name in HOLDING)
+    assert len(trouble.seen.of(OutputHeld)) == len(trouble.seen.of(OutputReleased))
 
 
 async def test_a_collector_that_stays_dead_keeps_nobody_waiting_and_gets_all_when_it_is_back(

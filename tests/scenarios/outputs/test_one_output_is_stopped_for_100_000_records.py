@@ -15,7 +15,7 @@ from pathlib import Path
 
 from connector.delivery import Deliverer, DeliveryOptions
 from connector.errors import JournalFull, Retryable
-from connector.facts import BacklogSkipped, EventBuried
+from connector.facts import BacklogSkipped, EventDeadLettered
 from connector.journal import Journal
 from connector.journal import Options as Keeping
 from connector.model import Backlog, Commit, Event, Limits, Receipt, WhenFull
@@ -134,7 +134,7 @@ async def test_with_room_for_all_the_other_is_done_first_and_the_stopped_one_cat
         assert resident() - before < FLAT
 
     assert healthy.taken == stopped.taken == list(range(1, RECORDS + 1))
-    assert feed.facts.of(EventBuried) == []
+    assert feed.facts.of(EventDeadLettered) == []
 
 
 async def test_with_pause_collection_waits_at_the_limit_and_nothing_is_skipped(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from connector.errors import Unavailable
-from connector.facts import RequestAnswered, SearchPending
+from connector.facts import RequestAnswered, SearchDeferred
 from connector.simulator import Behaviour
 from tests.scenarios.source.account import (
     POLL,
@@ -40,7 +40,7 @@ def test_location_may_be_rooted_relative_or_absolute(form: str) -> None:
             poll = it.server.asked[1]
             assert poll.path == (f"{base}/polls/7" if form == "polls/7" else POLL)
             assert poll.headers["authorization"] == f"Bearer {TOKEN}"
-            assert [(fact.outcome, fact.polls) for fact in it.seen(SearchPending)] == [("ready", 1)]
+            assert [(fact.outcome, fact.polls) for fact in it.seen(SearchDeferred)] == [("ready", 1)]
             assert [fact.outcome for fact in it.seen(RequestAnswered)] == ["pending", "ok"]
 
     run(story())
@@ -97,7 +97,7 @@ def test_a_failure_while_looking_is_tried_again_and_then_unavailable() -> None:
         async with account(in_turn(deferred(), failure(502))) as it:
             _, error = await it.read_until_error()
             assert isinstance(error, Unavailable)
-            assert it.seen(SearchPending)[-1].outcome == "unavailable"
+            assert it.seen(SearchDeferred)[-1].outcome == "unavailable"
 
     run(story())
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from connector.errors import Unavailable, WalkAborted
-from connector.facts import SearchPending
+from connector.facts import SearchDeferred
 from connector.simulator import Behaviour
 from tests.scenarios.source.account import POLL, SEARCH, account, deferred, failure, in_turn, page, rows, run
 from tests.scenarios.source.simulated import collect, simulated
@@ -38,7 +38,7 @@ def test_one_that_is_forgotten_again_and_again_asks_for_a_shorter_window() -> No
             assert isinstance(error, WalkAborted)
             assert error.reason == "pending_expired"
             assert len([asked for asked in it.searches if asked.params["per_page"] != "1"]) == 3
-            assert {fact.outcome for fact in it.seen(SearchPending)} == {"expired"}
+            assert {fact.outcome for fact in it.seen(SearchDeferred)} == {"expired"}
 
     run(story())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connector.errors import Unavailable, WalkAborted
-from connector.facts import SearchPending
+from connector.facts import SearchDeferred
 from connector.model import Query
 from connector.simulator import Behaviour
 from tests.scenarios.source.account import account, deferred, in_turn, page, rows, run
@@ -24,7 +24,7 @@ def test_a_shorter_window_is_asked_for_at_the_deadline() -> None:
             assert isinstance(error, WalkAborted)
             assert error.reason == "pending_timeout"
             assert (it.clock() - began).total_seconds() == pytest.approx(120, abs=2)
-            assert it.seen(SearchPending)[-1].outcome == "timeout"
+            assert it.seen(SearchDeferred)[-1].outcome == "timeout"
 
     run(story())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from connector.errors import WalkAborted
-from connector.facts import WalkEnded
+from connector.facts import SearchAborted
 from tests.scenarios.source.account import Account, account, in_turn, page, rows, run
 from tests.support.scripted_http import Asked, Reply
 
@@ -22,7 +22,7 @@ def test_a_cursor_that_comes_again_is_an_abort() -> None:
             read, aborted = await _walk_until_abort(it)
             assert read == [f"record-{number}" for number in range(4)]
             assert aborted.reason == "repeated_cursor"
-            assert [(fact.reason, fact.pages) for fact in it.seen(WalkEnded)] == [("repeated_cursor", 2)]
+            assert [(fact.reason, fact.pages) for fact in it.seen(SearchAborted)] == [("repeated_cursor", 2)]
 
     run(story())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connector.facts import SearchPending
+from connector.facts import SearchDeferred
 from connector.simulator import Behaviour
 from tests.scenarios.source.account import (
     POLL,
@@ -27,7 +27,7 @@ def test_an_empty_end_is_confirmed_by_searching_again() -> None:
             assert [asked.path for asked in it.server.asked] == [SEARCH, POLL, SEARCH]
         async with account(in_turn(deferred(), page([]), page([]))) as it:
             assert await it.ids() == []
-            assert it.seen(SearchPending)[-1].outcome == "empty"
+            assert it.seen(SearchDeferred)[-1].outcome == "empty"
 
     run(story())
 
@@ -62,7 +62,7 @@ def test_an_api_that_defers_everything_can_still_say_that_there_is_nothing() -> 
         async with account(answer) as it:
             assert await it.ids() == []
             assert len(it.searches) == 3
-            assert it.seen(SearchPending)[-1].outcome == "empty"
+            assert it.seen(SearchDeferred)[-1].outcome == "empty"
 
     run(story())
 

@@ -12,7 +12,7 @@ from connector.collect.collector import Collector
 from connector.collect.feed_config import Plan
 from connector.collect.windows import Timing
 from connector.errors import Denied, SourceError, Unavailable, WalkAborted
-from connector.facts import SliceHalved, WalkEnded
+from connector.facts import SearchAborted, WindowSplit
 from connector.journal import Journal
 from connector.model import Feed, Query
 from connector.simulator import Behaviour, Fault
@@ -58,7 +58,7 @@ def test_what_is_slow_for_one_second_too_is_unavailable(status: int) -> None:
             assert "one second of mail" in str(error)
             assert "Gateway time-out" in str(error)
             assert len(it.searches) == 6
-            assert [fact.reason for fact in it.seen(WalkEnded)] == ["unavailable"]
+            assert [fact.reason for fact in it.seen(SearchAborted)] == ["unavailable"]
 
     run(story())
 
@@ -135,7 +135,7 @@ def test_an_outage_costs_a_few_requests_a_minute_and_the_next_walk_is_whole(tmp_
             after = len(it.asked) - during
             # Waits are left to chance: about 87 on average, with a deviation of ten.
             assert 10 < during < 180
-            assert not [fact for fact in it.facts if isinstance(fact, SliceHalved)]
+            assert not [fact for fact in it.facts if isinstance(fact, WindowSplit)]
             assert after < 20
             outline = await journal.outline()
             assert outline.head == len(it.expected_of({"detections_only": False}))

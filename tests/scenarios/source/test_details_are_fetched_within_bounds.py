@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from connector.facts import EndpointGivenUp, RecordsEnriched
+from connector.facts import EnrichmentDisabled, RecordsEnriched
 from connector.model import Query, Record
 from connector.source.enrichment import ENDPOINTS
 from tests.scenarios.source.account import ACCOUNT, SEARCH, account, failure, page, rows, run
@@ -61,7 +61,7 @@ def test_an_endpoint_that_fails_again_and_again_holds_nothing_back(reply: Reply)
             assert (it.clock() - began).total_seconds() < 10
             assert all(set(found[record.id]) == {"trace", "incomplete"} for record in records)
             assert sum(asked.path.endswith("detections") for asked in it.server.asked) < 20
-            (given_up,) = it.seen(EndpointGivenUp)
+            (given_up,) = it.seen(EnrichmentDisabled)
             assert given_up.endpoint == "detections"
             assert it.seen(RecordsEnriched) == [RecordsEnriched(ACCOUNT, 0, 200, 0)]
             again = await it.source.enricher(["trace"]).enrich(records[:3])

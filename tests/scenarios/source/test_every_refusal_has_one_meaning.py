@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connector.errors import BadQuery, Denied, SourceError, Unavailable
-from connector.facts import WalkEnded
+from connector.facts import SearchAborted
 from connector.secret import Secret
 from connector.source.credentials import KeyPair, Token
 from tests.scenarios.source.account import TOKEN, account, failure, in_turn, page, run
@@ -45,7 +45,7 @@ def test_the_class_and_the_hint_follow_from_status_and_code(
             text = str(error)
             assert all(part in text for part in (message, str(code), RAY, hint, f"HTTP {status}"))
             assert len(it.searches) == 1
-            assert it.seen(WalkEnded)[0].reason == kind.__name__.lower()
+            assert it.seen(SearchAborted)[0].reason == kind.__name__.lower()
 
     run(story())
 

@@ -72,7 +72,7 @@ async def test_the_second_asked_before_the_beginning_is_not_told_as_late(desk: D
 async def test_a_clock_set_back_while_running_is_told_and_loses_nothing(desk: Desk) -> None:
     await desk.poll()
     await desk.poll(-HOUR)
-    assert desk.of(facts.ClockPulledBack)
+    assert desk.of(facts.CheckpointPulledBack)
     desk.source.add("m", START + MINUTE)
 
     assert ids(await desk.poll(65 * MINUTE)) == ["m"]

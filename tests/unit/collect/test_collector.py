@@ -89,7 +89,7 @@ async def test_a_walk_that_cannot_end_is_halved_until_it_can(desk: Desk) -> None
     desk.source.faults = [WalkAborted("repeated_cursor")] * 4
 
     assert ids(await desk.poll()) == sorted(f"m{minute}" for minute in range(10))
-    assert [f.seconds for f in desk.observed if isinstance(f, facts.SliceHalved)] == [1800, 900, 450, 225]
+    assert [f.seconds for f in desk.observed if isinstance(f, facts.WindowSplit)] == [1800, 900, 450, 225]
 
 
 async def test_a_restart_goes_on_where_it_was(desk: Desk) -> None:
@@ -111,7 +111,7 @@ async def test_a_checkpoint_in_the_future_is_pulled_back_and_told(desk: Desk) ->
     desk.source.add("m", START - timedelta(minutes=59))
 
     assert ids(await desk.poll(timedelta(minutes=5))) == ["m"]
-    assert desk.of(facts.ClockPulledBack)
+    assert desk.of(facts.CheckpointPulledBack)
 
 
 async def test_changed_filters_keep_the_checkpoint_and_look_nothing_up(desk: Desk) -> None:

@@ -90,7 +90,7 @@ async def test_aborted_walks_in_an_overlap_longer_than_a_slice_never_move_the_ch
     found = await desk.poll(10 * MINUTE)
 
     assert ids(found) == ["late", "new"]
-    assert len(desk.of(facts.SliceHalved)) == 6
+    assert len(desk.of(facts.WindowSplit)) == 6
     assert steps[0].since == START
     assert all(step.since is not None and step.since <= step.until for step in steps)
     assert steps[-1].until == START + 10 * MINUTE

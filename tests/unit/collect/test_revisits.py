@@ -77,7 +77,9 @@ async def test_look_ups_that_can_never_succeed_hold_up_no_revisit(desk: Desk, er
     found = await desk.poll(6 * MINUTE)
 
     assert [(r.record.id, r.number) for r in found] == [("n", 2)]
-    assert [fact.outcome for fact in desk.observed if isinstance(fact, facts.RecordLeft)] == ["unknown"]
+    assert [fact.outcome for fact in desk.observed if isinstance(fact, facts.RecordDisappeared)] == [
+        "unknown"
+    ]
 
 
 async def test_what_was_looked_up_is_not_asked_again_when_a_later_look_up_fails(desk: Desk) -> None:

@@ -8,7 +8,14 @@ from datetime import timedelta
 
 from connector.delivery import DeliveryOptions, Heartbeat
 from connector.errors import Hold, Refused, Retryable
-from connector.facts import BatchSent, EventBuried, HeartbeatRefused, HeartbeatSent, HoldBegun, HoldEnded
+from connector.facts import (
+    BatchSent,
+    EventDeadLettered,
+    HeartbeatRefused,
+    HeartbeatSent,
+    OutputHeld,
+    OutputReleased,
+)
 from connector.model import Event, Limits, Receipt
 from connector.testing.scripted import ScriptedOutput, Step, hang, refusing
 from tests.support.jumping_loop import EPOCH, run
@@ -99,7 +106,7 @@ def test_a_heartbeat_that_is_refused_is_told_and_is_no_dead_letter() -> None:
                 assert world.deliverer.state.hold is None
 
             assert [fact.reason for fact in world.seen.of(HeartbeatRefused)] == ["not this"] * 3
-            assert world.seen.of(EventBuried) == []
+            assert world.seen.of(EventDeadLettered) == []
             assert log.letters == []
             assert output.identities == ["1", "2", "3"]
 
@@ -139,7 +146,7 @@ def test_a_heartbeat_that_is_taken_does_not_prove_mail_guilty() -> None:
         assert log.letters == []
         assert log.position == 0
         assert world.seen.of(HeartbeatSent)
-        assert world.seen.of(HoldEnded) == []
+        assert world.seen.of(OutputReleased) == []
 
     run(scenario())
 
@@ -164,7 +171,7 @@ def test_a_quiet_output_learns_from_its_heartbeat_that_the_collector_is_gone_and
         output = ScriptedOutput([Receipt(), Hold("the token is gone"), Hold("the token is gone")])
         async with RunningDeliverer(output, MemoryLog(), options=beating()) as world:
             await asyncio.sleep(1000)
-            assert len(world.seen.of(HoldBegun)) == len(world.seen.of(HoldEnded)) == 1
+            assert len(world.seen.of(OutputHeld)) == len(world.seen.of(OutputReleased)) == 1
             assert world.deliverer.state.hold is None
         assert output.contract_violations == []
 

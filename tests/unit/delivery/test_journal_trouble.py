@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from connector.errors import JournalBroken, JournalFull, Retryable
-from connector.facts import HoldBegun, HoldEnded
+from connector.facts import OutputHeld, OutputReleased
 from connector.model import Limits, Receipt
 from connector.testing.scripted import ScriptedOutput, hang
 from tests.support.jumping_loop import run
@@ -26,7 +26,7 @@ def test_a_full_journal_pauses_the_output_instead_of_sending_again() -> None:
             await world.delivered()
 
         assert sorted(output.identities) == [str(number) for number in range(1, 9)]
-        assert len(world.seen.of(HoldBegun)) == len(world.seen.of(HoldEnded)) == 1
+        assert len(world.seen.of(OutputHeld)) == len(world.seen.of(OutputReleased)) == 1
 
     run(scenario())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from connector.errors import Hold, Retryable
-from connector.facts import BatchRetried, BatchSending, HoldBegun, HoldEnded
+from connector.facts import BatchRetried, BatchSending, OutputHeld, OutputReleased
 from connector.model import Limits, Receipt
 from connector.testing.scripted import ScriptedOutput, Step, Unanswered
 from tests.support.jumping_loop import run
@@ -117,8 +117,8 @@ def test_a_hold_is_told_once_probed_slowly_and_ends_when_a_rotated_secret_works(
         assert output.sends == [["1", "2", "3"]] * 5
         assert output.identities == ["1", "2", "3"]
         assert log.letters == []
-        assert [fact.reason for fact in world.seen.of(HoldBegun)] == ["401 invalid token"]
-        assert [fact.seconds for fact in world.seen.of(HoldEnded)] == [5 + 10 + 20 + 40]
+        assert [fact.reason for fact in world.seen.of(OutputHeld)] == ["401 invalid token"]
+        assert [fact.seconds for fact in world.seen.of(OutputReleased)] == [5 + 10 + 20 + 40]
 
     run(scenario())
 
@@ -131,7 +131,7 @@ def test_a_hold_may_come_from_opening_and_lasts_while_the_collector_is_down() ->
         async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
-        assert len(world.seen.of(HoldBegun)) == len(world.seen.of(HoldEnded)) == 1
+        assert len(world.seen.of(OutputHeld)) == len(world.seen.of(OutputReleased)) == 1
         assert output.sends == [["1"]]
 
     run(scenario())
@@ -144,7 +144,7 @@ def test_an_output_that_cannot_even_be_opened_for_an_unknown_reason_becomes_a_ho
         async with RunningDeliverer(output, log) as world:
             await world.delivered()
 
-        assert "ZeroDivisionError" in world.seen.of(HoldBegun)[0].reason
+        assert "ZeroDivisionError" in world.seen.of(OutputHeld)[0].reason
         assert output.identities == ["1"]
 
     run(scenario())

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from connector.errors import Refused
-from connector.facts import BatchSplit, EventBuried, HoldBegun, HoldEnded
+from connector.facts import BatchSplit, EventDeadLettered, OutputHeld, OutputReleased
 from connector.model import Event, Limits, Receipt, Revision
 from connector.testing.scripted import ScriptedOutput, refusing
 from tests.support.jumping_loop import run
@@ -32,7 +32,7 @@ def test_bisection_buries_the_culprit_alone_and_keeps_the_order() -> None:
         assert letter.attempts >= 2
         assert letter.first_tried <= letter.buried
         assert world.seen.of(BatchSplit)
-        assert [fact.sequence for fact in world.seen.of(EventBuried)] == [6]
+        assert [fact.sequence for fact in world.seen.of(EventDeadLettered)] == [6]
 
     run(scenario())
 
@@ -56,7 +56,7 @@ def test_twenty_refusals_in_a_row_hold_and_bury_nobody() -> None:
         log = MemoryLog(revisions(40))
         async with RunningDeliverer(output, log) as world:
             await asyncio.sleep(200)
-            holds = world.seen.of(HoldBegun)
+            holds = world.seen.of(OutputHeld)
             assert len(holds) == 1
             assert "20 refusals in a row" in holds[0].reason
             assert "mapping conflict" in holds[0].reason
@@ -68,7 +68,7 @@ def test_twenty_refusals_in_a_row_hold_and_bury_nobody() -> None:
 
         assert output.identities == [str(number) for number in range(1, 41)]
         assert log.letters == []
-        assert len(world.seen.of(HoldEnded)) == 1
+        assert len(world.seen.of(OutputReleased)) == 1
 
     run(scenario())
 
@@ -84,7 +84,7 @@ def test_a_collector_that_rejects_each_of_many_events_is_a_hold_too() -> None:
             await world.delivered()
 
         assert log.letters == []
-        assert len(world.seen.of(HoldBegun)) == 1
+        assert len(world.seen.of(OutputHeld)) == 1
         assert len(output.identities) == 30
 
     run(scenario())

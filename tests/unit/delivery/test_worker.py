@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from connector.delivery import DeliveryOptions
-from connector.facts import BatchSending, BatchSent, EventBuried, EventsFiltered, EventsNoted, OutputPosition
+from connector.facts import (
+    BatchSending,
+    BatchSent,
+    EventDeadLettered,
+    EventsFiltered,
+    MappingWarnings,
+    OutputPosition,
+)
 from connector.model import Event, Limits, Receipt, Revision
 from connector.testing.scripted import ScriptedOutput
 from tests.support.jumping_loop import run
@@ -115,7 +122,7 @@ def test_a_revision_that_cannot_be_mapped_is_buried_and_the_rest_arrives() -> No
         assert output.identities == ["1", "3"]
         assert [letter.answer for letter in log.letters] == ["ValueError: no such table"]
         # The error may quote the mail; a log must not.
-        told = [(fact.reason, fact.answer) for fact in world.seen.of(EventBuried)]
+        told = [(fact.reason, fact.answer) for fact in world.seen.of(EventDeadLettered)]
         assert told == [("mapping", "ValueError")]
 
     run(scenario())
@@ -138,7 +145,7 @@ def test_an_event_that_is_too_large_is_shrunk_where_that_works_and_buried_where_
 
         assert output.identities == ["1", "3"]
         assert log.buried == {"2": "too_large"}
-        assert [(fact.count, fact.notes) for fact in world.seen.of(EventsNoted)] == [(2, ("shortened",))]
+        assert [(fact.count, fact.notes) for fact in world.seen.of(MappingWarnings)] == [(2, ("shortened",))]
         assert output.contract_violations == []
 
     run(scenario())

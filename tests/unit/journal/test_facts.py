@@ -15,8 +15,8 @@ from connector.facts import (
     JournalAcknowledged,
     JournalCommitted,
     JournalCommitting,
-    JournalStuck,
     JournalTrimmed,
+    JournalWriteFailed,
 )
 from connector.journal import Journal
 from connector.model import Backlog, Commit, Step, WhenFull
@@ -73,7 +73,7 @@ async def test_a_backlog_limit_is_not_a_stuck_journal(here: Surroundings) -> Non
         await journal.commit(commit_of("a"))
         with pytest.raises(JournalFull, match=r"backlog of siem .*raise backlog\.max_bytes"):
             await journal.commit(commit_of("b"))
-    assert here.reported(JournalStuck) == []
+    assert here.reported(JournalWriteFailed) == []
 
 
 async def test_each_skip_is_reported_with_the_whole_gap(here: Surroundings) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from connector.errors import JournalBroken, JournalFull
-from connector.facts import JournalStuck
+from connector.facts import JournalWriteFailed
 from connector.journal import Journal, Options
 from connector.model import Backlog, Commit, Revision
 from connector.testing.journal import FEED, letter, revision, seen_row
@@ -93,7 +93,7 @@ async def test_a_full_disk_pauses_and_acknowledging_makes_room(small_disk: Path)
     async with here.journal(OPTIONS) as journal:
         await journal.attach("siem", "beginning", Backlog())
         stored = await commit_until_full(journal)
-        assert here.reported(JournalStuck)[0].operation == "commit"
+        assert here.reported(JournalWriteFailed)[0].operation == "commit"
         assert (await journal.outline()).head == stored
         assert await journal.seen(FEED, [f"r{stored}"]) == {}
         position = await delivered(journal, 0, stored)
@@ -112,7 +112,7 @@ async def test_acknowledgements_go_on_while_another_program_fills_the_disk(small
             await journal.commit(large(f"r{number}"))
         fill(filler)
         await commit_until_full(journal)
-        assert "goes on by itself" in here.reported(JournalStuck)[0].reason
+        assert "goes on by itself" in here.reported(JournalWriteFailed)[0].reason
         head = (await journal.outline()).head
         assert await delivered(journal, 0, head) == head
         filler.unlink()
@@ -145,7 +145,7 @@ async def test_an_acknowledgement_that_cannot_be_written_changes_nothing(small_d
         dead = [letter("siem", 1, revision("a", {"noise": os.urandom(1 << 20).hex()}))]
         with pytest.raises(JournalFull):
             await journal.acknowledge("siem", after=0, upto=1, dead=dead)
-        assert [stuck.operation for stuck in here.reported(JournalStuck)] == ["acknowledge"]
+        assert [stuck.operation for stuck in here.reported(JournalWriteFailed)] == ["acknowledge"]
         assert await journal.letters() == []
         outline = (await journal.outline()).outputs[0]
         assert (outline.position, outline.dead_letters) == (0, 0)

@@ -8,7 +8,7 @@ from typing import Any, Self
 import pytest
 
 from connector.errors import Hold, Retryable
-from connector.facts import AcknowledgementWeakened, Fact
+from connector.facts import AcknowledgementDowngraded, Fact
 from connector.model import Receipt
 from connector.outputs.shared.http_client import utc_now
 from connector.outputs.splunk_hec.channel import AckPolling
@@ -33,7 +33,7 @@ class Splunk:
 
     @property
     def warnings(self) -> list[str]:
-        return [fact.reason for fact in self.facts if isinstance(fact, AcknowledgementWeakened)]
+        return [fact.reason for fact in self.facts if isinstance(fact, AcknowledgementDowngraded)]
 
     async def send(self, label: str = "event") -> Receipt:
         return await self.output.send(events(2, label=label))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from connector.errors import Retryable
-from connector.facts import EventsRepeated, Fact, OutputConnected
+from connector.facts import EventsResent, Fact, OutputConnected
 from connector.interfaces import Observe
 from connector.model import Event, Receipt
 from connector.outputs.syslog.output import SyslogOutput, SyslogSettings
@@ -107,7 +107,7 @@ async def test_what_a_collector_may_not_have_read_is_sent_again_and_told(*, rese
         assert [
             message[-len(payload) :] for message, payload in zip(healthy.messages(), payloads, strict=True)
         ] == payloads
-    repeated = [fact for fact in facts if isinstance(fact, EventsRepeated)]
+    repeated = [fact for fact in facts if isinstance(fact, EventsResent)]
     assert [(fact.output, fact.count) for fact in repeated] == [("siem", 3)]
     assert len([fact for fact in facts if isinstance(fact, OutputConnected)]) == 2
 

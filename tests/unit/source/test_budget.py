@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.facts import BudgetLeft, BudgetWaited, Fact
+from connector.facts import BudgetRemaining, BudgetWaited, Fact
 from connector.interfaces import Observe
 from connector.model import Priority
 from connector.source.budget import Budget
@@ -149,7 +149,7 @@ def test_what_is_left_at_the_api_slows_everything_down() -> None:
         assert loop.time() == 0
         await it.acquire(Priority.LIVE, "a")
         assert loop.time() == pytest.approx(30, abs=0.1)
-        assert [fact.remote for fact in facts if isinstance(fact, BudgetLeft)] == [2]
+        assert [fact.remote for fact in facts if isinstance(fact, BudgetRemaining)] == [2]
 
     run(story())
 

@@ -74,7 +74,7 @@ def test_normal_operation_is_quiet_and_trouble_is_not() -> None:
     told.observe(sample(facts.BatchSent))
     assert stream.getvalue() == ""
 
-    told.observe(sample(facts.HoldBegun))
+    told.observe(sample(facts.OutputHeld))
     assert json.loads(stream.getvalue())["level"] == "error"
 
 
@@ -96,7 +96,7 @@ def test_hostile_text_cannot_forge_a_log_line() -> None:
     for form in ("json", "text"):
         stream = io.StringIO()
         logs = Logs("info", form, stream=stream, monotonic=lambda: 0.0)
-        logs.take(facts.HoldBegun("siem", "no\n2026-11-22 [info] all is well\x1b[2J\u2028\u202e"))
+        logs.take(facts.OutputHeld("siem", "no\n2026-11-22 [info] all is well\x1b[2J\u2028\u202e"))
 
         text = stream.getvalue()
         assert text.count("\n") == 1
@@ -108,7 +108,7 @@ def test_a_fact_of_a_feed_or_output_nobody_knows_is_taken_without_trouble() -> N
     stream = io.StringIO()
     told, _ = telemetry(stream)
 
-    told.observe(facts.HoldBegun("unknown", "x"))
+    told.observe(facts.OutputHeld("unknown", "x"))
     told.observe(facts.FeedCaughtUp(Feed("b" * 32, "other"), NOW))
 
     assert told.snapshot()["outputs"][0]["output"] == "text"
@@ -126,9 +126,9 @@ def test_metrics_tell_what_happened() -> None:
     told, metrics = telemetry(io.StringIO())
 
     told.observe(facts.PageCollected(FEED, "live", records=10, new=7, changed=1, repeated=2, outside=0))
-    told.observe(facts.EventBuried("text", 4, "rejected", "no"))
+    told.observe(facts.EventDeadLettered("text", 4, "rejected", "no"))
     told.observe(facts.RecordsEnriched(FEED.account, enriched=5, incomplete=2, failed=0))
-    told.observe(facts.EndpointGivenUp(FEED.account, "trace", "HTTP 500"))
+    told.observe(facts.EnrichmentDisabled(FEED.account, "trace", "HTTP 500"))
 
     text = metrics.exposition().decode()
     feed = f'account="{FEED.account}",outcome="new",search="detections",sweep="live"'
@@ -136,14 +136,14 @@ def test_metrics_tell_what_happened() -> None:
     assert 'email_connector_dead_letters_total{output="text",reason="rejected"} 1.0' in text
     account = f'account="{FEED.account}"'
     assert f'email_connector_records_enriched_total{{{account},outcome="incomplete"}} 2.0' in text
-    assert f'email_connector_endpoints_given_up_total{{{account},endpoint="trace"}} 1.0' in text
+    assert f'email_connector_enrichment_disabled_total{{{account},endpoint="trace"}} 1.0' in text
 
 
 def test_series_of_what_is_no_longer_configured_leave() -> None:
     stream = io.StringIO()
     told, metrics = telemetry(stream)
     told.observe(facts.FeedCaughtUp(FEED, NOW))
-    told.observe(facts.HoldBegun("text", "HTTP 401"))
+    told.observe(facts.OutputHeld("text", "HTTP 401"))
     logs = Logs("info", "json", stream=stream, monotonic=lambda: 0.0)
 
     told.watch(logs, {FEED: timedelta(minutes=5)}, {"other": Backlog()}, {FEED.account: "prod"})
@@ -183,8 +183,8 @@ def test_a_refused_reload_shows_until_one_succeeds() -> None:
 def test_what_alerts_watch_is_there_before_anything_happens() -> None:
     told, metrics = telemetry(io.StringIO())
 
-    told.observe(facts.FeedBegun(FEED, 300.0))
-    told.observe(facts.OutputBegun("text"))
+    told.observe(facts.FeedStarted(FEED, 300.0))
+    told.observe(facts.OutputStarted("text"))
     told.observe(facts.StateDiskMeasured(10, 100))
 
     text = metrics.exposition().decode()
@@ -192,7 +192,7 @@ def test_what_alerts_watch_is_there_before_anything_happens() -> None:
     assert f"email_connector_fresh_within_seconds{{{feed}}} 300.0" in text
     assert f"email_connector_gap_seconds_total{{{feed}}} 0.0" in text
     assert 'email_connector_dead_letters_total{output="text",reason="too_large"} 0.0' in text
-    assert 'email_connector_output_hold{output="text"} 0.0' in text
+    assert 'email_connector_output_held{output="text"} 0.0' in text
     assert "email_connector_state_disk_free_bytes 10.0" in text
 
 

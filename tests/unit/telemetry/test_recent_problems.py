@@ -29,7 +29,7 @@ def test_what_is_the_same_but_for_its_numbers_counts_as_one() -> None:
 def test_normal_operation_is_no_trouble() -> None:
     troubles = Troubles()
     troubles.take(facts.BatchSent("siem", 1, 0, 0, 0, 10, 0.1, NOW), NOW)
-    troubles.take(facts.HoldEnded("siem", 3.0), NOW)
+    troubles.take(facts.OutputReleased("siem", 3.0), NOW)
 
     assert troubles.snapshot() == []
 
@@ -37,8 +37,8 @@ def test_normal_operation_is_no_trouble() -> None:
 def test_the_latest_come_first_and_only_twenty_stay() -> None:
     troubles = Troubles()
     for number in range(30):
-        troubles.take(facts.HoldBegun(f"output_{number}", "HTTP 401"), NOW)
-    troubles.take(facts.HoldBegun("output_15", "HTTP 401"), NOW)
+        troubles.take(facts.OutputHeld(f"output_{number}", "HTTP 401"), NOW)
+    troubles.take(facts.OutputHeld("output_15", "HTTP 401"), NOW)
 
     shown = [one["output"] for one in troubles.snapshot()]
     assert shown[:2] == ["output_15", "output_29"]

@@ -79,10 +79,10 @@ def test_a_revisit_that_keeps_failing_makes_it_unready_because_updates_are_missi
 def test_a_hold_and_a_full_backlog_are_not_ready() -> None:
     made = status(Clock())
     made.take(facts.FeedCaughtUp(FEED, START))
-    made.take(facts.HoldBegun("siem", "HTTP 401"))
+    made.take(facts.OutputHeld("siem", "HTTP 401"))
     assert "hold: HTTP 401" in reasons(made)
 
-    made.take(facts.HoldEnded("siem", 1.0))
+    made.take(facts.OutputReleased("siem", 1.0))
     made.outline(Outline(9, 500, (OutputOutline("siem", 1, 8, 100, START, 0, attached=True),), ()))
     assert "limit" in reasons(made)
 
@@ -99,7 +99,7 @@ def test_another_configuration_keeps_what_is_known_of_what_stays() -> None:
     made = status(Clock())
     other = Feed(FEED.account, "other")
     made.take(facts.FeedCaughtUp(FEED, START))
-    made.take(facts.HoldBegun("siem", "HTTP 401"))
+    made.take(facts.OutputHeld("siem", "HTTP 401"))
 
     made.watch({FEED: timedelta(minutes=5), other: timedelta(minutes=5)}, {"lake": Backlog()}, {})
 

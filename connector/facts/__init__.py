@@ -59,7 +59,13 @@ from connector.facts.journal import (
     JournalWriteFailed,
     StateDiskMeasured,
 )
-from connector.facts.operator import FeedForgotten, LettersSettled, OperatorFact, OutputRewound
+from connector.facts.operator import (
+    DeadLettersPurged,
+    DeadLettersReplayed,
+    FeedForgotten,
+    OperatorFact,
+    OutputRewound,
+)
 from connector.facts.process import (
     ConfigurationRefused,
     ConfigurationReloaded,
@@ -112,6 +118,8 @@ __all__ = [
     "DaemonStarted",
     "DaemonStopped",
     "DaemonStopping",
+    "DeadLettersPurged",
+    "DeadLettersReplayed",
     "DeliveryFact",
     "EnrichmentDisabled",
     "EventDeadLettered",
@@ -131,7 +139,6 @@ __all__ = [
     "JournalFact",
     "JournalTrimmed",
     "JournalWriteFailed",
-    "LettersSettled",
     "LoopLagMeasured",
     "MappingWarnings",
     "OperatorFact",

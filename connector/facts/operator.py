@@ -26,12 +26,19 @@ class FeedForgotten:
 
 
 @dataclass(frozen=True, slots=True)
-class LettersSettled:
-    """Dead letters left: *action* is replay or purge."""
+class DeadLettersReplayed:
+    """An operator replayed *count* dead letters of an output."""
 
     output: str
-    action: str
-    letters: int
+    count: int
 
 
-OperatorFact: TypeAlias = OutputRewound | FeedForgotten | LettersSettled
+@dataclass(frozen=True, slots=True)
+class DeadLettersPurged:
+    """An operator deleted *count* dead letters of an output."""
+
+    output: str
+    count: int
+
+
+OperatorFact: TypeAlias = OutputRewound | FeedForgotten | DeadLettersReplayed | DeadLettersPurged

@@ -142,7 +142,8 @@ class Metrics:
             f.BacklogSkipped: lambda x: m.count("revisions_skipped", x.output, by=x.revisions),
             f.OutputRewound: lambda x: m.count("revisions_rewound", x.output, by=x.revisions),
             f.FeedForgotten: lambda x: m.count("feeds_forgotten", *_labels(x.feed)),
-            f.LettersSettled: lambda x: m.count("dead_letters_settled", x.output, x.action, by=x.letters),
+            f.DeadLettersReplayed: lambda x: m.count("dead_letters_replayed", x.output, by=x.count),
+            f.DeadLettersPurged: lambda x: m.count("dead_letters_purged", x.output, by=x.count),
         }
 
     def _of_delivery(self) -> dict[type, Callable[[Any], None]]:

@@ -18,7 +18,7 @@ from connector.app.control.server import Handler
 from connector.collect.resume import note_forgotten
 from connector.collect.windows import LIVE
 from connector.errors import ConnectorError
-from connector.facts import FeedForgotten, LettersSettled, OutputRewound
+from connector.facts import DeadLettersPurged, DeadLettersReplayed, FeedForgotten, OutputRewound
 from connector.formats.json import encode
 from connector.interfaces import Notes, Observe, OperatorLog
 from connector.model import Body, DeadLetter, Feed, FeedOutline, Gap, JsonObject, OutputOutline, Revision
@@ -215,8 +215,9 @@ class Operator:
         stay = [output for _, output in chosen if action == "replay" and output not in attached]
         going = [(number, output) for number, output in chosen if output not in set(stay)]
         settled = await self._log.settle([number for number, _ in going], action) if going else 0
+        fact = DeadLettersReplayed if action == "replay" else DeadLettersPurged
         for output, count in Counter(output for _, output in going).items():
-            self._observe(LettersSettled(output, action, count))
+            self._observe(fact(output, count))
         return {"settled": settled, "last": last, "stay": dict(Counter(stay))}
 
     async def _some(self, request: JsonObject) -> Sequence[tuple[int, DeadLetter]]:

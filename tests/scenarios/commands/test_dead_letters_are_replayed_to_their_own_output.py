@@ -32,7 +32,7 @@ def test_beside_a_running_connector(tmp_path: Path) -> None:
 
         assert ids(here.siem) == here.expected
         assert ids(here.lake) == here.expected
-        assert "letters_settled" in "".join(connector.logs)
+        assert "dead_letters_replayed" in "".join(connector.logs)
 
 
 def test_without_a_connector_they_wait_in_the_journal_for_the_next_start(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from connector.app.control.operator import handlers
 from connector.app.control.server import SOCKET, ask, serve_control
 from connector.errors import ConnectorError, JournalInUse
-from connector.facts import FeedForgotten, LettersSettled, OutputRewound
+from connector.facts import DeadLettersReplayed, FeedForgotten, OutputRewound
 from connector.model import Backlog, Commit, Feed, JsonObject
 from connector.ops.client import OperatorClient
 from tests.unit.cli.harness import FEED, NOW, StateFolder, letter, revision
@@ -53,7 +53,7 @@ async def test_all_means_those_that_were_there_when_it_was_said(folder: StateFol
         assert await operator.settle(request) == {"settled": 3, "last": 4, "stay": {}}
         assert [number for number, _ in await journal.letters()] == [4]
 
-    assert folder.facts == [LettersSettled("siem", "replay", 3)]
+    assert folder.facts == [DeadLettersReplayed("siem", 3)]
 
 
 async def test_a_forgotten_feed_refuses_the_walk_that_was_under_way(folder: StateFolder) -> None:

@@ -12,7 +12,7 @@ from typing import NoReturn, Protocol
 from connector import __version__
 from connector.errors import ConfigurationError, Problem
 from connector.import_guard import absent
-from connector.net.faults import explain
+from connector.net.failures import explain
 from connector.net.gzip import BoundedBody, Corrupt, Overflow
 from connector.net.replaceable import Renewal
 from connector.net.tls import TlsOptions, client_context

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 from connector.simulator import details, envelope
 from connector.simulator.behaviour import Behaviour
 from connector.simulator.criteria import Criteria, Invalid, parse
+from connector.simulator.deferred import Job, Jobs
 from connector.simulator.exchange import Answer, Ask, Kind
 from connector.simulator.faults import Fault
-from connector.simulator.slow import Job, Jobs
+from connector.simulator.paging import Page, Refused, Walk, Walks
 from connector.simulator.values import Body, Era, span
-from connector.simulator.walks import Page, Refused, Walk, Walks
 from connector.simulator.world import World
 
 _PATH: Final = "/client/v4/accounts/{}/email-security/investigate"

@@ -14,15 +14,15 @@ from connector.simulator import envelope
 from connector.simulator.access import Access, credential
 from connector.simulator.api import Api
 from connector.simulator.behaviour import Behaviour
-from connector.simulator.directions import direct
 from connector.simulator.envelope import Problem
 from connector.simulator.exchange import Answer, Ask, Kind
+from connector.simulator.fault_script import direct
 from connector.simulator.faults import Fault
 from connector.simulator.ledger import Ledger, Request
 from connector.simulator.quota import Quota, Quotas
 from connector.simulator.tampering import rate_limited, replaced, spoiled
+from connector.simulator.transport_faults import compress, deliver
 from connector.simulator.values import mix, moment
-from connector.simulator.wire import compress, deliver
 from connector.simulator.world import World
 
 _UNLIMITED: Final = Quota()

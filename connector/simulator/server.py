@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from connector.simulator.simulator import Simulator
-from connector.simulator.wire import TRANSPORT
+from connector.simulator.transport_faults import TRANSPORT
 
 _PREFIX: Final = "/client/v4"
 _KEEP_ALIVE: Final = 120  # seconds; longer than a usual polling interval, as the real edge does

@@ -13,7 +13,7 @@ import errno
 import socket
 import ssl
 
-from connector.net.faults import explain
+from connector.net.failures import explain
 from connector.net.transport import TimedOut, TransportError
 from connector.outputs.shared.sockets import connected_socket, peer_name, unacknowledged
 from connector.outputs.shared.tls_bio import TlsLayer

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from connector.facts import OutputConnected
 from connector.interfaces import Observe
-from connector.net.faults import explain
+from connector.net.failures import explain
 from connector.net.transport import TransportError
 from connector.outputs.shared.sockets import resolve
 from connector.outputs.syslog.address import Address

@@ -8,7 +8,7 @@
     │   ├── Unavailable       network, 5xx, 429: try again later (``after``)
     │   ├── Denied            401, 403: credentials or permission; wait for a person, probe slowly
     │   ├── BadQuery          400, 404, 405, 410, 422: the API refuses this request
-    │   └── WalkAborted       the walk cannot be completed as asked: halve the slice
+    │   └── SearchIncomplete       the walk cannot be completed as asked: halve the slice
     ├── JournalError
     │   ├── JournalFull       disk or backlog limit: wait, lose nothing
     │   │   └── LettersFull   an output keeps as many dead letters as it may: a person has to look
@@ -125,7 +125,7 @@ class BadQuery(SourceError):
     """The API refuses this request; the same request would be refused again."""
 
 
-class WalkAborted(SourceError):
+class SearchIncomplete(SourceError):
     """The walk cannot be completed as asked; a shorter window may succeed."""
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from connector.collect.feed_config import Plan
 from connector.collect.ingest import Slice, Walked, Walker
 from connector.collect.windows import LONGEST_SLICE, SECOND, next_slice, whole, whole_length
-from connector.errors import BadQuery, WalkAborted
+from connector.errors import BadQuery, SearchIncomplete
 from connector.facts import SliceCollected, SliceStarted, WindowSplit
 from connector.interfaces import Clock, Observe, Source
 from connector.model import Priority, Query, Window
@@ -141,7 +141,7 @@ class Strides:
         self._observe(SliceStarted(feed, part.sweep, part.window.start, part.window.end))
         try:
             walked = await self._walker.walk(part)
-        except WalkAborted as aborted:
+        except SearchIncomplete as aborted:
             if not self.pace.halve(part.sweep, part.window):
                 raise
             seconds = self.pace.length(part.sweep).total_seconds()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from connector.net.transport import TransportError, Unreachable, Untrusted
 
-_THEY_REFUSE_OURS = (
+_CLIENT_CERTIFICATE_REFUSED = (
     "ALERT_BAD_CERTIFICATE",
     "ALERT_UNKNOWN_CA",
     "CERTIFICATE_EXPIRED",
@@ -17,10 +17,10 @@ _THEY_REFUSE_OURS = (
     "CERTIFICATE_UNKNOWN",
     "UNSUPPORTED_CERTIFICATE",
 )
-_NO_AGREEMENT = ("ALERT_HANDSHAKE_FAILURE", "ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL")
+_NO_COMMON_TLS = ("ALERT_HANDSHAKE_FAILURE", "ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL")
 
 
-def explain(peer: str, error: BaseException, *, connecting: bool) -> TransportError:
+def classify_error(peer: str, error: BaseException, *, connecting: bool) -> TransportError:
     """Class *error* by its causes; *peer* is ``host:port``.
 
     *connecting* tells a connection that never came about from one that broke.
@@ -49,11 +49,11 @@ def _tls_fault(peer: str, error: ssl.SSLError) -> TransportError:
             "the authority that signed it, or tls.server_name when it carries another name"
         )
     reason = error.reason
-    if any(word in reason for word in _THEY_REFUSE_OURS):
+    if any(word in reason for word in _CLIENT_CERTIFICATE_REFUSED):
         return Untrusted(
             f"{peer}: it does not accept the client certificate ({_words(reason)}); check tls.cert_file"
         )
-    if any(word in reason for word in _NO_AGREEMENT):
+    if any(word in reason for word in _NO_COMMON_TLS):
         return Untrusted(
             f"{peer}: both sides cannot agree on TLS ({_words(reason)}); it may want a client certificate "
             "(tls.cert_file) or another version (tls.minimum)"

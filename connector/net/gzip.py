@@ -34,11 +34,11 @@ def _maker() -> Callable[[], _Decompressor]:
     return lambda: cast("_Decompressor", isal_zlib.decompressobj(_GZIP))
 
 
-class Corrupt(Exception):
+class CorruptBody(Exception):
     """The bytes are no gzip, or they end too early."""
 
 
-class Overflow(Exception):
+class BodyTooLarge(Exception):
     """There is more than the limit allows."""
 
 
@@ -51,10 +51,10 @@ class BoundedBody:
         self._member = _decompressor() if gzip else None
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece as it came; raises ``Corrupt`` or ``Overflow``."""
+        """Take the next piece as it came; raises ``CorruptBody`` or ``BodyTooLarge``."""
         self._packed_left -= len(data)
         if self._packed_left < 0:
-            raise Overflow
+            raise BodyTooLarge
         if self._member is None:
             self._parts.append(data)
             return
@@ -65,9 +65,9 @@ class BoundedBody:
             data = self._member.unused_data if self._member.eof else b""
 
     def finish(self) -> bytes:
-        """Return the whole body; raises ``Corrupt`` when its last member is cut off."""
+        """Return the whole body; raises ``CorruptBody`` when its last member is cut off."""
         if self._member is not None and not self._member.eof and self._packed_left != self._limit:
-            raise Corrupt("the compressed data ends too early")
+            raise CorruptBody("the compressed data ends too early")
         return b"".join(self._parts)
 
     def _unpack(self, member: _Decompressor, data: bytes) -> bytes:
@@ -75,10 +75,10 @@ class BoundedBody:
             # One more byte than allowed tells "exactly full" from "too much".
             return member.decompress(data, self._left + 1)
         except Exception as error:  # noqa: BLE001, each library raises a class of its own and nothing else
-            raise Corrupt(str(error)) from None
+            raise CorruptBody(str(error)) from None
 
     def _keep(self, part: bytes) -> None:
         self._left -= len(part)
         if self._left < 0:
-            raise Overflow
+            raise BodyTooLarge
         self._parts.append(part)

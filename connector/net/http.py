@@ -12,12 +12,12 @@ from typing import NoReturn, Protocol
 from connector import __version__
 from connector.errors import ConfigurationError, Problem
 from connector.import_guard import absent
-from connector.net.failures import explain
-from connector.net.gzip import BoundedBody, Corrupt, Overflow
-from connector.net.replaceable import Renewal
+from connector.net.failures import classify_error
+from connector.net.gzip import BodyTooLarge, BoundedBody, CorruptBody
+from connector.net.replaceable import Replaceable
 from connector.net.tls import TlsOptions, client_context
 from connector.net.transport import (
-    Answer,
+    Response,
     TimedOut,
     TooLarge,
     TransportError,
@@ -31,8 +31,8 @@ with absent("pygments", "rich"):
     import httpx
 
 __all__ = [
-    "Answer",
     "HttpClient",
+    "Response",
     "TimedOut",
     "TooLarge",
     "TransportError",
@@ -102,7 +102,7 @@ class HttpClient:
 
         self._timeout = timeout
         self._max_body = max_body
-        self._clients = Renewal(build, httpx.AsyncClient.aclose)
+        self._clients = Replaceable(build, httpx.AsyncClient.aclose)
         # The pool has a queue of its own, but whoever waits in there waits for ever behind a connection
         # that was broken off: nobody enters before there is a free place.
         self._places = asyncio.Semaphore(connections)
@@ -116,7 +116,7 @@ class HttpClient:
         params: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
         content: bytes | None = None,
         timeout: float | None = None,  # noqa: ASYNC109, one deadline for all parts of the exchange
-    ) -> Answer:
+    ) -> Response:
         """Send one request and read its whole answer, whatever the status.
 
         *params* are added to a query that *url* already has. Raises a ``TransportError`` when there is no
@@ -139,11 +139,11 @@ class HttpClient:
         except ConfigurationError as error:
             # It was fine when the client was made: a certificate was replaced by something unusable.
             raise Untrusted(f"{peer}: {error}") from None
-        return Answer(status, answered, body, loop.time() - begun)
+        return Response(status, answered, body, loop.time() - begun)
 
     def renew(self) -> None:
         """Let the next exchange begin with new connections, such as after a credential was replaced."""
-        self._clients.renew()
+        self._clients.replace()
 
     async def close(self) -> None:
         """Close all connections, also those in use; safe to repeat."""
@@ -170,9 +170,9 @@ class HttpClient:
             async for chunk in response.aiter_raw():
                 body.feed(chunk)
             return body.finish()
-        except Overflow:
+        except BodyTooLarge:
             raise TooLarge(f"{peer}: the answer is larger than {self._max_body} bytes") from None
-        except Corrupt:
+        except CorruptBody:
             raise TransportError(f"{peer}: the answer's compression is damaged or cut off") from None
 
 
@@ -282,7 +282,7 @@ def _raise(peer: str, error: httpx.HTTPError | OSError) -> NoReturn:
         ) from None
     if isinstance(error, httpx.RemoteProtocolError):
         raise TransportError(f"{peer}: the connection ended before the answer was complete") from None
-    raise explain(peer, error, connecting=isinstance(error, httpx.ConnectError)) from None
+    raise classify_error(peer, error, connecting=isinstance(error, httpx.ConnectError)) from None
 
 
 def _proxy_status(error: httpx.ProxyError) -> str:

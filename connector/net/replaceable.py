@@ -23,7 +23,7 @@ class _Lease(Generic[T]):
         self.users = 0
 
 
-class Renewal(Generic[T]):
+class Replaceable(Generic[T]):
     """Hands out the present resource and replaces it when its use fails.
 
     Args:
@@ -34,8 +34,8 @@ class Renewal(Generic[T]):
     def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
         self._make = make
         self._close = close
-        self._present: _Lease[T] | None = _Lease(make())
-        self._leases = {self._present}
+        self._current: _Lease[T] | None = _Lease(make())
+        self._leases = {self._current}
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -56,17 +56,17 @@ class Renewal(Generic[T]):
             lease.users -= 1
             self._release(lease)
 
-    def renew(self) -> None:
+    def replace(self) -> None:
         """Let the next use begin with a new resource."""
-        if self._present is not None:
-            self._retire(self._present)
+        if self._current is not None:
+            self._retire(self._current)
 
     async def close(self) -> None:
         """Close all that was made, also under those who use it; final, safe to repeat."""
         self._closed = True
-        self._present = None
+        self._current = None
         for lease in list(self._leases):
-            self._bury(lease)
+            self._dispose(lease)
         while self._closing:
             # Not gathered: were this cancelled, the sockets must close all the same.
             await asyncio.wait(self._closing)
@@ -74,21 +74,21 @@ class Renewal(Generic[T]):
     def _lease(self) -> _Lease[T]:
         if self._closed:
             raise RuntimeError("it was closed")
-        if self._present is None:
-            self._present = _Lease(self._make())
-            self._leases.add(self._present)
-        return self._present
+        if self._current is None:
+            self._current = _Lease(self._make())
+            self._leases.add(self._current)
+        return self._current
 
     def _retire(self, lease: _Lease[T]) -> None:
-        if self._present is lease:
-            self._present = None
+        if self._current is lease:
+            self._current = None
         self._release(lease)
 
     def _release(self, lease: _Lease[T]) -> None:
-        if lease is not self._present and lease.users == 0:
-            self._bury(lease)
+        if lease is not self._current and lease.users == 0:
+            self._dispose(lease)
 
-    def _bury(self, lease: _Lease[T]) -> None:
+    def _dispose(self, lease: _Lease[T]) -> None:
         """Close without making anybody wait, and whatever becomes of the task that happens to be here."""
         if lease not in self._leases:
             return

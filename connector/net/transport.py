@@ -9,7 +9,7 @@ from connector.errors import ConnectorError
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """One complete answer. Header names are lower-case; the body is unpacked."""
 
     status: int

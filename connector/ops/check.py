@@ -27,7 +27,7 @@ from connector.quantities import format_duration
 from connector.secret import Secret
 from connector.settings import Loaded, Settings
 from connector.source.client import CloudflareSource
-from connector.source.probe import Finding, Level
+from connector.source.probe import Level, ProbeResult
 
 _FEED = Feed("", "check")
 _TEXT = "Test event of the Cloudflare Email Security connector: no mail, nothing to do"
@@ -244,7 +244,7 @@ async def _account(
     results.append(await _window(f"account {name} window", source))
 
 
-def _sharper(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+def _sharper(findings: Sequence[ProbeResult]) -> tuple[ProbeResult, ...]:
     """Give hints that fit what is known once all was looked at."""
     valid = any(finding.item == "token" and finding.level is Level.OK for finding in findings)
     return tuple(

@@ -31,7 +31,7 @@ from connector.mapping import (
 from connector.mapping.schemas.encoding import SHAPES
 from connector.model import Event, Feed, JsonObject, Record, Revision
 from connector.source.decode import Undecodable, decode
-from connector.source.records import record_of
+from connector.source.records import parse_record
 from connector.yaml_nodes import Node
 
 _ACCOUNT = "0" * 32
@@ -86,7 +86,7 @@ def _record(text: bytes) -> Record:
     value = decode(text).value
     if not isinstance(value, dict):
         raise Undecodable("this is JSON, but no object")
-    return record_of(cast("JsonObject", value))
+    return parse_record(cast("JsonObject", value))
 
 
 def _revision(record: Record) -> Revision:
@@ -117,7 +117,7 @@ def explain_record(pack: Pack, record: Record) -> Explanation:
 
 def sample() -> Record:
     """A record with every field that the API has today."""
-    return record_of(dict(SAMPLE))
+    return parse_record(dict(SAMPLE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from connector.app.runtime import utc_now
 from connector.app.sources import open_sources
 from connector.collect.revisions import digest_of, state_of, time_of
 from connector.collect.windows import SECOND, whole
-from connector.errors import BadQuery, ConfigurationError, Unavailable, WalkAborted
+from connector.errors import BadQuery, ConfigurationError, SearchIncomplete, Unavailable
 from connector.interfaces import Observe, Source
 from connector.mapping import Library, build_map, build_mapper
 from connector.mapping.language.file import read_mapping_file
@@ -114,7 +114,7 @@ async def stream(source: Source, wanted: SearchRequest) -> AsyncGenerator[tuple[
                         yield given
                     if fresh.enough:
                         return
-        except (WalkAborted, Unavailable) as error:
+        except (SearchIncomplete, Unavailable) as error:
             if not way.around(part, error):
                 raise
         else:
@@ -161,7 +161,7 @@ def _refuse_disorder(wanted: SearchRequest, part: Window, query: Query, records:
         return
     times = [time_of(record, part.end) for record in records]
     if times[0] == times[-1] or any(later > earlier for earlier, later in pairwise(times)):
-        raise WalkAborted("not_newest_first")
+        raise SearchIncomplete("not_newest_first")
 
 
 def _newest_first(records: Iterable[Record], part: Window) -> list[Record]:
@@ -209,9 +209,9 @@ class _Way:
         self._begun = True
         return part.start <= self._held and part.end <= self._window.end
 
-    def around(self, part: Window, error: WalkAborted | Unavailable) -> bool:
+    def around(self, part: Window, error: SearchIncomplete | Unavailable) -> bool:
         """Find a way around *error*; says whether there is one."""
-        if isinstance(error, WalkAborted):
+        if isinstance(error, SearchIncomplete):
             self._pending.append(part)
             self._held = min(self._held, part.start)
             return self._halve(part)

@@ -8,7 +8,7 @@ of it; ``running`` serves one beside a test, ``serve`` and ``listening`` serve o
 from connector.simulator.access import Access
 from connector.simulator.behaviour import Behaviour
 from connector.simulator.changes import CHANGES, Changes
-from connector.simulator.fault_script import direct
+from connector.simulator.fault_script import parse_directives
 from connector.simulator.faults import KINDS, Fault, Faults
 from connector.simulator.ledger import Issued, Ledger, Request, State
 from connector.simulator.mail.composition import Recipe
@@ -37,8 +37,8 @@ __all__ = [
     "Simulator",
     "State",
     "World",
-    "direct",
     "listening",
+    "parse_directives",
     "running",
     "serve",
 ]

@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 
 from connector.simulator import details, envelope
 from connector.simulator.behaviour import Behaviour
-from connector.simulator.criteria import Criteria, Invalid, parse
-from connector.simulator.deferred import Job, Jobs
-from connector.simulator.exchange import Answer, Ask, Kind
+from connector.simulator.criteria import Criteria, InvalidParameter, parse
+from connector.simulator.deferred import DeferredSearch, DeferredSearches
+from connector.simulator.exchange import ApiRequest, Kind, Response
 from connector.simulator.faults import Fault
-from connector.simulator.paging import Page, Refused, Walk, Walks
+from connector.simulator.paging import CursorRefused, Page, PagedSearch, PagedSearches
 from connector.simulator.values import Body, Era, span
 from connector.simulator.world import World
 
@@ -25,50 +25,50 @@ class Api:
 
     def __init__(self, world: World, seed: int) -> None:
         self._world = world
-        self._walks = Walks(world, seed)
-        self._jobs = Jobs(seed)
+        self._searches = PagedSearches(world, seed)
+        self._deferred = DeferredSearches(seed)
         self._details: dict[Kind, Callable[[Body, Body, Era], object]] = {
             "detections": lambda body, more, _: details.detections(body, more),
             "action_log": lambda body, _more, _era: details.action_log(body),
             "trace": lambda body, _more, era: details.trace(body, era),
         }
 
-    def answer(self, ask: Ask, behaviour: Behaviour, fault: Fault | None) -> Answer:
+    def answer(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None) -> Response:
         """Answer a request that is allowed to ask."""
         with self._world.lock:
             now = self._world.advance()
             try:
                 return self._answer(ask, behaviour, fault, now)
-            except Invalid as error:
+            except InvalidParameter as error:
                 return envelope.failure(behaviour.invalid_status, error.problem)
-            except Refused:
+            except CursorRefused:
                 return envelope.failure(behaviour.cursor_expired, envelope.BAD_CURSOR)
 
-    def _answer(self, ask: Ask, behaviour: Behaviour, fault: Fault | None, now: int) -> Answer:
+    def _answer(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> Response:
         if ask.kind == "poll":
             return self._poll(ask, behaviour, fault, now)
         if ask.kind in {"first", "next"}:
             return self._search(ask, behaviour, fault, now)
         return self._record(ask, behaviour, now)
 
-    def _record(self, ask: Ask, behaviour: Behaviour, now: int) -> Answer:
+    def _record(self, ask: ApiRequest, behaviour: Behaviour, now: int) -> Response:
         message = self._world.find(ask.record or "")
         if message is None or not message.visible(now):
             return envelope.failure(404, envelope.NOT_FOUND)
         version = message.at(now)
-        body = self._world.press.body(message, version)
+        body = self._world.renderer.body(message, version)
         if ("submission", "true") in ask.query and not body["is_phish_submission"]:
             return envelope.failure(404, envelope.NOT_FOUND)
         build = self._details.get(ask.kind)
         if build is not None:
             return envelope.success(build(body, message.template.details, behaviour.era))
         answer = envelope.success(None)
-        rendered = self._world.press.render(message, version, behaviour.era)
+        rendered = self._world.renderer.render(message, version, behaviour.era)
         answer.body = answer.body.replace(b"null", rendered, 1)
         answer.served = [(message, version)]
         return answer
 
-    def _search(self, ask: Ask, behaviour: Behaviour, fault: Fault | None, now: int) -> Answer:
+    def _search(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> Response:
         criteria = parse(ask.query, behaviour, now)
         too_long = behaviour.long_window is not None and criteria.length > span(behaviour.long_window)
         if too_long and behaviour.long_window_answer == "timeout":
@@ -80,14 +80,14 @@ class Api:
         search = f"{ask.account} {ask.path} {sorted(ask.query)}"
         lifetime = span(behaviour.pending_lifetime)
         again = fault is not None and fault.kind == "pending"
-        job, new = self._jobs.begin(search, ask, left, now, lifetime, again=again)
-        if new or job.look():
-            return self._pending(job, ask, criteria, behaviour)
+        deferred, new = self._deferred.begin(search, ask, left, now, lifetime, again=again)
+        if new or deferred.look():
+            return self._pending(deferred, ask, criteria, behaviour)
         return self._page(ask, criteria, behaviour, fault, now)
 
     @staticmethod
     def _polls(
-        ask: Ask, behaviour: Behaviour, fault: Fault | None, *, too_long: bool
+        ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, *, too_long: bool
     ) -> int | Literal["forever"] | None:
         """Decide whether a search is slow: for so many polls, ``forever``, or not (``None``)."""
         if fault is not None and fault.kind == "pending":
@@ -98,22 +98,24 @@ class Api:
             return None
         return behaviour.pending
 
-    def _poll(self, ask: Ask, behaviour: Behaviour, fault: Fault | None, now: int) -> Answer:
-        job = self._jobs.find(ask.record or "", now)
-        if job is None or job.ask.account != ask.account:
+    def _poll(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> Response:
+        deferred = self._deferred.find(ask.record or "", now)
+        if deferred is None or deferred.ask.account != ask.account:
             return envelope.failure(behaviour.pending_expired, envelope.NO_SEARCH)
-        criteria = parse(job.ask.query, behaviour, job.begun)
-        if not job.look():
-            return self._page(job.ask, criteria, behaviour, fault, now)
+        criteria = parse(deferred.ask.query, behaviour, deferred.begun)
+        if not deferred.look():
+            return self._page(deferred.ask, criteria, behaviour, fault, now)
         if behaviour.pending_shown == "200-empty":
             info = envelope.result_info(0, criteria.per_page, None, behaviour.last_page, behaviour.era)
             return envelope.page((), info)
-        return self._pending(job, ask, criteria, behaviour)
+        return self._pending(deferred, ask, criteria, behaviour)
 
-    def _pending(self, job: Job, ask: Ask, criteria: Criteria, behaviour: Behaviour) -> Answer:
+    def _pending(
+        self, deferred: DeferredSearch, ask: ApiRequest, criteria: Criteria, behaviour: Behaviour
+    ) -> Response:
         info = envelope.result_info(0, criteria.per_page, None, "null", behaviour.era)
         answer = envelope.page((), info, 202)
-        place = f"{_PATH.format(ask.account)}/poll/{job.token}"
+        place = f"{_PATH.format(ask.account)}/poll/{deferred.token}"
         origin = {"relative": "", "absolute": ask.origin, "foreign": behaviour.pending_origin}
         answer.headers["Location"] = origin[behaviour.pending_location] + place
         if behaviour.pending_retry_after is not None:
@@ -121,44 +123,52 @@ class Api:
         return answer
 
     def _page(
-        self, ask: Ask, criteria: Criteria, behaviour: Behaviour, fault: Fault | None, now: int
-    ) -> Answer:
+        self, ask: ApiRequest, criteria: Criteria, behaviour: Behaviour, fault: Fault | None, now: int
+    ) -> Response:
         kind = fault.kind if fault else None
         account = ask.account or ""
         if ask.cursor is None:
-            walk, offset = self._walks.begin(account, criteria, behaviour, now), 0
+            search, offset = self._searches.begin(account, criteria, behaviour, now), 0
         elif kind == "lost_cursor":
-            raise Refused
+            raise CursorRefused
         else:
-            walk, offset = self._walks.resume(ask.cursor, account, criteria.digest, behaviour, now)
+            search, offset = self._searches.resume(ask.cursor, account, criteria.digest, behaviour, now)
         size = min(criteria.per_page, behaviour.page_limit or criteria.per_page)
-        page = self._walks.page(walk, offset, max(size // 2, 1) if kind == "small_page" else size)
+        page = self._searches.page(search, offset, max(size // 2, 1) if kind == "small_page" else size)
         if page.following is None and behaviour.trailing_empty_page and len(page.records) == size:
-            page = replace(page, following=self._walks.end(walk))
-        following = self._next(ask, walk, offset, page, behaviour, kind)
+            page = replace(page, following=self._searches.end(search))
+        following = self._next(ask, search, offset, page, behaviour, kind)
         records = [] if kind == "empty_page" else page.records
         info = envelope.result_info(
             len(records), criteria.per_page, following, behaviour.last_page, behaviour.era
         )
-        render = self._renderer(walk.criteria, behaviour.era)
+        render = self._renderer(search.criteria, behaviour.era)
         answer = envelope.page([render(*record) for record in records], info)
         answer.served = records
         return answer
 
     def _next(
-        self, ask: Ask, walk: Walk, offset: int, page: Page, behaviour: Behaviour, kind: str | None
+        self,
+        ask: ApiRequest,
+        search: PagedSearch,
+        offset: int,
+        page: Page,
+        behaviour: Behaviour,
+        kind: str | None,
     ) -> str | None:
         following = offset if kind in {"empty_page", "repeat_page"} else page.following
         if following is None or kind == "missing_next":
             return None
-        cursor = ask.cursor if kind == "repeat_cursor" and ask.cursor else self._walks.cursor(walk, following)
+        cursor = (
+            ask.cursor if kind == "repeat_cursor" and ask.cursor else self._searches.cursor(search, following)
+        )
         if behaviour.next_form == "token":
             return cursor
         query = [(name, value) for name, value in ask.query if name != "cursor"]
         return f"{ask.origin}{_PATH.format(ask.account)}?{urlencode([*query, ('cursor', cursor)])}"
 
     def _renderer(self, criteria: Criteria, era: Era) -> Callable[..., bytes]:
-        press = self._world.press
+        renderer = self._world.renderer
         if era == "reference" and not criteria.with_action_log:
-            return press.render_without_log
-        return lambda message, version: press.render(message, version, era)
+            return renderer.render_without_log
+        return lambda message, version: renderer.render(message, version, era)

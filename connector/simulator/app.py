@@ -15,8 +15,8 @@ from connector.simulator.access import Access, credential
 from connector.simulator.api import Api
 from connector.simulator.behaviour import Behaviour
 from connector.simulator.envelope import Problem
-from connector.simulator.exchange import Answer, Ask, Kind
-from connector.simulator.fault_script import direct
+from connector.simulator.exchange import ApiRequest, Kind, Response
+from connector.simulator.fault_script import parse_directives
 from connector.simulator.faults import Fault
 from connector.simulator.ledger import Ledger, Request
 from connector.simulator.quota import Quota, Quotas
@@ -28,7 +28,7 @@ from connector.simulator.world import World
 _UNLIMITED: Final = Quota()
 
 
-class Gate:
+class RequestHandler:
     """What stands before the endpoints: faults, quota, credentials; and the headers of every answer."""
 
     def __init__(self, world: World, ledger: Ledger, behaviour: Behaviour, access: Access, seed: int) -> None:
@@ -58,18 +58,20 @@ class Gate:
         compress(answer, ask.headers.get("accept-encoding", ""), behaviour.gzip)
         await deliver(answer, fault, headers, scope, receive, send)
 
-    def _directed(self, ask: Ask) -> tuple[Behaviour, Fault | None, Answer | None]:
+    def _directed(self, ask: ApiRequest) -> tuple[Behaviour, Fault | None, Response | None]:
         """Take the fault that is due, and what the request itself asks for in ``X-Simulate``."""
         fault = self._behaviour.faults.take(ask.kind, self._behaviour.rates)
         if "x-simulate" not in ask.headers:
             return self._behaviour, fault, None
         try:
-            behaviour, wanted = direct(ask.headers["x-simulate"], self._behaviour)
+            behaviour, wanted = parse_directives(ask.headers["x-simulate"], self._behaviour)
         except ValueError as error:
             return self._behaviour, None, envelope.failure(400, Problem(1005, f"X-Simulate: {error}"))
         return behaviour, wanted or fault, None
 
-    def _answer(self, ask: Ask, behaviour: Behaviour, fault: Fault | None, ray: str, now: int) -> Answer:
+    def _answer(
+        self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, ray: str, now: int
+    ) -> Response:
         if behaviour.quota is not None:
             wait = self._quotas.charge(credential(ask.headers), behaviour.quota, now)
             if wait is not None:
@@ -79,7 +81,7 @@ class Gate:
             answer = self._refusal(ask, behaviour) or self._api.answer(ask, behaviour, fault)
         return spoiled(fault, answer) if fault else answer
 
-    def _refusal(self, ask: Ask, behaviour: Behaviour) -> Answer | None:
+    def _refusal(self, ask: ApiRequest, behaviour: Behaviour) -> Response | None:
         """Return what a request gets that never reaches an endpoint of the API."""
         if ask.kind == "verify":
             return self._access.verify(ask.headers, ask.account)
@@ -92,7 +94,7 @@ class Gate:
             refusal = envelope.failure(405, envelope.BAD_METHOD)
         return refusal
 
-    def _headers(self, ask: Ask, behaviour: Behaviour, ray: str, now: int) -> dict[str, str]:
+    def _headers(self, ask: ApiRequest, behaviour: Behaviour, ray: str, now: int) -> dict[str, str]:
         quota = behaviour.quota or _UNLIMITED
         return {
             "Date": format_datetime(moment(now) + behaviour.skew, usegmt=True),
@@ -105,15 +107,15 @@ class Gate:
 class _Endpoint:
     """Tells the gate what kind of request a route is for."""
 
-    def __init__(self, gate: Gate, kind: Kind) -> None:
-        self._gate = gate
+    def __init__(self, handler: RequestHandler, kind: Kind) -> None:
+        self._gate = handler
         self._kind = kind
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._gate(self._kind, scope, receive, send)
 
 
-def build(gate: Gate) -> Starlette:
+def build(handler: RequestHandler) -> Starlette:
     """Build the application."""
     searches = "/accounts/{account}/email-security/investigate"
     paths: tuple[tuple[str, Kind], ...] = (
@@ -128,18 +130,18 @@ def build(gate: Gate) -> Starlette:
         ("/accounts/{account}/{rest:path}", "unknown"),
         ("/{rest:path}", "unknown"),
     )
-    routes = [Route(path, _Endpoint(gate, kind)) for path, kind in paths]
-    rest = Route("/{rest:path}", _Endpoint(gate, "unknown"))
+    routes = [Route(path, _Endpoint(handler, kind)) for path, kind in paths]
+    rest = Route("/{rest:path}", _Endpoint(handler, "unknown"))
     return Starlette(routes=[Mount("/client/v4", routes=routes), rest])
 
 
-def _ask(kind: Kind, scope: Scope) -> Ask:
+def _ask(kind: Kind, scope: Scope) -> ApiRequest:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     query = tuple(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
     place = scope["path_params"]
     if kind == "first" and any(name == "cursor" and value for name, value in query):
         kind = "next"
-    return Ask(
+    return ApiRequest(
         kind=kind,
         method=scope["method"],
         path=scope["path"],

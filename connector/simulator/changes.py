@@ -90,7 +90,7 @@ def _clear(body: Body, at: int) -> Fields:
     }  # fmt: skip
 
 
-def _convict(body: Body, at: int) -> Fields:
+def _mark_malicious(body: Body, at: int) -> Fields:
     return {
         "final_disposition": "MALICIOUS", "threat_categories": ["CredentialHarvester"],
         "alert_id": body.get("alert_id") or str(body["id"]).rpartition("-")[0],
@@ -100,7 +100,7 @@ def _convict(body: Body, at: int) -> Fields:
 
 def _retro_scan(body: Body, at: int) -> Fields:
     moved = _move(body, at)
-    return {**_convict(body, at), **moved, "delivery_mode": "RETRO_SCAN"}
+    return {**_mark_malicious(body, at), **moved, "delivery_mode": "RETRO_SCAN"}
 
 
 def _preview(body: Body, at: int) -> Fields:
@@ -135,16 +135,16 @@ def _bounce(body: Body, at: int) -> Fields:
 
 CHANGES: Final[Mapping[str, Change]] = {
     "move": _move, "move_failed": _move_failed, "release": _release, "quarantine": _quarantine,
-    "clear": _clear, "convict": _convict, "retro_scan": _retro_scan, "preview": _preview,
+    "clear": _clear, "mark_malicious": _mark_malicious, "retro_scan": _retro_scan, "preview": _preview,
     "submit": _submit, "defer": _defer, "deliver": _deliver, "bounce": _bounce,
 }  # fmt: skip
-"""Every change by name. ``clear`` makes a record leave a search for detections, ``convict`` enter it."""
+"""Changes by name. ``clear`` makes a record leave a search for detections, ``mark_malicious`` enter it."""
 
 _STORIES: Final = {
     "held": (("release",), ("release", "quarantine", "release"), ("preview", "release"), ("clear",)),
     "queued": (("deliver",), ("defer", "deliver"), ("defer", "bounce")),
     "detected": (("move",), ("move_failed", "move"), ("clear",), ("submit", "clear"), ("preview", "move")),
-    "clean": (("retro_scan",), ("submit",), ("submit", "convict", "clear"), ("preview",)),
+    "clean": (("retro_scan",), ("submit",), ("submit", "mark_malicious", "clear"), ("preview",)),
 }
 
 

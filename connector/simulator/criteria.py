@@ -38,7 +38,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\
 _UNBOUND: Final = frozenset({"cursor", "per_page", "page"})
 
 
-class Invalid(Exception):
+class InvalidParameter(Exception):
     """A parameter that cannot be used."""
 
     def __init__(self, name: str, message: str) -> None:
@@ -65,17 +65,17 @@ class Criteria:
 
 
 def parse(query: Iterable[tuple[str, str]], behaviour: Behaviour, now: int) -> Criteria:
-    """Read *query*; raises ``Invalid``."""
+    """Read *query*; raises ``InvalidParameter``."""
     given = _known(query, behaviour)
     end = _time(given, "end", now)
     start = _time(given, "start", now - span(behaviour.default_window))
     if start > end:
-        raise Invalid("start", "must not be after end")
+        raise InvalidParameter("start", "must not be after end")
     if start > now and behaviour.start_in_future == "refused":
-        raise Invalid("start", "must not be in the future")
+        raise InvalidParameter("start", "must not be in the future")
     if behaviour.retention and start < now - span(behaviour.retention):
         if behaviour.beyond_retention == "refused":
-            raise Invalid("start", "is older than the retention period")
+            raise InvalidParameter("start", "is older than the retention period")
         start = now - span(behaviour.retention)
     low, high = _bounds(start, end, behaviour)
     return Criteria(
@@ -99,10 +99,10 @@ def _known(query: Iterable[tuple[str, str]], behaviour: Behaviour) -> dict[str, 
     for name, value in query:
         if name not in _KNOWN[behaviour.era]:
             if behaviour.unknown_parameter == "refused":
-                raise Invalid(name, "is not a parameter")
+                raise InvalidParameter(name, "is not a parameter")
             continue
         if name in given:
-            raise Invalid(name, "may be given once only")
+            raise InvalidParameter(name, "may be given once only")
         given[name] = value
     return given
 
@@ -126,11 +126,11 @@ def _time(given: dict[str, str], name: str, default: int) -> int:
     if text is None:
         return default
     if not _TIME.fullmatch(text):
-        raise Invalid(name, "must be an RFC 3339 date-time with a zone")
+        raise InvalidParameter(name, "must be an RFC 3339 date-time with a zone")
     try:
         return micros(datetime.fromisoformat(text.upper()).astimezone(UTC))
     except (ValueError, OverflowError):
-        raise Invalid(name, "is no date-time") from None
+        raise InvalidParameter(name, "is no date-time") from None
 
 
 def _per_page(given: dict[str, str], behaviour: Behaviour) -> int:
@@ -138,7 +138,7 @@ def _per_page(given: dict[str, str], behaviour: Behaviour) -> int:
     if text is None:
         return behaviour.default_per_page
     if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= behaviour.max_per_page:
-        raise Invalid("per_page", f"must be a number from 1 to {behaviour.max_per_page}")
+        raise InvalidParameter("per_page", f"must be a number from 1 to {behaviour.max_per_page}")
     return int(text)
 
 
@@ -147,14 +147,14 @@ def _boolean(given: dict[str, str], name: str, *, default: bool) -> bool:
     if text is None:
         return default
     if text not in {"true", "false"}:
-        raise Invalid(name, "must be true or false")
+        raise InvalidParameter(name, "must be true or false")
     return text == "true"
 
 
 def _one_of(given: dict[str, str], name: str, allowed: Iterable[str]) -> str | None:
     text = given.get(name)
     if text is not None and text not in allowed:
-        raise Invalid(name, f"must be one of {', '.join(allowed)}")
+        raise InvalidParameter(name, f"must be one of {', '.join(allowed)}")
     return text
 
 

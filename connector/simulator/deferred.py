@@ -6,18 +6,18 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from connector.simulator.exchange import Ask
+from connector.simulator.exchange import ApiRequest
 from connector.simulator.values import mix
 
 _MOST: Final = 1_000
 
 
 @dataclass(slots=True)
-class Job:
+class DeferredSearch:
     """A slow search: who asked what, and for how many more looks it is pending (``None``: for ever)."""
 
     token: str
-    ask: Ask
+    ask: ApiRequest
     left: int | None
     begun: int
     expires: int
@@ -35,33 +35,33 @@ class Job:
         return not self.done
 
 
-class Jobs:
+class DeferredSearches:
     """All slow searches; asking the same again finds the same job."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._count = 0
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._deferred: OrderedDict[str, DeferredSearch] = OrderedDict()
         self._by_search: dict[str, str] = {}
 
     def begin(
-        self, search: str, ask: Ask, polls: int | None, now: int, lifetime: int, *, again: bool
-    ) -> tuple[Job, bool]:
+        self, search: str, ask: ApiRequest, polls: int | None, now: int, lifetime: int, *, again: bool
+    ) -> tuple[DeferredSearch, bool]:
         """Return the job of *search*, and whether it is new; *again* starts anew when it is done."""
         known = self.find(self._by_search.get(search, ""), now)
         if known is not None and not (again and known.done):
             return known, False
         self._count += 1
         token = f"{mix(self._seed, self._count):016x}"
-        job = Job(token, ask, polls, now, now + lifetime)
-        self._jobs[token] = job
+        deferred = DeferredSearch(token, ask, polls, now, now + lifetime)
+        self._deferred[token] = deferred
         self._by_search[search] = token
-        if len(self._jobs) > _MOST:
-            old, _ = self._jobs.popitem(last=False)
+        if len(self._deferred) > _MOST:
+            old, _ = self._deferred.popitem(last=False)
             self._by_search = {name: one for name, one in self._by_search.items() if one != old}
-        return job, True
+        return deferred, True
 
-    def find(self, token: str, now: int) -> Job | None:
+    def find(self, token: str, now: int) -> DeferredSearch | None:
         """Return the job of *token*, unless it is unknown or its results are gone."""
-        job = self._jobs.get(token)
-        return job if job and now < job.expires else None
+        deferred = self._deferred.get(token)
+        return deferred if deferred and now < deferred.expires else None

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from connector.simulator.exchange import HTML_TYPE, Answer
+from connector.simulator.exchange import HTML_TYPE, Response
 from connector.simulator.values import Body, Era, encode
 
 LastPage = Literal["null", "absent", "empty"]
@@ -50,25 +50,25 @@ def could_not_route(path: str) -> Problem:
     return Problem(7003, f"Could not route to {path}, perhaps your object identifier is invalid?")
 
 
-def failure(status: int, *problems: Problem) -> Answer:
+def failure(status: int, *problems: Problem) -> Response:
     """Build the documented error answer."""
     errors = [problem.body() for problem in problems]
-    return Answer(status, encode({"success": False, "errors": errors, "messages": [], "result": None}))
+    return Response(status, encode({"success": False, "errors": errors, "messages": [], "result": None}))
 
 
-def success(result: object, message: Body | None = None) -> Answer:
+def success(result: object, message: Body | None = None) -> Response:
     """Build an answer that holds one result."""
     messages = [message] if message else []
-    return Answer(200, encode({"errors": [], "messages": messages, "result": result, "success": True}))
+    return Response(200, encode({"errors": [], "messages": messages, "result": result, "success": True}))
 
 
-def page(records: Iterable[bytes], info: Body, status: int = 200) -> Answer:
+def page(records: Iterable[bytes], info: Body, status: int = 200) -> Response:
     """Build one page of a search from records that are JSON already."""
     body = b"".join((
         b'{"errors":[],"messages":[],"result":[', b",".join(records),
         b'],"result_info":', encode(info), b',"success":true}',
     ))  # fmt: skip
-    return Answer(status, body)
+    return Response(status, body)
 
 
 def result_info(count: int, per_page: int, following: str | None, last: LastPage, era: Era) -> Body:
@@ -84,11 +84,11 @@ def result_info(count: int, per_page: int, following: str | None, last: LastPage
     return info
 
 
-def html(status: int, title: str, ray: str = "") -> Answer:
+def html(status: int, title: str, ray: str = "") -> Response:
     """Build one of the edge's pages for people."""
     text = (
         f'<!DOCTYPE html>\n<html lang="en-US"><head><title>{title}</title></head>\n'
         f"<body><h1>{title}</h1><p>Ray ID: <strong>{ray}</strong></p>"
         "<p>Please try again in a few minutes.</p></body></html>\n"
     )
-    return Answer(status, text.encode(), HTML_TYPE)
+    return Response(status, text.encode(), HTML_TYPE)

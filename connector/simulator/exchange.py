@@ -18,7 +18,7 @@ HTML_TYPE = "text/html; charset=UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ApiRequest:
     """A request. Header names are lower case; *origin* is scheme, host and port as the client sees them."""
 
     kind: Kind
@@ -37,7 +37,7 @@ class Ask:
 
 
 @dataclass(slots=True)
-class Answer:
+class Response:
     """An answer. *served* lists the records in the body, each with the number of its version."""
 
     status: int

@@ -19,7 +19,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _SETTABLE: Final = frozenset(one.name for one in fields(Behaviour)) - {"rates", "faults", "quota"}
 
 
-def direct(text: str, behaviour: Behaviour) -> tuple[Behaviour, Fault | None]:
+def parse_directives(text: str, behaviour: Behaviour) -> tuple[Behaviour, Fault | None]:
     """Return *behaviour* with the switches in *text*, and the fault it names; raises ValueError."""
     switches: dict[str, object] = {}
     fault = None

@@ -49,7 +49,7 @@ PAGES: Final[Mapping[str, str]] = {
 }
 """Faults of a search."""
 
-WIRES: Final[Mapping[str, str]] = {
+TRANSPORT: Final[Mapping[str, str]] = {
     "reset": "the connection is reset instead of an answer",
     "cut": "the connection is reset after half of the body",
     "slow": "the body takes seconds (default 5)",
@@ -58,7 +58,7 @@ WIRES: Final[Mapping[str, str]] = {
 }
 """Faults of the connection."""
 
-KINDS: Final[Mapping[str, str]] = {**ANSWERS, **BODIES, **PAGES, **WIRES}
+KINDS: Final[Mapping[str, str]] = {**ANSWERS, **BODIES, **PAGES, **TRANSPORT}
 """Every fault by name, in words."""
 
 _ONLY_NEXT: Final = frozenset({"repeat_cursor", "lost_cursor"})

@@ -85,14 +85,14 @@ class Ledger:
         now = micros(at) if at else self._world.advance()
         matches = self._matcher(filters, now)
         return {
-            self._world.press.id(message)
+            self._world.renderer.id(message)
             for message in self._within(window)
             if message.visible(now) and (matches is None or matches(message, message.at(now)))
         }
 
     def ever(self, filters: Filters | None = None, window: Range | None = None) -> set[str]:
         """Return the ids that could be found at any time until now, also those gone or changed since."""
-        return {self._world.press.id(one) for one in self._within(window) if self._spans(one, filters)}
+        return {self._world.renderer.id(one) for one in self._within(window) if self._spans(one, filters)}
 
     def matching(
         self, record_id: str, filters: Filters | None = None
@@ -115,7 +115,7 @@ class Ledger:
         """Return the whole record in a state (default: now) as the API's era shows it."""
         message = self._message(record_id)
         number = message.at(self._world.advance()) if state is None else state
-        return project(self._world.press.body(message, number), self._behaviour.era)
+        return project(self._world.renderer.body(message, number), self._behaviour.era)
 
     def served(self) -> dict[str, frozenset[int]]:
         """Return the ids that left the simulator in a readable answer, each with the states shown."""
@@ -126,7 +126,7 @@ class Ledger:
             message = self._world.get(index)
             if message is not None:
                 numbers = frozenset(number for number in range(states.bit_length()) if states >> number & 1)
-                found[self._world.press.id(message)] = numbers
+                found[self._world.renderer.id(message)] = numbers
         return found
 
     def unserved(self, filters: Filters | None = None, window: Range | None = None) -> set[str]:
@@ -151,7 +151,7 @@ class Ledger:
             return None
         criteria = self._criteria(filters, now)
         include = self._behaviour.malicious_includes_bec
-        return Matcher(criteria, self._world.press, self._behaviour.era, include_bec=include)
+        return Matcher(criteria, self._world.renderer, self._behaviour.era, include_bec=include)
 
     def _criteria(self, filters: Filters, now: int) -> Criteria:
         return parse([(name, _text(value)) for name, value in filters.items()], self._behaviour, now)
@@ -182,7 +182,7 @@ class Ledger:
         starts = [moment(max(version.since, message.searchable)) for version in versions]
         ends: list[datetime | None] = [*starts[1:], None]
         return Issued(
-            id=self._world.press.id(message),
+            id=self._world.renderer.id(message),
             scanned_at=moment(message.scanned),
             searchable_at=moment(message.searchable),
             gone=moment(message.gone) if message.gone is not None and message.gone <= now else None,

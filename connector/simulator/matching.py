@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from connector.simulator.criteria import Criteria
-from connector.simulator.message import Message, Press
+from connector.simulator.message import Message, Renderer
 from connector.simulator.values import Body, Era
 
 _ADDRESS = re.compile(r"[^\s<>\",;]+@[^\s<>\",;]+")
@@ -27,8 +27,10 @@ Test = Callable[[Body, Body], bool]
 class Matcher:
     """One search's filters. Verdicts on unchanged messages are remembered per template."""
 
-    def __init__(self, criteria: Criteria, press: Press, era: Era, *, include_bec: bool = False) -> None:
-        self._press = press
+    def __init__(
+        self, criteria: Criteria, renderer: Renderer, era: Era, *, include_bec: bool = False
+    ) -> None:
+        self._renderer = renderer
         self._shared = list(_shared(criteria, include_bec=include_bec))
         self._own = [_TEXT_TESTS[name](text, era) for name, text in criteria.texts.items() if name in _OWN]
         self._templates: dict[int, bool] = {}
@@ -36,7 +38,7 @@ class Matcher:
     def __call__(self, message: Message, version: int) -> bool:
         """Tell whether that version of *message* matches."""
         if message.versions[version].fields:
-            body = self._press.body(message, version)
+            body = self._renderer.body(message, version)
             return self._holds(self._shared + self._own, body, message)
         number = message.template.number
         matches = self._templates.get(number)
@@ -44,7 +46,7 @@ class Matcher:
             matches = self._templates[number] = self._holds(self._shared, message.template.body, message)
         if not matches or not self._own:
             return matches
-        return self._holds(self._own, self._press.body(message, version), message)
+        return self._holds(self._own, self._renderer.body(message, version), message)
 
     @staticmethod
     def _holds(tests: Iterable[Test], body: Body, message: Message) -> bool:

@@ -62,7 +62,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Press:
+class Renderer:
     """Writes messages out."""
 
     corpus: Corpus

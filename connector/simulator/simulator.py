@@ -7,7 +7,7 @@ from datetime import timedelta
 from starlette.applications import Starlette
 
 from connector.simulator.access import Access
-from connector.simulator.app import Gate, build
+from connector.simulator.app import RequestHandler, build
 from connector.simulator.behaviour import Behaviour
 from connector.simulator.changes import Changes
 from connector.simulator.ledger import Ledger
@@ -65,7 +65,9 @@ class Simulator:
             subsecond=subsecond,
         )
         self.ledger = Ledger(self.world, self._behaviour)
-        self.app: Starlette = build(Gate(self.world, self.ledger, self._behaviour, self._access, seed))
+        self.app: Starlette = build(
+            RequestHandler(self.world, self.ledger, self._behaviour, self._access, seed)
+        )
 
     @property
     def behaviour(self) -> Behaviour:

@@ -7,7 +7,7 @@ from typing import Final
 
 from connector.simulator import envelope
 from connector.simulator.envelope import Problem
-from connector.simulator.exchange import HTML_TYPE, Answer
+from connector.simulator.exchange import HTML_TYPE, Response
 from connector.simulator.faults import Fault
 
 _LARGE: Final = 64 << 20
@@ -19,19 +19,19 @@ _HTML_TITLES: Final = {
 }  # fmt: skip
 
 
-def replaced(fault: Fault, ray: str) -> Answer | None:
+def replaced(fault: Fault, ray: str) -> Response | None:
     """Return the answer that *fault* gives instead, or ``None`` when it lets the request pass."""
     build = _ANSWERS.get(fault.kind)
     return build(fault, ray) if build else None
 
 
-def spoiled(fault: Fault, answer: Answer) -> Answer:
+def spoiled(fault: Fault, answer: Response) -> Response:
     """Apply to a right answer what *fault* does to bodies; others leave it alone."""
     spoil = _BODIES.get(fault.kind)
     return spoil(fault, answer) if spoil else answer
 
 
-def rate_limited(wait: int | None) -> Answer:
+def rate_limited(wait: int | None) -> Response:
     """Build a 429, with the seconds to wait where there are any."""
     text = "More than 1200 requests per 300 seconds reached."
     advice = "Please wait and consider throttling your request speed"
@@ -41,111 +41,111 @@ def rate_limited(wait: int | None) -> Answer:
     return answer
 
 
-def _rate_limited(fault: Fault, _ray: str) -> Answer:
+def _rate_limited(fault: Fault, _ray: str) -> Response:
     wait = 300 if fault.retry_after is None else fault.retry_after
     return rate_limited(wait if wait >= 0 else None)
 
 
-def _server_error(fault: Fault, _ray: str) -> Answer:
+def _server_error(fault: Fault, _ray: str) -> Response:
     answer = envelope.failure(
         fault.status or 500, Problem(fault.code or 10001, fault.text or "Internal error")
     )
     return _waiting(answer, fault.retry_after)
 
 
-def _html_error(fault: Fault, ray: str) -> Answer:
+def _html_error(fault: Fault, ray: str) -> Response:
     status = fault.status or 502
     answer = envelope.html(status, fault.text or _HTML_TITLES.get(status, f"Error {status}"), ray)
     return _waiting(answer, fault.retry_after)
 
 
-def _edge_error(fault: Fault, ray: str) -> Answer:
+def _edge_error(fault: Fault, ray: str) -> Response:
     code = fault.code or 1015
     text = fault.text or {1015: "You are being rate limited", 1020: "Access denied"}.get(code, "Edge error")
     answer = envelope.html(fault.status or 429, f"Error {code}: {text}", ray)
     return _waiting(answer, 30 if fault.retry_after is None else fault.retry_after)
 
 
-def _refused(fault: Fault, _ray: str) -> Answer:
+def _refused(fault: Fault, _ray: str) -> Response:
     return envelope.failure(fault.status or 400, Problem(fault.code or 1004, fault.text or "Bad request"))
 
 
-def _failure(fault: Fault, _ray: str) -> Answer:
+def _failure(fault: Fault, _ray: str) -> Response:
     return envelope.failure(200, Problem(fault.code or 10000, fault.text or "Something went wrong"))
 
 
-def _null_result(_fault: Fault, _ray: str) -> Answer:
+def _null_result(_fault: Fault, _ray: str) -> Response:
     return envelope.success(None)
 
 
-def _not_json(fault: Fault, _ray: str) -> Answer:
+def _not_json(fault: Fault, _ray: str) -> Response:
     return envelope.html(200, fault.text or "Sign in to the network")
 
 
-def _redirect(fault: Fault, _ray: str) -> Answer:
+def _redirect(fault: Fault, _ray: str) -> Response:
     target = fault.location or "http://foreign.example/"
-    return Answer(fault.status or 302, b"", HTML_TYPE, {"Location": target})
+    return Response(fault.status or 302, b"", HTML_TYPE, {"Location": target})
 
 
-def _waiting(answer: Answer, wait: int | None) -> Answer:
+def _waiting(answer: Response, wait: int | None) -> Response:
     if wait is not None and wait >= 0:
         answer.headers["Retry-After"] = str(wait)
     return answer
 
 
-def _cut_json(_fault: Fault, answer: Answer) -> Answer:
+def _cut_json(_fault: Fault, answer: Response) -> Response:
     answer.body = answer.body[: len(answer.body) * 3 // 5]
     answer.served = []
     return answer
 
 
-def _wrong_type(_fault: Fault, answer: Answer) -> Answer:
+def _wrong_type(_fault: Fault, answer: Response) -> Response:
     answer.type = HTML_TYPE
     return answer
 
 
-def _bare(_fault: Fault, answer: Answer) -> Answer:
+def _bare(_fault: Fault, answer: Response) -> Response:
     answer.body = answer.body.replace(b'"errors":[],"messages":[],', b"", 1)
     return answer
 
 
-def _no_info(_fault: Fault, answer: Answer) -> Answer:
+def _no_info(_fault: Fault, answer: Response) -> Response:
     head, found, _ = answer.body.rpartition(b',"result_info":')
     answer.body = head + b',"success":true}' if found else answer.body
     return answer
 
 
-def _in_subjects(text: bytes) -> Callable[[Fault, Answer], Answer]:
-    def spoil(_fault: Fault, answer: Answer) -> Answer:
+def _in_subjects(text: bytes) -> Callable[[Fault, Response], Response]:
+    def spoil(_fault: Fault, answer: Response) -> Response:
         answer.body = answer.body.replace(b'"subject":"', b'"subject":"' + text)
         return answer
 
     return spoil
 
 
-def _huge_number(_fault: Fault, answer: Answer) -> Answer:
+def _huge_number(_fault: Fault, answer: Response) -> Response:
     answer.body = answer.body.replace(b'"result":[{', b'"result":[{"size":1e400,', 1)
     return answer
 
 
-def _oversized(fault: Fault, answer: Answer) -> Answer:
+def _oversized(fault: Fault, answer: Response) -> Response:
     answer.body += b" " * (fault.size or _LARGE)
     return answer
 
 
-def _bad_gzip(_fault: Fault, answer: Answer) -> Answer:
+def _bad_gzip(_fault: Fault, answer: Response) -> Response:
     answer.headers["Content-Encoding"] = "gzip"
     answer.served = []
     return answer
 
 
-_ANSWERS: Final[Mapping[str, Callable[[Fault, str], Answer]]] = {
+_ANSWERS: Final[Mapping[str, Callable[[Fault, str], Response]]] = {
     "rate_limited": _rate_limited, "server_error": _server_error, "html_error": _html_error,
     "edge_error": _edge_error, "refused": _refused, "failure": _failure, "null_result": _null_result,
     "not_json": _not_json, "redirect": _redirect,
 }  # fmt: skip
 
-_BODIES: Final[Mapping[str, Callable[[Fault, Answer], Answer]]] = {
+_BODIES: Final[Mapping[str, Callable[[Fault, Response], Response]]] = {
     "cut_json": _cut_json, "wrong_type": _wrong_type, "bare": _bare, "no_info": _no_info,
     "invalid_utf8": _in_subjects(b"\xff\xfe\xc3("), "lone_surrogate": _in_subjects(b"\\ud83d"),
     "huge_number": _huge_number, "oversized": _oversized, "bad_gzip": _bad_gzip,

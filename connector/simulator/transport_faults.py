@@ -11,7 +11,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from connector.simulator.exchange import Answer
+from connector.simulator.exchange import Response
 from connector.simulator.faults import Fault
 
 TRANSPORT: Final = "simulator.transport"
@@ -24,7 +24,7 @@ _LINGER_NONE: Final = struct.pack("ii", 1, 0)
 
 
 async def deliver(
-    answer: Answer,
+    answer: Response,
     fault: Fault | None,
     headers: Mapping[str, str],
     scope: Scope,
@@ -55,7 +55,7 @@ async def deliver(
         await send(_part(answer.body, more=False))
 
 
-def compress(answer: Answer, accepted: str, level: int | None) -> None:
+def compress(answer: Response, accepted: str, level: int | None) -> None:
     """Compress the body where the client accepts gzip and it is worth it."""
     if level is None or "gzip" not in accepted or len(answer.body) < _SMALLEST_GZIP:
         return
@@ -66,7 +66,7 @@ def compress(answer: Answer, accepted: str, level: int | None) -> None:
     answer.headers["Content-Encoding"] = "gzip"
 
 
-def _raw(answer: Answer, common: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+def _raw(answer: Response, common: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     headers = {
         **common, "Content-Type": answer.type, "Content-Length": str(len(answer.body)), **answer.headers,
     }  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any, Final
 from connector.simulator.arrivals import Arrivals
 from connector.simulator.changes import CHANGES, Changes, changed, plan
 from connector.simulator.mail.corpus import Corpus
-from connector.simulator.message import Message, Press, Version
+from connector.simulator.message import Message, Renderer, Version
 from connector.simulator.timeline import Timeline
 from connector.simulator.values import SECOND, Body, Clock, Fields, Timestamp, chance, micros, span, zoned
 
@@ -64,7 +64,7 @@ class World:
         *,
         subsecond: bool = False,
     ) -> None:
-        self.press = Press(corpus)
+        self.renderer = Renderer(corpus)
         self.lock = threading.RLock()
         self._clock = clock
         self._corpus = corpus
@@ -134,7 +134,7 @@ class World:
             self.advance()
             index = self._corpus.index(record_id)
             message = self._named.get(record_id) or (self._messages.get(index) if index is not None else None)
-            return message if message and self.press.id(message) == record_id else None
+            return message if message and self.renderer.id(message) == record_id else None
 
     def add(
         self,
@@ -167,7 +167,7 @@ class World:
             if "id" in own:
                 self._named[str(own["id"])] = message
             self._store(message)
-            return self.press.id(message)
+            return self.renderer.id(message)
 
     def change(
         self, record_id: str, fields: Fields | None = None, at: datetime | None = None, **more: Any
@@ -190,7 +190,7 @@ class World:
             message = self._known(record_id)
             moment = micros(at) if at else self.now()
             past = [version for version in message.versions if version.since <= moment]
-            body = message.template.fill(self.press.stamp(message))
+            body = message.template.fill(self.renderer.stamp(message))
             message.versions = (*past, changed(body, past[-1], change, moment))
 
     def _known(self, record_id: str) -> Message:
@@ -209,7 +209,7 @@ class World:
             searchable += chance(key, "late").randint(min(shortest, longest), longest)
         message = Message(index, key, template, scanned, scanned + (template.offset or 0), searchable)
         if (key >> _CHANGE_SHIFT) % _UNIT < self._changes.share * _UNIT:
-            body = template.fill(self.press.stamp(message))
+            body = template.fill(self.renderer.stamp(message))
             message.versions, message.gone = plan(body, chance(key, "changes"), scanned, self._changes)
         return message
 

@@ -22,10 +22,10 @@ from connector.errors import ConnectorError
 from connector.facts import BudgetRemaining, BudgetWaited, RateLimited
 from connector.interfaces import Clock, Notes, Observe
 from connector.model import Priority
-from connector.source.quota_estimate import Others
-from connector.source.ratelimit_headers import quotas, remaining
+from connector.source.quota_estimate import QuotaEstimate
+from connector.source.ratelimit_headers import parse_policy, parse_remaining
 
-_WAIT_WORTH_TELLING = 0.05
+_REPORTED_WAIT = 0.05
 _ROUNDING = 0.001
 _LONGEST = timedelta(days=366).total_seconds()
 _EMPTY_AT_MOST = 300.0
@@ -64,15 +64,15 @@ class Budget:
         self._slow_rate, self._slow_until = self._rate, 0.0
         self._blocked_until = float("-inf")
         self._granted = 0
-        self._others: list[Others] = []
+        self._estimates: list[QuotaEstimate] = []
         self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
-        self._recalling: asyncio.Task[None] | None = None
+        self._restoring: asyncio.Task[None] | None = None
 
     async def acquire(self, priority: Priority, account: str) -> None:
         """Wait until one request may be made; cancelling the wait gives the turn to the next."""
-        await self._recall()
+        await self._restore()
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         began = loop.time()
@@ -87,18 +87,18 @@ class Budget:
             self._serve()
             raise
         waited = loop.time() - began
-        if waited >= _WAIT_WORTH_TELLING:
+        if waited >= _REPORTED_WAIT:
             self._observe(BudgetWaited(account, priority.name.lower(), waited))
 
     def learn(self, headers: Mapping[str, str], account: str) -> None:
         """Take over what an answer says of the API's limits."""
         now = asyncio.get_running_loop().time()
         self._refill(now)
-        items, rules = remaining(headers), quotas(headers)
-        self._others += [Others() for _ in items[len(self._others) :]]
+        items, rules = parse_remaining(headers), parse_policy(headers)
+        self._estimates += [QuotaEstimate() for _ in items[len(self._estimates) :]]
         rates = []
-        for item, others in zip(items, self._others, strict=False):
-            ours = others.available(item, spent=self._granted, now=now)
+        for item, estimate in zip(items, self._estimates, strict=False):
+            ours = estimate.our_share(item, spent=self._granted, now=now)
             self._tokens = min(self._tokens, ours)
             if item.requests == 0:
                 self._block_until(now + min(float(item.seconds), _EMPTY_AT_MOST))
@@ -137,10 +137,10 @@ class Budget:
         """Seconds until requests may be made again; 0 when nothing stops them."""
         return max(0.0, self._blocked_until - asyncio.get_running_loop().time())
 
-    async def _recall(self) -> None:
-        if self._recalling is None:
-            self._recalling = asyncio.ensure_future(self._load())
-        await asyncio.shield(self._recalling)
+    async def _restore(self) -> None:
+        if self._restoring is None:
+            self._restoring = asyncio.ensure_future(self._load())
+        await asyncio.shield(self._restoring)
 
     async def _load(self) -> None:
         try:
@@ -157,12 +157,12 @@ class Budget:
     def _block_until(self, moment: float) -> None:
         self._blocked_until = max(self._blocked_until, moment)
 
-    def _pace(self, now: float) -> float:
+    def _refill_rate(self, now: float) -> float:
         return self._slow_rate if now < self._slow_until else self._rate
 
     def _refill(self, now: float) -> None:
         if self._refilled is not None:
-            gained = (now - self._refilled) * self._pace(now)
+            gained = (now - self._refilled) * self._refill_rate(now)
             self._tokens = min(self._ceiling, self._tokens + gained)
         self._refilled = now
 
@@ -189,7 +189,7 @@ class Budget:
                 return
 
     def _until_next(self, now: float) -> float:
-        wait = (1 - self._tokens) / self._pace(now) + _ROUNDING
+        wait = (1 - self._tokens) / self._refill_rate(now) + _ROUNDING
         return min(wait, self._slow_until - now + _ROUNDING) if now < self._slow_until else wait
 
 

@@ -12,35 +12,35 @@ from functools import partial
 from typing import TypeAlias, cast
 from urllib.parse import quote
 
-from connector.errors import BadQuery, SourceError, Unavailable, WalkAborted
+from connector.errors import BadQuery, SearchIncomplete, SourceError, Unavailable
 from connector.facts import PageDecoded, SearchAborted
 from connector.interfaces import Clock, Observe
 from connector.model import JsonObject, Page, Priority, Query, Record, Window
 from connector.net.http import HttpClient
 from connector.source.budget import Budget
 from connector.source.credentials import Credentials, Token
-from connector.source.deferred import Pending
+from connector.source.deferred import DeferredSearches
 from connector.source.enrichment import CloudflareEnricher, Endpoint
 from connector.source.error_mapping import ROUTE_CODES
-from connector.source.filters import walks
+from connector.source.filters import query_parameters
 from connector.source.options import SourceOptions
-from connector.source.paging import Progress, next_cursor
-from connector.source.probe import Finding, verify
-from connector.source.records import is_made, path_of, record_of, records_of
-from connector.source.request import Ask, Reply, Requester
+from connector.source.paging import PagingGuard, next_cursor
+from connector.source.probe import ProbeResult, verify
+from connector.source.records import has_generated_id, parse_record, parse_records, path_segment
+from connector.source.request import ApiRequest, ApiResponse, Requester
 from connector.source.server_clock import ServerClock
 
-_TOO_LONG = frozenset({"search_timeout", "pending_timeout", "pending_expired"})
+_TOO_SLOW = frozenset({"search_timeout", "pending_timeout", "pending_expired"})
 
 
-async def judged(error: SourceError, smallest: Callable[[], Awaitable[object]]) -> SourceError:
+async def diagnose(error: SourceError, smallest: Callable[[], Awaitable[object]]) -> SourceError:
     """Return what *error* of a walk means once *smallest*, a search for next to nothing, was tried."""
-    if not isinstance(error, WalkAborted) or error.reason not in _TOO_LONG:
+    if not isinstance(error, SearchIncomplete) or error.reason not in _TOO_SLOW:
         return error
     try:
         await smallest()
-    except WalkAborted as slow:
-        if slow.reason not in _TOO_LONG:
+    except SearchIncomplete as slow:
+        if slow.reason not in _TOO_SLOW:
             return error
         return Unavailable(
             f"the API does not even finish a search for one second of mail ({slow.hint or slow.reason})",
@@ -60,14 +60,14 @@ BASE_URL = "https://api.cloudflare.com/client/v4"
 
 _Parameters: TypeAlias = tuple[tuple[str, str], ...]
 _SECOND = timedelta(seconds=1)
-_NOISE = timedelta(seconds=5)
+_CLOCK_TOLERANCE = timedelta(seconds=5)
 """A window may end this far in the server's future: both clocks are known to about a second only."""
 
-_PROBES = 2
+_PROBE_ATTEMPTS = 2
 """Tries of the smallest search, which tells an outage from a search that is too much."""
 
-_FUTURE = re.compile(r"\bstart\b.*\bfuture\b", re.IGNORECASE)
-_EARLIER = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
+_START_IN_FUTURE = re.compile(r"\bstart\b.*\bfuture\b", re.IGNORECASE)
+_EARLIER_STARTS = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
 """How much earlier to begin when the API takes the start for the future; it only returns more."""
 
 
@@ -109,7 +109,7 @@ class CloudflareSource:
             account_id, credentials, http, budget, self._server,
             observe=observe, clock=clock, options=self._options, random=random,
         )  # fmt: skip
-        self._pending = Pending(
+        self._pending = DeferredSearches(
             self._requester, observe=observe, clock=clock, options=self._options, random=random
         )
         self._is_token = isinstance(credentials, Token)
@@ -123,7 +123,7 @@ class CloudflareSource:
         """Read the credential again where it came from; says whether it changed."""
         return self._requester.refresh()
 
-    async def verify(self) -> tuple[Finding, ...]:
+    async def verify(self) -> tuple[ProbeResult, ...]:
         """Say whether credential, permission and clock would do; costs two or three requests."""
         return await verify(self._requester, self._base, self._url, is_token=self._is_token)
 
@@ -136,161 +136,171 @@ class CloudflareSource:
     ) -> CloudflareEnricher:
         """Return an ``interfaces.Enricher`` that asks *endpoints* for the records that are *wanted*."""
         return CloudflareEnricher(
-            self._requester, self._url, endpoints, observe=self._observe, wanted=wanted, seconds=seconds
+            self._requester, self._url, endpoints, observe=self._observe, selected=wanted, seconds=seconds
         )
 
     async def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
         """Walk all pages of *query* in *window*; see ``interfaces.Source``.
 
-        One second more is asked at both ends. ``WalkAborted`` carries a short class as its reason:
+        One second more is asked at both ends. ``SearchIncomplete`` carries a short class as its reason:
         ``repeated_cursor``, ``no_new_records``, ``refused_cursor``, ``full_page_without_next`` (the last
         page was full and nothing says whether that was all; never raised for a window of a second) and
         others; a shorter window may succeed. A window that ends in the server's future is ``Unavailable``:
         completing it would let a checkpoint pass records that are not there yet.
         """
         try:
-            walked = walks(query.filters)
+            walked = query_parameters(query.filters)
         except ValueError as error:
             raise BadQuery(str(error), hint="correct the filters of this search") from None
         for filters in walked:
-            async with aclosing(self._walk(filters, query, window)) as pages:
+            async with aclosing(self._search_one(filters, query, window)) as pages:
                 async for page in pages:
                     yield page
 
     async def get(self, record_id: str, priority: Priority) -> Record | None:
         """Return one record as it is now; ``None`` when the API no longer knows it."""
-        if is_made(record_id):
+        if has_generated_id(record_id):
             raise BadQuery("the record came without an id, so that the API cannot be asked for it")
-        ask = Ask("record", f"{self._url}/{path_of(record_id)}", accept=frozenset({200, 404}))
+        ask = ApiRequest("record", f"{self._url}/{path_segment(record_id)}", accept=frozenset({200, 404}))
         reply = await self._requester.ask(ask, priority)
         if reply.status == 404:  # noqa: PLR2004
-            self._refuse_route(reply)
+            self._check_route(reply)
             return None
         result = reply.envelope.result
         if isinstance(result, list) and len(result) == 1:
             result = result[0]
         if not isinstance(result, dict):
             raise Unavailable("the API answered, but without the record", status=reply.status)
-        return Record(record_id, record_of(cast("JsonObject", result)).body)
+        return Record(record_id, parse_record(cast("JsonObject", result)).body)
 
-    def _refuse_route(self, reply: Reply) -> None:
+    def _check_route(self, reply: ApiResponse) -> None:
         """A path that the API does not know says nothing about the record behind it."""
-        for complaint in reply.envelope.complaints:
-            if complaint.code in ROUTE_CODES:
+        for api_error in reply.envelope.api_errors:
+            if api_error.code in ROUTE_CODES:
                 raise BadQuery(
-                    f"the API has no such address: {complaint.text}",
-                    status=reply.status, code=complaint.code, ray=reply.headers.get("cf-ray"),
+                    f"the API has no such address: {api_error.text}",
+                    status=reply.status, code=api_error.code, ray=reply.headers.get("cf-ray"),
                     hint="check account_id and base_url",
                 )  # fmt: skip
 
-    async def _walk(self, filters: _Parameters, query: Query, window: Window) -> AsyncGenerator[Page, None]:
-        progress = Progress(
-            query.per_page, barren_pages=self._options.barren_pages, max_pages=self._options.max_pages
+    async def _search_one(
+        self, filters: _Parameters, query: Query, window: Window
+    ) -> AsyncGenerator[Page, None]:
+        progress = PagingGuard(
+            query.per_page,
+            pages_without_new=self._options.pages_without_new,
+            max_pages=self._options.max_pages,
         )
         try:
-            self._refuse_future(window)
+            self._check_not_future(window)
             async with aclosing(self._pages(filters, query, window, progress)) as pages:
                 async for page in pages:
                     yield page
         except SourceError as failure:
-            error = await judged(failure, partial(self._smallest, filters, query, window))
-            reason = error.reason if isinstance(error, WalkAborted) else type(error).__name__.lower()
+            error = await diagnose(failure, partial(self._search_one_second, filters, query, window))
+            reason = error.reason if isinstance(error, SearchIncomplete) else type(error).__name__.lower()
             self._observe(SearchAborted(self._account, reason, progress.pages))
             if error is failure:
                 raise
             raise error from failure
 
     async def _pages(
-        self, filters: _Parameters, query: Query, window: Window, progress: Progress
+        self, filters: _Parameters, query: Query, window: Window, progress: PagingGuard
     ) -> AsyncGenerator[Page, None]:
-        reply, fixed = await self._first(filters, query, window)
+        reply, fixed = await self._first_page(filters, query, window)
         while True:
-            self._refuse_future(window)
-            page = self._decoded(reply, query.per_page)
+            self._check_not_future(window)
+            page = self._parse_page(reply, query.per_page)
             yield page
             cursor = next_cursor(reply.envelope.info, self._url)
             progress.page(page.records, cursor)
             if cursor is None:
                 break
-            reply = await self._following(fixed, cursor, query.priority)
-        if progress.full(len(page.records), self._page_size) and window.length > _SECOND:
-            raise WalkAborted(
+            reply = await self._next_page(fixed, cursor, query.priority)
+        if progress.may_be_cut(len(page.records), self._page_size) and window.length > _SECOND:
+            raise SearchIncomplete(
                 "full_page_without_next",
                 hint="the last page was full; a shorter window shows whether more exist",
             )
 
-    async def _smallest(self, filters: _Parameters, query: Query, window: Window) -> None:
+    async def _search_one_second(self, filters: _Parameters, query: Query, window: Window) -> None:
         """Ask for one record of the last second of *window*."""
         second = Window(max(window.start, window.end - _SECOND), window.end)
-        await self._first(filters, replace(query, per_page=1), second, attempts=_PROBES)
+        await self._first_page(filters, replace(query, per_page=1), second, attempts=_PROBE_ATTEMPTS)
 
-    async def _first(
+    async def _first_page(
         self, filters: _Parameters, query: Query, window: Window, attempts: int | None = None
-    ) -> tuple[Reply, _Parameters]:
+    ) -> tuple[ApiResponse, _Parameters]:
         """Return the first page and the parameters that brought it, which all further pages repeat."""
         start = window.start.replace(microsecond=0) - _SECOND
         if self._server.known:
             start = min(start, self._server.now().replace(microsecond=0) - _SECOND)
         end = -((-window.end.timestamp()) // 1)
-        for earlier in (timedelta(0), *_EARLIER):
+        for earlier in (timedelta(0), *_EARLIER_STARTS):
             fixed = (
                 *filters,
-                ("start", _stamp(start - earlier)),
-                ("end", _stamp(datetime.fromtimestamp(end, window.end.tzinfo) + _SECOND)),
+                ("start", _format_time(start - earlier)),
+                ("end", _format_time(datetime.fromtimestamp(end, window.end.tzinfo) + _SECOND)),
                 ("per_page", str(query.per_page)),
             )
             try:
-                return await self._asked(fixed, query.priority, attempts=attempts), fixed
+                return await self._fetch(fixed, query.priority, attempts=attempts), fixed
             except BadQuery as error:
-                if not _FUTURE.search(error.reason) or earlier == _EARLIER[-1]:
+                if not _START_IN_FUTURE.search(error.reason) or earlier == _EARLIER_STARTS[-1]:
                     raise
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def _following(self, fixed: _Parameters, cursor: str, priority: Priority) -> Reply:
+    async def _next_page(self, fixed: _Parameters, cursor: str, priority: Priority) -> ApiResponse:
         try:
-            return await self._asked((*fixed, ("cursor", cursor)), priority, patient=True)
+            return await self._fetch((*fixed, ("cursor", cursor)), priority, wait_for_limit=True)
         except BadQuery as error:
-            raise WalkAborted(
+            raise SearchIncomplete(
                 "refused_cursor", status=error.status, code=error.code, ray=error.ray, hint=error.reason
             ) from error
 
-    async def _asked(
+    async def _fetch(
         self,
         params: _Parameters,
         priority: Priority,
         *,
-        patient: bool = False,
+        wait_for_limit: bool = False,
         attempts: int | None = None,
-    ) -> Reply:
-        ask = Ask(
-            "search", self._url, params, listed=True, divisible=True, patient=patient, attempts=attempts
+    ) -> ApiResponse:
+        ask = ApiRequest(
+            "search",
+            self._url,
+            params,
+            expects_list=True,
+            splittable=True,
+            wait_for_limit=wait_for_limit,
+            attempts=attempts,
         )
 
-        async def again() -> Reply:
-            return await self._requester.ask(replace(ask, patient=False), priority)
+        async def again() -> ApiResponse:
+            return await self._requester.ask(replace(ask, wait_for_limit=False), priority)
 
         reply = await self._requester.ask(ask, priority)
         if reply.status == 202:  # noqa: PLR2004
             return await self._pending.result(reply, again, priority)
         return reply
 
-    def _decoded(self, reply: Reply, asked: int) -> Page:
-        records, made = records_of(reply.envelope.rows or [])
-        self._observe(PageDecoded(self._account, len(records), reply.bytes, reply.envelope.tolerant, made))
+    def _parse_page(self, reply: ApiResponse, asked: int) -> Page:
+        records, made = parse_records(reply.envelope.rows or [])
+        self._observe(PageDecoded(self._account, len(records), reply.bytes, reply.envelope.lenient, made))
         size = reply.envelope.info.get("per_page")
         if isinstance(size, int) and size > len(records):
             # More than the rows of its own page: the number is a real page size and no mere count.
             self._page_size = size if size < asked else None
         return Page(records)
 
-    def _refuse_future(self, window: Window) -> None:
+    def _check_not_future(self, window: Window) -> None:
         ahead = self._server.ahead(window.end)
-        if ahead > _NOISE:
+        if ahead > _CLOCK_TOLERANCE:
             raise Unavailable(
                 f"the window ends {ahead.total_seconds():.0f} s in the future of the API's clock",
                 hint="the local clock is ahead: synchronise it",
             )
 
 
-def _stamp(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

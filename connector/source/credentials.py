@@ -35,7 +35,7 @@ class KeyPair:
 Credentials: TypeAlias = Token | KeyPair
 
 
-def scrub(body: bytes, credentials: Credentials) -> bytes:
+def mask_credential(body: bytes, credentials: Credentials) -> bytes:
     """Mask the credential in *body*, should the other side have repeated it."""
     secret = credentials.secret.reveal().encode()
     return body.replace(secret, MASK.encode()) if secret else body

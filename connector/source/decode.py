@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import orjson
 
-_LONE = re.compile("[\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
 _LARGEST = 1 << 63
 _SAFE_DIGITS = 18
@@ -29,7 +29,7 @@ class Decoded:
     """A JSON value, and whether it took the tolerant way."""
 
     value: object
-    tolerant: bool
+    lenient: bool
 
 
 def decode(body: bytes) -> Decoded:
@@ -39,7 +39,7 @@ def decode(body: bytes) -> Decoded:
     text, digit for digit.
     """
     try:
-        return Decoded(orjson.loads(body), tolerant=False)
+        return Decoded(orjson.loads(body), lenient=False)
     except orjson.JSONDecodeError:
         pass
     text = body.decode("utf-8-sig", "replace")
@@ -47,7 +47,7 @@ def decode(body: bytes) -> Decoded:
         value = json.loads(
             text, strict=False, parse_int=_integer, parse_float=_float, parse_constant=lambda name: name
         )
-        return Decoded(_mended(value), tolerant=True)
+        return Decoded(_replace_surrogates(value), lenient=True)
     except (ValueError, RecursionError):
         raise Undecodable(
             "the body is empty" if not text.strip() else "the body is no complete JSON"
@@ -68,11 +68,11 @@ def _float(digits: str) -> float | str:
     return number if math.isfinite(number) else digits
 
 
-def _mended(value: object) -> object:
+def _replace_surrogates(value: object) -> object:
     if isinstance(value, str):
-        return _LONE.sub(_REPLACEMENT, value)
+        return _SURROGATE.sub(_REPLACEMENT, value)
     if isinstance(value, list):
-        return [_mended(item) for item in value]
+        return [_replace_surrogates(item) for item in value]
     if isinstance(value, dict):
-        return {_LONE.sub(_REPLACEMENT, key): _mended(item) for key, item in value.items()}
+        return {_SURROGATE.sub(_REPLACEMENT, key): _replace_surrogates(item) for key, item in value.items()}
     return value

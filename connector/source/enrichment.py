@@ -12,20 +12,20 @@ from connector.errors import BadQuery, SourceError
 from connector.facts import EnrichmentDisabled, RecordsEnriched
 from connector.interfaces import INCOMPLETE, Observe
 from connector.model import Body, JsonObject, Priority, Record
-from connector.source.records import is_made, path_of
-from connector.source.request import Ask, Requester
+from connector.source.records import has_generated_id, path_segment
+from connector.source.request import ApiRequest, Requester
 
 Endpoint: TypeAlias = Literal["detections", "action_log", "trace"]
 ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
 
-_AT_ONCE = 4
+_CONCURRENCY = 4
 _ATTEMPTS = 2
-_ENOUGH = 5
+_MAX_FAILURES = 5
 """Failures of an endpoint in a row after which the other records of the page do without it."""
 
 
 @dataclass(slots=True)
-class _Errand:
+class _Run:
     """One call: what was found, what is missing, what is still to ask (last first), failures in a row."""
 
     found: dict[str, JsonObject]
@@ -58,25 +58,29 @@ class CloudflareEnricher:
         endpoints: Sequence[Endpoint],
         *,
         observe: Observe,
-        wanted: Callable[[Record], bool] = lambda _: True,
+        selected: Callable[[Record], bool] = lambda _: True,
         seconds: float = 30.0,
     ) -> None:
         self._requester = requester
         self._search = search
         self._endpoints = tuple(endpoints)
         self._observe = observe
-        self._wanted = wanted
+        self._selected = selected
         self._seconds = seconds
 
     async def enrich(self, records: Sequence[Record]) -> Mapping[str, Body]:
         """Return by record id what was found, within the time; never raises a ``SourceError``."""
-        chosen = {record.id: record for record in records if not is_made(record.id) and self._wanted(record)}
-        errand = _Errand(
+        chosen = {
+            record.id: record
+            for record in records
+            if not has_generated_id(record.id) and self._selected(record)
+        }
+        run = _Run(
             {identity: {} for identity in chosen},
             {identity: set(self._endpoints) for identity in chosen},
             [(identity, endpoint) for identity in reversed(chosen) for endpoint in reversed(self._endpoints)],
         )
-        workers = [asyncio.create_task(self._work(errand)) for _ in range(min(_AT_ONCE, len(errand.waiting)))]
+        workers = [asyncio.create_task(self._worker(run)) for _ in range(min(_CONCURRENCY, len(run.waiting)))]
         if workers:
             try:
                 await asyncio.wait(workers, timeout=self._seconds)
@@ -84,22 +88,22 @@ class CloudflareEnricher:
                 for worker in workers:
                     worker.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
-        for identity, endpoints in errand.missing.items():
+        for identity, endpoints in run.missing.items():
             if endpoints:
-                errand.found[identity][INCOMPLETE] = sorted(endpoints)
-        self._tell(errand)
-        return errand.found
+                run.found[identity][INCOMPLETE] = sorted(endpoints)
+        self._report(run)
+        return run.found
 
-    async def _work(self, errand: _Errand) -> None:
-        while errand.waiting:
-            identity, endpoint = errand.waiting.pop()
-            if errand.failures[endpoint] < _ENOUGH:
-                await self._one(identity, endpoint, errand)
+    async def _worker(self, run: _Run) -> None:
+        while run.waiting:
+            identity, endpoint = run.waiting.pop()
+            if run.failures[endpoint] < _MAX_FAILURES:
+                await self._enrich_one(identity, endpoint, run)
 
-    async def _one(self, identity: str, endpoint: Endpoint, errand: _Errand) -> None:
-        ask = Ask(
+    async def _enrich_one(self, identity: str, endpoint: Endpoint, run: _Run) -> None:
+        ask = ApiRequest(
             endpoint,
-            f"{self._search}/{path_of(identity)}/{endpoint}",
+            f"{self._search}/{path_segment(identity)}/{endpoint}",
             accept=frozenset({200, 404}),
             attempts=_ATTEMPTS,
         )
@@ -109,17 +113,17 @@ class CloudflareEnricher:
             # The requester told the fact; the record goes on without it, marked.
             return
         except SourceError as error:
-            errand.failures[endpoint] += 1
-            if errand.failures[endpoint] == _ENOUGH:
+            run.failures[endpoint] += 1
+            if run.failures[endpoint] == _MAX_FAILURES:
                 self._observe(EnrichmentDisabled(self._requester.account, endpoint, str(error)))
             return
-        errand.failures[endpoint] = 0
-        errand.missing[identity].discard(endpoint)
+        run.failures[endpoint] = 0
+        run.missing[identity].discard(endpoint)
         if reply.status != 404 and reply.envelope.result is not None:  # noqa: PLR2004
-            errand.found[identity][endpoint] = reply.envelope.result
+            run.found[identity][endpoint] = reply.envelope.result
 
-    def _tell(self, errand: _Errand) -> None:
-        left = [len(endpoints) for endpoints in errand.missing.values()]
+    def _report(self, run: _Run) -> None:
+        left = [len(endpoints) for endpoints in run.missing.values()]
         if left:
             failed = left.count(len(self._endpoints))
             enriched = left.count(0)

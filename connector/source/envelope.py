@@ -11,7 +11,7 @@ _LONGEST = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class ApiError:
     """One of Cloudflare's errors: its code and text, and the part of the request it points at, if any."""
 
     code: int | None
@@ -24,7 +24,7 @@ class Envelope:
     """One answer's document."""
 
     document: JsonObject
-    tolerant: bool = False
+    lenient: bool = False
 
     @property
     def failed(self) -> bool:
@@ -54,27 +54,27 @@ class Envelope:
         return [] if result is None and self.info.get("count") == 0 else None
 
     @property
-    def complaints(self) -> tuple[Complaint, ...]:
+    def api_errors(self) -> tuple[ApiError, ...]:
         """All errors, chained ones after the one they explain."""
-        found: list[Complaint] = []
-        _collect(self.document.get("errors"), found)
+        found: list[ApiError] = []
+        _flatten_errors(self.document.get("errors"), found)
         return tuple(found)
 
 
-def _collect(errors: object, found: list[Complaint]) -> None:
+def _flatten_errors(errors: object, found: list[ApiError]) -> None:
     for error in errors if isinstance(errors, list) else []:
         if not isinstance(error, dict):
             continue
         code = error.get("code")
         found.append(
-            Complaint(
+            ApiError(
                 code if isinstance(code, int) and not isinstance(code, bool) else None,
                 one_line(error.get("message")),
                 _pointer(error.get("source")),
             )
         )
         if len(found) < 10:  # noqa: PLR2004, a chain longer than this explains nothing any more
-            _collect(error.get("error_chain"), found)
+            _flatten_errors(error.get("error_chain"), found)
 
 
 def _pointer(source: object) -> str:

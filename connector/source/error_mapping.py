@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from connector.errors import BadQuery, Denied, SourceError, Unavailable, WalkAborted
-from connector.net.transport import Answer, TooLarge, TransportError, Unsendable
-from connector.source.envelope import Complaint, Envelope, one_line
+from connector.errors import BadQuery, Denied, SearchIncomplete, SourceError, Unavailable
+from connector.net.transport import Response, TooLarge, TransportError, Unsendable
+from connector.source.envelope import ApiError, Envelope, one_line
 
 ROUTE_CODES = frozenset({7000, 7003})
 _CREDENTIAL_CODES = frozenset({6003, 6103, 6111, 9106, 9109, 9300, 10000, 10001})
@@ -50,22 +50,24 @@ _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 
 
-def of_answer(answer: Answer, envelope: Envelope | None) -> SourceError:
+def from_response(response: Response, envelope: Envelope | None) -> SourceError:
     """Class an answer that is not what was asked for; *envelope* where it holds a JSON object."""
     if envelope is None:
-        return _foreign(answer)
-    complaints = envelope.complaints
-    code = _leading(complaints)
-    text = "; ".join(_told(complaint) for complaint in complaints) or "it says no reason"
-    known = [_HINTS[c.code] for c in complaints if c.code in _HINTS]
-    hint = known[-1] if known else _BY_STATUS.get(answer.status, "")
-    return _classed(answer, code, f"{_meaning(answer.status)}: {text}", hint, _kinds(complaints))
+        return _from_html(response)
+    api_errors = envelope.api_errors
+    code = _first_code(api_errors)
+    text = "; ".join(_describe(api_error) for api_error in api_errors) or "it says no reason"
+    known = [_HINTS[c.code] for c in api_errors if c.code in _HINTS]
+    hint = known[-1] if known else _BY_STATUS.get(response.status, "")
+    return _classify(
+        response, code, f"{_describe_status(response.status)}: {text}", hint, _code_kinds(api_errors)
+    )
 
 
-def of_transport(error: TransportError) -> SourceError:
+def from_transport_error(error: TransportError) -> SourceError:
     """Class an exchange that gave no answer."""
     if isinstance(error, TooLarge):
-        return WalkAborted("answer_too_large", hint=error.reason)
+        return SearchIncomplete("answer_too_large", hint=error.reason)
     if isinstance(error, Unsendable):
         return Denied(
             "the request cannot be sent: the credential does not fit into a header", hint=_MALFORMED
@@ -73,44 +75,46 @@ def of_transport(error: TransportError) -> SourceError:
     return Unavailable(error.reason)
 
 
-def of_content(answer: Answer, what: str) -> Unavailable:
+def from_content(response: Response, what: str) -> Unavailable:
     """Class an answer with a good status whose content is not usable."""
     return Unavailable(
-        f"the API answered, but {what}", status=answer.status, ray=answer.headers.get("cf-ray")
+        f"the API answered, but {what}", status=response.status, ray=response.headers.get("cf-ray")
     )
 
 
-def worth_repeating(answer: Answer, error: SourceError) -> bool:
+def is_retryable(response: Response, error: SourceError) -> bool:
     """Whether the same request may succeed within seconds."""
-    status = answer.status
-    return isinstance(error, Unavailable) and (status == 408 or status >= 500 or answer.ok)  # noqa: PLR2004
+    status = response.status
+    return isinstance(error, Unavailable) and (status == 408 or status >= 500 or response.ok)  # noqa: PLR2004
 
 
-def takes_too_long(answer: Answer) -> bool:
+def is_gateway_timeout(response: Response) -> bool:
     """Whether the edge gave up waiting for the API, as it does when a search covers too much."""
-    return answer.status in {504, 524}
+    return response.status in {504, 524}
 
 
-def _foreign(answer: Answer) -> SourceError:
+def _from_html(response: Response) -> SourceError:
     """Class an answer that is no JSON object: HTML of the edge, or of anything in between."""
-    text = answer.body[:20_000].decode("utf-8", "replace")
+    text = response.body[:20_000].decode("utf-8", "replace")
     found = _EDGE_CODE.search(_TAG.sub(" ", text)) or _EDGE_CODE.search(text)
     code = int(found[1]) if found else None
     title = _TITLE.search(text)
     excerpt = one_line(_TAG.sub(" ", title[1] if title else text))[:120]
-    kind = answer.headers.get("content-type", "no content type").split(";")[0].strip()[:60]
-    reason = f"{_meaning(answer.status)}, with {kind} instead of JSON" + (f": {excerpt}" if excerpt else "")
-    status = answer.status
-    hint = _NOT_API if answer.ok or 300 <= status < 400 else _BY_STATUS.get(status, "")  # noqa: PLR2004
+    kind = response.headers.get("content-type", "no content type").split(";")[0].strip()[:60]
+    reason = f"{_describe_status(response.status)}, with {kind} instead of JSON" + (
+        f": {excerpt}" if excerpt else ""
+    )
+    status = response.status
+    hint = _NOT_API if response.ok or 300 <= status < 400 else _BY_STATUS.get(status, "")  # noqa: PLR2004
     if status in {401, 403, 409}:
-        return Unavailable(reason, status=status, code=code, ray=answer.headers.get("cf-ray"), hint=_EDGE)
-    return _classed(answer, code, reason, hint, (False, False))
+        return Unavailable(reason, status=status, code=code, ray=response.headers.get("cf-ray"), hint=_EDGE)
+    return _classify(response, code, reason, hint, (False, False))
 
 
-def _classed(
-    answer: Answer, code: int | None, reason: str, hint: str, kinds: tuple[bool, bool]
+def _classify(
+    response: Response, code: int | None, reason: str, hint: str, kinds: tuple[bool, bool]
 ) -> SourceError:
-    status, ray = answer.status, answer.headers.get("cf-ray")
+    status, ray = response.status, response.headers.get("cf-ray")
     credential, limit = kinds
     kind: type[SourceError] = Unavailable
     if status in {401, 403} or (credential and status == 400):  # noqa: PLR2004
@@ -120,22 +124,22 @@ def _classed(
     return kind(reason, status=status, code=code, ray=ray, hint=hint)
 
 
-def _kinds(complaints: tuple[Complaint, ...]) -> tuple[bool, bool]:
-    codes = {complaint.code for complaint in complaints}
+def _code_kinds(api_errors: tuple[ApiError, ...]) -> tuple[bool, bool]:
+    codes = {api_error.code for api_error in api_errors}
     return bool(codes & _CREDENTIAL_CODES), bool(codes & _LIMIT_CODES)
 
 
-def _leading(complaints: tuple[Complaint, ...]) -> int | None:
-    return next((complaint.code for complaint in complaints if complaint.code is not None), None)
+def _first_code(api_errors: tuple[ApiError, ...]) -> int | None:
+    return next((api_error.code for api_error in api_errors if api_error.code is not None), None)
 
 
-def _told(complaint: Complaint) -> str:
-    code = f" ({complaint.code})" if complaint.code is not None else ""
-    at = f", at {complaint.pointer}" if complaint.pointer else ""
-    return (complaint.text or "no text") + code + at
+def _describe(api_error: ApiError) -> str:
+    code = f" ({api_error.code})" if api_error.code is not None else ""
+    at = f", at {api_error.pointer}" if api_error.pointer else ""
+    return (api_error.text or "no text") + code + at
 
 
-def _meaning(status: int) -> str:
+def _describe_status(status: int) -> str:
     if 200 <= status < 300:  # noqa: PLR2004
         return "the API reports a failure"
     if 300 <= status < 400:  # noqa: PLR2004

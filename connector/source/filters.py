@@ -43,7 +43,7 @@ class Filter:
     unfilterable: tuple[str, ...] = ()
     era: Era = "both"
     warning: str = ""
-    doubtful: Mapping[str, str] | None = None
+    value_warnings: Mapping[str, str] | None = None
 
 
 _TABLE = (
@@ -80,7 +80,7 @@ _TABLE = (
         "choice",
         "What was done to the message after delivery.",
         allowed=("PREVIEW", "QUARANTINE_RELEASED", "MOVED", "SUBMITTED"),
-        doubtful={"SUBMITTED": "Cloudflare removed the value SUBMITTED; the API may refuse the search"},
+        value_warnings={"SUBMITTED": "Cloudflare removed the value SUBMITTED; the API may refuse the search"},
     ),
     Filter("sender", "text", "Sender: an email address or a domain."),
     Filter("recipient", "text", "Recipient: an email address or a domain."),
@@ -136,8 +136,8 @@ def warnings(filters: Mapping[str, FilterValue]) -> tuple[str, ...]:
             continue
         if row.warning:
             found.append(f"{name}: {row.warning}")
-        if row.doubtful and isinstance(value, str) and value in row.doubtful:
-            found.append(f"{name}: {row.doubtful[value]}")
+        if row.value_warnings and isinstance(value, str) and value in row.value_warnings:
+            found.append(f"{name}: {row.value_warnings[value]}")
     if filters.get("detections_only", True) is True and "NONE" in _several(
         filters.get("final_disposition", ())
     ):
@@ -145,7 +145,7 @@ def warnings(filters: Mapping[str, FilterValue]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def walks(filters: Mapping[str, FilterValue]) -> tuple[tuple[tuple[str, str], ...], ...]:
+def query_parameters(filters: Mapping[str, FilterValue]) -> tuple[tuple[tuple[str, str], ...], ...]:
     """Return the query parameters of each walk that *filters* need; validates once more.
 
     Several dispositions need one walk each, because the API takes one at a time.
@@ -222,8 +222,8 @@ def _address(row: Filter, value: object) -> FilterValue:
 
 
 def _only_dispositions(value: object) -> str:
-    listed = isinstance(value, (list, tuple))
-    return "; only final_disposition takes a list, make one search per value" if listed else ""
+    expects_list = isinstance(value, (list, tuple))
+    return "; only final_disposition takes a list, make one search per value" if expects_list else ""
 
 
 _READERS: Mapping[Kind, Callable[[Filter, object], FilterValue]] = {

@@ -27,10 +27,10 @@ class SourceOptions:
     retry_for: float = 60.0
     retry_base: float = 1.0
     limit_wait: float = 600.0
-    pending_deadline: float = 120.0
-    poll_first: float = 1.0
-    poll_longest: float = 15.0
+    deferred_deadline: float = 120.0
+    first_poll: float = 1.0
+    longest_poll: float = 15.0
     restarts: int = 2
     confirmations: int = 2
-    barren_pages: int = 20
+    pages_without_new: int = 20
     max_pages: int = 5000

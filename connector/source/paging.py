@@ -4,44 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from connector.errors import WalkAborted
+from connector.errors import SearchIncomplete
 from connector.model import Record
-from connector.source.deferred import Foreign, cursor_in
+from connector.source.deferred import ForeignOrigin, cursor_from
 
-_GENERATION = 5_000
+_REMEMBERED_IDS = 5_000
 """Ids remembered at least, twice as many at most. They tell a page that only repeats its neighbours; one
 that repeats a page long gone is told by what it held as a whole."""
 
 
 def next_cursor(info: Mapping[str, object], base: str) -> str | None:
-    """Return where the walk goes on; ``None`` at its end. Raises ``WalkAborted`` for what leads nowhere."""
+    """Return the next cursor, ``None`` on the last page; raises ``SearchIncomplete`` for an unusable one."""
     following = info.get("next")
     if following is None or following == "" or following is False:
         return None
     if isinstance(following, int):
         return str(following)
     if not isinstance(following, str):
-        raise WalkAborted("unreadable_next", hint="the API gave a position that is no text")
+        raise SearchIncomplete("unreadable_next", hint="the API gave a position that is no text")
     try:
-        return cursor_in(base, following) or following
-    except (Foreign, ValueError):
-        raise WalkAborted(
+        return cursor_from(base, following) or following
+    except (ForeignOrigin, ValueError):
+        raise SearchIncomplete(
             "foreign_next", hint="the next page is at another address than base_url; it was not asked"
         ) from None
 
 
-class Progress:
-    """Watches one walk and raises ``WalkAborted`` once it stops getting anywhere.
+class PagingGuard:
+    """Watches one walk and raises ``SearchIncomplete`` once it stops getting anywhere.
 
     What it remembers does not grow with the records of a walk.
     """
 
-    def __init__(self, per_page: int, *, barren_pages: int, max_pages: int) -> None:
+    def __init__(self, per_page: int, *, pages_without_new: int, max_pages: int) -> None:
         self.pages = 0
         self._per_page = per_page
-        self._barren_allowed = barren_pages
+        self._max_stalled = pages_without_new
         self._max_pages = max_pages
-        self._barren = 0
+        self._stalled = 0
         self._largest = 0
         self._cursors: set[int] = set()
         self._recent: set[int] = set()
@@ -51,19 +51,19 @@ class Progress:
     def page(self, records: Sequence[Record], cursor: str | None) -> None:
         """Take note of a page and of the *cursor* to the next one."""
         self.pages += 1
-        self._barren = 0 if self._new(records) else self._barren + 1
+        self._stalled = 0 if self._has_new(records) else self._stalled + 1
         if cursor is None:
             return
         self._largest = max(self._largest, len(records))
         if hash(cursor) in self._cursors:
-            raise WalkAborted("repeated_cursor", hint="the API gave the same position twice")
+            raise SearchIncomplete("repeated_cursor", hint="the API gave the same position twice")
         self._cursors.add(hash(cursor))
-        if self._barren >= self._barren_allowed:
-            raise WalkAborted("no_new_records", hint=f"{self._barren} pages in a row held nothing new")
+        if self._stalled >= self._max_stalled:
+            raise SearchIncomplete("no_new_records", hint=f"{self._stalled} pages in a row held nothing new")
         if self.pages >= self._max_pages:
-            raise WalkAborted("too_many_pages", hint=f"the walk has more than {self._max_pages} pages")
+            raise SearchIncomplete("too_many_pages", hint=f"the walk has more than {self._max_pages} pages")
 
-    def full(self, rows: int, page_size: int | None) -> bool:
+    def may_be_cut(self, rows: int, page_size: int | None) -> bool:
         """Whether a last page of *rows* is as large as a page can be, so that more may be behind it.
 
         *page_size* is what the API is known to cut pages to, where that is known. A last page exactly as
@@ -71,7 +71,7 @@ class Progress:
         """
         return rows >= min(self._per_page, page_size or self._per_page) or 1 < rows == self._largest
 
-    def _new(self, records: Sequence[Record]) -> bool:
+    def _has_new(self, records: Sequence[Record]) -> bool:
         ids = [hash(record.id) for record in records]
         content = hash(frozenset(ids))
         if content in self._contents:
@@ -79,6 +79,6 @@ class Progress:
         self._contents.add(content)
         found = any(one not in self._recent and one not in self._older for one in ids)
         self._recent.update(ids)
-        if len(self._recent) > _GENERATION:
+        if len(self._recent) > _REMEMBERED_IDS:
             self._older, self._recent = self._recent, set()
         return found

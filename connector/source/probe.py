@@ -8,11 +8,11 @@ from enum import StrEnum
 
 from connector.errors import SourceError
 from connector.model import Priority
-from connector.source.request import Ask, Reply, Requester
+from connector.source.request import ApiRequest, ApiResponse, Requester
 
 _ATTEMPTS = 2
-_SOON = timedelta(days=14)
-_SKEW = 5.0
+_EXPIRES_SOON = timedelta(days=14)
+_TOLERATED_SKEW = 5.0
 _PERMISSION = "Cloud Email Security: Read"
 
 
@@ -25,7 +25,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ProbeResult:
     """One thing that was looked at. *item*: token, permission or clock; *hint*: what to do."""
 
     item: str
@@ -34,13 +34,13 @@ class Finding:
     hint: str = ""
 
 
-async def verify(requester: Requester, base: str, search: str, *, is_token: bool) -> tuple[Finding, ...]:
+async def verify(requester: Requester, base: str, search: str, *, is_token: bool) -> tuple[ProbeResult, ...]:
     """Look at the credential, ask for one record, compare the clocks."""
     findings = list(await _token(requester, base)) if is_token else []
     permission = await _permission(requester, search)
     if permission.level is Level.OK:
         # Some tokens may search but not look at themselves; what matters works.
-        findings = [_milder(finding) for finding in findings]
+        findings = [_as_warning(finding) for finding in findings]
         findings.append(permission)
         findings.append(_clock(requester))
     else:
@@ -48,62 +48,64 @@ async def verify(requester: Requester, base: str, search: str, *, is_token: bool
     return tuple(findings)
 
 
-async def _token(requester: Requester, base: str) -> tuple[Finding, ...]:
+async def _token(requester: Requester, base: str) -> tuple[ProbeResult, ...]:
     """A token belongs to a user or to the account; each kind is verified at its own address."""
     first: SourceError | None = None
     for path in ("/user/tokens/verify", f"/accounts/{requester.account}/tokens/verify"):
-        ask = Ask("token", base + path, accept=frozenset({200}), attempts=_ATTEMPTS)
+        ask = ApiRequest("token", base + path, accept=frozenset({200}), attempts=_ATTEMPTS)
         try:
             reply = await requester.ask(ask, Priority.LIVE)
         except SourceError as error:
             first = first or error
         else:
             return _state(reply, requester.server.now())
-    return (Finding("token", Level.FAILED, first.reason if first else "", first.hint if first else ""),)
+    return (ProbeResult("token", Level.FAILED, first.reason if first else "", first.hint if first else ""),)
 
 
-def _state(reply: Reply, now: datetime) -> tuple[Finding, ...]:
+def _state(reply: ApiResponse, now: datetime) -> tuple[ProbeResult, ...]:
     result = reply.envelope.result
     state = result if isinstance(result, dict) else {}
     status = str(state.get("status", "active"))
     if status != "active":
-        return (Finding("token", Level.FAILED, f"the token is {status[:40]}", "make a new token"),)
-    ends = _moment(state.get("expires_on"))
+        return (ProbeResult("token", Level.FAILED, f"the token is {status[:40]}", "make a new token"),)
+    ends = _parse_time(state.get("expires_on"))
     if ends is None:
-        return (Finding("token", Level.OK, "the token is valid and active"),)
+        return (ProbeResult("token", Level.OK, "the token is valid and active"),)
     told = f"the token is valid until {ends:%Y-%m-%d %H:%M} UTC"
-    if ends - now < _SOON:
-        return (Finding("token", Level.WARNING, told, "replace it before it ends: collection stops then"),)
-    return (Finding("token", Level.OK, told),)
+    if ends - now < _EXPIRES_SOON:
+        return (
+            ProbeResult("token", Level.WARNING, told, "replace it before it ends: collection stops then"),
+        )
+    return (ProbeResult("token", Level.OK, told),)
 
 
-async def _permission(requester: Requester, search: str) -> Finding:
-    ask = Ask(
+async def _permission(requester: Requester, search: str) -> ProbeResult:
+    ask = ApiRequest(
         "search",
         search,
         (("detections_only", "false"), ("per_page", "1")),
-        listed=True,
+        expects_list=True,
         attempts=_ATTEMPTS,
     )
     try:
         reply = await requester.ask(ask, Priority.LIVE)
     except SourceError as error:
-        return Finding("permission", Level.FAILED, _without_hint(error), error.hint)
+        return ProbeResult("permission", Level.FAILED, _without_hint(error), error.hint)
     rows = len(reply.envelope.rows or [])
     told = "mail of the last 30 days was found" if rows else "no mail of the last 30 days was found"
     if reply.status == 202:  # noqa: PLR2004
         told = "the API takes longer than usual to answer"
-    return Finding("permission", Level.OK, f"the search answers; {told}")
+    return ProbeResult("permission", Level.OK, f"the search answers; {told}")
 
 
-def _clock(requester: Requester) -> Finding:
+def _clock(requester: Requester) -> ProbeResult:
     skew = requester.server.skew
     direction = "behind" if skew > 0 else "ahead"
     if not requester.server.known:
-        return Finding("clock", Level.WARNING, "the API did not tell its time")
-    if abs(skew) < _SKEW:
-        return Finding("clock", Level.OK, "the local clock agrees with the API's")
-    return Finding(
+        return ProbeResult("clock", Level.WARNING, "the API did not tell its time")
+    if abs(skew) < _TOLERATED_SKEW:
+        return ProbeResult("clock", Level.OK, "the local clock agrees with the API's")
+    return ProbeResult(
         "clock",
         Level.WARNING,
         f"the local clock is {abs(skew):.0f} s {direction}",
@@ -111,9 +113,11 @@ def _clock(requester: Requester) -> Finding:
     )
 
 
-def _milder(finding: Finding) -> Finding:
+def _as_warning(finding: ProbeResult) -> ProbeResult:
     if finding.level is Level.FAILED:
-        return Finding(finding.item, Level.WARNING, f"{finding.text}; yet the search answers", finding.hint)
+        return ProbeResult(
+            finding.item, Level.WARNING, f"{finding.text}; yet the search answers", finding.hint
+        )
     return finding
 
 
@@ -121,7 +125,7 @@ def _without_hint(error: SourceError) -> str:
     return str(error).removesuffix(f"; {error.hint}") if error.hint else str(error)
 
 
-def _moment(value: object) -> datetime | None:
+def _parse_time(value: object) -> datetime | None:
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:

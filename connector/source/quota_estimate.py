@@ -22,24 +22,24 @@ _LEAST = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class _Sight:
+class _Reading:
     left: int
     spent: int
     at: float
     reset: float
 
 
-class Others:
+class QuotaEstimate:
     """Watches one limit; see the module."""
 
     def __init__(self) -> None:
-        self._first: _Sight | None = None
+        self._first: _Reading | None = None
         self._before = 0.0
         self._rate = 0.0
 
-    def available(self, item: Remaining, *, spent: int, now: float) -> float:
+    def our_share(self, item: Remaining, *, spent: int, now: float) -> float:
         """Return how many requests until the reset are ours, having *spent* so many in all so far."""
-        sight = _Sight(item.requests, spent, now, now + item.seconds)
+        sight = _Reading(item.requests, spent, now, now + item.seconds)
         first = self._first
         if first is None or abs(sight.reset - first.reset) > _SAME_WINDOW or sight.left > first.left:
             self._first, self._before = sight, self._rate

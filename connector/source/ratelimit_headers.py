@@ -19,23 +19,23 @@ class Remaining:
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
+class Policy:
     """At most *requests* per *seconds*."""
 
     requests: int
     seconds: int
 
 
-def remaining(headers: Mapping[str, str]) -> tuple[Remaining, ...]:
+def parse_remaining(headers: Mapping[str, str]) -> tuple[Remaining, ...]:
     """Read ``Ratelimit``; items that make no sense are left out."""
     pairs = _pairs(headers.get("ratelimit", ""), "r", "t")
     return tuple(Remaining(requests, seconds) for requests, seconds in pairs)
 
 
-def quotas(headers: Mapping[str, str]) -> tuple[Quota, ...]:
+def parse_policy(headers: Mapping[str, str]) -> tuple[Policy, ...]:
     """Read ``Ratelimit-Policy``; items that make no sense are left out."""
     pairs = _pairs(headers.get("ratelimit-policy", ""), "q", "w")
-    return tuple(Quota(requests, seconds) for requests, seconds in pairs if requests and seconds)
+    return tuple(Policy(requests, seconds) for requests, seconds in pairs if requests and seconds)
 
 
 def _pairs(header: str, first: str, second: str) -> list[tuple[int, int]]:

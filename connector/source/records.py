@@ -11,42 +11,42 @@ import orjson
 
 from connector.model import Body, JsonObject, Record
 
-MISSHAPEN = "not_an_object"
+NOT_AN_OBJECT = "not_an_object"
 """Key under which a row that is no object is kept, so that it can be delivered like any other."""
 
-_MADE = "sha256:"
+_GENERATED = "sha256:"
 
 
-def records_of(rows: Sequence[object]) -> tuple[tuple[Record, ...], int]:
+def parse_records(rows: Sequence[object]) -> tuple[tuple[Record, ...], int]:
     """Return the records of *rows*, and how many of them had no id of their own."""
     records = tuple(_record(row) for row in rows)
-    return records, sum(is_made(record.id) for record in records)
+    return records, sum(has_generated_id(record.id) for record in records)
 
 
-def record_of(row: Body) -> Record:
+def parse_record(row: Body) -> Record:
     """Return one object as a record."""
     identity = row.get("id")
     if isinstance(identity, int) and not isinstance(identity, bool):
         identity = str(identity)
     if isinstance(identity, str) and identity.strip():
         return Record(identity, row)
-    return Record(_MADE + _digest(row), row)
+    return Record(_GENERATED + _digest(row), row)
 
 
-def is_made(record_id: str) -> bool:
+def has_generated_id(record_id: str) -> bool:
     """Whether an id was made of a record's content, so that the API cannot know it."""
-    return record_id.startswith(_MADE)
+    return record_id.startswith(_GENERATED)
 
 
-def path_of(record_id: str) -> str:
+def path_segment(record_id: str) -> str:
     """An id as one step of a path; a hostile one cannot lead anywhere else."""
     return "%2E" * len(record_id) if not record_id.strip(".") else quote(record_id, safe=":")
 
 
 def _record(row: object) -> Record:
     if isinstance(row, dict):
-        return record_of(cast("JsonObject", row))
-    return record_of({MISSHAPEN: row})
+        return parse_record(cast("JsonObject", row))
+    return parse_record({NOT_AN_OBJECT: row})
 
 
 def _digest(body: Body) -> str:

@@ -7,36 +7,36 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from connector.errors import SourceError, Unavailable, WalkAborted
+from connector.errors import SearchIncomplete, SourceError, Unavailable
 from connector.facts import RequestAnswered, RequestRetried
 from connector.interfaces import Clock, Observe
 from connector.model import JsonObject, Priority
 from connector.net.backoff import full_jitter, parse_retry_after
 from connector.net.http import HttpClient
-from connector.net.transport import Answer, TimedOut, TransportError, Untrusted
+from connector.net.transport import Response, TimedOut, TransportError, Untrusted
 from connector.source.budget import Budget
-from connector.source.credentials import Credentials, scrub
+from connector.source.credentials import Credentials, mask_credential
 from connector.source.decode import Undecodable, decode
 from connector.source.envelope import Envelope
 from connector.source.error_mapping import (
-    of_answer,
-    of_content,
-    of_transport,
-    takes_too_long,
-    worth_repeating,
+    from_content,
+    from_response,
+    from_transport_error,
+    is_gateway_timeout,
+    is_retryable,
 )
 from connector.source.options import SourceOptions
 from connector.source.server_clock import ServerClock
 
-_SILENT_LIMIT = 300.0
+_DEFAULT_LIMIT_WAIT = 300.0
 """Cloudflare blocks for five minutes; assumed where a 429 does not say how long."""
 
-_LIMITS_SAT_OUT = 2
-_LONGEST_WAIT = 10.0
+_MAX_LIMIT_WAITS = 2
+_MAX_BACKOFF = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiResponse:
     """An answer with one of the statuses that were accepted, and its document."""
 
     status: int
@@ -47,7 +47,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ApiRequest:
     """What to ask.
 
     Args:
@@ -56,7 +56,7 @@ class Ask:
         params: query parameters.
         accept: statuses that are an answer; all others are failures.
         listed: a 200 is an answer only with a list as its result.
-        divisible: an answer that takes too long means ``WalkAborted``: less may be asked for at once.
+        divisible: an answer that takes too long means ``SearchIncomplete``: less may be asked for at once.
         patient: sit out a rate limit instead of failing, because a walk's progress would be lost.
         attempts: tries; ``None`` takes the source's.
     """
@@ -65,9 +65,9 @@ class Ask:
     url: str
     params: Sequence[tuple[str, str]] = ()
     accept: frozenset[int] = frozenset({200, 202})
-    listed: bool = False
-    divisible: bool = False
-    patient: bool = False
+    expects_list: bool = False
+    splittable: bool = False
+    wait_for_limit: bool = False
     attempts: int | None = None
 
 
@@ -104,7 +104,7 @@ class Requester:
         self._options = options
         self._random = random
 
-    async def ask(self, ask: Ask, priority: Priority) -> Reply:
+    async def ask(self, ask: ApiRequest, priority: Priority) -> ApiResponse:
         """Return the reply, or raise the ``SourceError`` of the last try."""
         loop = asyncio.get_running_loop()
         last = loop.time() + self._options.retry_for
@@ -112,10 +112,10 @@ class Requester:
         tries = limits = 0
         while True:
             await self._budget.acquire(priority, self.account)
-            outcome = await self._once(ask)
-            if isinstance(outcome, Reply):
+            outcome = await self._attempt(ask)
+            if isinstance(outcome, ApiResponse):
                 return outcome
-            if self._sits_out(ask, outcome.error) and limits < _LIMITS_SAT_OUT:
+            if self._waits_for_limit(ask, outcome.error) and limits < _MAX_LIMIT_WAITS:
                 limits += 1
                 continue
             tries += 1
@@ -134,100 +134,100 @@ class Requester:
         """Read the credential again where it came from; says whether it changed."""
         return self._credentials.secret.refresh()
 
-    def _sits_out(self, ask: Ask, error: SourceError) -> bool:
+    def _waits_for_limit(self, ask: ApiRequest, error: SourceError) -> bool:
         limited = isinstance(error, Unavailable) and error.status == 429  # noqa: PLR2004
-        return limited and ask.patient and self._budget.blocked <= self._options.limit_wait
+        return limited and ask.wait_for_limit and self._budget.blocked <= self._options.limit_wait
 
     def _wait(self, tries: int, error: SourceError) -> float:
         asked = error.after if isinstance(error, Unavailable) else None
-        jitter = full_jitter(tries, base=self._options.retry_base, cap=_LONGEST_WAIT, random=self._random)
+        jitter = full_jitter(tries, base=self._options.retry_base, cap=_MAX_BACKOFF, random=self._random)
         return max(jitter, asked or 0.0)
 
-    async def _once(self, ask: Ask) -> Reply | _Failure:
+    async def _attempt(self, ask: ApiRequest) -> ApiResponse | _Failure:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            answer = await self._http.request(
+            response = await self._http.request(
                 "GET",
                 ask.url,
                 headers={**self._credentials.headers(), "accept": "application/json"},
                 params=ask.params,
             )
         except TransportError as error:
-            known = of_transport(error)
-            self._told(ask, type(known).__name__, None, loop.time() - began, 0)
+            known = from_transport_error(error)
+            self._report(ask, type(known).__name__, None, loop.time() - began, 0)
             repeat = isinstance(known, Unavailable) and not isinstance(error, Untrusted)
             return _Failure(known, repeat, slow=isinstance(error, TimedOut))
-        judged = await self._judge(ask, answer)
+        judged = await self._classify(ask, response)
         outcome = type(judged.error).__name__ if isinstance(judged, _Failure) else "ok"
-        if outcome == "ok" and answer.status == 202:  # noqa: PLR2004
+        if outcome == "ok" and response.status == 202:  # noqa: PLR2004
             outcome = "pending"
-        self._told(ask, outcome, answer.status, answer.seconds, len(answer.body))
+        self._report(ask, outcome, response.status, response.seconds, len(response.body))
         return judged
 
-    async def _judge(self, ask: Ask, answer: Answer) -> Reply | _Failure:
-        self._budget.learn(answer.headers, self.account)
-        if answer.status == 429:  # noqa: PLR2004
-            return await self._limited(answer)
-        envelope = _document(answer)
-        if answer.status not in ask.accept or (envelope is None and not answer.ok):
-            return self._failed(answer, self._refusal(answer))
+    async def _classify(self, ask: ApiRequest, response: Response) -> ApiResponse | _Failure:
+        self._budget.learn(response.headers, self.account)
+        if response.status == 429:  # noqa: PLR2004
+            return await self._limited(response)
+        envelope = _document(response)
+        if response.status not in ask.accept or (envelope is None and not response.ok):
+            return self._failed(response, self._error_from(response))
         if envelope is None:
-            return self._failed(answer, self._unreadable(answer))
-        if envelope.failed and answer.ok:
-            return self._failed(answer, self._refusal(answer))
-        if ask.listed and answer.status == 200 and envelope.rows is None:  # noqa: PLR2004
-            return self._failed(answer, of_content(answer, "its result is no list"))
-        if answer.ok:
-            self.server.learn(answer.headers.get("date"), answer.seconds)
-        return Reply(answer.status, answer.headers, envelope, ask.url, len(answer.body))
+            return self._failed(response, self._undecodable(response))
+        if envelope.failed and response.ok:
+            return self._failed(response, self._error_from(response))
+        if ask.expects_list and response.status == 200 and envelope.rows is None:  # noqa: PLR2004
+            return self._failed(response, from_content(response, "its result is no list"))
+        if response.ok:
+            self.server.learn(response.headers.get("date"), response.seconds)
+        return ApiResponse(response.status, response.headers, envelope, ask.url, len(response.body))
 
-    async def _limited(self, answer: Answer) -> _Failure:
-        asked = parse_retry_after(answer.headers.get("retry-after"), self.server.now())
-        seconds = _SILENT_LIMIT if asked is None else max(asked, 1.0)
+    async def _limited(self, response: Response) -> _Failure:
+        asked = parse_retry_after(response.headers.get("retry-after"), self.server.now())
+        seconds = _DEFAULT_LIMIT_WAIT if asked is None else max(asked, 1.0)
         await self._budget.block(seconds, self.account)
-        error = self._refusal(answer)
+        error = self._error_from(response)
         limited = Unavailable(
             error.reason,
             after=seconds, status=429, code=error.code, ray=error.ray, hint=error.hint,
         )  # fmt: skip
         return _Failure(limited, repeat=False)
 
-    def _failed(self, answer: Answer, error: SourceError) -> _Failure:
+    def _failed(self, response: Response, error: SourceError) -> _Failure:
         if isinstance(error, Unavailable):
-            error.after = parse_retry_after(answer.headers.get("retry-after"), self.server.now())
-        return _Failure(error, worth_repeating(answer, error), slow=takes_too_long(answer))
+            error.after = parse_retry_after(response.headers.get("retry-after"), self.server.now())
+        return _Failure(error, is_retryable(response, error), slow=is_gateway_timeout(response))
 
-    def _refusal(self, answer: Answer) -> SourceError:
-        clean = replace(answer, body=scrub(answer.body, self._credentials))
-        return of_answer(clean, _document(clean))
+    def _error_from(self, response: Response) -> SourceError:
+        clean = replace(response, body=mask_credential(response.body, self._credentials))
+        return from_response(clean, _document(clean))
 
-    def _unreadable(self, answer: Answer) -> SourceError:
-        if "json" not in answer.headers.get("content-type", "json").lower():
-            return self._refusal(answer)
-        if not answer.body.strip():
-            return of_content(answer, "with an empty body")
-        return of_content(answer, "with a body that is cut off or no JSON object")
+    def _undecodable(self, response: Response) -> SourceError:
+        if "json" not in response.headers.get("content-type", "json").lower():
+            return self._error_from(response)
+        if not response.body.strip():
+            return from_content(response, "with an empty body")
+        return from_content(response, "with a body that is cut off or no JSON object")
 
-    def _told(self, ask: Ask, outcome: str, status: int | None, seconds: float, size: int) -> None:
+    def _report(self, ask: ApiRequest, outcome: str, status: int | None, seconds: float, size: int) -> None:
         self._observe(RequestAnswered(self.account, ask.endpoint, outcome, status, seconds, size))
 
 
-def _final(ask: Ask, failure: _Failure) -> SourceError:
+def _final(ask: ApiRequest, failure: _Failure) -> SourceError:
     error = failure.error
-    if not (ask.divisible and failure.slow):
+    if not (ask.splittable and failure.slow):
         return error
-    return WalkAborted(
+    return SearchIncomplete(
         "search_timeout", status=error.status, code=error.code, ray=error.ray, hint=error.reason
     )
 
 
-def _document(answer: Answer) -> Envelope | None:
+def _document(response: Response) -> Envelope | None:
     """The answer's JSON object, whatever its content type says; ``None`` where there is none."""
     try:
-        decoded = decode(answer.body)
+        decoded = decode(response.body)
     except Undecodable:
         return None
     if not isinstance(decoded.value, dict):
         return None
-    return Envelope(cast("JsonObject", decoded.value), decoded.tolerant)
+    return Envelope(cast("JsonObject", decoded.value), decoded.lenient)

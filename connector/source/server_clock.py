@@ -12,10 +12,10 @@ from connector.facts import ClockSkewed
 from connector.interfaces import Clock, Observe
 
 _SAMPLES = 9
-_CUT_OFF = 0.5
+_ROUNDING = 0.5
 """A ``Date`` header drops fractions of a second: half a second on average."""
 
-_WORTH_TELLING = 1.0
+_REPORTED_CHANGE = 1.0
 
 
 class ServerClock:
@@ -30,7 +30,7 @@ class ServerClock:
         self._clock = clock
         self._observe = observe
         self._offsets: deque[float] = deque(maxlen=_SAMPLES)
-        self._told: float | None = None
+        self._reported: float | None = None
 
     @property
     def known(self) -> bool:
@@ -54,10 +54,10 @@ class ServerClock:
         if moment is None:
             return
         # The header was written somewhere between sending and now; the middle is the best guess.
-        self._offsets.append(moment.timestamp() + _CUT_OFF + seconds / 2 - _elapsed())
+        self._offsets.append(moment.timestamp() + _ROUNDING + seconds / 2 - _elapsed())
         skew = self.skew
-        if self._told is None or abs(skew - self._told) >= _WORTH_TELLING:
-            self._told = skew
+        if self._reported is None or abs(skew - self._reported) >= _REPORTED_CHANGE:
+            self._reported = skew
             self._observe(ClockSkewed(self._account, skew))
 
     def ahead(self, moment: datetime) -> timedelta:

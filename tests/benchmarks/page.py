@@ -20,7 +20,7 @@ def page(records: int = 1000) -> bytes:
     """One answer's rows as JSON: a day of mail of every verdict, a few hostile ones among them."""
     world = World(Corpus(seed=1), clock=lambda: COLLECTED, backlog=records, span_of_backlog=_DAY)
     messages = world.between("scanned_at", micros(COLLECTED - _DAY), micros(COLLECTED))
-    return b"[" + b",".join(world.press.render(message, 0, "current") for message in messages) + b"]"
+    return b"[" + b",".join(world.renderer.render(message, 0, "current") for message in messages) + b"]"
 
 
 def revision(body: Body) -> Revision:

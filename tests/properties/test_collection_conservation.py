@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connector.collect.resume import note_left_out
-from connector.errors import SourceError, Unavailable, WalkAborted
+from connector.errors import SearchIncomplete, SourceError, Unavailable
 from connector.model import Commit, Revision
 from tests.support.jumping_loop import run
 from tests.unit.collect.desk import FEED, Desk, desk_in
@@ -96,7 +96,7 @@ class Story:
             self.desk.source.remove(name)
 
     async def _fault(self, kind: int, times: int) -> None:
-        errors: tuple[SourceError, ...] = (Unavailable("HTTP 503"), WalkAborted("repeated_cursor"))
+        errors: tuple[SourceError, ...] = (Unavailable("HTTP 503"), SearchIncomplete("repeated_cursor"))
         self.desk.source.faults += [errors[kind % 2]] * (times % 4)
 
     async def _kill(self, nth: int, after: int) -> None:

@@ -10,7 +10,7 @@ import orjson
 from connector.errors import DeliveryError
 from connector.interfaces import Clock
 from connector.model import JsonObject
-from connector.net.transport import Answer
+from connector.net.transport import Response
 from connector.outputs.elasticsearch.bulk import describe_response
 from connector.outputs.http.auth import header_secrets
 from connector.outputs.shared.failover import MultiUrlSettings, address
@@ -86,13 +86,13 @@ class Node:
         """Read a rotated URL, proxy or certificate again."""
         await self._sender.open()
 
-    async def bulk(self, target: str, body: bytes) -> Answer:
+    async def bulk(self, target: str, body: bytes) -> Response:
         """Post a bulk request for the index or data stream *target*."""
         content, encoding_headers = self._sender.compressed(body)
         headers = {**self._credentials.headers(), "content-type": "application/x-ndjson", **encoding_headers}
         return await self._sender.post(content, headers, url=self._at(f"/{target}{_BULK}{_FILTER}"))
 
-    async def request(self, method: str, path: str, body: JsonObject | None = None) -> Answer:
+    async def request(self, method: str, path: str, body: JsonObject | None = None) -> Response:
         """Ask something about the cluster."""
         headers = dict(self._credentials.headers())
         content = None
@@ -101,7 +101,7 @@ class Node:
             content = orjson.dumps(body)
         return await self._sender.request(method, headers, body=content, url=self._at(path))
 
-    def classify(self, answer: Answer) -> DeliveryError | None:
+    def classify(self, answer: Response) -> DeliveryError | None:
         """Say what the status of *answer* means for the whole request; ``None`` for any 2xx."""
         if answer.ok:
             return None
@@ -109,7 +109,7 @@ class Node:
             return self._sender.classify(answer, self._credentials.header_secrets())
         return self._sender.error_for_status(answer, describe_response(answer.body))
 
-    def describe(self, answer: Answer, said: str) -> str:
+    def describe(self, answer: Response, said: str) -> str:
         """Who answered with which status, and what it *said*."""
         return self._sender.describe(answer, said)
 
@@ -121,7 +121,7 @@ class Node:
         return address(self._url, _BULK) + path
 
 
-def document(answer: Answer) -> JsonObject:
+def document(answer: Response) -> JsonObject:
     """The JSON object in *answer*; an empty one where there is none."""
     try:
         found = orjson.loads(answer.body)

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from connector.errors import Hold
 from connector.model import JsonObject
-from connector.net.transport import Answer
+from connector.net.transport import Response
 from connector.outputs.elasticsearch.node import Node, document
 
 _NOT_FOUND = 404
@@ -114,7 +114,7 @@ async def _rights(node: Node, target: str, *, creates: bool) -> str:
     return "; the credentials may write to it"
 
 
-def _accept(node: Node, answer: Answer) -> None:
+def _accept(node: Node, answer: Response) -> None:
     error = node.classify(answer)
     if error is not None:
         raise error

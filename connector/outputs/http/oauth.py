@@ -16,7 +16,7 @@ from connector.errors import DeliveryError, Hold, Retryable
 from connector.interfaces import Clock
 from connector.model import JsonObject
 from connector.net.tls import TlsOptions
-from connector.net.transport import Answer
+from connector.net.transport import Response
 from connector.outputs.shared.http_client import HttpSender, HttpSettingsBase, excerpt
 from connector.outputs.shared.url import Url
 from connector.secret import Secret
@@ -109,7 +109,7 @@ class TokenSource:
         """Close all connections; safe to repeat."""
         await self._sender.close()
 
-    async def _fetch(self) -> Answer:
+    async def _fetch(self) -> Response:
         settings = self._settings
         form = {"grant_type": "client_credentials"}
         form |= {"scope": settings.scope} if settings.scope else {}
@@ -139,7 +139,7 @@ class TokenSource:
     def _secret(self) -> str:
         return self._settings.client_secret.reveal()
 
-    def _error(self, answer: Answer) -> DeliveryError:
+    def _error(self, answer: Response) -> DeliveryError:
         """Only what may heal by itself is tried again; a refusal concerns the credentials, not events."""
         description = f"the token endpoint: {self._sender.describe(answer, _said(answer, self._traces))}"
         judged = self._sender.error_for_status(answer, "")
@@ -147,7 +147,7 @@ class TokenSource:
             return Retryable(description, judged.after)
         return Hold(f"{description}; check client_id, client_secret and scope")
 
-    def _read(self, answer: Answer, now: float) -> Token:
+    def _read(self, answer: Response, now: float) -> Token:
         body = _object(answer.body)
         text = body.get("access_token")
         if not isinstance(text, str) or not text or _FORBIDDEN_IN_A_HEADER.intersection(text):
@@ -174,7 +174,7 @@ def _seconds(value: object) -> float:
     return seconds if 0 < seconds < 10**7 else _LIFETIME
 
 
-def _said(answer: Answer, secrets: Iterable[str]) -> str:
+def _said(answer: Response, secrets: Iterable[str]) -> str:
     """The error of RFC 6749, section 5.2, where it is one."""
     body = _object(answer.body)
     words = [body[key] for key in ("error", "error_description") if isinstance(body.get(key), str)]

@@ -12,7 +12,7 @@ from connector.errors import DeliveryError, Hold, Retryable
 from connector.formats.escaping import Escaping, escape
 from connector.interfaces import Clock, Observe
 from connector.model import Event, JsonObject, Limits, Receipt
-from connector.net.transport import Answer
+from connector.net.transport import Response
 from connector.outputs.common import Template
 from connector.outputs.http.auth import AuthSettings, HeaderName, SigningSettings, header_secrets
 from connector.outputs.http.body import EVENTS, BodyEncoder, body_encoder, surrounds, tokens
@@ -171,7 +171,7 @@ class HttpOutput:
         await self._token_source.get()
         return f"{reached}, got a token"
 
-    def _judged(self, answer: Answer, token: Token | None, traces: Sequence[str]) -> DeliveryError | None:
+    def _judged(self, answer: Response, token: Token | None, traces: Sequence[str]) -> DeliveryError | None:
         action = action_for(answer.status, self._settings.status)
         if action is None:
             error = self._sender.classify(answer, traces)

@@ -10,7 +10,7 @@ from pydantic import StringConstraints
 
 from connector.errors import DeliveryError, Hold, Refused, Retryable
 from connector.net.backoff import parse_retry_after
-from connector.net.transport import Answer
+from connector.net.transport import Response
 
 Action: TypeAlias = Literal["accept", "retry", "dead_letter", "hold"]
 """``dead_letter``: the batch is halved until the culprit is alone."""
@@ -24,7 +24,7 @@ def action_for(status: int, meanings: Mapping[str, Action]) -> Action | None:
     return meanings.get(str(status)) or meanings.get(f"{status // 100}xx")
 
 
-def error_of(action: Action, answer: Answer, description: str, now: datetime) -> DeliveryError | None:
+def error_of(action: Action, answer: Response, description: str, now: datetime) -> DeliveryError | None:
     """What delivery has to do; ``None``: everything was accepted.
 
     *told* says in words what was answered.

@@ -18,7 +18,7 @@ from connector.interfaces import Clock
 from connector.net.backoff import parse_retry_after
 from connector.net.http import HttpClient
 from connector.net.tls import TlsOptions, client_context
-from connector.net.transport import Answer, TransportError, Unsendable, Untrusted
+from connector.net.transport import Response, TransportError, Unsendable, Untrusted
 from connector.outputs.common import OutputSettings
 from connector.outputs.shared.tcp import connect
 from connector.outputs.shared.url import Url
@@ -161,13 +161,13 @@ class HttpSender:
         if self._settings.proxy is not None and self._settings.proxy.refresh():
             client.renew()
 
-    async def post(self, body: bytes, headers: Mapping[str, str], *, url: str | None = None) -> Answer:
+    async def post(self, body: bytes, headers: Mapping[str, str], *, url: str | None = None) -> Response:
         """Send *body* as it is; return the answer, whatever its status. *url* replaces the configured one."""
         return await self.request("POST", headers, body=body, url=url)
 
     async def request(
         self, method: str, headers: Mapping[str, str], *, body: bytes | None = None, url: str | None = None
-    ) -> Answer:
+    ) -> Response:
         """Like ``post``, with another method."""
         try:
             return await self._open_client().request(
@@ -203,7 +203,7 @@ class HttpSender:
         await stream.close()
         return f"reached {description} ({protocol})"
 
-    def classify(self, answer: Answer, traces: Iterable[str]) -> DeliveryError | None:
+    def classify(self, answer: Response, traces: Iterable[str]) -> DeliveryError | None:
         """Say what the status of *answer* means for the whole request; ``None`` for any 2xx.
 
         *traces* are texts that the error must not show.
@@ -212,11 +212,11 @@ class HttpSender:
             return None
         return self.error_for_status(answer, self.safe_excerpt(answer, traces))
 
-    def safe_excerpt(self, answer: Answer, traces: Iterable[str]) -> str:
+    def safe_excerpt(self, answer: Response, traces: Iterable[str]) -> str:
         """The beginning of what was answered, without *traces* and without the secret parts of the URL."""
         return excerpt(answer.body, [*traces, self._url.reveal(), *_path_parts(self._url)])
 
-    def error_for_status(self, answer: Answer, said: str) -> DeliveryError:
+    def error_for_status(self, answer: Response, said: str) -> DeliveryError:
         """Like ``judge`` for an answer that is no success, with *said* in the place of the quotation."""
         reason = self.describe(answer, said)
         if answer.status == _TOO_LARGE:
@@ -229,7 +229,7 @@ class HttpSender:
             return Retryable(reason, parse_retry_after(answer.headers.get("retry-after"), self._clock()))
         return Refused(reason)
 
-    def describe(self, answer: Answer, said: str) -> str:
+    def describe(self, answer: Response, said: str) -> str:
         """Who answered with which status, and what it *said*."""
         return f"{self._url.origin} answered {_status(answer.status)}" + (f": {said}" if said else "")
 

@@ -13,7 +13,7 @@ import errno
 import socket
 import ssl
 
-from connector.net.failures import explain
+from connector.net.failures import classify_error
 from connector.net.transport import TimedOut, TransportError
 from connector.outputs.shared.sockets import connected_socket, peer_name, unacknowledged
 from connector.outputs.shared.tls_bio import TlsLayer
@@ -136,7 +136,7 @@ class Stream:
                     await self._flush(self._tls)
                 self._heard.set()
         except OSError as error:  # ssl.SSLError is one
-            self._end(explain(self._peer, error, connecting=False))
+            self._end(classify_error(self._peer, error, connecting=False))
         else:
             self._end(TransportError(f"{self._peer}: the collector closed the connection"))
 
@@ -148,7 +148,7 @@ class Stream:
         except TimeoutError:
             self._end(TimedOut(f"{self._peer}: it did not take the data within {timeout:g} s"))
         except OSError as error:
-            self._end(explain(self._peer, error, connecting=False))
+            self._end(classify_error(self._peer, error, connecting=False))
         if self._fault is not None:
             raise self._fault
 
@@ -216,7 +216,7 @@ async def connect(
     except TimeoutError:
         raise TimedOut(f"{peer}: no connection within {loop.time() - begun:.0f} s") from None
     except OSError as error:
-        raise explain(peer, error, connecting=True) from None
+        raise classify_error(peer, error, connecting=True) from None
     return stream
 
 

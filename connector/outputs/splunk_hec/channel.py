@@ -16,7 +16,7 @@ import orjson
 
 from connector.errors import DeliveryError, Hold, Retryable
 from connector.interfaces import Clock
-from connector.net.transport import Answer
+from connector.net.transport import Response
 from connector.outputs.http.auth import header_secrets
 from connector.outputs.shared.failover import MultiUrlSettings, address
 from connector.outputs.shared.http_client import HttpSender
@@ -73,7 +73,7 @@ class Channel:
         """Scheme, host and port, for messages."""
         return self._url.origin
 
-    async def post(self, path: str, body: bytes, *, named: bool, compressed: bool = False) -> Answer:
+    async def post(self, path: str, body: bytes, *, named: bool, compressed: bool = False) -> Response:
         """Post *body* below ``/services/collector``; *named* tells the collector the channel."""
         content, encoding_headers = self._sender.compressed(body) if compressed else (body, {})
         headers = {**self._headers(), **encoding_headers}
@@ -81,11 +81,11 @@ class Channel:
             headers["x-splunk-request-channel"] = self._guid
         return await self._sender.post(content, headers, url=self._at(path))
 
-    async def health(self) -> Answer:
+    async def health(self) -> Response:
         """Ask whether the collector is well."""
         return await self._sender.request("GET", self._headers(), url=self._at("/health"))
 
-    def classify(self, answer: Answer, size: int = 0, *, routed: bool = False) -> DeliveryError | bool:
+    def classify(self, answer: Response, size: int = 0, *, routed: bool = False) -> DeliveryError | bool:
         """Say what *answer* to a batch of *size* events means: an error, or whether to slow down."""
         return classify(
             self._sender, answer, header_secrets(self._headers()), size, self._clock, routed=routed

@@ -11,7 +11,7 @@ import orjson
 from connector.errors import DeliveryError, Hold, Refused, Retryable
 from connector.interfaces import Clock
 from connector.net.backoff import parse_retry_after
-from connector.net.transport import Answer
+from connector.net.transport import Response
 from connector.outputs.shared.http_client import HttpSender
 
 NO_DATA = 5
@@ -111,7 +111,7 @@ def read(body: bytes) -> HecReply:
 
 def classify(
     sender: HttpSender,
-    answer: Answer,
+    answer: Response,
     traces: Iterable[str],
     size: int,
     clock: Clock,

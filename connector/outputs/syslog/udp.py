@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from connector.facts import OutputConnected
 from connector.interfaces import Observe
-from connector.net.failures import explain
+from connector.net.failures import classify_error
 from connector.net.transport import TransportError
 from connector.outputs.shared.sockets import resolve
 from connector.outputs.syslog.address import Address
@@ -56,7 +56,7 @@ class UdpTransport:
         except OSError as error:
             peer = self._options.addresses[self._next].peer
             self._drop()
-            raise explain(peer, error, connecting=True) from None
+            raise classify_error(peer, error, connecting=True) from None
         return frozenset(too_large)
 
     async def close(self) -> None:
@@ -95,7 +95,7 @@ class UdpTransport:
                 async with asyncio.timeout(self._options.timeout / len(self._options.addresses)):
                     sock = await _bound(address)
             except OSError as error:
-                faults.append(explain(address.peer, error, connecting=True))
+                faults.append(classify_error(address.peer, error, connecting=True))
                 self._next = (self._next + 1) % len(self._options.addresses)
             else:
                 if self._socket is None:

@@ -44,7 +44,7 @@ def compose(seed: int, number: int, verdict: Verdict, recipe: Recipe) -> Templat
         "edf_hash": _hex(rng, 40, 0.6), "htmltext_structure_hash": _hex(rng, 32, 0.5),
         "postfix_id_outbound": rng.choice((None, None, None, "4Wx1Sb7T9Pz3dEG")),
         "subject": rng.choice(verdict.subjects), "validation": _validation(rng, verdict),
-        **sender, **reached, **hops, **_judged(rng, verdict, sender, hops, links, files),
+        **sender, **reached, **hops, **_verdict_fields(rng, verdict, sender, hops, links, files),
     }  # fmt: skip
     if likely(rng, recipe.hostile):
         _poison(rng, body, surrogates=recipe.surrogates)
@@ -72,7 +72,7 @@ def compose(seed: int, number: int, verdict: Verdict, recipe: Recipe) -> Templat
     return Template(number=number, body=body, offset=offset, domain=ascii_domain, details=details)
 
 
-def _judged(
+def _verdict_fields(
     rng: random.Random, verdict: Verdict, sender: Body, hops: Body, links: list[Body], files: list[Body]
 ) -> Body:
     """Build what the service says of the mail."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from connector.errors import Unavailable, WalkAborted
+from connector.errors import SearchIncomplete, Unavailable
 from connector.facts import Fact
 from connector.model import Query, Window
 from connector.net.http import HttpClient
@@ -85,7 +85,7 @@ async def collect(source: CloudflareSource, window: Window = SPAN, per_page: int
         try:
             async for page in source.search(Query(per_page=per_page), part):
                 found.update(record.id for record in page.records)
-        except WalkAborted:
+        except SearchIncomplete:
             if part.length <= SECOND:
                 raise
             middle = (part.start + part.length / 2).replace(microsecond=0)

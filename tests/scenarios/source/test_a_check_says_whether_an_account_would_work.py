@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from connector.secret import Secret
 from connector.source.credentials import KeyPair
-from connector.source.probe import Finding, Level
+from connector.source.probe import Level, ProbeResult
 from tests.scenarios.source.account import ACCOUNT, SEARCH, account, failure, http_date, page, rows, run
 from tests.support.jumping_loop import EPOCH
 from tests.support.scripted_http import Asked, Reply, Script, json_reply
@@ -34,7 +34,7 @@ def verified(**result: object) -> Reply:
 
 async def _verify(
     script: Script, credentials: KeyPair | None = None
-) -> tuple[dict[str, Finding], list[Asked]]:
+) -> tuple[dict[str, ProbeResult], list[Asked]]:
     async with account(script, credentials=credentials) as it:
         findings = await it.source.verify()
         return {finding.item: finding for finding in findings}, it.server.asked

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from connector.errors import WalkAborted
+from connector.errors import SearchIncomplete
 from connector.model import Query
 from connector.simulator import Behaviour, Fault
 from tests.scenarios.source.account import run
@@ -24,7 +24,7 @@ def test_a_long_pause_between_two_pages_aborts_the_walk_with_its_reason(status: 
             first = await anext(walk)
             assert len(first.records) == 50
             await asyncio.sleep(300)
-            with pytest.raises(WalkAborted, match="refused_cursor") as caught:
+            with pytest.raises(SearchIncomplete, match="refused_cursor") as caught:
                 await anext(walk)
             assert caught.value.status == status
 

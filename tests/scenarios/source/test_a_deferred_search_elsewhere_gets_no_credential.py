@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connector.errors import WalkAborted
+from connector.errors import SearchIncomplete
 from connector.model import Query
 from connector.simulator import Behaviour
 from tests.scenarios.source.account import POLL, account, deferred, in_turn, page, rows, run
@@ -22,7 +22,7 @@ def test_an_address_elsewhere_gets_no_credential() -> None:
             ):
                 async with account(in_turn(deferred(location))) as it:
                     _, error = await it.read_until_error()
-                    assert isinstance(error, WalkAborted)
+                    assert isinstance(error, SearchIncomplete)
                     assert error.reason == "foreign_location"
             assert elsewhere.asked == []
 
@@ -36,7 +36,7 @@ def test_an_address_with_a_user_in_it_cannot_replace_the_credential() -> None:
     async def story() -> None:
         async with account(answer) as it:
             _, error = await it.read_until_error()
-            assert isinstance(error, WalkAborted)
+            assert isinstance(error, SearchIncomplete)
             assert len(it.server.asked) == 1
 
     run(story())
@@ -49,7 +49,7 @@ def test_a_chain_that_leads_elsewhere_is_left_there() -> None:
             account(in_turn(deferred(), deferred(f"{elsewhere.url}{POLL}"))) as it,
         ):
             _, error = await it.read_until_error()
-            assert isinstance(error, WalkAborted)
+            assert isinstance(error, SearchIncomplete)
             assert error.reason == "foreign_location"
             assert len(it.server.asked) == 2
             assert elsewhere.asked == []
@@ -60,7 +60,7 @@ def test_a_chain_that_leads_elsewhere_is_left_there() -> None:
 def test_the_emulators_foreign_address_is_a_classed_error() -> None:
     async def story() -> None:
         async with simulated(Behaviour(pending=1, pending_location="foreign")) as it:
-            with pytest.raises(WalkAborted, match="foreign_location"):
+            with pytest.raises(SearchIncomplete, match="foreign_location"):
                 await anext(it.source.search(Query(), SPAN))
 
     run(story())

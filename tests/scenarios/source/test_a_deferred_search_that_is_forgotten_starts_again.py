@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from connector.errors import Unavailable, WalkAborted
+from connector.errors import SearchIncomplete, Unavailable
 from connector.facts import SearchDeferred
 from connector.simulator import Behaviour
 from tests.scenarios.source.account import POLL, SEARCH, account, deferred, failure, in_turn, page, rows, run
@@ -35,7 +35,7 @@ def test_one_that_is_forgotten_again_and_again_asks_for_a_shorter_window() -> No
     async def story() -> None:
         async with account(answer) as it:
             _, error = await it.read_until_error()
-            assert isinstance(error, WalkAborted)
+            assert isinstance(error, SearchIncomplete)
             assert error.reason == "pending_expired"
             assert len([asked for asked in it.searches if asked.params["per_page"] != "1"]) == 3
             assert {fact.outcome for fact in it.seen(SearchDeferred)} == {"expired"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connector.errors import Unavailable, WalkAborted
+from connector.errors import SearchIncomplete, Unavailable
 from connector.facts import SearchDeferred
 from connector.model import Query
 from connector.simulator import Behaviour
@@ -21,7 +21,7 @@ def test_a_shorter_window_is_asked_for_at_the_deadline() -> None:
         async with account(answer) as it:
             began = it.clock()
             _, error = await it.read_until_error()
-            assert isinstance(error, WalkAborted)
+            assert isinstance(error, SearchIncomplete)
             assert error.reason == "pending_timeout"
             assert (it.clock() - began).total_seconds() == pytest.approx(120, abs=2)
             assert it.seen(SearchDeferred)[-1].outcome == "timeout"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connector.errors import WalkAborted
+from connector.errors import SearchIncomplete
 from connector.model import Query
 from tests.scenarios.source.account import SECOND, account, in_turn, page, rows, run
 
@@ -14,7 +14,7 @@ def test_a_full_page_without_next_aborts_after_it_was_read() -> None:
         async with account(in_turn(page(rows(0, 3)))) as it:
             read, error = await it.read_until_error(Query(per_page=3))
             assert len(read) == 3
-            assert isinstance(error, WalkAborted)
+            assert isinstance(error, SearchIncomplete)
             assert error.reason == "full_page_without_next"
 
     run(story())
@@ -34,7 +34,7 @@ def test_a_page_size_that_the_api_was_seen_to_use_is_remembered() -> None:
     async def story() -> None:
         async with account(in_turn(page(rows(0, 5), info=capped), page(rows(0, 100), info=capped))) as it:
             assert len(await it.ids()) == 5
-            with pytest.raises(WalkAborted, match="full_page_without_next"):
+            with pytest.raises(SearchIncomplete, match="full_page_without_next"):
                 await it.ids()
 
     run(story())
@@ -55,7 +55,7 @@ def test_a_last_page_as_large_as_the_largest_before_was_cut_to_the_same_size() -
         async with account(in_turn(*cut, page(rows(34, 17)))) as it:
             read, error = await it.read_until_error()
             assert len(read) == 51
-            assert isinstance(error, WalkAborted)
+            assert isinstance(error, SearchIncomplete)
             assert error.reason == "full_page_without_next"
         async with account(in_turn(*cut, page(rows(34, 16)))) as it:
             assert len(await it.ids()) == 50

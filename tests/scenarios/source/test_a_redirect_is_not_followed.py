@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connector.errors import SourceError, Unavailable, WalkAborted
+from connector.errors import SearchIncomplete, SourceError, Unavailable
 from connector.simulator import Behaviour, Fault
 from tests.scenarios.source.account import POLL, SEARCH, account, deferred, in_turn, page, rows, run
 from tests.scenarios.source.simulated import collect, simulated
@@ -38,7 +38,7 @@ def test_a_deferred_search_is_not_led_elsewhere_by_one() -> None:
 
             async with account(answer) as it:
                 _, error = await it.read_until_error()
-                assert isinstance(error, (Unavailable, WalkAborted))
+                assert isinstance(error, (Unavailable, SearchIncomplete))
             assert elsewhere.asked == []
 
     run(story())

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 
-from connector.errors import WalkAborted
+from connector.errors import SearchIncomplete
 from connector.facts import SearchAborted
 from tests.scenarios.source.account import Account, account, in_turn, page, rows, run
 from tests.support.scripted_http import Asked, Reply
 
 
-async def _walk_until_abort(it: Account) -> tuple[list[str], WalkAborted]:
+async def _walk_until_abort(it: Account) -> tuple[list[str], SearchIncomplete]:
     read, error = await it.read_until_error()
-    assert isinstance(error, WalkAborted)
+    assert isinstance(error, SearchIncomplete)
     return read, error
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from connector.errors import Unavailable, WalkAborted
+from connector.errors import SearchIncomplete, Unavailable
 from connector.model import Query
 from connector.simulator import Behaviour, Fault
 from tests.scenarios.source.account import account, in_turn, page, rows, run
@@ -40,7 +40,7 @@ def test_beyond_the_deadline_less_is_asked_for() -> None:
         async with account(answer) as it:
             began = it.clock()
             _, error = await it.read_until_error()
-            assert isinstance(error, WalkAborted)
+            assert isinstance(error, SearchIncomplete)
             assert error.reason == "search_timeout"
             # One try may begin within a minute of the first; it has thirty seconds of its own.
             assert (it.clock() - began).total_seconds() < 125

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from connector.errors import WalkAborted
+from connector.errors import SearchIncomplete
 from connector.model import Query
 from connector.simulator import Behaviour
 from connector.source.options import SourceOptions
@@ -22,7 +22,7 @@ def test_the_reason_says_that_less_may_succeed(manner: str) -> None:
 
     async def story() -> None:
         async with simulated(behaviour) as it:
-            with pytest.raises(WalkAborted, match=REASONS[manner]):
+            with pytest.raises(SearchIncomplete, match=REASONS[manner]):
                 await anext(it.source.search(Query(), SPAN))
 
     run(story())
@@ -34,7 +34,7 @@ def test_every_record_comes_in_the_parts(manner: str, longest: timedelta) -> Non
     behaviour = Behaviour(long_window=longest, long_window_answer=manner)  # type: ignore[arg-type]
 
     async def story() -> None:
-        async with simulated(behaviour, backlog=200, options=SourceOptions(pending_deadline=5)) as it:
+        async with simulated(behaviour, backlog=200, options=SourceOptions(deferred_deadline=5)) as it:
             assert it.expected <= await collect(it.source)
 
     run(story())

@@ -11,7 +11,7 @@ import pytest
 from connector.collect.collector import Collector
 from connector.collect.feed_config import Plan
 from connector.collect.windows import Timing
-from connector.errors import Denied, SourceError, Unavailable, WalkAborted
+from connector.errors import Denied, SearchIncomplete, SourceError, Unavailable
 from connector.facts import SearchAborted, WindowSplit
 from connector.journal import Journal
 from connector.model import Feed, Query
@@ -32,7 +32,7 @@ def test_what_is_slow_for_much_time_only_asks_for_a_shorter_window(status: int) 
     async def story() -> None:
         async with account(_unless_small(html(status), page(rows(0, 1)))) as it:
             _, error = await it.read_until_error()
-            assert isinstance(error, WalkAborted)
+            assert isinstance(error, SearchIncomplete)
             assert (error.reason, error.status) == ("search_timeout", status)
             *large, small = it.searches
             assert len(large) == 4
@@ -69,7 +69,7 @@ def test_silence_is_told_apart_the_same_way() -> None:
     async def story() -> None:
         async with account(_unless_small(Reply(hold=never), page([]))) as it:
             _, error = await it.read_until_error()
-            assert isinstance(error, WalkAborted)
+            assert isinstance(error, SearchIncomplete)
             assert error.reason == "search_timeout"
             assert "30 s" in str(error)
         async with account(in_turn(Reply(hold=never))) as it:
@@ -100,7 +100,7 @@ def test_a_later_page_that_is_slow_is_judged_like_the_first() -> None:
         (failure(429, 10100, "slow down", **{"retry-after": "420"}), Unavailable, 420),
         (failure(503, 1000, "down"), Unavailable, None),
         (failure(403, 10000, "Authentication error"), Denied, None),
-        (failure(400, 1000, "strange"), WalkAborted, None),
+        (failure(400, 1000, "strange"), SearchIncomplete, None),
     ],
 )
 def test_what_the_smallest_search_meets_instead_is_told(

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from connector.errors import WalkAborted
+from connector.errors import SearchIncomplete
 from tests.scenarios.source.account import account, in_turn, page, rows, run
 
 LIMIT = 1 << 20
@@ -70,7 +70,7 @@ def test_no_more_than_the_limit_is_ever_held(pieces: Callable[[], Iterator[bytes
             finally:
                 tracemalloc.stop()
             assert read == []
-            assert isinstance(error, WalkAborted)
+            assert isinstance(error, SearchIncomplete)
             assert error.reason == "answer_too_large"
             assert peak < 4 * LIMIT
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connector.errors import WalkAborted
+from connector.errors import SearchIncomplete
 from tests.scenarios.source.account import SEARCH, account, page, rows, run
 from tests.support.scripted_http import Asked, Reply, scripted
 
@@ -43,7 +43,7 @@ def test_another_origin_is_never_asked() -> None:
         async with scripted(lambda _: page([])) as elsewhere:
             away = f"{elsewhere.url}{SEARCH}?cursor=x"
             async with account(lambda _: page(rows(0, 1), next=away)) as it:
-                with pytest.raises(WalkAborted, match="foreign_next"):
+                with pytest.raises(SearchIncomplete, match="foreign_next"):
                     await it.ids()
             assert elsewhere.asked == []
 
@@ -54,7 +54,7 @@ def test_another_origin_is_never_asked() -> None:
 def test_a_position_that_cannot_be_read_aborts_instead_of_ending(strange: object) -> None:
     async def story() -> None:
         async with account(lambda _: page(rows(0, 1), next=strange)) as it:
-            with pytest.raises(WalkAborted):
+            with pytest.raises(SearchIncomplete):
                 await it.ids()
 
     run(story())

@@ -6,15 +6,15 @@ import itertools
 
 import pytest
 
-from connector.errors import WalkAborted
+from connector.errors import SearchIncomplete
 from connector.source.options import SourceOptions
 from tests.scenarios.source.account import Account, account, in_turn, page, rows, run
 from tests.support.scripted_http import Asked, Reply
 
 
-async def _walk_until_abort(it: Account) -> tuple[list[str], WalkAborted]:
+async def _walk_until_abort(it: Account) -> tuple[list[str], SearchIncomplete]:
     read, error = await it.read_until_error()
-    assert isinstance(error, WalkAborted)
+    assert isinstance(error, SearchIncomplete)
     return read, error
 
 
@@ -63,8 +63,8 @@ def test_empty_pages_that_lead_on_for_ever_end_the_walk() -> None:
 @pytest.mark.parametrize("barren", [[], rows(0, 1)])
 def test_a_few_barren_pages_are_borne(barren: list[dict[str, object]]) -> None:
     async def story() -> None:
-        barren_pages = [page(barren, next=f"barren-{number}") for number in range(15)]
-        async with account(in_turn(page(rows(0, 1), next="a"), *barren_pages, page(rows(1, 1)))) as it:
+        pages_without_new = [page(barren, next=f"barren-{number}") for number in range(15)]
+        async with account(in_turn(page(rows(0, 1), next="a"), *pages_without_new, page(rows(1, 1)))) as it:
             assert sorted(set(await it.ids())) == ["record-0", "record-1"]
 
     run(story())

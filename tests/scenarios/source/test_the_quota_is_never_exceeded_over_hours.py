@@ -7,7 +7,7 @@ import contextlib
 from collections import Counter, deque
 from datetime import timedelta
 
-from connector.errors import WalkAborted
+from connector.errors import SearchIncomplete
 from connector.model import Priority, Query, Window
 from connector.net.http import HttpClient
 from connector.secret import Secret
@@ -47,7 +47,7 @@ def test_two_hours_of_polls_revisits_and_a_backfill() -> None:
                 began = clock()
                 reach = timedelta(hours=24) if priority is Priority.BACKFILL else timedelta(minutes=30)
                 window = Window(began - reach, began)
-                with contextlib.suppress(WalkAborted):  # a last page that happens to be full
+                with contextlib.suppress(SearchIncomplete):  # a last page that happens to be full
                     async for _ in source.search(Query(per_page=20, priority=priority), window):
                         pages[name] += 1
                 await asyncio.sleep(max(0.0, every - (clock() - began).total_seconds()))

@@ -8,7 +8,7 @@ import pytest
 
 from connector import facts
 from connector.collect.feed_config import Plan
-from connector.errors import BadQuery, Denied, Unavailable, WalkAborted
+from connector.errors import BadQuery, Denied, SearchIncomplete, Unavailable
 from connector.model import Query, Revision
 from tests.unit.collect.desk import AGES, FEED, START, Desk, ids
 
@@ -86,7 +86,7 @@ async def test_a_failure_in_the_middle_of_a_walk_neither_loses_nor_doubles(desk:
 async def test_a_walk_that_cannot_end_is_halved_until_it_can(desk: Desk) -> None:
     for minute in range(10):
         desk.source.add(f"m{minute}", START - timedelta(minutes=minute + 1))
-    desk.source.faults = [WalkAborted("repeated_cursor")] * 4
+    desk.source.faults = [SearchIncomplete("repeated_cursor")] * 4
 
     assert ids(await desk.poll()) == sorted(f"m{minute}" for minute in range(10))
     assert [f.seconds for f in desk.observed if isinstance(f, facts.WindowSplit)] == [1800, 900, 450, 225]

@@ -10,7 +10,7 @@ import pytest
 from connector import facts
 from connector.collect.feed_config import Plan
 from connector.collect.windows import Timing
-from connector.errors import JournalFull, WalkAborted
+from connector.errors import JournalFull, SearchIncomplete
 from connector.model import Commit, Query, Step
 from tests.unit.collect.desk import AGES, FEED, START, Desk, ids
 
@@ -86,7 +86,12 @@ async def test_aborted_walks_in_an_overlap_longer_than_a_slice_never_move_the_ch
     monkeypatch.setattr(desk.journal, "commit", commit)
     desk.source.add("late", START - 80 * MINUTE)
     desk.source.add("new", START + MINUTE)
-    desk.source.faults = [None, *[WalkAborted("repeated_cursor")] * 5, None, WalkAborted("lost_cursor")]
+    desk.source.faults = [
+        None,
+        *[SearchIncomplete("repeated_cursor")] * 5,
+        None,
+        SearchIncomplete("lost_cursor"),
+    ]
     found = await desk.poll(10 * MINUTE)
 
     assert ids(found) == ["late", "new"]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from connector import facts
 from connector.collect.backfill.job import Job, Tally
 from connector.collect.schedule import Interval
-from connector.errors import BadQuery, Denied, SourceError, Unavailable, WalkAborted
+from connector.errors import BadQuery, Denied, SearchIncomplete, SourceError, Unavailable
 from connector.model import Commit, Page, Query, Revision, Window
 from tests.unit.collect.desk import FEED, START, Desk, desk_in, ids
 
@@ -99,8 +99,8 @@ async def test_failures_and_halving_change_nothing_in_the_account(desk: Desk) ->
     for minute in range(0, 24 * 60, 10):
         desk.source.add(f"m{minute:04}", START - timedelta(minutes=minute + 1))
     known = len(await desk.poll())
-    faults: list[SourceError | None] = [WalkAborted("repeated_cursor"), None, Unavailable("HTTP 502")]
-    desk.source.faults = [*faults, Denied("no"), None, WalkAborted("repeated_cursor")]
+    faults: list[SourceError | None] = [SearchIncomplete("repeated_cursor"), None, Unavailable("HTTP 502")]
+    desk.source.faults = [*faults, Denied("no"), None, SearchIncomplete("repeated_cursor")]
 
     tally, found = await backfill(desk, everything=True)
 
@@ -258,7 +258,9 @@ async def test_any_window_beside_live_collection_doubles_nothing_and_misses_noth
         for number in range(60):
             here.source.add(f"m{number:02}", START - timedelta(seconds=chance.randrange(50 * 3600)))
         found = await here.poll() if chance.random() < 0.5 else []
-        here.source.faults = [chance.choice([None, Unavailable("x"), WalkAborted("y")]) for _ in range(8)]
+        here.source.faults = [
+            chance.choice([None, Unavailable("x"), SearchIncomplete("y")]) for _ in range(8)
+        ]
         job = await ask(here, window, everything=everything)
         await asyncio.gather(here.collector.backfill(job), here.collector.once())
         found += await here.delivered()

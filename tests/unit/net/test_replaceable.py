@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.net.replaceable import Renewal
+from connector.net.replaceable import Replaceable
 
 
 class Resource:
@@ -22,7 +22,7 @@ class Workshop:
 
     def __init__(self) -> None:
         self.made: list[Resource] = []
-        self.renewal = Renewal(self._make, self._close)
+        self.renewal = Replaceable(self._make, self._close)
 
     def _make(self) -> Resource:
         self.made.append(Resource())
@@ -57,7 +57,7 @@ def test_no_user_loses_it_and_nothing_stays_open(visits: list[tuple[int, int, st
             for _ in range(start):
                 await asyncio.sleep(0)
             if ending == "renew":
-                shop.renewal.renew()
+                shop.renewal.replace()
             await shop.visit(turns, ending)
 
         await asyncio.gather(*(later(*visit) for visit in visits))

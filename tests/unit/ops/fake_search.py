@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from connector.errors import SourceError, Unavailable, WalkAborted
+from connector.errors import SearchIncomplete, SourceError, Unavailable
 from connector.model import Page, Query, Record, Window
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -51,7 +51,7 @@ class FakeSearch:
         found = self._found(query, window)
         for index in range(0, len(found), query.per_page):
             if self.most is not None and index >= self.most:
-                raise WalkAborted("too_much")
+                raise SearchIncomplete("too_much")
             yield Page(tuple(found[index : index + query.per_page]))
 
     def _found(self, query: Query, window: Window) -> list[Record]:

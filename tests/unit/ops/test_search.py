@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.errors import BadQuery, Denied, Unavailable, WalkAborted
+from connector.errors import BadQuery, Denied, SearchIncomplete, Unavailable
 from connector.ops.search import SearchRequest, stream
 from tests.unit.ops.fake_search import NOW, FakeSearch
 
@@ -78,9 +78,9 @@ async def test_a_walk_that_is_too_much_is_halved_until_it_is_not() -> None:
 
 async def test_what_cannot_be_halved_any_more_is_an_error() -> None:
     mailbox = FakeSearch()
-    mailbox.errors = [WalkAborted("broken")] * 60
+    mailbox.errors = [SearchIncomplete("broken")] * 60
 
-    with pytest.raises(WalkAborted, match="broken"):
+    with pytest.raises(SearchIncomplete, match="broken"):
         await ids(mailbox)
 
 

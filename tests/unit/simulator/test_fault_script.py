@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.simulator import KINDS, Behaviour, Fault, direct
+from connector.simulator import KINDS, Behaviour, Fault, parse_directives
 from connector.simulator.changes import CHANGES
 
 _PAGE = Path(__file__).parents[3] / "docs" / "simulator.md"
@@ -30,19 +30,21 @@ _PAGE = Path(__file__).parents[3] / "docs" / "simulator.md"
     ],
 )  # fmt: skip
 def test_switches_are_read(text: str, name: str, value: object) -> None:
-    behaviour, fault = direct(text, Behaviour())
+    behaviour, fault = parse_directives(text, Behaviour())
 
     assert getattr(behaviour, name) == value
     assert fault is None
 
 
 def test_faults_are_read_with_their_numbers_and_beside_switches() -> None:
-    behaviour, fault = direct(" edge_error ; status=403; code=1020;text=no , era=sunset", Behaviour())
+    behaviour, fault = parse_directives(
+        " edge_error ; status=403; code=1020;text=no , era=sunset", Behaviour()
+    )
 
     assert fault == Fault("edge_error", status=403, code=1020, text="no")
     assert behaviour.era == "sunset"
-    assert direct("slow;seconds=0.5", Behaviour())[1] == Fault("slow", seconds=0.5)
-    assert direct("", Behaviour())[1] is None
+    assert parse_directives("slow;seconds=0.5", Behaviour())[1] == Fault("slow", seconds=0.5)
+    assert parse_directives("", Behaviour())[1] is None
 
 
 @pytest.mark.parametrize(
@@ -62,12 +64,12 @@ def test_faults_are_read_with_their_numbers_and_beside_switches() -> None:
 )
 def test_mistakes_are_told_with_what_is_possible(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        direct(text, Behaviour())
+        parse_directives(text, Behaviour())
 
 
 def test_asking_for_a_switch_leaves_the_others_and_the_original_alone() -> None:
     original = Behaviour(order="oldest")
-    changed, _ = direct("era=sunset", original)
+    changed, _ = parse_directives("era=sunset", original)
 
     assert (changed.order, changed.era, original.era) == ("oldest", "sunset", "current")
     assert changed.faults is original.faults

@@ -33,7 +33,7 @@ def test_a_record_that_leaves_a_search_was_there_once(simulator: Simulator, cloc
     clock.forward(minutes=10)
     simulator.world.apply(record, "clear")
     clock.forward(minutes=10)
-    simulator.world.apply(record, "convict")
+    simulator.world.apply(record, "mark_malicious")
     clock.forward(minutes=10)
     simulator.world.remove(record)
     clock.forward(minutes=10)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from connector.simulator import Simulator
 from connector.simulator.api import Api
-from connector.simulator.exchange import Answer, Ask
+from connector.simulator.exchange import ApiRequest, Response
 from tests.unit.simulator.client import ACCOUNT, EVERYTHING, Client, Clock, Reply
 
 _STABLE = ("newest", "oldest", "unordered")
@@ -27,8 +27,8 @@ def _walk(simulator: Simulator, api: Api, per_page: int) -> list[str]:
     while True:
         query = (("per_page", str(per_page)), *((("cursor", cursor),) if cursor else ()))
         kind: Any = "next" if cursor else "first"
-        answer: Answer = api.answer(
-            Ask(kind, "GET", "/x", ACCOUNT, None, query, {}, ""), simulator.behaviour, None
+        answer: Response = api.answer(
+            ApiRequest(kind, "GET", "/x", ACCOUNT, None, query, {}, ""), simulator.behaviour, None
         )
         page = Reply(answer.status, {}, answer.body)
         found += page.ids

@@ -15,7 +15,7 @@ from tests.unit.simulator.client import START, Clock
 
 
 def _ids(world: World) -> list[str]:
-    return [world.press.id(message) for message in world.messages()]
+    return [world.renderer.id(message) for message in world.messages()]
 
 
 def test_the_backlog_lies_in_the_span_before_the_start(clock: Clock) -> None:
@@ -106,7 +106,7 @@ def test_released_quarantined_released_are_three_changes() -> None:
 def test_every_change_changes_a_watched_field_and_only_known_ones(name: str, clock: Clock) -> None:
     simulator = Simulator(clock=clock)
     first = simulator.world.add(
-        final_disposition="NONE" if name == "convict" else "SPAM", delivery_status=["queued"],
+        final_disposition="NONE" if name == "mark_malicious" else "SPAM", delivery_status=["queued"],
         is_quarantined=name in {"release", "clear"}, is_phish_submission=False, post_delivery_operations=None,
     )  # fmt: skip
     before = simulator.ledger.body(first)

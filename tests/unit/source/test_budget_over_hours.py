@@ -31,7 +31,7 @@ class Api:
     quota: Quota
     budget: Budget
     chance: random.Random = field(default_factory=lambda: random.Random(7))
-    quotas: Quotas = field(default_factory=Quotas)
+    parse_policy: Quotas = field(default_factory=Quotas)
     refused: int = 0
     served: Counter[str] = field(default_factory=Counter)
     waited: dict[str, list[float]] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Api:
 
     def charge(self) -> None:
         now = int(asyncio.get_running_loop().time() * 1_000_000)
-        self.refused += self.quotas.charge("credential", self.quota, now) is not None
+        self.refused += self.parse_policy.charge("credential", self.quota, now) is not None
 
     async def ask(self, name: str, priority: Priority) -> None:
         """One request of the connector, answer and headers included."""
@@ -55,11 +55,13 @@ class Api:
             self.ours.popleft()
         self.most = max(self.most, len(self.ours))
         self.charge()
-        headers = self.quotas.headers("credential", self.quota, int(now * 1_000_000))
+        headers = self.parse_policy.headers("credential", self.quota, int(now * 1_000_000))
         await asyncio.sleep(self.chance.uniform(0.05, 0.6))
         self.budget.learn({name.lower(): value for name, value in headers.items()}, name)
 
-    async def walks(self, name: str, priority: Priority, *, pages: int, every: float = 0.0) -> None:
+    async def query_parameters(
+        self, name: str, priority: Priority, *, pages: int, every: float = 0.0
+    ) -> None:
         """A feed: walks of so many pages, at least *every* so many seconds; 0 means without a pause."""
         loop = asyncio.get_running_loop()
         while True:
@@ -92,13 +94,13 @@ async def _for_hours(hours: float, *work: Coroutine[None, None, None]) -> None:
 def test_three_busy_hours_are_never_over_the_quota_and_shared_by_priority() -> None:
     async def story() -> None:
         it = api()
-        enriching = [it.walks("enrichment", ENRICHMENT, pages=20, every=120) for _ in range(4)]
+        enriching = [it.query_parameters("enrichment", ENRICHMENT, pages=20, every=120) for _ in range(4)]
         await _for_hours(
             3,
-            *(it.walks(f"live {number}", LIVE, pages=3, every=60) for number in range(4)),
-            *(it.walks(f"revisit {number}", REVISIT, pages=30, every=600) for number in range(4)),
+            *(it.query_parameters(f"live {number}", LIVE, pages=3, every=60) for number in range(4)),
+            *(it.query_parameters(f"revisit {number}", REVISIT, pages=30, every=600) for number in range(4)),
             *enriching,
-            it.walks("backfill", BACKFILL, pages=1000),
+            it.query_parameters("backfill", BACKFILL, pages=1000),
             it.people(550),
         )
         assert it.refused == 0
@@ -119,9 +121,9 @@ def test_when_live_feeds_want_more_than_there_is_they_share_evenly_and_the_rest_
         lengths = {"short": 1, "middle": 20, "long": 1000}
         await _for_hours(
             1,
-            *(it.walks(name, LIVE, pages=pages) for name, pages in lengths.items()),
-            it.walks("revisit", REVISIT, pages=10),
-            it.walks("backfill", BACKFILL, pages=10),
+            *(it.query_parameters(name, LIVE, pages=pages) for name, pages in lengths.items()),
+            it.query_parameters("revisit", REVISIT, pages=10),
+            it.query_parameters("backfill", BACKFILL, pages=10),
         )
         assert it.refused == 0
         shares = [it.served[name] for name in lengths]
@@ -134,8 +136,8 @@ def test_when_live_feeds_want_more_than_there_is_they_share_evenly_and_the_rest_
 def test_a_feed_with_many_requests_at_once_leaves_the_others_their_turn() -> None:
     async def story() -> None:
         it = api()
-        crowd = [it.walks("crowd", ENRICHMENT, pages=50) for _ in range(4)]
-        await _for_hours(1, *crowd, it.walks("single", ENRICHMENT, pages=50))
+        crowd = [it.query_parameters("crowd", ENRICHMENT, pages=50) for _ in range(4)]
+        await _for_hours(1, *crowd, it.query_parameters("single", ENRICHMENT, pages=50))
         assert it.refused == 0
         # One place in the queue each: nobody is shut out, and nobody waits longer than one round.
         assert it.served["single"] > 0.8 * it.served["crowd"] / 4
@@ -148,7 +150,7 @@ def test_a_feed_with_many_requests_at_once_leaves_the_others_their_turn() -> Non
 def test_a_smaller_quota_than_the_budget_is_learned_before_it_is_exceeded(limit: int) -> None:
     async def story() -> None:
         it = api(limit=limit)
-        await _for_hours(2, *(it.walks(f"live {number}", LIVE, pages=50) for number in range(3)))
+        await _for_hours(2, *(it.query_parameters(f"live {number}", LIVE, pages=50) for number in range(3)))
         assert it.refused == 0
         assert sum(it.served.values()) > STEADY * limit * 2 * 3600 / WINDOW
 
@@ -159,7 +161,7 @@ def test_a_smaller_quota_than_the_budget_is_learned_before_it_is_exceeded(limit:
 def test_what_others_need_of_the_quota_is_left_to_them(people: int) -> None:
     async def story() -> None:
         it = api()
-        await _for_hours(1, it.walks("live", LIVE, pages=1000), it.people(people))
+        await _for_hours(1, it.query_parameters("live", LIVE, pages=1000), it.people(people))
         assert it.refused == 0
         # Of what they leave, most is used.
         assert it.served["live"] > 0.75 * 12 * min(600 * STEADY, 1200 - people)
@@ -170,7 +172,7 @@ def test_what_others_need_of_the_quota_is_left_to_them(people: int) -> None:
 def test_others_who_leave_next_to_nothing_are_blocked_once_at_most_before_it_is_known() -> None:
     async def story() -> None:
         it = api()
-        await _for_hours(2, it.walks("live", LIVE, pages=1000), it.people(1050))
+        await _for_hours(2, it.query_parameters("live", LIVE, pages=1000), it.people(1050))
         assert it.refused < 2 * 1050
         assert it.served["live"] > 100
 

@@ -102,6 +102,6 @@ def test_everything_that_the_first_published_page_names_has_its_row() -> None:
 
 def test_every_reason_of_an_aborted_walk_stands_in_the_documentation() -> None:
     code = "".join(path.read_text() for path in (ROOT / "connector" / "source").glob("*.py"))
-    raised = set(re.findall(r'WalkAborted\(\s*"(\w+)"', code))
+    raised = set(re.findall(r'SearchIncomplete\(\s*"(\w+)"', code))
     documented = {name for row in _tables()["reason/meaning"] for name in _names(row[0])}
     assert documented == raised

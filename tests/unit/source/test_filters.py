@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connector.model import FilterValue
-from connector.source.filters import FILTERS, NOT_FILTERS, validate, walks, warnings
+from connector.source.filters import FILTERS, NOT_FILTERS, query_parameters, validate, warnings
 
 SPECIFICATION = Path(__file__).parents[4] / "shared" / "data" / "cloudflare-email-security-openapi.json"
 SEARCH = "/accounts/{account_id}/email-security/investigate"
@@ -107,8 +107,8 @@ def test_what_deserves_a_look_is_said() -> None:
 
 
 def test_a_list_of_dispositions_makes_one_walk_each() -> None:
-    assert walks({"final_disposition": ("SPAM", "BULK"), "sender": "x"}) == (
+    assert query_parameters({"final_disposition": ("SPAM", "BULK"), "sender": "x"}) == (
         (("detections_only", "true"), ("sender", "x"), ("final_disposition", "SPAM")),
         (("detections_only", "true"), ("sender", "x"), ("final_disposition", "BULK")),
     )
-    assert walks({"detections_only": False}) == ((("detections_only", "false"),),)
+    assert query_parameters({"detections_only": False}) == ((("detections_only", "false"),),)

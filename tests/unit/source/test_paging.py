@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.errors import WalkAborted
+from connector.errors import SearchIncomplete
 from connector.model import Record
-from connector.source.deferred import Foreign, cursor_in, resolved
-from connector.source.paging import Progress
+from connector.source.deferred import ForeignOrigin, cursor_from, resolve_same_origin
+from connector.source.paging import PagingGuard
 
 BASE = "https://api.example/client/v4/accounts/1/email-security/investigate"
 
 
-def progress(per_page: int = 1000, pages: int = 10_000) -> Progress:
-    return Progress(per_page, barren_pages=20, max_pages=pages)
+def progress(per_page: int = 1000, pages: int = 10_000) -> PagingGuard:
+    return PagingGuard(per_page, pages_without_new=20, max_pages=pages)
 
 
 @given(st.lists(st.integers(0, 5), max_size=60))
@@ -29,7 +29,7 @@ def test_pages_with_anything_new_every_now_and_then_pass(counts: list[int]) -> N
         guard.page(records, f"cursor-{index}")
 
 
-def _circle(guard: Progress, pages: int, size: int) -> None:
+def _circle(guard: PagingGuard, pages: int, size: int) -> None:
     for number in range(10_000):
         first = (number % pages) * size
         guard.page([Record(str(first + step), {}) for step in range(size)], f"cursor-{number}")
@@ -38,14 +38,14 @@ def _circle(guard: Progress, pages: int, size: int) -> None:
 @given(st.integers(1, 60), st.integers(1, 30))
 def test_a_circle_of_pages_ends_whatever_its_length(length: int, size: int) -> None:
     guard = progress()
-    with pytest.raises(WalkAborted, match="no_new_records"):
+    with pytest.raises(SearchIncomplete, match="no_new_records"):
         _circle(guard, length, size)
     assert guard.pages == length + 20
 
 
 def test_a_large_circle_ends_and_its_ids_do_not_pile_up() -> None:
     guard = progress()
-    with pytest.raises(WalkAborted, match="no_new_records"):
+    with pytest.raises(SearchIncomplete, match="no_new_records"):
         _circle(guard, 150, 1000)
     assert len(guard._recent) + len(guard._older) <= 202_000
 
@@ -60,7 +60,7 @@ def test_a_large_circle_ends_and_its_ids_do_not_pile_up() -> None:
     ],
 )
 def test_an_address_of_the_same_origin_is_resolved(location: str, expected: str) -> None:
-    assert resolved(BASE, location) == expected
+    assert resolve_same_origin(BASE, location) == expected
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_an_address_of_the_same_origin_is_resolved(location: str, expected: str)
     ],
 )
 def test_an_address_of_any_other_origin_is_foreign(location: str) -> None:
-    with pytest.raises(Foreign):
-        resolved(BASE, location)
+    with pytest.raises(ForeignOrigin):
+        resolve_same_origin(BASE, location)
 
 
 @given(st.text())
 def test_no_text_can_lead_a_cursor_elsewhere(text: str) -> None:
     try:
-        cursor_in(BASE, text)
-    except Foreign:
+        cursor_from(BASE, text)
+    except ForeignOrigin:
         return

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.source.ratelimit_headers import Quota, Remaining, quotas, remaining
+from connector.source.ratelimit_headers import Policy, Remaining, parse_policy, parse_remaining
 
 
 @pytest.mark.parametrize(
@@ -24,15 +24,15 @@ from connector.source.ratelimit_headers import Quota, Remaining, quotas, remaini
     ],
 )
 def test_items_are_read(header: str, expected: list[tuple[int, int]]) -> None:
-    assert remaining({"ratelimit": header}) == tuple(Remaining(*pair) for pair in expected)
+    assert parse_remaining({"ratelimit": header}) == tuple(Remaining(*pair) for pair in expected)
 
 
 def test_the_policy_is_read() -> None:
     header = '"burst";q=100;w=60, "default";q=1200;w=300, "broken";q=0;w=0'
-    assert quotas({"ratelimit-policy": header}) == (Quota(100, 60), Quota(1200, 300))
+    assert parse_policy({"ratelimit-policy": header}) == (Policy(100, 60), Policy(1200, 300))
 
 
 @given(st.text(alphabet='";,=rtqw0123456789 \\abc', max_size=60))
 def test_no_header_can_break_the_reader(header: str) -> None:
-    for item in remaining({"ratelimit": header}):
+    for item in parse_remaining({"ratelimit": header}):
         assert item.requests >= 0

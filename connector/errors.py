@@ -141,7 +141,7 @@ class JournalFull(JournalError):
         self.outputs = outputs
 
 
-class LettersFull(JournalFull):
+class DeadLettersFull(JournalFull):
     """An output keeps as many dead letters as it may; a person has to look at them first."""
 
 

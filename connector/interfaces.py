@@ -27,10 +27,10 @@ from connector.model import (
     Priority,
     Progress,
     Query,
-    Reach,
     Receipt,
     Record,
     Revision,
+    RewindPreview,
     Seen,
     Window,
 )
@@ -107,7 +107,7 @@ class FeedLog(Protocol):
         """Return what is remembered of *ids*, by id; unknown ids are absent."""
         ...
 
-    async def sighted(
+    async def seen_in(
         self, feed: Feed, window: Window, *, after: str = "", limit: int = 1000
     ) -> Sequence[Seen]:
         """Return seen rows whose time lies in *window*, ordered by id, with an id greater than *after*."""
@@ -118,9 +118,9 @@ class FeedLog(Protocol):
 
         When it returns, all of it survives kill -9 and power loss; when it raises, none of it is
         stored. Once begun it MUST finish, even if the caller is cancelled. Raises ``Moved`` when
-        ``step.since`` is not what is stored, or when ``commit.life`` is over because the feed was forgotten;
-        ``JournalFull`` when there is no room on the disk or an output that pauses collection is over its
-        limit.
+        ``step.since`` is not what is stored, or when the feed was forgotten since ``commit.generation`` was
+        read; ``JournalFull`` when there is no room on the disk or an output that pauses collection is over
+        its limit.
         """
         ...
 
@@ -167,8 +167,8 @@ class OutputLog(Protocol):
     ) -> None:
         """Move the position from *after* to *upto* and store *dead*, in one durable transaction.
 
-        Raises ``Moved`` when the stored position is not *after*; ``LettersFull`` when there are *dead* and
-        the output keeps ``max_letters`` already. Otherwise it MUST work on a full journal.
+        Raises ``Moved`` when the stored position is not *after*; ``DeadLettersFull`` when there are *dead*
+        and the output keeps ``max_dead_letters`` already. Otherwise it MUST work on a full journal.
         """
         ...
 
@@ -177,14 +177,14 @@ class OutputLog(Protocol):
         ...
 
 
-class Notes(Protocol):
+class KeyValueStore(Protocol):
     """Small facts that survive a restart, such as a rate limit's end."""
 
-    async def recall(self, key: str) -> str | None:
+    async def get_value(self, key: str) -> str | None:
         """Return what was remembered under *key*, if anything."""
         ...
 
-    async def remember(self, key: str, value: str | None) -> None:
+    async def set_value(self, key: str, value: str | None) -> None:
         """Make *value* durable under *key*; ``None`` forgets it."""
         ...
 
@@ -196,7 +196,7 @@ class OperatorLog(Protocol):
         """Return sizes, positions, checkpoints, gaps and counts."""
         ...
 
-    async def reach(self, output: str, to: int | datetime) -> Reach:
+    async def preview_rewind(self, output: str, to: int | datetime) -> RewindPreview:
         """Return what ``rewind`` would do; do nothing. Raises ``JournalError`` for an unknown output."""
         ...
 
@@ -210,17 +210,17 @@ class OperatorLog(Protocol):
     async def forget(self, feed: Feed) -> None:
         """Drop a feed's checkpoints, gaps and seen rows: its next walk starts anew.
 
-        A walk under way MUST learn of it: a commit of the life that ends here raises ``Moved``.
+        A walk under way MUST learn of it: a commit of the generation that ends here raises ``Moved``.
         """
         ...
 
-    async def letters(
+    async def dead_letters(
         self, output: str | None = None, *, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, DeadLetter]]:
         """Return dead letters with their numbers, oldest first, with a number greater than *after*."""
         ...
 
-    async def settle(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:
+    async def resolve_dead_letters(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:
         """Put letters back into the journal for their own output only, or delete them; return how many."""
         ...
 

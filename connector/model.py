@@ -196,8 +196,8 @@ class Step:
 class Commit:
     """One transaction of collection: revisions, what was seen, and the step that they complete.
 
-    *note* is a key and a value that become durable with it, as ``Notes.remember`` would make them. *life* is
-    that of the feed when what led to this was read (``None``: it does not matter); see ``Progress``.
+    *note* is a key and a value that become durable with it, as by ``KeyValueStore.set_value``. *generation*
+    is the feed's when the data behind this commit was read (``None``: not checked); see ``Progress``.
     """
 
     feed: Feed
@@ -206,7 +206,7 @@ class Commit:
     seen: tuple[Seen, ...] = ()
     step: Step | None = None
     note: tuple[str, str] | None = None
-    life: int | None = None
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,14 +214,14 @@ class Progress:
     """Where a feed stands: checkpoint per sweep, the fingerprint of its query, its seen floor, its gaps.
 
     *floor* is the earliest time from which on seen rows are complete; ``None`` before the first commit.
-    *life* changes when the feed is forgotten: what was compared before does not count any more.
+    *generation* changes when the feed is forgotten: comparisons made before are void.
     """
 
     checkpoints: Mapping[str, datetime]
     fingerprint: str | None = None
     floor: datetime | None = None
     gaps: tuple[Gap, ...] = ()
-    life: int = field(default=0, compare=False)
+    generation: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +313,7 @@ class DeadLetter:
     answer: str
     attempts: int
     first_tried: datetime
-    buried: datetime
+    dead_lettered_at: datetime
 
 
 class WhenFull(enum.StrEnum):
@@ -329,7 +329,7 @@ class Backlog:
 
     max_bytes: int = 1 << 30
     when_full: WhenFull = WhenFull.PAUSE
-    max_letters: int = 10_000
+    max_dead_letters: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,11 +385,11 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class RewindPreview:
     """What a rewind of an output does: from *position* back to *target*.
 
     *revisions* counts what the output reads again by that; what is addressed to others is left out.
-    *complete* tells whether all that was asked for is still retained; *letters* counts the output's dead
+    *complete* tells whether all that was asked for is still retained; *dead_letters* counts the output's dead
     letters among these revisions.
     """
 
@@ -397,4 +397,4 @@ class Reach:
     target: int
     revisions: int
     complete: bool
-    letters: int = 0
+    dead_letters: int = 0

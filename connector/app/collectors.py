@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from connector.app.routes import mapping_library, node_at
 from connector.app.sources import Sources
-from connector.collect.collector import Book, Collector
-from connector.collect.feed_config import Audit, Plan
-from connector.collect.resume import note_left_out
+from connector.collect.collector import Collector, FeedJournal
+from connector.collect.feed_config import AuditConfig, FeedConfig
+from connector.collect.resume import note_unconfigured
 from connector.collect.schedule import Schedule, period_of, schedule_of
 from connector.collect.windows import Timing
 from connector.errors import ConfigurationError, JournalFull, Problem
@@ -101,7 +101,7 @@ class FeedPlan:
     """A feed as planned: its account's name, what to collect, when, how old it may become, what to add."""
 
     account: str
-    plan: Plan
+    plan: FeedConfig
     schedule: Schedule
     fresh_within: timedelta
     enrichment: EnrichmentPlan | None = None
@@ -125,13 +125,13 @@ def _plan(settings: Settings, name: str, search: Search, account: str, clock: Cl
         period = period_of(search.every, search.cron, clock)
     except ValueError as error:
         raise ConfigurationError(Problem(f"searches.{name}.cron: {error}")) from None
-    plan = Plan(
+    plan = FeedConfig(
         feed=Feed(settings.accounts[account].account_id, name),
         query=Query(dict(search.filters), search.per_page),
         timing=Timing(search.settle, search.overlap, search.start),
         ages=search.revisit,
         watched=search.watch,
-        audit=Audit(search.audit.every, search.audit.reach) if search.audit else None,
+        audit=AuditConfig(search.audit.every, search.audit.reach) if search.audit else None,
     )
     return FeedPlan(account, plan, schedule, max(_LEAST, _PATIENT * period + search.settle))
 
@@ -151,13 +151,13 @@ async def note_unconfigured_feeds(feeds: tuple[FeedPlan, ...], journal: Journal,
     # On a disk without any room it is noted at the next start. A feed that is back before that catches up as
     # after an outage, which loses nothing.
     with suppress(JournalFull):
-        await note_left_out(journal, known, [feed.plan.feed for feed in feeds], clock())
+        await note_unconfigured(journal, known, [feed.plan.feed for feed in feeds], clock())
 
 
 def build_collectors(
     feeds: tuple[FeedPlan, ...],
     sources: Sources,
-    log: Book,
+    log: FeedJournal,
     *,
     observe: Observe,
     clock: Clock,

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 from connector.errors import ConfigurationError, Problem
-from connector.interfaces import Clock, Notes, Observe
+from connector.interfaces import Clock, KeyValueStore, Observe
 from connector.net.http import HttpClient
 from connector.settings import Account, Loaded, Settings
 from connector.source.budget import Budget
@@ -22,7 +22,7 @@ Budgets = dict[tuple[str, int, timedelta], Budget]
 @asynccontextmanager
 async def open_sources(
     settings: Settings,
-    notes: Notes | None,
+    notes: KeyValueStore | None,
     *,
     observe: Observe,
     clock: Clock,
@@ -88,7 +88,9 @@ def credentials_of(account: Account) -> Credentials:
     return KeyPair(account.email, account.api_key)
 
 
-def _budget(key: str, account: Account, notes: Notes | None, observe: Observe, clock: Clock) -> Budget:
+def _budget(
+    key: str, account: Account, notes: KeyValueStore | None, observe: Observe, clock: Clock
+) -> Budget:
     return Budget(
         key,
         requests=account.budget.requests,

@@ -11,12 +11,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from connector.collect.checkpoints import Checkpoints
-from connector.collect.feed_config import Audit, Plan
+from connector.collect.feed_config import AuditConfig, FeedConfig
 from connector.collect.gaps import holes
-from connector.collect.ingest import Slice, Walked
-from connector.collect.slices import Strides
+from connector.collect.ingest import Slice, SliceResult
+from connector.collect.slices import SliceReader
 from connector.collect.sweeper import Sweeper
-from connector.collect.windows import LIVE, SECOND, audit_window, first_unread, whole
+from connector.collect.windows import LIVE, SECOND, audit_window, first_unread, whole_second
 from connector.interfaces import Clock
 from connector.model import Priority, Window
 
@@ -30,28 +30,28 @@ class Auditor:
 
     def __init__(
         self,
-        plan: Plan,
-        audit: Audit,
-        strides: Strides,
+        config: FeedConfig,
+        audit: AuditConfig,
+        reader: SliceReader,
         sweeper: Sweeper,
         checkpoints: Checkpoints,
         *,
         now: Clock,
     ) -> None:
         self._audit = audit
-        self._strides = strides
+        self._reader = reader
         self._sweeper = sweeper
         self._checkpoints = checkpoints
         self._now = now
-        self._oldest = max(plan.ages, default=plan.timing.settle)
-        self._margin = plan.timing.overlap + 2 * SECOND
+        self._oldest = max(config.ages, default=config.timing.settle)
+        self._margin = config.timing.overlap + 2 * SECOND
 
     @property
     def looks(self) -> timedelta:
         """Time between two rounds."""
         return self._audit.every
 
-    def holds(self) -> datetime:
+    def still_needed(self) -> datetime:
         """From when on what was seen is still needed: by the round under way, and by the next one."""
         reach = self._now() - self._audit.reach
         begun, reached = self._checkpoints.get(ROUND), self._checkpoints.get(AUDIT)
@@ -84,7 +84,7 @@ class Auditor:
 
     async def _next(self, live: datetime) -> Window | None:
         """The whole of the next round, once it is due."""
-        begun, now = self._checkpoints.get(ROUND), whole(self._now())
+        begun, now = self._checkpoints.get(ROUND), whole_second(self._now())
         if begun is not None and now < begun + self._audit.every:
             return None
         window = audit_window(now, self._audit.reach, self._oldest, self._checkpoints.known_since, live)
@@ -98,12 +98,10 @@ class Auditor:
         unread = first_unread(left, timedelta(0), holes(self._checkpoints.gaps))
         if unread.start > left.start:
             return await self._checkpoints.step(AUDIT, unread.start)
-        part = self._strides.pace.cut(AUDIT, unread)
-        query, known = self._strides.query(Priority.BACKFILL), self._checkpoints.known_before(part.end)
-        walked = await self._strides.take(
-            Slice(AUDIT, part, None, query, known, self._oldest.total_seconds())
-        )
-        if isinstance(walked, Walked):
+        part = self._reader.sizing.first_slice(AUDIT, unread)
+        query, known = self._reader.query(Priority.BACKFILL), self._checkpoints.known_before(part.end)
+        walked = await self._reader.take(Slice(AUDIT, part, None, query, known, self._oldest.total_seconds()))
+        if isinstance(walked, SliceResult):
             await self._sweeper.settle_absences(part, walked)
             return await self._checkpoints.step(AUDIT, part.end)
         if walked > part.start:

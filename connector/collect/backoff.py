@@ -18,7 +18,7 @@ _REFUSED = (10.0, 300.0)
 """First and longest wait in seconds: what heals itself, what a person heals, what may never heal."""
 
 
-class Patience:
+class FailureBackoff:
     """Counts failures of one sweep, reports them and waits."""
 
     def __init__(self, feed: Feed, sweep: str, observe: Observe, refresh: Callable[[], bool]) -> None:
@@ -29,7 +29,7 @@ class Patience:
         self._refresh = refresh
         self._attempts = 0
 
-    async def bear(self, error: SourceError) -> None:
+    async def wait(self, error: SourceError) -> None:
         """Report *error* and wait before the next attempt."""
         self._attempts += 1
         after = self._wait(error)
@@ -40,7 +40,7 @@ class Patience:
         if isinstance(error, Denied):
             self._refresh()
 
-    def progressed(self) -> None:
+    def reset(self) -> None:
         """Begin with short waits again: since the last failure something was done."""
         self._attempts = 0
 

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 
-from connector.collect.feed_config import Plan
+from connector.collect.feed_config import FeedConfig
 from connector.collect.gaps import advice, holes, overlap
-from connector.collect.windows import LIVE, whole
+from connector.collect.windows import LIVE, whole_second
 from connector.errors import Moved, Unavailable
 from connector.facts import CheckpointPulledBack, GapRecorded, GapRepaired, SearchChanged
 from connector.interfaces import Clock, FeedLog, Observe
@@ -41,7 +41,7 @@ class Checkpoints:
 
     def __init__(
         self,
-        plan: Plan,
+        config: FeedConfig,
         log: FeedLog,
         commit: Callable[[Commit], Awaitable[None]],
         patiently: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
@@ -49,7 +49,7 @@ class Checkpoints:
         observe: Observe,
         present: Clock,
     ) -> None:
-        self._plan = plan
+        self._config = config
         self._log = log
         self._commit = commit
         self._patiently = patiently
@@ -58,7 +58,7 @@ class Checkpoints:
         self._at: dict[str, datetime] = {}
         self.floor: datetime | None = None
         self.gaps: tuple[Gap, ...] = ()
-        self.life = 0
+        self.generation = 0
         self._closing = asyncio.Lock()
 
     @property
@@ -73,7 +73,7 @@ class Checkpoints:
     def at(self, name: str) -> datetime:
         """Where *name* stands, which has begun. Raises ``Moved`` when the feed was forgotten meanwhile."""
         if name not in self._at:
-            raise Moved(f"the checkpoint {name} of {self._plan.feed} is no longer there")
+            raise Moved(f"the checkpoint {name} of {self._config.feed} is no longer there")
         return self._at[name]
 
     @property
@@ -98,20 +98,20 @@ class Checkpoints:
 
     async def load(self) -> None:
         """Read the checkpoints; note changed filters."""
-        progress = await self._log.progress(self._plan.feed)
+        progress = await self._log.progress(self._config.feed)
         self._at = dict(progress.checkpoints)
-        self.floor, self.gaps, self.life = progress.floor, progress.gaps, progress.life
-        if progress.fingerprint not in (None, self._plan.fingerprint):
+        self.floor, self.gaps, self.generation = progress.floor, progress.gaps, progress.generation
+        if progress.fingerprint not in (None, self._config.fingerprint):
             # Any commit makes the new fingerprint the stored one, so this one comes first.
-            since = await self.step(CHANGED, self._at.get(LIVE, whole(self._present())))
-            self._observe(SearchChanged(self._plan.feed, since, advice(self._plan.feed, None, since)))
+            since = await self.step(CHANGED, self._at.get(LIVE, whole_second(self._present())))
+            self._observe(SearchChanged(self._config.feed, since, advice(self._config.feed, None, since)))
 
     async def mend(self) -> None:
         """Pull back what lies in the future: a clock was wrong when it was set.
 
         Raises ``Unavailable`` when it is today's clock that cannot be right.
         """
-        now = whole(self._present())
+        now = whole_second(self._present())
         for name, checkpoint in list(self._at.items()):
             if checkpoint <= now + _NOISE:
                 continue
@@ -122,7 +122,7 @@ class Checkpoints:
                     hint="synchronise the clock",
                 )
             await self.step(name, now)
-            self._observe(CheckpointPulledBack(self._plan.feed, name, (checkpoint - now).total_seconds()))
+            self._observe(CheckpointPulledBack(self._config.feed, name, (checkpoint - now).total_seconds()))
 
     async def step(
         self, name: str, until: datetime, *, gap: Gap | None = None, note: tuple[str, str] | None = None
@@ -130,8 +130,8 @@ class Checkpoints:
         """Move *name* from where it stands to *until*; *gap* is what that skips, *note* goes with it."""
         first = name == LIVE and name not in self._at
         step = Step(name, self._at.get(name), until, gap)
-        feed, fingerprint = self._plan.feed, self._plan.fingerprint
-        await self._commit(Commit(feed, fingerprint, step=step, note=note, life=self.life))
+        feed, fingerprint = self._config.feed, self._config.fingerprint
+        await self._commit(Commit(feed, fingerprint, step=step, note=note, generation=self.generation))
         if gap is not None:
             # Before the sweep counts as moved: what was seen in a gap that is retried is not forgotten.
             self.gaps = (await self._log.progress(feed)).gaps
@@ -140,13 +140,13 @@ class Checkpoints:
             # What the journal does itself: rows are complete from where the live sweep began.
             self.floor = until
         if gap is not None:
-            told = advice(self._plan.feed, gap.window.start, gap.window.end)
-            self._observe(GapRecorded(self._plan.feed, gap, told))
+            told = advice(self._config.feed, gap.window.start, gap.window.end)
+            self._observe(GapRecorded(self._config.feed, gap, told))
         return until
 
     async def repaired(self, part: Window) -> None:
         """Note that *part* was read after all: whatever it has in common with a gap is a gap no more."""
-        feed = self._plan.feed
+        feed = self._config.feed
         async with self._closing:  # the gaps as they are: a backfill and a repair may read at the same time
             for gap in self.gaps:
                 common = overlap(gap.window, part)
@@ -161,6 +161,6 @@ class Checkpoints:
 
     async def expire(self, passed: datetime) -> None:
         """Forget what was seen before *passed*, which no sweep will read again."""
-        await self._log.expire(self._plan.feed, passed)
+        await self._log.expire(self._config.feed, passed)
         if self.floor is not None:
             self.floor = max(self.floor, passed)

@@ -14,23 +14,23 @@ from typing import Protocol
 
 from connector.collect.audit import AUDIT, Auditor
 from connector.collect.backfill.job import Job
-from connector.collect.backfill.queue import Jobs
-from connector.collect.backfill.runner import BACKFILL, Backfills
-from connector.collect.backoff import Patience
+from connector.collect.backfill.queue import BackfillQueue
+from connector.collect.backfill.runner import BACKFILL, BackfillRunner
+from connector.collect.backoff import FailureBackoff
 from connector.collect.checkpoints import Checkpoints
-from connector.collect.disappeared import Absences
-from connector.collect.feed_config import Plan
-from connector.collect.gap_repair import REPAIR, Repairs
+from connector.collect.disappeared import DisappearedRecords
+from connector.collect.feed_config import FeedConfig
+from connector.collect.gap_repair import REPAIR, GapRepair
 from connector.collect.gaps import RETRY_EVERY
-from connector.collect.ingest import Walker
-from connector.collect.resume import Returning
+from connector.collect.ingest import SliceIngester
+from connector.collect.resume import FeedResume
 from connector.collect.schedule import Schedule
-from connector.collect.slices import Pace, Strides
+from connector.collect.slices import SliceReader, SliceSizing
 from connector.collect.sweeper import Sweeper
 from connector.collect.windows import LIVE, Sweep
 from connector.errors import JournalBroken, Moved, SourceError
 from connector.facts import FeedCaughtUp
-from connector.interfaces import Clock, Enricher, FeedLog, Lookup, Notes, Observe, Source
+from connector.interfaces import Clock, Enricher, FeedLog, KeyValueStore, Lookup, Observe, Source
 
 _LOOK = (1.0, 60.0)
 _LOOKS = 20
@@ -40,7 +40,7 @@ _AS_GOOD_AS_NOW = timedelta(minutes=5)
 """A checkpoint this close to the present has reached it: clocks differ, and a walk takes time."""
 
 
-class Book(FeedLog, Notes, Protocol):
+class FeedJournal(FeedLog, KeyValueStore, Protocol):
     """The journal as this module uses it."""
 
 
@@ -49,57 +49,61 @@ class Collector:
 
     def __init__(
         self,
-        plan: Plan,
+        config: FeedConfig,
         source: Source,
         lookup: Lookup,
-        log: Book,
+        log: FeedJournal,
         *,
         observe: Observe,
         clock: Clock,
         refresh: Callable[[], bool] = lambda: False,
         enricher: Enricher | None = None,
     ) -> None:
-        self._plan = plan
+        self._config = config
         self._source = source
         self._observe = observe
         self._clock = clock
         self._refresh = refresh
-        walker = Walker(
-            plan.feed,
-            plan.fingerprint,
+        ingester = SliceIngester(
+            config.feed,
+            config.fingerprint,
             source,
             log,
-            watched=plan.watched,
+            watched=config.watched,
             observe=observe,
             clock=self.present,
             enricher=enricher,
-            ages=plan.ages,
-            life=lambda: self._checkpoints.life,
+            ages=config.ages,
+            generation=lambda: self._checkpoints.generation,
         )
-        absences = Absences(plan.feed, lookup, log, watched=plan.watched, observe=observe, clock=self.present)
+        absences = DisappearedRecords(
+            config.feed, lookup, log, watched=config.watched, observe=observe, clock=self.present
+        )
         self._checkpoints = Checkpoints(
-            plan, log, walker.commit, walker.patiently, observe=observe, present=source.now
+            config, log, ingester.commit, ingester.patiently, observe=observe, present=source.now
         )
-        strides = Strides(plan, source, walker, Pace(plan.query.per_page), observe=observe, now=self.present)
+        reader = SliceReader(
+            config, source, ingester, SliceSizing(config.query.per_page), observe=observe, now=self.present
+        )
         self._sweeper = Sweeper(
-            plan,
-            strides,
-            walker,
+            config,
+            reader,
+            ingester,
             absences,
             self._checkpoints,
-            Returning(plan, log, self._checkpoints),
+            FeedResume(config, log, self._checkpoints),
             now=self.present,
-            holds=self._holds,
+            still_needed=self._still_needed,
         )
-        self._repairs = Repairs(strides, self._sweeper, self._checkpoints, now=self.present)
+        self._repairs = GapRepair(reader, self._sweeper, self._checkpoints, now=self.present)
         self._auditor = (
-            Auditor(plan, plan.audit, strides, self._sweeper, self._checkpoints, now=self.present)
-            if plan.audit
+            Auditor(config, config.audit, reader, self._sweeper, self._checkpoints, now=self.present)
+            if config.audit
             else None
         )
-        self.jobs = Jobs(plan.feed, log)
-        self._backfills = Backfills(
-            plan, strides, self._checkpoints, walker.commit, self.jobs, observe=observe, now=self.present
+        self.jobs = BackfillQueue(config.feed, log)
+        self._backfills = BackfillRunner(
+            config, reader, self._checkpoints, ingester.commit, self.jobs, observe=observe, now=self.present
         )
         self._revisiting = asyncio.Lock()
 
@@ -158,19 +162,19 @@ class Collector:
         await self.jobs.load()
         await self._sweeper.load()
 
-    def _holds(self) -> list[datetime]:
-        audit = [self._auditor.holds()] if self._auditor else []
-        return [*audit, *self._backfills.holds(), *self._repairs.holds()]
+    def _still_needed(self) -> list[datetime]:
+        audit = [self._auditor.still_needed()] if self._auditor else []
+        return [*audit, *self._backfills.still_needed(), *self._repairs.still_needed()]
 
     async def _live(self, schedule: Schedule) -> None:
         while True:
             await schedule.wait()
             # The later of both clocks: one that is behind must not make a feed look fresh.
-            present = max(self._source.now(), self._clock()) - self._plan.timing.settle
+            present = max(self._source.now(), self._clock()) - self._config.timing.settle
             await self._persist(LIVE, self._sweeper.live)
             checkpoint = self._checkpoints.get(LIVE)
             if checkpoint is not None and checkpoint >= present - _AS_GOOD_AS_NOW:
-                self._observe(FeedCaughtUp(self._plan.feed, checkpoint))
+                self._observe(FeedCaughtUp(self._config.feed, checkpoint))
 
     async def _revisits(self, sweep: Sweep) -> None:
         age = sweep.age.total_seconds() if sweep.age else 0.0
@@ -205,7 +209,7 @@ class Collector:
 
     async def _persist(self, name: str, walk: Callable[[], Awaitable[object]]) -> None:
         """Run *walk* until it succeeds."""
-        patience = Patience(self._plan.feed, name, self._observe, self._refresh)
+        backoff = FailureBackoff(self._config.feed, name, self._observe, self._refresh)
         reached, moved = self._checkpoints.get(name), 0
         while True:
             try:
@@ -216,11 +220,11 @@ class Collector:
                 await self._sweeper.load()
             except SourceError as error:
                 if self._checkpoints.get(name) != reached:
-                    patience.progressed()
+                    backoff.reset()
                 reached = self._checkpoints.get(name)
-                await patience.bear(error)
+                await backoff.wait(error)
             else:
-                patience.succeeded()
+                backoff.succeeded()
                 return
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from connector.collect.enrichment import unenriched
-from connector.collect.revisions import Finding, compare, vanish
+from connector.collect.enrichment import is_enrichment_pending
+from connector.collect.revisions import Comparison, compare, disappearance
 from connector.errors import BadQuery, SourceError
 from connector.facts import RecordDisappeared
 from connector.interfaces import Clock, FeedLog, Lookup, Observe
@@ -24,20 +24,22 @@ _TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Absent:
+class Disappeared:
     """A seen row that did not come back, its record where the API still knows it, and what became of it."""
 
     row: Seen
     record: Record | None
-    finding: Finding
+    comparison: Comparison
 
     @property
     def matters(self) -> bool:
         """Whether there is anything to store or to ask for."""
-        return self.finding.seen is not None or (self.record is not None and unenriched(self.row))
+        return self.comparison.seen is not None or (
+            self.record is not None and is_enrichment_pending(self.row)
+        )
 
 
-class Absences:
+class DisappearedRecords:
     """Looks up what a complete revisit did not return."""
 
     def __init__(
@@ -56,32 +58,32 @@ class Absences:
         self._watched = tuple(watched)
         self._observe = observe
         self._clock = clock
-        self._learned: dict[str, Absent] = {}
+        self._learned: dict[str, Disappeared] = {}
         self._failures = 0
 
-    async def settle(self, window: Window, returned: Container[str]) -> tuple[Absent, ...]:
+    async def settle(self, window: Window, returned: Container[str]) -> tuple[Disappeared, ...]:
         """Return the rows seen in *window* whose ids are not in *returned*, with what became of them.
 
         Raises ``SourceError`` when a look-up fails: the caller comes again, and what was learned by then is
         not asked again. When that keeps happening although the search itself works, the records in question
         are reported and left to the next revisit.
         """
-        settled: list[Absent] = []
+        settled: list[Disappeared] = []
         after = ""
-        while rows := await self._log.sighted(self._feed, window, after=after, limit=_CHUNK):
+        while rows := await self._log.seen_in(self._feed, window, after=after, limit=_CHUNK):
             after = rows[-1].id
             settled.extend([await self._known(row, window) for row in rows if row.id not in returned])
         self._failures = 0
         self._learned.clear()
         return tuple(absent for absent in settled if absent.matters)
 
-    async def _known(self, row: Seen, window: Window) -> Absent:
+    async def _known(self, row: Seen, window: Window) -> Disappeared:
         learned = self._learned.get(row.id)
         if learned is None or learned.row != row:
             learned = self._learned[row.id] = await self._ask(row, window)
         return learned
 
-    async def _ask(self, row: Seen, window: Window) -> Absent:
+    async def _ask(self, row: Seen, window: Window) -> Disappeared:
         try:
             record = await self._lookup.get(row.id, Priority.REVISIT)
         except SourceError as error:
@@ -89,12 +91,14 @@ class Absences:
             if not isinstance(error, BadQuery) and self._failures < _TRIES:
                 raise
             self._observe(RecordDisappeared(self._feed, "unknown"))
-            return Absent(row, None, Finding())
+            return Disappeared(row, None, Comparison())
         now = self._clock()
         if record is None:
-            finding = vanish(row, feed=self._feed, window=window, collected=now)
-            self._observe(RecordDisappeared(self._feed, "gone" if finding.revision else "same"))
-            return Absent(row, None, finding)
-        finding = compare(record, row, feed=self._feed, window=window, collected=now, watched=self._watched)
-        self._observe(RecordDisappeared(self._feed, "changed" if finding.revision else "same"))
-        return Absent(row, record, finding)
+            comparison = disappearance(row, feed=self._feed, window=window, collected=now)
+            self._observe(RecordDisappeared(self._feed, "gone" if comparison.revision else "same"))
+            return Disappeared(row, None, comparison)
+        comparison = compare(
+            record, row, feed=self._feed, window=window, collected=now, watched=self._watched
+        )
+        self._observe(RecordDisappeared(self._feed, "changed" if comparison.revision else "same"))
+        return Disappeared(row, record, comparison)

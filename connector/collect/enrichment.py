@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from connector.collect.revisions import UNENRICHED, Finding, digest_of, plain
+from connector.collect.revisions import ENRICHMENT_PENDING, Comparison, digest_of, plain
 from connector.interfaces import INCOMPLETE, Enricher
 from connector.model import Body, Feed, Record, Revision, Seen, Window
 
@@ -30,7 +30,7 @@ class Visit:
 
 
 @dataclass(slots=True)
-class Told:
+class PageEnrichment:
     """What was said of the records of one page (``None``: nobody wants it), and whom to ask next."""
 
     found: dict[str, Body | None] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Enrichment:
         self._enricher = enricher
         self._ages = tuple(int(age.total_seconds()) for age in ages)
 
-    async def ask(self, told: Told) -> None:
+    async def ask(self, told: PageEnrichment) -> None:
         """Ask for all of ``told.asking``."""
         asking, told.asking = told.asking, {}
         if self._enricher is None or not asking:
@@ -53,37 +53,37 @@ class Enrichment:
         told.found.update({identity: found.get(identity) for identity in asking})
 
     def settle(
-        self, record: Record, known: Seen | None, finding: Finding, visit: Visit, told: Told
-    ) -> Finding:
+        self, record: Record, known: Seen | None, comparison: Comparison, visit: Visit, told: PageEnrichment
+    ) -> Comparison:
         """Return *finding* with what was *told*; a record to ask for first is noted in ``told.asking``.
 
         Args:
             record: as it is now.
             known: its row before *finding*.
-            finding: what comparing both made of it.
+            comparison: what comparing both made of it.
             visit: who found it.
             told: what is known of the page's records by now.
         """
-        revision, row = finding.revision, finding.seen or known
+        revision, row = comparison.revision, comparison.seen or known
         if self._enricher is None or row is None:
-            return finding
+            return comparison
         age = self._age(row, visit.at)
-        if revision is None and not (unenriched(row) and age > _mark(row)[_AGE]):
-            return finding
+        if revision is None and not (is_enrichment_pending(row) and age > _mark(row)[_AGE]):
+            return comparison
         if record.id not in told.found:
             told.asking[record.id] = record
-            return finding
+            return comparison
         found = told.found[record.id]
         if revision is None:
             return _completed(record, replace(row, until=max(row.until, visit.window.end)), found, age, visit)
         if not found:
-            return finding
+            return comparison
         missing = _missing(found)
-        richer = replace(finding, revision=replace(revision, enrichment=found))
+        richer = replace(comparison, revision=replace(revision, enrichment=found))
         # What is only told again leaves its row as it is: what is missing there is still completed.
         return (
             richer
-            if finding.again
+            if comparison.again
             else replace(richer, seen=_remember(row, missing, age) if missing else row)
         )
 
@@ -93,30 +93,30 @@ class Enrichment:
         return max((age for age in self._ages if age <= passed), default=0)
 
 
-def unenriched(row: Seen) -> bool:
+def is_enrichment_pending(row: Seen) -> bool:
     """Whether endpoints are still to be asked for the record of *row*."""
-    return UNENRICHED in row.state
+    return ENRICHMENT_PENDING in row.state
 
 
-def _completed(record: Record, row: Seen, found: Body | None, age: int, visit: Visit) -> Finding:
+def _completed(record: Record, row: Seen, found: Body | None, age: int, visit: Visit) -> Comparison:
     before = frozenset(_mark(row)[_MISSING])
     missing = frozenset() if found is None else _missing(found)
     if not missing < before:
-        return Finding(seen=_remember(row, before, age))
+        return Comparison(seen=_remember(row, before, age))
     if found is None or not any(name in found for name in before - missing):
-        return Finding(seen=_remember(row, missing, age))
+        return Comparison(seen=_remember(row, missing, age))
     number, state = row.number + 1, plain(row.state)
     revision = Revision(
         visit.feed,
         record,
-        digest_of({**state, UNENRICHED: sorted(found.keys() - {INCOMPLETE})}),
+        digest_of({**state, ENRICHMENT_PENDING: sorted(found.keys() - {INCOMPLETE})}),
         number,
         visit.at,
         previous={},
         enrichment=found,
         occurrence=row.occurrences.get(row.digest, 1),
     )
-    return Finding(revision, _remember(replace(row, number=number), missing, age), completes=True)
+    return Comparison(revision, _remember(replace(row, number=number), missing, age), completes=True)
 
 
 def _missing(found: Body) -> frozenset[str]:
@@ -124,7 +124,7 @@ def _missing(found: Body) -> frozenset[str]:
 
 
 def _mark(row: Seen) -> Body:
-    mark: Body = row.state[UNENRICHED]
+    mark: Body = row.state[ENRICHMENT_PENDING]
     return mark
 
 
@@ -132,5 +132,5 @@ def _remember(row: Seen, missing: Collection[str], age: int) -> Seen:
     state = plain(row.state)
     if missing:
         # Few different ones: rows share their states in the journal.
-        state = {**state, UNENRICHED: {_MISSING: sorted(missing), _AGE: age}}
+        state = {**state, ENRICHMENT_PENDING: {_MISSING: sorted(missing), _AGE: age}}
     return replace(row, state=state)

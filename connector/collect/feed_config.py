@@ -14,7 +14,7 @@ from connector.model import Feed, Query
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class AuditConfig:
     """How often everything is read again, and how far back."""
 
     every: timedelta
@@ -22,7 +22,7 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FeedConfig:
     """One feed: what it asks, how it reads time, at which ages it looks again, what it watches."""
 
     feed: Feed
@@ -30,7 +30,7 @@ class Plan:
     timing: Timing = field(default_factory=Timing)
     ages: tuple[timedelta, ...] = ()
     watched: tuple[str, ...] = WATCHED
-    audit: Audit | None = None
+    audit: AuditConfig | None = None
 
     @property
     def fingerprint(self) -> str:

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from connector.collect.checkpoints import Checkpoints
 from connector.collect.gaps import is_due, is_retried
-from connector.collect.ingest import Slice, Walked
-from connector.collect.slices import Strides
+from connector.collect.ingest import Slice, SliceResult
+from connector.collect.slices import SliceReader
 from connector.collect.sweeper import Sweeper
 from connector.errors import BadQuery
 from connector.interfaces import Clock
@@ -22,23 +22,23 @@ REPAIR = "repair"
 """The name of the sweep."""
 
 
-class Repairs:
+class GapRepair:
     """Repairs the gaps of one feed; see the module."""
 
     def __init__(
         self,
-        strides: Strides,
+        reader: SliceReader,
         sweeper: Sweeper,
         checkpoints: Checkpoints,
         *,
         now: Clock,
     ) -> None:
-        self._strides = strides
+        self._reader = reader
         self._sweeper = sweeper
         self._checkpoints = checkpoints
         self._now = now
 
-    def holds(self) -> list[datetime]:
+    def still_needed(self) -> list[datetime]:
         """From when on what was seen is still needed: a gap that is read in two attempts is told once."""
         now = self._now()
         return [gap.window.start for gap in self._checkpoints.gaps if is_retried(gap, now)]
@@ -53,13 +53,13 @@ class Repairs:
 
     async def _repair(self, gap: Gap) -> None:
         while gap in self._checkpoints.gaps:
-            part = self._strides.pace.cut_end(REPAIR, gap.window)
-            query, began = self._strides.query(Priority.BACKFILL), self._now()
+            part = self._reader.sizing.last_slice(REPAIR, gap.window)
+            query, began = self._reader.query(Priority.BACKFILL), self._now()
             try:
-                walked = await self._strides.walk(Slice(REPAIR, part, None, query))
+                walked = await self._reader.walk(Slice(REPAIR, part, None, query))
             except BadQuery:
                 return
-            if not isinstance(walked, Walked):
+            if not isinstance(walked, SliceResult):
                 continue
             await self._sweeper.read_late(part, walked, began)
             await self._checkpoints.repaired(part)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from connector.collect.windows import LIVE, Read
+from connector.collect.windows import LIVE, ReadRange
 from connector.model import RETRIED, Feed, Gap, Window
 
 LEFT_OUT = "not configured"
@@ -45,10 +45,10 @@ def overlap(one: Window, other: Window) -> Window | None:
     return Window(start, end) if start < end else None
 
 
-def holes(gaps: Iterable[Gap]) -> tuple[Read, ...]:
+def holes(gaps: Iterable[Gap]) -> tuple[ReadRange, ...]:
     """What no sweep has read, as time in which there is nothing to read again."""
     causes = {refused(LIVE), LEFT_OUT, FORGOTTEN}
-    return tuple(Read(gap.window, timedelta.max) for gap in gaps if gap.cause in causes)
+    return tuple(ReadRange(gap.window, timedelta.max) for gap in gaps if gap.cause in causes)
 
 
 def advice(feed: Feed, start: datetime | None, end: datetime) -> str:

@@ -26,9 +26,9 @@ from functools import partial
 from heapq import merge
 from typing import Protocol
 
-from connector.collect.disappeared import Absent
-from connector.collect.enrichment import Enrichment, Told, Visit
-from connector.collect.revisions import PAD, Finding, compare, repeat, time_of
+from connector.collect.disappeared import Disappeared
+from connector.collect.enrichment import Enrichment, PageEnrichment, Visit
+from connector.collect.revisions import PAD, Comparison, compare, redelivery, time_of
 from connector.errors import JournalFull
 from connector.facts import CollectionPaused, PageCollected, RecordLate
 from connector.interfaces import Clock, Enricher, FeedLog, Observe, Source
@@ -36,7 +36,7 @@ from connector.model import Commit, Feed, Page, Query, Record, Seen, Step, Windo
 from connector.net.backoff import full_jitter
 
 
-class Order:
+class ReadOrder:
     """Numbers the walks of one feed by their beginning and remembers what might be overtaken."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Order:
         return self._last
 
 
-class Turns:
+class KeyedLock:
     """Hands out records by their ids. Pages that share none go on side by side."""
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class Turns:
             self._freed = asyncio.Event()
 
 
-class Ids:
+class IdHashSet:
     """What ids hash to. They are put in order when they are first asked for: most walks never are."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ _PEEK = 0.05
 """Seconds to wait for the walk's end before a page is stored without the checkpoint."""
 
 
-class Account(Protocol):
+class SliceRecorder(Protocol):
     """Who keeps account of a slice, to know exactly what became of it."""
 
     def again(self, records: Sequence[Record]) -> frozenset[str]:
@@ -123,7 +123,7 @@ class Account(Protocol):
         ...
 
     def note(
-        self, records: Sequence[Record], findings: Sequence[Finding], step: Step | None
+        self, records: Sequence[Record], comparisons: Sequence[Comparison], step: Step | None
     ) -> tuple[str, str]:
         """Take account of a page; what to make durable with it."""
         ...
@@ -144,18 +144,18 @@ class Slice:
     query: Query
     known: Window | None = None
     least_late: float = 0.0
-    account: Account | None = None
+    account: SliceRecorder | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Walked:
+class SliceResult:
     """What a complete walk returned: the number of records, and their ids."""
 
     records: int
-    ids: Ids
+    ids: IdHashSet
 
 
-class Walker:
+class SliceIngester:
     """Walks slices of one feed. One comparison of a record at a time, however many sweeps run."""
 
     def __init__(
@@ -170,7 +170,7 @@ class Walker:
         clock: Clock,
         enricher: Enricher | None = None,
         ages: Sequence[timedelta] = (),
-        life: Callable[[], int | None] = lambda: None,
+        generation: Callable[[], int | None] = lambda: None,
     ) -> None:
         """*life* is that of the feed; see ``model.Progress``."""
         self._feed = feed
@@ -181,16 +181,16 @@ class Walker:
         self._observe = observe
         self._clock = clock
         self._enrichment = Enrichment(enricher, ages)
-        self._life = life
-        self._turns = Turns()
-        self._order = Order()
+        self._generation = generation
+        self._turns = KeyedLock()
+        self._order = ReadOrder()
 
-    async def walk(self, part: Slice) -> Walked:
+    async def walk(self, part: Slice) -> SliceResult:
         """Read all of *part* and store it; returns when the checkpoint is durable.
 
         Raises ``SourceError``: pages read so far are durable then, the checkpoint is where it was.
         """
-        records, ids = 0, Ids()
+        records, ids = 0, IdHashSet()
         with self._order.walk() as number:
             async with aclosing(self._source.search(part.query, part.window)) as pages:
                 page = await anext(pages, None)
@@ -200,7 +200,7 @@ class Walker:
                     records += len(page.records)
                     ids.add(record.id for record in page.records)
                     page = await self._store(part, page, pages, number)
-        return Walked(records, ids)
+        return SliceResult(records, ids)
 
     async def _store(
         self, part: Slice, page: Page, pages: AsyncGenerator[Page, None], number: int
@@ -223,38 +223,40 @@ class Walker:
     async def _complete(self, part: Slice, step: Step) -> None:
         """Move the checkpoint alone."""
         note = part.account.note((), (), step) if part.account else None
-        await self.commit(Commit(self._feed, self._fingerprint, step=step, note=note, life=self._life()))
+        await self.commit(
+            Commit(self._feed, self._fingerprint, step=step, note=note, generation=self._generation())
+        )
 
     async def _compare(self, part: Slice, records: Sequence[Record], step: Step | None, number: int) -> None:
-        told = Told()
+        told = PageEnrichment()
         again = part.account.again(records) if part.account else frozenset[str]()
         async with self._turns.of(record.id for record in records):
             while True:
-                visit, life = Visit(self._feed, part.window, self._clock()), self._life()
+                visit, generation = Visit(self._feed, part.window, self._clock()), self._generation()
                 known = dict(await self._log.seen(self._feed, [record.id for record in records]))
                 older = {one.id for one in records if self._order.is_overtaken(one.id, number)}
-                findings = self._findings(visit, records, known, told, again, older)
+                comparisons = self._compare_records(visit, records, known, told, again, older)
                 if not told.asking:
                     break
                 await self._enrichment.ask(told)
-            note = part.account.note(records, findings, step) if part.account else None
-            await self._keep(findings, life, step, note)
-            self._order.learn((f.revision.record.id for f in findings if f.revision), number)
-        self._report(part, records, findings, visit.at)
+            note = part.account.note(records, comparisons, step) if part.account else None
+            await self._keep(comparisons, generation, step, note)
+            self._order.learn((f.revision.record.id for f in comparisons if f.revision), number)
+        self._report(part, records, comparisons, visit.at)
 
-    def _findings(
+    def _compare_records(
         self,
         visit: Visit,
         records: Sequence[Record],
         known: dict[str, Seen],
-        told: Told,
+        told: PageEnrichment,
         again: frozenset[str],
         older: Collection[str],
-    ) -> list[Finding]:
-        findings, left = [], set(again)
+    ) -> list[Comparison]:
+        comparisons, left = [], set(again)
         for record in records:
             row = known.get(record.id)
-            finding = compare(
+            comparison = compare(
                 record,
                 row,
                 feed=self._feed,
@@ -263,50 +265,50 @@ class Walker:
                 watched=self._watched,
             )
             if row is not None and record.id in older:
-                finding = Finding()
-            if row is not None and finding.revision is None and record.id in left:
-                finding = repeat(record, row, finding, feed=self._feed, collected=visit.at)
+                comparison = Comparison()
+            if row is not None and comparison.revision is None and record.id in left:
+                comparison = redelivery(record, row, comparison, feed=self._feed, collected=visit.at)
             left.discard(record.id)
-            finding = self._enrichment.settle(record, row, finding, visit, told)
-            if finding.seen is not None:
-                known[record.id] = finding.seen
-            findings.append(finding)
-        return findings
+            comparison = self._enrichment.settle(record, row, comparison, visit, told)
+            if comparison.seen is not None:
+                known[record.id] = comparison.seen
+            comparisons.append(comparison)
+        return comparisons
 
-    async def adopt(self, window: Window, absents: Sequence[Absent]) -> None:
+    async def adopt(self, window: Window, absents: Sequence[Disappeared]) -> None:
         """Store what look-ups found of seen rows, unless another sweep changed a row meanwhile."""
-        told = Told()
+        told = PageEnrichment()
         async with self._turns.of(absent.row.id for absent in absents):
             while True:
-                visit, life = Visit(self._feed, window, self._clock()), self._life()
+                visit, generation = Visit(self._feed, window, self._clock()), self._generation()
                 known = await self._log.seen(self._feed, [absent.row.id for absent in absents])
-                findings = [
-                    absent.finding
+                comparisons = [
+                    absent.comparison
                     if absent.record is None
-                    else self._enrichment.settle(absent.record, absent.row, absent.finding, visit, told)
+                    else self._enrichment.settle(absent.record, absent.row, absent.comparison, visit, told)
                     for absent in absents
                     if known.get(absent.row.id) == absent.row
                 ]
                 if not told.asking:
                     break
                 await self._enrichment.ask(told)
-            if any(finding.seen for finding in findings):
-                await self._keep(findings, life)
-                self._order.learn(f.revision.record.id for f in findings if f.revision)
+            if any(comparison.seen for comparison in comparisons):
+                await self._keep(comparisons, generation)
+                self._order.learn(f.revision.record.id for f in comparisons if f.revision)
 
     async def _keep(
         self,
-        findings: Sequence[Finding],
-        life: int | None,
+        comparisons: Sequence[Comparison],
+        generation: int | None,
         step: Step | None = None,
         note: tuple[str, str] | None = None,
     ) -> None:
-        revisions = tuple(f.revision for f in findings if f.revision is not None)
-        rows = {f.seen.id: f.seen for f in findings if f.seen is not None}
+        revisions = tuple(f.revision for f in comparisons if f.revision is not None)
+        rows = {f.seen.id: f.seen for f in comparisons if f.seen is not None}
         if not (revisions or rows or step):
             return
         seen = tuple(rows.values())
-        await self.commit(Commit(self._feed, self._fingerprint, revisions, seen, step, note, life))
+        await self.commit(Commit(self._feed, self._fingerprint, revisions, seen, step, note, generation))
 
     async def commit(self, commit: Commit) -> None:
         """Store *commit*, waiting for room in the journal as long as it takes."""
@@ -326,11 +328,11 @@ class Walker:
                 return
 
     def _report(
-        self, part: Slice, records: Sequence[Record], findings: Sequence[Finding], now: datetime
+        self, part: Slice, records: Sequence[Record], comparisons: Sequence[Comparison], now: datetime
     ) -> None:
-        new = sum(finding.new for finding in findings)
-        changed = sum(finding.changed for finding in findings)
-        completed = sum(finding.completes for finding in findings)
+        new = sum(comparison.new for comparison in comparisons)
+        changed = sum(comparison.changed for comparison in comparisons)
+        completed = sum(comparison.completes for comparison in comparisons)
         times = [time_of(record, part.window.start) for record in records]
         start, end = part.window.start - PAD, part.window.end + PAD
         outside = sum(not start <= moment < end for moment in times)
@@ -348,7 +350,7 @@ class Walker:
         )
         if part.known is None:
             return
-        for moment, finding in zip(times, findings, strict=True):
-            if finding.new and moment in part.known:
+        for moment, comparison in zip(times, comparisons, strict=True):
+            if comparison.new and moment in part.known:
                 most = max(part.least_late, (now - moment).total_seconds())
                 self._observe(RecordLate(self._feed, part.sweep, part.least_late, most))

@@ -12,40 +12,40 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from connector.collect.checkpoints import Checkpoints
-from connector.collect.feed_config import Plan
+from connector.collect.feed_config import FeedConfig
 from connector.collect.gaps import FORGOTTEN, LEFT_OUT
 from connector.collect.windows import LIVE
-from connector.interfaces import Notes
+from connector.interfaces import KeyValueStore
 from connector.model import Feed, Gap, Window
 
 
-async def note_left_out(
-    notes: Notes, known: Iterable[Feed], configured: Iterable[Feed], now: datetime
+async def note_unconfigured(
+    notes: KeyValueStore, known: Iterable[Feed], configured: Iterable[Feed], now: datetime
 ) -> None:
     """Note which of the *known* feeds are not among the *configured*."""
     for feed in set(known) - set(configured):
-        if not await notes.recall(_left_out(feed)):
-            await notes.remember(_left_out(feed), now.isoformat())
+        if not await notes.get_value(_left_out(feed)):
+            await notes.set_value(_left_out(feed), now.isoformat())
 
 
-async def note_forgotten(notes: Notes, feed: Feed, live: datetime) -> None:
+async def note_forgotten(notes: KeyValueStore, feed: Feed, live: datetime) -> None:
     """Note how far *feed* had read before an operator made it forget."""
-    await notes.remember(_forgotten(feed), live.isoformat())
+    await notes.set_value(_forgotten(feed), live.isoformat())
 
 
-class Returning:
+class FeedResume:
     """Decides where a feed goes on that was away; see the module."""
 
-    def __init__(self, plan: Plan, notes: Notes, checkpoints: Checkpoints) -> None:
-        self._plan = plan
+    def __init__(self, config: FeedConfig, notes: KeyValueStore, checkpoints: Checkpoints) -> None:
+        self._config = config
         self._notes = notes
         self._checkpoints = checkpoints
         self._left_out = self._had_read = ""
 
     async def load(self) -> None:
         """Read what was noted of the feed."""
-        self._left_out = await self._notes.recall(_left_out(self._plan.feed)) or ""
-        self._had_read = await self._notes.recall(_forgotten(self._plan.feed)) or ""
+        self._left_out = await self._notes.get_value(_left_out(self._config.feed)) or ""
+        self._had_read = await self._notes.get_value(_forgotten(self._config.feed)) or ""
 
     @property
     def is_back(self) -> bool:
@@ -60,7 +60,7 @@ class Returning:
         live = self._checkpoints.get(LIVE)
         if begin is not None and (live is None or live < begin):
             # In one transaction: killed in between, it would skip a little more the next time.
-            note = (_left_out(self._plan.feed), "")
+            note = (_left_out(self._config.feed), "")
             await self._checkpoints.step(LIVE, begin, gap=self._skipped(live, begin), note=note)
         if self._checkpoints.get(LIVE) is not None:
             await self._served()
@@ -73,9 +73,9 @@ class Returning:
 
     async def _served(self) -> None:
         if self._left_out:
-            await self._notes.remember(_left_out(self._plan.feed), None)
+            await self._notes.set_value(_left_out(self._config.feed), None)
         if self._had_read:
-            await self._notes.remember(_forgotten(self._plan.feed), None)
+            await self._notes.set_value(_forgotten(self._config.feed), None)
         self._left_out = self._had_read = ""
 
 

@@ -33,7 +33,7 @@ WATCHED: tuple[str, ...] = (
 SLACK = timedelta(hours=1)
 """How far a row's last window may lag behind the truth, so that re-reading rarely writes."""
 
-UNENRICHED = "$unenriched"
+ENRICHMENT_PENDING = "$unenriched"
 """In a row's state, and no part of it: which endpoints did not answer, and when they were asked."""
 
 _DEPTH = 50
@@ -45,7 +45,7 @@ PAD = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Comparison:
     """What a record turned out to be: a revision to deliver, a row to store, both or neither.
 
     *completes*: the revision brings enrichment that was missing, the state is the same. *again*: it tells
@@ -81,9 +81,9 @@ def digest_of(state: Body) -> str:
 
 def plain(state: Body) -> Body:
     """*state* without what is only remembered in its place."""
-    if UNENRICHED not in state:
+    if ENRICHMENT_PENDING not in state:
         return state
-    return {name: value for name, value in state.items() if name != UNENRICHED}
+    return {name: value for name, value in state.items() if name != ENRICHMENT_PENDING}
 
 
 def time_of(record: Record, fallback: datetime) -> datetime:
@@ -103,7 +103,7 @@ def compare(
     window: Window,
     collected: datetime,
     watched: Sequence[str] = WATCHED,
-) -> Finding:
+) -> Comparison:
     """Say what *record*, returned for *window*, is against the row *known* of its id.
 
     First sight is revision 1; a changed state the next; a state that comes back counts up again, also
@@ -122,9 +122,9 @@ def compare(
         return _change(record, row, merged, changed, feed, window, collected)
     merged = {**known.state, **state}
     if len(merged) == len(known.state):
-        return Finding(seen=row if row.time != known.time or row.until - known.until > SLACK else None)
+        return Comparison(seen=row if row.time != known.time or row.until - known.until > SLACK else None)
     digest = digest_of(plain(merged))
-    return Finding(
+    return Comparison(
         seen=replace(
             row,
             state=merged,
@@ -134,23 +134,27 @@ def compare(
     )
 
 
-def vanish(known: Seen, *, feed: Feed, window: Window, collected: datetime) -> Finding:
+def disappearance(known: Seen, *, feed: Feed, window: Window, collected: datetime) -> Comparison:
     """The revision that tells that the API no longer knows the record; told once."""
     if known.state.get(_GONE):
-        return Finding()
+        return Comparison()
     watched = plain(known.state)
     state = {**watched, _GONE: True}
     body = {"id": known.id, "scanned_at": known.time.isoformat(), **watched}
-    finding = _change(Record(known.id, body), known, state, {}, feed, window, collected)
-    return replace(finding, revision=replace(finding.revision, gone=True) if finding.revision else None)
+    comparison = _change(Record(known.id, body), known, state, {}, feed, window, collected)
+    return replace(
+        comparison, revision=replace(comparison.revision, gone=True) if comparison.revision else None
+    )
 
 
-def repeat(record: Record, known: Seen, finding: Finding, *, feed: Feed, collected: datetime) -> Finding:
+def redelivery(
+    record: Record, known: Seen, comparison: Comparison, *, feed: Feed, collected: datetime
+) -> Comparison:
     """Tell *record*, in which *finding* saw nothing new, once more: under the identity that its state has."""
-    row = finding.seen or known
+    row = comparison.seen or known
     occurrence = row.occurrences.get(row.digest, 1)
     revision = Revision(feed, record, row.digest, row.number, collected, occurrence=occurrence)
-    return replace(finding, revision=revision, again=True)
+    return replace(comparison, revision=revision, again=True)
 
 
 _GONE = "$gone"
@@ -176,8 +180,8 @@ def _judged_text(said: bytes) -> tuple[JsonObject, str]:
 
 def _first(
     record: Record, state: JsonObject, digest: str, feed: Feed, window: Window, collected: datetime
-) -> Finding:
-    return Finding(
+) -> Comparison:
+    return Comparison(
         Revision(feed, record, digest, 1, collected),
         Seen(
             record.id,
@@ -206,11 +210,11 @@ def _change(
     feed: Feed,
     window: Window,
     collected: datetime,
-) -> Finding:
+) -> Comparison:
     digest = digest_of(state)
     occurrence = known.occurrences.get(digest, 0) + 1
     number = known.number + 1
-    return Finding(
+    return Comparison(
         Revision(feed, record, digest, number, collected, previous=previous, occurrence=occurrence),
         replace(
             known,

@@ -7,9 +7,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from connector.collect.feed_config import Plan
-from connector.collect.ingest import Slice, Walked, Walker
-from connector.collect.windows import LONGEST_SLICE, SECOND, next_slice, whole, whole_length
+from connector.collect.feed_config import FeedConfig
+from connector.collect.ingest import Slice, SliceIngester, SliceResult
+from connector.collect.windows import LONGEST_SLICE, SECOND, next_slice, whole_second, whole_seconds
 from connector.errors import BadQuery, SearchIncomplete
 from connector.facts import SliceCollected, SliceStarted, WindowSplit
 from connector.interfaces import Clock, Observe, Source
@@ -28,11 +28,11 @@ async def earliest(source: Source, query: Query, refused: datetime, now: datetim
 
     ``None``: the refusal is not about age. Costs one request then, about fifteen otherwise.
     """
-    low, high = refused, whole(now - _RECENT)
+    low, high = refused, whole_second(now - _RECENT)
     if now - refused < _YOUNGEST or not await is_taken(source, query, high):
         return None
     while high - low > _EXACT:
-        middle = whole(low + (high - low) / 2)
+        middle = whole_second(low + (high - low) / 2)
         if await is_taken(source, query, middle):
             high = middle
         else:
@@ -59,7 +59,7 @@ _FEWEST = 50
 """Records per page below which a walk is not made smaller any more."""
 
 
-class Pace:
+class SliceSizing:
     """Slice length per sweep and page size of one feed."""
 
     def __init__(self, per_page: int) -> None:
@@ -71,18 +71,18 @@ class Pace:
         """How long the next slice of *sweep* may be."""
         return self._lengths.get(sweep, LONGEST_SLICE)
 
-    def cut(self, sweep: str, window: Window) -> Window:
+    def first_slice(self, sweep: str, window: Window) -> Window:
         """The slice of *window* to walk next."""
         return next_slice(window, self.length(sweep))
 
-    def cut_end(self, sweep: str, window: Window) -> Window:
+    def last_slice(self, sweep: str, window: Window) -> Window:
         """The slice of *window* to walk next, from its end."""
         return Window(max(window.start, window.end - self.length(sweep)), window.end)
 
     def halve(self, sweep: str, walked: Window) -> bool:
         """Take on half of *walked*, or smaller pages where that is a second; says whether there is less."""
         if walked.length > SECOND:
-            self._lengths[sweep] = whole_length(walked.length / 2)
+            self._lengths[sweep] = whole_seconds(walked.length / 2)
         elif self.per_page > _FEWEST:
             self.per_page = max(_FEWEST, self.per_page // 2)
         else:
@@ -93,30 +93,37 @@ class Pace:
         """Learn from a slice that was walked to its end."""
         pages = records / per_page
         if pages > _BUSY:
-            self._lengths[sweep] = whole_length(walked.length / 2)
+            self._lengths[sweep] = whole_seconds(walked.length / 2)
         elif pages < _CALM and walked.length >= self.length(sweep):
-            self._lengths[sweep] = whole_length(self.length(sweep) * 2)
+            self._lengths[sweep] = whole_seconds(self.length(sweep) * 2)
             self.per_page = min(self._most, self.per_page * 2)
 
 
-class Strides:
+class SliceReader:
     """Walks slices of one feed at the pace that all of its sweeps share."""
 
     def __init__(
-        self, plan: Plan, source: Source, walker: Walker, pace: Pace, *, observe: Observe, now: Clock
+        self,
+        config: FeedConfig,
+        source: Source,
+        ingester: SliceIngester,
+        sizing: SliceSizing,
+        *,
+        observe: Observe,
+        now: Clock,
     ) -> None:
-        self._plan = plan
+        self._config = config
         self._source = source
-        self._walker = walker
+        self._ingester = ingester
         self._observe = observe
         self._now = now
-        self.pace = pace
+        self.sizing = sizing
 
     def query(self, priority: Priority) -> Query:
         """What to ask at the present pace."""
-        return replace(self._plan.query, per_page=self.pace.per_page, priority=priority)
+        return replace(self._config.query, per_page=self.sizing.per_page, priority=priority)
 
-    async def take(self, part: Slice) -> Walked | datetime:
+    async def take(self, part: Slice) -> SliceResult | datetime:
         """Walk *part*, or say where to go on instead.
 
         That is its own start where the next slice has to be a shorter one, and a later time where the API
@@ -132,19 +139,19 @@ class Strides:
 
     async def learn_time(self) -> None:
         """Ask for next to nothing, so that the API's clock is known. Raises ``SourceError``."""
-        await is_taken(self._source, self._plan.query, whole(self._now()) - SECOND)
+        await is_taken(self._source, self._config.query, whole_second(self._now()) - SECOND)
 
-    async def walk(self, part: Slice) -> Walked | datetime:
+    async def walk(self, part: Slice) -> SliceResult | datetime:
         """Walk *part*, or return its start where the next has to be a shorter one. Raises ``SourceError``."""
-        feed, clock = self._plan.feed, asyncio.get_running_loop().time
+        feed, clock = self._config.feed, asyncio.get_running_loop().time
         started = clock()
         self._observe(SliceStarted(feed, part.sweep, part.window.start, part.window.end))
         try:
-            walked = await self._walker.walk(part)
+            walked = await self._ingester.walk(part)
         except SearchIncomplete as aborted:
-            if not self.pace.halve(part.sweep, part.window):
+            if not self.sizing.halve(part.sweep, part.window):
                 raise
-            seconds = self.pace.length(part.sweep).total_seconds()
+            seconds = self.sizing.length(part.sweep).total_seconds()
             self._observe(WindowSplit(feed, part.sweep, seconds, str(aborted)))
             return part.window.start
         self._observe(
@@ -152,5 +159,5 @@ class Strides:
                 feed, part.sweep, part.window.start, part.window.end, walked.records, clock() - started
             )
         )
-        self.pace.adapt(part.sweep, part.window, walked.records, part.query.per_page)
+        self.sizing.adapt(part.sweep, part.window, walked.records, part.query.per_page)
         return walked

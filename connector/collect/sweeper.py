@@ -8,26 +8,26 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from connector.collect.checkpoints import CHANGED, Checkpoints
-from connector.collect.disappeared import Absences
-from connector.collect.feed_config import Plan
+from connector.collect.disappeared import DisappearedRecords
+from connector.collect.feed_config import FeedConfig
 from connector.collect.gaps import holes, refused
-from connector.collect.ingest import Slice, Walked, Walker
-from connector.collect.resume import Returning
+from connector.collect.ingest import Slice, SliceIngester, SliceResult
+from connector.collect.resume import FeedResume
 from connector.collect.revisions import SLACK
-from connector.collect.slices import Strides
+from connector.collect.slices import SliceReader
 from connector.collect.windows import (
     LIVE,
     SECOND,
-    Read,
+    ReadRange,
     Sweep,
     first_unread,
     live_window,
-    noted,
-    passed_by_all,
+    merge_reads,
+    passed_by_every_sweep,
     revisit_start,
     revisit_window,
     sweeps_of,
-    whole,
+    whole_second,
 )
 from connector.errors import SourceError
 from connector.interfaces import Clock
@@ -45,29 +45,29 @@ class Sweeper:
 
     def __init__(
         self,
-        plan: Plan,
-        strides: Strides,
-        walker: Walker,
-        absences: Absences,
+        config: FeedConfig,
+        reader: SliceReader,
+        ingester: SliceIngester,
+        absences: DisappearedRecords,
         checkpoints: Checkpoints,
-        returning: Returning,
+        returning: FeedResume,
         *,
         now: Clock,
-        holds: Callable[[], Iterable[datetime]] = tuple,
+        still_needed: Callable[[], Iterable[datetime]] = tuple,
     ) -> None:
         """*holds* are times from which on somebody else still needs what was seen."""
-        self._plan = plan
-        self._strides = strides
-        self._pace = strides.pace
-        self._walker = walker
+        self._config = config
+        self._reader = reader
+        self._sizing = reader.sizing
+        self._ingester = ingester
         self._absences = absences
         self._checkpoints = checkpoints
         self._returning = returning
         self._now = now
-        self._holds = holds
-        self._reads: tuple[Read, ...] = ()
+        self._still_needed = still_needed
+        self._reads: tuple[ReadRange, ...] = ()
         self._expired = float("-inf")
-        self._newest, *revisits = sweeps_of(plan.ages)
+        self._newest, *revisits = sweeps_of(config.ages)
         self.revisits: tuple[Sweep, ...] = tuple(revisits)
 
     async def load(self) -> None:
@@ -82,20 +82,20 @@ class Sweeper:
         begun = await self._begun_live()
         if begun is None:
             return
-        window = live_window(begun, self._checkpoints.lowest(begun), self._now(), self._plan.timing)
+        window = live_window(begun, self._checkpoints.lowest(begun), self._now(), self._config.timing)
         if window is None:
             return
-        settled = self._plan.timing.settle.total_seconds()
+        settled = self._config.timing.settle.total_seconds()
         position = window.start
         while position < window.end:
-            part = self._pace.cut(LIVE, Window(position, window.end))
+            part = self._sizing.first_slice(LIVE, Window(position, window.end))
             since = self._checkpoints.at(LIVE)
             step = Step(LIVE, since, max(since, part.end))
-            query, known = self._strides.query(Priority.LIVE), self._checkpoints.known_before(begun)
+            query, known = self._reader.query(Priority.LIVE), self._checkpoints.known_before(begun)
             slice_ = Slice(LIVE, part, step, query, known, settled)
             began = self._now()
             walked = await self._walk(slice_, window.end)
-            if not isinstance(walked, Walked):
+            if not isinstance(walked, SliceResult):
                 position = walked
                 continue
             self._checkpoints.moved(step)
@@ -120,25 +120,25 @@ class Sweeper:
             if left.start > position:
                 position = await self._checkpoints.step(sweep.name, left.start)
                 continue
-            position = await self._revisit(sweep, self._pace.cut(sweep.name, left), left.end)
+            position = await self._revisit(sweep, self._sizing.first_slice(sweep.name, left), left.end)
             await self._forget()
         return True
 
     async def _revisit(self, sweep: Sweep, part: Window, limit: datetime) -> datetime:
         """Read one slice of what lies before *limit* again; returns where the sweep goes on."""
         least = self._age_before(sweep).total_seconds()
-        query, began = self._strides.query(Priority.REVISIT), self._now()
+        query, began = self._reader.query(Priority.REVISIT), self._now()
         known = self._checkpoints.known_before(part.end)
         walked = await self._walk(Slice(sweep.name, part, None, query, known, least), limit)
-        if not isinstance(walked, Walked):
+        if not isinstance(walked, SliceResult):
             return walked
         await self.settle_absences(part, walked)
         await self._note(sweep, part, walked, began)
         return await self._checkpoints.step(sweep.name, part.end)
 
-    async def _walk(self, part: Slice, limit: datetime) -> Walked | datetime:
+    async def _walk(self, part: Slice, limit: datetime) -> SliceResult | datetime:
         """Walk one slice, or say where to go on: halved, or beyond what it no longer has before *limit*."""
-        walked = await self._strides.take(part)
+        walked = await self._reader.take(part)
         if isinstance(walked, datetime) and walked > part.window.start:
             return await self._skip(part, min(walked, limit))
         return walked
@@ -151,31 +151,31 @@ class Sweeper:
             await self._checkpoints.step(part.sweep, begin, gap=gap)
         return begin
 
-    async def _note(self, sweep: Sweep, part: Window, walked: Walked, began: datetime) -> None:
+    async def _note(self, sweep: Sweep, part: Window, walked: SliceResult, began: datetime) -> None:
         """Remember a slice that was read so late that it needs no revisit at some ages."""
         ages = [age for age in self._ages() if sweep.age is None or age > sweep.age]
-        reads = noted(self._reads, part, began, ages)
+        reads = merge_reads(self._reads, part, began, ages)
         if reads == self._reads:
             return
         if sweep.age is None:
             await self.settle_absences(part, walked)
         self._reads = tuple(read for read in reads if self._saves(read))
 
-    def _saves(self, read: Read) -> bool:
+    def _saves(self, read: ReadRange) -> bool:
         """Whether a revisit is still to come that *read* makes shorter."""
         stands = [self._checkpoints.get(one.name) for one in self.revisits if one.age and one.age <= read.age]
         return any(checkpoint is None or checkpoint < read.window.end for checkpoint in stands)
 
-    async def settle_absences(self, window: Window, walked: Walked) -> None:
+    async def settle_absences(self, window: Window, walked: SliceResult) -> None:
         """See what became of records of *window* that *walked* did not return any more."""
         changed = self._checkpoints.get(CHANGED)
         if changed is not None and window.start < changed:
             return
         settled = await self._absences.settle(window, walked.ids)
         if settled:
-            await self._walker.adopt(window, settled)
+            await self._ingester.adopt(window, settled)
 
-    async def read_late(self, part: Window, walked: Walked, began: datetime) -> None:
+    async def read_late(self, part: Window, walked: SliceResult, began: datetime) -> None:
         """Note that *part*, which no sweep had read, was read to its end by a walk that began at *began*."""
         await self.settle_absences(part, walked)
         await self._note(_AFTERWARDS, part, walked, began)
@@ -185,8 +185,8 @@ class Sweeper:
         if self._checkpoints.get(LIVE) is None or self._returning.is_back:
             # Where it begins is decided once: not by a local clock where the API can contradict it.
             with suppress(SourceError):
-                await self._strides.learn_time()
-            await self._returning.begin(self._plan.timing.beginning(self._now()))
+                await self._reader.learn_time()
+            await self._returning.begin(self._config.timing.beginning(self._now()))
         live = self._checkpoints.get(LIVE)
         if live is None:
             return None
@@ -202,8 +202,8 @@ class Sweeper:
         if checkpoint is None:
             start = revisit_start(age, floor, live, self._now())
             checkpoint = await self._checkpoints.step(sweep.name, start)
-        elif floor is not None and checkpoint < whole(floor):
-            checkpoint = await self._checkpoints.step(sweep.name, min(live, whole(floor) + SECOND))
+        elif floor is not None and checkpoint < whole_second(floor):
+            checkpoint = await self._checkpoints.step(sweep.name, min(live, whole_second(floor) + SECOND))
         return checkpoint
 
     def _ages(self) -> list[timedelta]:
@@ -211,7 +211,7 @@ class Sweeper:
 
     def _age_before(self, sweep: Sweep) -> timedelta:
         younger = [age for age in self._ages() if sweep.age and age < sweep.age]
-        return max(younger, default=self._plan.timing.settle)
+        return max(younger, default=self._config.timing.settle)
 
     async def _forget(self) -> None:
         time = asyncio.get_running_loop().time()
@@ -222,6 +222,6 @@ class Sweeper:
         reached = [checkpoint for checkpoint in stands if checkpoint is not None]
         if len(reached) < len(stands):
             return
-        passed = passed_by_all(reached, self._plan.timing.overlap)
+        passed = passed_by_every_sweep(reached, self._config.timing.overlap)
         if passed is not None:
-            await self._checkpoints.expire(min((passed, *self._holds())) - SLACK)
+            await self._checkpoints.expire(min((passed, *self._still_needed())) - SLACK)

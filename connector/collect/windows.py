@@ -41,7 +41,7 @@ def sweeps_of(ages: Iterable[timedelta]) -> tuple[Sweep, ...]:
     return Sweep(LIVE), *(Sweep(f"revisit_{format_duration(age)}", age) for age in sorted(set(ages)))
 
 
-def whole(moment: datetime) -> datetime:
+def whole_second(moment: datetime) -> datetime:
     """*moment* without its fraction of a second."""
     return moment.replace(microsecond=0)
 
@@ -56,7 +56,9 @@ class Timing:
 
     def beginning(self, now: datetime) -> datetime | None:
         """Where a feed begins that was never walked; ``None`` while that lies in the future."""
-        begin = whole(now - self.start if isinstance(self.start, timedelta) else self.start.astimezone(UTC))
+        begin = whole_second(
+            now - self.start if isinstance(self.start, timedelta) else self.start.astimezone(UTC)
+        )
         return begin if begin <= now else None
 
 
@@ -65,9 +67,9 @@ def live_window(checkpoint: datetime, floor: datetime | None, now: datetime, tim
 
     The overlap never reaches below the floor: what lies there was never asked for.
     """
-    end = whole(now - timing.settle)
+    end = whole_second(now - timing.settle)
     start = max(checkpoint - timing.overlap, floor) if floor else checkpoint - timing.overlap
-    return Window(whole(min(start, checkpoint)), end) if checkpoint < end else None
+    return Window(whole_second(min(start, checkpoint)), end) if checkpoint < end else None
 
 
 def revisit_window(checkpoint: datetime, live: datetime, now: datetime, age: timedelta) -> Window | None:
@@ -75,7 +77,7 @@ def revisit_window(checkpoint: datetime, live: datetime, now: datetime, age: tim
 
     It never passes the live sweep: there is nothing to revisit beyond it.
     """
-    end = whole(min(now - age, live))
+    end = whole_second(min(now - age, live))
     ready = end - checkpoint >= max(SECOND, age / ACCUMULATE)
     return Window(checkpoint, end) if ready else None
 
@@ -87,18 +89,18 @@ def audit_window(
 
     Never before *known*, from when on what was seen is complete: before that every record would look new.
     """
-    start, end = whole(begun - reach), whole(min(begun - oldest, live))
+    start, end = whole_second(begun - reach), whole_second(min(begun - oldest, live))
     if known is not None and known > start:
-        start = whole(known) + SECOND
+        start = whole_second(known) + SECOND
     return Window(start, end) if start < end else None
 
 
 def next_slice(window: Window, longest: timedelta) -> Window:
     """The first slice of *window*, at most *longest* (at least a second) long."""
-    return Window(window.start, min(window.end, window.start + whole_length(longest)))
+    return Window(window.start, min(window.end, window.start + whole_seconds(longest)))
 
 
-def whole_length(length: timedelta) -> timedelta:
+def whole_seconds(length: timedelta) -> timedelta:
     """*length* in whole seconds, at least one and at most the longest slice."""
     return max(SECOND, min(LONGEST_SLICE, timedelta(seconds=int(length.total_seconds()))))
 
@@ -108,23 +110,25 @@ def revisit_start(age: timedelta, floor: datetime | None, live: datetime, now: d
 
     Before the floor every record would look new.
     """
-    start = min(live, whole(now - age))
-    return start if floor is None else min(live, max(start, whole(floor)))
+    start = min(live, whole_second(now - age))
+    return start if floor is None else min(live, max(start, whole_second(floor)))
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadRange:
     """Time that was read to its end when it was *age* old at least."""
 
     window: Window
     age: timedelta
 
 
-def noted(reads: Iterable[Read], window: Window, at: datetime, ages: Iterable[timedelta]) -> tuple[Read, ...]:
+def merge_reads(
+    reads: Iterable[ReadRange], window: Window, at: datetime, ages: Iterable[timedelta]
+) -> tuple[ReadRange, ...]:
     """*reads* and *window*, which was read at *at*: for each of *ages* what of it was that old by then."""
     kept = list(reads)
     for age in ages:
-        end = min(window.end, whole(at - age))
+        end = min(window.end, whole_second(at - age))
         if end <= window.start:
             continue
         start = window.start
@@ -132,11 +136,11 @@ def noted(reads: Iterable[Read], window: Window, at: datetime, ages: Iterable[ti
             if read.window.start <= end:
                 kept.remove(read)
                 start, end = min(start, read.window.start), max(end, read.window.end)
-        kept.append(Read(Window(start, end), age))
+        kept.append(ReadRange(Window(start, end), age))
     return tuple(kept)
 
 
-def first_unread(window: Window, age: timedelta, reads: Iterable[Read]) -> Window:
+def first_unread(window: Window, age: timedelta, reads: Iterable[ReadRange]) -> Window:
     """The first stretch of *window* that a revisit at *age* has to read; empty where there is none."""
     start, end = window.start, window.end
     for read in sorted(reads, key=lambda one: one.window):
@@ -149,7 +153,7 @@ def first_unread(window: Window, age: timedelta, reads: Iterable[Read]) -> Windo
     return Window(start, end)
 
 
-def passed_by_all(checkpoints: Iterable[datetime], overlap: timedelta) -> datetime | None:
+def passed_by_every_sweep(checkpoints: Iterable[datetime], overlap: timedelta) -> datetime | None:
     """The time that no sweep will read again: what was seen before it may be forgotten."""
     slowest = min(checkpoints, default=None)
     return None if slowest is None else slowest - overlap - 2 * SECOND

@@ -9,7 +9,7 @@ from connector.delivery.circuit import HoldState
 from connector.delivery.context import DeliveryContext
 from connector.delivery.in_flight import FinishedPrefix, InFlight
 from connector.delivery.notifier import Notifier
-from connector.errors import JournalFull, LettersFull
+from connector.errors import DeadLettersFull, JournalFull
 from connector.facts import EventDeadLettered, EventsFiltered, MappingWarnings, OutputPosition
 from connector.interfaces import OutputLog
 from connector.model import DeadLetter
@@ -87,6 +87,6 @@ def _told(letter: DeadLetter) -> str:
 
 
 def _cause(error: JournalFull) -> str:
-    if isinstance(error, LettersFull):
+    if isinstance(error, DeadLettersFull):
         return str(error)
     return f"the journal cannot store how far delivery is: {error}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from connector.journal import feeds, kv, positions
 from connector.journal.codec import portions, revision_text, to_blob, to_micros
-from connector.journal.entries import Stretch, append, read_ledger
+from connector.journal.entries import NewEntry, append, read_counters
 from connector.journal.positions import Skip, Trim
 from connector.journal.seen import SeenTable
 from connector.model import Commit
@@ -27,24 +27,24 @@ class Written:
     trim: Trim | None
 
 
-def stretches_of(
+def encode_entries(
     commit: Commit, portion: tuple[int, int], compress: Callable[[bytes], bytes]
-) -> list[Stretch]:
+) -> list[NewEntry]:
     """The revisions of *commit* as blobs, with the record times of the rows that go with them."""
     times = {seen.id: seen.time for seen in commit.seen}
     moments = [to_micros(times.get(revision.record.id, revision.collected)) for revision in commit.revisions]
-    stretches, start = [], 0
+    new_entries, start = [], 0
     for texts in portions(map(revision_text, commit.revisions), *portion):
         covered = moments[start : start + len(texts)]
-        stretches.append(Stretch(to_blob(texts, compress), min(covered), max(covered)))
+        new_entries.append(NewEntry(to_blob(texts, compress), min(covered), max(covered)))
         start += len(texts)
-    return stretches
+    return new_entries
 
 
 def write_commit(
     connection: sqlite3.Connection,
     commit: Commit,
-    encode: Callable[[], list[Stretch]],
+    encode: Callable[[], list[NewEntry]],
     *,
     seen: SeenTable,
     now: int,
@@ -54,15 +54,15 @@ def write_commit(
     feeds.check_step(connection, commit)
     if commit.revisions:
         positions.check_room(connection)
-    stretches = encode()
+    new_entries = encode()
     number = feeds.ensure_number(connection, commit.feed, commit.fingerprint)
     seen.store(connection, number, commit.seen)
     if commit.step is not None:
         feeds.take_step(connection, number, commit.step, now)
     if commit.note is not None:
-        kv.remember(connection, *commit.note)
-    ledger = append(connection, stretches, now) if stretches else read_ledger(connection)
-    skips = positions.enforce_skips(connection) if stretches else []
+        kv.set_value(connection, *commit.note)
+    counters = append(connection, new_entries, now) if new_entries else read_counters(connection)
+    skips = positions.enforce_skips(connection) if new_entries else []
     trim = positions.trim(connection, now - retain, TRIM_AT_ONCE)
-    size = sum(len(stretch.blob.data) for stretch in stretches)
-    return Written(ledger.head, size, tuple(skips), trim)
+    size = sum(len(new_entry.blob.data) for new_entry in new_entries)
+    return Written(counters.head, size, tuple(skips), trim)

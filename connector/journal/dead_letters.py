@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TypeAlias, cast
 
-from connector.errors import LettersFull
+from connector.errors import DeadLettersFull
 from connector.journal.codec import (
     Text,
     from_blob,
@@ -22,7 +22,7 @@ from connector.journal.codec import (
     to_moment,
     to_text,
 )
-from connector.journal.entries import Ledger, Stretch, append
+from connector.journal.entries import Counters, NewEntry, append
 from connector.journal.positions import attached_among
 from connector.model import DeadLetter
 
@@ -39,20 +39,22 @@ _CHUNK = 500
 
 
 def check_room(connection: sqlite3.Connection, output: str, most: int | None) -> None:
-    """Raise ``LettersFull`` when *output* keeps *most* letters already.
+    """Raise ``DeadLettersFull`` when *output* keeps *most* letters already.
 
     One batch may lead beyond that: else a batch with more letters than that could never end.
     """
     row = connection.execute("SELECT letters FROM outputs WHERE output = ?", (output,)).fetchone()
     if row is not None and most is not None and row[0] >= most:
-        raise LettersFull(
+        raise DeadLettersFull(
             f"{output} keeps {row[0]} dead letters, and {most} are the most; look at them with "
             "`deadletters list`, then replay or purge them, or raise dead_letters.max",
             (output,),
         )
 
 
-def bury(connection: sqlite3.Connection, output: str, dead: Sequence[DeadLetter], compress: Compress) -> None:
+def store(
+    connection: sqlite3.Connection, output: str, dead: Sequence[DeadLetter], compress: Compress
+) -> None:
     """Store the dead letters of *output*."""
     for letter in dead:
         about = to_text(
@@ -62,7 +64,7 @@ def bury(connection: sqlite3.Connection, output: str, dead: Sequence[DeadLetter]
                 printable(letter.answer),
                 letter.attempts,
                 to_micros(letter.first_tried),
-                to_micros(letter.buried),
+                to_micros(letter.dead_lettered_at),
             )
         )
         blob = to_blob([revision_text(letter.revision)], compress)
@@ -117,7 +119,7 @@ def purge(connection: sqlite3.Connection, numbers: Sequence[int]) -> int:
 
 def replay(
     connection: sqlite3.Connection, numbers: Sequence[int], now: int, *, compress: Compress, portion: Portion
-) -> tuple[int, Ledger | None]:
+) -> tuple[int, Counters | None]:
     """Append the revisions of letters for their own outputs only, and delete the letters.
 
     Letters of an output that is not attached stay: nobody would read them. Returns how many went.
@@ -127,20 +129,20 @@ def replay(
     ]
     there = attached_among(connection, [output for _, output, _, _ in rows])
     rows = sorted((row for row in rows if row[1] in there), key=lambda row: (row[1], row[0]))
-    stretches = [
-        _stretch(part, output, compress)
+    new_entries = [
+        _replay_entry(part, output, compress)
         for output, group in groupby(rows, key=lambda row: row[1])
         for part in portions((_text(tolerant, body) for _, _, tolerant, body in group), *portion)
     ]
-    if not stretches:
+    if not new_entries:
         return 0, None
-    ledger = append(connection, stretches, now)
-    return purge(connection, [row[0] for row in rows]), ledger
+    counters = append(connection, new_entries, now)
+    return purge(connection, [row[0] for row in rows]), counters
 
 
-def _stretch(texts: list[Text], output: str, compress: Compress) -> Stretch:
+def _replay_entry(texts: list[Text], output: str, compress: Compress) -> NewEntry:
     collected = [cast("list[int]", from_text(text))[_COLLECTED] for text in texts]
-    return Stretch(to_blob(texts, compress), min(collected), max(collected), output)
+    return NewEntry(to_blob(texts, compress), min(collected), max(collected), output)
 
 
 def _text(tolerant: bool, body: bytes) -> Text:

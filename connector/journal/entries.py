@@ -14,7 +14,7 @@ from connector.journal.codec import Blob
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class Counters:
     """The journal's counters; see the schema."""
 
     head: int
@@ -25,7 +25,7 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class NewEntry:
     """A blob to append, with the record times it covers."""
 
     blob: Blob
@@ -35,7 +35,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredEntry:
     """An entry as it is stored."""
 
     first: int
@@ -45,19 +45,19 @@ class Stored:
     body: bytes
 
 
-def read_ledger(connection: sqlite3.Connection) -> Ledger:
+def read_counters(connection: sqlite3.Connection) -> Counters:
     """The counters as they are."""
     row = connection.execute("SELECT head, floor, bytes, trimmed, committed FROM ledger").fetchone()
-    return Ledger(*row)
+    return Counters(*row)
 
 
-def append(connection: sqlite3.Connection, stretches: Iterable[Stretch], now: int) -> Ledger:
+def append(connection: sqlite3.Connection, new_entries: Iterable[NewEntry], now: int) -> Counters:
     """Append *stretches* in order; returns the counters after that."""
-    ledger = read_ledger(connection)
-    head, total = ledger.head, ledger.bytes
-    committed = max(now, ledger.committed)
-    for stretch in stretches:
-        blob = stretch.blob
+    counters = read_counters(connection)
+    head, total = counters.head, counters.bytes
+    committed = max(now, counters.committed)
+    for new_entry in new_entries:
+        blob = new_entry.blob
         first, head = head + 1, head + blob.count
         connection.execute(
             "INSERT INTO entries (first, last, before, size, committed, earliest, latest, only, tolerant, "
@@ -68,19 +68,19 @@ def append(connection: sqlite3.Connection, stretches: Iterable[Stretch], now: in
                 total,
                 len(blob.data),
                 committed,
-                stretch.earliest,
-                stretch.latest,
-                stretch.only,
+                new_entry.earliest,
+                new_entry.latest,
+                new_entry.only,
                 blob.tolerant,
                 blob.data,
             ),
         )
         total += len(blob.data)
     connection.execute("UPDATE ledger SET head = ?, bytes = ?, committed = ?", (head, total, committed))
-    return Ledger(head, ledger.floor, total, ledger.trimmed, committed)
+    return Counters(head, counters.floor, total, counters.trimmed, committed)
 
 
-def entry_after(connection: sqlite3.Connection, after: int) -> Stored | None:
+def entry_after(connection: sqlite3.Connection, after: int) -> StoredEntry | None:
     """The entry that holds the first retained revision after *after*."""
     row = connection.execute(
         "SELECT first, last, only, tolerant, body FROM entries WHERE first <= ? ORDER BY first DESC LIMIT 1",
@@ -91,7 +91,7 @@ def entry_after(connection: sqlite3.Connection, after: int) -> Stored | None:
             "SELECT first, last, only, tolerant, body FROM entries WHERE first > ? ORDER BY first LIMIT 1",
             (after,),
         ).fetchone()
-    return None if row is None else Stored(row[0], row[1], row[2], bool(row[3]), row[4])
+    return None if row is None else StoredEntry(row[0], row[1], row[2], bool(row[3]), row[4])
 
 
 def bytes_at(connection: sqlite3.Connection, position: int) -> int:
@@ -101,7 +101,7 @@ def bytes_at(connection: sqlite3.Connection, position: int) -> int:
         (position,),
     ).fetchone()
     if row is None:
-        return read_ledger(connection).trimmed
+        return read_counters(connection).trimmed
     first, last, before, size = row
     done: int = before + size * (min(position, last) - first + 1) // (last - first + 1)
     return done
@@ -125,9 +125,9 @@ def position_at(connection: sqlite3.Connection, position: int, least: int) -> in
 
 def position_before(connection: sqlite3.Connection, moment: int) -> int:
     """The position before the first retained entry that was written at *moment* or later."""
-    ledger = read_ledger(connection)
+    counters = read_counters(connection)
     rows = connection.execute("SELECT first, committed FROM entries ORDER BY first DESC")
-    position = ledger.head
+    position = counters.head
     for first, committed in rows:
         if committed < moment:
             break
@@ -155,9 +155,9 @@ def count_for(connection: sqlite3.Connection, output: str, after: int, upto: int
 
 def holds_since(connection: sqlite3.Connection, moment: int) -> bool:
     """Whether everything that was written at *moment* or later is retained."""
-    ledger = read_ledger(connection)
-    oldest = written_at(connection, ledger.floor + 1)
-    return ledger.floor == 0 or (ledger.committed if oldest is None else oldest) < moment
+    counters = read_counters(connection)
+    oldest = written_at(connection, counters.floor + 1)
+    return counters.floor == 0 or (counters.committed if oldest is None else oldest) < moment
 
 
 def times_between(connection: sqlite3.Connection, after: int, upto: int) -> tuple[int, int] | None:
@@ -185,7 +185,7 @@ def trimmable(
     return floor, entries, freed
 
 
-def cut(connection: sqlite3.Connection, floor: int, freed: int) -> None:
+def delete_through(connection: sqlite3.Connection, floor: int, freed: int) -> None:
     """Delete the entries up to *floor*, which must end one; *freed* is what they took."""
     connection.execute("DELETE FROM entries WHERE first <= ?", (floor,))
     connection.execute("UPDATE ledger SET floor = ?, trimmed = trimmed + ?", (floor, freed))

@@ -26,10 +26,10 @@ from connector.interfaces import Clock, Observe, Start
 from connector.journal import dead_letters, entries, feeds, kv, positions, rewinding
 from connector.journal.ballast import Ballast
 from connector.journal.codec import choose_compression, to_micros, to_moment
-from connector.journal.commit import TRIM_AT_ONCE, Written, stretches_of, write_commit
+from connector.journal.commit import TRIM_AT_ONCE, Written, encode_entries, write_commit
 from connector.journal.database import Database, broken, open_database
 from connector.journal.lock import hold_directory
-from connector.journal.notifier import Tide
+from connector.journal.notifier import HeadNotifier
 from connector.journal.options import About, Options
 from connector.journal.positions import Skip, Trim
 from connector.journal.reader import Reader
@@ -44,7 +44,7 @@ from connector.model import (
     Gap,
     Outline,
     Progress,
-    Reach,
+    RewindPreview,
     Seen,
     Window,
 )
@@ -56,7 +56,7 @@ _EXPIRE_AT_ONCE = 2000
 
 
 class Journal:
-    """Implements ``FeedLog``, ``OutputLog``, ``OperatorLog`` and ``Notes``. Use :meth:`open`.
+    """Implements ``FeedLog``, ``OutputLog``, ``OperatorLog`` and ``KeyValueStore``. Use :meth:`open`.
 
     ``read`` and ``acknowledge`` also raise ``Moved`` after the output's position was moved by ``rewind``
     or by ``when_full: skip``, until the output attaches again.
@@ -68,12 +68,14 @@ class Journal:
         self._database = database
         self._observe = observe
         self._clock = clock
-        self._tide = Tide(head)
+        self._notifier = HeadNotifier(head)
         self._reader = Reader(database.path, options.cache)
         self._states = States()
         self._seen = SeenTable(self._states)
         self._max_letters: dict[str, int] = {}
-        self._lives: Counter[Feed] = Counter()  # of the journal's thread: a walk under way must learn of it
+        self._generations: Counter[Feed] = (
+            Counter()
+        )  # of the journal's thread: a walk under way must learn of it
         self._retain = options.retain // timedelta(microseconds=1)
         self._portion = (options.entry_revisions, options.entry_bytes)
         name, self._compress = choose_compression()
@@ -94,7 +96,7 @@ class Journal:
             if path.exists() and path.stat().st_size == 0 and ballast.exists():
                 raise broken(path, "the file is empty")
             async with open_database(path, Ballast(ballast, options.ballast)) as database:
-                counters = await database.read(entries.read_ledger)
+                counters = await database.read(entries.read_counters)
                 yield cls(database, counters.head, observe=observe, clock=clock, options=options)
 
     # FeedLog
@@ -102,7 +104,7 @@ class Journal:
     async def progress(self, feed: Feed) -> Progress:
         """See ``FeedLog``."""
         return await self._database.read(
-            lambda connection: replace(feeds.progress(connection, feed), life=self._lives[feed])
+            lambda connection: replace(feeds.progress(connection, feed), generation=self._generations[feed])
         )
 
     async def seen(self, feed: Feed, ids: Sequence[str]) -> Mapping[str, Seen]:
@@ -114,14 +116,14 @@ class Journal:
 
         return await self._database.read(work)
 
-    async def sighted(
+    async def seen_in(
         self, feed: Feed, window: Window, *, after: str = "", limit: int = 1000
     ) -> Sequence[Seen]:
         """See ``FeedLog``."""
 
         def work(connection: sqlite3.Connection) -> list[Seen]:
             number = feeds.number_of(connection, feed)
-            return [] if number is None else self._seen.sighted(connection, number, window, after, limit)
+            return [] if number is None else self._seen.seen_in(connection, number, window, after, limit)
 
         return await self._database.read(work)
 
@@ -131,12 +133,12 @@ class Journal:
         began, now = self._time(), to_micros(self._clock())
 
         def work(connection: sqlite3.Connection) -> Written:
-            if commit.life not in {None, self._lives[commit.feed]}:
+            if commit.generation not in {None, self._generations[commit.feed]}:
                 raise Moved(f"{commit.feed} was forgotten; ask for its progress to begin anew")
             written = write_commit(
-                connection, commit, stretches, seen=self._seen, now=now, retain=self._retain
+                connection, commit, new_entries, seen=self._seen, now=now, retain=self._retain
             )
-            self._reader.adopt(written.head - len(commit.revisions) + 1, stretches(), commit.revisions)
+            self._reader.adopt(written.head - len(commit.revisions) + 1, new_entries(), commit.revisions)
             self._reader.trim(written.trim.floor if written.trim else 0)
             return written
 
@@ -145,12 +147,12 @@ class Journal:
                 JournalCommitted(commit.feed, len(commit.revisions), written.bytes, self._time() - began)
             )
             for skip in written.skips:
-                self._tide.move(skip.output)
+                self._notifier.move(skip.output)
                 self._report_skip(skip)
             self._report_trim(written.trim)
-            self._tide.rise(written.head)
+            self._notifier.advance(written.head)
 
-        stretches = cache(lambda: stretches_of(commit, self._portion, self._compress))
+        new_entries = cache(lambda: encode_entries(commit, self._portion, self._compress))
         await self._write("commit", work, done)
 
     async def repaired(self, feed: Feed, gap: Gap, part: Window) -> None:
@@ -183,8 +185,8 @@ class Journal:
             return attached
 
         def done(attached: tuple[int, Skip | None]) -> None:
-            self._max_letters[output] = backlog.max_letters
-            self._tide.settle(output)
+            self._max_letters[output] = backlog.max_dead_letters
+            self._notifier.clear(output)
             if attached[1] is not None:
                 self._report_skip(attached[1])
 
@@ -204,17 +206,17 @@ class Journal:
     async def read(self, output: str, after: int) -> Entry:
         """See ``OutputLog``."""
         while True:
-            if self._tide.moved(output):
+            if self._notifier.moved(output):
                 raise _moved(output)
-            if after < self._tide.head:
+            if after < self._notifier.head:
                 entry = await self._database.read(
                     lambda connection: self._reader.next(connection, output, after)
                 )
-                if self._tide.moved(output):
+                if self._notifier.moved(output):
                     raise _moved(output)
                 if entry is not None:
                     return entry
-            await self._tide.change()
+            await self._notifier.change()
 
     async def acknowledge(
         self, output: str, *, after: int, upto: int, dead: Sequence[DeadLetter] = ()
@@ -226,7 +228,7 @@ class Journal:
             positions.acknowledge(connection, output, after, upto)
             if dead:
                 dead_letters.check_room(connection, output, self._max_letters.get(output))
-            dead_letters.bury(connection, output, dead, self._compress)
+            dead_letters.store(connection, output, dead, self._compress)
             return self._trim(connection)
 
         def done(trim: Trim | None) -> None:
@@ -245,7 +247,7 @@ class Journal:
         """See ``OperatorLog``. *bytes* is what the retained entries take, compressed."""
 
         def work(connection: sqlite3.Connection) -> Outline:
-            counters = entries.read_ledger(connection)
+            counters = entries.read_counters(connection)
             since = entries.written_at(connection, counters.floor + 1)
             return Outline(
                 counters.head,
@@ -259,16 +261,16 @@ class Journal:
 
         return await self._database.read(work)
 
-    async def reach(self, output: str, to: int | datetime) -> Reach:
+    async def preview_rewind(self, output: str, to: int | datetime) -> RewindPreview:
         """See ``OperatorLog``."""
-        return await self._database.read(lambda connection: rewinding.reach(connection, output, to))
+        return await self._database.read(lambda connection: rewinding.preview(connection, output, to))
 
     async def rewind(self, output: str, to: int | datetime) -> int:
         """See ``OperatorLog``. A time means: what was journaled at that time or later comes again."""
         return await self._write(
             "rewind",
             lambda connection: rewinding.rewind(connection, output, to),
-            lambda _: self._tide.move(output),
+            lambda _: self._notifier.move(output),
             last_resort=True,
         )
 
@@ -276,13 +278,13 @@ class Journal:
         """See ``OperatorLog``. The rows go in many transactions; cut short, the next ``expire`` goes on."""
 
         def work(connection: sqlite3.Connection) -> None:
-            self._lives[feed] += 1
+            self._generations[feed] += 1
             feeds.forget(connection, feed)
 
         await self._write("forget", work, last_resort=True)
         await self._repeat("forget", self._sweep_forgotten)
 
-    async def letters(
+    async def dead_letters(
         self, output: str | None = None, *, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, DeadLetter]]:
         """See ``OperatorLog``."""
@@ -290,7 +292,7 @@ class Journal:
             lambda connection: dead_letters.read(connection, output, after, limit)
         )
 
-    async def settle(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:
+    async def resolve_dead_letters(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:
         """See ``OperatorLog``. Letters of an output that is not attached are not replayed, they stay."""
         now = to_micros(self._clock())
 
@@ -303,20 +305,20 @@ class Journal:
             return count, counters.head if counters else 0
 
         count, _ = await self._write(
-            action, work, lambda settled: self._tide.rise(settled[1]), last_resort=action == "purge"
+            action, work, lambda settled: self._notifier.advance(settled[1]), last_resort=action == "purge"
         )
         return count
 
     # Notes
 
-    async def recall(self, key: str) -> str | None:
-        """See ``Notes``."""
-        return await self._database.read(lambda connection: kv.recall(connection, key))
+    async def get_value(self, key: str) -> str | None:
+        """See ``KeyValueStore``."""
+        return await self._database.read(lambda connection: kv.get_value(connection, key))
 
-    async def remember(self, key: str, value: str | None) -> None:
-        """See ``Notes``."""
+    async def set_value(self, key: str, value: str | None) -> None:
+        """See ``KeyValueStore``."""
         await self._write(
-            "remember", lambda connection: kv.remember(connection, key, value), last_resort=True
+            "remember", lambda connection: kv.set_value(connection, key, value), last_resort=True
         )
 
     async def _write(

@@ -7,13 +7,13 @@ import sqlite3
 from connector.journal.codec import printable
 
 
-def recall(connection: sqlite3.Connection, key: str) -> str | None:
+def get_value(connection: sqlite3.Connection, key: str) -> str | None:
     """What was remembered under *key*, if anything."""
     row = connection.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
     return None if row is None else str(row[0])
 
 
-def remember(connection: sqlite3.Connection, key: str, value: str | None) -> None:
+def set_value(connection: sqlite3.Connection, key: str, value: str | None) -> None:
     """Keep *value* under *key*; ``None`` forgets it."""
     if value is None:
         connection.execute("DELETE FROM notes WHERE key = ?", (key,))

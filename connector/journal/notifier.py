@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Tide:
+class HeadNotifier:
     """The head, a wake-up when it rises, and the outputs whose position somebody else moved."""
 
     def __init__(self, head: int) -> None:
@@ -13,7 +13,7 @@ class Tide:
         self._moved: set[str] = set()
         self._change = asyncio.Event()
 
-    def rise(self, head: int) -> None:
+    def advance(self, head: int) -> None:
         """The newest sequence number is *head* now."""
         if head > self.head:
             self.head = head
@@ -24,7 +24,7 @@ class Tide:
         self._moved.add(output)
         self._wake()
 
-    def settle(self, output: str) -> None:
+    def clear(self, output: str) -> None:
         """The reader of *output* knows its position."""
         self._moved.discard(output)
 

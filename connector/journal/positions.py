@@ -11,7 +11,7 @@ from connector.errors import JournalError, JournalFull, Moved
 from connector.interfaces import Start
 from connector.journal import entries
 from connector.journal.codec import to_micros, to_moment, whole_seconds
-from connector.model import Backlog, Gap, OutputOutline, Reach, WhenFull, Window
+from connector.model import Backlog, Gap, OutputOutline, RewindPreview, WhenFull, Window
 
 _REMEDY = "rewind or backfill repairs it while the data is there"
 
@@ -40,7 +40,7 @@ def attach(
     """Begin or resume; returns the position, and what was deleted while the output was detached."""
     row = connection.execute("SELECT position, missed FROM outputs WHERE output = ?", (output,)).fetchone()
     if row is None:
-        counters = entries.read_ledger(connection)
+        counters = entries.read_counters(connection)
         position = counters.head if start == "head" else counters.floor
         reached = entries.bytes_at(connection, position)
         connection.execute(
@@ -69,7 +69,7 @@ def acknowledge(connection: sqlite3.Connection, output: str, after: int, upto: i
     if row is None or row[0] != after:
         at = "unknown" if row is None else row[0]
         raise Moved(f"the position of {output} is {at}, not {after}")
-    head = entries.read_ledger(connection).head
+    head = entries.read_counters(connection).head
     if not after <= upto <= head:
         raise JournalError(f"{output} cannot acknowledge {upto}: it is at {after}, the journal at {head}")
     _place(connection, output, upto)
@@ -80,7 +80,7 @@ def check_room(connection: sqlite3.Connection) -> None:
 
     What a rewind brings back does not count: it was delivered or skipped before, within its limit.
     """
-    total = entries.read_ledger(connection).bytes
+    total = entries.read_counters(connection).bytes
     rows = connection.execute(
         "SELECT output FROM outputs WHERE attached = 1 AND when_full = ? AND ? - mark > max_bytes "
         "ORDER BY output",
@@ -101,7 +101,7 @@ def enforce_skips(connection: sqlite3.Connection) -> list[Skip]:
     A tenth of the limit is cleared at once: who is moved at every commit would never get to acknowledge.
     What a rewind brings back does not count, or the next commit would undo the rewind.
     """
-    counters = entries.read_ledger(connection)
+    counters = entries.read_counters(connection)
     rows = connection.execute(
         "SELECT output, position, max_bytes FROM outputs "
         "WHERE attached = 1 AND when_full = ? AND ? - mark > max_bytes",
@@ -138,11 +138,11 @@ def trim(connection: sqlite3.Connection, written_before: int, most: int) -> Trim
         connection.execute(
             "UPDATE outputs SET missed = missed + ? WHERE output = ?", (lost.revisions, output)
         )
-    entries.cut(connection, floor, freed)
+    entries.delete_through(connection, floor, freed)
     return Trim(floor, trimmed, freed)
 
 
-def reach(connection: sqlite3.Connection, output: str, to: int | datetime) -> Reach:
+def preview(connection: sqlite3.Connection, output: str, to: int | datetime) -> RewindPreview:
     """How far back *output* can go: as far as retained; never forward.
 
     A time means: what was journaled at that time or later comes again.
@@ -151,19 +151,19 @@ def reach(connection: sqlite3.Connection, output: str, to: int | datetime) -> Re
     if row is None:
         known = [name for (name,) in connection.execute("SELECT output FROM outputs ORDER BY output")]
         raise JournalError(f"no output is named {output}; known: {', '.join(known) or 'none'}")
-    floor = entries.read_ledger(connection).floor
+    floor = entries.read_counters(connection).floor
     if isinstance(to, datetime):
         asked = entries.position_before(connection, to_micros(to))
         complete = entries.holds_since(connection, to_micros(to))
     else:
         asked, complete = to, to >= floor
     target = max(min(asked, row[0]), floor)
-    return Reach(row[0], target, entries.count_for(connection, output, target, row[0]), complete)
+    return RewindPreview(row[0], target, entries.count_for(connection, output, target, row[0]), complete)
 
 
 def rewind(connection: sqlite3.Connection, output: str, to: int | datetime) -> int:
     """Move the position as far as :func:`reach` says."""
-    target = reach(connection, output, to).target
+    target = preview(connection, output, to).target
     gap_after = connection.execute("SELECT gap_after FROM outputs WHERE output = ?", (output,)).fetchone()[0]
     _place(connection, output, target)
     if gap_after is not None and target <= gap_after:
@@ -183,7 +183,7 @@ def newest_gap(connection: sqlite3.Connection, output: str) -> Gap | None:
 
 def outlines(connection: sqlite3.Connection) -> tuple[OutputOutline, ...]:
     """Every output, by name."""
-    counters = entries.read_ledger(connection)
+    counters = entries.read_counters(connection)
     rows = connection.execute(
         "SELECT output, position, bytes, mark, letters, attached FROM outputs ORDER BY output"
     ).fetchall()

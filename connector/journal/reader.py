@@ -10,7 +10,7 @@ from pathlib import Path
 
 from connector.journal.codec import from_blob
 from connector.journal.database import broken
-from connector.journal.entries import Stretch, entry_after
+from connector.journal.entries import NewEntry, entry_after
 from connector.model import Entry, Revision
 
 
@@ -106,14 +106,14 @@ class Reader:
             return entry
         return Entry(after + 1, entry.revisions[after + 1 - entry.first :], entry.only)
 
-    def adopt(self, first: int, stretches: Sequence[Stretch], revisions: Sequence[Revision]) -> None:
+    def adopt(self, first: int, new_entries: Sequence[NewEntry], revisions: Sequence[Revision]) -> None:
         """Keep what is being written, from sequence number *first* on, so that nobody has to decode it."""
         start = 0
-        for stretch in stretches:
-            part = tuple(revisions[start : start + stretch.blob.count])
-            if not stretch.blob.tolerant:
-                self._keep(Entry(first + start, part, stretch.only), stretch.blob.raw)
-            start += stretch.blob.count
+        for new_entry in new_entries:
+            part = tuple(revisions[start : start + new_entry.blob.count])
+            if not new_entry.blob.tolerant:
+                self._keep(Entry(first + start, part, new_entry.only), new_entry.blob.raw)
+            start += new_entry.blob.count
 
     def trim(self, floor: int) -> None:
         """Drop what is cached up to *floor*."""

@@ -11,13 +11,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from connector.journal import dead_letters, positions
-from connector.model import Reach
+from connector.model import RewindPreview
 
 
-def reach(connection: sqlite3.Connection, output: str, to: int | datetime) -> Reach:
+def preview(connection: sqlite3.Connection, output: str, to: int | datetime) -> RewindPreview:
     """What :func:`rewind` would do."""
-    found = positions.reach(connection, output, to)
-    return replace(found, letters=len(dead_letters.beyond(connection, output, found.target)))
+    found = positions.preview(connection, output, to)
+    return replace(found, dead_letters=len(dead_letters.beyond(connection, output, found.target)))
 
 
 def rewind(connection: sqlite3.Connection, output: str, to: int | datetime) -> int:

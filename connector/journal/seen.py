@@ -152,7 +152,7 @@ class SeenTable:
         rows = self._rows(connection, feed, list(keys))
         return {keys[key]: self._seen(connection, keys[key], values) for key, (_, values) in rows}
 
-    def sighted(
+    def seen_in(
         self, connection: sqlite3.Connection, feed: int, window: Window, after: str, limit: int
     ) -> list[Seen]:
         """The rows whose time lies in *window*, by id, after *after*."""

@@ -18,7 +18,7 @@ from connector.app.runtime import utc_now
 from connector.app.signals import Stop, handle_signals
 from connector.app.tasks import wait_first
 from connector.collect.backfill.job import Job
-from connector.collect.backfill.queue import Jobs
+from connector.collect.backfill.queue import BackfillQueue
 from connector.collect.collector import Collector
 from connector.errors import ConnectorError, JournalInUse
 from connector.facts import Fact
@@ -92,7 +92,7 @@ async def cancel(loaded: Loaded, backfill_request: BackfillRequest) -> bool:
         return False
     options = Options(retain=state.retain)
     async with Journal.open(state.directory, observe=_ignore, clock=utc_now, options=options) as journal:
-        jobs = Jobs(Feed(backfill_request.account, backfill_request.search), journal)
+        jobs = BackfillQueue(Feed(backfill_request.account, backfill_request.search), journal)
         job = backfill_request.match(await jobs.load())
         if job is not None:
             await jobs.remove(job)

@@ -16,7 +16,7 @@ from pathlib import Path
 from connector.app.runtime import utc_now
 from connector.app.sources import open_sources
 from connector.collect.revisions import digest_of, state_of, time_of
-from connector.collect.windows import SECOND, whole
+from connector.collect.windows import SECOND, whole_second
 from connector.errors import BadQuery, ConfigurationError, SearchIncomplete, Unavailable
 from connector.interfaces import Observe, Source
 from connector.mapping import Library, build_map, build_mapper
@@ -65,7 +65,7 @@ class SearchRequest:
             end = now - self.end if isinstance(self.end, timedelta) else self.end or now
         except OverflowError:
             raise BadQuery("there is no time that far back") from None
-        start, end = whole(start), min(_up(end), whole(now))
+        start, end = whole_second(start), min(_up(end), whole_second(now))
         if start >= end:
             raise BadQuery(
                 f"no time lies between {start:%Y-%m-%d %H:%M:%S} and {end:%Y-%m-%d %H:%M:%S} UTC",
@@ -169,7 +169,7 @@ def _newest_first(records: Iterable[Record], part: Window) -> list[Record]:
 
 
 def _up(moment: datetime) -> datetime:
-    return whole(moment) + (SECOND if moment.microsecond else timedelta(0))
+    return whole_second(moment) + (SECOND if moment.microsecond else timedelta(0))
 
 
 class _Way:
@@ -203,7 +203,7 @@ class _Way:
             self._length = min(_LONGEST, self._length * 2)
         if not self._begun and self._wanted.end is None:
             # The local clock may be behind, which only the first answer could tell.
-            late = whole(self._source.now())
+            late = whole_second(self._source.now())
             if late - self._window.end > _NOISE:
                 self._pending.append(Window(self._window.end, late))
         self._begun = True

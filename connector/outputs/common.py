@@ -72,9 +72,9 @@ class BacklogSettings(BaseModel):
         "and records the gap.",
     )
 
-    def value(self, max_letters: int) -> Backlog:
+    def value(self, max_dead_letters: int) -> Backlog:
         """Return it as the journal takes it, with the most dead letters beside it."""
-        return Backlog(self.max_bytes, self.when_full, max_letters)
+        return Backlog(self.max_bytes, self.when_full, max_dead_letters)
 
 
 class DeadLetterSettings(BaseModel):

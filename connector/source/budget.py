@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 
 from connector.errors import ConnectorError
 from connector.facts import BudgetRemaining, BudgetWaited, RateLimited
-from connector.interfaces import Clock, Notes, Observe
+from connector.interfaces import Clock, KeyValueStore, Observe
 from connector.model import Priority
 from connector.source.quota_estimate import QuotaEstimate
 from connector.source.ratelimit_headers import parse_policy, parse_remaining
@@ -50,7 +50,7 @@ class Budget:
         *,
         requests: int = 600,
         window: float = 300.0,
-        notes: Notes | None = None,
+        notes: KeyValueStore | None = None,
         observe: Observe,
         clock: Clock,
     ) -> None:
@@ -127,7 +127,7 @@ class Budget:
         self._serve()
         if self._notes is not None:
             try:
-                await self._notes.remember(self._key, f"{until.isoformat()} {seconds:.0f}")
+                await self._notes.set_value(self._key, f"{until.isoformat()} {seconds:.0f}")
             except ConnectorError:
                 # A journal without room must not turn a pause into a failure: it holds in memory.
                 return
@@ -144,7 +144,7 @@ class Budget:
 
     async def _load(self) -> None:
         try:
-            noted = await self._notes.recall(self._key) if self._notes is not None else None
+            noted = await self._notes.get_value(self._key) if self._notes is not None else None
             moment, _, length = (noted or "").partition(" ")
             left = (datetime.fromisoformat(moment).astimezone(UTC) - self._clock()).total_seconds()
             # A wall clock that was set back meanwhile must not make the pause longer than it was.

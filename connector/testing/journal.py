@@ -17,7 +17,7 @@ import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from connector.errors import JournalFull, LettersFull, Moved
+from connector.errors import DeadLettersFull, JournalFull, Moved
 from connector.model import Backlog, Commit, Feed, Gap, Step, WhenFull, Window
 from connector.testing.journal_harness import (
     FEED,
@@ -165,8 +165,8 @@ async def seen_rows_are_kept_per_feed(open_journal: Open) -> None:
         await journal.commit(Commit(FEED, "print", seen=(rows[4], changed)))
         expect(dict(await journal.seen(FEED, ["r3", "none"])), {"r3": changed}, "a changed row")
         window = Window(START + 2 * MINUTE, START + 6 * MINUTE)
-        expect(list(await journal.sighted(FEED, window, limit=2)), [rows[2], changed], "rows by time")
-        expect(list(await journal.sighted(FEED, window, after="r3")), rows[4:6], "the rest of them")
+        expect(list(await journal.seen_in(FEED, window, limit=2)), [rows[2], changed], "rows by time")
+        expect(list(await journal.seen_in(FEED, window, after="r3")), rows[4:6], "the rest of them")
         expect(await journal.expire(FEED, START + 4 * MINUTE), 4, "rows that expired")
         expect(
             set(await journal.seen(FEED, [row.id for row in rows])), {f"r{at}" for at in range(4, 9)}, "rest"
@@ -213,7 +213,7 @@ async def acknowledgements_are_compared_and_set(open_journal: Open) -> None:
         await journal.acknowledge("siem", after=0, upto=2, dead=[dead])
         refused = journal.acknowledge("siem", after=0, upto=3, dead=[dead])
         await expect_error(Moved, refused, "an acknowledgement from elsewhere")
-        expect([one for _, one in await journal.letters("siem")], [dead], "dead letters")
+        expect([one for _, one in await journal.dead_letters("siem")], [dead], "dead letters")
         outlines = {one.output: one for one in (await journal.outline()).outputs}
         expect(
             (outlines["siem"].backlog, outlines["siem"].dead_letters), (1, 1), "siem's backlog and letters"
@@ -232,9 +232,9 @@ async def numbers_go_on_when_all_is_delivered(open_journal: Open) -> None:
         await journal.acknowledge("siem", after=0, upto=2)
         expect((await journal.outline()).bytes, 0, "bytes of a journal that is delivered")
         for key, value in (("a", "1"), ("a", "2"), ("b", "3"), ("b", None)):
-            await journal.remember(key, value)
+            await journal.set_value(key, value)
     async with open_journal() as journal:
-        expect([await journal.recall("a"), await journal.recall("b")], ["2", None], "notes")
+        expect([await journal.get_value("a"), await journal.get_value("b")], ["2", None], "notes")
         await journal.commit(commit_of("c"))
         expect(await journal.attach("late", "beginning", Backlog()), 2, "where a new output begins")
         expect(await journal.attach("new", "head", Backlog()), 3, "the head")
@@ -302,31 +302,31 @@ async def letters_are_replayed_or_purged(open_journal: Open) -> None:
         await journal.commit(Commit(FEED, "print", tuple(bodies)))
         dead = [letter("siem", at + 1, one) for at, one in enumerate(bodies)]
         await journal.acknowledge("siem", after=0, upto=3, dead=dead)
-        numbers = [number for number, _ in await journal.letters()]
-        expect([one for _, one in await journal.letters(after=numbers[0], limit=1)], dead[1:2], "a page")
-        expect(await journal.settle(numbers[:2], "replay"), 2, "replayed letters")
-        expect(await journal.settle([*numbers[2:], 10**9], "purge"), 1, "purged letters")
+        numbers = [number for number, _ in await journal.dead_letters()]
+        expect([one for _, one in await journal.dead_letters(after=numbers[0], limit=1)], dead[1:2], "a page")
+        expect(await journal.resolve_dead_letters(numbers[:2], "replay"), 2, "replayed letters")
+        expect(await journal.resolve_dead_letters([*numbers[2:], 10**9], "purge"), 1, "purged letters")
         entry = await next_entry(journal, "siem", 3)
         expect((entry.only, list(entry.revisions)), ("siem", bodies[:2]), "the replay")
-        expect(await journal.letters("siem"), [], "letters left")
+        expect(await journal.dead_letters("siem"), [], "letters left")
         await journal.acknowledge("siem", after=3, upto=5, dead=[letter("siem", 5, bodies[1])])
-        if (await journal.letters())[0][0] <= numbers[-1]:
+        if (await journal.dead_letters())[0][0] <= numbers[-1]:
             raise Violation("the number of a letter came back")
 
 
 async def letters_have_a_limit(open_journal: Open) -> None:
     """An output that keeps as many letters as it may stays where it is, until a person settled some."""
     async with open_journal() as journal:
-        await journal.attach("siem", "head", Backlog(max_letters=1))
+        await journal.attach("siem", "head", Backlog(max_dead_letters=1))
         await journal.commit(commit_of("a", "b"))
         await journal.acknowledge("siem", after=0, upto=1, dead=[letter("siem", 1, revision("a"))])
         more = [letter("siem", 2, revision("b"))]
         acknowledging = journal.acknowledge("siem", after=1, upto=2, dead=more)
-        await expect_error(LettersFull, acknowledging, "one letter too many")
-        expect(len(await journal.letters("siem")), 1, "letters of a full output")
-        await journal.settle([(await journal.letters("siem"))[0][0]], "purge")
+        await expect_error(DeadLettersFull, acknowledging, "one letter too many")
+        expect(len(await journal.dead_letters("siem")), 1, "letters of a full output")
+        await journal.resolve_dead_letters([(await journal.dead_letters("siem"))[0][0]], "purge")
         await journal.acknowledge("siem", after=1, upto=2, dead=more)
-        expect([one for _, one in await journal.letters("siem")], more, "letters after a purge")
+        expect([one for _, one in await journal.dead_letters("siem")], more, "letters after a purge")
 
 
 async def positions_can_be_rewound(open_journal: Open) -> None:
@@ -355,15 +355,15 @@ async def a_forgotten_feed_starts_anew(open_journal: Open) -> None:
         await journal.attach("siem", "head", Backlog())
         await journal.commit(commit_of("a", step=Step("live", None, START, gap)))
         await journal.commit(Commit(other, "print", seen=(seen_row("a"),), step=Step("live", None, START)))
-        life = (await journal.progress(FEED)).life
+        generation = (await journal.progress(FEED)).generation
         await journal.forget(FEED)
-        late = replace(commit_of("late"), life=life)
+        late = replace(commit_of("late"), generation=generation)
         await expect_error(Moved, journal.commit(late), "a commit of the life before")
         expect(await journal.progress(FEED), await journal.progress(Feed("never", "seen")), "its progress")
         expect(await journal.seen(FEED, ["a"]), {}, "its seen rows")
         expect([feed.feed for feed in (await journal.outline()).feeds], [other], "the feeds left")
-        life = (await journal.progress(FEED)).life
-        await journal.commit(replace(commit_of("a", step=Step("live", None, START)), life=life))
+        generation = (await journal.progress(FEED)).generation
+        await journal.commit(replace(commit_of("a", step=Step("live", None, START)), generation=generation))
         await expect_error(Moved, journal.commit(late), "a commit that waited all the while")
         expect((await journal.outline()).feeds[0].seen, 1, "its new seen rows")
         expect((await next_entry(journal, "siem", 0)).last, 1, "what it had journaled")

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from connector.errors import ConnectorError
-from connector.interfaces import FeedLog, Notes, OperatorLog, OutputLog
+from connector.interfaces import FeedLog, KeyValueStore, OperatorLog, OutputLog
 from connector.model import Body, Commit, DeadLetter, Entry, Feed, Record, Revision, Seen, Step
 
 
-class AnyJournal(FeedLog, OutputLog, OperatorLog, Notes, Protocol):
+class AnyJournal(FeedLog, OutputLog, OperatorLog, KeyValueStore, Protocol):
     """All sides of a journal."""
 
 

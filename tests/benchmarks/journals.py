@@ -174,7 +174,9 @@ def _records(number: int) -> list[Record]:
 
 async def _bury(directory: Path, count: int) -> tuple[float, float, float]:
     async with _journal(directory) as journal:
-        position = await journal.attach("siem", "head", Backlog(max_bytes=1 << 40, max_letters=count + 1))
+        position = await journal.attach(
+            "siem", "head", Backlog(max_bytes=1 << 40, max_dead_letters=count + 1)
+        )
         times = []
         for number in range(count // _PAGE):
             revisions, seen = _content(number)
@@ -188,5 +190,5 @@ async def _bury(directory: Path, count: int) -> tuple[float, float, float]:
             times.append((time.process_time_ns() - begun) / 1000 / _PAGE)
             position += _PAGE
         begun = time.process_time_ns()
-        await journal.letters("siem", after=0, limit=100)
+        await journal.dead_letters("siem", after=0, limit=100)
         return times[0], times[-1], (time.process_time_ns() - begun) / 1e6

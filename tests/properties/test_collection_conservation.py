@@ -18,7 +18,7 @@ from typing import TypeAlias
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector.collect.resume import note_left_out
+from connector.collect.resume import note_unconfigured
 from connector.errors import SearchIncomplete, SourceError, Unavailable
 from connector.model import Commit, Revision
 from tests.support.jumping_loop import run
@@ -134,7 +134,7 @@ class Story:
         self.build()
 
     async def _away(self, minutes: int, _: int) -> None:
-        await note_left_out(self.desk.journal, [FEED], [], self.desk.now)
+        await note_unconfigured(self.desk.journal, [FEED], [], self.desk.now)
         self.desk.now += minutes * MINUTE
         self.build()
         await self._wait(0, 0)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.model import Revision
-from tests.unit.collect.desk import AGES
+from tests.unit.collect.feed_under_test import AGES
 from tests.unit.collect.test_enrichment import EnrichingDesk, desk_in
 
 NAMES = st.sampled_from(("a", "b", "c"))

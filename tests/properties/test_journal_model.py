@@ -216,13 +216,13 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(take=st.integers(0, 5), action=st.sampled_from(["replay", "purge"]))
     def settle(self, take: int, action: str) -> None:
-        numbers = [number for number, _ in self.runner.run(self.journal.letters(limit=take))]
+        numbers = [number for number, _ in self.runner.run(self.journal.dead_letters(limit=take))]
         chosen = self.model.letters[: len(numbers)]
         if action == "purge":
-            count = self.runner.run(self.journal.settle(numbers, "purge"))
+            count = self.runner.run(self.journal.resolve_dead_letters(numbers, "purge"))
         else:
             chosen = [one for one in chosen if self.model.outputs[one.output].attached]
-            count = self.runner.run(self.journal.settle(numbers, "replay"))
+            count = self.runner.run(self.journal.resolve_dead_letters(numbers, "replay"))
             for name in sorted({one.output for one in chosen}):
                 self.model.append([one.revision for one in chosen if one.output == name], name)
         assert count == len(chosen)
@@ -262,7 +262,7 @@ class JournalMachine(RuleBasedStateMachine):
         assert dict(self.runner.run(self.journal.seen(FEED, names))) == self.model.seen
         checkpoint = self.runner.run(self.journal.progress(FEED)).checkpoints.get("live")
         assert checkpoint == self.model.checkpoint
-        letters = self.runner.run(self.journal.letters(limit=1000))
+        letters = self.runner.run(self.journal.dead_letters(limit=1000))
         assert [one for _, one in letters] == self.model.letters
 
     @invariant()

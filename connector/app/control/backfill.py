@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from connector.app.control.server import Handler
-from connector.collect.backfill.job import Book, Job, Tally
+from connector.collect.backfill.job import BackfillList, Job, Tally
 from connector.collect.collector import Collector
-from connector.collect.windows import whole
+from connector.collect.windows import whole_second
 from connector.errors import ConnectorError
 from connector.model import Feed, JsonObject, Window
 
@@ -25,11 +25,13 @@ class BackfillRequest:
     end: datetime
     everything: bool
 
-    def match(self, book: Book) -> Job | None:
+    def match(self, book: BackfillList) -> Job | None:
         """The unfinished backfill of *book* that was asked for like this."""
         if self.start > self.end:
             return None
-        return book.match(self.asked, Window(whole(self.start), whole(self.end)), everything=self.everything)
+        return book.match(
+            self.asked, Window(whole_second(self.start), whole_second(self.end)), everything=self.everything
+        )
 
     def to_json(self) -> JsonObject:
         """As a request over the control socket."""
@@ -71,7 +73,7 @@ class BackfillService:
         """
         feed = Feed(wish.account, wish.search)
         collector = self._of(feed)
-        start, end = whole(wish.start), whole(min(wish.end, collector.present()))
+        start, end = whole_second(wish.start), whole_second(min(wish.end, collector.present()))
         if start >= end:
             raise ConnectorError(
                 f"no time lies between {start:%Y-%m-%d %H:%M:%S} and {end:%Y-%m-%d %H:%M:%S} UTC; "

@@ -20,7 +20,7 @@ from connector.collect.windows import LIVE
 from connector.errors import ConnectorError
 from connector.facts import DeadLettersPurged, DeadLettersReplayed, FeedForgotten, OutputRewound
 from connector.formats.json import encode
-from connector.interfaces import Notes, Observe, OperatorLog
+from connector.interfaces import KeyValueStore, Observe, OperatorLog
 from connector.model import Body, DeadLetter, Feed, FeedOutline, Gap, JsonObject, OutputOutline, Revision
 from connector.settings import Settings
 
@@ -65,7 +65,7 @@ def _about(number: int, letter: DeadLetter) -> JsonObject:
         "answer": letter.answer,
         "attempts": letter.attempts,
         "first_tried": letter.first_tried.isoformat(),
-        "buried": letter.buried.isoformat(),
+        "buried": letter.dead_lettered_at.isoformat(),
     }
 
 
@@ -97,7 +97,7 @@ _FORGET_SECONDS = 10.0
 """Seconds after which an answer no longer waits for the rows of a forgotten feed to be deleted."""
 
 
-class OperatorJournal(OperatorLog, Notes, Protocol):
+class OperatorJournal(OperatorLog, KeyValueStore, Protocol):
     """The journal as this module uses it."""
 
     async def skipped(self, output: str) -> Gap | None:
@@ -149,19 +149,19 @@ class Operator:
 
     async def reach(self, request: JsonObject) -> JsonObject:
         """What a rewind of ``output`` to ``to`` (a number, or a time) would do."""
-        reach = await self._log.reach(_text(request, "output"), _place(request))
+        reach = await self._log.preview_rewind(_text(request, "output"), _place(request))
         return {
             "position": reach.position,
             "target": reach.target,
             "revisions": reach.revisions,
             "complete": reach.complete,
-            "letters": reach.letters,
+            "letters": reach.dead_letters,
         }
 
     async def rewind(self, request: JsonObject) -> JsonObject:
         """Rewind ``output`` to ``to``."""
         output, place = _text(request, "output"), _place(request)
-        reach = await self._log.reach(output, place)
+        reach = await self._log.preview_rewind(output, place)
         if reach.target < reach.position:
             await self._log.rewind(output, place)
             self._observe(OutputRewound(output, reach.target, reach.revisions))
@@ -214,7 +214,9 @@ class Operator:
         attached = {output.output for output in (await self._log.outline()).outputs if output.attached}
         stay = [output for _, output in chosen if action == "replay" and output not in attached]
         going = [(number, output) for number, output in chosen if output not in set(stay)]
-        settled = await self._log.settle([number for number, _ in going], action) if going else 0
+        settled = (
+            await self._log.resolve_dead_letters([number for number, _ in going], action) if going else 0
+        )
         fact = DeadLettersReplayed if action == "replay" else DeadLettersPurged
         for output, count in Counter(output for _, output in going).items():
             self._observe(fact(output, count))
@@ -223,10 +225,10 @@ class Operator:
     async def _some(self, request: JsonObject) -> Sequence[tuple[int, DeadLetter]]:
         output = None if request.get("output") is None else _text(request, "output")
         limit = min(PAGE_SIZE, _number(request, "limit")) if "limit" in request else PAGE_SIZE
-        return await self._log.letters(output, after=_number(request, "after"), limit=limit)
+        return await self._log.dead_letters(output, after=_number(request, "after"), limit=limit)
 
     async def _find(self, number: int) -> DeadLetter:
-        found = await self._log.letters(after=number - 1, limit=1)
+        found = await self._log.dead_letters(after=number - 1, limit=1)
         if not found or found[0][0] != number:
             raise ConnectorError(
                 f"there is no dead letter {number}; it may have been replayed or purged: "

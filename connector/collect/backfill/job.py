@@ -126,7 +126,7 @@ _KEPT = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class BackfillList:
     """The backfills of one feed, oldest first; *last* is the newest number ever given."""
 
     last: int = 0
@@ -150,20 +150,20 @@ class Book:
         jobs = self.unfinished
         return next((job for job in jobs if job.is_asked(asked, window, everything=everything)), None)
 
-    def added(self, asked: tuple[str, str], window: Window, *, everything: bool) -> Book:
+    def added(self, asked: tuple[str, str], window: Window, *, everything: bool) -> BackfillList:
         """With one more."""
-        return Book(self.last + 1, (*self.jobs, Job(self.last + 1, asked, window, everything)))
+        return BackfillList(self.last + 1, (*self.jobs, Job(self.last + 1, asked, window, everything)))
 
-    def ended(self, number: int, done: Tally, at: datetime) -> Book:
+    def ended(self, number: int, done: Tally, at: datetime) -> BackfillList:
         """With *number* at its end."""
         done = replace(done, edge={})
         jobs = tuple(replace(job, done=done, ended=at) if job.number == number else job for job in self.jobs)
         ended = [job for job in jobs if job.done is not None][:-_KEPT]
-        return Book(self.last, tuple(job for job in jobs if job not in ended))
+        return BackfillList(self.last, tuple(job for job in jobs if job not in ended))
 
-    def without(self, number: int) -> Book:
+    def without(self, number: int) -> BackfillList:
         """Without *number*."""
-        return Book(self.last, tuple(job for job in self.jobs if job.number != number))
+        return BackfillList(self.last, tuple(job for job in self.jobs if job.number != number))
 
     def to_text(self) -> str:
         """As it is stored."""
@@ -171,7 +171,7 @@ class Book:
         return orjson.dumps({"last": self.last, "jobs": jobs}).decode()
 
     @classmethod
-    def of_text(cls, text: str | None) -> Book:
+    def of_text(cls, text: str | None) -> BackfillList:
         """Read what ``to_text`` gave; ``None`` is an empty one."""
         if text is None:
             return cls()

@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
-from connector.collect.backfill.job import Book, Job, Tally
-from connector.interfaces import Notes
+from connector.collect.backfill.job import BackfillList, Job, Tally
+from connector.interfaces import KeyValueStore
 from connector.model import Feed, Window
 
 
-class Jobs:
+class BackfillQueue:
     """The queue; see the module. The journal belongs to this process, so it is read once."""
 
-    def __init__(self, feed: Feed, notes: Notes) -> None:
+    def __init__(self, feed: Feed, notes: KeyValueStore) -> None:
         self._key = f"backfill {feed}"
         self._notes = notes
-        self._book: Book | None = None
+        self._book: BackfillList | None = None
         self._writing = asyncio.Lock()
         self._change = asyncio.Event()
 
-    async def load(self) -> Book:
+    async def load(self) -> BackfillList:
         """What is remembered."""
         async with self._writing:
             return await self._known()
@@ -62,28 +62,28 @@ class Jobs:
 
     async def tally(self, job: Job) -> Tally:
         """How far *job* is, as far as that is durable."""
-        text = await self._notes.recall(self.key(job.number))
+        text = await self._notes.get_value(self.key(job.number))
         return Tally(job.window.start) if text is None else Tally.of_text(text)
 
     async def end(self, job: Job, tally: Tally, at: datetime) -> None:
         """Note that *job* was complete *at* this time. Raises ``JournalFull``."""
         async with self._writing:
             await self._store((await self._known()).ended(job.number, tally, at))
-            await self._notes.remember(self.key(job.number), None)
+            await self._notes.set_value(self.key(job.number), None)
 
     async def remove(self, job: Job) -> None:
         """Forget *job*."""
         async with self._writing:
             await self._store((await self._known()).without(job.number))
-            await self._notes.remember(self.key(job.number), None)
+            await self._notes.set_value(self.key(job.number), None)
 
-    async def _known(self) -> Book:
+    async def _known(self) -> BackfillList:
         if self._book is None:
-            self._book = Book.of_text(await self._notes.recall(self._key))
+            self._book = BackfillList.of_text(await self._notes.get_value(self._key))
         return self._book
 
-    async def _store(self, book: Book) -> None:
-        await self._notes.remember(self._key, book.to_text())
+    async def _store(self, book: BackfillList) -> None:
+        await self._notes.set_value(self._key, book.to_text())
         self._book = book
         self._change.set()
         self._change = asyncio.Event()

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connector.collect.backfill.job import Job, Tally
-from connector.collect.backfill.queue import Jobs
-from connector.collect.backfill.tally import Keeper
+from connector.collect.backfill.queue import BackfillQueue
+from connector.collect.backfill.tally import TallyRecorder
 from connector.collect.checkpoints import Checkpoints
-from connector.collect.feed_config import Plan
-from connector.collect.ingest import Slice, Walked
-from connector.collect.slices import Strides
+from connector.collect.feed_config import FeedConfig
+from connector.collect.ingest import Slice, SliceResult
+from connector.collect.slices import SliceReader
 from connector.collect.windows import LIVE
 from connector.errors import JournalFull, Moved
 from connector.facts import BackfillEnded, BackfillProgressed, BackfillStarted, CollectionPaused
@@ -42,31 +42,31 @@ class _Running:
     dropped: bool = False
 
 
-class Backfills:
+class BackfillRunner:
     """Works on the backfills of one feed; see the module."""
 
     def __init__(
         self,
-        plan: Plan,
-        strides: Strides,
+        config: FeedConfig,
+        reader: SliceReader,
         checkpoints: Checkpoints,
         commit: Callable[[Commit], Awaitable[None]],
-        jobs: Jobs,
+        jobs: BackfillQueue,
         *,
         observe: Observe,
         now: Clock,
     ) -> None:
         self._now = now
-        self._plan = plan
-        self._strides = strides
+        self._config = config
+        self._reader = reader
         self._checkpoints = checkpoints
         self._commit = commit
         self._observe = observe
-        self._keepers: dict[int, Keeper] = {}
+        self._keepers: dict[int, TallyRecorder] = {}
         self._running: _Running | None = None
         self.jobs = jobs
 
-    def holds(self) -> list[datetime]:
+    def still_needed(self) -> list[datetime]:
         """From when on what was seen is still needed: a range that is walked twice must not be told twice.
 
         Also for a day after the end: a backfill that ended while nobody looked is asked for again.
@@ -114,36 +114,36 @@ class Backfills:
             raise
         await self._end(job, keeper.tally)
 
-    async def _keeper(self, job: Job) -> Keeper:
+    async def _keeper(self, job: Job) -> TallyRecorder:
         tally = await self.jobs.tally(job)
         keeper = self._keepers.get(job.number)
         if keeper is None:
-            keeper = Keeper(job, self.jobs.key(job.number), tally, lambda: self._checkpoints.floor)
+            keeper = TallyRecorder(job, self.jobs.key(job.number), tally, lambda: self._checkpoints.floor)
             self._keepers[job.number] = keeper
             window = job.window
             self._observe(
-                BackfillStarted(self._plan.feed, job.number, window.start, window.end, tally.position)
+                BackfillStarted(self._config.feed, job.number, window.start, window.end, tally.position)
             )
         keeper.begin(tally)
         return keeper
 
-    async def _slice(self, job: Job, keeper: Keeper) -> None:
+    async def _slice(self, job: Job, keeper: TallyRecorder) -> None:
         keeper.begin(keeper.tally)
-        part = self._strides.pace.cut(BACKFILL, Window(keeper.tally.position, job.window.end))
+        part = self._reader.sizing.first_slice(BACKFILL, Window(keeper.tally.position, job.window.end))
         step = Step(BACKFILL, self._checkpoints.get(BACKFILL), part.end)
         live = self._checkpoints.get(LIVE)
         known = self._checkpoints.known_before(min(live, part.end)) if live else None
-        query = self._strides.query(Priority.BACKFILL)
-        settled = self._plan.timing.settle.total_seconds()
-        walked = await self._strides.take(Slice(BACKFILL, part, step, query, known, settled, keeper))
-        if isinstance(walked, Walked):
+        query = self._reader.query(Priority.BACKFILL)
+        settled = self._config.timing.settle.total_seconds()
+        walked = await self._reader.take(Slice(BACKFILL, part, step, query, known, settled, keeper))
+        if isinstance(walked, SliceResult):
             self._checkpoints.moved(step)
             await self._repair(job, keeper.tally)
         elif walked > part.start:
             await self._skip(keeper, min(walked, job.window.end), walked)
         tally = keeper.tally
         self._observe(
-            BackfillProgressed(self._plan.feed, job.number, tally.position, tally.read, tally.revisions)
+            BackfillProgressed(self._config.feed, job.number, tally.position, tally.read, tally.revisions)
         )
 
     async def _repair(self, job: Job, tally: Tally) -> None:
@@ -153,12 +153,14 @@ class Backfills:
             start = min(max(start, tally.beyond), end)
         await self._checkpoints.repaired(Window(start, end))
 
-    async def _skip(self, keeper: Keeper, until: datetime, beyond: datetime) -> None:
+    async def _skip(self, keeper: TallyRecorder, until: datetime, beyond: datetime) -> None:
         """Go on where the API's past begins. No gap of the feed: it may well have read that in its time."""
         step = Step(BACKFILL, self._checkpoints.get(BACKFILL), until)
         note = keeper.skip(until, beyond)
-        life = self._checkpoints.life
-        await self._commit(Commit(self._plan.feed, self._plan.fingerprint, step=step, note=note, life=life))
+        generation = self._checkpoints.generation
+        await self._commit(
+            Commit(self._config.feed, self._config.fingerprint, step=step, note=note, generation=generation)
+        )
         self._checkpoints.moved(step)
 
     async def _end(self, job: Job, tally: Tally) -> None:
@@ -166,7 +168,7 @@ class Backfills:
             try:
                 await self.jobs.end(job, tally, self._now())
             except JournalFull as full:
-                self._observe(CollectionPaused(self._plan.feed, str(full), full.outputs))
+                self._observe(CollectionPaused(self._config.feed, str(full), full.outputs))
                 await asyncio.sleep(_ROOM)
             else:
                 break
@@ -176,7 +178,7 @@ class Backfills:
         self._keepers.pop(job.number, None)
         self._observe(
             BackfillEnded(
-                self._plan.feed,
+                self._config.feed,
                 job.number,
                 job.window.start,
                 job.window.end,

@@ -11,11 +11,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from connector.collect.backfill.job import Job, Tally
-from connector.collect.revisions import PAD, Finding, time_of
+from connector.collect.revisions import PAD, Comparison, time_of
 from connector.model import Record, Step
 
 
-class Keeper:
+class TallyRecorder:
     """Takes account of the slices of one backfill, page by page; see ``walk.Account``."""
 
     def __init__(self, job: Job, key: str, tally: Tally, floor: Callable[[], datetime | None]) -> None:
@@ -41,7 +41,7 @@ class Keeper:
         self._told.clear()
 
     def again(self, records: Sequence[Record]) -> frozenset[str]:
-        """See ``Account``: once each, although slices overlap and are walked again."""
+        """See ``SliceRecorder``: once each, although slices overlap and are walked again."""
         if not self._job.everything:
             return frozenset()
         return frozenset(
@@ -49,22 +49,24 @@ class Keeper:
         )
 
     def note(
-        self, records: Sequence[Record], findings: Sequence[Finding], step: Step | None
+        self, records: Sequence[Record], comparisons: Sequence[Comparison], step: Step | None
     ) -> tuple[str, str]:
-        """See ``Account``."""
+        """See ``SliceRecorder``."""
         tally, start = self.tally, self.tally.position
         times = {record.id: time_of(record, start) for record in records}
-        told = {finding.revision.record.id for finding in findings if finding.revision is not None}
+        told = {
+            comparison.revision.record.id for comparison in comparisons if comparison.revision is not None
+        }
         self._told.update((one, times[one]) for one in told)
         self._slice.update((one, at) for one, at in times.items() if one in told or one not in tally.edge)
         floor = self._floor()
         self.tally = replace(
             tally,
-            new=tally.new + sum(finding.new for finding in findings),
-            changed=tally.changed + sum(finding.changed for finding in findings),
-            completed=tally.completed + sum(finding.completes for finding in findings),
-            again=tally.again + sum(finding.again for finding in findings),
-            before_floor=tally.before_floor + (_before(floor, findings, start) if floor else 0),
+            new=tally.new + sum(comparison.new for comparison in comparisons),
+            changed=tally.changed + sum(comparison.changed for comparison in comparisons),
+            completed=tally.completed + sum(comparison.completes for comparison in comparisons),
+            again=tally.again + sum(comparison.again for comparison in comparisons),
+            before_floor=tally.before_floor + (_before(floor, comparisons, start) if floor else 0),
         )
         if step is not None:
             self._turn_over(step.until)
@@ -87,6 +89,6 @@ class Keeper:
         self._slice = {}
 
 
-def _before(floor: datetime, findings: Sequence[Finding], fallback: datetime) -> int:
-    new = [finding.revision for finding in findings if finding.new]
+def _before(floor: datetime, comparisons: Sequence[Comparison], fallback: datetime) -> int:
+    new = [comparison.revision for comparison in comparisons if comparison.new]
     return sum(time_of(one.record, fallback) < floor for one in new if one is not None)

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from connector.collect.collector import Collector
-from connector.collect.feed_config import Plan
+from connector.collect.feed_config import FeedConfig
 from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.facts import Fact
@@ -59,7 +59,7 @@ class Tenant:
     simulator: Simulator
     source: CloudflareSource
     journal: Journal
-    plan: Plan
+    plan: FeedConfig
     clock: Callable[[], datetime]
     facts: list[Fact]
     network: AsyncExitStack
@@ -164,7 +164,7 @@ async def tenant(
     mail = {"rate": 0.2, "backlog": 200, "span": timedelta(minutes=30), "late": LATE, "changes": CHANGES}
     simulator = Simulator(clock=clock, behaviour=manners, **{**mail, **simulated})
     facts: list[Fact] = []
-    plan = Plan(
+    plan = FeedConfig(
         Feed(ACCOUNT, "search"), Query(dict(filters), per_page), Timing(overlap=overlap, start=BACK), ages
     )
     async with AsyncExitStack() as stack:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from connector.errors import SourceError
 from connector.facts import Fact
-from connector.interfaces import Notes
+from connector.interfaces import KeyValueStore
 from connector.model import Query, Window
 from connector.net.http import HttpClient
 from connector.net.tls import TlsOptions
@@ -82,7 +82,7 @@ async def account(
     credentials: Credentials | None = None,
     options: SourceOptions | None = None,
     requests: int = 100_000,
-    notes: Notes | None = None,
+    notes: KeyValueStore | None = None,
     max_body: int = 1 << 20,
     clock: Callable[[], datetime] | None = None,
     served_with: ssl.SSLContext | None = None,

@@ -20,15 +20,15 @@ class Memory:
     def __init__(self) -> None:
         self.kept: dict[str, str] = {}
 
-    async def recall(self, key: str) -> str | None:
+    async def get_value(self, key: str) -> str | None:
         return self.kept.get(key)
 
-    async def remember(self, key: str, value: str | None) -> None:
+    async def set_value(self, key: str, value: str | None) -> None:
         self.kept[key] = value or ""
 
 
 class Full(Memory):
-    async def remember(self, key: str, value: str | None) -> None:
+    async def set_value(self, key: str, value: str | None) -> None:
         raise JournalFull("the disk is full")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from connector.collect.collector import Collector
-from connector.collect.feed_config import Plan
+from connector.collect.feed_config import FeedConfig
 from connector.collect.windows import Timing
 from connector.errors import Denied, SearchIncomplete, SourceError, Unavailable
 from connector.facts import SearchAborted, WindowSplit
@@ -116,7 +116,9 @@ def test_what_the_smallest_search_meets_instead_is_told(
 
 
 def _collector(it: Simulated, journal: Journal) -> Collector:
-    plan = Plan(Feed(ACCOUNT, "all"), Query({"detections_only": False}), Timing(start=timedelta(hours=2)))
+    plan = FeedConfig(
+        Feed(ACCOUNT, "all"), Query({"detections_only": False}), Timing(start=timedelta(hours=2))
+    )
     return Collector(plan, it.source, it.source, journal, observe=it.facts.append, clock=it.clock)
 
 

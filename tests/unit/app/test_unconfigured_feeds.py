@@ -28,7 +28,7 @@ async def test_a_full_disk_ends_no_reload_and_it_is_noted_when_there_is_room(
         with monkeypatch.context() as disk:
             disk.setattr(Journal, "remember", full)
             await note_unconfigured_feeds((), journal, lambda: here.now)
-        assert await journal.recall(NOTE) is None
+        assert await journal.get_value(NOTE) is None
 
         await note_unconfigured_feeds((), journal, lambda: here.now)
-        assert await journal.recall(NOTE) == here.now.isoformat()
+        assert await journal.get_value(NOTE) == here.now.isoformat()

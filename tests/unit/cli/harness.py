@@ -120,7 +120,7 @@ class StateFolder:
 
         async def work() -> dict[int, DeadLetter]:
             async with self.journal() as journal:
-                return dict(await journal.letters(limit=10_000))
+                return dict(await journal.dead_letters(limit=10_000))
 
         return asyncio.run(work())
 

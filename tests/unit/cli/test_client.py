@@ -51,7 +51,7 @@ async def test_all_means_those_that_were_there_when_it_was_said(folder: StateFol
 
         request = {"action": "replay", "output": None, "after": 0, "upto": upto}
         assert await operator.settle(request) == {"settled": 3, "last": 4, "stay": {}}
-        assert [number for number, _ in await journal.letters()] == [4]
+        assert [number for number, _ in await journal.dead_letters()] == [4]
 
     assert folder.facts == [DeadLettersReplayed("siem", 3)]
 
@@ -59,11 +59,11 @@ async def test_all_means_those_that_were_there_when_it_was_said(folder: StateFol
 async def test_a_forgotten_feed_refuses_the_walk_that_was_under_way(folder: StateFolder) -> None:
     await asyncio.to_thread(folder.fill)
     async with folder.operator() as (operator, journal):
-        life = (await journal.progress(FEED)).life
+        generation = (await journal.progress(FEED)).generation
         await operator.forget({"account": FEED.account, "search": FEED.search})
 
         with pytest.raises(ConnectorError, match="was forgotten"):
-            await journal.commit(Commit(FEED, "f", (revision("late page"),), life=life))
+            await journal.commit(Commit(FEED, "f", (revision("late page"),), generation=generation))
         assert (await journal.progress(FEED)).checkpoints == {}
         await journal.commit(Commit(FEED, "f", (revision("first page"),)))
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.unit.collect.desk import Desk, desk_in
+from tests.unit.collect.feed_under_test import Desk, desk_in
 
 
 @pytest.fixture

@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 
 from connector import facts
-from connector.collect.feed_config import Audit
+from connector.collect.feed_config import AuditConfig
 from connector.collect.windows import audit_window
 from connector.errors import Unavailable
 from connector.model import Window
-from tests.unit.collect.desk import FEED, START, Desk, desk_in, ids
+from tests.unit.collect.feed_under_test import FEED, START, Desk, desk_in, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-AUDIT = Audit(every=2 * HOUR, reach=8 * HOUR)
+AUDIT = AuditConfig(every=2 * HOUR, reach=8 * HOUR)
 
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with desk_in(tmp_path) as made:
-        made.plan = replace(made.plan, audit=AUDIT)
+        made.config = replace(made.config, audit=AUDIT)
         made.collector = made.build()
         yield made
 

@@ -10,12 +10,12 @@ import pytest
 
 from connector import facts
 from connector.collect.collector import Collector
-from connector.collect.feed_config import Plan
+from connector.collect.feed_config import FeedConfig
 from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, JournalBroken, Unavailable
 from connector.model import Commit, Page, Query, Window
-from tests.unit.collect.desk import AGES, FEED, START, Desk, ids
+from tests.unit.collect.feed_under_test import AGES, FEED, START, Desk, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
@@ -36,7 +36,7 @@ async def test_the_floor_lies_where_the_feed_began_also_when_its_first_walk_fail
 
 
 async def test_a_feed_that_begins_now_begins(desk: Desk) -> None:
-    desk.collector = desk.build(Plan(FEED, Query(), Timing(start=timedelta(0)), AGES))
+    desk.collector = desk.build(FeedConfig(FEED, Query(), Timing(start=timedelta(0)), AGES))
     desk.source.add("before", START - MINUTE)
     await desk.poll()
     desk.source.add("after", START + MINUTE)
@@ -45,7 +45,7 @@ async def test_a_feed_that_begins_now_begins(desk: Desk) -> None:
 
 
 async def test_a_feed_that_begins_on_a_date_waits_for_it(desk: Desk) -> None:
-    desk.collector = desk.build(Plan(FEED, Query(), Timing(start=START + HOUR), AGES))
+    desk.collector = desk.build(FeedConfig(FEED, Query(), Timing(start=START + HOUR), AGES))
     desk.source.add("before", START + 30 * MINUTE)
     desk.source.add("after", START + 61 * MINUTE)
 
@@ -55,11 +55,11 @@ async def test_a_feed_that_begins_on_a_date_waits_for_it(desk: Desk) -> None:
 
 async def test_the_second_asked_before_the_beginning_is_not_told_as_late(desk: Desk) -> None:
     """Requests ask a second more at both ends: what lies there was never read before."""
-    whole = desk.source.search
+    whole_second = desk.source.search
 
     def padded(query: Query, window: Window) -> AsyncGenerator[Page, None]:
         second = timedelta(seconds=1)
-        return whole(query, Window(window.start - second, window.end + second))
+        return whole_second(query, Window(window.start - second, window.end + second))
 
     desk.source.search = padded  # type: ignore[method-assign]
     desk.source.add("edge", START - 2 * HOUR - timedelta(milliseconds=500))
@@ -130,11 +130,11 @@ async def test_a_feed_that_is_forgotten_in_the_middle_of_a_walk_begins_anew(desk
     for minute in range(9):
         desk.source.add(f"m{minute}", START - minute * 10 * MINUTE - MINUTE)
     assert len(await desk.poll()) == 9
-    whole, forgotten = desk.source.search, False
+    whole_second, forgotten = desk.source.search, False
 
     async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
         nonlocal forgotten
-        async for page in whole(query, window):
+        async for page in whole_second(query, window):
             yield page
             if not forgotten:
                 forgotten = True
@@ -152,7 +152,7 @@ async def test_a_feed_that_is_forgotten_in_the_middle_of_a_walk_begins_anew(desk
 async def test_filters_that_changed_while_the_clock_was_wrong_are_still_noted(desk: Desk) -> None:
     await desk.poll()
     desk.now -= HOUR
-    desk.collector = desk.build(Plan(FEED, Query({"domain": "example.com"}), desk.plan.timing, AGES))
+    desk.collector = desk.build(FeedConfig(FEED, Query({"domain": "example.com"}), desk.config.timing, AGES))
     await desk.collector._load()
 
     assert desk.of(facts.SearchChanged)
@@ -161,12 +161,12 @@ async def test_filters_that_changed_while_the_clock_was_wrong_are_still_noted(de
 
 async def test_time_beyond_retention_is_skipped_as_a_gap_if_the_search_itself_is_taken(desk: Desk) -> None:
     await desk.poll()
-    whole, edge = desk.source.search, timedelta(days=5)
+    whole_second, edge = desk.source.search, timedelta(days=5)
 
     async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
         if window.start < desk.now - edge:
             raise BadQuery("start is older than the retention period")
-        async for page in whole(query, window):
+        async for page in whole_second(query, window):
             yield page
 
     desk.source.search = search  # type: ignore[method-assign]

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from connector import facts
-from connector.collect.feed_config import Plan
+from connector.collect.feed_config import FeedConfig
 from connector.errors import BadQuery, Denied, SearchIncomplete, Unavailable
 from connector.model import Query, Revision
 from tests.unit.collect.desk import AGES, FEED, START, Desk, ids
@@ -118,7 +118,7 @@ async def test_changed_filters_keep_the_checkpoint_and_look_nothing_up(desk: Des
     desk.source.add("old", START - timedelta(minutes=1))
     await desk.poll()
     desk.source.hide("old")
-    desk.collector = desk.build(Plan(FEED, Query({"domain": "example.com"}), desk.plan.timing, AGES))
+    desk.collector = desk.build(FeedConfig(FEED, Query({"domain": "example.com"}), desk.config.timing, AGES))
     found = await desk.poll(timedelta(minutes=10))
 
     assert found == []

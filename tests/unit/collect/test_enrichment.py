@@ -13,15 +13,15 @@ import pytest
 
 from connector import facts
 from connector.collect.collector import Collector
-from connector.collect.feed_config import Plan
-from connector.collect.ingest import Slice, Walker
+from connector.collect.feed_config import FeedConfig
+from connector.collect.ingest import Slice, SliceIngester
 from connector.collect.revisions import WATCHED
 from connector.collect.windows import LIVE, Timing
 from connector.errors import Unavailable
 from connector.journal import Journal
 from connector.model import Backlog, Query, Revision, Step, Window
 from tests.support.fake_enricher import FakeEnricher
-from tests.unit.collect.desk import AGES, FEED, START, Desk
+from tests.unit.collect.feed_under_test import AGES, FEED, START, Desk
 
 MINUTE = timedelta(minutes=1)
 EARLY = Window(START - timedelta(hours=1), START)
@@ -35,9 +35,9 @@ class EnrichingDesk(Desk):
         self.enricher: FakeEnricher | None = FakeEnricher()
         super().__init__(journal, observed)
 
-    def build(self, plan: Plan | None = None) -> Collector:
+    def build(self, config: FeedConfig | None = None) -> Collector:
         return Collector(
-            plan or self.plan,
+            config or self.config,
             self.source,
             self.source,
             self.journal,
@@ -46,11 +46,11 @@ class EnrichingDesk(Desk):
             enricher=self.enricher,
         )
 
-    def walker(self) -> Walker:
+    def ingester(self) -> SliceIngester:
         """Walks slices of the feed, several at once."""
-        return Walker(
+        return SliceIngester(
             FEED,
-            self.plan.fingerprint,
+            self.config.fingerprint,
             self.source,
             self.journal,
             watched=WATCHED,
@@ -149,7 +149,7 @@ async def test_an_endpoint_that_never_answers_is_asked_once_per_revisit(desk: En
 
 async def test_neither_a_repeated_walk_nor_a_long_overlap_asks_again(desk: EnrichingDesk) -> None:
     overlap = Timing(start=timedelta(hours=2), overlap=timedelta(hours=2))
-    desk.collector = desk.build(Plan(FEED, Query(), overlap, AGES))
+    desk.collector = desk.build(FeedConfig(FEED, Query(), overlap, AGES))
     for minute in range(1, 5):
         desk.source.add(f"m{minute}", START - minute * MINUTE)
     desk.fake.broken = {"detections"}
@@ -249,7 +249,7 @@ async def test_enrichment_that_was_switched_off_changes_no_state(desk: Enriching
 
     assert await desk.polls(90) == []
     desk.source.change("m", final_disposition="MALICIOUS")
-    desk.collector = desk.build(Plan(FEED, Query(), Timing(overlap=timedelta(hours=4)), AGES))
+    desk.collector = desk.build(FeedConfig(FEED, Query(), Timing(overlap=timedelta(hours=4)), AGES))
     (update,) = await desk.poll(MINUTE)
     assert (update.number, update.previous) == (2, {"final_disposition": "SPAM"})
 
@@ -283,15 +283,15 @@ async def test_a_corrected_verdict_that_left_the_search_is_enriched(desk: Enrich
 async def test_the_live_sweep_does_not_wait_for_what_a_revisit_asks(desk: EnrichingDesk) -> None:
     desk.source.add("m", START - MINUTE)
     desk.fake.broken = {"detections"}
-    walker = desk.walker()
-    await walker.walk(Slice(LIVE, EARLY, Step(LIVE, None, EARLY.end), Query()))
+    ingester = desk.ingester()
+    await ingester.walk(Slice(LIVE, EARLY, Step(LIVE, None, EARLY.end), Query()))
     desk.fake.broken, desk.fake.slow = set(), {"m"}
     desk.now += 5 * MINUTE
-    revisiting = asyncio.create_task(walker.walk(Slice("revisit_5m", EARLY, None, Query())))
+    revisiting = asyncio.create_task(ingester.walk(Slice("revisit_5m", EARLY, None, Query())))
     await desk.fake.waiting.wait()
     desk.source.add("new", START + MINUTE)
     desk.now = LATER.end
-    await walker.walk(Slice(LIVE, LATER, Step(LIVE, EARLY.end, LATER.end), Query()))
+    await ingester.walk(Slice(LIVE, LATER, Step(LIVE, EARLY.end, LATER.end), Query()))
 
     assert [revision.record.id for revision in await desk.delivered()] == ["m", "new"]
     desk.fake.gate.set()
@@ -304,11 +304,11 @@ async def test_two_sweeps_that_find_the_same_new_record_deliver_it_once_and_the_
 ) -> None:
     desk.source.add("m", START - MINUTE, is_quarantined=True)
     desk.fake.slow = {"m"}
-    walker = desk.walker()
-    first = asyncio.create_task(walker.walk(Slice(LIVE, EARLY, None, Query())))
+    ingester = desk.ingester()
+    first = asyncio.create_task(ingester.walk(Slice(LIVE, EARLY, None, Query())))
     await desk.fake.waiting.wait()
     desk.source.change("m", is_quarantined=False)
-    second = asyncio.create_task(walker.walk(Slice("revisit_5m", EARLY, None, Query())))
+    second = asyncio.create_task(ingester.walk(Slice("revisit_5m", EARLY, None, Query())))
     await asyncio.wait({first, second}, timeout=0.2)
     desk.fake.gate.set()
     await asyncio.gather(first, second)

@@ -14,7 +14,7 @@ from connector.collect.gaps import advice
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, JournalFull, Unavailable
 from connector.model import Feed, Gap, Page, Priority, Progress, Query, Window
-from tests.unit.collect.desk import AGES, FEED, START, Desk, desk_in, ids
+from tests.unit.collect.feed_under_test import AGES, FEED, START, Desk, desk_in, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
@@ -46,7 +46,7 @@ class Memory:
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     """A feed without revisits."""
     async with desk_in(tmp_path) as made:
-        made.plan = replace(made.plan, ages=())
+        made.config = replace(made.config, ages=())
         made.collector = made.build()
         yield made
 
@@ -130,17 +130,17 @@ async def test_what_was_seen_in_a_gap_is_not_forgotten_while_the_gap_is_recorded
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The live sweep forgets at the very moment at which a revisit has skipped what it was refused."""
-    plan = replace(desk.plan, ages=(12 * HOUR,), timing=Timing(start=6 * HOUR))
-    desk.collector = desk.build(plan)
+    config = replace(desk.config, ages=(12 * HOUR,), timing=Timing(start=6 * HOUR))
+    desk.collector = desk.build(config)
     desk.source.add("known", START - 5 * HOUR)
     assert ids(await desk.poll()) == ["known"]
     memory = Memory(desk)
-    whole = desk.journal.progress
+    whole_second = desk.journal.progress
 
     async def progress(feed: Feed) -> Progress:
         desk.collector._sweeper._expired = float("-inf")
         await desk.collector._sweeper._forget()
-        return await whole(feed)
+        return await whole_second(feed)
 
     with monkeypatch.context() as patch:
         patch.setattr(desk.journal, "progress", progress)
@@ -153,7 +153,7 @@ async def test_what_was_seen_in_a_gap_is_not_forgotten_while_the_gap_is_recorded
 
 
 async def test_what_two_sweeps_skipped_is_read_once_and_who_left_it_is_looked_up_once(desk: Desk) -> None:
-    desk.collector = desk.build(replace(desk.plan, ages=(12 * HOUR, DAY)))
+    desk.collector = desk.build(replace(desk.config, ages=(12 * HOUR, DAY)))
     for name in ("left", "stays"):
         desk.source.add(name, START - 90 * MINUTE, final_disposition="SPAM")
     await desk.poll()
@@ -175,12 +175,12 @@ async def test_what_two_sweeps_skipped_is_read_once_and_who_left_it_is_looked_up
 async def test_a_repair_waits_for_room_on_a_full_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = await _skipped(desk)
     memory.edge = None
-    whole, room = desk.journal.repaired, iter([False, False])
+    whole_second, room = desk.journal.repaired, iter([False, False])
 
     async def repaired(feed: Feed, gap: Gap, part: Window) -> None:
         if not next(room, True):
             raise JournalFull("the disk is full")
-        await whole(feed, gap, part)
+        await whole_second(feed, gap, part)
 
     monkeypatch.setattr(desk.journal, "repaired", repaired)
     assert len(await desk.poll(31 * MINUTE)) == 12
@@ -189,7 +189,7 @@ async def test_a_repair_waits_for_room_on_a_full_disk(desk: Desk, monkeypatch: p
 
 
 async def test_revisits_leave_a_hole_of_the_live_sweep_alone(desk: Desk) -> None:
-    desk.collector = desk.build(replace(desk.plan, ages=AGES))
+    desk.collector = desk.build(replace(desk.config, ages=AGES))
     await desk.poll()
     memory = Memory(desk)
     desk.source.add("old", START + HOUR)
@@ -241,11 +241,11 @@ async def test_a_gap_that_is_backfilled_while_it_is_asked_for_again_is_counted_o
     await _skipped(desk)
     (gap,) = await _gaps(desk)
     job, _ = await desk.collector.jobs.submit(("then", "now"), gap.window, everything=False)
-    whole = desk.source.__class__.search.__get__(desk.source)
+    whole_second = desk.source.__class__.search.__get__(desk.source)
     jobs = [job]
 
     async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
-        async for page in whole(query, window):
+        async for page in whole_second(query, window):
             yield page
         if query.priority is Priority.BACKFILL and jobs:
             await desk.collector._do(jobs.pop())

@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 
 from connector import facts
-from connector.collect.feed_config import Plan
+from connector.collect.feed_config import FeedConfig
 from connector.collect.windows import Timing
 from connector.errors import JournalFull, SearchIncomplete
 from connector.model import Commit, Query, Step
-from tests.unit.collect.desk import AGES, FEED, START, Desk, ids
+from tests.unit.collect.feed_under_test import AGES, FEED, START, Desk, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
@@ -24,12 +24,12 @@ async def test_a_full_journal_pauses_a_walk_between_its_pages_and_nothing_is_ask
 ) -> None:
     for minute in range(10):
         desk.source.add(f"m{minute}", START - minute * MINUTE / 10 - MINUTE)
-    whole, room = desk.journal.commit, iter([True, True, True, True, *[False] * 7])
+    whole_second, room = desk.journal.commit, iter([True, True, True, True, *[False] * 7])
 
     async def commit(commit: Commit) -> None:
         if not next(room, True):
             raise JournalFull("the disk is full")
-        await whole(commit)
+        await whole_second(commit)
 
     monkeypatch.setattr(desk.journal, "commit", commit)
     found = await desk.poll()
@@ -48,13 +48,13 @@ async def test_a_commit_that_waits_for_room_while_its_feed_is_forgotten_is_not_s
     assert len(await desk.poll()) == 5
     for minute in range(5):
         desk.source.change(f"m{minute}", final_disposition="MALICIOUS")
-    whole, waiting, room = desk.journal.commit, asyncio.Event(), asyncio.Event()
+    whole_second, waiting, room = desk.journal.commit, asyncio.Event(), asyncio.Event()
 
     async def commit(commit: Commit) -> None:
         if commit.revisions and not room.is_set():
             waiting.set()
             raise JournalFull("the disk is full")
-        await whole(commit)
+        await whole_second(commit)
 
     monkeypatch.setattr(desk.journal, "commit", commit)
     desk.now += MINUTE
@@ -73,15 +73,15 @@ async def test_aborted_walks_in_an_overlap_longer_than_a_slice_never_move_the_ch
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timing = Timing(start=timedelta(hours=2), overlap=90 * MINUTE)
-    desk.collector = desk.build(Plan(FEED, Query(), timing, ()))
+    desk.collector = desk.build(FeedConfig(FEED, Query(), timing, ()))
     await desk.poll()
     steps: list[Step] = []
-    whole = desk.journal.commit
+    whole_second = desk.journal.commit
 
     async def commit(commit: Commit) -> None:
         if commit.step is not None:
             steps.append(commit.step)
-        await whole(commit)
+        await whole_second(commit)
 
     monkeypatch.setattr(desk.journal, "commit", commit)
     desk.source.add("late", START - 80 * MINUTE)
@@ -106,7 +106,7 @@ async def test_what_a_wider_filter_finds_in_old_time_is_not_told_as_late(desk: D
     desk.source.hide("clean")
     await desk.poll()
     desk.source._hidden.clear()
-    desk.collector = desk.build(Plan(FEED, Query({"detections_only": False}), desk.plan.timing, AGES))
+    desk.collector = desk.build(FeedConfig(FEED, Query({"detections_only": False}), desk.config.timing, AGES))
     found = await desk.poll(10 * MINUTE)
 
     assert ids(found) == ["clean"]

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from connector import facts
-from connector.collect.feed_config import Plan
-from connector.collect.resume import note_forgotten, note_left_out
+from connector.collect.feed_config import FeedConfig
+from connector.collect.resume import note_forgotten, note_unconfigured
 from connector.collect.windows import Timing
 from connector.errors import Unavailable
 from connector.model import Feed, Gap, Page, Query, Window
-from tests.unit.collect.desk import AGES, FEED, START, Desk, ids
+from tests.unit.collect.feed_under_test import AGES, FEED, START, Desk, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
@@ -24,9 +24,9 @@ OTHER = Feed("a" * 32, "other")
 
 async def _away(desk: Desk, away: timedelta) -> None:
     """Let a daemon without the search start, and *away* pass."""
-    await note_left_out(desk.journal, [FEED, OTHER], [OTHER], desk.now)
+    await note_unconfigured(desk.journal, [FEED, OTHER], [OTHER], desk.now)
     desk.now += away
-    await note_left_out(desk.journal, [FEED, OTHER], [FEED, OTHER], desk.now)
+    await note_unconfigured(desk.journal, [FEED, OTHER], [FEED, OTHER], desk.now)
     desk.collector = desk.build()
 
 
@@ -110,20 +110,20 @@ async def test_a_local_clock_far_ahead_at_the_first_start_skips_nothing(desk: De
     """The API's first answer contradicts it, before it is decided where the feed begins."""
     desk.source.add("m", START - HOUR)
     true, answered = START, False
-    whole = desk.source.search
+    whole_second = desk.source.search
 
     async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
         nonlocal answered
         answered = True
         if window.end > true:
             raise Unavailable("the window ends in the future of the API's clock")
-        async for page in whole(query, window):
+        async for page in whole_second(query, window):
             yield page
 
     desk.source.search = search  # type: ignore[method-assign]
     desk.source._now = lambda: true if answered else true + timedelta(days=30)
     desk.now = true + timedelta(days=30)
-    desk.collector = desk.build(Plan(FEED, Query(), Timing(start=2 * HOUR), AGES))
+    desk.collector = desk.build(FeedConfig(FEED, Query(), Timing(start=2 * HOUR), AGES))
 
     assert ids(await desk.poll()) == ["m"]
     assert (await desk.journal.progress(FEED)).floor == START - 2 * HOUR

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.collect.revisions import (
+    ENRICHMENT_PENDING,
     SLACK,
-    UNENRICHED,
     WATCHED,
-    Finding,
+    Comparison,
     compare,
     digest_of,
+    disappearance,
     state_of,
     time_of,
-    vanish,
 )
 from connector.model import Feed, Record, Seen, Window
 
@@ -28,22 +28,22 @@ START = datetime(2026, 11, 18, 9, tzinfo=UTC)
 WINDOW = Window(START, START + timedelta(minutes=1))
 
 
-def see(body: dict[str, Any], known: Seen | None = None, window: Window = WINDOW) -> Finding:
+def see(body: dict[str, Any], known: Seen | None = None, window: Window = WINDOW) -> Comparison:
     record = Record("m1", {"id": "m1", **body})
     return compare(record, known, feed=FEED, window=window, collected=window.end)
 
 
-def row(finding: Finding) -> Seen:
-    assert finding.seen is not None
-    return finding.seen
+def row(comparison: Comparison) -> Seen:
+    assert comparison.seen is not None
+    return comparison.seen
 
 
 def test_first_sight_is_revision_one() -> None:
-    finding = see({"final_disposition": "MALICIOUS"})
+    comparison = see({"final_disposition": "MALICIOUS"})
 
-    assert finding.new
-    assert finding.revision is not None
-    assert (finding.revision.number, finding.revision.previous) == (1, None)
+    assert comparison.new
+    assert comparison.revision is not None
+    assert (comparison.revision.number, comparison.revision.previous) == (1, None)
 
 
 def test_the_same_state_again_is_nothing_new() -> None:
@@ -51,7 +51,7 @@ def test_the_same_state_again_is_nothing_new() -> None:
 
     again = see({"final_disposition": "SPAM", "delivery_status": ["delivered", "moved"]}, row(first))
 
-    assert again == Finding()
+    assert again == Comparison()
 
 
 def test_a_change_names_what_was_before() -> None:
@@ -69,9 +69,9 @@ def test_released_quarantined_released_are_three_updates_with_three_identities()
     known: Seen | None = None
     revisions = []
     for quarantined in states:
-        finding = see({"is_quarantined": quarantined}, known)
-        known = row(finding)
-        revisions.append(finding.revision)
+        comparison = see({"is_quarantined": quarantined}, known)
+        known = row(comparison)
+        revisions.append(comparison.revision)
 
     assert [r.number for r in revisions if r] == [1, 2, 3, 4]
     assert [r.occurrence for r in revisions if r] == [1, 1, 2, 2]
@@ -118,14 +118,14 @@ def test_an_unchanged_record_is_written_again_only_when_its_row_would_expire_too
 
 def test_a_record_that_is_gone_is_told_once() -> None:
     first = see({"final_disposition": "MALICIOUS"})
-    gone = vanish(row(first), feed=FEED, window=WINDOW, collected=WINDOW.end)
-    again = vanish(row(gone), feed=FEED, window=WINDOW, collected=WINDOW.end)
+    gone = disappearance(row(first), feed=FEED, window=WINDOW, collected=WINDOW.end)
+    again = disappearance(row(gone), feed=FEED, window=WINDOW, collected=WINDOW.end)
 
     assert gone.revision is not None
     assert gone.revision.gone
     assert gone.revision.number == 2
     assert gone.revision.record.body["final_disposition"] == "MALICIOUS"
-    assert again == Finding()
+    assert again == Comparison()
 
 
 def test_the_time_of_a_record_falls_back_and_never_fails() -> None:
@@ -164,18 +164,18 @@ def test_a_watched_value_that_no_json_library_likes_freezes_nothing() -> None:
         record, replace(stored, state=written), feed=FEED, window=WINDOW, collected=START, watched=watched
     )
 
-    assert again == Finding()
+    assert again == Comparison()
 
 
 def test_a_record_that_was_gone_and_is_returned_again_is_news_once() -> None:
     first = see({"final_disposition": "MALICIOUS"})
-    gone = vanish(row(first), feed=FEED, window=WINDOW, collected=WINDOW.end)
+    gone = disappearance(row(first), feed=FEED, window=WINDOW, collected=WINDOW.end)
     back = see({"final_disposition": "MALICIOUS"}, row(gone))
 
     assert back.revision is not None
     assert (back.revision.number, back.revision.gone, back.revision.occurrence) == (3, False, 2)
-    assert see({"final_disposition": "MALICIOUS"}, row(back)) == Finding()
-    assert vanish(row(back), feed=FEED, window=WINDOW, collected=WINDOW.end).revision is not None
+    assert see({"final_disposition": "MALICIOUS"}, row(back)) == Comparison()
+    assert disappearance(row(back), feed=FEED, window=WINDOW, collected=WINDOW.end).revision is not None
 
 
 def test_a_rows_time_stays_inside_every_window_that_returned_its_record() -> None:
@@ -185,7 +185,7 @@ def test_a_rows_time_stays_inside_every_window_that_returned_its_record() -> Non
     moved = row(see({"scanned_at": "2026-11-18T09:00:30Z"}, first, earlier))
 
     assert moved.time in earlier
-    assert see({"scanned_at": "2026-11-18T09:00:30Z"}, moved, earlier) == Finding()
+    assert see({"scanned_at": "2026-11-18T09:00:30Z"}, moved, earlier) == Comparison()
 
 
 json_values = st.recursive(
@@ -210,28 +210,30 @@ def test_no_update_is_lost_and_none_invented(history: list[dict[str, Any]]) -> N
     reference: dict[str, Any] = {}
     identities = []
     for index, body in enumerate(history):
-        finding = see(body, known)
+        comparison = see(body, known)
         state = state_of(body)
         differs = any(name in reference and reference[name] != value for name, value in state.items())
         reference.update(state)
 
-        assert (finding.revision is not None) == (index == 0 or differs)
-        known = finding.seen or known
-        if finding.revision is not None:
-            identities.append(finding.revision.identity)
+        assert (comparison.revision is not None) == (index == 0 or differs)
+        known = comparison.seen or known
+        if comparison.revision is not None:
+            identities.append(comparison.revision.identity)
     assert len(set(identities)) == len(identities)
 
 
 def test_what_is_remembered_beside_the_state_is_no_part_of_it() -> None:
     first = row(see({"final_disposition": "SPAM"}))
-    marked = replace(first, state={**first.state, UNENRICHED: {"missing": ["trace"], "asked": "live"}})
+    marked = replace(
+        first, state={**first.state, ENRICHMENT_PENDING: {"missing": ["trace"], "asked": "live"}}
+    )
     body = {"final_disposition": "SPAM", "delivery_status": ["delivered"]}
 
     assert see({"final_disposition": "SPAM"}, marked).revision is None
     appeared = row(see(body, marked))
     assert appeared.digest == digest_of(state_of(body))
-    assert appeared.state[UNENRICHED] == marked.state[UNENRICHED]
+    assert appeared.state[ENRICHMENT_PENDING] == marked.state[ENRICHMENT_PENDING]
     changed = row(see({"final_disposition": "NONE"}, marked))
     assert changed == row(see({"final_disposition": "NONE"}, first))
-    gone = vanish(marked, feed=FEED, window=WINDOW, collected=START)
-    assert gone == vanish(first, feed=FEED, window=WINDOW, collected=START)
+    gone = disappearance(marked, feed=FEED, window=WINDOW, collected=START)
+    assert gone == disappearance(first, feed=FEED, window=WINDOW, collected=START)

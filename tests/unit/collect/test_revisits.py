@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from connector import facts
-from connector.collect.feed_config import Plan
+from connector.collect.feed_config import FeedConfig
 from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, Unavailable
 from connector.model import Priority, Query, Record
-from tests.unit.collect.desk import AGES, FEED, START, Desk, desk_in, ids
+from tests.unit.collect.feed_under_test import AGES, FEED, START, Desk, desk_in, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
@@ -50,13 +50,13 @@ async def test_look_ups_come_before_the_checkpoint_so_that_a_crash_between_them_
         asked.set()
         return await asyncio.Future()
 
-    whole, desk.source.get = desk.source.get, hang  # type: ignore[method-assign]
+    whole_second, desk.source.get = desk.source.get, hang  # type: ignore[method-assign]
     desk.now += 6 * MINUTE
     collecting = asyncio.create_task(desk.collector.once())
     await asked.wait()
     collecting.cancel()
     await asyncio.gather(collecting, return_exceptions=True)
-    desk.source.get = whole  # type: ignore[method-assign]
+    desk.source.get = whole_second  # type: ignore[method-assign]
     desk.collector = desk.build()
 
     assert [r.record.body["final_disposition"] for r in await desk.poll()][-1:] == ["NONE"]
@@ -88,13 +88,13 @@ async def test_what_was_looked_up_is_not_asked_again_when_a_later_look_up_fails(
     await desk.poll()
     for number in range(4):
         desk.source.hide(f"m{number}")
-    whole, left = desk.source.get, [None, None, Unavailable("HTTP 503"), Unavailable("HTTP 503")]
+    whole_second, left = desk.source.get, [None, None, Unavailable("HTTP 503"), Unavailable("HTTP 503")]
 
     async def sometimes(record_id: str, priority: Priority) -> Record | None:
         error = left.pop(0) if left else None
         if error is not None:
             raise error
-        return await whole(record_id, priority)
+        return await whole_second(record_id, priority)
 
     desk.source.get = sometimes  # type: ignore[method-assign]
     await desk.poll(6 * MINUTE)
@@ -130,13 +130,13 @@ async def test_a_record_that_left_during_an_outage_is_told_although_the_outage_s
     tmp_path: Path,
 ) -> None:
     async with desk_in(tmp_path) as desk:
-        plan = Plan(FEED, Query(), Timing(start=timedelta(hours=2), overlap=60 * MINUTE), AGES[:1])
-        desk.collector = desk.build(plan)
+        config = FeedConfig(FEED, Query(), Timing(start=timedelta(hours=2), overlap=60 * MINUTE), AGES[:1])
+        desk.collector = desk.build(config)
         desk.source.add("m", START - 3 * MINUTE, final_disposition="MALICIOUS")
         await desk.poll()
         desk.source.change("m", final_disposition="NONE")
         desk.source.hide("m")
-        desk.collector = desk.build(plan)
+        desk.collector = desk.build(config)
         (update,) = await desk.poll(timedelta(hours=2))
 
         assert (update.number, update.record.body["final_disposition"]) == (2, "NONE")
@@ -147,7 +147,7 @@ async def test_one_revisit_that_the_api_refuses_does_not_hold_back_the_others(
 ) -> None:
     async with desk_in(tmp_path) as desk:
         await desk.poll()
-        whole, waiting = desk.collector._sweeper.revisit, asyncio.Event()
+        whole_second, waiting = desk.collector._sweeper.revisit, asyncio.Event()
         seen: list[str] = []
 
         async def revisit(sweep: object) -> bool:
@@ -156,7 +156,7 @@ async def test_one_revisit_that_the_api_refuses_does_not_hold_back_the_others(
             if name == "revisit_5m":
                 raise BadQuery("HTTP 400")
             waiting.set()
-            return await whole(sweep)  # type: ignore[arg-type]
+            return await whole_second(sweep)  # type: ignore[arg-type]
 
         monkeypatch.setattr(desk.collector._sweeper, "revisit", revisit)
         monkeypatch.setattr("connector.collect.collector._LOOK", (0.01, 0.02))

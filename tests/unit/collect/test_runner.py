@@ -17,7 +17,7 @@ from connector.collect.backfill.job import Job, Tally
 from connector.collect.schedule import Interval
 from connector.errors import BadQuery, Denied, SearchIncomplete, SourceError, Unavailable
 from connector.model import Commit, Page, Query, Revision, Window
-from tests.unit.collect.desk import FEED, START, Desk, desk_in, ids
+from tests.unit.collect.feed_under_test import FEED, START, Desk, desk_in, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 

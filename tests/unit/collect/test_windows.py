@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from connector.collect.windows import (
     LONGEST_SLICE,
-    Read,
+    ReadRange,
     Timing,
     first_unread,
     live_window,
+    merge_reads,
     next_slice,
-    noted,
-    passed_by_all,
+    passed_by_every_sweep,
     revisit_start,
     revisit_window,
 )
@@ -120,7 +120,7 @@ def test_a_new_revisit_never_begins_before_the_floor_of_what_was_seen() -> None:
 def test_time_first_read_at_an_age_needs_no_revisit_at_that_age() -> None:
     ages = [timedelta(minutes=5), timedelta(hours=1), timedelta(days=1)]
     late = Window(NOW - timedelta(hours=3), NOW - timedelta(hours=2))
-    reads = noted((), late, NOW, ages)
+    reads = merge_reads((), late, NOW, ages)
     wide = Window(late.start - timedelta(hours=1), NOW)
 
     assert first_unread(late, timedelta(minutes=5), reads).length == timedelta(0)
@@ -132,14 +132,14 @@ def test_time_first_read_at_an_age_needs_no_revisit_at_that_age() -> None:
 def test_time_read_at_once_saves_no_revisit() -> None:
     ages = [timedelta(minutes=5)]
 
-    assert noted((), Window(NOW - timedelta(minutes=1), NOW), NOW + timedelta(seconds=3), ages) == ()
+    assert merge_reads((), Window(NOW - timedelta(minutes=1), NOW), NOW + timedelta(seconds=3), ages) == ()
 
 
 def test_of_a_long_slice_only_what_was_old_enough_saves_a_revisit() -> None:
     age = timedelta(minutes=5)
     slice_ = Window(NOW.replace(microsecond=0) - timedelta(hours=1), NOW.replace(microsecond=0))
 
-    (read,) = noted((), slice_, NOW, [age])
+    (read,) = merge_reads((), slice_, NOW, [age])
 
     assert read.window == Window(slice_.start, slice_.end - age)
 
@@ -155,11 +155,11 @@ def test_a_revisit_reads_exactly_what_was_not_read_at_its_age(
     start: timedelta,
     length: timedelta,
 ) -> None:
-    reads: tuple[Read, ...] = ()
+    reads: tuple[ReadRange, ...] = ()
     done: dict[timedelta, set[int]] = {age: set() for age in ages}
     for begin, long, lateness in walked:
         window = Window(EARLY + begin, EARLY + begin + long)
-        reads = noted(reads, window, window.end + lateness - timedelta(minutes=2), ages)
+        reads = merge_reads(reads, window, window.end + lateness - timedelta(minutes=2), ages)
         for age in ages:
             old = min(begin + long, begin + long + lateness - timedelta(minutes=2) - age)
             done[age] |= set(range(int(begin.total_seconds()), int(old.total_seconds())))
@@ -179,7 +179,7 @@ def test_a_revisit_reads_exactly_what_was_not_read_at_its_age(
 
 
 def test_nothing_is_forgotten_that_the_slowest_sweep_may_still_read() -> None:
-    passed = passed_by_all([NOW, EARLY], timedelta(minutes=2))
+    passed = passed_by_every_sweep([NOW, EARLY], timedelta(minutes=2))
 
     assert passed is not None
     assert passed < EARLY - timedelta(minutes=2)

@@ -30,7 +30,7 @@ def test_bisection_buries_the_culprit_alone_and_keeps_the_order() -> None:
         letter = log.letters[0]
         assert (letter.output, letter.sequence, letter.answer) == ("siem", 6, "malformed event")
         assert letter.attempts >= 2
-        assert letter.first_tried <= letter.buried
+        assert letter.first_tried <= letter.dead_lettered_at
         assert world.seen.of(BatchSplit)
         assert [fact.sequence for fact in world.seen.of(EventDeadLettered)] == [6]
 

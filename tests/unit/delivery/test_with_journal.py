@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from connector.delivery import Deliverer, DeliveryOptions
-from connector.errors import LettersFull
+from connector.errors import DeadLettersFull
 from connector.journal import Journal
 from connector.model import Backlog, Commit, Event, Limits, Receipt, Revision
 from connector.testing.journal import letter
@@ -76,12 +76,12 @@ def test_a_dead_letter_is_stored_whole_and_its_replay_is_delivered(tmp_path: Pat
         async with opened(tmp_path) as journal, delivering(journal, output):
             await journal.commit(Commit(FEED, "f", revisions(5)))
             await at_head(journal)
-            letters = await journal.letters("siem")
+            letters = await journal.dead_letters("siem")
             assert [(each.sequence, each.revision.record.id) for _, each in letters] == [(3, "3")]
             assert output.identities == ["1", "2", "4", "5"]
 
             cured = True
-            assert await journal.settle([letters[0][0]], "replay") == 1
+            assert await journal.resolve_dead_letters([letters[0][0]], "replay") == 1
             await at_head(journal)
 
         assert output.identities == ["1", "2", "4", "5", "3"]
@@ -137,7 +137,7 @@ def test_an_output_with_as_many_dead_letters_as_it_may_keep_holds_until_a_person
         )
         async with (
             opened(tmp_path) as journal,
-            delivering(journal, output, backlog=Backlog(max_letters=2)) as deliverer,
+            delivering(journal, output, backlog=Backlog(max_dead_letters=2)) as deliverer,
         ):
             await journal.commit(Commit(FEED, "f", revisions(9)))
             await asyncio.sleep(7200)
@@ -148,12 +148,12 @@ def test_an_output_with_as_many_dead_letters_as_it_may_keep_holds_until_a_person
             assert len(output.sends) == sends
 
             cured = True
-            numbers = [number for number, _ in await journal.letters("siem")]
+            numbers = [number for number, _ in await journal.dead_letters("siem")]
             assert numbers
-            await journal.settle(numbers, action)
+            await journal.resolve_dead_letters(numbers, action)
             await at_head(journal)
             assert deliverer.state.hold is None
-            left = [letter.revision.record.id for _, letter in await journal.letters("siem")]
+            left = [letter.revision.record.id for _, letter in await journal.dead_letters("siem")]
 
         assert left == ["7", "8", "9"]
         assert output.identities == (["5", "1", "2", "3", "4", "6"] if action == "replay" else ["5"])
@@ -165,12 +165,12 @@ def test_dead_letters_of_one_output_are_no_hold_of_another(tmp_path: Path) -> No
     async def scenario() -> None:
         async with opened(tmp_path) as journal:
             for name, most in (("siem", 1), ("lake", 10)):
-                await journal.attach(name, "beginning", Backlog(max_letters=most))
+                await journal.attach(name, "beginning", Backlog(max_dead_letters=most))
             found = revisions(3)
             await journal.commit(Commit(FEED, "f", found))
             for name in ("siem", "lake"):
                 await journal.acknowledge(name, after=0, upto=1, dead=[letter(name, 1, found[0])])
-            with pytest.raises(LettersFull, match="siem keeps 1"):
+            with pytest.raises(DeadLettersFull, match="siem keeps 1"):
                 await journal.acknowledge("siem", after=1, upto=2, dead=[letter("siem", 2, found[1])])
             await journal.acknowledge("siem", after=1, upto=2)
             await journal.acknowledge("lake", after=1, upto=2, dead=[letter("lake", 2, found[1])])

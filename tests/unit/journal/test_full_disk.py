@@ -128,11 +128,11 @@ async def test_delivery_resumes_on_a_full_disk_after_a_restart(small_disk: Path)
         fill(filler)
     async with here.journal(OPTIONS) as journal:
         assert await journal.attach("siem", "beginning", Backlog(max_bytes=1)) == 0
-        await journal.remember("rate limit", "until then")
+        await journal.set_value("rate limit", "until then")
         assert await delivered(journal, 0, stored) == stored
         filler.unlink()
         await journal.commit(large("after"))
-        assert await journal.recall("rate limit") == "until then"
+        assert await journal.get_value("rate limit") == "until then"
 
 
 async def test_an_acknowledgement_that_cannot_be_written_changes_nothing(small_disk: Path) -> None:
@@ -146,12 +146,12 @@ async def test_an_acknowledgement_that_cannot_be_written_changes_nothing(small_d
         with pytest.raises(JournalFull):
             await journal.acknowledge("siem", after=0, upto=1, dead=dead)
         assert [stuck.operation for stuck in here.reported(JournalWriteFailed)] == ["acknowledge"]
-        assert await journal.letters() == []
+        assert await journal.dead_letters() == []
         outline = (await journal.outline()).outputs[0]
         assert (outline.position, outline.dead_letters) == (0, 0)
         filler.unlink()
         await journal.acknowledge("siem", after=0, upto=1, dead=dead)
-        assert len(await journal.letters()) == 1
+        assert len(await journal.dead_letters()) == 1
 
 
 async def test_expiring_on_a_full_disk_is_put_off(small_disk: Path) -> None:

@@ -14,7 +14,7 @@ from connector.errors import JournalInUse
 from connector.model import Backlog
 from connector.testing.journal import FEED, START
 from tests.unit.journal.journals import Surroundings
-from tests.unit.journal.victim import SECOND, commit_number
+from tests.unit.journal.killed_writer import SECOND, commit_number
 
 ROOT = Path(__file__).parents[3]
 RANDOM = random.Random(1848)
@@ -22,7 +22,7 @@ RANDOM = random.Random(1848)
 
 async def _victim(directory: Path) -> Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.unit.journal.victim", str(directory), cwd=ROOT, stdout=PIPE
+        sys.executable, "-m", "tests.unit.journal.killed_writer", str(directory), cwd=ROOT, stdout=PIPE
     )
 
 
@@ -57,7 +57,7 @@ async def _verify(here: Surroundings, reported: dict[str, int]) -> None:
         position = await journal.attach("siem", "beginning", Backlog())
         assert position >= reported.get("acknowledged", 0)
         assert outline.outputs[0].dead_letters == position // 2
-        assert len(await journal.letters(limit=10_000)) == position // 2
+        assert len(await journal.dead_letters(limit=10_000)) == position // 2
         found: list[str] = []
         while len(found) < len(names) and len(found) < outline.head:
             found += [one.record.id for one in (await journal.read("siem", len(found))).revisions]

@@ -35,7 +35,7 @@ async def test_no_statement_scans_a_table_of_millions(here: Surroundings) -> Non
         changed = replace(rows[5], state={"color": "red"}, digest="d", occurrences={"d": 1}, number=2)
         await journal.commit(Commit(FEED, "print", seen=(*later, changed)))
         assert len(await journal.seen(FEED, [row.id for row in rows])) == 9
-        assert len(await journal.sighted(FEED, Window(START + 2 * MINUTE, START + 5 * MINUTE))) == 3
+        assert len(await journal.seen_in(FEED, Window(START + 2 * MINUTE, START + 5 * MINUTE))) == 3
         assert await journal.expire(FEED, START + 5 * MINUTE) == 4
         entry = await journal.read("siem", 0)
         await journal.acknowledge("siem", after=0, upto=entry.last)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from connector import facts
 from connector.collect.collector import Collector
-from connector.collect.feed_config import Plan
+from connector.collect.feed_config import FeedConfig
 from connector.collect.windows import Timing
 from connector.interfaces import Observe
 from connector.journal import Journal
@@ -29,13 +29,13 @@ class Desk:
         self.journal = journal
         self.observed = observed
         self.source = FakeSource(lambda: self.now)
-        self.plan = Plan(FEED, Query(), Timing(start=timedelta(hours=2)), AGES)
+        self.config = FeedConfig(FEED, Query(), Timing(start=timedelta(hours=2)), AGES)
         self.collector = self.build()
         self._position = 0
 
-    def build(self, plan: Plan | None = None) -> Collector:
+    def build(self, config: FeedConfig | None = None) -> Collector:
         return Collector(
-            plan or self.plan,
+            config or self.config,
             self.source,
             self.source,
             self.journal,

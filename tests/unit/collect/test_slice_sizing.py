@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.collect.backoff import Patience
-from connector.collect.slices import Pace
+from connector.collect.backoff import FailureBackoff
+from connector.collect.slices import SliceSizing
 from connector.collect.windows import LONGEST_SLICE, SECOND
 from connector.errors import Unavailable
 from connector.facts import CollectionFailed, CollectionRecovered, Fact
@@ -19,61 +19,61 @@ START = datetime(2026, 11, 22, tzinfo=UTC)
 LONG = Window(START, START + timedelta(days=3))
 
 
-def _smallest(pace: Pace) -> int:
+def _smallest(sizing: SliceSizing) -> int:
     """Halve until nothing is left to halve; how often that was."""
     count = 0
-    while pace.halve("live", pace.cut("live", LONG)):
+    while sizing.halve("live", sizing.first_slice("live", LONG)):
         count += 1
     return count
 
 
 def test_trouble_ends_at_one_second_and_small_pages() -> None:
-    pace = Pace(1000)
+    sizing = SliceSizing(1000)
 
-    assert _smallest(pace) < 20
-    assert pace.cut("live", LONG).length == SECOND
-    assert pace.per_page == 50
+    assert _smallest(sizing) < 20
+    assert sizing.first_slice("live", LONG).length == SECOND
+    assert sizing.per_page == 50
 
 
 def test_pages_are_never_made_larger_than_they_were() -> None:
-    pace = Pace(20)
+    sizing = SliceSizing(20)
 
-    assert _smallest(pace) > 0
-    assert pace.per_page == 20
+    assert _smallest(sizing) > 0
+    assert sizing.per_page == 20
 
 
 def test_after_calm_slices_all_is_as_before() -> None:
-    pace = Pace(1000)
-    _smallest(pace)
+    sizing = SliceSizing(1000)
+    _smallest(sizing)
     for _ in range(12):
-        part = pace.cut("live", LONG)
-        pace.adapt("live", part, records=3, per_page=pace.per_page)
+        part = sizing.first_slice("live", LONG)
+        sizing.adapt("live", part, records=3, per_page=sizing.per_page)
 
-    assert pace.cut("live", LONG).length == LONGEST_SLICE
-    assert pace.per_page == 1000
+    assert sizing.first_slice("live", LONG).length == LONGEST_SLICE
+    assert sizing.per_page == 1000
 
 
 def test_a_slice_full_of_mail_makes_the_next_one_shorter_and_leaves_other_sweeps_alone() -> None:
-    pace = Pace(1000)
-    pace.adapt("live", pace.cut("live", LONG), records=21_000, per_page=1000)
+    sizing = SliceSizing(1000)
+    sizing.adapt("live", sizing.first_slice("live", LONG), records=21_000, per_page=1000)
 
-    assert pace.length("live") == LONGEST_SLICE / 2
-    assert pace.length("revisit_1h") == LONGEST_SLICE
+    assert sizing.length("live") == LONGEST_SLICE / 2
+    assert sizing.length("revisit_1h") == LONGEST_SLICE
 
 
 @pytest.mark.parametrize("progress", [True, False])
 def test_waits_grow_only_as_long_as_nothing_is_achieved(progress: bool) -> None:
     async def story() -> None:
         facts: list[Fact] = []
-        patience = Patience(Feed("a", "b"), "live", facts.append, lambda: False)
+        backoff = FailureBackoff(Feed("a", "b"), "live", facts.append, lambda: False)
         began = asyncio.get_running_loop().time()
         for _ in range(30):
             if progress:
-                patience.progressed()
-            await patience.bear(Unavailable("HTTP 503"))
+                backoff.reset()
+            await backoff.wait(Unavailable("HTTP 503"))
         waited = asyncio.get_running_loop().time() - began
         assert (waited < 60) == progress
-        patience.succeeded()
+        backoff.succeeded()
         assert sum(isinstance(fact, CollectionFailed) for fact in facts) == 30
         assert isinstance(facts[-1], CollectionRecovered)
 

@@ -1,4 +1,4 @@
-"""A process that journals without end until it is killed; run as ``python -m tests.unit.journal.victim DIR``.
+"""A process that writes to a journal until it is killed: ``python -m tests.unit.journal.killed_writer DIR``.
 
 Commit *n* holds two revisions and two seen rows and moves the checkpoint by a second; each is then
 acknowledged. What is durable is told on stdout: ``committed n`` and ``acknowledged position``.

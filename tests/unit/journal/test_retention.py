@@ -94,10 +94,10 @@ async def test_letters_of_a_detached_output_wait_for_it(here: Surroundings) -> N
         await journal.commit(commit_of("a"))
         await journal.acknowledge("siem", after=0, upto=1, dead=[letter("siem", 1, revision("a"))])
         await journal.detach("siem")
-        (number, _), *_ = await journal.letters()
-        assert await journal.settle([number], "replay") == 0
+        (number, _), *_ = await journal.dead_letters()
+        assert await journal.resolve_dead_letters([number], "replay") == 0
         assert await journal.attach("siem", "head", Backlog()) == 1
-        assert await journal.settle([number, number], "replay") == 1
+        assert await journal.resolve_dead_letters([number, number], "replay") == 1
         assert names_of(await journal.read("siem", 1)) == ["a"]
 
 
@@ -165,4 +165,4 @@ async def test_a_note_becomes_durable_with_its_commit_or_not_at_all(here: Surrou
                 Commit(FEED, "f", step=Step("backfill", None, START), note=("backfill", "2"))
             )
     async with here.journal() as journal:
-        assert await journal.recall("backfill") == "1"
+        assert await journal.get_value("backfill") == "1"

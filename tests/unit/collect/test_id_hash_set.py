@@ -7,14 +7,14 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.collect.ingest import Ids
+from connector.collect.ingest import IdHashSet
 
 TEXTS = st.text(max_size=3)
 
 
 @given(st.lists(st.lists(TEXTS)), st.lists(TEXTS))
 def test_it_holds_what_was_added_and_nothing_else(pages: list[list[str]], others: list[str]) -> None:
-    ids = Ids()
+    ids = IdHashSet()
     for page in pages:
         ids.add(page)
     added = {one for page in pages for one in page}
@@ -23,7 +23,7 @@ def test_it_holds_what_was_added_and_nothing_else(pages: list[list[str]], others
 
 
 def test_what_is_added_after_a_question_is_known_too() -> None:
-    ids = Ids()
+    ids = IdHashSet()
     ids.add(["b"])
     assert "a" not in ids
     ids.add(["a"])
@@ -33,7 +33,7 @@ def test_what_is_added_after_a_question_is_known_too() -> None:
 def test_a_hundred_thousand_take_about_a_megabyte_and_never_much_more() -> None:
     tracemalloc.start()
     try:
-        ids = Ids()
+        ids = IdHashSet()
         for start in range(0, 100_000, 1000):
             ids.add(str(number) for number in range(start, start + 1000))
         assert "99999" in ids

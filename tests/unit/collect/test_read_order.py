@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 
-from connector.collect.ingest import Order, Slice, Walker
+from connector.collect.ingest import ReadOrder, Slice, SliceIngester
 from connector.collect.revisions import WATCHED
 from connector.model import Page, Query, Record, Window
-from tests.unit.collect.desk import FEED, START, Desk
+from tests.unit.collect.feed_under_test import FEED, START, Desk
 
 SLICE = Slice("live", Window(START - timedelta(hours=1), START), None, Query())
 
@@ -34,38 +34,38 @@ class Frozen:
         yield Page((Record("m", body),))
 
 
-async def _begin(source: Frozen, walker: Walker) -> asyncio.Task[object]:
+async def _begin(source: Frozen, ingester: SliceIngester) -> asyncio.Task[object]:
     source.begun.clear()
-    walking: asyncio.Task[object] = asyncio.create_task(walker.walk(SLICE))
+    walking: asyncio.Task[object] = asyncio.create_task(ingester.walk(SLICE))
     await source.begun.wait()
     return walking
 
 
 async def test_a_long_walk_does_not_change_back_what_a_later_one_has_seen(desk: Desk) -> None:
     source = Frozen()
-    walker = Walker(
+    ingester = SliceIngester(
         FEED, "print", source, desk.journal, watched=WATCHED, observe=lambda _: None, clock=lambda: START
     )
-    first = await _begin(source, walker)
+    first = await _begin(source, ingester)
     source.gates[0].set()
     await first
-    long = await _begin(source, walker)
+    long = await _begin(source, ingester)
     source.state = "SPAM"
-    short = await _begin(source, walker)
+    short = await _begin(source, ingester)
     source.gates[2].set()
     await short
     source.gates[1].set()
     await long
 
     assert [r.record.body["final_disposition"] for r in await desk.delivered()] == ["MALICIOUS", "SPAM"]
-    later = await _begin(source, walker)
+    later = await _begin(source, ingester)
     source.gates[3].set()
     await later
     assert await desk.delivered() == []
 
 
 def test_only_what_a_walk_under_way_could_take_back_is_remembered() -> None:
-    order = Order()
+    order = ReadOrder()
     with order.walk() as alone:
         order.learn(["a"], alone)
         assert not order.is_overtaken("a", alone)

@@ -22,7 +22,7 @@ from connector.collect.resume import note_unconfigured
 from connector.errors import SearchIncomplete, SourceError, Unavailable
 from connector.model import Commit, Revision
 from tests.support.jumping_loop import run
-from tests.unit.collect.desk import FEED, Desk, desk_in
+from tests.unit.collect.feed_under_test import FEED, FeedUnderTest, feed_under_test
 
 MINUTE = timedelta(minutes=1)
 LAST = timedelta(hours=1)
@@ -42,7 +42,7 @@ class Killed(BaseException):
 class Story:
     """A desk, and what truly happened to each record."""
 
-    desk: Desk
+    desk: FeedUnderTest
     states: dict[str, list[str]] = field(default_factory=dict)
     scanned: dict[str, timedelta] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
@@ -195,7 +195,7 @@ _PUNCTUAL = st.one_of(_step("wait", 150), _step("burst", 9), _step("burst", 9), 
 
 
 async def _tell(directory: Path, steps: list[Step], ages: tuple[timedelta, ...]) -> None:
-    async with desk_in(directory) as desk:
+    async with feed_under_test(directory) as desk:
         # Longer than any absence here, so that each of them is caught up with.
         timing = replace(desk.plan.timing, start=timedelta(hours=4))
         desk.plan = replace(desk.plan, ages=ages, timing=timing)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from connector.model import Revision
 from tests.unit.collect.feed_under_test import AGES
-from tests.unit.collect.test_enrichment import EnrichingDesk, desk_in
+from tests.unit.collect.test_enrichment import EnrichingDesk, feed_under_test
 
 NAMES = st.sampled_from(("a", "b", "c"))
 ENDPOINTS = st.sampled_from(("detections", "action_log"))
@@ -70,7 +70,7 @@ async def play(desk: EnrichingDesk, steps: list[tuple[str, object]], mail: dict[
 def test_states_and_completions_are_told_once_each(steps: list[tuple[str, object]]) -> None:
     async def story(directory: Path) -> None:
         mail: dict[str, Mail] = {}
-        async with desk_in(directory) as desk:
+        async with feed_under_test(directory) as desk:
             found = await play(desk, steps, mail)
             found += await desk.poll(timedelta(minutes=1))
             desk.fake.broken.clear()

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.unit.collect.feed_under_test import Desk, desk_in
+from tests.unit.collect.feed_under_test import FeedUnderTest, feed_under_test
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def feed(tmp_path: Path) -> AsyncIterator[FeedUnderTest]:
     """A feed that has not begun."""
-    async with desk_in(tmp_path) as made:
+    async with feed_under_test(tmp_path) as made:
         yield made
 
 

@@ -21,7 +21,7 @@ START = datetime(2026, 11, 18, 12, tzinfo=UTC)
 AGES = (timedelta(minutes=5), timedelta(hours=1))
 
 
-class Desk:
+class FeedUnderTest:
     """One feed, its source, its journal and a clock to move."""
 
     def __init__(self, journal: Journal, observed: list[facts.Fact]) -> None:
@@ -64,14 +64,14 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk_in(directory: Path) -> AsyncIterator[Desk]:
+async def feed_under_test(directory: Path) -> AsyncIterator[FeedUnderTest]:
     observed: list[facts.Fact] = []
     observe: Observe = observed.append
-    desks: list[Desk] = []
+    desks: list[FeedUnderTest] = []
     clock = lambda: desks[0].now if desks else START  # noqa: E731
     async with Journal.open(directory, observe=observe, clock=clock) as journal:
         await journal.attach("out", "beginning", Backlog())
-        desks.append(Desk(journal, observed))
+        desks.append(FeedUnderTest(journal, observed))
         yield desks[0]
 
 

@@ -12,7 +12,7 @@ from connector.collect.feed_config import FeedConfig
 from connector.collect.windows import Timing
 from connector.errors import JournalFull, SearchIncomplete
 from connector.model import Commit, Query, Step
-from tests.unit.collect.feed_under_test import AGES, FEED, START, Desk, ids
+from tests.unit.collect.feed_under_test import AGES, FEED, START, FeedUnderTest, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
@@ -20,35 +20,35 @@ MINUTE = timedelta(minutes=1)
 
 
 async def test_a_full_journal_pauses_a_walk_between_its_pages_and_nothing_is_asked_twice(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    feed: FeedUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for minute in range(10):
-        desk.source.add(f"m{minute}", START - minute * MINUTE / 10 - MINUTE)
-    whole_second, room = desk.journal.commit, iter([True, True, True, True, *[False] * 7])
+        feed.source.add(f"m{minute}", START - minute * MINUTE / 10 - MINUTE)
+    whole_second, room = feed.journal.commit, iter([True, True, True, True, *[False] * 7])
 
     async def commit(commit: Commit) -> None:
         if not next(room, True):
             raise JournalFull("the disk is full")
         await whole_second(commit)
 
-    monkeypatch.setattr(desk.journal, "commit", commit)
-    found = await desk.poll()
+    monkeypatch.setattr(feed.journal, "commit", commit)
+    found = await feed.poll()
 
     assert ids(found) == sorted(f"m{minute}" for minute in range(10))
-    assert len(desk.of(facts.CollectionPaused)) == 7
-    assert len(desk.source.asked) == len(set(desk.source.asked))
+    assert len(feed.of(facts.CollectionPaused)) == 7
+    assert len(feed.source.asked) == len(set(feed.source.asked))
 
 
 async def test_a_commit_that_waits_for_room_while_its_feed_is_forgotten_is_not_stored(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    feed: FeedUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was compared with what is forgotten, and another sweep of the feed has begun anew meanwhile."""
     for minute in range(5):
-        desk.source.add(f"m{minute}", START - MINUTE, final_disposition="SPAM")
-    assert len(await desk.poll()) == 5
+        feed.source.add(f"m{minute}", START - MINUTE, final_disposition="SPAM")
+    assert len(await feed.poll()) == 5
     for minute in range(5):
-        desk.source.change(f"m{minute}", final_disposition="MALICIOUS")
-    whole_second, waiting, room = desk.journal.commit, asyncio.Event(), asyncio.Event()
+        feed.source.change(f"m{minute}", final_disposition="MALICIOUS")
+    whole_second, waiting, room = feed.journal.commit, asyncio.Event(), asyncio.Event()
 
     async def commit(commit: Commit) -> None:
         if commit.revisions and not room.is_set():
@@ -56,58 +56,58 @@ async def test_a_commit_that_waits_for_room_while_its_feed_is_forgotten_is_not_s
             raise JournalFull("the disk is full")
         await whole_second(commit)
 
-    monkeypatch.setattr(desk.journal, "commit", commit)
-    desk.now += MINUTE
-    polling = asyncio.create_task(desk.collector.once())
+    monkeypatch.setattr(feed.journal, "commit", commit)
+    feed.now += MINUTE
+    polling = asyncio.create_task(feed.collector.once())
     await waiting.wait()
-    await desk.journal.forget(FEED)
-    await desk.collector._sweeper.load()
+    await feed.journal.forget(FEED)
+    await feed.collector._sweeper.load()
     room.set()
     await polling
 
-    told = [(one.record.id, one.number) for one in await desk.delivered()]
+    told = [(one.record.id, one.number) for one in await feed.delivered()]
     assert sorted(told) == [(f"m{minute}", 1) for minute in range(5)]
 
 
 async def test_aborted_walks_in_an_overlap_longer_than_a_slice_never_move_the_checkpoint_back(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    feed: FeedUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timing = Timing(start=timedelta(hours=2), overlap=90 * MINUTE)
-    desk.collector = desk.build(FeedConfig(FEED, Query(), timing, ()))
-    await desk.poll()
+    feed.collector = feed.build(FeedConfig(FEED, Query(), timing, ()))
+    await feed.poll()
     steps: list[Step] = []
-    whole_second = desk.journal.commit
+    whole_second = feed.journal.commit
 
     async def commit(commit: Commit) -> None:
         if commit.step is not None:
             steps.append(commit.step)
         await whole_second(commit)
 
-    monkeypatch.setattr(desk.journal, "commit", commit)
-    desk.source.add("late", START - 80 * MINUTE)
-    desk.source.add("new", START + MINUTE)
-    desk.source.faults = [
+    monkeypatch.setattr(feed.journal, "commit", commit)
+    feed.source.add("late", START - 80 * MINUTE)
+    feed.source.add("new", START + MINUTE)
+    feed.source.faults = [
         None,
         *[SearchIncomplete("repeated_cursor")] * 5,
         None,
         SearchIncomplete("lost_cursor"),
     ]
-    found = await desk.poll(10 * MINUTE)
+    found = await feed.poll(10 * MINUTE)
 
     assert ids(found) == ["late", "new"]
-    assert len(desk.of(facts.WindowSplit)) == 6
+    assert len(feed.of(facts.WindowSplit)) == 6
     assert steps[0].since == START
     assert all(step.since is not None and step.since <= step.until for step in steps)
     assert steps[-1].until == START + 10 * MINUTE
 
 
-async def test_what_a_wider_filter_finds_in_old_time_is_not_told_as_late(desk: Desk) -> None:
-    desk.source.add("clean", START - 3 * MINUTE)
-    desk.source.hide("clean")
-    await desk.poll()
-    desk.source._hidden.clear()
-    desk.collector = desk.build(FeedConfig(FEED, Query({"detections_only": False}), desk.config.timing, AGES))
-    found = await desk.poll(10 * MINUTE)
+async def test_what_a_wider_filter_finds_in_old_time_is_not_told_as_late(feed: FeedUnderTest) -> None:
+    feed.source.add("clean", START - 3 * MINUTE)
+    feed.source.hide("clean")
+    await feed.poll()
+    feed.source._hidden.clear()
+    feed.collector = feed.build(FeedConfig(FEED, Query({"detections_only": False}), feed.config.timing, AGES))
+    found = await feed.poll(10 * MINUTE)
 
     assert ids(found) == ["clean"]
-    assert desk.of(facts.RecordLate) == []
+    assert feed.of(facts.RecordLate) == []

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from connector.collect.ingest import ReadOrder, Slice, SliceIngester
 from connector.collect.revisions import WATCHED
 from connector.model import Page, Query, Record, Window
-from tests.unit.collect.feed_under_test import FEED, START, Desk
+from tests.unit.collect.feed_under_test import FEED, START, FeedUnderTest
 
 SLICE = Slice("live", Window(START - timedelta(hours=1), START), None, Query())
 
@@ -41,10 +41,10 @@ async def _begin(source: Frozen, ingester: SliceIngester) -> asyncio.Task[object
     return walking
 
 
-async def test_a_long_walk_does_not_change_back_what_a_later_one_has_seen(desk: Desk) -> None:
+async def test_a_long_walk_does_not_change_back_what_a_later_one_has_seen(feed: FeedUnderTest) -> None:
     source = Frozen()
     ingester = SliceIngester(
-        FEED, "print", source, desk.journal, watched=WATCHED, observe=lambda _: None, clock=lambda: START
+        FEED, "print", source, feed.journal, watched=WATCHED, observe=lambda _: None, clock=lambda: START
     )
     first = await _begin(source, ingester)
     source.gates[0].set()
@@ -57,11 +57,11 @@ async def test_a_long_walk_does_not_change_back_what_a_later_one_has_seen(desk: 
     source.gates[1].set()
     await long
 
-    assert [r.record.body["final_disposition"] for r in await desk.delivered()] == ["MALICIOUS", "SPAM"]
+    assert [r.record.body["final_disposition"] for r in await feed.delivered()] == ["MALICIOUS", "SPAM"]
     later = await _begin(source, ingester)
     source.gates[3].set()
     await later
-    assert await desk.delivered() == []
+    assert await feed.delivered() == []
 
 
 def test_only_what_a_walk_under_way_could_take_back_is_remembered() -> None:

@@ -14,7 +14,7 @@ from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, Unavailable
 from connector.model import Priority, Query, Record
-from tests.unit.collect.feed_under_test import AGES, FEED, START, Desk, desk_in, ids
+from tests.unit.collect.feed_under_test import AGES, FEED, START, FeedUnderTest, feed_under_test, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
@@ -22,14 +22,14 @@ MINUTE = timedelta(minutes=1)
 
 
 async def test_what_a_first_run_read_is_revisited_although_it_ended_before_any_revisit_began(
-    desk: Desk,
+    feed: FeedUnderTest,
 ) -> None:
-    desk.source.add("m", START - 4 * MINUTE, final_disposition="MALICIOUS")
-    await desk.collector._load()
-    await desk.collector._sweeper.live()
-    desk.source.change("m", final_disposition="SPAM")
-    desk.collector = desk.build()
-    found = await desk.poll(30 * MINUTE)
+    feed.source.add("m", START - 4 * MINUTE, final_disposition="MALICIOUS")
+    await feed.collector._load()
+    await feed.collector._sweeper.live()
+    feed.source.change("m", final_disposition="SPAM")
+    feed.collector = feed.build()
+    found = await feed.poll(30 * MINUTE)
 
     assert [(r.number, r.record.body["final_disposition"]) for r in found] == [
         (1, "MALICIOUS"),
@@ -38,57 +38,59 @@ async def test_what_a_first_run_read_is_revisited_although_it_ended_before_any_r
 
 
 async def test_look_ups_come_before_the_checkpoint_so_that_a_crash_between_them_loses_no_correction(
-    desk: Desk,
+    feed: FeedUnderTest,
 ) -> None:
-    desk.source.add("m", START - MINUTE, final_disposition="MALICIOUS")
-    await desk.poll()
-    desk.source.change("m", final_disposition="NONE")
-    desk.source.hide("m")
+    feed.source.add("m", START - MINUTE, final_disposition="MALICIOUS")
+    await feed.poll()
+    feed.source.change("m", final_disposition="NONE")
+    feed.source.hide("m")
     asked = asyncio.Event()
 
     async def hang(record_id: str, priority: Priority) -> Record | None:
         asked.set()
         return await asyncio.Future()
 
-    whole_second, desk.source.get = desk.source.get, hang  # type: ignore[method-assign]
-    desk.now += 6 * MINUTE
-    collecting = asyncio.create_task(desk.collector.once())
+    whole_second, feed.source.get = feed.source.get, hang  # type: ignore[method-assign]
+    feed.now += 6 * MINUTE
+    collecting = asyncio.create_task(feed.collector.once())
     await asked.wait()
     collecting.cancel()
     await asyncio.gather(collecting, return_exceptions=True)
-    desk.source.get = whole_second  # type: ignore[method-assign]
-    desk.collector = desk.build()
+    feed.source.get = whole_second  # type: ignore[method-assign]
+    feed.collector = feed.build()
 
-    assert [r.record.body["final_disposition"] for r in await desk.poll()][-1:] == ["NONE"]
+    assert [r.record.body["final_disposition"] for r in await feed.poll()][-1:] == ["NONE"]
 
 
 @pytest.mark.parametrize("error", [Unavailable("HTTP 503"), BadQuery("HTTP 400")])
-async def test_look_ups_that_can_never_succeed_hold_up_no_revisit(desk: Desk, error: Exception) -> None:
-    desk.source.add("m", START - MINUTE, final_disposition="MALICIOUS")
-    desk.source.add("n", START - MINUTE / 2, final_disposition="MALICIOUS")
-    await desk.poll()
-    desk.source.hide("m")
-    desk.source.change("n", final_disposition="SPAM")
+async def test_look_ups_that_can_never_succeed_hold_up_no_revisit(
+    feed: FeedUnderTest, error: Exception
+) -> None:
+    feed.source.add("m", START - MINUTE, final_disposition="MALICIOUS")
+    feed.source.add("n", START - MINUTE / 2, final_disposition="MALICIOUS")
+    await feed.poll()
+    feed.source.hide("m")
+    feed.source.change("n", final_disposition="SPAM")
 
     async def refuse(record_id: str, priority: Priority) -> Record | None:
         raise error
 
-    desk.source.get = refuse  # type: ignore[method-assign]
-    found = await desk.poll(6 * MINUTE)
+    feed.source.get = refuse  # type: ignore[method-assign]
+    found = await feed.poll(6 * MINUTE)
 
     assert [(r.record.id, r.number) for r in found] == [("n", 2)]
-    assert [fact.outcome for fact in desk.observed if isinstance(fact, facts.RecordDisappeared)] == [
+    assert [fact.outcome for fact in feed.observed if isinstance(fact, facts.RecordDisappeared)] == [
         "unknown"
     ]
 
 
-async def test_what_was_looked_up_is_not_asked_again_when_a_later_look_up_fails(desk: Desk) -> None:
+async def test_what_was_looked_up_is_not_asked_again_when_a_later_look_up_fails(feed: FeedUnderTest) -> None:
     for number in range(4):
-        desk.source.add(f"m{number}", START - MINUTE, final_disposition="MALICIOUS")
-    await desk.poll()
+        feed.source.add(f"m{number}", START - MINUTE, final_disposition="MALICIOUS")
+    await feed.poll()
     for number in range(4):
-        desk.source.hide(f"m{number}")
-    whole_second, left = desk.source.get, [None, None, Unavailable("HTTP 503"), Unavailable("HTTP 503")]
+        feed.source.hide(f"m{number}")
+    whole_second, left = feed.source.get, [None, None, Unavailable("HTTP 503"), Unavailable("HTTP 503")]
 
     async def sometimes(record_id: str, priority: Priority) -> Record | None:
         error = left.pop(0) if left else None
@@ -96,48 +98,50 @@ async def test_what_was_looked_up_is_not_asked_again_when_a_later_look_up_fails(
             raise error
         return await whole_second(record_id, priority)
 
-    desk.source.get = sometimes  # type: ignore[method-assign]
-    await desk.poll(6 * MINUTE)
+    feed.source.get = sometimes  # type: ignore[method-assign]
+    await feed.poll(6 * MINUTE)
 
-    assert sorted(desk.source.looked_up) == ["m0", "m1", "m2", "m3"]
+    assert sorted(feed.source.looked_up) == ["m0", "m1", "m2", "m3"]
 
 
-async def test_a_record_that_comes_back_after_it_was_gone_is_told(desk: Desk) -> None:
-    desk.source.add("m", START - MINUTE, final_disposition="MALICIOUS")
-    await desk.poll()
-    desk.source.remove("m")
-    await desk.poll(6 * MINUTE)
-    desk.source.add("m", START - MINUTE, final_disposition="MALICIOUS")
-    (back,) = await desk.poll(61 * MINUTE)
+async def test_a_record_that_comes_back_after_it_was_gone_is_told(feed: FeedUnderTest) -> None:
+    feed.source.add("m", START - MINUTE, final_disposition="MALICIOUS")
+    await feed.poll()
+    feed.source.remove("m")
+    await feed.poll(6 * MINUTE)
+    feed.source.add("m", START - MINUTE, final_disposition="MALICIOUS")
+    (back,) = await feed.poll(61 * MINUTE)
 
     assert (back.number, back.gone, back.occurrence) == (3, False, 2)
-    desk.source.remove("m")
-    assert await desk.poll(MINUTE) == []
+    feed.source.remove("m")
+    assert await feed.poll(MINUTE) == []
 
 
-async def test_after_an_outage_time_read_late_is_not_read_again_at_ages_it_had_reached(desk: Desk) -> None:
-    await desk.poll()
-    desk.source.add("m", START + timedelta(hours=3))
-    desk.source.asked.clear()
-    found = await desk.poll(timedelta(hours=10))
+async def test_after_an_outage_time_read_late_is_not_read_again_at_ages_it_had_reached(
+    feed: FeedUnderTest,
+) -> None:
+    await feed.poll()
+    feed.source.add("m", START + timedelta(hours=3))
+    feed.source.asked.clear()
+    found = await feed.poll(timedelta(hours=10))
 
     assert ids(found) == ["m"]
     # Ten slices of live; the revisits' own rest before the outage; the newest hour's part for each age.
-    assert len(desk.source.asked) <= 10 + 2 * len(AGES)
+    assert len(feed.source.asked) <= 10 + 2 * len(AGES)
 
 
 async def test_a_record_that_left_during_an_outage_is_told_although_the_outage_saved_the_revisit(
     tmp_path: Path,
 ) -> None:
-    async with desk_in(tmp_path) as desk:
+    async with feed_under_test(tmp_path) as feed:
         config = FeedConfig(FEED, Query(), Timing(start=timedelta(hours=2), overlap=60 * MINUTE), AGES[:1])
-        desk.collector = desk.build(config)
-        desk.source.add("m", START - 3 * MINUTE, final_disposition="MALICIOUS")
-        await desk.poll()
-        desk.source.change("m", final_disposition="NONE")
-        desk.source.hide("m")
-        desk.collector = desk.build(config)
-        (update,) = await desk.poll(timedelta(hours=2))
+        feed.collector = feed.build(config)
+        feed.source.add("m", START - 3 * MINUTE, final_disposition="MALICIOUS")
+        await feed.poll()
+        feed.source.change("m", final_disposition="NONE")
+        feed.source.hide("m")
+        feed.collector = feed.build(config)
+        (update,) = await feed.poll(timedelta(hours=2))
 
         assert (update.number, update.record.body["final_disposition"]) == (2, "NONE")
 
@@ -145,9 +149,9 @@ async def test_a_record_that_left_during_an_outage_is_told_although_the_outage_s
 async def test_one_revisit_that_the_api_refuses_does_not_hold_back_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with desk_in(tmp_path) as desk:
-        await desk.poll()
-        whole_second, waiting = desk.collector._sweeper.revisit, asyncio.Event()
+    async with feed_under_test(tmp_path) as feed:
+        await feed.poll()
+        whole_second, waiting = feed.collector._sweeper.revisit, asyncio.Event()
         seen: list[str] = []
 
         async def revisit(sweep: object) -> bool:
@@ -158,9 +162,9 @@ async def test_one_revisit_that_the_api_refuses_does_not_hold_back_the_others(
             waiting.set()
             return await whole_second(sweep)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(desk.collector._sweeper, "revisit", revisit)
+        monkeypatch.setattr(feed.collector._sweeper, "revisit", revisit)
         monkeypatch.setattr("connector.collect.collector._LOOK", (0.01, 0.02))
-        running = asyncio.create_task(desk.collector.run(Interval(MINUTE)))
+        running = asyncio.create_task(feed.collector.run(Interval(MINUTE)))
         await asyncio.wait_for(waiting.wait(), 20)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -17,7 +17,7 @@ from connector.collect.backfill.job import Job, Tally
 from connector.collect.schedule import Interval
 from connector.errors import BadQuery, Denied, SearchIncomplete, SourceError, Unavailable
 from connector.model import Commit, Page, Query, Revision, Window
-from tests.unit.collect.feed_under_test import FEED, START, Desk, desk_in, ids
+from tests.unit.collect.feed_under_test import FEED, START, FeedUnderTest, feed_under_test, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
@@ -26,13 +26,13 @@ DAY = Window(START - 24 * HOUR, START)
 WORDS = ("24h", "now")
 
 
-async def ask(here: Desk, window: Window = DAY, *, everything: bool = False) -> Job:
+async def ask(here: FeedUnderTest, window: Window = DAY, *, everything: bool = False) -> Job:
     job, _ = await here.collector.jobs.submit(WORDS, window, everything=everything)
     return job
 
 
 async def backfill(
-    here: Desk, window: Window = DAY, *, everything: bool = False
+    here: FeedUnderTest, window: Window = DAY, *, everything: bool = False
 ) -> tuple[Tally, list[Revision]]:
     job = await ask(here, window, everything=everything)
     await here.collector.backfill(job)
@@ -45,29 +45,29 @@ def counts(tally: Tally) -> tuple[int, int, int, int, int]:
     return tally.read, tally.new, tally.changed, tally.known, tally.again
 
 
-async def test_what_the_feed_never_read_is_delivered_and_what_it_did_is_not(desk: Desk) -> None:
+async def test_what_the_feed_never_read_is_delivered_and_what_it_did_is_not(feed: FeedUnderTest) -> None:
     for minute in range(5):
-        desk.source.add(f"recent{minute}", START - timedelta(minutes=minute + 1))
+        feed.source.add(f"recent{minute}", START - timedelta(minutes=minute + 1))
     for hour in range(3, 20):
-        desk.source.add(f"old{hour:02}", START - hour * HOUR)
-    await desk.poll()
+        feed.source.add(f"old{hour:02}", START - hour * HOUR)
+    await feed.poll()
 
-    tally, found = await backfill(desk)
+    tally, found = await backfill(feed)
 
     assert ids(found) == sorted(f"old{hour:02}" for hour in range(3, 20))
     assert counts(tally) == (22, 17, 0, 5, 0)
     assert tally.before_floor == 17
     assert tally.slices == 24
-    assert await desk.poll(MINUTE) == []
+    assert await feed.poll(MINUTE) == []
 
 
-async def test_a_change_that_nobody_noticed_is_delivered_as_an_update(desk: Desk) -> None:
-    desk.source.add("m", START - MINUTE, final_disposition="MALICIOUS")
-    desk.source.add("same", START - MINUTE, final_disposition="SPAM")
-    await desk.poll()
-    desk.source.change("m", final_disposition="NONE")
+async def test_a_change_that_nobody_noticed_is_delivered_as_an_update(feed: FeedUnderTest) -> None:
+    feed.source.add("m", START - MINUTE, final_disposition="MALICIOUS")
+    feed.source.add("same", START - MINUTE, final_disposition="SPAM")
+    await feed.poll()
+    feed.source.change("m", final_disposition="NONE")
 
-    tally, found = await backfill(desk)
+    tally, found = await backfill(feed)
 
     assert [(one.record.id, one.number, one.previous) for one in found] == [
         ("m", 2, {"final_disposition": "MALICIOUS"})
@@ -75,15 +75,15 @@ async def test_a_change_that_nobody_noticed_is_delivered_as_an_update(desk: Desk
     assert counts(tally) == (2, 0, 1, 1, 0)
 
 
-async def test_everything_tells_the_known_again_under_its_identity_and_number(desk: Desk) -> None:
-    desk.source.add("edge", START - HOUR, is_quarantined=True)
-    desk.source.add("m", START - MINUTE, is_quarantined=True)
-    first = await desk.poll()
-    desk.source.change("m", is_quarantined=False)
-    second = await desk.poll(6 * MINUTE)
-    desk.source.add("missing", START - 5 * HOUR)
+async def test_everything_tells_the_known_again_under_its_identity_and_number(feed: FeedUnderTest) -> None:
+    feed.source.add("edge", START - HOUR, is_quarantined=True)
+    feed.source.add("m", START - MINUTE, is_quarantined=True)
+    first = await feed.poll()
+    feed.source.change("m", is_quarantined=False)
+    second = await feed.poll(6 * MINUTE)
+    feed.source.add("missing", START - 5 * HOUR)
 
-    tally, found = await backfill(desk, everything=True)
+    tally, found = await backfill(feed, everything=True)
 
     latest = {one.record.id: one for one in (*first, *second)}
     again = {one.record.id: one for one in found if one.record.id != "missing"}
@@ -92,61 +92,61 @@ async def test_everything_tells_the_known_again_under_its_identity_and_number(de
         name: (one.identity, one.number) for name, one in latest.items()
     }
     assert counts(tally) == (3, 1, 0, 0, 2)
-    assert await desk.poll(6 * MINUTE) == []
+    assert await feed.poll(6 * MINUTE) == []
 
 
-async def test_failures_and_halving_change_nothing_in_the_account(desk: Desk) -> None:
+async def test_failures_and_halving_change_nothing_in_the_account(feed: FeedUnderTest) -> None:
     for minute in range(0, 24 * 60, 10):
-        desk.source.add(f"m{minute:04}", START - timedelta(minutes=minute + 1))
-    known = len(await desk.poll())
+        feed.source.add(f"m{minute:04}", START - timedelta(minutes=minute + 1))
+    known = len(await feed.poll())
     faults: list[SourceError | None] = [SearchIncomplete("repeated_cursor"), None, Unavailable("HTTP 502")]
-    desk.source.faults = [*faults, Denied("no"), None, SearchIncomplete("repeated_cursor")]
+    feed.source.faults = [*faults, Denied("no"), None, SearchIncomplete("repeated_cursor")]
 
-    tally, found = await backfill(desk, everything=True)
+    tally, found = await backfill(feed, everything=True)
 
     assert len(ids(found)) == len(set(ids(found))) == 144
     assert counts(tally) == (144, 144 - known, 0, 0, known)
 
 
-async def test_a_backfill_that_was_stopped_goes_on_where_it_was(desk: Desk) -> None:
+async def test_a_backfill_that_was_stopped_goes_on_where_it_was(feed: FeedUnderTest) -> None:
     for minute in range(0, 24 * 60, 10):
-        desk.source.add(f"m{minute:04}", START - timedelta(minutes=minute + 1))
-    known = len(await desk.poll())
-    job = await ask(desk)
+        feed.source.add(f"m{minute:04}", START - timedelta(minutes=minute + 1))
+    known = len(await feed.poll())
+    job = await ask(feed)
     commits = 0
 
     async def stopped(commit: Commit) -> None:
         nonlocal commits
-        await type(desk.journal).commit(desk.journal, commit)
+        await type(feed.journal).commit(feed.journal, commit)
         commits += 1
         if commits == 10:
             raise asyncio.CancelledError
 
-    desk.journal.commit = stopped  # type: ignore[method-assign]
+    feed.journal.commit = stopped  # type: ignore[method-assign]
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.create_task(desk.collector.backfill(job))
-    del desk.journal.commit
-    desk.collector = desk.build()
-    desk.source.asked.clear()
-    again, resumed = await desk.collector.jobs.submit(
+        await asyncio.create_task(feed.collector.backfill(job))
+    del feed.journal.commit
+    feed.collector = feed.build()
+    feed.source.asked.clear()
+    again, resumed = await feed.collector.jobs.submit(
         WORDS, Window(DAY.start + HOUR, DAY.end), everything=False
     )
 
     assert (again, resumed) == (job, True)
-    await desk.collector.backfill(again)
-    found = await desk.collector.jobs.find(job.number)
+    await feed.collector.backfill(again)
+    found = await feed.collector.jobs.find(job.number)
     assert found is not None
     assert counts(found[1]) == (144, 144 - known, 0, known, 0)
-    assert min(window.start for window in desk.source.asked) > DAY.start + HOUR
-    revisions = await desk.delivered()
+    assert min(window.start for window in feed.source.asked) > DAY.start + HOUR
+    revisions = await feed.delivered()
     assert len(ids(revisions)) == len(set(ids(revisions))) == 144 - known
 
 
-async def test_what_the_api_has_no_more_is_told_and_is_no_gap_of_the_feed(desk: Desk) -> None:
+async def test_what_the_api_has_no_more_is_told_and_is_no_gap_of_the_feed(feed: FeedUnderTest) -> None:
     for hour in range(1, 200):
-        desk.source.add(f"h{hour:03}", START - hour * HOUR)
-    await desk.poll()
-    real = desk.source.search
+        feed.source.add(f"h{hour:03}", START - hour * HOUR)
+    await feed.poll()
+    real = feed.source.search
 
     async def limited(query: Query, window: Window) -> AsyncGenerator[Page, None]:
         if window.start < START - 100 * HOUR:
@@ -154,92 +154,92 @@ async def test_what_the_api_has_no_more_is_told_and_is_no_gap_of_the_feed(desk: 
         async for page in real(query, window):
             yield page
 
-    desk.source.search = limited  # type: ignore[method-assign]
-    tally, found = await backfill(desk, Window(START - 200 * HOUR, START))
+    feed.source.search = limited  # type: ignore[method-assign]
+    tally, found = await backfill(feed, Window(START - 200 * HOUR, START))
 
     assert tally.beyond is not None
     assert START - 100 * HOUR <= tally.beyond <= START - 100 * HOUR + 3 * MINUTE
     assert {"h099", "h050", "h003"} <= set(ids(found))
     assert "h101" not in ids(found)
-    assert (await desk.journal.outline()).feeds[0].gaps == ()
+    assert (await feed.journal.outline()).feeds[0].gaps == ()
 
 
-async def test_live_checkpoint_floor_and_revisits_are_left_alone(desk: Desk) -> None:
+async def test_live_checkpoint_floor_and_revisits_are_left_alone(feed: FeedUnderTest) -> None:
     for hour in range(1, 20):
-        desk.source.add(f"h{hour:02}", START - hour * HOUR)
-    await desk.poll()
-    before = await desk.journal.progress(FEED)
-    await backfill(desk)
-    after = await desk.journal.progress(FEED)
+        feed.source.add(f"h{hour:02}", START - hour * HOUR)
+    await feed.poll()
+    before = await feed.journal.progress(FEED)
+    await backfill(feed)
+    after = await feed.journal.progress(FEED)
 
     assert after.floor == before.floor
     assert {name: at for name, at in after.checkpoints.items() if name != "backfill"} == before.checkpoints
-    assert desk.source.looked_up == []
+    assert feed.source.looked_up == []
 
 
-async def test_a_backfill_before_the_first_poll_sets_no_floor(desk: Desk) -> None:
-    desk.source.add("old", START - 20 * HOUR)
-    desk.source.add("recent", START - MINUTE)
-    _, found = await backfill(desk)
-    polled = await desk.poll()
+async def test_a_backfill_before_the_first_poll_sets_no_floor(feed: FeedUnderTest) -> None:
+    feed.source.add("old", START - 20 * HOUR)
+    feed.source.add("recent", START - MINUTE)
+    _, found = await backfill(feed)
+    polled = await feed.poll()
 
     assert ids(found) == ["old", "recent"]
     assert polled == []
-    assert (await desk.journal.progress(FEED)).floor == START - 2 * HOUR
+    assert (await feed.journal.progress(FEED)).floor == START - 2 * HOUR
 
 
-async def test_what_a_waiting_backfill_will_read_is_not_forgotten(desk: Desk) -> None:
-    desk.source.add("m", START - MINUTE)
-    await desk.poll()
-    await ask(desk, Window(START - HOUR, START))
+async def test_what_a_waiting_backfill_will_read_is_not_forgotten(feed: FeedUnderTest) -> None:
+    feed.source.add("m", START - MINUTE)
+    await feed.poll()
+    await ask(feed, Window(START - HOUR, START))
     for _ in range(5):
-        desk.collector = desk.build()
-        await desk.poll(HOUR)
-    (job,) = (await desk.collector.jobs.load()).unfinished
-    await desk.collector.backfill(job)
+        feed.collector = feed.build()
+        await feed.poll(HOUR)
+    (job,) = (await feed.collector.jobs.load()).unfinished
+    await feed.collector.backfill(job)
 
-    assert await desk.delivered() == []
+    assert await feed.delivered() == []
 
 
 @pytest.mark.parametrize(("after", "told_again"), [(23 * HOUR, False), (27 * HOUR, True)])
 async def test_the_same_backfill_within_a_day_after_its_end_tells_nothing_again(
-    desk: Desk, after: timedelta, told_again: bool
+    feed: FeedUnderTest, after: timedelta, told_again: bool
 ) -> None:
     """It may have ended while nobody looked. What lies before the floor is remembered for that long."""
-    desk.source.add("old", START - 10 * HOUR)
-    await desk.poll()
-    _, found = await backfill(desk)
+    feed.source.add("old", START - 10 * HOUR)
+    await feed.poll()
+    _, found = await backfill(feed)
     assert ids(found) == ["old"]
     for _ in range(2):
-        desk.collector = desk.build()
-        await desk.poll(after / 2)
-        desk.collector._sweeper._expired = float("-inf")
-        await desk.collector._sweeper._forget()
-    _, again = await backfill(desk, Window(DAY.start, START - HOUR))
+        feed.collector = feed.build()
+        await feed.poll(after / 2)
+        feed.collector._sweeper._expired = float("-inf")
+        await feed.collector._sweeper._forget()
+    _, again = await backfill(feed, Window(DAY.start, START - HOUR))
 
     assert ids(again) == (["old"] if told_again else [])
 
 
-async def test_one_after_the_other_beside_the_live_sweep_and_one_is_dropped(desk: Desk) -> None:
+async def test_one_after_the_other_beside_the_live_sweep_and_one_is_dropped(feed: FeedUnderTest) -> None:
     for hour in range(3, 40):
-        desk.source.add(f"h{hour:02}", START - hour * HOUR)
-    running = asyncio.create_task(desk.collector.run(Interval(MINUTE)))
-    jobs = desk.collector.jobs
+        feed.source.add(f"h{hour:02}", START - hour * HOUR)
+    running = asyncio.create_task(feed.collector.run(Interval(MINUTE)))
+    jobs = feed.collector.jobs
     first, _ = await jobs.submit(("a", "b"), Window(START - 10 * HOUR, START), everything=False)
     dropped, _ = await jobs.submit(("c", "d"), Window(START - 30 * HOUR, START), everything=False)
     last, _ = await jobs.submit(("e", "f"), Window(START - 12 * HOUR, START), everything=False)
 
-    assert await desk.collector.drop(dropped.number)
-    while len(desk.of(facts.BackfillEnded)) < 3:  # noqa: ASYNC110, facts call nobody
+    assert await feed.collector.drop(dropped.number)
+    while len(feed.of(facts.BackfillEnded)) < 3:  # noqa: ASYNC110, facts call nobody
         await asyncio.sleep(0.01)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
-    ended = [(f.number, f.complete) for f in desk.observed if isinstance(f, facts.BackfillEnded)]
+    ended = [(f.number, f.complete) for f in feed.observed if isinstance(f, facts.BackfillEnded)]
     assert sorted(ended) == [(first.number, True), (dropped.number, False), (last.number, True)]
-    assert not await desk.collector.drop(first.number)
+    assert not await feed.collector.drop(first.number)
     assert await jobs.find(dropped.number) is None
-    assert ids(await desk.delivered()) == [f"h{hour:02}" for hour in range(3, 13)]
+    assert ids(await feed.delivered()) == [f"h{hour:02}" for hour in range(3, 13)]
 
 
 @settings(max_examples=25, deadline=None)
@@ -254,7 +254,7 @@ async def test_any_window_beside_live_collection_doubles_nothing_and_misses_noth
 ) -> None:
     chance = random.Random(seed)
     window = Window(START - start * HOUR, min(START, START - start * HOUR + length * HOUR))
-    async with desk_in(Path(tmp_path_factory.mktemp("state"))) as here:
+    async with feed_under_test(Path(tmp_path_factory.mktemp("state"))) as here:
         for number in range(60):
             here.source.add(f"m{number:02}", START - timedelta(seconds=chance.randrange(50 * 3600)))
         found = await here.poll() if chance.random() < 0.5 else []

@@ -128,9 +128,9 @@ class Story:
         self.server, self.local = minutes * MINUTE * (1 if sign % 2 else -1), timedelta(0)
 
     async def _configure(self, ages: int, seconds: int) -> None:
-        timing = replace(self.desk.plan.timing, overlap=timedelta(seconds=seconds % 200))
+        timing = replace(self.desk.config.timing, overlap=timedelta(seconds=seconds % 200))
         timing = replace(timing, settle=timedelta(seconds=seconds % 7))
-        self.desk.plan = replace(self.desk.plan, ages=AGES[ages % len(AGES)], timing=timing)
+        self.desk.config = replace(self.desk.config, ages=AGES[ages % len(AGES)], timing=timing)
         self.build()
 
     async def _away(self, minutes: int, _: int) -> None:
@@ -197,8 +197,8 @@ _PUNCTUAL = st.one_of(_step("wait", 150), _step("burst", 9), _step("burst", 9), 
 async def _tell(directory: Path, steps: list[Step], ages: tuple[timedelta, ...]) -> None:
     async with feed_under_test(directory) as desk:
         # Longer than any absence here, so that each of them is caught up with.
-        timing = replace(desk.plan.timing, start=timedelta(hours=4))
-        desk.plan = replace(desk.plan, ages=ages, timing=timing)
+        timing = replace(desk.config.timing, start=timedelta(hours=4))
+        desk.config = replace(desk.config, ages=ages, timing=timing)
         story = Story(desk)
         await desk.collector.once()
         for step in steps:

@@ -8,7 +8,7 @@
     │   ├── Unavailable       network, 5xx, 429: try again later (``after``)
     │   ├── Denied            401, 403: credentials or permission; wait for a person, probe slowly
     │   ├── BadQuery          400, 404, 405, 410, 422: the API refuses this request
-    │   └── SearchIncomplete       the walk cannot be completed as asked: halve the slice
+    │   └── SearchIncomplete  the walk cannot be completed as asked: halve the slice
     ├── JournalError
     │   ├── JournalFull       disk or backlog limit: wait, lose nothing
     │   │   └── LettersFull   an output keeps as many dead letters as it may: a person has to look
@@ -26,10 +26,17 @@ No message ever holds a secret or the text of a mail.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 class ConnectorError(Exception):
-    """Something the connector knows how to name."""
+    """An error the connector can name.
+
+    *kind* is the public name of the class: a label value in metrics and logs, written down so that renaming a
+    class cannot change it.
+    """
+
+    kind: ClassVar[str] = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,8 @@ class Problem:
 class ConfigurationError(ConnectorError):
     """What a person wrote cannot be used. Holds every problem found, one line each."""
 
+    kind = "configuration"
+
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
@@ -76,6 +85,8 @@ class SourceError(ConnectorError):
         ray: the ``CF-Ray`` of the answer; Cloudflare's support asks for it.
         hint: what a person can do.
     """
+
+    kind = "source"
 
     def __init__(
         self,
@@ -103,6 +114,8 @@ class SourceError(ConnectorError):
 class Unavailable(SourceError):
     """The API cannot answer now; *after* is how long, in seconds, it asked to wait."""
 
+    kind = "unavailable"
+
     def __init__(
         self,
         reason: str,
@@ -120,21 +133,31 @@ class Unavailable(SourceError):
 class Denied(SourceError):
     """The API does not accept the credentials or their permissions."""
 
+    kind = "denied"
+
 
 class BadQuery(SourceError):
     """The API refuses this request; the same request would be refused again."""
+
+    kind = "bad_query"
 
 
 class SearchIncomplete(SourceError):
     """The walk cannot be completed as asked; a shorter window may succeed."""
 
+    kind = "search_incomplete"
+
 
 class JournalError(ConnectorError):
     """The journal could not do what was asked."""
 
+    kind = "journal"
+
 
 class JournalFull(JournalError):
     """There is no room: the disk is full, or an output that pauses collection is over its limit."""
+
+    kind = "journal_full"
 
     def __init__(self, reason: str, outputs: tuple[str, ...] = ()) -> None:
         super().__init__(reason)
@@ -144,13 +167,19 @@ class JournalFull(JournalError):
 class DeadLettersFull(JournalFull):
     """An output keeps as many dead letters as it may; a person has to look at them first."""
 
+    kind = "dead_letters_full"
+
 
 class JournalBroken(JournalError):
     """The database cannot be used; the message says how to get out."""
 
+    kind = "journal_broken"
+
 
 class JournalInUse(JournalError):
     """Another process holds the state directory; *pid* is its id, where it is known."""
+
+    kind = "journal_in_use"
 
     def __init__(self, reason: str, pid: int | None = None) -> None:
         super().__init__(reason)
@@ -160,9 +189,13 @@ class JournalInUse(JournalError):
 class Moved(JournalError):
     """Somebody else moved the position or checkpoint; read it again."""
 
+    kind = "moved"
+
 
 class DeliveryError(ConnectorError):
     """A whole request of an output failed. *reason* holds no secret."""
+
+    kind = "delivery"
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -172,6 +205,8 @@ class DeliveryError(ConnectorError):
 class Retryable(DeliveryError):
     """The collector cannot take it now; *after* is how long, in seconds, it asked to wait."""
 
+    kind = "retryable"
+
     def __init__(self, reason: str, after: float | None = None) -> None:
         super().__init__(reason)
         self.after = after
@@ -179,6 +214,8 @@ class Retryable(DeliveryError):
 
 class Refused(DeliveryError):
     """The collector refused the request as data; *suspect* is the index of the event it named."""
+
+    kind = "refused"
 
     def __init__(self, reason: str, *, too_large: bool = False, suspect: int | None = None) -> None:
         super().__init__(reason)
@@ -188,3 +225,5 @@ class Refused(DeliveryError):
 
 class Hold(DeliveryError):
     """Only a person can help: credentials, permission, TLS, an index that does not exist."""
+
+    kind = "hold"

@@ -99,10 +99,26 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Quarantined:
+    """An item of a page that cannot become a record: its bytes as received, and why.
+
+    *reason* is a short class: ``nested_too_deeply``, ``conflicting_duplicate``, ``undecodable``.
+    """
+
+    raw: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """One answer of the API. The cursor to the next one stays inside ``source``."""
+    """One answer of the API, or a slice of it. The cursor to the next one stays inside ``source``.
+
+    *quarantined* holds what the same answer contained and what cannot be delivered as a record; it must become
+    durable together with the records.
+    """
 
     records: tuple[Record, ...]
+    quarantined: tuple[Quarantined, ...] = ()
 
 
 @made_often(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class FailureBackoff:
         self._attempts += 1
         after = self._wait(error)
         self._observe(
-            CollectionFailed(self._feed, self._sweep, type(error).__name__, str(error), self._attempts, after)
+            CollectionFailed(self._feed, self._sweep, error.kind, str(error), self._attempts, after)
         )
         await asyncio.sleep(after)
         if isinstance(error, Denied):

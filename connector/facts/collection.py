@@ -86,7 +86,7 @@ class WindowSplit:
 
 @dataclass(frozen=True, slots=True)
 class CollectionFailed:
-    """A walk failed and will be tried again. *kind* is the error's class name."""
+    """A walk failed and will be tried again. *kind* is the error's public name."""
 
     feed: Feed
     sweep: str

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class RequestAnswered:
-    """One HTTP exchange with the API ended. *outcome*: ok, pending, or the error's class name."""
+    """One HTTP exchange with the API ended. *outcome*: ok, deferred, or the ``kind`` of the error."""
 
     account: str
     endpoint: str

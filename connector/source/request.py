@@ -35,6 +35,11 @@ _MAX_LIMIT_WAITS = 2
 _MAX_BACKOFF = 10.0
 
 
+OK = "ok"
+DEFERRED = "deferred"
+"""Outcomes of a request beside the ``kind`` of a ``SourceError``: public values of a metric label."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
     """An answer with one of the statuses that were accepted, and its document."""
@@ -155,13 +160,13 @@ class Requester:
             )
         except TransportError as error:
             known = from_transport_error(error)
-            self._report(ask, type(known).__name__, None, loop.time() - began, 0)
+            self._report(ask, known.kind, None, loop.time() - began, 0)
             repeat = isinstance(known, Unavailable) and not isinstance(error, Untrusted)
             return _Failure(known, repeat, slow=isinstance(error, TimedOut))
         judged = await self._classify(ask, response)
-        outcome = type(judged.error).__name__ if isinstance(judged, _Failure) else "ok"
-        if outcome == "ok" and response.status == 202:  # noqa: PLR2004
-            outcome = "pending"
+        outcome = judged.error.kind if isinstance(judged, _Failure) else OK
+        if outcome == OK and response.status == 202:  # noqa: PLR2004
+            outcome = DEFERRED
         self._report(ask, outcome, response.status, response.seconds, len(response.body))
         return judged
 

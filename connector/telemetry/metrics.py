@@ -13,7 +13,7 @@ from connector.model import Backlog, Feed, Outline, Priority
 from connector.telemetry.metric_families import Families
 
 LIVE = "live"
-_DENIED = {"Denied": 1, "ok": 0, "pending": 0}
+_DENIED = {"denied": 1, "ok": 0, "deferred": 0}
 """What an outcome says of the credentials; others say nothing of them."""
 
 _REASONS = ("refused", "rejected", "mapping", "too_large", "bug")

@@ -91,7 +91,7 @@ def test_a_refused_token_makes_the_daemon_unready_and_heals_when_it_is_accepted(
         running(simulator) as base_url,
         daemon(tmp_path, environment(TOKEN=TOKEN, BASE=base_url)) as connector,
     ):
-        until(lambda: "Denied" in "".join(connector.logs), "the refusal in the log")
+        until(lambda: "denied" in "".join(connector.logs), "the refusal in the log")
         assert not connector.ready()
         access.tokens = frozenset({TOKEN})
         until(connector.ready, "readiness after the token was accepted")

@@ -41,7 +41,7 @@ def test_what_lasts_is_unavailable_after_a_few_tries(name: str) -> None:
             _, error = await it.read_until_error()
             assert isinstance(error, Unavailable)
             assert len(it.searches) == 4
-            assert {fact.outcome for fact in it.seen(RequestAnswered)} == {"Unavailable"}
+            assert {fact.outcome for fact in it.seen(RequestAnswered)} == {"unavailable"}
 
     run(story())
 

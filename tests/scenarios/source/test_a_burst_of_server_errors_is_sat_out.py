@@ -36,7 +36,7 @@ def test_a_fourth_ends_the_walk_and_keeps_what_was_read(status: int) -> None:
             assert read == ["record-0"]
             assert isinstance(error, Unavailable)
             assert error.status == status
-            assert {fact.outcome for fact in it.seen(RequestAnswered)} == {"ok", "Unavailable"}
+            assert {fact.outcome for fact in it.seen(RequestAnswered)} == {"ok", "unavailable"}
 
     run(story())
 

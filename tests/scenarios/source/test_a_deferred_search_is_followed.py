@@ -41,7 +41,7 @@ def test_location_may_be_rooted_relative_or_absolute(form: str) -> None:
             assert poll.path == (f"{base}/polls/7" if form == "polls/7" else POLL)
             assert poll.headers["authorization"] == f"Bearer {TOKEN}"
             assert [(fact.outcome, fact.polls) for fact in it.seen(SearchDeferred)] == [("ready", 1)]
-            assert [fact.outcome for fact in it.seen(RequestAnswered)] == ["pending", "ok"]
+            assert [fact.outcome for fact in it.seen(RequestAnswered)] == ["deferred", "ok"]
 
     run(story())
 

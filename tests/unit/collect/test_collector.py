@@ -79,7 +79,7 @@ async def test_a_failure_in_the_middle_of_a_walk_neither_loses_nor_doubles(feed:
 
     assert ids(await feed.poll()) == sorted(f"m{minute}" for minute in range(10))
     kinds = [fact.kind for fact in feed.observed if isinstance(fact, facts.CollectionFailed)]
-    assert kinds == ["Unavailable", "Denied", "BadQuery", "Unavailable"]
+    assert kinds == ["unavailable", "denied", "bad_query", "unavailable"]
     assert feed.of(facts.CollectionRecovered)
 
 

@@ -200,7 +200,7 @@ def test_refused_credentials_show_until_the_api_takes_them_again() -> None:
     told, metrics = telemetry(io.StringIO())
     shown = []
 
-    for outcome in ("Denied", "Unavailable", "ok"):
+    for outcome in ("denied", "unavailable", "ok"):
         told.observe(facts.RequestAnswered(FEED.account, "search", outcome, 403, 0.1, 20))
         found = re.search(
             r'email_connector_api_denied\{.*endpoint="search"\} (\S+)', metrics.exposition().decode()

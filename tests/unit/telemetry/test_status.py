@@ -50,7 +50,7 @@ def test_a_feed_that_stands_still_is_named_even_without_an_error() -> None:
 def test_failures_are_told_with_their_reason_and_forgotten_after_success() -> None:
     made = status(Clock())
     made.take(facts.FeedCaughtUp(FEED, START))
-    made.take(facts.CollectionFailed(FEED, "live", "Denied", "the token was refused", 3, 10.0))
+    made.take(facts.CollectionFailed(FEED, "live", "denied", "the token was refused", 3, 10.0))
     assert "failing (3 attempts): the token was refused" in reasons(made)
 
     made.take(facts.CollectionRecovered(FEED, "live", 3))
@@ -60,7 +60,7 @@ def test_failures_are_told_with_their_reason_and_forgotten_after_success() -> No
 def test_a_failing_revisit_does_not_make_the_daemon_unready_but_is_shown() -> None:
     made = status(Clock())
     made.take(facts.FeedCaughtUp(FEED, START))
-    made.take(facts.CollectionFailed(FEED, "revisit_1h", "Unavailable", "HTTP 502", 1, 1.0))
+    made.take(facts.CollectionFailed(FEED, "revisit_1h", "unavailable", "HTTP 502", 1, 1.0))
 
     assert made.unready() == []
     assert made.snapshot()["feeds"][0]["failing_sweeps"] == {"revisit_1h": "HTTP 502"}
@@ -69,7 +69,7 @@ def test_a_failing_revisit_does_not_make_the_daemon_unready_but_is_shown() -> No
 def test_a_revisit_that_keeps_failing_makes_it_unready_because_updates_are_missing() -> None:
     made = status(Clock())
     made.take(facts.FeedCaughtUp(FEED, START))
-    made.take(facts.CollectionFailed(FEED, "revisit_1h", "BadQuery", "HTTP 400", 10, 300.0))
+    made.take(facts.CollectionFailed(FEED, "revisit_1h", "bad_query", "HTTP 400", 10, 300.0))
     assert "revisit_1h failing (10 attempts), late mail and changes are not found: HTTP 400" in reasons(made)
 
     made.take(facts.SliceCollected(FEED, "revisit_1h", START, START, 0, 0.1))

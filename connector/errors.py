@@ -11,7 +11,7 @@
     │   └── SearchIncomplete  the walk cannot be completed as asked: halve the slice
     ├── JournalError
     │   ├── JournalFull       disk or backlog limit: wait, lose nothing
-    │   │   └── LettersFull   an output keeps as many dead letters as it may: a person has to look
+    │   │   └── DeadLettersFull an output keeps as many dead letters as it may: a person has to look
     │   ├── JournalBroken     the database cannot be used: stop, say how to get out
     │   ├── JournalInUse      another process holds the state directory (``pid``): ask it instead
     │   └── Moved             a compare-and-set found another value: read again

@@ -111,10 +111,10 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer of the API, or a slice of it. The cursor to the next one stays inside ``source``.
+    """One answer of the API, or a slice of it. The cursor to the next page stays in ``source``.
 
-    *quarantined* holds what the same answer contained and what cannot be delivered as a record; it must become
-    durable together with the records.
+    *quarantined* holds what the same answer contained and no record can be made of; it must become durable
+    together with the records.
     """
 
     records: tuple[Record, ...]

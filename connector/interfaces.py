@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from connector.facts import Fact
@@ -162,10 +163,29 @@ class OutputLog(Protocol):
         """
         ...
 
+    async def emitted(self, output: str, keys: Sequence[str]) -> Mapping[str, str]:
+        """Return, by record key, the identity of the revision that *output* emitted first.
+
+        What ``acknowledge`` stored under *keys*, also before a restart, rewind or reload. Keys that were
+        never emitted, or longer ago than the journal remembers, are absent. What is in flight and not yet
+        acknowledged is not included: the caller knows that itself. After a rewind the same revision comes
+        again and MUST pass again, which is why the answer is an identity and not a yes.
+        """
+        ...
+
     async def acknowledge(
-        self, output: str, *, after: int, upto: int, dead: Sequence[DeadLetter] = ()
+        self,
+        output: str,
+        *,
+        after: int,
+        upto: int,
+        dead: Sequence[DeadLetter] = (),
+        emitted: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Move the position from *after* to *upto* and store *dead*, in one durable transaction.
+        """Move the position from *after* to *upto*, store *dead* and *emitted*, in one durable transaction.
+
+        *emitted* maps a record key of the caller's choice to ``Revision.identity``; a key that is stored
+        already keeps its first identity.
 
         Raises ``Moved`` when the stored position is not *after*; ``DeadLettersFull`` when there are *dead*
         and the output keeps ``max_dead_letters`` already. Otherwise it MUST work on a full journal.

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from connector.errors import JournalFull, Moved
@@ -24,6 +25,7 @@ from connector.facts import (
 )
 from connector.interfaces import Clock, Observe, Start
 from connector.journal import dead_letters, entries, feeds, kv, positions, rewinding
+from connector.journal import emitted as emitted_table
 from connector.journal.ballast import Ballast
 from connector.journal.codec import choose_compression, to_micros, to_moment
 from connector.journal.commit import TRIM_AT_ONCE, Written, encode_entries, write_commit
@@ -77,6 +79,7 @@ class Journal:
             Counter()
         )  # of the journal's thread: a walk under way must learn of it
         self._retain = options.retain // timedelta(microseconds=1)
+        self._emitted_for = options.emitted_for // timedelta(microseconds=1)
         self._portion = (options.entry_revisions, options.entry_bytes)
         name, self._compress = choose_compression()
         self.about = About(database.path, VERSION, sqlite3.sqlite_version, name)
@@ -218,17 +221,29 @@ class Journal:
                     return entry
             await self._notifier.change()
 
+    async def emitted(self, output: str, keys: Sequence[str]) -> Mapping[str, str]:
+        """See ``OutputLog``. Remembered for ``Options.emitted_for``."""
+        return await self._database.read(lambda connection: emitted_table.find(connection, output, keys))
+
     async def acknowledge(
-        self, output: str, *, after: int, upto: int, dead: Sequence[DeadLetter] = ()
+        self,
+        output: str,
+        *,
+        after: int,
+        upto: int,
+        dead: Sequence[DeadLetter] = (),
+        emitted: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """See ``OutputLog``."""
-        began = self._time()
+        began, now = self._time(), to_micros(self._clock())
 
         def work(connection: sqlite3.Connection) -> Trim | None:
             positions.acknowledge(connection, output, after, upto)
             if dead:
                 dead_letters.check_room(connection, output, self._max_letters.get(output))
             dead_letters.store(connection, output, dead, self._compress)
+            if emitted:
+                emitted_table.store(connection, output, emitted, now, now - self._emitted_for)
             return self._trim(connection)
 
         def done(trim: Trim | None) -> None:

@@ -15,6 +15,8 @@ class Options:
         retain: how long entries stay after every output is done with them, for ``rewind``.
         ballast: bytes kept free for acknowledgements when the disk is full; under 8 MiB they may stop.
         cache: bytes of JSON of the entries read last that stay decoded.
+        emitted_for: how long an output remembers which revision of a record it emitted first; a record
+            that changes later than this counts as new again.
         entry_revisions: most revisions of one entry; larger commits become several.
         entry_bytes: about the most JSON of one entry.
     """
@@ -22,6 +24,7 @@ class Options:
     retain: timedelta = timedelta(0)
     ballast: int = 8 << 20
     cache: int = 2 << 20
+    emitted_for: timedelta = timedelta(days=90)
     entry_revisions: int = 125
     entry_bytes: int = 4 << 20
 

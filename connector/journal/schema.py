@@ -116,7 +116,18 @@ _SECOND = (
 
 _THIRD = ("ALTER TABLE gaps ADD COLUMN recorded INTEGER NOT NULL DEFAULT 0",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
+_FOURTH = (
+    """CREATE TABLE emitted (
+        row INTEGER PRIMARY KEY AUTOINCREMENT,
+        output TEXT NOT NULL,
+        key BLOB NOT NULL,           -- hash of the record's key
+        identity BLOB NOT NULL,      -- of the revision that was emitted first
+        at INTEGER NOT NULL
+    )""",
+    "CREATE UNIQUE INDEX emitted_by_key ON emitted (output, key)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Statements that lead from version *n* to *n + 1*. Released ones are never edited."""
 
 VERSION = len(MIGRATIONS)

@@ -347,6 +347,25 @@ async def positions_can_be_rewound(open_journal: Open) -> None:
         expect(names_of(await next_entry(journal, "siem", 0)), ["a", "b"], "what comes again")
 
 
+async def the_first_emitted_revision_is_remembered(open_journal: Open) -> None:
+    """What an output emitted first stays known by record, per output, over a restart and a rewind."""
+    first, second = "aa" * 32, "bb" * 32
+    async with open_journal() as journal:
+        await journal.attach("siem", "head", Backlog())
+        await journal.attach("keeper", "head", Backlog())
+        await journal.commit(commit_of("a", "b"))
+        expect(await journal.emitted("siem", ["a"]), {}, "what was emitted before anything was")
+        await journal.acknowledge("siem", after=0, upto=1, emitted={"a": first})
+        late = journal.acknowledge("siem", after=0, upto=1, emitted={"b": first})
+        await expect_error(Moved, late, "an acknowledgement from elsewhere")
+        await journal.acknowledge("siem", after=1, upto=2, emitted={"a": second, "\ud800": second})
+        expect(await journal.rewind("siem", 0), 0, "a rewind")
+    async with open_journal() as journal:
+        known = await journal.emitted("siem", ["a", "b", "\ud800"])
+        expect(dict(known), {"a": first, "\ud800": second}, "what was emitted first")
+        expect(await journal.emitted("keeper", ["a"]), {}, "what another output emitted")
+
+
 async def a_forgotten_feed_starts_anew(open_journal: Open) -> None:
     """Forgetting drops one feed's checkpoints, gaps and seen rows; nothing else."""
     other = Feed("account", "other")
@@ -386,6 +405,7 @@ CHECKS: tuple[Check, ...] = (
     letters_are_replayed_or_purged,
     letters_have_a_limit,
     positions_can_be_rewound,
+    the_first_emitted_revision_is_remembered,
     a_forgotten_feed_starts_anew,
 )
 """Every check."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Self, TypeVar
 
 from connector.delivery import Deliverer, DeliveryOptions, Shrink
@@ -45,6 +46,7 @@ class MemoryLog:
         self.position = 0
         self.letters: list[DeadLetter] = []
         self.positions: list[int] = []
+        self.first_emitted: dict[str, str] = {}
         self.frozen = False
         self.witness: Callable[[int], None] = lambda _: None
         self._entries: list[Entry] = []
@@ -91,8 +93,17 @@ class MemoryLog:
                     return replace(entry, first=entry.first + cut, revisions=entry.revisions[cut:])
             await self._change.wait()
 
+    async def emitted(self, output: str, keys: Sequence[str]) -> Mapping[str, str]:
+        return {key: self.first_emitted[key] for key in keys if key in self.first_emitted}
+
     async def acknowledge(
-        self, output: str, *, after: int, upto: int, dead: Sequence[DeadLetter] = ()
+        self,
+        output: str,
+        *,
+        after: int,
+        upto: int,
+        dead: Sequence[DeadLetter] = (),
+        emitted: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         await asyncio.sleep(0)
         if self.frozen:
@@ -106,6 +117,7 @@ class MemoryLog:
         self.position = upto
         self.positions.append(upto)
         self.letters += dead
+        self.first_emitted = {**emitted, **self.first_emitted}
         self.witness(upto)
         self._wake()
 

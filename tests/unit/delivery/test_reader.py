@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 
 from connector.delivery import Deliverer
 from connector.interfaces import Start
@@ -73,8 +74,17 @@ class _WithoutEnd:
         await asyncio.Event().wait()
         raise AssertionError
 
+    async def emitted(self, output: str, keys: Sequence[str]) -> Mapping[str, str]:
+        raise NotImplementedError
+
     async def acknowledge(
-        self, output: str, *, after: int, upto: int, dead: Sequence[DeadLetter] = ()
+        self,
+        output: str,
+        *,
+        after: int,
+        upto: int,
+        dead: Sequence[DeadLetter] = (),
+        emitted: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         raise AssertionError
 

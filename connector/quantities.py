@@ -22,7 +22,7 @@ _SIZE = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)")
 def parse_duration(text: str) -> timedelta:
     """Read ``30s``, ``1h30m`` or ``0s``; raises ValueError that says what is expected."""
     if not re.fullmatch(_DURATION, text):
-        raise ValueError("a duration is needed, such as 30s, 15m, 1h or 2d")
+        raise ValueError("expected a duration, such as 30s, 15m, 1h or 2d")
     try:
         return timedelta(seconds=sum(float(n) * _SECONDS[unit] for n, unit in _PART.findall(text)))
     except OverflowError:
@@ -44,7 +44,7 @@ def parse_size(text: str) -> int:
     """Read ``1000``, ``8KiB`` or ``1.5MB``; raises ValueError that says what is expected."""
     found = _SIZE.fullmatch(text)
     if not found or found[2] not in _BYTES:
-        raise ValueError("a size is needed, such as 8KiB, 1MiB or 5MB")
+        raise ValueError("expected a size, such as 8KiB, 1MiB or 5MB")
     return int(Decimal(found[1]) * _BYTES[found[2]])
 
 
@@ -61,7 +61,7 @@ def _to_duration(value: object) -> timedelta:
         return value
     if isinstance(value, str):
         return parse_duration(value)
-    raise ValueError("a duration needs its unit, such as 30s, 15m, 1h or 2d")
+    raise ValueError("expected a duration with a unit, such as 30s, 15m, 1h or 2d")
 
 
 def _to_size(value: object) -> int:
@@ -69,7 +69,7 @@ def _to_size(value: object) -> int:
         return value
     if isinstance(value, str):
         return parse_size(value)
-    raise ValueError("a size is needed, such as 8KiB, 1MiB or 5MB")
+    raise ValueError("expected a size, such as 8KiB, 1MiB or 5MB")
 
 
 Duration = Annotated[

@@ -99,7 +99,7 @@ class Secret:
         if isinstance(value, Secret):
             return value
         if not isinstance(value, str):
-            raise ValueError("a text is needed here, or a reference such as ${env:NAME} or ${file:/path}")  # noqa: TRY004, pydantic reports ValueError
+            raise ValueError("expected text, or a reference such as ${env:NAME} or ${file:/path}")  # noqa: TRY004, pydantic reports ValueError
         if not value.strip():
             raise ValueError("the secret is empty")
         return cls(str(value), value.reread if isinstance(value, Reference) else None)

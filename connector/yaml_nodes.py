@@ -147,7 +147,7 @@ def _convert_map(node: yaml.MappingNode, file: str, position: Position) -> Node:
     for key_node, value_node in node.value:
         place = _position(key_node.start_mark, file)
         if not isinstance(key_node, yaml.ScalarNode):
-            raise ConfigurationError(Problem("a key must be a simple text", place))
+            raise ConfigurationError(Problem("a key must be plain text", place))
         key = str(key_node.value)
         if key in values:
             raise ConfigurationError(

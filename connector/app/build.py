@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from connector import __version__
 from connector.app.collectors import FeedPlan, plan_feeds
 from connector.app.routes import Route, build_routes, mapping_notes
 from connector.app.sources import check_http_clients
+from connector.errors import ConfigurationError, Problem
 from connector.facts import ConfigurationWarning, Fact
 from connector.interfaces import Clock
 from connector.journal import SQLITE
@@ -83,6 +85,31 @@ def switch_telemetry(app: App) -> None:
     settings = app.settings
     logs = _logs(settings, app.metrics)
     app.telemetry.watch(logs, _fresh(app.feeds), _limits(settings), _names(settings))
+
+
+def endpoint_tls(settings: Settings) -> ssl.SSLContext | None:
+    """TLS context of the HTTP endpoint; ``None`` for plain HTTP.
+
+    Raises ``ConfigurationError`` for a certificate, key or authority that cannot be used.
+    """
+    tls = settings.server.tls
+    if tls is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.minimum == "1.3" else ssl.TLSVersion.TLSv1_2
+    password = None if tls.key_password is None else tls.key_password.reveal()
+    try:
+        # Without a password OpenSSL would ask for one on the terminal and block the start.
+        context.load_cert_chain(tls.cert_file, tls.key_file, password=password or (lambda: ""))
+        if tls.client_ca_file is not None:
+            context.load_verify_locations(tls.client_ca_file)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or getattr(error, "reason", None) or type(error).__name__
+        raise ConfigurationError(
+            Problem(f"server.tls: cannot use the certificate or key: {why}", hint="check the PEM files")
+        ) from None
+    return context
 
 
 def _names(settings: Settings) -> dict[str, str]:

@@ -17,7 +17,7 @@ _directory = click.option(
     "-d",
     "--directory",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Directory of own mappings; a file there shadows the one of the same name.",
+    help="Directory of custom mappings; a file there overrides the built-in one of the same name.",
 )
 
 

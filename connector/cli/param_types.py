@@ -27,7 +27,7 @@ def parse_time(text: str) -> timedelta | datetime:
     except (ValueError, OverflowError):
         raise ValueError(f"needed is {EXPECTED_TIME}") from None
     if aware.tzinfo is None:
-        raise ValueError("the time lacks its zone; end it with Z for UTC")
+        raise ValueError("the time has no time zone; end it with Z for UTC")
     return aware
 
 

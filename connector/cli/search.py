@@ -168,9 +168,7 @@ def _account(settings: Settings, name: str | None) -> str:
             raise click.UsageError(f"several accounts are configured; add --account {' or '.join(known)}")
         return known[0]
     if name not in known:
-        raise click.BadParameter(
-            f"there is no account of this name; {suggestion(name, known)}", param_hint="--account"
-        )
+        raise click.BadParameter(f"unknown account; {suggestion(name, known)}", param_hint="--account")
     return name
 
 

@@ -1,10 +1,10 @@
-"""The users' words: YAML, environment and secret files, made into one frozen value."""
+"""Configuration: YAML, environment variables and secret files, validated into one frozen value."""
 
 from connector.settings.accounts import Account, Budget
 from connector.settings.json_schema import json_schema
 from connector.settings.loading import Loaded, find_file, load
 from connector.settings.models import Settings
-from connector.settings.process import Log, Mappings, Server, State, split_address
+from connector.settings.process import Log, Mappings, Server, ServerTls, State, split_address
 from connector.settings.render import render
 from connector.settings.searches import Enrich, Search
 
@@ -17,6 +17,7 @@ __all__ = [
     "Mappings",
     "Search",
     "Server",
+    "ServerTls",
     "Settings",
     "State",
     "find_file",

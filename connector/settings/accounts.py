@@ -1,4 +1,4 @@
-"""The users' words for one Cloudflare account: who it is, how to sign in, how much to ask."""
+"""Settings of one Cloudflare account: id, credentials, base URL, request budget, proxy and TLS."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _SENDABLE = re.compile(r"[\x21-\x7e]+")
 def _account_id(text: str) -> str:
     if not re.fullmatch(r"[0-9a-fA-F]{32}", text):
         raise invalid(
-            "an account id of 32 hexadecimal digits is needed",
-            hint="it stands in the dashboard's address and on the account's overview page",
+            "must be 32 hex digits",
+            hint="see the dashboard URL or the account overview page",
         )
     return text.lower()
 
 
 def _email(text: str) -> str:
     if not re.fullmatch(r"[\x21-\x7e]+@[\x21-\x7e]+", text):
-        raise invalid("an email address is needed", hint="the one that the Global API key belongs to")
+        raise invalid("expected an email address", hint="the owner of the Global API key")
     return text
 
 
 def _credential(secret: Secret) -> Secret:
-    # It becomes a header: a line break would end it, a space means that "Bearer" was copied along.
+    # Sent as a header: a line break would end it, a space means that "Bearer" was copied along.
     if not _SENDABLE.fullmatch(secret.reveal()):
         raise invalid(
-            "the credential holds a space, a line break or a character that is not ASCII",
-            hint="paste it alone, without Bearer and without quotes",
+            "the credential contains a space, a line break or a non-ASCII character",
+            hint="paste the value only, without Bearer and without quotes",
         )
     return secret
 
@@ -47,36 +47,37 @@ def _credential(secret: Secret) -> Secret:
 def _base_url(text: str) -> str:
     url = split_url(text)
     if url.username is not None or url.password is not None or url.query or url.fragment:
-        raise invalid("the base URL takes no credentials, no query and no fragment")
+        raise invalid("the base URL must not contain credentials, a query or a fragment")
     if url.scheme == "http" and not is_loopback(url.hostname or ""):
         raise invalid(
-            "https is needed", hint="http is allowed to this machine only: credentials would be readable"
+            "expected https",
+            hint="http is allowed only to this host, or credentials would travel in clear text",
         )
     if url.scheme not in {"http", "https"}:
-        raise invalid("an https URL is needed", hint=f"such as {BASE_URL}")
+        raise invalid("expected an https URL", hint=f"such as {BASE_URL}")
     return text.rstrip("/")
 
 
 def _proxy(secret: Secret) -> Secret:
     if split_url(secret.reveal()).scheme not in {"http", "https"}:
-        raise invalid("the URL of an HTTP proxy is needed", hint="such as http://proxy.example:3128")
+        raise invalid("expected the URL of an HTTP proxy", hint="such as http://proxy.example:3128")
     return secret
 
 
 def split_url(text: str) -> SplitResult:
-    """Take a URL apart; raises for one without host, or with a port that is none."""
+    """Split a URL; raises for a missing host or an invalid port."""
     try:
         url = urlsplit(text)
         usable = bool(url.hostname) and url.port != 0 and _SENDABLE.fullmatch(text)
     except ValueError:
         usable = None
     if not usable:
-        raise invalid("a URL with scheme and host is needed", hint=f"such as {BASE_URL}")
+        raise invalid("expected a URL with scheme and host", hint=f"such as {BASE_URL}")
     return url
 
 
 def is_loopback(host: str) -> bool:
-    """Whether *host* is this machine."""
+    """Whether *host* is a loopback address or ``localhost``."""
     if host == "localhost":
         return True
     try:
@@ -98,14 +99,14 @@ class Budget(BaseModel):
         default=600,
         ge=1,
         le=1_000_000,
-        description="Most requests within the window. Cloudflare allows 1200 per 5 minutes and credential, "
-        "the dashboard included.",
+        description="Maximum requests per window. Cloudflare allows 1200 per 5 minutes and credential, "
+        "dashboard use included.",
     )
     window: Duration = Field(
         default=timedelta(minutes=5),
         ge=timedelta(seconds=1),
         le=timedelta(hours=1),
-        description="The time that the requests are counted over.",
+        description="Length of the window.",
     )
 
 
@@ -124,17 +125,17 @@ class Account(BaseModel):
         default=None, description="Email address of the user whose Global API key is used."
     )
     api_key: Credential | None = Field(
-        default=None, description="Global API key of that user; a token is the better choice."
+        default=None, description="Global API key of that user; prefer a token."
     )
     base_url: Annotated[str, AfterValidator(_base_url)] = Field(
-        default=BASE_URL, description="Where the API answers, /client/v4 included; https unless loopback."
+        default=BASE_URL, description="Base URL of the API, including /client/v4; https unless loopback."
     )
     budget: Budget = Field(default=Budget(), description="Request budget of this account's credential.")
     proxy: Proxy | None = Field(
         default=None,
-        description="URL of an HTTP proxy; by default the variables HTTPS_PROXY and NO_PROXY decide.",
+        description="URL of an HTTP proxy; by default HTTPS_PROXY and NO_PROXY apply.",
     )
-    tls: TlsOptions = Field(default=TlsOptions(), description="How to check the API's certificate.")
+    tls: TlsOptions = Field(default=TlsOptions(), description="TLS settings for connections to the API.")
 
     @model_validator(mode="after")
     def _one_way_to_sign_in(self) -> Account:
@@ -142,7 +143,7 @@ class Account(BaseModel):
             for key, value in (("email", self.email), ("api_key", self.api_key)):
                 if value is not None:
                     raise invalid(
-                        "there are two ways to sign in", hint="keep api_token, or email and api_key", key=key
+                        "two sign-in methods are set", hint="keep api_token, or email and api_key", key=key
                     )
         elif self.email is None and self.api_key is None:
             raise invalid("credentials are missing", hint="set api_token, or email and api_key")

@@ -1,4 +1,4 @@
-"""The account that the environment alone describes, in Cloudflare's own variables."""
+"""Account settings from Cloudflare's own environment variables (CLOUDFLARE_API_TOKEN, ...)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SECRET = frozenset({TOKEN, KEY})
 
 @dataclass(slots=True)
 class EnvironmentAccount:
-    """The values of an account by their keys, what was wrong, and what deserves a look."""
+    """Values of an account by key, with problems and warnings."""
 
     values: dict[str, Node] = field(default_factory=dict)
     problems: list[PathProblem] = field(default_factory=list)
@@ -32,7 +32,7 @@ class EnvironmentAccount:
 
 
 def environment_account(environ: Mapping[str, str], at: Position) -> EnvironmentAccount:
-    """Read the account; a fault, told at *at*, says which variables are missing."""
+    """Read the account; missing variables are reported as a problem at position *at*."""
     given = EnvironmentAccount()
     found = {name: _source(name, environ, given.problems) for name in _KEYS}
     present = {name for name, source in found.items() if source}
@@ -42,7 +42,7 @@ def environment_account(environ: Mapping[str, str], at: Position) -> Environment
     lacking = _lacking(present)
     if lacking:
         what = "the account is incomplete" if present - {BASE_URL} else "no account is configured"
-        hint = f"set {lacking}, or write accounts into the configuration"
+        hint = f"set {lacking}, or add accounts to the configuration"
         given.problems.append(PathProblem(("accounts",), what, hint, at))
         return given
     for name in present:
@@ -51,7 +51,7 @@ def environment_account(environ: Mapping[str, str], at: Position) -> Environment
 
 
 def _source(name: str, environ: Mapping[str, str], problems: list[PathProblem]) -> str:
-    """The variable that gives *name*: itself or its ``_FILE``; empty when there is none."""
+    """The variable that holds *name*: itself or its ``_FILE`` form; empty if neither is set."""
     pointer = f"{name}_FILE" if name in _SECRET else ""
     if name in environ and pointer in environ:
         at = Position(pointer, 0, 0)

@@ -1,7 +1,7 @@
-"""From the tree of what was written to the values that the models take.
+"""Convert the parsed tree into the values that the models accept.
 
-Texts of variables and references become the type that is wanted where they stand, credentials are
-wrapped before anything can show them, relative files are made to mean files beside the configuration.
+Text of variables and references becomes the type its place expects, credentials are wrapped in ``Secret``
+before anything can log them, relative paths are resolved against the configuration file's directory.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from connector.yaml_nodes import Node, Plain, parse
 
 @dataclass(slots=True)
 class Coerced:
-    """The values, and what was noticed on the way.
+    """The values, with the problems found.
 
-    *literals* are the paths of credentials that stand in the file itself, *secrets* the texts of all
+    *literals* are the paths of credentials written in the file in clear text; *secrets* are the texts of all
     credentials and references, for masking.
     """
 
@@ -31,7 +31,7 @@ class Coerced:
 
 
 def coerce(node: Node, schema: SchemaNode, base: FilePath) -> Coerced:
-    """Make values of *node*; relative files of the configuration file lie in *base*."""
+    """Convert *node*; relative paths in the configuration file are resolved against *base*."""
     coerced = Coerced()
     coerced.values = _Coercer(coerced, base).value(node, schema, ())
     return coerced
@@ -57,7 +57,7 @@ class _Coercer:
         for key, child in children.items():
             if child.empty:
                 self.into.problems.append(
-                    PathProblem((*path, key), "the value is empty", "give one, or remove the key")
+                    PathProblem((*path, key), "the value is empty", "set a value, or remove the key")
                 )
                 continue
             values[key] = self.value(
@@ -74,17 +74,21 @@ class _Coercer:
         if schema.secret:
             return self._secret(node, value, path)
         if not value and not schema.untyped:
-            self.into.problems.append(PathProblem(path, "the value is empty", "give one, or remove the key"))
+            self.into.problems.append(
+                PathProblem(path, "the value is empty", "set a value, or remove the key")
+            )
         if schema.path and value:
             return str(self.base / value) if node.position.line else value
         if schema.accepts_file and not isinstance(value, Reference):
-            # The settings library may log what it is given; a reference does not show its text.
+            # pydantic may log its input; a reference does not show its text.
             return Reference(lambda: value)
         return typed(value, schema) if isinstance(value, Reference) else value
 
     def _secret(self, node: Node, value: str, path: Path) -> object:
         if not value.strip():
-            self.into.problems.append(PathProblem(path, "the secret is empty", "give one, or remove the key"))
+            self.into.problems.append(
+                PathProblem(path, "the secret is empty", "set a value, or remove the key")
+            )
             return value
         if isinstance(value, Reference):
             return Secret(str(value), value.reread)
@@ -94,9 +98,9 @@ class _Coercer:
 
 
 def typed(text: str, schema: SchemaNode) -> Plain:
-    """Read *text*, of a variable or a reference, as what *shape* wants: text first, else YAML.
+    """Convert *text*, of a variable or a reference, to the type of *schema*: text if allowed, else YAML.
 
-    Where only text fits, *text* itself is returned: a reference stays one, to be read again.
+    Where only text is allowed, *text* itself is returned, so that a reference can be read again.
     """
     if text in schema.literals or not text:
         return str(text)

@@ -1,4 +1,4 @@
-"""A first look at cron expressions, so that a wrong one is found with its place, before anything starts."""
+"""Validate cron expressions while loading, so that an error has a position in the file."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _PART = re.compile(r"(\*|[0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?(?:/([0-
 
 
 def check_cron(text: str) -> None:
-    """Raise ValueError that says which of the five fields is wrong, without repeating it."""
+    """Raise ValueError naming the invalid field, without quoting its value."""
     fields = text.split()
     if len(fields) != len(_FIELDS):
         raise ValueError(
-            "five fields are needed: minute, hour, day of the month, month, day of the week, "
+            "expected five fields: minute, hour, day of the month, month, day of the week, "
             "such as */5 * * * *"
         )
     chosen = [_chosen(field.lower(), *rule) for field, rule in zip(fields, _FIELDS, strict=True)]
     if min(chosen[2]) > max(_LONGEST[month] for month in chosen[3]):
-        raise ValueError("no such day ever comes in these months")
+        raise ValueError("this day never occurs in these months")
 
 
 def _chosen(field: str, name: str, lowest: int, highest: int, words: tuple[str, ...]) -> set[int]:
-    """The values that a field stands for."""
+    """The values that a field selects."""
     if words is _DAYS and re.search(r"(?<!/)\b[0-9]", field):
         # 0 is Sunday to some programs and Monday to others.
         raise ValueError(f"write the days of the week as words: {', '.join(_DAYS)}")
@@ -39,9 +39,7 @@ def _chosen(field: str, name: str, lowest: int, highest: int, words: tuple[str, 
     for part in field.split(","):
         found = _values(part, lowest, highest, words)
         if not found:
-            raise ValueError(
-                f"the {name} is not one of {lowest} to {highest}, a range a-b, a list a,b or */n"
-            )
+            raise ValueError(f"the {name} must be {lowest} to {highest}, a range a-b, a list a,b or */n")
         values.update(found)
     return values
 

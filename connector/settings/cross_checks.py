@@ -1,4 +1,4 @@
-"""What only the whole configuration shows: names that lead nowhere, and things used twice."""
+"""Checks across sections: unknown account names, duplicate accounts and destinations, warnings."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from connector.outputs.common import OutputSettings
 from connector.settings.accounts import split_url
 from connector.settings.models import Settings
 from connector.settings.problems import Path, PathProblem, dotted
-from connector.source.filters import warnings
+from connector.source.filters import warnings as filter_warnings
 from connector.yaml_nodes import suggestion
 
 _WITHOUT_CREDENTIALS = frozenset({"proxy"})
 
 
 def check(settings: Settings) -> list[PathProblem]:
-    """Return everything that contradicts itself."""
+    """Contradictions between sections."""
     problems = [*_unknown_accounts(settings)]
     ids = ((("accounts", name, "account_id"), one.account_id) for name, one in settings.accounts.items())
-    problems += _twice(ids, "the same account is configured as")
-    problems += _twice(_places(settings), "the same place is written to by")
+    problems += _duplicates(ids, "same account as")
+    problems += _duplicates(_destinations(settings), "writes to the same destination as")
     return problems
 
 
-def notes(settings: Settings) -> Iterator[str]:
-    """Tell what works but deserves a look."""
+def warnings(settings: Settings) -> Iterator[str]:
+    """Settings that are valid but probably not intended."""
     for name, account in settings.accounts.items():
         if not account.base_url.endswith("/client/v4"):
-            yield f"accounts.{name}.base_url does not end with /client/v4, as the API's address usually does"
+            yield f"accounts.{name}.base_url does not end with /client/v4, unlike the public API"
     for name, search in settings.searches.items():
-        yield from (f"searches.{name}.filters.{warning}" for warning in warnings(search.filters))
+        yield from (f"searches.{name}.filters.{warning}" for warning in filter_warnings(search.filters))
         if search.enrich is not None and not search.revisit:
-            yield f"searches.{name}.enrich: without revisit, what is not told in time is never completed"
+            yield f"searches.{name}.enrich: without revisit, incomplete enrichment is never completed"
     for path, model in _models(settings, ()):
         if path and path[-1] == "tls" and getattr(model, "verify", True) is False:
-            yield f"{dotted(path)}.verify is off: anybody on the way can read along and answer instead"
+            yield f"{dotted(path)}.verify is off: traffic can be intercepted and modified"
 
 
-def harmless(settings: Settings, path: Path) -> bool:
-    """Whether a text that counts as secret is none: the URL of a proxy without credentials."""
+def holds_no_credentials(settings: Settings, path: Path) -> bool:
+    """Whether a secret setting has nothing secret in it: a proxy URL without user and password."""
     value: object = settings
     for step in path:
         value = value.get(step) if isinstance(value, dict) else getattr(value, str(step), None)
@@ -63,13 +63,13 @@ def _unknown_accounts(settings: Settings) -> Iterator[PathProblem]:
             if account not in settings.accounts:
                 yield PathProblem(
                     ("searches", name, "accounts", index),
-                    "there is no account of this name",
+                    "unknown account",
                     suggestion(account, settings.accounts),
                 )
 
 
-def _places(settings: Settings) -> Iterator[tuple[Path, object]]:
-    """Where outputs write on this machine; what one of them writes must not be another's."""
+def _destinations(settings: Settings) -> Iterator[tuple[Path, object]]:
+    """Local destinations of outputs; two outputs must not write to the same one."""
     for name, output in settings.outputs.items():
         kind = _kind(output)
         if kind == "stdout":
@@ -82,7 +82,7 @@ def _kind(output: OutputSettings) -> str:
     return str(getattr(output, "type", ""))
 
 
-def _twice(values: Iterable[tuple[Path, object]], text: str) -> Iterator[PathProblem]:
+def _duplicates(values: Iterable[tuple[Path, object]], text: str) -> Iterator[PathProblem]:
     first: dict[object, Path] = {}
     for path, value in values:
         if value in first:

@@ -1,4 +1,4 @@
-"""What the configuration means where it says nothing: the account of the environment, a search, an output."""
+"""Defaults for missing sections: the account of the environment, one search, stdout, the state directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OUTPUT: Mapping[str, Scalar] = {"type": "stdout", "mapping": "ecs"}
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The completed tree, what was wrong, and what deserves a look."""
+    """The completed tree, with problems and warnings."""
 
     node: Node
     problems: list[PathProblem]
@@ -28,7 +28,7 @@ class Completed:
 
 
 def apply_defaults(node: Node, environ: Mapping[str, str]) -> Completed:
-    """Add what is not configured."""
+    """Fill in the sections that are missing."""
     present = node.value if isinstance(node.value, dict) else {}
     problems: list[PathProblem] = []
     notes: list[str] = []
@@ -36,7 +36,7 @@ def apply_defaults(node: Node, environ: Mapping[str, str]) -> Completed:
         given = environment_account(environ, node.position)
         problems += given.problems
         notes += given.notes
-        # Without an account, what is wrong with the others is told all the same.
+        # Even without an account, problems of the other sections are reported.
         node = set_node(node, ("accounts",), Node({}, DEFAULT))
         for key, leaf in given.values.items():
             node = set_node(node, ("accounts", "default", key), leaf)
@@ -44,16 +44,16 @@ def apply_defaults(node: Node, environ: Mapping[str, str]) -> Completed:
         node = _fill(node, ("searches", "detections"), _SEARCH)
         node = set_node(node, ("searches", "detections", "filters", "detections_only"), Node(True, DEFAULT))
         if present:
-            notes.append("no searches are configured: one called detections polls detections every 60s")
+            notes.append("no searches configured: polling detections every 60s")
     if "outputs" not in present:
         node = _fill(node, ("outputs", "stdout"), _OUTPUT)
         if present:
-            notes.append("no outputs are configured: events go to the standard output as ECS")
+            notes.append("no outputs configured: writing ECS events to standard output")
     return Completed(_state(node, environ), problems, notes)
 
 
 def state_directory(environ: Mapping[str, str], user: int) -> Path:
-    """Where the platform keeps the state of a program: of the service, of the system, of a user."""
+    """The platform's state directory: systemd's $STATE_DIRECTORY, /var/lib for root, XDG for a user."""
     given = environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given:
         return Path(given)

@@ -1,4 +1,4 @@
-"""Variables that set one value each: ``CONNECTOR_OUTPUTS__SIEM__TOKEN``, and ``..._FILE`` for secrets."""
+"""Environment overrides: ``CONNECTOR_OUTPUTS__SIEM__TOKEN`` sets one value; ``..._FILE`` names a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PREFIX = str(Settings.model_config["env_prefix"])
 BETWEEN = str(Settings.model_config["env_nested_delimiter"])
 CONFIG = f"{PREFIX}CONFIG"
 _FILE = "_FILE"
-# What Kubernetes and Docker put beside a container whose service is called "connector".
+# Kubernetes and Docker inject such variables for a service called "connector".
 _SERVICE_LINK = re.compile(r"(?:_HOST|_PORT(?:_[A-Z0-9_]+)?)$")
 _SERVICE_VALUE = re.compile(r"(?:tcp|udp|sctp)://\S+|[0-9a-f.:]+|tcp|udp|sctp", re.IGNORECASE)
 
@@ -31,7 +31,7 @@ class _Target:
 
 
 def apply(node: Node, environ: Mapping[str, str], schema: SchemaNode) -> tuple[Node, list[PathProblem]]:
-    """Lay every ``CONNECTOR_...`` variable over *node*; report those that set nothing known."""
+    """Apply every ``CONNECTOR_...`` variable to *node*; report those that match no setting."""
     problems: list[PathProblem] = []
     taken: dict[Path, str] = {}
     for name in sorted(environ, key=_types_first):
@@ -42,7 +42,7 @@ def apply(node: Node, environ: Mapping[str, str], schema: SchemaNode) -> tuple[N
         if target is None:
             if not _is_service_link(name, environ[name]):
                 problems.append(
-                    PathProblem((), "this variable sets nothing known", _hint(name, node, schema), at)
+                    PathProblem((), "this variable matches no setting", _hint(name, node, schema), at)
                 )
             continue
         if target.path in taken:
@@ -60,7 +60,7 @@ def apply(node: Node, environ: Mapping[str, str], schema: SchemaNode) -> tuple[N
 
 
 def suggest_names(problems: list[PathProblem], node: Node) -> list[PathProblem]:
-    """Add the name that was meant to faults of what only a variable mentions: SEIM beside siem."""
+    """Suggest the section name in the file where a variable uses a similar one: SEIM, siem."""
     return [_suggested(problem, node) for problem in problems]
 
 
@@ -79,7 +79,7 @@ def _suggested(problem: PathProblem, node: Node) -> PathProblem:
 
 
 def set_node(node: Node, path: Path, leaf: Node) -> Node:
-    """Return *node* with *leaf* at *path*; what is made on the way stands where *leaf* does."""
+    """Return *node* with *leaf* at *path*; mappings created on the way get the position of *leaf*."""
     if not path:
         return leaf
     key = str(path[0])
@@ -95,7 +95,7 @@ def _types_first(name: str) -> tuple[bool, str]:
 
 
 def value_reader(name: str, environ: Mapping[str, str], *, from_file: bool) -> Callable[[], str]:
-    """What reads the variable *name*, or the file that it names; raises ``UnresolvedReference``."""
+    """A reader for variable *name*, or for the file it names; it raises ``UnresolvedReference``."""
     if from_file:
         return lambda: read_secret_file(FilePath(read_variable(name, environ)))
     return lambda: read_variable(name, environ)
@@ -129,7 +129,7 @@ def _locate_new(rest: str, schema: SchemaNode, path: Path) -> _Target | None:
 
 
 def _children(node: Node | None, schema: SchemaNode) -> list[tuple[str, Node | None, SchemaNode]]:
-    """What lies under a place: keys that are there and keys that could be, longest first."""
+    """Children of a node: keys present and keys the schema allows, longest first."""
     there = node.value if node is not None and isinstance(node.value, dict) else {}
     chosen = schema.of_type(there["type"].value) if "type" in there else schema
     keys = sorted({*there, *chosen.known}, key=lambda key: (-len(key), key))
@@ -148,9 +148,9 @@ def _is_service_link(name: str, value: str) -> bool:
 def _hint(name: str, node: Node, schema: SchemaNode) -> str:
     known = list(_names(node, schema, PREFIX))
     if any(one.startswith(name.upper() + BETWEEN) for one in known):
-        return f"name one value, with {BETWEEN} between the keys"
+        return f"name a single value, with {BETWEEN} between keys"
     close = nearest(name.upper(), known)
-    return f"did you mean {close}?" if close else "the names follow the keys of the configuration"
+    return f"did you mean {close}?" if close else "variable names follow the configuration keys"
 
 
 def _names(node: Node | None, schema: SchemaNode, prefix: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""``${env:NAME}``, ``${env:NAME:-default}`` and ``${file:/path}``, resolved in values after parsing.
+"""Interpolation: ``${env:NAME}``, ``${env:NAME:-default}`` and ``${file:/path}`` in values, after parsing.
 
-What a reference brings in can so never change the structure of the configuration. ``$${`` stands for
-the two characters ``${``.
+Because values are resolved after parsing, they cannot change the structure of the configuration. ``$${`` is a
+literal ``${``.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from connector.yaml_nodes import Node
 
 _TOKEN = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_HINT = "a reference is ${env:NAME}, ${env:NAME:-default} or ${file:/path}; $${ stands for the characters ${"
+_HINT = "use ${env:NAME}, ${env:NAME:-default} or ${file:/path}; write $${ for a literal ${"
 _LARGEST = 64 << 10
 
 
 class UnresolvedReference(LookupError):
-    """A reference leads nowhere; the text says why, without any value."""
+    """A reference cannot be resolved; the text says why, without any value."""
 
 
 def resolve(node: Node, environ: Mapping[str, str], base: Path) -> tuple[Node, list[PathProblem]]:
-    """Replace the references in every text of *node*; report those that cannot be.
+    """Replace the references in every text of *node*; report those that cannot be resolved.
 
     Args:
-        node: what was parsed.
-        environ: where ``env`` looks.
-        base: directory that relative files are looked up in.
+        node: the parsed tree.
+        environ: variables for ``env``.
+        base: directory for relative file names.
     """
     problems: list[PathProblem] = []
 
@@ -55,19 +55,19 @@ def resolve(node: Node, environ: Mapping[str, str], base: Path) -> tuple[Node, l
 
 
 def read_secret_file(path: Path) -> str:
-    """The text of a file, without the line break at its end.
+    """Content of a file, without trailing line breaks.
 
     Raises:
-        UnresolvedReference: it cannot be read, is empty, too large, or not UTF-8.
+        UnresolvedReference: it is unreadable, empty, larger than 64 KiB, or not UTF-8.
     """
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "not the name of a file"
+        why = getattr(error, "strerror", None) or "not a valid file name"
         raise UnresolvedReference(f"cannot read {path}: {why}") from None
     if len(data) > _LARGEST:
-        raise UnresolvedReference(f"{path} is larger than {_LARGEST >> 10} KiB, too large for a value")
+        raise UnresolvedReference(f"{path} is larger than {_LARGEST >> 10} KiB")
     try:
         text = data.decode().rstrip("\r\n")
     except UnicodeDecodeError:
@@ -78,7 +78,7 @@ def read_secret_file(path: Path) -> str:
 
 
 def read_variable(name: str, environ: Mapping[str, str]) -> str:
-    """The text of a variable.
+    """Value of a variable.
 
     Raises:
         UnresolvedReference: it is not set, or empty.
@@ -105,7 +105,7 @@ def _parts(text: str, environ: Mapping[str, str], base: Path) -> list[str | Call
         if found[0] == "$${":
             parts.append("${")
         elif not found[0].endswith("}"):
-            raise UnresolvedReference(f"a reference is not closed ({_HINT})")
+            raise UnresolvedReference(f"unterminated reference ({_HINT})")
         else:
             parts.append(_reader(found[1], environ, base))
     return [*parts, text[end:]]
@@ -119,5 +119,5 @@ def _reader(inside: str, environ: Mapping[str, str], base: Path) -> Callable[[],
             return lambda: default if dash and not environ.get(name) else read_variable(name, environ)
     elif kind == "file" and rest:
         return lambda: read_secret_file(base / rest)
-    # What stands between the braces is not repeated: it may be a password with a brace in it.
-    raise UnresolvedReference(f"this is no reference ({_HINT})")
+    # The text between the braces is not quoted: it may be a password that contains a brace.
+    raise UnresolvedReference(f"invalid reference ({_HINT})")

@@ -1,4 +1,4 @@
-"""JSON Schema of the configuration, so that editors complete and check it."""
+"""JSON Schema of the configuration file, for completion and validation in editors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NARROWING = frozenset({"pattern", "enum"})
 
 
 def json_schema() -> JsonObject:
-    """Describe a whole configuration file; a reference may stand for any value narrower than a text."""
+    """Schema of a configuration file; a ``${...}`` reference is allowed wherever plain text is not."""
     schema = whole_schema(settings_classes(outputs.names()))
     schema.pop("required", None)  # accounts, searches and outputs have defaults outside the file
     return {

@@ -1,4 +1,4 @@
-"""From files, variables and secrets to settings, or to everything that is wrong with them."""
+"""Load the configuration: read, interpolate, override, complete, coerce, validate; report every problem."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _LARGEST = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that can be used.
+    """A valid configuration.
 
     Args:
         settings: the values.
-        notes: what works but deserves a look, one line each.
-        file: the file that was read, if any.
-        node: every value with its place; a variable is a place without lines.
+        notes: warnings, one line each.
+        file: the file it was read from, if any.
+        node: every value with its position; a variable is a position without line numbers.
     """
 
     settings: Settings
@@ -45,17 +45,17 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     """Read the configuration.
 
     Args:
-        path: the file that was asked for; without it ``$CONNECTOR_CONFIG``, ``./connector.yaml`` and
-            ``/etc/email-connector/connector.yaml`` are tried, and none is needed.
-        environ: the variables; later re-reads of secrets look into it again.
+        path: the file requested; without it ``$CONNECTOR_CONFIG``, ``./connector.yaml`` and
+            ``/etc/email-connector/connector.yaml`` are tried; none of them is required.
+        environ: environment variables; secrets that are reread later look into it again.
 
     Raises:
-        ConfigurationError: with one problem for everything that is wrong.
+        ConfigurationError: with every problem found.
     """
     file = find_file(path, environ)
     node = _read(file) if file else Node({}, Position("environment", 0, 0))
     if not isinstance(node.value, dict):
-        raise ConfigurationError(Problem("a map of keys and values is needed", node.position))
+        raise ConfigurationError(Problem("expected a mapping of keys to values", node.position))
     base = file.absolute().parent if file else Path.cwd()
     schema = settings_schema(_kinds(node, environ))
     node, problems = resolve(node, environ, base)
@@ -71,14 +71,14 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
 
 
 def find_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The configuration file to read: the one asked for, or the first that exists."""
+    """The configuration file to read: the one requested, or the first default that exists."""
     if path is not None:
         return path
     for name, value in environ.items():
         if name.upper() == CONFIG:
             if not value:
                 raise ConfigurationError(
-                    Problem("the variable is empty", Position(name, 0, 0), "name a file")
+                    Problem("the variable is empty", Position(name, 0, 0), "set it to a file name")
                 )
             return Path(value)
     return next((place for place in DEFAULT_FILES if place.exists()), None)
@@ -90,10 +90,10 @@ def _read(file: Path) -> Node:
         with file.open("rb") as stream:
             data = stream.read(_LARGEST + 1)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "not the name of a file"
+        why = getattr(error, "strerror", None) or "not a valid file name"
         raise ConfigurationError(Problem(f"cannot read the configuration: {why}", at)) from None
     if len(data) > _LARGEST:
-        raise ConfigurationError(Problem(f"larger than {_LARGEST >> 20} MiB, too large", at))
+        raise ConfigurationError(Problem(f"larger than {_LARGEST >> 20} MiB", at))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -104,7 +104,7 @@ def _read(file: Path) -> Node:
 
 
 def _kinds(node: Node, environ: Mapping[str, str]) -> set[str]:
-    """The output types that are named anywhere, so that their plugins are known in time."""
+    """Output types named in the file or the environment, so that their plugins are loaded first."""
     kinds = {value for name, value in environ.items() if name.upper().endswith("__TYPE")}
     outputs = node.value.get("outputs") if isinstance(node.value, dict) else None
     if outputs is not None and isinstance(outputs.value, dict):
@@ -119,7 +119,7 @@ def _validate(
     coerced: Coerced, node: Node, schema: SchemaNode, problems: list[PathProblem]
 ) -> Settings | None:
     values = dict(coerced.values) if isinstance(coerced.values, dict) else {}
-    # The library would take some keys of its own for itself; nothing unknown may reach it.
+    # pydantic-settings interprets some keys itself (_env_file, ...); never pass it unknown ones.
     for key in sorted(values.keys() - set(schema.known)):
         problems.append(unknown_key((key,), schema))
         del values[key]
@@ -134,9 +134,9 @@ def _validate(
 
 def _notes(settings: Settings, more: list[str], coerced: Coerced, node: Node) -> tuple[str, ...]:
     literals = [
-        f"{node.place(path)}: {'.'.join(map(str, path))} stands in the file itself; "
+        f"{node.place(path)}: {'.'.join(map(str, path))} is in the file in clear text; "
         "use ${env:NAME} or ${file:/path} instead"
         for path in coerced.literals
-        if not cross_checks.harmless(settings, path)
+        if not cross_checks.holds_no_credentials(settings, path)
     ]
-    return (*more, *literals, *cross_checks.notes(settings))
+    return (*more, *literals, *cross_checks.warnings(settings))

@@ -1,4 +1,4 @@
-"""The whole configuration as one frozen value."""
+"""The root settings model: accounts, searches, outputs and the process sections."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def _choose(value: object) -> OutputSettings:
     if isinstance(value, OutputSettings):
         return value
     if not isinstance(value, dict):
-        raise invalid("a map is needed, with at least a type")
+        raise invalid("expected a mapping with a `type`")
     kind = value.get("type")
     if kind is None:
         raise invalid("type is missing", hint=f"known: {', '.join(outputs.names())}")
     if not isinstance(kind, str):
         raise invalid(
-            "the name of an output type is needed", hint=f"known: {', '.join(outputs.names())}", key="type"
+            "expected the name of an output type", hint=f"known: {', '.join(outputs.names())}", key="type"
         )
     return _class(kind).model_validate(value)
 
@@ -56,8 +56,8 @@ Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$", max_length=64)]
 class Settings(BaseSettings):
     """Everything that can be configured.
 
-    It reads nothing by itself: ``load`` hands over one tree in which every value knows its place. The
-    prefix and the delimiter say how a variable names a value.
+    It reads no source itself: ``load`` passes one tree in which every value has a position. Prefix and
+    delimiter define the names of environment overrides.
     """
 
     model_config = SettingsConfigDict(
@@ -73,8 +73,8 @@ class Settings(BaseSettings):
     outputs: dict[Name, Annotated[SerializeAsAny[OutputSettings], AnyOutput]] = Field(
         min_length=1, description="Outputs, by name."
     )
-    mappings: Mappings = Field(default=Mappings(), description="Own mappings.")
-    redaction: Redaction = Field(default=Redaction(), description="The key of hashes.")
+    mappings: Mappings = Field(default=Mappings(), description="Custom mappings.")
+    redaction: Redaction = Field(default=Redaction(), description="Key for hashed fields.")
     state: State = Field(default=State(), description="The journal.")
     server: Server = Field(default=Server(), description="The endpoint for metrics, health and status.")
     log: Log = Field(default=Log(), description="The log on standard error.")
@@ -82,7 +82,7 @@ class Settings(BaseSettings):
         default=timedelta(seconds=25),
         ge=timedelta(0),
         le=timedelta(hours=1),
-        description="How long a stop waits for what is being delivered.",
+        description="How long shutdown waits for deliveries in progress.",
     )
 
     @classmethod

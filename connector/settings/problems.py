@@ -1,4 +1,4 @@
-"""What is wrong in a configuration, by the path of keys that leads there; and how it is told to people."""
+"""Configuration problems by key path, and their conversion to messages with file positions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from connector.errors import Position, Problem
 from connector.secret import MASK
 from connector.yaml_nodes import Node
 
-KIND = "wrong"
+KIND = "invalid_setting"
 
 
 def invalid(message: str, *, hint: str = "", key: str = "") -> PydanticCustomError:
-    """Make the error to raise. *key* is the field of a model concerned, where a whole model is checked.
+    """The pydantic error for an invalid value; *key* names the field when a whole model is validated.
 
-    Texts MUST NOT hold the value: it may be a secret in the wrong place.
+    Texts MUST NOT contain the value: it may be a secret pasted in the wrong place.
     """
     return PydanticCustomError(KIND, "{message}", {"message": message, "hint": hint, "key": key})
 
@@ -33,7 +33,7 @@ _SHORTEST = 4
 
 @dataclass(frozen=True, slots=True)
 class PathProblem:
-    """One thing that is wrong. *position* is set where the path says less than the place, or nothing."""
+    """A problem at a key path. *position* overrides the position of that path in the tree."""
 
     path: Path
     text: str
@@ -42,7 +42,7 @@ class PathProblem:
 
 
 def dotted(path: Path) -> str:
-    """The path as people read it; keys that may be a pasted secret are left out."""
+    """The path as dotted text; keys that may be a pasted secret are replaced by ``…``."""
     shown = (str(step) for step in path)
     return ".".join(step if _SHOWN.fullmatch(step) else "…" for step in shown)
 
@@ -50,16 +50,16 @@ def dotted(path: Path) -> str:
 def locate_problems(
     problems: Iterable[PathProblem], node: Node, secrets: Iterable[str]
 ) -> tuple[Problem, ...]:
-    """Tell *faults*, one per path, in the order of their places; no text of *secrets* is shown.
+    """Convert *problems* to messages with positions, in file order; text of *secrets* is masked.
 
-    A fault above or under a path that already has one is a consequence of it and left out.
+    A problem at an ancestor or descendant of a path that already has one is a consequence and left out.
     """
     masked = sorted({text for text in secrets if len(text) >= _SHORTEST}, key=len, reverse=True)
-    told: dict[Path, Problem] = {}
+    located: dict[Path, Problem] = {}
     for problem in problems:
-        if not any(_related(problem.path, other) for other in told):
-            told[problem.path or ("", len(told))] = _tell(problem, node, masked)
-    return tuple(sorted(told.values(), key=_place))
+        if not any(_related(problem.path, other) for other in located):
+            located[problem.path or ("", len(located))] = _locate(problem, node, masked)
+    return tuple(sorted(located.values(), key=_place))
 
 
 def _related(one: Path, other: Path) -> bool:
@@ -67,7 +67,7 @@ def _related(one: Path, other: Path) -> bool:
     return length > 0 and one[:length] == other[:length]
 
 
-def _tell(problem: PathProblem, node: Node, masked: list[str]) -> Problem:
+def _locate(problem: PathProblem, node: Node, masked: list[str]) -> Problem:
     between = " " if problem.text == MISSING else ": "
     message = f"{dotted(problem.path)}{between}{problem.text}" if problem.path else problem.text
     for text in masked:

@@ -1,7 +1,8 @@
-"""The users' words for the process itself: its state, its endpoint, its log, its mappings."""
+"""Settings of the process: state directory, HTTP endpoint, log, mappings, redaction key."""
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,23 +14,26 @@ from connector.secret import Secret
 from connector.settings.problems import invalid
 
 _KEY_LENGTH = 16
+"""Characters. 16 random hex digits are 64 bits: beyond guessing over a network."""
+
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 _PORTS = 65_535
 
 
 def split_address(text: str) -> tuple[str, int]:
-    """Take ``host:port`` or ``[::1]:port`` apart; raises for anything else."""
+    """Split ``host:port`` or ``[::1]:port``; raises for anything else."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     host = host[1:-1] if bracketed else host
-    sound = colon and host and not set(host) & set("[]/ @") and (bracketed == (":" in host))
+    valid = colon and host and not set(host) & set("[]/ @") and (bracketed == (":" in host))
     if (
-        not sound
+        not valid
         or not (port.isascii() and port.isdigit())
         or len(port) > len(str(_PORTS))
         or int(port) > _PORTS
     ):
         raise invalid(
-            "host:port is needed, such as 127.0.0.1:9464 or [::1]:9464", hint="null switches the endpoint off"
+            "expected host:port, such as 127.0.0.1:9464 or [::1]:9464", hint="null disables the endpoint"
         )
     return host, int(port)
 
@@ -40,41 +44,70 @@ def _address(text: str) -> str:
 
 
 class State(BaseModel):
-    """Where the journal lives and how long it keeps what is delivered."""
+    """Where the journal is stored and how long it keeps delivered revisions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     directory: Path = Field(
         default=Path("/var/lib/email-connector"),
-        description="Directory of the journal; made if missing. By default the platform's state directory.",
+        description="Directory of the journal, created if missing. Default: the platform's state directory.",
     )
     retain: Duration = Field(
         default=timedelta(hours=24),
         ge=timedelta(0),
         le=timedelta(days=366),
-        description="How long revisions stay after delivery, so that an output can be rewound.",
+        description="How long revisions are kept after delivery, so that outputs can be rewound.",
     )
 
 
+def _token(secret: Secret) -> Secret:
+    if not _HEADER_VALUE.fullmatch(secret.reveal()) or len(secret.reveal()) < _KEY_LENGTH:
+        raise invalid(
+            f"expected at least {_KEY_LENGTH} printable ASCII characters without spaces",
+            hint="generate one with: openssl rand -hex 32",
+        )
+    return secret
+
+
+class ServerTls(BaseModel):
+    """Certificate of the HTTP endpoint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    cert_file: Path = Field(description="PEM file with the certificate chain.")
+    key_file: Path | None = Field(
+        default=None, description="PEM file with the private key, if cert_file does not contain it."
+    )
+    key_password: Secret | None = Field(default=None, description="Password of the private key.")
+    client_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of the authorities whose client certificates are required; null: not required.",
+    )
+    minimum: Literal["1.2", "1.3"] = Field(default="1.2", description="Oldest TLS version accepted.")
+
+
 class Server(BaseModel):
-    """The read-only endpoint: metrics, health, status."""
+    """The read-only HTTP endpoint: metrics, health, status."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     listen: Annotated[str, AfterValidator(_address)] | None = Field(
         default="127.0.0.1:9464",
-        description="host:port to listen on; port 0 takes a free one; null switches the endpoint off.",
+        description="host:port to listen on; port 0 picks a free port; null disables the endpoint.",
     )
+    token: Annotated[Secret, AfterValidator(_token)] | None = Field(
+        default=None,
+        description="Bearer token required for every path except /healthz; null: no authentication.",
+    )
+    tls: ServerTls | None = Field(default=None, description="Serve HTTPS with this certificate; null: HTTP.")
 
 
 class Log(BaseModel):
-    """What is said on standard error."""
+    """Logging to standard error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least level that is shown."
-    )
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Minimum level.")
     format: Literal["auto", "json", "text"] = Field(
         default="auto", description="auto writes text to a terminal and JSON elsewhere."
     )
@@ -83,20 +116,20 @@ class Log(BaseModel):
 def _strong(secret: Secret) -> Secret:
     if len(secret.reveal()) < _KEY_LENGTH:
         raise invalid(
-            f"a key of at least {_KEY_LENGTH} characters is needed",
-            hint="openssl rand -hex 32 makes a good one",
+            f"expected a key of at least {_KEY_LENGTH} characters",
+            hint="generate one with: openssl rand -hex 32",
         )
     return secret
 
 
 class Redaction(BaseModel):
-    """What the hashes of redacted fields are made with."""
+    """Key for hashing redacted fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     key: Annotated[Secret, AfterValidator(_strong)] | None = Field(
         default=None,
-        description="Key of the hashes that stand in for values; another key, other hashes.",
+        description="Key for the hashes that replace values; a different key gives different hashes.",
     )
 
 
@@ -106,5 +139,6 @@ class Mappings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     directory: Path | None = Field(
-        default=None, description="Directory of own mappings; a file there shadows the one of the same name."
+        default=None,
+        description="Directory of custom mappings; a file there overrides the built-in one of the same name.",
     )

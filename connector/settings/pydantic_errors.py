@@ -1,4 +1,4 @@
-"""What pydantic says of a wrong value, in plain words and without the value."""
+"""Translate pydantic validation errors into plain English, without quoting the value."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ _ARGUMENT = re.compile(r"(days|seconds|microseconds)=([0-9]+)")
 _Words = Callable[[Mapping[str, Any]], str]
 
 _TEXTS: Mapping[str, str] = {
-    "string_type": "a text is needed",
-    "int_type": "a whole number is needed",
-    "int_parsing": "a whole number is needed",
-    "int_from_float": "a whole number is needed",
+    "string_type": "expected text",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
     "int_parsing_size": "the number is too large",
-    "float_type": "a number is needed",
-    "float_parsing": "a number is needed",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
     "finite_number": "the number is too large",
-    "bool_type": "true or false is needed",
-    "bool_parsing": "true or false is needed",
-    "list_type": "a list is needed",
-    "tuple_type": "a list is needed",
-    "dict_type": "a map of keys and values is needed",
-    "model_type": "a map of keys and values is needed",
-    "path_type": "the name of a file or directory is needed",
-    "none_required": "null is needed",
-    "is_instance_of": "a value of another kind is needed",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "list_type": "expected a list",
+    "tuple_type": "expected a list",
+    "dict_type": "expected a mapping of keys to values",
+    "model_type": "expected a mapping of keys to values",
+    "path_type": "expected a file or directory name",
+    "none_required": "expected null",
+    "is_instance_of": "wrong type of value",
 }
 _FORMED: Mapping[str, _Words] = {
-    "greater_than_equal": lambda given: f"{_plain(given['ge'])} or more is needed",
-    "greater_than": lambda given: f"more than {_plain(given['gt'])} is needed",
-    "less_than_equal": lambda given: f"{_plain(given['le'])} or less is needed",
-    "less_than": lambda given: f"less than {_plain(given['lt'])} is needed",
-    "literal_error": lambda given: f"{_words(given)} is needed",
-    "enum": lambda given: f"{_words(given)} is needed",
-    "string_too_short": lambda given: f"at least {given['min_length']} characters are needed",
-    "string_too_long": lambda given: f"at most {given['max_length']} characters are allowed",
-    "too_short": lambda given: f"at least {given['min_length']} is needed",
-    "too_long": lambda given: f"at most {given['max_length']} are allowed",
+    "greater_than_equal": lambda given: f"must be {_plain(given['ge'])} or more",
+    "greater_than": lambda given: f"must be more than {_plain(given['gt'])}",
+    "less_than_equal": lambda given: f"must be {_plain(given['le'])} or less",
+    "less_than": lambda given: f"must be less than {_plain(given['lt'])}",
+    "literal_error": lambda given: f"expected {_words(given)}",
+    "enum": lambda given: f"expected {_words(given)}",
+    "string_too_short": lambda given: f"must have at least {given['min_length']} characters",
+    "string_too_long": lambda given: f"must have at most {given['max_length']} characters",
+    "too_short": lambda given: f"must have at least {given['min_length']}",
+    "too_long": lambda given: f"must have at most {given['max_length']}",
 }
 
 
 def pydantic_problems(error: ValidationError, node: Node, schema: SchemaNode) -> list[PathProblem]:
-    """Make one fault of each thing that pydantic found."""
+    """One problem per error that pydantic reports."""
     details = error.errors(include_url=False, include_input=False)
     found: dict[Path, list[PathProblem]] = {}
     unions: set[Path] = set()
@@ -63,23 +63,28 @@ def pydantic_problems(error: ValidationError, node: Node, schema: SchemaNode) ->
             unions.add(place.branch)
         problem = _fault(one, place)
         found.setdefault(problem.path, []).append(problem)
-    return [_joined(problems) for path, problems in found.items() if not _outdone(path, unions, found)]
+    return [_joined(problems) for path, problems in found.items() if not _superseded(path, unions, found)]
 
 
-def _outdone(path: Path, unions: set[Path], found: Mapping[Path, object]) -> bool:
-    # Where one alternative fits but for a detail, that detail is what is wrong.
+def _superseded(path: Path, unions: set[Path], found: Mapping[Path, object]) -> bool:
+    # If one alternative of a union fits except for a detail, report that detail only.
     return path in unions and any(len(other) > len(path) and other[: len(path)] == path for other in found)
 
 
 def _joined(problems: list[PathProblem]) -> PathProblem:
     first = problems[0]
     texts = list(dict.fromkeys(problem.text for problem in problems))
-    return PathProblem(first.path, ", or ".join(texts), first.hint if len(texts) == 1 else "")
+    return PathProblem(first.path, _alternatives(texts), first.hint if len(texts) == 1 else "")
+
+
+def _alternatives(texts: list[str]) -> str:
+    """Join the errors of a union's alternatives: ``expected all, or a list``."""
+    return ", or ".join([texts[0], *(text.removeprefix("expected ") for text in texts[1:])])
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an error is: the keys, what may stand above, what stands there, where alternatives began."""
+    """Location of an error: path, schema of its parent, the node itself, path of the enclosing union."""
 
     path: Path
     above: SchemaNode
@@ -119,23 +124,21 @@ def _fault(one: ErrorDetails, place: _Place) -> PathProblem:
         return unknown_key(path, place.above)
     if kind == "string_pattern_mismatch":
         return PathProblem(
-            path, "this is no name", "names are lower case letters, digits and _, a letter first"
+            path, "invalid name", "use lower-case letters, digits and _, starting with a letter"
         )
     if kind == "value_error":
-        return PathProblem(path, str(given.get("error") or "the value is not usable here"))
-    text = _FORMED[kind](given) if kind in _FORMED else _TEXTS.get(kind, "the value is not usable here")
+        return PathProblem(path, str(given.get("error") or "invalid value"))
+    text = _FORMED[kind](given) if kind in _FORMED else _TEXTS.get(kind, "invalid value")
     quoted = kind in {"string_type", "literal_error"} and isinstance(place.node.value, bool | int | float)
-    return PathProblem(
-        path, text, "quote it, or it is read as a number or as true or false" if quoted else ""
-    )
+    return PathProblem(path, text, "put it in quotes; YAML reads it as a number or boolean" if quoted else "")
 
 
 def unknown_key(path: Path, above: SchemaNode) -> PathProblem:
-    """The fault of a key that nobody knows."""
+    """The problem for an unknown key, with the nearest known one as a hint."""
     key = str(path[-1])
     before, colon, _ = key.partition(":")
     if colon and before in above.known:
-        return PathProblem((*path[:-1], before), "a space is needed after the colon")
+        return PathProblem((*path[:-1], before), "missing space after the colon")
     return PathProblem(path, "unknown key", suggestion(key, above.known))
 
 

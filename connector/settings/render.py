@@ -1,4 +1,4 @@
-"""The effective configuration for people: every value with where it comes from, and no secret."""
+"""Render the effective configuration as YAML: every value with its origin, secrets masked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CREDENTIALS = re.compile(r"(://)[^/@\s]+@")
 def render(loaded: Loaded) -> str:
     """Write the configuration as YAML, defaults included, with the origin of each value as a comment.
 
-    Credentials are masked. What a reference brought in is shown as the reference.
+    Credentials are masked. Values from references are shown as the reference.
     """
     values = loaded.settings.model_dump(mode="json", by_alias=True)
     head = f"# {loaded.file or 'no file'}\n"
@@ -46,7 +46,7 @@ def _flow(value: object) -> str:
 
 
 def _shown(value: object, node: Node | None) -> object:
-    """*value*, with what a reference brought in shown as the reference."""
+    """*value*, with values from references shown as the reference."""
     hidden = isinstance(value, str) and MASK in value
     if node is not None and isinstance(node.value, Reference) and node.value.written and not hidden:
         return node.value.written

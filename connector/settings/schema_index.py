@@ -1,7 +1,7 @@
-"""What may stand where in a configuration, read from the JSON Schema of its models.
+"""Index of the configuration's JSON Schema by key path: types, secrets, paths, known keys.
 
-One description serves four readers: variables find the value that they name, texts become the type
-wanted, secrets are known before anything is shown, and unknown keys get a suggestion.
+Used to resolve environment overrides, to coerce text, to recognise secrets before anything is shown, and to
+suggest known keys.
 """
 
 from __future__ import annotations
@@ -28,71 +28,71 @@ _PATHS = frozenset({"path", "file-path", "directory-path"})
 
 @dataclass(frozen=True, slots=True)
 class SchemaNode:
-    """What may stand at one place: alternatives without references, and the definitions they use."""
+    """The schema at one key path: alternatives with ``$ref`` resolved, and the shared definitions."""
 
     alternatives: tuple[JsonObject, ...]
     definitions: JsonObject
 
     @property
     def secret(self) -> bool:
-        """Whether a credential belongs here."""
+        """Whether the value is a credential."""
         return any(one.get("writeOnly") for one in self.alternatives)
 
     @property
     def accepts_file(self) -> bool:
-        """Whether the value may come from a file of its own: secrets, and URLs, which may hold one."""
+        """Whether the value may be read from a file: secrets, and URLs, which may contain one."""
         return self.secret or any(one.get("format") == "uri" for one in self.alternatives)
 
     @property
     def path(self) -> bool:
-        """Whether the name of a file or directory belongs here."""
+        """Whether the value is a file or directory name."""
         return any(one.get("format") in _PATHS for one in self.alternatives)
 
     @property
     def untyped(self) -> bool:
-        """Whether anything may stand here."""
+        """Whether any value is allowed."""
         return any(not one for one in self.alternatives)
 
     @property
     def literals(self) -> tuple[str, ...]:
-        """The fixed texts that may stand here."""
+        """The constants allowed."""
         found: list[str] = []
         for one in self.alternatives:
             found += [word for word in (one.get("const"), *one.get("enum", ())) if isinstance(word, str)]
         return tuple(found)
 
     def accepts(self, kind: str) -> bool:
-        """Whether a value of JSON's type *kind* may stand here."""
+        """Whether a value of JSON type *kind* is allowed."""
         return any(not one or one.get("type") == kind for one in self.alternatives)
 
     def only_text(self) -> bool:
-        """Whether nothing but text (or null) may stand here."""
+        """Whether only text (or null) is allowed."""
         kinds = {one.get("type") for one in self.alternatives} - {"null"}
         return kinds == {"string"}
 
     def only_lists(self) -> bool:
-        """Whether nothing but lists (or fixed texts, or null) may stand here."""
+        """Whether only lists (or constants, or null) are allowed."""
         kinds = {one.get("type") for one in self.alternatives if not one.keys() & {"const", "enum"}} - {
             "null"
         }
         return kinds == {"array"}
 
     def item(self) -> SchemaNode:
-        """What may stand in a list here."""
+        """Schema of the items of a list."""
         lists = [one for one in self.alternatives if one.get("type") == "array"]
         return self._of([one["items"] for one in lists if "items" in one] or [{}])
 
     @property
     def known(self) -> tuple[str, ...]:
-        """The keys with a name of their own that may stand here."""
+        """The keys defined by name."""
         return tuple(dict.fromkeys(key for one in self.alternatives for key in one.get("properties", ())))
 
     def open(self) -> bool:
-        """Whether keys of the user's choice may stand here."""
+        """Whether keys of the user's choice are allowed."""
         return any(_others(one) for one in self.alternatives)
 
     def child(self, key: str) -> SchemaNode | None:
-        """What may stand under *key*; None when nothing may."""
+        """Schema under *key*; None if the key is not allowed."""
         found: list[JsonObject] = []
         for one in self.alternatives:
             other = _others(one)
@@ -115,13 +115,13 @@ class SchemaNode:
 
 
 def settings_schema(kinds: Iterable[str] = ()) -> SchemaNode:
-    """The shape of a whole configuration with the built-in output types, and those among *kinds*."""
+    """Schema of the configuration with the built-in output types and the plugin types in *kinds*."""
     return _schema_node(tuple(settings_classes(kinds)))
 
 
 @functools.cache
 def _schema_node(output_classes: tuple[type[OutputSettings], ...]) -> SchemaNode:
-    # Describing the models takes longer than everything else in loading, and they never change.
+    # Cached: generating the schema takes longer than the rest of loading, and the models do not change.
     schema = whole_schema(output_classes)
     return SchemaNode((schema,), schema["$defs"])
 
@@ -133,7 +133,7 @@ def settings_classes(kinds: Iterable[str]) -> list[type[OutputSettings]]:
         try:
             found.setdefault(kind, outputs.settings_class(kind))
         except ConfigurationError:
-            continue  # told where the output is validated, with its place
+            continue  # reported with its position when the output is validated
     return [found[kind] for kind in sorted(found)]
 
 
@@ -157,7 +157,7 @@ def whole_schema(output_classes: Sequence[type[OutputSettings]]) -> JsonObject:
 
 
 def _write_durations(schema: object) -> None:
-    """Write defaults as people do: the library writes durations as ISO 8601, which no file takes."""
+    """Rewrite default durations from ISO 8601, as pydantic emits them, to the form that files use."""
     if isinstance(schema, dict):
         default = schema.get("default")
         if isinstance(default, str):
@@ -175,7 +175,7 @@ def _duration(text: object) -> object:
 
 
 def _others(schema: JsonObject) -> JsonObject | bool:
-    """What may stand under keys of the user's choice: anything, nothing, or what a schema says."""
+    """Schema for keys of the user's choice: anything, nothing, or a schema."""
     by_pattern: JsonObject = schema.get("patternProperties", {})
     other: JsonObject | bool = next(iter(by_pattern.values()), schema.get("additionalProperties", not schema))
     return other

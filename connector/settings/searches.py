@@ -1,4 +1,4 @@
-"""The users' words for one search: what to ask, when, and how far to look back."""
+"""Settings of one search: filters, schedule, revisits, audits and enrichment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from connector.yaml_nodes import suggestion
 
 def _validate(value: object) -> object:
     if not isinstance(value, dict):
-        raise invalid("a map of filters is needed", hint="such as detections_only: true")
+        raise invalid("expected a mapping of filters", hint="such as detections_only: true")
     checked: dict[str, FilterValue] = {}
     errors: list[InitErrorDetails] = []
     for name, one in value.items():
@@ -47,9 +47,9 @@ def _validate(value: object) -> object:
 
 def _one(name: str, value: object) -> FilterValue:
     if name not in FILTERS and name not in NOT_FILTERS:
-        raise invalid("there is no such filter", hint=suggestion(name, FILTERS))
+        raise invalid("unknown filter", hint=suggestion(name, FILTERS))
     if value is None:
-        raise invalid("a value is needed", hint="leave the filter out to ask for everything")
+        raise invalid("expected a value", hint="omit the filter to match everything")
     return validate(name, value)
 
 
@@ -86,7 +86,7 @@ AGES = (
 )
 _EVERY = timedelta(seconds=60)
 _DAY = timedelta(days=1)
-_START = "how far back to begin, such as 24h, or a date, such as 2026-01-31 or 2026-01-31T12:00:00Z"
+_START = "expected a duration back from now such as 24h, or a date such as 2026-01-31 or 2026-01-31T12:00:00Z"
 
 
 def _start(value: object) -> timedelta | datetime:
@@ -95,7 +95,7 @@ def _start(value: object) -> timedelta | datetime:
     if isinstance(value, datetime):
         return _zoned(value)
     if not isinstance(value, str):
-        raise invalid(f"{_START}, is needed")
+        raise invalid(_START)
     try:
         return parse_duration(value)
     except ValueError:
@@ -103,16 +103,14 @@ def _start(value: object) -> timedelta | datetime:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
-        raise invalid(f"{_START}, is needed") from None
-    # A day begins in UTC; a time of day without a zone could be anybody's.
+        raise invalid(_START) from None
+    # A date alone starts at midnight UTC; a time of day without a zone would be ambiguous.
     return moment.replace(tzinfo=UTC) if len(value) <= len("2026-01-31") else _zoned(moment)
 
 
 def _zoned(moment: datetime) -> datetime:
     if moment.tzinfo is None:
-        raise invalid(
-            "the time lacks its zone", hint="end it with Z for UTC, or with an offset such as +02:00"
-        )
+        raise invalid("the time has no time zone", hint="append Z for UTC, or an offset such as +02:00")
     return moment.astimezone(UTC)
 
 
@@ -132,15 +130,15 @@ def _cron(text: str) -> str:
 
 def _whole(value: timedelta) -> timedelta:
     if value.microseconds:
-        raise invalid("whole seconds are needed", hint="the API knows no smaller ones")
+        raise invalid("expected whole seconds", hint="the API's resolution is one second")
     return value
 
 
 def _ages(ages: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
     if any(age <= timedelta(0) for age in ages):
-        raise invalid("each age must be more than 0s", hint="write [] for no revisits")
+        raise invalid("each age must be greater than 0s", hint="write [] for no revisits")
     if any(later <= earlier for earlier, later in pairwise(ages)):
-        raise invalid("the ages must rise, each once", hint="such as [5m, 1h, 24h]")
+        raise invalid("ages must increase, without duplicates", hint="such as [5m, 1h, 24h]")
     return ages
 
 
@@ -148,15 +146,15 @@ def _names(names: Literal["all"] | tuple[str, ...]) -> Literal["all"] | tuple[st
     if names == "all":
         return names
     if not names:
-        raise invalid("no account is named", hint="write all, or leave the key out")
+        raise invalid("the list is empty", hint="write all, or remove the key")
     if len(set(names)) < len(names):
-        raise invalid("an account is named twice")
+        raise invalid("an account is listed twice")
     return names
 
 
 def _fields(names: tuple[str, ...]) -> tuple[str, ...]:
     if not all(names) or len(set(names)) < len(names):
-        raise invalid("names of a record's fields are needed, each once", hint="such as final_disposition")
+        raise invalid("expected record field names, without duplicates", hint="such as final_disposition")
     return names
 
 
@@ -171,26 +169,28 @@ Seconds = Annotated[Duration, AfterValidator(_whole)]
 
 def _endpoints(names: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     if not names or len(set(names)) < len(names):
-        raise invalid("names of endpoints are needed, each once", hint="leave enrich out to ask none")
+        raise invalid(
+            "expected endpoint names, without duplicates", hint="remove enrich to disable enrichment"
+        )
     return names
 
 
 class Enrich(BaseModel):
-    """What further endpoints to ask for a record, and for which records."""
+    """Additional endpoints to query per record, and for which records."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     endpoints: Annotated[tuple[Endpoint, ...], AfterValidator(_endpoints)] = Field(
         default=("detections",),
-        description="Endpoints to ask for each new or changed record, one request each.",
+        description="Endpoints to query for each new or changed record, one request each.",
     )
     when: JsonObject | None = Field(
-        default=None, description="Ask only for records that match this; by default for every one."
+        default=None, description="Query only for records that match; default: all."
     )
 
 
 class Audit(BaseModel):
-    """How often everything is read again, and how far back."""
+    """How often everything is reread, and how far back."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -198,33 +198,33 @@ class Audit(BaseModel):
         default=_DAY,
         ge=timedelta(minutes=5),
         le=timedelta(days=30),
-        description="Time between two audits, each of which reads everything within reach again.",
+        description="Time between audits. Each one rereads everything within reach.",
     )
     reach: Seconds = Field(
         default=timedelta(days=30),
         ge=timedelta(minutes=10),
         le=timedelta(days=365),
-        description="How far back an audit reads. What was seen is remembered for as long.",
+        description="How far back an audit reads. Seen records are remembered for as long.",
     )
 
 
 class Search(BaseModel):
-    """What to ask of the API, and when."""
+    """What to query, and when."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     accounts: Annotated[Literal["all"] | tuple[str, ...], AfterValidator(_names)] = Field(
-        default="all", description="Names of the accounts to search, or all."
+        default="all", description="Accounts to search, by name, or all."
     )
     every: Duration | None = Field(
         default=_EVERY,
         ge=timedelta(seconds=1),
         le=_DAY,
-        description="Time between two polls. Not together with cron.",
+        description="Time between polls. Mutually exclusive with cron.",
     )
     cron: Annotated[str, AfterValidator(_cron)] | None = Field(
         default=None,
-        description="Polls at fixed times instead, in UTC: minute, hour, day of the month, month, day of the "
+        description="Poll at fixed times instead, in UTC: minute, hour, day of the month, month, day of the "
         "week (mon to sun).",
     )
     filters: Filters = Field(
@@ -234,33 +234,33 @@ class Search(BaseModel):
         default=timedelta(0),
         ge=timedelta(0),
         le=_DAY,
-        description="How far the search stays behind the present, for records that appear late.",
+        description="How far polling stays behind the present, for records that appear late.",
     )
     overlap: Seconds = Field(
         default=timedelta(minutes=2),
         ge=timedelta(0),
         le=_DAY,
-        description="How much of the time already read each poll reads again.",
+        description="How much of the previous window each poll rereads.",
     )
     revisit: Annotated[tuple[Seconds, ...], AfterValidator(_ages)] = Field(
         default=AGES,
-        description="Ages at which the same time is read once more, to find late and changed records.",
+        description="Ages at which a window is reread to find late and changed records.",
     )
     audit: Audit | None = Field(
         default=None,
-        description="Whether everything is read again, as a net under revisits; null for no.",
+        description="Periodic full reread as a safety net; null disables it.",
     )
     start: Start = Field(
         default=timedelta(hours=24),
-        description="Where a new search begins: a time back from now, or a date. One that was left out of "
-        "the configuration and comes back reaches no further.",
+        description="Where a new search begins: a duration back from now, or a date. A search that was "
+        "removed from the configuration and is added again starts no earlier.",
     )
     watch: Annotated[tuple[str, ...], AfterValidator(_fields)] = Field(
-        default=WATCHED, description="Fields of a record whose change makes a new revision."
+        default=WATCHED, description="Record fields whose change creates a new revision."
     )
     per_page: int = Field(default=1000, ge=1, le=1000, description="Records per request.")
     enrich: Enrich | None = Field(
-        default=None, description="What to ask further endpoints; null for nothing."
+        default=None, description="Enrichment from further endpoints; null disables it."
     )
 
     @model_validator(mode="before")
@@ -273,15 +273,15 @@ class Search(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Search:
         if self.every is not None and self.cron is not None:
-            raise invalid("every and cron exclude each other", hint="keep one of them", key="cron")
+            raise invalid("every and cron are mutually exclusive", hint="keep one of them", key="cron")
         if self.every is None and self.cron is None:
-            raise invalid("every or cron is needed", hint="such as every: 60s", key="every")
+            raise invalid("expected every or cron", hint="such as every: 60s", key="every")
         if self.revisit and self.revisit[0] <= self.settle:
-            raise invalid("the first age must be more than settle", key="revisit")
+            raise invalid("the first age must be greater than settle", key="revisit")
         if self.audit is not None and self.audit.reach <= max(self.revisit, default=self.settle):
             raise invalid(
-                "reach must be more than the oldest age of revisit",
-                hint="an audit reads what lies beyond it",
+                "reach must be greater than the oldest revisit age",
+                hint="an audit covers what is older",
                 key="audit",
             )
         return self

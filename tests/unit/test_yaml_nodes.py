@@ -82,7 +82,7 @@ def test_an_empty_document_is_an_empty_map() -> None:
             "a: b: c",
             "f.yaml:1:5: not YAML: mapping values are not allowed in this context (quote a text that",
         ),
-        ("a:\n  b: 1\n  c:2\n", "a space is needed after the colon"),
+        ("a:\n  b: 1\n  c:2\n", "missing space after the colon"),
     ],
 )
 def test_what_is_refused_is_told_with_its_place(text: str, expected: str) -> None:

@@ -20,7 +20,7 @@ server: {{listen: null}}
 
 CASES = {
     "an unknown key": ("every: 60s", "evry: 60s", ":5:16: ", "evry", "every"),
-    "a wrong type": ("every: 60s", "every: soon", ":5:16: ", "a duration is needed", "30s"),
+    "a wrong type": ("every: 60s", "every: soon", ":5:16: ", "expected a duration", "30s"),
     "a missing secret": ("${env:TOKEN}", "${env:TOKEM}", ":3:", "TOKEM", ""),
     "an unknown mapping": ("mapping: ecs", "mapping: esc", ":7:", "esc", "ecs"),
     "an unknown output": ("type: stdout", "type: stdin", ":7:", "stdin", "stdout"),

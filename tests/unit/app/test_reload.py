@@ -124,7 +124,7 @@ async def test_a_journal_without_room_is_asked_again_before_anything_is_collecte
         async def outline(self) -> Outline:
             return Outline(0, 0, (), ())
 
-    monkeypatch.setattr(daemon, "_AGAIN", 0.01)
+    monkeypatch.setattr(daemon, "_ATTACH_RETRY", 0.01)
     journal = Journal()
 
     assert await daemon._settle(app, journal, Stop())  # type: ignore[arg-type]

@@ -125,25 +125,25 @@ def test_names_with_underscores_are_found() -> None:
 
 
 WRONG = {
-    "CONNECTOR_OUTPUT__SIEM__TIMEOUT=5s": ": this variable sets nothing known "
+    "CONNECTOR_OUTPUT__SIEM__TIMEOUT=5s": ": this variable matches no setting "
     "(did you mean CONNECTOR_OUTPUTS__SIEM__TIMEOUT?)",
-    "CONNECTOR_LOG_LEVEL=debug": ": this variable sets nothing known (did you mean CONNECTOR_LOG__LEVEL?)",
-    "CONNECTOR_CONFG=x": ": this variable sets nothing known (did you mean CONNECTOR_CONFIG?)",
-    "CONNECTOR_OUTPUTS__SIEM__TIMEOUT_FILE=x": ": this variable sets nothing known "
+    "CONNECTOR_LOG_LEVEL=debug": ": this variable matches no setting (did you mean CONNECTOR_LOG__LEVEL?)",
+    "CONNECTOR_CONFG=x": ": this variable matches no setting (did you mean CONNECTOR_CONFIG?)",
+    "CONNECTOR_OUTPUTS__SIEM__TIMEOUT_FILE=x": ": this variable matches no setting "
     "(did you mean CONNECTOR_OUTPUTS__SIEM__TIMEOUT?)",
-    "CONNECTOR_OUTPUTS__SIEM={}": ": this variable sets nothing known "
-    "(name one value, with __ between the keys)",
+    "CONNECTOR_OUTPUTS__SIEM={}": ": this variable matches no setting "
+    "(name a single value, with __ between keys)",
     "CONNECTOR_OUTPUTS__SEIM__TIMEOUT=5s": ": outputs.seim: type is missing (did you mean siem?)",
-    "CONNECTOR_OUTPUTS__SIEM__TIMEOUT=5": ": outputs.siem.timeout: a duration is needed, "
+    "CONNECTOR_OUTPUTS__SIEM__TIMEOUT=5": ": outputs.siem.timeout: expected a duration, "
     "such as 30s, 15m, 1h or 2d",
     "CONNECTOR_OUTPUTS__SIEM__TIMEOUT=": ": outputs.siem.timeout: the variable "
     "CONNECTOR_OUTPUTS__SIEM__TIMEOUT is empty",
     "CONNECTOR_SERVER__LISTEN=": ": server.listen: the variable CONNECTOR_SERVER__LISTEN is empty",
-    "CONNECTOR_OUTPUTS__SIEM__BATCH__EVENTS=many": ": outputs.siem.batch.events: a whole number is needed",
+    "CONNECTOR_OUTPUTS__SIEM__BATCH__EVENTS=many": ": outputs.siem.batch.events: expected a whole number",
     "CONNECTOR_ACCOUNTS__PROD__API_TOKEN_FILE=/nowhere/x": ": accounts.prod.api_token: "
     "cannot read /nowhere/x: No such file or directory",
     "CONNECTOR_SEARCHES__DETECTIONS__REVISIT=5m,soon": ": searches.detections.revisit: "
-    "a duration is needed, such as 30s, 15m, 1h or 2d",
+    "expected a duration, such as 30s, 15m, 1h or 2d",
 }
 
 

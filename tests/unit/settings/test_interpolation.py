@@ -13,7 +13,7 @@ from connector.settings.interpolation import resolve
 from connector.yaml_nodes import parse
 from tests.unit.settings.support import MINIMAL, read, wrong
 
-FORMS = "a reference is ${env:NAME}, ${env:NAME:-default} or ${file:/path}; $${ stands for the characters ${"
+FORMS = "use ${env:NAME}, ${env:NAME:-default} or ${file:/path}; write $${ for a literal ${"
 
 
 def resolved(value: str, environ: dict[str, str] | None = None, base: Path = Path("/")) -> object:
@@ -69,9 +69,9 @@ def test_what_a_reference_brings_in_never_changes_the_structure(text: str) -> No
         ("${file:.}", "cannot read {dir}: Is a directory"),
         ("${file:empty}", "{dir}/empty is empty"),
         ("${file:binary}", "{dir}/binary is not UTF-8 text"),
-        ("${file:large}", "{dir}/large is larger than 64 KiB, too large for a value"),
-        ("${TOKEN}", f"this is no reference ({FORMS})"),
-        ("a${env:TOKEN", f"a reference is not closed ({FORMS})"),
+        ("${file:large}", "{dir}/large is larger than 64 KiB"),
+        ("${TOKEN}", f"invalid reference ({FORMS})"),
+        ("a${env:TOKEN", f"unterminated reference ({FORMS})"),
     ],
 )
 def test_a_reference_that_leads_nowhere_is_told_with_its_place(

@@ -16,10 +16,10 @@ from tests.unit.settings.support import ACCOUNT, MINIMAL, TOKENS, read, wrong
 ALONE = {"CLOUDFLARE_API_TOKEN": "abc", "CLOUDFLARE_ACCOUNT_ID": ACCOUNT}
 
 NOTES = """\
-connector.yaml:5:5: accounts.prod.api_token stands in the file itself; use ${env:NAME} or ${file:/path} instead
-accounts.prod.base_url does not end with /client/v4, as the API's address usually does
+connector.yaml:5:5: accounts.prod.api_token is in the file in clear text; use ${env:NAME} or ${file:/path} instead
+accounts.prod.base_url does not end with /client/v4, unlike the public API
 searches.detections.filters.submissions: Cloudflare removed this parameter; the API may ignore it or refuse the search
-accounts.prod.tls.verify is off: anybody on the way can read along and answer instead
+accounts.prod.tls.verify is off: traffic can be intercepted and modified
 """.splitlines()  # noqa: E501, the lines are as long as people get them
 
 
@@ -27,7 +27,9 @@ accounts.prod.tls.verify is off: anybody on the way can read along and answer in
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
-    monkeypatch.setattr("connector.settings.loading.PLACES", (Path("connector.yaml"), tmp_path / "etc.yaml"))
+    monkeypatch.setattr(
+        "connector.settings.loading.DEFAULT_FILES", (Path("connector.yaml"), tmp_path / "etc.yaml")
+    )
 
 
 def test_token_and_account_id_alone_poll_detections_every_minute_to_stdout_as_ecs() -> None:
@@ -84,7 +86,7 @@ def test_the_token_may_come_from_a_file_and_be_rotated_there(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        ({}, "set CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID, or write accounts"),
+        ({}, "set CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID, or add accounts"),
         ({"CLOUDFLARE_API_TOKEN": "x"}, "the account is incomplete (set CLOUDFLARE_ACCOUNT_ID, or"),
         ({"CLOUDFLARE_ACCOUNT_ID": ACCOUNT}, "the account is incomplete (set CLOUDFLARE_API_TOKEN, or"),
         ({"CLOUDFLARE_EMAIL": "a@b"}, "(set CLOUDFLARE_API_KEY and CLOUDFLARE_ACCOUNT_ID, or"),
@@ -95,7 +97,7 @@ def test_the_token_may_come_from_a_file_and_be_rotated_there(tmp_path: Path) -> 
         ),
         (
             {**ALONE, "CLOUDFLARE_ACCOUNT_ID": "x"},
-            "CLOUDFLARE_ACCOUNT_ID: accounts.default.account_id: an acc",
+            "CLOUDFLARE_ACCOUNT_ID: accounts.default.account_id: must be 32",
         ),
         (
             {**ALONE, "CLOUDFLARE_BASE_URL": "http://x.example"},
@@ -124,8 +126,8 @@ def test_a_file_without_searches_and_outputs_gets_the_same_defaults_and_notes(tm
     assert list(loaded.settings.searches) == ["detections"]
     assert list(loaded.settings.outputs) == ["stdout"]
     assert [note.split(":")[0] for note in loaded.notes] == [
-        "no searches are configured",
-        "no outputs are configured",
+        "no searches configured",
+        "no outputs configured",
     ]
 
 

@@ -112,11 +112,9 @@ def of_every_type() -> list[tuple[str, tuple[str, ...], SchemaNode]]:
     return [*found, *(("stdout", path, one) for path, one in rest)]
 
 
-DEFAULT_FILES = of_every_type()
-SECRETS = sorted({(kind, path) for kind, path, one in DEFAULT_FILES if one.accepts_file})
-OTHERS = sorted(
-    {(kind, path) for kind, path, one in DEFAULT_FILES if not one.accepts_file and path[-1] != "type"}
-)
+SETTINGS = of_every_type()
+SECRETS = sorted({(kind, path) for kind, path, one in SETTINGS if one.accepts_file})
+OTHERS = sorted({(kind, path) for kind, path, one in SETTINGS if not one.accepts_file and path[-1] != "type"})
 
 
 def under(path: tuple[str, ...], value: str) -> str:

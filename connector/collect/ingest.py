@@ -26,6 +26,7 @@ from functools import partial
 from heapq import merge
 from typing import Protocol
 
+from connector.broadcast import Broadcast
 from connector.collect.disappeared import Disappeared
 from connector.collect.enrichment import Enrichment, PageEnrichment, Visit
 from connector.collect.revisions import PAD, Comparison, compare, redelivery, time_of
@@ -72,25 +73,24 @@ class ReadOrder:
 
 
 class KeyedLock:
-    """Hands out records by their ids. Pages that share none go on side by side."""
+    """A lock per key, taken for many keys at once: pages that share no record run side by side."""
 
     def __init__(self) -> None:
-        self._taken: set[str] = set()
-        self._freed = asyncio.Event()
+        self._locked: set[str] = set()
+        self._released = Broadcast()
 
     @asynccontextmanager
-    async def of(self, ids: Iterable[str]) -> AsyncIterator[None]:
-        """Have *ids* for oneself while the block runs; waits for whoever has one of them."""
-        wanted = frozenset(ids)
-        while not self._taken.isdisjoint(wanted):
-            await self._freed.wait()
-        self._taken |= wanted
+    async def hold(self, keys: Iterable[str]) -> AsyncIterator[None]:
+        """Hold the lock of each of *keys* while the block runs; waits until all of them are free."""
+        wanted = frozenset(keys)
+        while not self._locked.isdisjoint(wanted):
+            await self._released.wait()
+        self._locked |= wanted
         try:
             yield
         finally:
-            self._taken -= wanted
-            self._freed.set()
-            self._freed = asyncio.Event()
+            self._locked -= wanted
+            self._released.notify()
 
 
 class IdHashSet:
@@ -182,7 +182,7 @@ class SliceIngester:
         self._clock = clock
         self._enrichment = Enrichment(enricher, ages)
         self._generation = generation
-        self._turns = KeyedLock()
+        self._record_locks = KeyedLock()
         self._order = ReadOrder()
 
     async def walk(self, part: Slice) -> SliceResult:
@@ -230,7 +230,7 @@ class SliceIngester:
     async def _compare(self, part: Slice, records: Sequence[Record], step: Step | None, number: int) -> None:
         told = PageEnrichment()
         again = part.account.again(records) if part.account else frozenset[str]()
-        async with self._turns.of(record.id for record in records):
+        async with self._record_locks.hold(record.id for record in records):
             while True:
                 visit, generation = Visit(self._feed, part.window, self._clock()), self._generation()
                 known = dict(await self._log.seen(self._feed, [record.id for record in records]))
@@ -278,7 +278,7 @@ class SliceIngester:
     async def adopt(self, window: Window, absents: Sequence[Disappeared]) -> None:
         """Store what look-ups found of seen rows, unless another sweep changed a row meanwhile."""
         told = PageEnrichment()
-        async with self._turns.of(absent.row.id for absent in absents):
+        async with self._record_locks.hold(absent.row.id for absent in absents):
             while True:
                 visit, generation = Visit(self._feed, window, self._clock()), self._generation()
                 known = await self._log.seen(self._feed, [absent.row.id for absent in absents])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from connector.broadcast import Broadcast
 from connector.delivery.circuit import HoldState
 from connector.delivery.context import DeliveryContext
 from connector.delivery.in_flight import FinishedPrefix, InFlight
-from connector.delivery.notifier import Notifier
 from connector.errors import DeadLettersFull, JournalFull
 from connector.facts import EventDeadLettered, EventsFiltered, MappingWarnings, OutputPosition
 from connector.interfaces import OutputLog
@@ -30,7 +30,7 @@ class Acknowledger:
         log: OutputLog,
         in_flight: InFlight,
         holding: HoldState,
-        notifier: Notifier,
+        notifier: Broadcast,
         *,
         position: int,
         read: Callable[[], int],

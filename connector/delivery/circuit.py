@@ -8,8 +8,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from connector.broadcast import Broadcast
 from connector.delivery.context import DeliveryContext
-from connector.delivery.notifier import Notifier, outcome_of
+from connector.delivery.outcome import outcome_of
 from connector.delivery.retry_policy import Answered, Decision, History, HoldOutput, Retry, decide, fault_of
 from connector.facts import BatchRetried, OutputHeld, OutputReleased
 from connector.interfaces import Output
@@ -76,7 +77,7 @@ class CircuitBreaker:
         context: DeliveryContext,
         output: Output,
         holding: HoldState,
-        notifier: Notifier,
+        notifier: Broadcast,
         refresh: Callable[[], bool] | None = None,
     ) -> None:
         self._context = context

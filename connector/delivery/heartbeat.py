@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from connector.delivery.circuit import CircuitBreaker
 from connector.delivery.context import DeliveryContext
-from connector.delivery.notifier import CancelledItself, outcome_of
+from connector.delivery.outcome import CancelledItself, outcome_of
 from connector.delivery.retry_policy import (
     Answered,
     Decision,

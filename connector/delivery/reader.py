@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
+from connector.broadcast import Broadcast
 from connector.delivery.batcher import Batch, Batcher, Item
 from connector.delivery.context import DeliveryContext
-from connector.delivery.notifier import Notifier
 from connector.delivery.retry_policy import excerpt
 from connector.interfaces import Mapper, OutputLog
 from connector.model import DeadLetter, Entry, Event, Revision
@@ -108,7 +108,7 @@ class PrefetchReader:
         log: OutputLog,
         event_mapper: EventMapper,
         batcher: Batcher,
-        notifier: Notifier,
+        notifier: Broadcast,
         *,
         position: int,
     ) -> None:

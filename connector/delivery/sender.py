@@ -12,7 +12,7 @@ from connector.delivery.batcher import Batcher, Item
 from connector.delivery.circuit import CircuitBreaker
 from connector.delivery.context import DeliveryContext
 from connector.delivery.in_flight import Chunk, InFlight, Status
-from connector.delivery.notifier import outcome_of
+from connector.delivery.outcome import outcome_of
 from connector.delivery.retry_policy import (
     Answered,
     Decision,

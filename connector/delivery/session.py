@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 
+from connector.broadcast import Broadcast
 from connector.delivery.acknowledger import Acknowledger
 from connector.delivery.circuit import CircuitBreaker
 from connector.delivery.heartbeat import HeartbeatSender
 from connector.delivery.in_flight import Chunk, InFlight
-from connector.delivery.notifier import Notifier
 from connector.delivery.reader import PrefetchReader
 from connector.delivery.sender import Sender
 
@@ -30,7 +30,7 @@ class Session:
         in_flight: InFlight,
         circuit: CircuitBreaker,
         heartbeats: HeartbeatSender,
-        notifier: Notifier,
+        notifier: Broadcast,
         concurrency: int,
         settle: float,
     ) -> None:

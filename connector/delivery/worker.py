@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from connector.broadcast import Broadcast
 from connector.delivery.acknowledger import Acknowledger
 from connector.delivery.batcher import Batcher
 from connector.delivery.circuit import CircuitBreaker, HoldState
 from connector.delivery.context import DeliveryContext
 from connector.delivery.heartbeat import Heartbeat, HeartbeatSender
 from connector.delivery.in_flight import InFlight
-from connector.delivery.notifier import Notifier
 from connector.delivery.reader import Emit, EventMapper, PrefetchReader, Shrink
 from connector.delivery.retry_policy import Random, RetryPolicy
 from connector.delivery.sender import Sender
@@ -116,7 +116,7 @@ class Deliverer:
         self._head = head
         self._context = DeliveryContext(name, observe, clock, self._options.policy, random)
         self._hold = HoldState(self._context)
-        self._notifier = Notifier()
+        self._notifier = Broadcast()
         self._circuit = CircuitBreaker(self._context, output, self._hold, self._notifier, refresh)
         self._heartbeats = HeartbeatSender(self._context, output, self._circuit, self._options.heartbeat)
         self._session: Session | None = None

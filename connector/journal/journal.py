@@ -150,7 +150,7 @@ class Journal:
                 JournalCommitted(commit.feed, len(commit.revisions), written.bytes, self._time() - began)
             )
             for skip in written.skips:
-                self._notifier.move(skip.output)
+                self._notifier.mark_moved(skip.output)
                 self._report_skip(skip)
             self._report_trim(written.trim)
             self._notifier.advance(written.head)
@@ -189,7 +189,7 @@ class Journal:
 
         def done(attached: tuple[int, Skip | None]) -> None:
             self._max_letters[output] = backlog.max_dead_letters
-            self._notifier.clear(output)
+            self._notifier.clear_moved(output)
             if attached[1] is not None:
                 self._report_skip(attached[1])
 
@@ -209,17 +209,17 @@ class Journal:
     async def read(self, output: str, after: int) -> Entry:
         """See ``OutputLog``."""
         while True:
-            if self._notifier.moved(output):
+            if self._notifier.is_moved(output):
                 raise _moved(output)
             if after < self._notifier.head:
                 entry = await self._database.read(
                     lambda connection: self._reader.next(connection, output, after)
                 )
-                if self._notifier.moved(output):
+                if self._notifier.is_moved(output):
                     raise _moved(output)
                 if entry is not None:
                     return entry
-            await self._notifier.change()
+            await self._notifier.wait()
 
     async def emitted(self, output: str, keys: Sequence[str]) -> Mapping[str, str]:
         """See ``OutputLog``. Remembered for ``Options.emitted_for``."""
@@ -285,7 +285,7 @@ class Journal:
         return await self._write(
             "rewind",
             lambda connection: rewinding.rewind(connection, output, to),
-            lambda _: self._notifier.move(output),
+            lambda _: self._notifier.mark_moved(output),
             last_resort=True,
         )
 

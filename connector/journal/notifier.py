@@ -1,41 +1,37 @@
-"""How far the journal has grown, as the main loop knows it: what readers wait for."""
+"""What readers of the journal wait for: a new head, or a position that was moved under them."""
 
 from __future__ import annotations
 
-import asyncio
+from connector.broadcast import Broadcast
 
 
 class HeadNotifier:
-    """The head, a wake-up when it rises, and the outputs whose position somebody else moved."""
+    """The head as the main loop knows it, and the outputs whose position somebody else moved."""
 
     def __init__(self, head: int) -> None:
         self.head = head
         self._moved: set[str] = set()
-        self._change = asyncio.Event()
+        self._changed = Broadcast()
 
     def advance(self, head: int) -> None:
-        """The newest sequence number is *head* now."""
+        """Note that the newest sequence number is *head*."""
         if head > self.head:
             self.head = head
-            self._wake()
+            self._changed.notify()
 
-    def move(self, output: str) -> None:
-        """The position of *output* changed under its reader."""
+    def mark_moved(self, output: str) -> None:
+        """Note that the position of *output* changed under its reader."""
         self._moved.add(output)
-        self._wake()
+        self._changed.notify()
 
-    def clear(self, output: str) -> None:
-        """The reader of *output* knows its position."""
+    def clear_moved(self, output: str) -> None:
+        """Note that the reader of *output* has learned its position."""
         self._moved.discard(output)
 
-    def moved(self, output: str) -> bool:
-        """Whether the reader of *output* has to look its position up."""
+    def is_moved(self, output: str) -> bool:
+        """Whether the reader of *output* has to look up its position."""
         return output in self._moved
 
-    async def change(self) -> None:
-        """Wait until something of this changes."""
-        await self._change.wait()
-
-    def _wake(self) -> None:
-        self._change.set()
-        self._change = asyncio.Event()
+    async def wait(self) -> None:
+        """Wait until the head or a position changes."""
+        await self._changed.wait()

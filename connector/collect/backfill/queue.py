@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
+from connector.broadcast import Broadcast
 from connector.collect.backfill.job import BackfillList, Job, Tally
 from connector.interfaces import KeyValueStore
 from connector.model import Feed, Window
@@ -18,7 +19,7 @@ class BackfillQueue:
         self._notes = notes
         self._book: BackfillList | None = None
         self._writing = asyncio.Lock()
-        self._change = asyncio.Event()
+        self._changed = Broadcast()
 
     async def load(self) -> BackfillList:
         """What is remembered."""
@@ -42,7 +43,7 @@ class BackfillQueue:
         """The next one to work on; waits until there is one."""
         await self.load()
         while not self.unfinished:
-            await self._change.wait()
+            await self._changed.wait()
         return self.unfinished[0]
 
     async def submit(self, asked: tuple[str, str], window: Window, *, everything: bool) -> tuple[Job, bool]:
@@ -85,5 +86,4 @@ class BackfillQueue:
     async def _store(self, book: BackfillList) -> None:
         await self._notes.set_value(self._key, book.to_text())
         self._book = book
-        self._change.set()
-        self._change = asyncio.Event()
+        self._changed.notify()

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from connector.delivery.notifier import CancelledItself, outcome_of
+from connector.delivery.outcome import CancelledItself, outcome_of
 from connector.errors import Retryable
 from tests.support.uncollected import living, uncollected
 

@@ -1,33 +1,13 @@
-"""Waking up whoever waits for a change, and turning errors of an output into values."""
+"""What an output returned or raised, as a value: foreign code must not end the delivery that calls it."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable
 from traceback import clear_frames
 from typing import TypeVar
 
 T = TypeVar("T")
-
-
-class Notifier:
-    """Wakes all waiters at each beat. Check your condition, then wait, with no ``await`` in between."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def notify(self) -> None:
-        """Something changed."""
-        self._event.set()
-        self._event = asyncio.Event()
-
-    async def wait(self, until: float | None = None) -> None:
-        """Wait for the next beat, at most until the loop's time is *until*."""
-        event = self._event
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(until):
-                await event.wait()
 
 
 class CancelledItself(Exception):

@@ -1,25 +1,30 @@
-"""Facts: what sweeping a feed showed."""
+"""Facts about collecting feeds: slices, pages, gaps and backfills."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import ClassVar
 
+from connector.facts.base import Fact, Level
 from connector.model import Feed, Gap
 
 
 @dataclass(frozen=True, slots=True)
-class FeedStarted:
-    """A feed is about to be collected; it is fresh for *fresh_within* s after it reached the present."""
+class FeedStarted(Fact):
+    """Collection of a feed starts. It counts as fresh for *fresh_within* seconds after it catches up."""
+
+    event: ClassVar[str] = "feed_started"
 
     feed: Feed
     fresh_within: float
 
 
 @dataclass(frozen=True, slots=True)
-class SliceStarted:
-    """A slice of a sweep is about to be walked."""
+class SliceStarted(Fact):
+    """The search for one slice of a sweep starts."""
+
+    event: ClassVar[str] = "slice_started"
 
     feed: Feed
     sweep: str
@@ -28,11 +33,14 @@ class SliceStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class PageCollected:
-    """A page was compared with what was seen and is durable.
+class PageCollected(Fact):
+    """One page was compared with the records already seen and stored.
 
-    *completed* counts records in the same state whose enrichment was missing and came now.
+    *outside* counts records whose scan time lies outside the window, *completed* records that had not changed
+    but whose missing enrichment arrived.
     """
+
+    event: ClassVar[str] = "page_collected"
 
     feed: Feed
     sweep: str
@@ -45,8 +53,10 @@ class PageCollected:
 
 
 @dataclass(frozen=True, slots=True)
-class SliceCollected:
-    """A slice is complete and its checkpoint durable."""
+class SliceCollected(Fact):
+    """A slice is complete and its checkpoint is stored."""
+
+    event: ClassVar[str] = "slice_collected"
 
     feed: Feed
     sweep: str
@@ -57,8 +67,13 @@ class SliceCollected:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordLate:
-    """A record was found that an earlier sweep of its time missed: by between *least* and *most* s."""
+class RecordLate(Fact):
+    """A record became searchable only after an earlier sweep had read its time.
+
+    It was between *least* and *most* seconds late.
+    """
+
+    event: ClassVar[str] = "record_late"
 
     feed: Feed
     sweep: str
@@ -67,16 +82,25 @@ class RecordLate:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordDisappeared:
-    """A seen record no longer comes with its search. *outcome*: changed, same, gone, unknown."""
+class RecordDisappeared(Fact):
+    """A record seen before is missing from its search.
+
+    The API was asked for the record itself. *outcome*: `changed`, `same` (the API has it unchanged), `gone`
+    (the API does not have it), or `unknown` (the request failed).
+    """
+
+    event: ClassVar[str] = "record_disappeared"
 
     feed: Feed
     outcome: str
 
 
 @dataclass(frozen=True, slots=True)
-class WindowSplit:
-    """A slice could not be walked and is cut in two."""
+class WindowSplit(Fact):
+    """The API could not search a window; the connector searches its two halves instead."""
+
+    event: ClassVar[str] = "window_split"
+    level: ClassVar[Level] = "info"
 
     feed: Feed
     sweep: str
@@ -85,8 +109,14 @@ class WindowSplit:
 
 
 @dataclass(frozen=True, slots=True)
-class CollectionFailed:
-    """A walk failed and will be tried again. *kind* is the error's public name."""
+class CollectionFailed(Fact):
+    """A search failed and is retried after *after* seconds.
+
+    *kind*: `unavailable`, `denied`, `bad_query` or `search_incomplete`.
+    """
+
+    event: ClassVar[str] = "collection_failed"
+    level: ClassVar[Level] = "warning"
 
     feed: Feed
     sweep: str
@@ -97,8 +127,11 @@ class CollectionFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class CollectionRecovered:
-    """The first success after failures."""
+class CollectionRecovered(Fact):
+    """The first search succeeded after *attempts* failures."""
+
+    event: ClassVar[str] = "collection_recovered"
+    level: ClassVar[Level] = "info"
 
     feed: Feed
     sweep: str
@@ -106,8 +139,11 @@ class CollectionRecovered:
 
 
 @dataclass(frozen=True, slots=True)
-class CollectionPaused:
-    """The journal has no room; collection waits. *outputs* names who is over the limit."""
+class CollectionPaused(Fact):
+    """Collection waits: the journal has no room. *outputs* names the outputs at their backlog limit."""
+
+    event: ClassVar[str] = "collection_paused"
+    level: ClassVar[Level] = "warning"
 
     feed: Feed
     reason: str
@@ -115,16 +151,21 @@ class CollectionPaused:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedCaughtUp:
-    """The live sweep's checkpoint reached the present: nothing older is left to ask for."""
+class FeedCaughtUp(Fact):
+    """The live sweep reached the present."""
+
+    event: ClassVar[str] = "feed_caught_up"
 
     feed: Feed
     checkpoint: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class GapRecorded:
-    """A feed skipped time; *advice* is the command that reads it all the same."""
+class GapRecorded(Fact):
+    """A feed skipped a time range. *advice* is the command that collects it."""
+
+    event: ClassVar[str] = "gap_recorded"
+    level: ClassVar[Level] = "error"
 
     feed: Feed
     gap: Gap
@@ -132,16 +173,22 @@ class GapRecorded:
 
 
 @dataclass(frozen=True, slots=True)
-class GapRepaired:
-    """*gap*, or a part of one, was read after all."""
+class GapRepaired(Fact):
+    """A gap, or part of one, was collected."""
+
+    event: ClassVar[str] = "gap_repaired"
+    level: ClassVar[Level] = "info"
 
     feed: Feed
     gap: Gap
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointPulledBack:
-    """A checkpoint in the future was pulled back."""
+class CheckpointPulledBack(Fact):
+    """A checkpoint was *seconds* in the future and was reset to the present."""
+
+    event: ClassVar[str] = "checkpoint_pulled_back"
+    level: ClassVar[Level] = "warning"
 
     feed: Feed
     sweep: str
@@ -149,8 +196,14 @@ class CheckpointPulledBack:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchChanged:
-    """A feed asks something else from *since* on; *advice* is the command that reads older time with it."""
+class SearchChanged(Fact):
+    """The filters of a search changed; they apply from *since* on.
+
+    *advice* is the command that collects the time before with the new filters.
+    """
+
+    event: ClassVar[str] = "search_changed"
+    level: ClassVar[Level] = "warning"
 
     feed: Feed
     since: datetime
@@ -158,8 +211,11 @@ class SearchChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class BackfillStarted:
-    """A backfill from *start* to *end* begins at *position*, or goes on there."""
+class BackfillStarted(Fact):
+    """A backfill from *start* to *end* starts, or resumes, at *position*."""
+
+    event: ClassVar[str] = "backfill_started"
+    level: ClassVar[Level] = "info"
 
     feed: Feed
     number: int
@@ -169,8 +225,13 @@ class BackfillStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class BackfillProgressed:
-    """A backfill has read everything before *position*: so many records, and told so many revisions."""
+class BackfillProgressed(Fact):
+    """A backfill has collected everything before *position*.
+
+    It read *read* records and stored *revisions* for delivery.
+    """
+
+    event: ClassVar[str] = "backfill_progressed"
 
     feed: Feed
     number: int
@@ -180,8 +241,14 @@ class BackfillProgressed:
 
 
 @dataclass(frozen=True, slots=True)
-class BackfillEnded:
-    """A backfill is *complete*, or was dropped; what it found by then."""
+class BackfillEnded(Fact):
+    """A backfill is *complete* or was cancelled, with the records it read by then.
+
+    *known* counts records delivered before and left alone, *again* those delivered once more.
+    """
+
+    event: ClassVar[str] = "backfill_ended"
+    level: ClassVar[Level] = "info"
 
     feed: Feed
     number: int
@@ -194,25 +261,3 @@ class BackfillEnded:
     changed: int
     known: int
     again: int
-
-
-CollectionFact: TypeAlias = (
-    FeedStarted
-    | SliceStarted
-    | PageCollected
-    | SliceCollected
-    | RecordLate
-    | RecordDisappeared
-    | WindowSplit
-    | CollectionFailed
-    | CollectionRecovered
-    | CollectionPaused
-    | FeedCaughtUp
-    | GapRecorded
-    | GapRepaired
-    | CheckpointPulledBack
-    | SearchChanged
-    | BackfillStarted
-    | BackfillProgressed
-    | BackfillEnded
-)

@@ -1,22 +1,28 @@
-"""Facts: what became of batches and events."""
+"""Facts about outputs: batches, dead letters, holds and heartbeats."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import ClassVar
+
+from connector.facts.base import Fact, Level
 
 
 @dataclass(frozen=True, slots=True)
-class OutputStarted:
-    """Delivery to an output is about to begin."""
+class OutputStarted(Fact):
+    """Delivery to an output starts."""
+
+    event: ClassVar[str] = "output_started"
 
     output: str
 
 
 @dataclass(frozen=True, slots=True)
-class BatchSending:
+class BatchSending(Fact):
     """A batch is about to be sent."""
+
+    event: ClassVar[str] = "batch_sending"
 
     output: str
     events: int
@@ -24,8 +30,10 @@ class BatchSending:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchSent:
-    """A send returned. *accepted* counts events; *newest* is the latest event time among them."""
+class BatchSent(Fact):
+    """The collector answered a batch. Counts are events; *newest* is the latest accepted event time."""
+
+    event: ClassVar[str] = "batch_sent"
 
     output: str
     accepted: int
@@ -38,8 +46,11 @@ class BatchSent:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchRetried:
-    """A send failed and will be repeated after *after* seconds."""
+class BatchRetried(Fact):
+    """A batch failed and is retried after *after* seconds. *asked* is the wait the collector asked for."""
+
+    event: ClassVar[str] = "batch_retried"
+    level: ClassVar[Level] = "warning"
 
     output: str
     reason: str
@@ -49,8 +60,11 @@ class BatchRetried:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchSplit:
-    """A refused batch is sent again in parts."""
+class BatchSplit(Fact):
+    """The collector refused a batch; its events are sent again in smaller batches."""
+
+    event: ClassVar[str] = "batch_split"
+    level: ClassVar[Level] = "warning"
 
     output: str
     events: int
@@ -58,8 +72,10 @@ class BatchSplit:
 
 
 @dataclass(frozen=True, slots=True)
-class EventsFiltered:
-    """Revisions that an output does not want: *reason* is when, emit, max_age or addressed."""
+class EventsFiltered(Fact):
+    """Events that an output does not send. *reason*: `when`, `emit`, `max_age` or `addressed`."""
+
+    event: ClassVar[str] = "events_filtered"
 
     output: str
     count: int
@@ -67,8 +83,10 @@ class EventsFiltered:
 
 
 @dataclass(frozen=True, slots=True)
-class MappingWarnings:
-    """Events that were shortened or had values which did not fit their target."""
+class MappingWarnings(Fact):
+    """Events that were shortened, or that left out values which did not fit their target field."""
+
+    event: ClassVar[str] = "mapping_warnings"
 
     output: str
     count: int
@@ -76,8 +94,14 @@ class MappingWarnings:
 
 
 @dataclass(frozen=True, slots=True)
-class EventDeadLettered:
-    """A revision became a dead letter."""
+class EventDeadLettered(Fact):
+    """An event could not be delivered and was stored as a dead letter.
+
+    *reason*: `refused`, `rejected`, `mapping`, `too_large` or `bug`.
+    """
+
+    event: ClassVar[str] = "event_dead_lettered"
+    level: ClassVar[Level] = "error"
 
     output: str
     sequence: int
@@ -86,48 +110,65 @@ class EventDeadLettered:
 
 
 @dataclass(frozen=True, slots=True)
-class OutputHeld:
-    """An output waits for a person."""
+class OutputHeld(Fact):
+    """An output is held: it sends nothing but probes until the cause in *reason* is fixed."""
+
+    event: ClassVar[str] = "output_held"
+    level: ClassVar[Level] = "error"
 
     output: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class OutputReleased:
-    """An output works again."""
+class OutputReleased(Fact):
+    """A held output works again after *seconds*."""
+
+    event: ClassVar[str] = "output_released"
+    level: ClassVar[Level] = "info"
 
     output: str
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class HeartbeatSent:
-    """The collector took a heartbeat."""
+class HeartbeatSent(Fact):
+    """The collector accepted a heartbeat."""
+
+    event: ClassVar[str] = "heartbeat_sent"
 
     output: str
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class HeartbeatRefused:
-    """The collector refused a heartbeat as data, or its mapping failed: it is left out."""
+class HeartbeatRefused(Fact):
+    """A heartbeat was dropped: the collector refused its content, or mapping it failed."""
+
+    event: ClassVar[str] = "heartbeat_refused"
+    level: ClassVar[Level] = "error"
 
     output: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class OutputConnected:
-    """An output opened a connection."""
+class OutputConnected(Fact):
+    """An output opened a connection to *peer*."""
+
+    event: ClassVar[str] = "output_connected"
+    level: ClassVar[Level] = "info"
 
     output: str
     peer: str
 
 
 @dataclass(frozen=True, slots=True)
-class EventsResent:
-    """An output sent events once more whose arrival was in doubt when a connection broke."""
+class EventsResent(Fact):
+    """A connection broke before the collector confirmed these events, so the output sent them again."""
+
+    event: ClassVar[str] = "events_resent"
+    level: ClassVar[Level] = "info"
 
     output: str
     count: int
@@ -135,37 +176,22 @@ class EventsResent:
 
 
 @dataclass(frozen=True, slots=True)
-class AcknowledgementDowngraded:
-    """An output goes on with a weaker acknowledgement than it could ask for; *reason* says what to do."""
+class AcknowledgementDowngraded(Fact):
+    """An output uses a weaker acknowledgement than the collector could offer. *reason* says how to fix it."""
+
+    event: ClassVar[str] = "acknowledgement_downgraded"
+    level: ClassVar[Level] = "warning"
 
     output: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class OutputPosition:
-    """How far an output is: *position* of *head*."""
+class OutputPosition(Fact):
+    """The output has delivered everything up to sequence number *position*; the newest is *head*."""
+
+    event: ClassVar[str] = "output_position"
 
     output: str
     position: int
     head: int
-
-
-DeliveryFact: TypeAlias = (
-    OutputStarted
-    | BatchSending
-    | BatchSent
-    | BatchRetried
-    | BatchSplit
-    | EventsFiltered
-    | MappingWarnings
-    | EventDeadLettered
-    | OutputHeld
-    | OutputReleased
-    | HeartbeatSent
-    | HeartbeatRefused
-    | OutputConnected
-    | EventsResent
-    | AcknowledgementDowngraded
-    | OutputPosition
-)

@@ -1,16 +1,29 @@
-"""Facts: what the journal did."""
+"""Facts about the journal and the disk it is on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar
 
+from connector.facts.base import Fact, Level
 from connector.model import Feed, Gap
 
 
 @dataclass(frozen=True, slots=True)
-class JournalCommitted:
-    """A collection transaction is durable."""
+class JournalCommitting(Fact):
+    """A collection transaction is about to be written."""
+
+    event: ClassVar[str] = "journal_committing"
+
+    feed: Feed
+    revisions: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalCommitted(Fact):
+    """A collection transaction is on disk."""
+
+    event: ClassVar[str] = "journal_committed"
 
     feed: Feed
     revisions: int
@@ -19,16 +32,10 @@ class JournalCommitted:
 
 
 @dataclass(frozen=True, slots=True)
-class JournalCommitting:
-    """A collection transaction is about to be written."""
+class JournalAcknowledged(Fact):
+    """The position of an output, and *dead* new dead letters, are on disk."""
 
-    feed: Feed
-    revisions: int
-
-
-@dataclass(frozen=True, slots=True)
-class JournalAcknowledged:
-    """An output's position is durable."""
+    event: ClassVar[str] = "journal_acknowledged"
 
     output: str
     upto: int
@@ -37,24 +44,32 @@ class JournalAcknowledged:
 
 
 @dataclass(frozen=True, slots=True)
-class JournalTrimmed:
-    """Entries that every output is done with were deleted."""
+class JournalTrimmed(Fact):
+    """Entries that every output has delivered were deleted."""
+
+    event: ClassVar[str] = "journal_trimmed"
 
     entries: int
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class JournalWriteFailed:
-    """The database could not be written: *reason* in words."""
+class JournalWriteFailed(Fact):
+    """The journal could not be written. The connector pauses and retries; nothing is lost."""
+
+    event: ClassVar[str] = "journal_write_failed"
+    level: ClassVar[Level] = "error"
 
     operation: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class BacklogSkipped:
-    """An output over its limit with ``when_full: skip`` lost its oldest revisions."""
+class BacklogSkipped(Fact):
+    """An output with `when_full: skip` reached its backlog limit and lost its oldest revisions."""
+
+    event: ClassVar[str] = "backlog_skipped"
+    level: ClassVar[Level] = "error"
 
     output: str
     revisions: int
@@ -62,19 +77,10 @@ class BacklogSkipped:
 
 
 @dataclass(frozen=True, slots=True)
-class StateDiskMeasured:
-    """The file system of the state directory: bytes that this process may still write, and all of it."""
+class StateDiskMeasured(Fact):
+    """Size of the state directory's file system, and how much of it the connector may still write."""
+
+    event: ClassVar[str] = "state_disk_measured"
 
     free: int
     size: int
-
-
-JournalFact: TypeAlias = (
-    JournalCommitted
-    | JournalCommitting
-    | JournalAcknowledged
-    | JournalTrimmed
-    | JournalWriteFailed
-    | BacklogSkipped
-    | StateDiskMeasured
-)

@@ -1,16 +1,20 @@
-"""Facts: what a person did through the operator's commands."""
+"""Facts about what an operator did with a command."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar
 
+from connector.facts.base import Fact, Level
 from connector.model import Feed
 
 
 @dataclass(frozen=True, slots=True)
-class OutputRewound:
-    """An output goes back to *position* and sends *revisions* again."""
+class OutputRewound(Fact):
+    """An operator moved an output back to *position*; it sends *revisions* again."""
+
+    event: ClassVar[str] = "output_rewound"
+    level: ClassVar[Level] = "warning"
 
     output: str
     position: int
@@ -18,27 +22,33 @@ class OutputRewound:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedForgotten:
-    """A feed's checkpoints, gaps and seen rows were dropped: it starts anew."""
+class FeedForgotten(Fact):
+    """An operator deleted the checkpoints, gaps and seen records of a feed; it starts over."""
+
+    event: ClassVar[str] = "feed_forgotten"
+    level: ClassVar[Level] = "warning"
 
     feed: Feed
     rows: int
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLettersReplayed:
-    """An operator replayed *count* dead letters of an output."""
+class DeadLettersReplayed(Fact):
+    """An operator queued *count* dead letters of an output for delivery."""
+
+    event: ClassVar[str] = "dead_letters_replayed"
+    level: ClassVar[Level] = "warning"
 
     output: str
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLettersPurged:
+class DeadLettersPurged(Fact):
     """An operator deleted *count* dead letters of an output."""
+
+    event: ClassVar[str] = "dead_letters_purged"
+    level: ClassVar[Level] = "warning"
 
     output: str
     count: int
-
-
-OperatorFact: TypeAlias = OutputRewound | FeedForgotten | DeadLettersReplayed | DeadLettersPurged

@@ -1,14 +1,19 @@
-"""Facts: what the daemon itself did."""
+"""Facts about the daemon: start, stop, configuration and worker failures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar
+
+from connector.facts.base import Fact, Level
 
 
 @dataclass(frozen=True, slots=True)
-class DaemonStarted:
-    """All parts run."""
+class DaemonStarted(Fact):
+    """The daemon is running."""
+
+    event: ClassVar[str] = "daemon_started"
+    level: ClassVar[Level] = "info"
 
     version: str
     accounts: int
@@ -18,23 +23,32 @@ class DaemonStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class DaemonStopping:
-    """The daemon was asked to end."""
+class DaemonStopping(Fact):
+    """The daemon is shutting down and delivers for at most *drain* seconds more."""
+
+    event: ClassVar[str] = "daemon_stopping"
+    level: ClassVar[Level] = "info"
 
     reason: str
     drain: float
 
 
 @dataclass(frozen=True, slots=True)
-class DaemonStopped:
-    """The daemon ended; *undelivered* counts revisions by output that wait for the next start."""
+class DaemonStopped(Fact):
+    """The daemon has stopped. *undelivered* counts, per output, the revisions left for the next start."""
+
+    event: ClassVar[str] = "daemon_stopped"
+    level: ClassVar[Level] = "info"
 
     undelivered: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerFailed:
-    """A supervised task ended with an error that nobody expected; it starts again."""
+class WorkerFailed(Fact):
+    """A worker ended with an unexpected error and is restarted after *after* seconds."""
+
+    event: ClassVar[str] = "worker_failed"
+    level: ClassVar[Level] = "error"
 
     worker: str
     error: str
@@ -42,22 +56,30 @@ class WorkerFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class LoopLagMeasured:
-    """The main loop is alive."""
+class LoopLagMeasured(Fact):
+    """The main loop is alive and ran *lag* seconds late."""
+
+    event: ClassVar[str] = "loop_lag_measured"
 
     lag: float
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigurationWarning:
-    """Something in the configuration that works but deserves a look."""
+class ConfigurationWarning(Fact):
+    """The configuration is valid, but part of it may not do what was intended."""
+
+    event: ClassVar[str] = "configuration_warning"
+    level: ClassVar[Level] = "warning"
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigurationReloaded:
-    """A changed configuration is in effect. *changes* names what is new, gone or different."""
+class ConfigurationReloaded(Fact):
+    """The new configuration is in effect. *changes* lists what was added, removed or changed."""
+
+    event: ClassVar[str] = "configuration_reloaded"
+    level: ClassVar[Level] = "info"
 
     accounts: int
     feeds: int
@@ -66,19 +88,10 @@ class ConfigurationReloaded:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigurationRefused:
-    """A configuration that was to be reloaded is wrong; the former stays in effect, untouched."""
+class ConfigurationRefused(Fact):
+    """The new configuration is invalid and was not applied; the previous one stays in effect."""
+
+    event: ClassVar[str] = "configuration_refused"
+    level: ClassVar[Level] = "error"
 
     problems: tuple[str, ...]
-
-
-ProcessFact: TypeAlias = (
-    DaemonStarted
-    | DaemonStopping
-    | DaemonStopped
-    | WorkerFailed
-    | LoopLagMeasured
-    | ConfigurationWarning
-    | ConfigurationReloaded
-    | ConfigurationRefused
-)

@@ -1,15 +1,23 @@
-"""Facts: what asking the API showed."""
+"""Facts about requests to Cloudflare's API: answers, limits, pages and enrichment."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import ClassVar
+
+from connector.facts.base import Fact, Level
 
 
 @dataclass(frozen=True, slots=True)
-class RequestAnswered:
-    """One HTTP exchange with the API ended. *outcome*: ok, deferred, or the ``kind`` of the error."""
+class RequestAnswered(Fact):
+    """One request to the API ended.
+
+    *outcome*: `ok`, `deferred` (a 202 answer), `unavailable`, `denied` or `bad_query`. *status* is absent
+    when no answer arrived.
+    """
+
+    event: ClassVar[str] = "request_answered"
 
     account: str
     endpoint: str
@@ -20,8 +28,10 @@ class RequestAnswered:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestRetried:
-    """A request will be repeated by the source itself."""
+class RequestRetried(Fact):
+    """A request failed and is retried after *after* seconds without failing the search."""
+
+    event: ClassVar[str] = "request_retried"
 
     account: str
     endpoint: str
@@ -30,8 +40,10 @@ class RequestRetried:
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetWaited:
-    """A request waited for the account's budget."""
+class BudgetWaited(Fact):
+    """A request waited *seconds* for the account's request budget."""
+
+    event: ClassVar[str] = "budget_waited"
 
     account: str
     priority: str
@@ -39,8 +51,10 @@ class BudgetWaited:
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetRemaining:
-    """What is left of the account's own request budget, and of the API's as far as it told."""
+class BudgetRemaining(Fact):
+    """Requests left: *own* in the connector's budget, *remote* in the API's quota if it reports one."""
+
+    event: ClassVar[str] = "budget_remaining"
 
     account: str
     own: float
@@ -48,8 +62,11 @@ class BudgetRemaining:
 
 
 @dataclass(frozen=True, slots=True)
-class RateLimited:
-    """The API answered 429; all requests of the account stop until *until*."""
+class RateLimited(Fact):
+    """The API answered 429; requests of this account stop until *until*."""
+
+    event: ClassVar[str] = "rate_limited"
+    level: ClassVar[Level] = "warning"
 
     account: str
     seconds: float
@@ -57,8 +74,14 @@ class RateLimited:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchDeferred:
-    """A 202 search ended. *outcome*: ready, expired, timeout, empty."""
+class SearchDeferred(Fact):
+    """A search that the API deferred (a 202 answer) ended after *polls* polls.
+
+    *outcome*: `ready`, `expired`, `timeout`, `empty` or `unavailable`.
+    """
+
+    event: ClassVar[str] = "search_deferred"
+    level: ClassVar[Level] = "info"
 
     account: str
     polls: int
@@ -67,19 +90,28 @@ class SearchDeferred:
 
 
 @dataclass(frozen=True, slots=True)
-class PageDecoded:
-    """One page of a search was read. *tolerant*: orjson refused it and the slow decoder took it."""
+class PageDecoded(Fact):
+    """One page of a search was decoded.
+
+    *lenient*: the page is not valid JSON, and only the lenient decoder could read it. *without_id* counts
+    records without an id, which are identified by the hash of their content.
+    """
+
+    event: ClassVar[str] = "page_decoded"
 
     account: str
     records: int
     bytes: int
-    tolerant: bool
+    lenient: bool
     without_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class SearchAborted:
-    """A walk did not reach its end: *reason* is a short class such as ``repeated_cursor``."""
+class SearchAborted(Fact):
+    """A search stopped before its last page. *reason* is a short code such as `repeated_cursor`."""
+
+    event: ClassVar[str] = "search_aborted"
+    level: ClassVar[Level] = "warning"
 
     account: str
     reason: str
@@ -87,19 +119,24 @@ class SearchAborted:
 
 
 @dataclass(frozen=True, slots=True)
-class ClockSkewed:
-    """The server's clock minus the local one, by the median of its answers."""
+class ClockSkewed(Fact):
+    """The API's clock minus the local clock, by the median of recent answers."""
+
+    event: ClassVar[str] = "clock_skewed"
 
     account: str
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class RecordsEnriched:
-    """Further endpoints were asked for some records.
+class RecordsEnriched(Fact):
+    """Details were requested for some records.
 
-    Each record counts once: every endpoint answered (*enriched*), some (*incomplete*) or none (*failed*).
+    Each record counts once: *enriched* if every endpoint answered, *incomplete* if some did, *failed* if
+    none did.
     """
+
+    event: ClassVar[str] = "records_enriched"
 
     account: str
     enriched: int
@@ -108,24 +145,12 @@ class RecordsEnriched:
 
 
 @dataclass(frozen=True, slots=True)
-class EnrichmentDisabled:
-    """An endpoint of enrichment failed for so many records in a row that the others do without it."""
+class EnrichmentDisabled(Fact):
+    """An enrichment endpoint failed for several records of a page; the page's other records go without it."""
+
+    event: ClassVar[str] = "enrichment_disabled"
+    level: ClassVar[Level] = "warning"
 
     account: str
     endpoint: str
     reason: str
-
-
-SourceFact: TypeAlias = (
-    RequestAnswered
-    | RequestRetried
-    | BudgetWaited
-    | BudgetRemaining
-    | RateLimited
-    | SearchDeferred
-    | PageDecoded
-    | SearchAborted
-    | ClockSkewed
-    | RecordsEnriched
-    | EnrichmentDisabled
-)

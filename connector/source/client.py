@@ -198,7 +198,7 @@ class CloudflareSource:
                     yield page
         except SourceError as failure:
             error = await diagnose(failure, partial(self._search_one_second, filters, query, window))
-            reason = error.reason if isinstance(error, SearchIncomplete) else type(error).__name__.lower()
+            reason = error.reason if isinstance(error, SearchIncomplete) else error.kind
             self._observe(SearchAborted(self._account, reason, progress.pages))
             if error is failure:
                 raise

@@ -15,55 +15,14 @@ from typing import Any, Literal, TextIO
 
 import orjson
 
-from connector import facts as f
+from connector.facts import Fact, Level
 from connector.import_guard import absent
 from connector.model import Feed, Gap, Window
 
 with absent("pygments", "rich"):
     import structlog
 
-Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["json", "text"]
-
-_LEVELS: Mapping[type, Level] = {
-    f.RateLimited: "warning",
-    f.SearchDeferred: "info",
-    f.SearchAborted: "warning",
-    f.EnrichmentDisabled: "warning",
-    f.WindowSplit: "info",
-    f.CollectionFailed: "warning",
-    f.CollectionRecovered: "info",
-    f.CollectionPaused: "warning",
-    f.GapRecorded: "error",
-    f.GapRepaired: "info",
-    f.CheckpointPulledBack: "warning",
-    f.SearchChanged: "warning",
-    f.BackfillStarted: "info",
-    f.BackfillEnded: "info",
-    f.JournalWriteFailed: "error",
-    f.BacklogSkipped: "error",
-    f.BatchRetried: "warning",
-    f.BatchSplit: "warning",
-    f.EventDeadLettered: "error",
-    f.OutputHeld: "error",
-    f.OutputReleased: "info",
-    f.HeartbeatRefused: "error",
-    f.OutputConnected: "info",
-    f.EventsResent: "info",
-    f.AcknowledgementDowngraded: "warning",
-    f.OutputRewound: "warning",
-    f.FeedForgotten: "warning",
-    f.DeadLettersReplayed: "warning",
-    f.DeadLettersPurged: "warning",
-    f.DaemonStarted: "info",
-    f.DaemonStopping: "info",
-    f.DaemonStopped: "info",
-    f.WorkerFailed: "error",
-    f.ConfigurationWarning: "warning",
-    f.ConfigurationReloaded: "info",
-    f.ConfigurationRefused: "error",
-}
-"""The level of each fact; what is not named here is ``debug``."""
 
 _RANK = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 VARYING = frozenset({"attempt", "after", "seconds", "sequence", "lag", "until", "asked", "answer"})
@@ -91,9 +50,9 @@ class Logs:
         self._said: dict[tuple[object, ...], tuple[float, int]] = {}
         self._logger = _logger(level, form, stream or sys.stderr)
 
-    def take(self, fact: f.Fact) -> None:
+    def take(self, fact: Fact) -> None:
         """Say *fact*, unless its level is too low or the same was said within ten seconds."""
-        level = level_of(fact)
+        level = fact.level
         if _RANK[level] < self._rank:
             return
         fields = fields_of(fact)
@@ -102,9 +61,9 @@ class Logs:
             return
         if repeats:
             fields["repeated"] = repeats
-        self._logger.log(_RANK[level], name_of(fact), **fields)
+        self._logger.log(_RANK[level], fact.event, **fields)
 
-    def _repeats(self, fact: f.Fact, fields: Mapping[str, Any]) -> int | None:
+    def _repeats(self, fact: Fact, fields: Mapping[str, Any]) -> int | None:
         """How often the same was left out since it was last said; ``None``: leave it out again."""
         key = (type(fact), *(str(value) for name, value in fields.items() if name not in VARYING))
         now = self._monotonic()
@@ -119,27 +78,7 @@ class Logs:
         return left_out
 
 
-def level_of(fact: f.Fact) -> Level:
-    """How much *fact* matters."""
-    return level_of_kind(type(fact))
-
-
-def level_of_kind(kind: type) -> Level:
-    """How much facts of *kind* matter."""
-    return _LEVELS.get(kind, "debug")
-
-
-def name_of(fact: f.Fact) -> str:
-    """The fact's name in logs: ``OutputHeld`` becomes ``output_held``."""
-    return name_of_kind(type(fact))
-
-
-def name_of_kind(kind: type) -> str:
-    """What facts of *kind* are called in logs."""
-    return re.sub(r"(?<!^)([A-Z])", r"_\1", kind.__name__).lower()
-
-
-def fields_of(fact: f.Fact) -> dict[str, Any]:
+def fields_of(fact: Fact) -> dict[str, Any]:
     """The fact's fields as log fields; feeds and windows are spread out."""
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(fact):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from connector import facts as f
+from connector.facts import Fact
 from connector.model import JsonObject
-from connector.telemetry.logs import VARYING, fields_of, level_of, name_of
+from connector.telemetry.logs import VARYING, fields_of
 
 _KEPT = 20
 _SAID = ("reason", "message", "error", "answer")
@@ -34,9 +34,9 @@ class Troubles:
     def __init__(self) -> None:
         self._kept: dict[tuple[object, ...], _Trouble] = {}
 
-    def take(self, fact: f.Fact, now: datetime) -> None:
+    def take(self, fact: Fact, now: datetime) -> None:
         """Note *fact* if it is a warning or an error."""
-        level = level_of(fact)
+        level = fact.level
         if level not in {"warning", "error"}:
             return
         fields = fields_of(fact)
@@ -44,7 +44,7 @@ class Troubles:
         known = self._kept.pop(key, None)
         if known is None:
             about = {name: fields[name] for name in _ABOUT if name in fields}
-            known = _Trouble(level, name_of(fact), about, _text(fields), now, now, 0)
+            known = _Trouble(level, fact.event, about, _text(fields), now, now, 0)
         known.last, known.count = now, known.count + 1
         self._kept[key] = known
         if len(self._kept) > _KEPT:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
-from connector import facts as f
+from connector import facts
 from connector.interfaces import Clock
 from connector.model import Backlog, Feed, JsonObject, Outline
 from connector.quantities import format_duration
@@ -110,21 +110,21 @@ class Status:
             output.hold, output.retrying, output.attempts = "", "", 0
         self._limits, self._names = dict(outputs), dict(names)
 
-    def take(self, fact: f.Fact) -> None:
+    def take(self, fact: facts.Fact) -> None:
         """Note *fact*."""
         self._troubles.take(fact, self._clock())
         match fact:
-            case f.RateLimited(account, _, until):
+            case facts.RateLimited(account, _, until):
                 self._limited[account] = until
-            case f.ClockSkewed(account, seconds):
+            case facts.ClockSkewed(account, seconds):
                 self._skew[account] = seconds
-            case f.BudgetRemaining(account, own, _):
+            case facts.BudgetRemaining(account, own, _):
                 self._budget[account] = own
-            case f.DaemonStopping():
+            case facts.DaemonStopping():
                 self._draining = True
-            case f.ConfigurationReloaded():
+            case facts.ConfigurationReloaded():
                 self._reload = {"at": self._clock().isoformat(), "successful": True, "problems": []}
-            case f.ConfigurationRefused(problems):
+            case facts.ConfigurationRefused(problems):
                 told = {"at": self._clock().isoformat(), "successful": False, "problems": list(problems)}
                 self._reload = told
             case _:
@@ -135,54 +135,54 @@ class Status:
         """Note the journal's sizes."""
         self._outline = outline
 
-    def _take_feed(self, fact: f.Fact) -> None:
+    def _take_feed(self, fact: facts.Fact) -> None:
         feed = getattr(fact, "feed", None)
         state = self._feeds.get(feed) if isinstance(feed, Feed) else None
         if state is None:
             return
         match fact:
-            case f.FeedCaughtUp(_, checkpoint):
+            case facts.FeedCaughtUp(_, checkpoint):
                 state.fresh_at, state.checkpoint, state.paused = self._clock(), checkpoint, ""
-            case f.SliceCollected(_, sweep, _, until):
+            case facts.SliceCollected(_, sweep, _, until):
                 state.failing.pop(sweep, None)
                 state.attempts.pop(sweep, None)
                 state.paused = ""
                 if sweep == _LIVE:
                     state.checkpoint = until
-            case f.PageCollected():
+            case facts.PageCollected():
                 state.records += fact.new
                 state.changes += fact.changed
-            case f.CollectionFailed(_, sweep, _, reason, attempt):
+            case facts.CollectionFailed(_, sweep, _, reason, attempt):
                 state.failing[sweep], state.attempts[sweep] = reason, attempt
-            case f.CollectionRecovered(_, sweep):
+            case facts.CollectionRecovered(_, sweep):
                 state.failing.pop(sweep, None)
                 state.attempts.pop(sweep, None)
-            case f.CollectionPaused(_, reason):
+            case facts.CollectionPaused(_, reason):
                 state.paused = reason
             case _:
                 _take_backfill(state, fact)
 
-    def _take_output(self, fact: f.Fact) -> None:
+    def _take_output(self, fact: facts.Fact) -> None:
         name = getattr(fact, "output", None)
         state = self._outputs.get(name) if isinstance(name, str) else None
         if state is None:
             return
         match fact:
-            case f.BatchSent():
+            case facts.BatchSent():
                 state.sent += fact.accepted
                 state.retrying, state.attempts = "", 0
                 state.last_success = self._clock()
                 if fact.newest and (state.newest is None or fact.newest > state.newest):
                     state.newest = fact.newest
-            case f.HeartbeatSent():
+            case facts.HeartbeatSent():
                 state.retrying, state.attempts = "", 0
-            case f.BatchRetried(_, reason, attempt):
+            case facts.BatchRetried(_, reason, attempt):
                 state.retrying, state.attempts = reason, attempt
-            case f.OutputHeld(_, reason):
+            case facts.OutputHeld(_, reason):
                 state.hold = reason
-            case f.OutputReleased():
+            case facts.OutputReleased():
                 state.hold = ""
-            case f.EventDeadLettered():
+            case facts.EventDeadLettered():
                 state.dead += 1
             case _:
                 pass
@@ -298,15 +298,15 @@ class Status:
         return any(o.output == name and o.counted_bytes >= limit for o in self._outline.outputs)
 
 
-def _take_backfill(state: FeedState, fact: f.Fact) -> None:
+def _take_backfill(state: FeedState, fact: facts.Fact) -> None:
     match fact:
-        case f.BackfillStarted(_, number, start, end, position):
+        case facts.BackfillStarted(_, number, start, end, position):
             window = {"number": number, "start": start.isoformat(), "end": end.isoformat()}
             state.backfill = {**window, "position": position.isoformat(), "read": 0, "revisions": 0}
-        case f.BackfillProgressed(_, _, position, read, revisions) if state.backfill is not None:
+        case facts.BackfillProgressed(_, _, position, read, revisions) if state.backfill is not None:
             told = {"position": position.isoformat(), "read": read, "revisions": revisions}
             state.backfill = {**state.backfill, **told}
-        case f.BackfillEnded(_, number) if state.backfill and state.backfill["number"] == number:
+        case facts.BackfillEnded(_, number) if state.backfill and state.backfill["number"] == number:
             state.backfill = None
             state.failing.pop("backfill", None)
         case _:

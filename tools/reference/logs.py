@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import typing
-from collections.abc import Iterator
 
 from connector import facts
-from connector.telemetry.logs import level_of_kind, name_of_kind
 from tools.reference.markdown import table
 
 _HEAD = """\
@@ -27,21 +24,16 @@ def page() -> str:
     """The page."""
     parts = [_HEAD]
     for level in _ORDER:
-        kinds = [kind for kind in _kinds() if level_of_kind(kind) == level]
-        rows = [(f"`{name_of_kind(kind)}`", _fields(kind), _meaning(kind)) for kind in kinds]
+        kinds = [kind for kind in facts.kinds() if kind.level == level]
+        rows = [(f"`{kind.event}`", _fields(kind), _meaning(kind)) for kind in kinds]
         parts.append(f"## {level}\n\n{table(('event', 'fields', 'meaning'), sorted(rows))}")
     return "\n".join(parts)
 
 
-def _kinds() -> Iterator[type]:
-    for group in typing.get_args(facts.Fact):
-        yield from typing.get_args(group) or [group]
-
-
-def _fields(kind: type) -> str:
+def _fields(kind: type[facts.Fact]) -> str:
     return ", ".join(_SPREAD.get(str(field.type), f"`{field.name}`") for field in dataclasses.fields(kind))
 
 
-def _meaning(kind: type) -> str:
+def _meaning(kind: type[facts.Fact]) -> str:
     text = inspect.getdoc(kind) or ""
     return text.replace("``", "`").replace("*", "`")

@@ -186,13 +186,52 @@ RETRIED = timedelta(days=1)
 """How long after it was recorded a gap is still asked for again, where nobody skipped it on purpose."""
 
 
+class GapCause(enum.StrEnum):
+    """Why a range of time was skipped. The values are public: status, logs, metrics and the journal."""
+
+    RETENTION = "retention"
+    """The API refused the range: older than its retention. The detail is the sweep that was refused."""
+
+    NOT_CONFIGURED = "not configured"
+    """The search or its account was absent from the configuration for a while."""
+
+    FORGOTTEN = "forgotten"
+    """An operator reset the feed with ``state forget``."""
+
+    BACKLOG_FULL = "backlog full"
+    """An output with ``when_full: skip`` exceeded its backlog limit."""
+
+    OUTPUT_NOT_CONFIGURED = "output not configured"
+    """The data was deleted while the output was absent from the configuration."""
+
+    OTHER = "other"
+    """Written by another version; the detail is its text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Time that a feed skipped, why, and when that was recorded. It is never silent."""
+    """Time that a feed or an output skipped, why, and when that was recorded. It is never silent."""
 
     window: Window
-    cause: str
+    cause: GapCause
+    detail: str = ""
     recorded: datetime | None = field(default=None, compare=False)
+
+    @property
+    def reason(self) -> str:
+        """Cause and detail for people and for the journal, for example ``retention (live)``."""
+        if self.cause is GapCause.OTHER:
+            return self.detail
+        return f"{self.cause} ({self.detail})" if self.detail else str(self.cause)
+
+    @classmethod
+    def of_reason(cls, window: Window, reason: str, recorded: datetime | None = None) -> Gap:
+        """The gap whose :attr:`reason` is *reason*; a text of another version stays readable."""
+        name, _, detail = reason.partition(" (")
+        try:
+            return cls(window, GapCause(name), detail.removesuffix(")"), recorded)
+        except ValueError:
+            return cls(window, GapCause.OTHER, reason, recorded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,7 @@ class Checkpoints:
                 if common is not None:
                     await self._patiently(partial(self._log.repaired, feed, gap, common))
                     self.gaps = (await self._log.progress(feed)).gaps
-                    self._observe(GapRepaired(feed, Gap(common, gap.cause)))
+                    self._observe(GapRepaired(feed, Gap(common, gap.cause, gap.detail)))
 
     def moved(self, step: Step) -> None:
         """Note a *step* that was committed along with a page."""

@@ -10,13 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from connector.collect.windows import LIVE, ReadRange
-from connector.model import RETRIED, Feed, Gap, Window
-
-LEFT_OUT = "not configured"
-"""Cause: the search or its account was not in the configuration."""
-
-FORGOTTEN = "forgotten"
-"""Cause: an operator made the feed forget where it was."""
+from connector.model import RETRIED, Feed, Gap, GapCause, Window
 
 _STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -24,14 +18,9 @@ RETRY_EVERY = timedelta(minutes=30)
 """Time between two attempts to read a gap after all."""
 
 
-def refused(sweep: str) -> str:
-    """The cause of what *sweep* skips because the API has it no more."""
-    return f"retention ({sweep})"
-
-
 def is_retried(gap: Gap, now: datetime) -> bool:
     """Whether *gap* is still asked for: the API refused it less than a day ago."""
-    return gap.cause.startswith("retention") and gap.recorded is not None and now - gap.recorded < RETRIED
+    return gap.cause is GapCause.RETENTION and gap.recorded is not None and now - gap.recorded < RETRIED
 
 
 def is_due(gap: Gap, now: datetime) -> bool:
@@ -47,11 +36,17 @@ def overlap(one: Window, other: Window) -> Window | None:
 
 def holes(gaps: Iterable[Gap]) -> tuple[ReadRange, ...]:
     """What no sweep has read, as time in which there is nothing to read again."""
-    causes = {refused(LIVE), LEFT_OUT, FORGOTTEN}
-    return tuple(ReadRange(gap.window, timedelta.max) for gap in gaps if gap.cause in causes)
+    return tuple(ReadRange(gap.window, timedelta.max) for gap in gaps if _is_hole(gap))
 
 
 def advice(feed: Feed, start: datetime | None, end: datetime) -> str:
     """The command that reads *feed* from *start* (``None``: a person has to say) to *end* all the same."""
     since = f"{start:{_STAMP}}" if start else "TIME"
     return f"email-connector backfill {feed.search} --from {since} --to {end:{_STAMP}}"
+
+
+def _is_hole(gap: Gap) -> bool:
+    """Whether nothing has read the range of *gap*: other sweeps that are refused only read again."""
+    if gap.cause is GapCause.RETENTION:
+        return gap.detail == LIVE
+    return gap.cause in {GapCause.NOT_CONFIGURED, GapCause.FORGOTTEN}

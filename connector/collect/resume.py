@@ -13,10 +13,9 @@ from datetime import datetime
 
 from connector.collect.checkpoints import Checkpoints
 from connector.collect.feed_config import FeedConfig
-from connector.collect.gaps import FORGOTTEN, LEFT_OUT
 from connector.collect.windows import LIVE
 from connector.interfaces import KeyValueStore
-from connector.model import Feed, Gap, Window
+from connector.model import Feed, Gap, GapCause, Window
 
 
 async def note_unconfigured(
@@ -67,9 +66,9 @@ class FeedResume:
 
     def _skipped(self, live: datetime | None, begin: datetime) -> Gap | None:
         if live is not None:
-            return Gap(Window(live, begin), LEFT_OUT)
+            return Gap(Window(live, begin), GapCause.NOT_CONFIGURED)
         read = datetime.fromisoformat(self._had_read) if self._had_read else begin
-        return Gap(Window(read, begin), FORGOTTEN) if read < begin else None
+        return Gap(Window(read, begin), GapCause.FORGOTTEN) if read < begin else None
 
     async def _served(self) -> None:
         if self._left_out:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from connector.collect.checkpoints import CHANGED, Checkpoints
 from connector.collect.disappeared import DisappearedRecords
 from connector.collect.feed_config import FeedConfig
-from connector.collect.gaps import holes, refused
+from connector.collect.gaps import holes
 from connector.collect.ingest import Slice, SliceIngester, SliceResult
 from connector.collect.resume import FeedResume
 from connector.collect.revisions import SLACK
@@ -31,7 +31,7 @@ from connector.collect.windows import (
 )
 from connector.errors import SourceError
 from connector.interfaces import Clock
-from connector.model import Gap, Priority, Step, Window
+from connector.model import Gap, GapCause, Priority, Step, Window
 
 _EXPIRE_EVERY = 300.0
 """Seconds between two rounds of forgetting."""
@@ -147,7 +147,7 @@ class Sweeper:
         """Go on from *begin*, before which the API has nothing any more; what that skips is a gap."""
         since = self._checkpoints.at(part.sweep)
         if since < begin:
-            gap = Gap(Window(since, begin), refused(part.sweep))
+            gap = Gap(Window(since, begin), GapCause.RETENTION, part.sweep)
             await self._checkpoints.step(part.sweep, begin, gap=gap)
         return begin
 

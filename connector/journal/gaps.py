@@ -20,14 +20,14 @@ def of(connection: sqlite3.Connection, number: int) -> tuple[Gap, ...]:
         "SELECT start, end, cause, recorded FROM gaps WHERE feed = ? ORDER BY start, end", (number,)
     )
     return tuple(
-        Gap(Window(to_moment(start), to_moment(end)), cause, to_moment(recorded))
-        for start, end, cause, recorded in rows
+        Gap.of_reason(Window(to_moment(start), to_moment(end)), reason, to_moment(recorded))
+        for start, end, reason, recorded in rows
     )
 
 
 def record(connection: sqlite3.Connection, number: int, gap: Gap, now: int) -> None:
     """Note *gap*."""
-    cause = printable(gap.cause)
+    cause = printable(gap.reason)
     _fold(connection, number, cause, now - _RETRIED)
     _add(connection, number, (to_micros(gap.window.start), to_micros(gap.window.end)), cause, now)
 
@@ -35,7 +35,7 @@ def record(connection: sqlite3.Connection, number: int, gap: Gap, now: int) -> N
 def repair(connection: sqlite3.Connection, number: int, gap: Gap, part: Window) -> None:
     """Leave of *gap* what lies before and behind *part*."""
     start, end = to_micros(gap.window.start), to_micros(gap.window.end)
-    cause = printable(gap.cause)
+    cause = printable(gap.reason)
     row = connection.execute(
         "DELETE FROM gaps WHERE feed = ? AND start = ? AND end = ? AND cause = ? RETURNING recorded",
         (number, start, end, cause),

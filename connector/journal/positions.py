@@ -11,9 +11,7 @@ from connector.errors import JournalError, JournalFull, Moved
 from connector.interfaces import Start
 from connector.journal import entries
 from connector.journal.codec import to_micros, to_moment, whole_seconds
-from connector.model import Backlog, Gap, OutputOutline, RewindPreview, WhenFull, Window
-
-_REMEDY = "rewind or backfill repairs it while the data is there"
+from connector.model import Backlog, Gap, GapCause, OutputOutline, RewindPreview, WhenFull, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +110,8 @@ def enforce_skips(connection: sqlite3.Connection) -> list[Skip]:
         least = counters.bytes - (most - most // 10)
         target = min(entries.position_at(connection, position, least), max(position, counters.head - 1))
         if target > position:
-            cause = f"the backlog was over its limit of {most} bytes; {_REMEDY}"
-            skips.append(_lose(connection, output, position, target, cause))
+            cause = GapCause.BACKLOG_FULL, f"limit {most} bytes"
+            skips.append(_lose(connection, output, position, target, *cause))
     return skips
 
 
@@ -133,8 +131,7 @@ def trim(connection: sqlite3.Connection, written_before: int, most: int) -> Trim
         "SELECT output, position FROM outputs WHERE attached = 0 AND position < ?", (floor,)
     ).fetchall()
     for output, position in behind:
-        cause = f"the data was deleted while {output} was not configured; backfill repairs it"
-        lost = _lose(connection, output, position, floor, cause)
+        lost = _lose(connection, output, position, floor, GapCause.OUTPUT_NOT_CONFIGURED)
         connection.execute(
             "UPDATE outputs SET missed = missed + ? WHERE output = ?", (lost.revisions, output)
         )
@@ -178,7 +175,7 @@ def newest_gap(connection: sqlite3.Connection, output: str) -> Gap | None:
     ).fetchone()
     if row is None or row[0] is None:
         return None
-    return Gap(Window(to_moment(row[0]), to_moment(row[1])), row[2])
+    return Gap.of_reason(Window(to_moment(row[0]), to_moment(row[1])), row[2])
 
 
 def outlines(connection: sqlite3.Connection) -> tuple[OutputOutline, ...]:
@@ -219,7 +216,14 @@ def _place(connection: sqlite3.Connection, output: str, position: int) -> None:
     )
 
 
-def _lose(connection: sqlite3.Connection, output: str, position: int, target: int, cause: str) -> Skip:
+def _lose(
+    connection: sqlite3.Connection,
+    output: str,
+    position: int,
+    target: int,
+    cause: GapCause,
+    detail: str = "",
+) -> Skip:
     """Move *output* over ``(position, target]`` and record the gap, joined to one that ends there."""
     times = entries.times_between(connection, position, target)
     start, end = whole_seconds(*times) if times else (0, 0)
@@ -230,8 +234,9 @@ def _lose(connection: sqlite3.Connection, output: str, position: int, target: in
     if joined:
         start, end = min(start, gap_start), max(end, gap_end)
     _place(connection, output, target)
-    _record_gap(connection, output, (gap_after if joined else position, target), (start, end), cause)
-    return Skip(output, target - position, Gap(Window(to_moment(start), to_moment(end)), cause))
+    gap = Gap(Window(to_moment(start), to_moment(end)), cause, detail)
+    _record_gap(connection, output, (gap_after if joined else position, target), (start, end), gap.reason)
+    return Skip(output, target - position, gap)
 
 
 def _record_gap(

@@ -86,7 +86,7 @@ def fields_of(fact: Fact) -> dict[str, Any]:
         if isinstance(value, Feed):
             fields["account"], fields["search"] = value.account, value.search
         elif isinstance(value, Gap):
-            fields["cause"] = value.cause
+            fields["cause"] = value.reason
             fields["start"], fields["end"] = _ends(value.window)
         elif isinstance(value, datetime):
             fields[field.name] = value.isoformat()

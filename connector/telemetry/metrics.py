@@ -162,7 +162,7 @@ class Metrics:
             case facts.FeedCaughtUp():
                 metrics.set("fresh_timestamp_seconds", time.time(), *_labels(fact.feed))
             case facts.GapRecorded():
-                metrics.count("gaps", *_labels(fact.feed), fact.gap.cause)
+                metrics.count("gaps", *_labels(fact.feed), fact.gap.reason)
                 metrics.count("gap_seconds", *_labels(fact.feed), by=fact.gap.window.length.total_seconds())
             case facts.GapRepaired():
                 seconds = fact.gap.window.length.total_seconds()

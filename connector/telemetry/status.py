@@ -284,7 +284,7 @@ class Status:
                 **asdict(feed.feed),
                 "start": g.window.start.isoformat(),
                 "end": g.window.end.isoformat(),
-                "cause": g.cause,
+                "cause": g.reason,
             }
             for feed in self._outline.feeds
             for g in feed.gaps

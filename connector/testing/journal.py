@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from connector.errors import DeadLettersFull, JournalFull, Moved
-from connector.model import Backlog, Commit, Feed, Gap, Step, WhenFull, Window
+from connector.model import Backlog, Commit, Feed, Gap, GapCause, Step, WhenFull, Window
 from connector.testing.journal_harness import (
     FEED,
     HOSTILE,
@@ -121,7 +121,7 @@ async def checkpoints_are_compared_and_set(open_journal: Open) -> None:
         await expect_error(
             Moved, journal.commit(commit_of("x", step=Step("live", None, later))), "a second start"
         )
-        gap = Gap(Window(START, later), "retention")
+        gap = Gap(Window(START, later), GapCause.RETENTION)
         await journal.commit(commit_of("b", step=Step("live", START, later, gap)))
         expect(names_of(await next_entry(journal, "siem", 1)), ["b"], "revisions of refused commits")
     async with open_journal() as journal:
@@ -133,7 +133,7 @@ async def checkpoints_are_compared_and_set(open_journal: Open) -> None:
 
 async def gaps_are_repaired_piece_by_piece(open_journal: Open) -> None:
     """What was read of a gap is a gap no more; the rest keeps its cause and when it was recorded."""
-    gap = Gap(Window(START, START + 9 * MINUTE), "retention")
+    gap = Gap(Window(START, START + 9 * MINUTE), GapCause.RETENTION)
 
     async def left(journal: AnyJournal) -> list[tuple[float, float]]:
         windows = [one.window for one in (await journal.progress(FEED)).gaps]
@@ -152,7 +152,7 @@ async def gaps_are_repaired_piece_by_piece(open_journal: Open) -> None:
     async with open_journal() as journal:
         expect(await left(journal), [(7, 8)], "what is left in the end")
         (last,) = (await journal.progress(FEED)).gaps
-        expect((last.cause, last.recorded), ("retention", recorded), "its cause and age")
+        expect((last.cause, last.recorded), (GapCause.RETENTION, recorded), "its cause and age")
 
 
 async def seen_rows_are_kept_per_feed(open_journal: Open) -> None:
@@ -369,7 +369,7 @@ async def the_first_emitted_revision_is_remembered(open_journal: Open) -> None:
 async def a_forgotten_feed_starts_anew(open_journal: Open) -> None:
     """Forgetting drops one feed's checkpoints, gaps and seen rows; nothing else."""
     other = Feed("account", "other")
-    gap = Gap(Window(START, START), "operator")
+    gap = Gap(Window(START, START), GapCause.FORGOTTEN)
     async with open_journal() as journal:
         await journal.attach("siem", "head", Backlog())
         await journal.commit(commit_of("a", step=Step("live", None, START, gap)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from connector import facts
-from connector.model import Backlog, Feed, Gap, Outline, OutputOutline, Window
+from connector.model import Backlog, Feed, Gap, GapCause, Outline, OutputOutline, Window
 from connector.telemetry.endpoint import Board, Endpoint, bind
 from connector.telemetry.status import Status
 from tests.support.browser import browser
@@ -104,7 +104,7 @@ def test_a_gap_is_told_and_a_daemon_that_went_away_too(
     desk: Desk, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     now = datetime.now(UTC)
-    gap = Gap(Window(now - timedelta(hours=2), now - timedelta(hours=1)), "retention")
+    gap = Gap(Window(now - timedelta(hours=2), now - timedelta(hours=1)), GapCause.RETENTION)
     outlines = desk.status.snapshot()["journal"]
     desk.board.post({**desk.status.snapshot(), "journal": {**outlines, "gaps": [
         {"account": FEED.account, "search": "detections", "start": gap.window.start.isoformat(),

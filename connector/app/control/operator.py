@@ -283,7 +283,7 @@ def _unbegun(output: str) -> JsonObject:
 
 def _gap(gap: Gap) -> JsonObject:
     window = gap.window
-    return {"start": window.start.isoformat(), "end": window.end.isoformat(), "cause": gap.cause}
+    return {"start": window.start.isoformat(), "end": window.end.isoformat(), "cause": gap.reason}
 
 
 def _iso(moment: datetime | None) -> str | None:

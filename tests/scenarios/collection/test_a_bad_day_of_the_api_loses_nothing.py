@@ -80,7 +80,7 @@ def test_retention_is_a_gap_that_is_told_and_the_feed_goes_on(tmp_path: Path) ->
             await account.quieten()
             gaps = (await account.journal.outline()).feeds[0].gaps
 
-            live = [gap for gap in gaps if gap.cause == "retention (live)"]
+            live = [gap for gap in gaps if gap.reason == "retention (live)"]
             assert len(live) == 1
             assert abs(live[0].window.start - began) < 2 * MINUTE
             edge = account.clock() - retention

@@ -18,7 +18,7 @@ from connector.errors import JournalFull, Retryable
 from connector.facts import BacklogSkipped, EventDeadLettered
 from connector.journal import Journal
 from connector.journal import Options as Keeping
-from connector.model import Backlog, Commit, Event, Limits, Receipt, WhenFull
+from connector.model import Backlog, Commit, Event, GapCause, Limits, Receipt, WhenFull
 from tests.scenarios.outputs.delivering import POLICY
 from tests.unit.delivery.fakes import FEED, FactRecorder, plain, revisions
 
@@ -171,7 +171,7 @@ async def test_with_skip_nobody_waits_the_gap_is_recorded_and_a_rewind_repairs_i
 
         gap = await feed.journal.skipped("stopped")
         assert gap is not None
-        assert "over its limit" in gap.cause
+        assert gap.cause is GapCause.BACKLOG_FULL
         lost = sum(fact.revisions for fact in feed.facts.of(BacklogSkipped))
         assert {fact.output for fact in feed.facts.of(BacklogSkipped)} == {"stopped"}
         assert await feed.backlog("stopped") == RECORDS - lost

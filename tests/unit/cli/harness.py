@@ -19,7 +19,19 @@ from connector import cli
 from connector.app.control.operator import Operator
 from connector.facts import Fact
 from connector.journal import Journal, Options
-from connector.model import Backlog, Commit, DeadLetter, Feed, Gap, Record, Revision, Seen, Step, Window
+from connector.model import (
+    Backlog,
+    Commit,
+    DeadLetter,
+    Feed,
+    Gap,
+    GapCause,
+    Record,
+    Revision,
+    Seen,
+    Step,
+    Window,
+)
 from connector.settings import Loaded, load
 
 PROD = "023e105f4ecef8ad9ca31a8372d0c353"
@@ -97,7 +109,7 @@ class StateFolder:
                     own = [one for one in dead if one.output == output]
                     await journal.acknowledge(output, after=0, upto=10, dead=own)
                 await journal.detach("lake")
-                step = Step("live", None, NOW, Gap(Window(NOW - MINUTE, NOW), "retention (live)"))
+                step = Step("live", None, NOW, Gap(Window(NOW - MINUTE, NOW), GapCause.RETENTION, "live"))
                 row = Seen("r1", NOW, {}, "d", {"d": 1}, 1, NOW)
                 await journal.commit(Commit(FEED, "f", (), (row,), step))
                 for account in (PROD, TEST, GONE):

@@ -178,7 +178,7 @@ async def test_time_beyond_retention_is_skipped_as_a_gap_if_the_search_itself_is
     found = await feed.poll(timedelta(days=10))
 
     assert ids(found) == ["left"]
-    live = [gap for gap in (await feed.journal.outline()).feeds[0].gaps if "live" in gap.cause]
+    live = [gap for gap in (await feed.journal.outline()).feeds[0].gaps if gap.detail == "live"]
     assert [gap.window.start for gap in live] == [START]
     assert timedelta(0) <= live[0].window.end - (feed.now - edge) < 3 * MINUTE
     assert {fact.gap for fact in feed.observed if isinstance(fact, facts.GapRecorded)} >= set(live)

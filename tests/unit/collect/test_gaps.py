@@ -13,7 +13,7 @@ from connector import facts
 from connector.collect.gaps import advice
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, JournalFull, Unavailable
-from connector.model import Feed, Gap, Page, Priority, Progress, Query, Window
+from connector.model import Feed, Gap, GapCause, Page, Priority, Progress, Query, Window
 from tests.unit.collect.feed_under_test import AGES, FEED, START, FeedUnderTest, feed_under_test, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
@@ -59,7 +59,7 @@ async def _skipped(feed: FeedUnderTest) -> Memory:
         feed.source.add(f"old{hour:02}", START + (18 + hour) * HOUR, final_disposition="SPAM")
     feed.source.add("new", START + 4 * DAY)
     assert ids(await feed.poll(5 * DAY)) == ["new"]
-    assert [gap.cause for gap in await _gaps(feed)] == ["retention (live)"]
+    assert [gap.reason for gap in await _gaps(feed)] == ["retention (live)"]
     return memory
 
 
@@ -147,7 +147,7 @@ async def test_what_was_seen_in_a_gap_is_not_forgotten_while_the_gap_is_recorded
     with monkeypatch.context() as patch:
         patch.setattr(feed.journal, "progress", progress)
         await feed.poll(5 * DAY)
-    assert "retention (revisit_12h)" in [gap.cause for gap in await _gaps(feed)]
+    assert "retention (revisit_12h)" in [gap.reason for gap in await _gaps(feed)]
     memory.edge = None
 
     assert ids(await feed.poll(31 * MINUTE)) == []
@@ -163,7 +163,7 @@ async def test_what_two_sweeps_skipped_is_read_once_and_who_left_it_is_looked_up
     await feed.poll()
     memory = Memory(feed)
     await feed.poll(5 * DAY)
-    causes = [gap.cause for gap in await _gaps(feed)]
+    causes = [gap.reason for gap in await _gaps(feed)]
     assert sorted(causes) == ["retention (live)", "retention (revisit_12h)", "retention (revisit_1d)"]
     feed.source.hide("left")
     feed.source.change("left", final_disposition="NONE")
@@ -200,7 +200,7 @@ async def test_revisits_leave_a_hole_of_the_live_sweep_alone(feed: FeedUnderTest
     memory = Memory(feed)
     feed.source.add("old", START + HOUR)
     assert await feed.poll(5 * DAY) == []
-    gaps = {gap.cause: gap.window for gap in await _gaps(feed)}
+    gaps = {gap.reason: gap.window for gap in await _gaps(feed)}
 
     assert set(gaps) == {"retention (live)", "retention (revisit_5m)", "retention (revisit_1h)"}
     assert gaps["retention (revisit_5m)"].end == gaps["retention (revisit_1h)"].end == START
@@ -272,7 +272,7 @@ async def test_gaps_that_nobody_asks_for_any_more_become_one_where_they_touch(fe
     checkpoints = feed.collector._checkpoints
     at = checkpoints.at("live")
     for _ in range(4):
-        gap = Gap(Window(at, at + HOUR), "retention (revisit_7d)")
+        gap = Gap(Window(at, at + HOUR), GapCause.RETENTION, "revisit_7d")
         at = await checkpoints.step("live", gap.window.end, gap=gap)
         feed.now += 25 * HOUR
 

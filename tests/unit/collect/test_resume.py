@@ -12,7 +12,7 @@ from connector.collect.feed_config import FeedConfig
 from connector.collect.resume import note_forgotten, note_unconfigured
 from connector.collect.windows import Timing
 from connector.errors import Unavailable
-from connector.model import Feed, Gap, Page, Query, Window
+from connector.model import Feed, Gap, GapCause, Page, Query, Window
 from tests.unit.collect.feed_under_test import AGES, FEED, START, FeedUnderTest, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
@@ -53,7 +53,7 @@ async def test_a_longer_absence_is_a_gap_that_no_sweep_fills(feed: FeedUnderTest
     found = await feed.poll()
 
     assert sorted((one.record.id, one.number) for one in found) == [("before", 2), ("recent", 1)]
-    gap = Gap(Window(START, START + 8 * HOUR), "not configured")
+    gap = Gap(Window(START, START + 8 * HOUR), GapCause.NOT_CONFIGURED)
     assert await _gaps(feed) == (gap,)
     (told,) = [fact for fact in feed.observed if isinstance(fact, facts.GapRecorded)]
     assert told.advice.endswith("--from 2026-11-18T12:00:00Z --to 2026-11-18T20:00:00Z")
@@ -101,7 +101,7 @@ async def test_a_search_that_was_made_to_forget_tells_what_it_skips_by_beginning
     feed.source.add("recent", START + 9 * HOUR)
 
     assert ids(await feed.poll()) == ["recent"]
-    assert await _gaps(feed) == (Gap(Window(START, START + 8 * HOUR), "forgotten"),)
+    assert await _gaps(feed) == (Gap(Window(START, START + 8 * HOUR), GapCause.FORGOTTEN),)
     await feed.journal.forget(FEED)
     feed.collector = feed.build()
     await feed.poll()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connector import facts
-from connector.model import Backlog, Feed, Gap, Window
+from connector.model import Backlog, Feed, Gap, GapCause, Window
 from connector.telemetry.logs import Logs
 from connector.telemetry.metrics import Metrics
 from connector.telemetry.observer import Telemetry
@@ -26,7 +26,7 @@ VALUES: dict[str, object] = {
     "bool": True,
     "datetime": NOW,
     "Feed": FEED,
-    "Gap": Gap(Window(NOW - timedelta(hours=1), NOW), "retention"),
+    "Gap": Gap(Window(NOW - timedelta(hours=1), NOW), GapCause.RETENTION),
     "int | None": 200,
     "float | None": None,
     "datetime | None": NOW,

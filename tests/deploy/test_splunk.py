@@ -116,3 +116,7 @@ def test_the_add_on_is_of_the_version_of_the_connector() -> None:
 
     assert app["launcher"]["version"] == app["id"]["version"] == __version__
     assert app["package"]["id"] == app["id"]["name"] == ADDON.name
+    manifest = json.loads((ADDON / "app.manifest").read_text())["info"]
+    assert manifest["id"] == {"group": None, "name": ADDON.name, "version": __version__}
+    assert manifest["title"] == app["ui"]["label"]
+    assert manifest["description"] == app["launcher"]["description"]

@@ -102,7 +102,7 @@ def test_the_snippet_for_rsyslog_is_valid_as_it_stands() -> None:
 
 
 def test_the_snippet_for_syslog_ng_is_valid_as_it_stands() -> None:
-    syslog_ng = program("syslog-ng", "syslog-ng-core", always=False)
+    syslog_ng = program("syslog-ng", "syslog-ng-core")
 
     assert valid(syslog_ng, "--syntax-only", "-f", str(RECEIVERS / "syslog-ng.conf"))
 
@@ -119,7 +119,7 @@ async def test_rsyslog_stores_what_was_sent(tmp_path: Path) -> None:
 
 
 async def test_syslog_ng_stores_what_was_sent(tmp_path: Path) -> None:
-    binary, port, sent = program("syslog-ng", "syslog-ng-core", always=False), free_port(), events()
+    binary, port, sent = program("syslog-ng", "syslog-ng-core"), free_port(), events()
     copy = adapted("syslog-ng.conf", tmp_path, ("ip(0.0.0.0) port(6601)", f"ip(127.0.0.1) port({port})"))
     state = [f"--{name}={tmp_path / name}" for name in ("persist-file", "pidfile", "control")]
 

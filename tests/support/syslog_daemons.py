@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -12,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import pytest
 import trustme
 
 from tests.support.collectors import free_port
+from tests.support.programs import missing, program
 
 PATIENCE = 60.0
 """Seconds until a daemon must have stored everything; only a broken one takes that long."""
@@ -98,40 +96,29 @@ class Daemon:
 @contextmanager
 def rsyslog(directory: Path, *, tls: bool = False) -> Iterator[Daemon]:
     """Run rsyslogd, with *tls* on a port of its own too; it reads both framings on each port."""
-    program = _found("rsyslogd")
+    binary = program("rsyslogd", "rsyslog")
     if tls and not any(Path("/usr").glob("lib*/**/rsyslog/lmnsd_gtls.so")):
-        _missing("rsyslog's driver for TLS (rsyslog-gnutls)")
+        missing("rsyslog has no driver for TLS (Debian: rsyslog-gnutls)")
     ports = _ports("tcp", "udp", *(["tls"] if tls else []))
     _certificates(directory)
     config = directory / "rsyslog.conf"
     config.write_text((RSYSLOG + (RSYSLOG_TLS if tls else "")).format(directory=directory, **ports))
-    with _running([program, "-n", "-f", str(config), "-i", str(directory / "pid")], ports):
+    with _running([binary, "-n", "-f", str(config), "-i", str(directory / "pid")], ports):
         yield Daemon(ports, directory)
 
 
 @contextmanager
 def syslog_ng(directory: Path) -> Iterator[Daemon]:
     """Run syslog-ng; ``tcp`` and ``tls`` count octets, ``lines`` reads lines."""
-    program = _found("syslog-ng", always=False)
+    binary = program("syslog-ng", "syslog-ng-core")
     ports = _ports("tcp", "udp", "tls", "lines")
     _certificates(directory)
     config = directory / "syslog-ng.conf"
     config.write_text(SYSLOG_NG.format(directory=directory, **ports))
     files = ["-R", "persist", "-p", "pid", "-c", "control"]
     paths = [part if part.startswith("-") else str(directory / part) for part in files]
-    with _running([program, "-F", "--no-caps", "-f", str(config), *paths], ports):
+    with _running([binary, "-F", "--no-caps", "-f", str(config), *paths], ports):
         yield Daemon(ports, directory)
-
-
-def _found(name: str, *, always: bool = True) -> str:
-    program = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin")
-    return program or _missing(name, always=always)
-
-
-def _missing(name: str, *, always: bool = True) -> NoReturn:
-    if os.environ.get("CI") and always:
-        pytest.fail(f"CI runs without {name}")
-    pytest.skip(f"{name} is not installed")
 
 
 def _ports(*names: str) -> dict[str, int]:

@@ -50,7 +50,7 @@ _TABLE = (
     Filter(
         "detections_only",
         "boolean",
-        "Only messages with a detection (the default), or all mail. Always sent.",
+        "Only messages with a detection (the default), or all messages. Always sent.",
     ),
     Filter(
         "final_disposition",

@@ -1,4 +1,4 @@
-"""``simulate``: the API emulator alone."""
+"""``simulate``: serves the API simulator on its own."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from connector.cli.common import say
 
 @click.command("simulate")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8787, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option("--port", default=8787, show_default=True, help="Port to listen on; 0 picks a free one.")
 @click.option("--backlog", default=5000, show_default=True, help="Messages of the last 24 hours.")
 @click.option("--rate", default=1.0, show_default=True, help="New messages per second.")
-@click.option("--seed", default=1, show_default=True, help="Another seed, another company's mail.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the generated messages.")
 def command(host: str, port: int, backlog: int, rate: float, seed: int) -> None:
-    """Serve an emulation of the Email Security search API until Ctrl-C.
+    """Serve a simulated Email Security search API until Ctrl-C.
 
-    Takes any account id of 32 hexadecimal digits and any credentials.
+    Accepts any account id of 32 hexadecimal digits and any credentials.
     """
     from connector.simulator import Simulator, listening  # noqa: PLC0415, not needed for --help
 

@@ -1,1 +1,1 @@
-"""What talks to the network in general: HTTP, TLS, and how long to wait before trying again."""
+"""Network clients shared by source and outputs: HTTP, TLS, proxies, backoff."""

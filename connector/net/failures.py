@@ -1,4 +1,4 @@
-"""Turns what went wrong below HTTP into words a person can act on, without any credential in them."""
+"""Classifies network and TLS failures and words them for an operator, without any credential in the text."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _NO_COMMON_TLS = ("ALERT_HANDSHAKE_FAILURE", "ALERT_PROTOCOL_VERSION", "UNSUPPOR
 
 
 def classify_error(peer: str, error: BaseException, *, connecting: bool) -> TransportError:
-    """Class *error* by its causes; *peer* is ``host:port``.
+    """Classify *error* by its chain of causes; *peer* is ``host:port``.
 
-    *connecting* tells a connection that never came about from one that broke.
+    *connecting*: the connection was never established, as opposed to one that broke.
     """
     causes = list(_causes(error))
     for cause in causes:
@@ -31,7 +31,7 @@ def classify_error(peer: str, error: BaseException, *, connecting: bool) -> Tran
             return _tls_fault(peer, cause)
     for cause in causes:
         if isinstance(cause, socket.gaierror):
-            return Unreachable(f"{peer}: the name cannot be resolved ({cause.strerror})")
+            return Unreachable(f"{peer}: cannot resolve the host name ({cause.strerror})")
     for cause in causes:
         if isinstance(cause, OSError) and cause.strerror:
             kind = Unreachable if connecting else TransportError
@@ -45,21 +45,21 @@ def classify_error(peer: str, error: BaseException, *, connecting: bool) -> Tran
 def _tls_fault(peer: str, error: ssl.SSLError) -> TransportError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Untrusted(
-            f"{peer}: its certificate is not trusted: {error.verify_message.rstrip('.')}; set tls.ca_file to "
-            "the authority that signed it, or tls.server_name when it carries another name"
+            f"{peer}: certificate not trusted: {error.verify_message.rstrip('.')}; set tls.ca_file to the "
+            "CA that signed it, or tls.server_name if it was issued for another name"
         )
     reason = error.reason
     if any(word in reason for word in _CLIENT_CERTIFICATE_REFUSED):
         return Untrusted(
-            f"{peer}: it does not accept the client certificate ({_words(reason)}); check tls.cert_file"
+            f"{peer}: the client certificate was refused ({_words(reason)}); check tls.cert_file"
         )
     if any(word in reason for word in _NO_COMMON_TLS):
         return Untrusted(
-            f"{peer}: both sides cannot agree on TLS ({_words(reason)}); it may want a client certificate "
+            f"{peer}: TLS handshake failed ({_words(reason)}); the server may require a client certificate "
             "(tls.cert_file) or another version (tls.minimum)"
         )
     if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
-        return TransportError(f"{peer}: it does not speak TLS on this port ({_words(reason)})")
+        return TransportError(f"{peer}: no TLS on this port ({_words(reason)})")
     return TransportError(f"{peer}: TLS failed ({_words(reason)})")
 
 
@@ -68,14 +68,14 @@ def _words(reason: str) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and everything it came from, nearest first; groups are opened."""
-    waiting, known = [error], set()
-    while waiting:
-        current = waiting.pop(0)
-        if id(current) in known:
+    """Yield the error and all its causes, nearest first; exception groups are unpacked."""
+    queue, seen = [error], set()
+    while queue:
+        current = queue.pop(0)
+        if id(current) in seen:
             continue
-        known.add(id(current))
+        seen.add(id(current))
         yield current
         if isinstance(current, BaseExceptionGroup):
-            waiting.extend(current.exceptions)
-        waiting.extend(cause for cause in (current.__cause__, current.__context__) if cause is not None)
+            queue.extend(current.exceptions)
+        queue.extend(cause for cause in (current.__cause__, current.__context__) if cause is not None)

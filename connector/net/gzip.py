@@ -1,4 +1,4 @@
-"""Gzip answers, unpacked piece by piece and never past a limit: a small answer may unpack to gigabytes."""
+"""Decompresses gzip bodies incrementally and within a limit: a small response may unpack to gigabytes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _decompressor() -> _Decompressor:
 
 @cache
 def _maker() -> Callable[[], _Decompressor]:
-    # Once: looking for what is not installed takes longer than unpacking a small answer.
+    # Cached: looking for a package that is not installed takes longer than unpacking a small response.
     try:
         from isal import isal_zlib  # noqa: PLC0415, part of the extra "speed" and often absent
     except ImportError:
@@ -35,15 +35,15 @@ def _maker() -> Callable[[], _Decompressor]:
 
 
 class CorruptBody(Exception):
-    """The bytes are no gzip, or they end too early."""
+    """The bytes are not gzip, or they end too early."""
 
 
 class BodyTooLarge(Exception):
-    """There is more than the limit allows."""
+    """The body is larger than the limit."""
 
 
 class BoundedBody:
-    """Collects one body of at most *limit* bytes, packed and unpacked, of one or several gzip members."""
+    """Collects one body of at most *limit* bytes, before and after decompression; joins gzip members."""
 
     def __init__(self, limit: int, *, gzip: bool) -> None:
         self._parts: list[bytes] = []
@@ -51,7 +51,7 @@ class BoundedBody:
         self._member = _decompressor() if gzip else None
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece as it came; raises ``CorruptBody`` or ``BodyTooLarge``."""
+        """Take the next chunk as received; raises ``CorruptBody`` or ``BodyTooLarge``."""
         self._packed_left -= len(data)
         if self._packed_left < 0:
             raise BodyTooLarge
@@ -72,7 +72,7 @@ class BoundedBody:
 
     def _unpack(self, member: _Decompressor, data: bytes) -> bytes:
         try:
-            # One more byte than allowed tells "exactly full" from "too much".
+            # One byte more than allowed distinguishes "exactly full" from "too large".
             return member.decompress(data, self._left + 1)
         except Exception as error:  # noqa: BLE001, each library raises a class of its own and nothing else
             raise CorruptBody(str(error)) from None

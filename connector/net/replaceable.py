@@ -1,8 +1,8 @@
-"""One resource that is replaced after trouble, while those who still use the old one finish with it.
+"""A resource that is replaced after a failed use, while other users finish with the old one.
 
-Whoever breaks off an exchange at an unlucky moment may leave something behind in the resource that never
-becomes free again, such as a connection of a pool that counts as busy for ever. Nobody can tell from
-outside, so that what was broken off is not used for anything new.
+Cancelling an HTTP exchange at the wrong moment can leave a pooled connection marked busy for ever. This
+cannot be detected from outside the library, so a pool is not reused after an exchange that failed or was
+cancelled.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class _Lease(Generic[T]):
-    """A resource and how many use it now."""
+    """A resource and its number of current users."""
 
     def __init__(self, resource: T) -> None:
         self.resource = resource
@@ -24,11 +24,11 @@ class _Lease(Generic[T]):
 
 
 class Replaceable(Generic[T]):
-    """Hands out the present resource and replaces it when its use fails.
+    """Lends the current resource and replaces it when a use fails.
 
     Args:
-        make: makes a resource; may raise.
-        close: closes one; must be safe to repeat.
+        make: creates a resource; may raise.
+        close: closes one; must be idempotent.
     """
 
     def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
@@ -41,7 +41,7 @@ class Replaceable(Generic[T]):
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[T]:
-        """Lend the resource; a block that ends with any error, cancelled or not, renews it for the next.
+        """Lend the resource; a block that ends with any error, cancellation included, replaces it.
 
         Raises what *make* raises, and ``RuntimeError`` after ``close``.
         """
@@ -57,23 +57,23 @@ class Replaceable(Generic[T]):
             self._release(lease)
 
     def replace(self) -> None:
-        """Let the next use begin with a new resource."""
+        """Make the next use start with a new resource."""
         if self._current is not None:
             self._retire(self._current)
 
     async def close(self) -> None:
-        """Close all that was made, also under those who use it; final, safe to repeat."""
+        """Close every resource, also those in use; final and idempotent."""
         self._closed = True
         self._current = None
         for lease in list(self._leases):
             self._dispose(lease)
         while self._closing:
-            # Not gathered: were this cancelled, the sockets must close all the same.
+            # Not gathered: the sockets must close even if this task is cancelled.
             await asyncio.wait(self._closing)
 
     def _lease(self) -> _Lease[T]:
         if self._closed:
-            raise RuntimeError("it was closed")
+            raise RuntimeError("the resource was closed")
         if self._current is None:
             self._current = _Lease(self._make())
             self._leases.add(self._current)
@@ -89,7 +89,7 @@ class Replaceable(Generic[T]):
             self._dispose(lease)
 
     def _dispose(self, lease: _Lease[T]) -> None:
-        """Close without making anybody wait, and whatever becomes of the task that happens to be here."""
+        """Close in the background, so that neither a caller nor its cancellation affects it."""
         if lease not in self._leases:
             return
         self._leases.discard(lease)
@@ -100,5 +100,5 @@ class Replaceable(Generic[T]):
     async def _close_quietly(self, resource: T) -> None:
         try:
             await self._close(resource)
-        except Exception:  # noqa: BLE001, nothing is lost with a connection that does not close in good order
+        except Exception:  # noqa: BLE001, a connection that does not close cleanly loses nothing
             return

@@ -1,7 +1,6 @@
-"""TLS as a client: the users' options, and the context made of them.
+"""TLS client options and the SSL context built from them.
 
-The system's trust store is the default; ``ca_file`` replaces it, so that a private authority is the
-only one believed.
+The system's trust store is the default; ``ca_file`` replaces it, so a private CA is the only one trusted.
 """
 
 from __future__ import annotations
@@ -19,41 +18,42 @@ _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 class TlsOptions(BaseModel):
-    """How to check the other side, and what to show it."""
+    """How to verify the server, and which client certificate to present."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ca_file: Path | None = Field(
-        default=None, description="PEM file of the authorities to trust instead of the system's."
+        default=None, description="PEM file of the CAs to trust instead of the system's."
     )
     cert_file: Path | None = Field(default=None, description="PEM file of the client certificate.")
     key_file: Path | None = Field(
-        default=None, description="PEM file of the client key, where cert_file does not hold it."
+        default=None, description="PEM file of the client key, if cert_file does not contain it."
     )
     key_password: Secret | None = Field(default=None, description="Password of the client key.")
     server_name: str | None = Field(
         default=None,
         min_length=1,
-        description="Name to expect in the server's certificate instead of the host connected to.",
+        description="Name expected in the server's certificate instead of the host name of the URL.",
     )
     verify: bool = Field(
-        default=True, description="Check the server's certificate. Without it anybody can read along."
+        default=True,
+        description="Verify the server's certificate. Without it, anyone on the path can read the traffic.",
     )
     minimum: Literal["1.2", "1.3"] = Field(default="1.2", description="Oldest TLS version accepted.")
 
     @model_validator(mode="after")
     def _complete(self) -> TlsOptions:
         if self.key_file is not None and self.cert_file is None:
-            raise ValueError("key_file needs cert_file: a key is of no use without its certificate")
+            raise ValueError("key_file requires cert_file: a key is useless without its certificate")
         if self.key_password is not None and self.cert_file is None:
-            raise ValueError("key_password needs cert_file: there is no key to open with it")
+            raise ValueError("key_password requires cert_file: there is no key to decrypt")
         return self
 
 
 class _NamedContext(ssl.SSLContext):
-    """A context that expects one name, whatever host is connected to.
+    """A context that expects one server name, whatever host is connected to.
 
-    Written here because the HTTP client forgets such a name when it goes through a proxy.
+    The HTTP library drops its own option for this when it connects through a proxy.
     """
 
     expected: str | None = None
@@ -71,10 +71,10 @@ class _NamedContext(ssl.SSLContext):
 
 
 def client_context(options: TlsOptions | None = None) -> ssl.SSLContext:
-    """Make a context for outgoing connections.
+    """Create a context for outgoing connections.
 
     Raises:
-        ConfigurationError: a file cannot be used; the text names it and says what to do.
+        ConfigurationError: a file cannot be used; names the file and the fix.
     """
     options = options or TlsOptions()
     context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -95,7 +95,7 @@ def _load_authorities(context: ssl.SSLContext, options: TlsOptions) -> None:
     try:
         context.load_verify_locations(cafile=options.ca_file)
     except ssl.SSLError:
-        raise _unusable("ca_file", options.ca_file, "it holds no PEM certificate") from None
+        raise _unusable("ca_file", options.ca_file, "it contains no PEM certificate") from None
     except OSError as error:
         raise _unreadable("ca_file", options.ca_file, error) from None
 
@@ -109,7 +109,7 @@ def _load_certificate(context: ssl.SSLContext, options: TlsOptions) -> None:
                 path.read_bytes()
         except OSError as error:
             raise _unreadable(name, path, error) from None
-    # Without a callable OpenSSL would ask for the password on the terminal.
+    # Without a callable OpenSSL prompts for the password on the terminal.
     password = options.key_password.reveal() if options.key_password else ""
     try:
         context.load_cert_chain(options.cert_file, options.key_file, lambda: password)
@@ -119,10 +119,10 @@ def _load_certificate(context: ssl.SSLContext, options: TlsOptions) -> None:
 
 def _certificate_fault(error: ssl.SSLError, options: TlsOptions) -> str:
     if error.reason == "KEY_VALUES_MISMATCH":
-        return f"the key in {options.key_file or options.cert_file} belongs to another certificate"
+        return f"the key in {options.key_file or options.cert_file} does not match the certificate"
     if error.reason in {"BAD_DECRYPT", "BAD_PASSWORD_READ", "BAD_PASSWORD", "PKCS12_CIPHERFINAL_ERROR"}:
-        return "the key is encrypted and key_password does not open it"
-    return "certificate and key cannot be read as PEM, or key_password does not open the key"
+        return "the key is encrypted and key_password does not decrypt it"
+    return "certificate or key is not valid PEM, or key_password does not decrypt the key"
 
 
 def _unreadable(name: str, path: Path | None, error: OSError) -> ConfigurationError:
@@ -130,12 +130,15 @@ def _unreadable(name: str, path: Path | None, error: OSError) -> ConfigurationEr
     return ConfigurationError(
         Problem(
             f"tls.{name}: cannot read {path}: {why}",
-            hint="check that the file exists and that the connector's user may read it",
+            hint="check that the file exists and is readable by the connector's user",
         )
     )
 
 
 def _unusable(name: str, path: Path, why: str) -> ConfigurationError:
     return ConfigurationError(
-        Problem(f"tls.{name}: {path} cannot be used: {why}", hint="give PEM files, whole chain first to last")
+        Problem(
+            f"tls.{name}: {path} cannot be used: {why}",
+            hint="expected PEM files with the whole chain, leaf certificate first",
+        )
     )

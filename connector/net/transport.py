@@ -1,4 +1,4 @@
-"""What an HTTP exchange gives, or why it gave nothing. No text here ever holds a credential."""
+"""The result of an HTTP exchange: a ``Response`` or a ``TransportError``. No text contains a credential."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from connector.errors import ConnectorError
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One complete answer. Header names are lower-case; the body is unpacked."""
+    """One complete HTTP response. Header names are lower-case; the body is decompressed."""
 
     status: int
     headers: Mapping[str, str]
@@ -19,12 +19,12 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """Whether the status is any 2xx."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300  # noqa: PLR2004
 
 
 class TransportError(ConnectorError):
-    """There is no complete answer. *reason* names host and port, never a credential."""
+    """There is no complete response. *reason* names host and port, never a credential."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -32,20 +32,20 @@ class TransportError(ConnectorError):
 
 
 class TimedOut(TransportError):
-    """There was a connection, but no complete answer in time."""
+    """Connected, but no complete response in time."""
 
 
 class Unreachable(TransportError):
-    """No connection: name resolution, refused, no route, nobody answers, or the proxy would not connect."""
+    """No connection: name resolution, refused, no route, connect timeout, or refused by the proxy."""
 
 
 class Untrusted(TransportError):
-    """A certificate is not accepted, or there is no common TLS version: a person has to look."""
+    """A certificate was not accepted, or there is no common TLS version: an operator has to act."""
 
 
 class TooLarge(TransportError):
-    """The answer is larger than allowed, as sent or unpacked."""
+    """The response is larger than allowed, compressed or decompressed."""
 
 
 class Unsendable(TransportError):
-    """The request cannot be written as HTTP: an impossible URL or a header with a line break in it."""
+    """The request cannot be written as HTTP: an invalid URL, or a header with a line break."""

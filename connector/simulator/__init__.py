@@ -1,8 +1,8 @@
-"""A faithful emulator of the Cloudflare Email Security investigate API.
+"""A simulator of the Cloudflare Email Security investigate API, for tests and demos.
 
-It shares no code with the connector, so that it shares no mistake with it. ``Simulator`` is the whole
-of it; ``running`` serves one beside a test, ``serve`` and ``listening`` serve one inside a loop.
-``docs/simulator.md`` lists every switch and every fault.
+It shares no code with the connector, so it cannot share its mistakes. ``Simulator`` is the entry point;
+``running`` serves one from a thread, ``serve`` and ``listening`` inside an event loop. ``docs/simulator.md``
+lists every switch and every fault.
 """
 
 from connector.simulator.access import Access

@@ -1,4 +1,4 @@
-"""Who may ask: both ways of authentication, with the errors that Cloudflare answers to each mistake."""
+"""Authentication and authorization: both schemes, with the errors Cloudflare returns for each mistake."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _OF_ACCOUNT: Final = "cfat_"
 
 @dataclass(slots=True)
 class Access:
-    """What is accepted. Every attribute may be changed at any time, for example to rotate a token.
+    """Accepted credentials. Every attribute can be changed at any time, for example to rotate a token.
 
     Args:
         tokens: accepted API tokens; ``None``: any.
-        keys: accepted API keys by e-mail address; ``None``: any.
+        keys: accepted API keys by email address; ``None``: any.
         accounts: known accounts; ``None``: any of 32 hexadecimal digits.
-        permitted: whether the credentials have the permission to read Email Security.
+        permitted: whether the credentials have the permission Cloud Email Security: Read.
     """
 
     tokens: Collection[str] | None = None
@@ -56,7 +56,7 @@ class Access:
         return None if self.keys is None or self.keys.get(email) == key else wrong
 
     def account_refusal(self, account: str, path: str, behaviour: Behaviour) -> Response | None:
-        """Return the error for an account that cannot be one, or is not the credential's."""
+        """Return the error for an account id that is malformed or does not belong to the credential."""
         if not _ACCOUNT.fullmatch(account):
             return envelope.failure(404, envelope.could_not_route(path), envelope.NO_ROUTE)
         known = self.accounts is None or account in self.accounts
@@ -67,7 +67,7 @@ class Access:
         )
 
     def verify(self, headers: Mapping[str, str], account: str | None) -> Response:
-        """Answer whether the token is valid; an account's own token is known to that account only."""
+        """Answer whether the token is valid; an account-owned token is known to its account only."""
         token = bearer(headers)
         if token is None:
             return envelope.failure(400, envelope.BAD_BEARER)
@@ -81,11 +81,11 @@ class Access:
 
 
 def bearer(headers: Mapping[str, str]) -> str | None:
-    """Return the token of a well-formed Authorization header."""
-    found = _BEARER.fullmatch(headers.get("authorization", ""))
-    return found[1] if found else None
+    """Return the token of a well-formed ``Authorization`` header."""
+    match = _BEARER.fullmatch(headers.get("authorization", ""))
+    return match[1] if match else None
 
 
 def credential(headers: Mapping[str, str]) -> str:
-    """Return what requests are counted by: the token, or the address of the key."""
+    """Return what the quota counts by: the token, or the email address of the key."""
     return headers.get("x-auth-email") or headers.get("authorization") or ""

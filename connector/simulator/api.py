@@ -1,4 +1,4 @@
-"""What the API answers to each request; no network in here."""
+"""The investigate endpoints: request to response, without any network."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Api:
         }
 
     def answer(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None) -> Response:
-        """Answer a request that is allowed to ask."""
+        """Answer an authorized request."""
         with self._world.lock:
             now = self._world.advance()
             try:
@@ -89,7 +89,7 @@ class Api:
     def _polls(
         ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, *, too_long: bool
     ) -> int | Literal["forever"] | None:
-        """Decide whether a search is slow: for so many polls, ``forever``, or not (``None``)."""
+        """Return how many polls a search stays deferred, ``forever``, or ``None`` if it is not."""
         if fault is not None and fault.kind == "pending":
             return 1 if fault.times is None else fault.times
         if too_long:

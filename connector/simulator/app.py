@@ -1,4 +1,4 @@
-"""The ASGI application: routes, and what every answer has in common whatever was asked."""
+"""The ASGI application: routes, faults, quota, authentication and the headers common to every response."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UNLIMITED: Final = Quota()
 
 
 class RequestHandler:
-    """What stands before the endpoints: faults, quota, credentials; and the headers of every answer."""
+    """Applies faults, quota and credentials before an endpoint answers; adds the common headers."""
 
     def __init__(self, world: World, ledger: Ledger, behaviour: Behaviour, access: Access, seed: int) -> None:
         self._world = world
@@ -59,7 +59,7 @@ class RequestHandler:
         await deliver(answer, fault, headers, scope, receive, send)
 
     def _directed(self, ask: ApiRequest) -> tuple[Behaviour, Fault | None, Response | None]:
-        """Take the fault that is due, and what the request itself asks for in ``X-Simulate``."""
+        """Return the scripted fault that is due and the directives of the header ``X-Simulate``."""
         fault = self._behaviour.faults.take(ask.kind, self._behaviour.rates)
         if "x-simulate" not in ask.headers:
             return self._behaviour, fault, None
@@ -82,7 +82,7 @@ class RequestHandler:
         return spoiled(fault, answer) if fault else answer
 
     def _refusal(self, ask: ApiRequest, behaviour: Behaviour) -> Response | None:
-        """Return what a request gets that never reaches an endpoint of the API."""
+        """Return the refusal of a request that must not reach an endpoint, if any."""
         if ask.kind == "verify":
             return self._access.verify(ask.headers, ask.account)
         refusal = self._access.refusal(ask.headers, behaviour)
@@ -105,7 +105,7 @@ class RequestHandler:
 
 
 class _Endpoint:
-    """Tells the gate what kind of request a route is for."""
+    """Passes requests of one route to the handler, with the kind of the route."""
 
     def __init__(self, handler: RequestHandler, kind: Kind) -> None:
         self._gate = handler

@@ -1,4 +1,4 @@
-"""When messages arrive: a backlog spread over the past, then a steady rate with some jitter."""
+"""Arrival times: a backlog spread over the past, then a steady rate with jitter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _JITTER_SHIFT, _UNIT = 40, 1 << 16
 
 
 class Arrivals:
-    """Numbers arrivals from 0 on; the time of each depends on its number, never on who asks when."""
+    """Numbers arrivals from 0; the time of each depends on its number only, not on when it is queried."""
 
     def __init__(self, key: Callable[[int], int], now: int, backlog: int, span: int, rate: float) -> None:
         self.rate = rate
@@ -23,13 +23,13 @@ class Arrivals:
         self._next = backlog
 
     def backlog(self) -> Iterator[tuple[int, int]]:
-        """Yield number and time (microseconds) of everything that came before the beginning."""
+        """Yield number and time (microseconds) of every message of the backlog."""
         step = self._span / self._backlog if self._backlog else 0.0
         for index in range(self._backlog):
             yield index, self._start + int((index + self._jitter(index)) * step)
 
     def due(self, now: int, most: int) -> Iterator[tuple[int, int]]:
-        """Yield what has arrived until *now* and was not yielded; after long, the last *most*."""
+        """Yield arrivals until *now* not yielded before; after a long pause only the last *most*."""
         if self.rate <= 0:
             return
         expected = self._first + int((now - self._since) / SECOND * self.rate)
@@ -39,7 +39,7 @@ class Arrivals:
             yield self._next - 1, at
 
     def change_rate(self, now: int, rate: float) -> None:
-        """Go on from *now* with another rate; what is due must have been taken."""
+        """Continue from *now* with another rate; everything due must have been taken."""
         self.rate, self._since, self._first = rate, now, self._next
 
     def _time(self, index: int) -> int:

@@ -1,4 +1,4 @@
-"""Every switch of the simulator: each undocumented or changing side of the API in all its positions."""
+"""Every switch of the simulator: one per undocumented or changing property of the API."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Order = Literal["newest", "oldest", "unordered", "shifting"]
 
 @dataclass(slots=True)
 class Behaviour:
-    """How the API behaves. Every attribute may be changed at any time.
+    """How the API behaves. Every attribute can be changed at any time.
 
     Args:
-        era: which published schema is spoken.
-        order: of the records of a search; ``shifting`` pages by offset through a list that moves on.
+        era: which published schema is used.
+        order: of the records of a search; ``shifting`` pages by offset through a changing list.
         filter_on: the time that ``start`` and ``end`` mean; records without ``sent_at`` use the other.
         start: whether a record at the very start belongs to the range.
         end: whether a record at the very end belongs to the range.
@@ -32,26 +32,26 @@ class Behaviour:
         malicious_includes_bec: whether the filter MALICIOUS also finds MALICIOUS-BEC.
         default_window: reaches back from now when ``start`` is not given.
         default_per_page: records of a page when ``per_page`` is not given.
-        max_per_page: the most that may be asked for.
-        page_limit: the most that a page holds, whatever is asked.
-        last_page: how the last page says so.
-        next_form: a cursor, or a whole URL.
+        max_per_page: largest ``per_page`` accepted.
+        page_limit: most records of a page, whatever ``per_page`` says.
+        last_page: form of ``next`` on the last page.
+        next_form: whether ``next`` is a cursor or a URL.
         trailing_empty_page: a full last page is followed by an empty one.
-        cursor_lifetime: after that, a cursor is refused; ``None``: never.
+        cursor_lifetime: age after which a cursor is refused; ``None``: never.
         cursor_expired: status for a refused cursor.
-        cursor_bound: a cursor is refused when the filters differ from the first request's.
-        pending: answers 202 to searches: never, for the first *n* polls, for ever.
-        pending_on: only for first pages, or for every page.
-        pending_shown: what a poll answers while pending: 202, or 200 with an empty page.
+        cursor_bound: whether a cursor is refused when the filters differ from the first request's.
+        pending: whether searches are deferred (202): never, for the first *n* polls, or for ever.
+        pending_on: which pages are deferred: first pages, or every page.
+        pending_shown: response to a poll while deferred: 202, or 200 with an empty page.
         pending_location: form of the ``Location``.
         pending_origin: scheme and host of a ``foreign`` location.
         pending_retry_after: seconds in the ``Retry-After`` of a 202; ``None``: no such header.
-        pending_lifetime: after that the results are gone.
+        pending_lifetime: age after which the results of a deferred search are gone.
         pending_expired: status for results that are gone.
-        long_window: longer ranges are too slow; ``None``: none is.
-        long_window_answer: to those, 202 for ever or a gateway timeout.
+        long_window: longest range that is answered at once; ``None``: any.
+        long_window_answer: response to longer ranges: 202 for ever, or a gateway timeout.
         retention: older records are not found; ``None``: all are.
-        beyond_retention: what a search with an older ``start`` gets: what is left, or an error.
+        beyond_retention: response to a search with an older ``start``: what is left, or an error.
         quota: requests per credential; ``None``: unlimited.
         missing_credentials: status for a request without any.
         wrong_credentials: status for a token, key or account that is not accepted.
@@ -102,7 +102,7 @@ class Behaviour:
     faults: Faults = field(default_factory=Faults)
 
     def script(self, faults: Iterable[Fault | str | None], on: str = "search") -> None:
-        """Let the next requests of the kind *on* meet *faults*, one each, in order; ``None`` = no fault.
+        """Apply *faults* to the next requests of the kind *on*, one each, in order; ``None``: no fault.
 
         *on* is a kind of request (``first``, ``next``, ``poll``, ``record``, ``detections``,
         ``action_log``, ``trace``, ``verify``), ``search`` for the first three, or ``any``.

@@ -1,4 +1,4 @@
-"""What happens to a message after delivery: pure functions from a record to the fields that change."""
+"""Changes to a message after delivery: pure functions from a record to the fields that change."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from connector.simulator.message import Version
 from connector.simulator.values import Body, Fields, span, zoned
 
 Change = Callable[[Body, int], Fields]
-"""Takes the record as it is and the moment in microseconds; returns the fields that differ afterwards."""
+"""Takes the record and the time in microseconds; returns the fields that differ afterwards."""
 
 ANALYST: Final = "soc@corp.example"
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How much of the mail changes by itself.
+    """Which share of the messages changes over time.
 
     Args:
-        share: of all messages.
+        share: share of changing messages.
         earliest: shortest time after scanning.
         latest: longest time after scanning.
-        removed: share of the changing messages that are deleted instead.
+        removed: share of those that are deleted instead.
     """
 
     share: float = 0.0
@@ -48,7 +48,7 @@ def _operated(body: Body, operation: str) -> list[str]:
 
 
 def _status(body: Body, new: str, *replaced: str) -> list[str]:
-    kept = [one for one in body.get("delivery_status") or [] if one not in {new, *replaced}]
+    kept = [status for status in body.get("delivery_status") or [] if status not in {new, *replaced}]
     return [*kept, new]
 
 
@@ -149,7 +149,7 @@ _STORIES: Final = {
 
 
 def plan(body: Body, rng: random.Random, scanned: int, changes: Changes) -> tuple[list[Version], int | None]:
-    """Decide what will happen to a message: its versions, and when it is deleted, if it is."""
+    """Plan the future of a message: its versions, and when it is deleted, if it is."""
     low, high = span(changes.earliest), max(span(changes.latest), span(changes.earliest) + 1)
     if rng.random() < changes.removed:
         return [Version(0)], scanned + _when(rng, low, high)
@@ -175,6 +175,6 @@ def _situation(body: Body) -> str:
 
 
 def _when(rng: random.Random, low: int, high: int) -> int:
-    """Most changes come soon, few late: equally likely per order of magnitude."""
+    """Draw a delay, log-uniform between *low* and *high*: most changes come soon, a few late."""
     low = max(low, 1)
     return int(low * (high / low) ** rng.random())

@@ -1,4 +1,4 @@
-"""Reads the parameters of a search as the API does, and refuses what the API would refuse."""
+"""Parses the parameters of a search as the API does, and refuses what the API refuses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _UNBOUND: Final = frozenset({"cursor", "per_page", "page"})
 
 
 class InvalidParameter(Exception):
-    """A parameter that cannot be used."""
+    """A parameter is invalid."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ class InvalidParameter(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """What a search asks for. *start* and *end* are microseconds, half-open, all switches applied."""
+    """Parsed parameters of a search. *start* and *end* are microseconds, half-open, all switches applied."""
 
     start: int
     end: int
@@ -66,9 +66,9 @@ class Criteria:
 
 def parse(query: Iterable[tuple[str, str]], behaviour: Behaviour, now: int) -> Criteria:
     """Read *query*; raises ``InvalidParameter``."""
-    given = _known(query, behaviour)
-    end = _time(given, "end", now)
-    start = _time(given, "start", now - span(behaviour.default_window))
+    parameters = _known(query, behaviour)
+    end = _time(parameters, "end", now)
+    start = _time(parameters, "start", now - span(behaviour.default_window))
     if start > end:
         raise InvalidParameter("start", "must not be after end")
     if start > now and behaviour.start_in_future == "refused":
@@ -82,35 +82,37 @@ def parse(query: Iterable[tuple[str, str]], behaviour: Behaviour, now: int) -> C
         start=low,
         end=max(low, high),
         length=end - start,
-        per_page=_per_page(given, behaviour),
-        detections_only=_boolean(given, "detections_only", default=True),
-        digest="&".join(sorted(f"{name}={value}" for name, value in given.items() if name not in _UNBOUND)),
-        final_disposition=_one_of(given, "final_disposition", DISPOSITIONS),
-        delivery_status=_one_of(given, "delivery_status", STATUSES),
-        operation=_operation(given, behaviour.era),
-        submissions=_boolean(given, "submissions", default=False),
-        with_action_log=_boolean(given, "action_log", default=True),
-        texts={name: given[name] for name in _TEXTS if given.get(name)},
+        per_page=_per_page(parameters, behaviour),
+        detections_only=_boolean(parameters, "detections_only", default=True),
+        digest="&".join(
+            sorted(f"{name}={value}" for name, value in parameters.items() if name not in _UNBOUND)
+        ),
+        final_disposition=_one_of(parameters, "final_disposition", DISPOSITIONS),
+        delivery_status=_one_of(parameters, "delivery_status", STATUSES),
+        operation=_operation(parameters, behaviour.era),
+        submissions=_boolean(parameters, "submissions", default=False),
+        with_action_log=_boolean(parameters, "action_log", default=True),
+        texts={name: parameters[name] for name in _TEXTS if parameters.get(name)},
     )
 
 
 def _known(query: Iterable[tuple[str, str]], behaviour: Behaviour) -> dict[str, str]:
-    given: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for name, value in query:
         if name not in _KNOWN[behaviour.era]:
             if behaviour.unknown_parameter == "refused":
                 raise InvalidParameter(name, "is not a parameter")
             continue
-        if name in given:
+        if name in parameters:
             raise InvalidParameter(name, "may be given once only")
-        given[name] = value
-    return given
+        parameters[name] = value
+    return parameters
 
 
 def _bounds(start: int, end: int, behaviour: Behaviour) -> tuple[int, int]:
     """Turn both ends into a half-open range of record times.
 
-    With whole seconds a record counts as its second's beginning: [s, s + 1 s) are all "at s".
+    With whole seconds, every time in [s, s + 1 s) counts as s.
     """
     unit = 1
     if behaviour.granularity == "second":
@@ -121,8 +123,8 @@ def _bounds(start: int, end: int, behaviour: Behaviour) -> tuple[int, int]:
     return low, high
 
 
-def _time(given: dict[str, str], name: str, default: int) -> int:
-    text = given.get(name)
+def _time(parameters: dict[str, str], name: str, default: int) -> int:
+    text = parameters.get(name)
     if text is None:
         return default
     if not _TIME.fullmatch(text):
@@ -130,11 +132,11 @@ def _time(given: dict[str, str], name: str, default: int) -> int:
     try:
         return micros(datetime.fromisoformat(text.upper()).astimezone(UTC))
     except (ValueError, OverflowError):
-        raise InvalidParameter(name, "is no date-time") from None
+        raise InvalidParameter(name, "is not a valid date-time") from None
 
 
-def _per_page(given: dict[str, str], behaviour: Behaviour) -> int:
-    text = given.get("per_page")
+def _per_page(parameters: dict[str, str], behaviour: Behaviour) -> int:
+    text = parameters.get("per_page")
     if text is None:
         return behaviour.default_per_page
     if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= behaviour.max_per_page:
@@ -142,8 +144,8 @@ def _per_page(given: dict[str, str], behaviour: Behaviour) -> int:
     return int(text)
 
 
-def _boolean(given: dict[str, str], name: str, *, default: bool) -> bool:
-    text = given.get(name)
+def _boolean(parameters: dict[str, str], name: str, *, default: bool) -> bool:
+    text = parameters.get(name)
     if text is None:
         return default
     if text not in {"true", "false"}:
@@ -151,14 +153,14 @@ def _boolean(given: dict[str, str], name: str, *, default: bool) -> bool:
     return text == "true"
 
 
-def _one_of(given: dict[str, str], name: str, allowed: Iterable[str]) -> str | None:
-    text = given.get(name)
+def _one_of(parameters: dict[str, str], name: str, allowed: Iterable[str]) -> str | None:
+    text = parameters.get(name)
     if text is not None and text not in allowed:
         raise InvalidParameter(name, f"must be one of {', '.join(allowed)}")
     return text
 
 
-def _operation(given: dict[str, str], era: Era) -> str | None:
+def _operation(parameters: dict[str, str], era: Era) -> str | None:
     allowed = [name for name in ACTIONS if name != "SUBMITTED" or era == "reference"]
-    action = _one_of(given, "message_action", allowed)
+    action = _one_of(parameters, "message_action", allowed)
     return ACTIONS[action] if action else None

@@ -1,4 +1,4 @@
-"""Searches that take too long: 202 with a place to poll."""
+"""Deferred searches: answered 202 with a ``Location`` to poll."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST: Final = 1_000
 
 @dataclass(slots=True)
 class DeferredSearch:
-    """A slow search: who asked what, and for how many more looks it is pending (``None``: for ever)."""
+    """A deferred search; *left* is the number of polls that still answer "pending" (``None``: for ever)."""
 
     token: str
     ask: ApiRequest
@@ -24,11 +24,11 @@ class DeferredSearch:
 
     @property
     def done(self) -> bool:
-        """Tell whether the results were ready at the last look."""
+        """Whether the results were ready at the last poll."""
         return self.left is not None and self.left < 0
 
     def look(self) -> bool:
-        """Count one look; tell whether it is still pending."""
+        """Count one poll; returns whether the search is still pending."""
         if self.left is None:
             return True
         self.left = max(self.left - 1, -1)
@@ -36,7 +36,7 @@ class DeferredSearch:
 
 
 class DeferredSearches:
-    """All slow searches; asking the same again finds the same job."""
+    """All deferred searches; repeating a search returns the same one."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -58,10 +58,10 @@ class DeferredSearches:
         self._by_search[search] = token
         if len(self._deferred) > _MOST:
             old, _ = self._deferred.popitem(last=False)
-            self._by_search = {name: one for name, one in self._by_search.items() if one != old}
+            self._by_search = {name: token for name, token in self._by_search.items() if token != old}
         return deferred, True
 
     def find(self, token: str, now: int) -> DeferredSearch | None:
-        """Return the job of *token*, unless it is unknown or its results are gone."""
+        """Return the job of *token*, unless it is unknown or its results have expired."""
         deferred = self._deferred.get(token)
         return deferred if deferred and now < deferred.expires else None

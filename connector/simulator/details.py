@@ -1,4 +1,4 @@
-"""What the sibling endpoints say of one record."""
+"""Results of the sibling endpoints of one record: detections, action_log, trace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LISTED: Final = frozenset({"PREVIEW", "QUARANTINE_RELEASE", "SUBMISSION", "MOVE
 
 
 def detections(body: Body, details: Body) -> Body:
-    """Build the answer of ``/detections``."""
+    """Build the result of ``/detections``."""
     return {
         "action": _action(body),
         "attachments": details["attachments"],
@@ -29,7 +29,7 @@ def detections(body: Body, details: Body) -> Body:
 
 
 def action_log(body: Body) -> list[Body]:
-    """Build the answer of ``/action_log``."""
+    """Build the result of ``/action_log``."""
     entries = []
     for entry in body.get("action_log") or ():
         operation = _OPERATIONS.get(entry["operation"], entry["operation"])
@@ -43,7 +43,7 @@ def action_log(body: Body) -> list[Body]:
 
 
 def trace(body: Body, era: Era) -> Body:
-    """Build the answer of ``/trace``."""
+    """Build the result of ``/trace``."""
     lines = (
         "connect from " + str(body["smtp_helo_server_ip"]),
         f"from={body['envelope_from']} to={', '.join(body['client_recipients'])}",

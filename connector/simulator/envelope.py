@@ -1,4 +1,4 @@
-"""Cloudflare's JSON envelope, its errors, and the HTML pages of its edge."""
+"""Builds responses: Cloudflare's JSON envelope, its errors, and the HTML error pages of its edge."""
 
 from __future__ import annotations
 
@@ -46,24 +46,24 @@ NO_SEARCH: Final = Problem(1003, "Search results not found or expired")
 
 
 def could_not_route(path: str) -> Problem:
-    """Build the error of a path with an identifier that cannot be one."""
+    """Build the error for a path with a malformed identifier."""
     return Problem(7003, f"Could not route to {path}, perhaps your object identifier is invalid?")
 
 
 def failure(status: int, *problems: Problem) -> Response:
-    """Build the documented error answer."""
+    """Build an error response with the documented envelope."""
     errors = [problem.body() for problem in problems]
     return Response(status, encode({"success": False, "errors": errors, "messages": [], "result": None}))
 
 
 def success(result: object, message: Body | None = None) -> Response:
-    """Build an answer that holds one result."""
+    """Build a response with one result."""
     messages = [message] if message else []
     return Response(200, encode({"errors": [], "messages": messages, "result": result, "success": True}))
 
 
 def page(records: Iterable[bytes], info: Body, status: int = 200) -> Response:
-    """Build one page of a search from records that are JSON already."""
+    """Build one page of a search from encoded records."""
     body = b"".join((
         b'{"errors":[],"messages":[],"result":[', b",".join(records),
         b'],"result_info":', encode(info), b',"success":true}',
@@ -72,7 +72,7 @@ def page(records: Iterable[bytes], info: Body, status: int = 200) -> Response:
 
 
 def result_info(count: int, per_page: int, following: str | None, last: LastPage, era: Era) -> Body:
-    """Build ``result_info``; *last* decides how the last page says that nothing follows."""
+    """Build ``result_info``; *last* is the form of ``next`` on the last page."""
     info: Body = {"count": count, "per_page": per_page}
     if era != "sunset":
         info |= {"page": 0, "total_count": 0}
@@ -85,7 +85,7 @@ def result_info(count: int, per_page: int, following: str | None, last: LastPage
 
 
 def html(status: int, title: str, ray: str = "") -> Response:
-    """Build one of the edge's pages for people."""
+    """Build an HTML error page of the edge."""
     text = (
         f'<!DOCTYPE html>\n<html lang="en-US"><head><title>{title}</title></head>\n'
         f"<body><h1>{title}</h1><p>Ray ID: <strong>{ray}</strong></p>"

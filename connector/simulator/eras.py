@@ -1,4 +1,4 @@
-"""The three published shapes of a record: which fields exist, and in which order they are written."""
+"""The three published schemas of a record: their fields, in order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFERENCE: Final = (
 """The 31 fields of spring 2026."""
 
 SUNSET: Final = tuple(name for name in CURRENT if name not in {"ts", "action_log", "findings"})
-"""The 32 fields that are left after 2026-11-01."""
+"""The 32 fields that remain after 2026-11-01."""
 
 FIELDS: Final[dict[Era, tuple[str, ...]]] = {
     "reference": REFERENCE,
@@ -39,7 +39,7 @@ _KNOWN = frozenset(CURRENT)
 
 
 def project(body: Body, era: Era) -> Body:
-    """Return *body* as *era* shows it; fields that no era knows pass, so that new ones can be tried."""
+    """Return *body* as *era* shows it; unknown fields pass, so that new ones can be tested."""
     shown = {name: body[name] for name in FIELDS[era] if name in body}
     if era == "reference" and not shown.get("action_log") and "action_log" in shown:
         # The spring schema calls it unknown; both forms of "nothing" were seen.

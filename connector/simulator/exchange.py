@@ -1,4 +1,4 @@
-"""One request and its answer, free of any web framework."""
+"""Request and response types of the simulator, independent of any web framework."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from connector.simulator.message import Message
 Kind: TypeAlias = Literal[
     "first", "next", "poll", "record", "detections", "action_log", "trace", "verify", "unknown"
 ]
-"""What is asked: the first page of a search, a further one, the poll of a slow one, …"""
+"""Kind of request: first page of a search, next page, poll of a deferred search, and so on."""
 
 JSON_TYPE = "application/json"
 HTML_TYPE = "text/html; charset=UTF-8"
@@ -32,13 +32,13 @@ class ApiRequest:
 
     @property
     def cursor(self) -> str | None:
-        """The cursor asked for, if any."""
+        """The ``cursor`` parameter, if any."""
         return next((value for name, value in self.query if name == "cursor" and value), None)
 
 
 @dataclass(slots=True)
 class Response:
-    """An answer. *served* lists the records in the body, each with the number of its version."""
+    """A response. *served* lists the records in the body, each with the number of its version."""
 
     status: int
     body: bytes

@@ -1,7 +1,7 @@
-"""Reads switches and faults from text: the header ``X-Simulate`` and options of the command line.
+"""Parses switches and faults from text: the header ``X-Simulate`` and options of ``simulate``.
 
-``order=oldest, era=sunset`` sets switches, ``rate_limited;retry_after=120`` names a fault; both may
-be mixed, separated by commas.
+``order=oldest, era=sunset`` sets switches, ``rate_limited;retry_after=120`` names a fault; both
+can be combined, separated by commas.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from connector.simulator.behaviour import Behaviour
 from connector.simulator.faults import KINDS, Fault
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_SETTABLE: Final = frozenset(one.name for one in fields(Behaviour)) - {"rates", "faults", "quota"}
+_SETTABLE: Final = frozenset(field.name for field in fields(Behaviour)) - {"rates", "faults", "quota"}
 
 
 def parse_directives(text: str, behaviour: Behaviour) -> tuple[Behaviour, Fault | None]:
-    """Return *behaviour* with the switches in *text*, and the fault it names; raises ValueError."""
+    """Return *behaviour* with the switches in *text*, and the fault it names; raises ``ValueError``."""
     switches: dict[str, object] = {}
     fault = None
     for item in filter(None, (part.strip() for part in text.split(","))):
@@ -34,31 +34,35 @@ def parse_directives(text: str, behaviour: Behaviour) -> tuple[Behaviour, Fault 
 
 
 def read(name: str, text: str) -> object:
-    """Read the value of the switch *name* from text; raises ValueError that says what is possible."""
+    """Parse the value of the switch *name*; raises ``ValueError`` that lists what is accepted."""
     if name == "quota" and text == "off":
         return None
     if name not in _SETTABLE:
-        raise ValueError(f"there is no switch {name!r}; known are {', '.join(sorted(_SETTABLE))}, quota=off")
+        raise ValueError(
+            f"unknown switch {name!r}; expected one of {', '.join(sorted(_SETTABLE))}, quota=off"
+        )
     hint = get_type_hints(Behaviour)[name]
     for reader in _readers(hint):
         try:
             return reader(text)
         except ValueError:
             continue
-    raise ValueError(f"{text!r} is no value for {name}; possible: {_possible(hint)}")
+    raise ValueError(f"{name}: expected {_possible(hint)}, got {text!r}")
 
 
 def _fault(name: str, rest: str) -> Fault:
     if name not in KINDS:
-        raise ValueError(f"there is no fault {name!r}; known are {', '.join(sorted(KINDS))}")
+        raise ValueError(f"unknown fault {name!r}; expected one of {', '.join(sorted(KINDS))}")
     hints = get_type_hints(Fault)
-    given: dict[str, object] = {}
-    for part in filter(None, (one.strip() for one in rest.split(";"))):
+    values: dict[str, object] = {}
+    for part in filter(None, (item.strip() for item in rest.split(";"))):
         key, _, value = part.partition("=")
         if key not in hints or key == "kind":
-            raise ValueError(f"a fault has no {key!r}; it has {', '.join(sorted(hints.keys() - {'kind'}))}")
-        given[key] = next(kind for kind in (float, int, str) if kind in get_args(hints[key]))(value)
-    return Fault(name, **_typed(given))
+            raise ValueError(
+                f"unknown parameter {key!r} of a fault; expected {', '.join(sorted(hints.keys() - {'kind'}))}"
+            )
+        values[key] = next(kind for kind in (float, int, str) if kind in get_args(hints[key]))(value)
+    return Fault(name, **_typed(values))
 
 
 def _readers(hint: Any) -> list[Callable[[str], object]]:
@@ -89,19 +93,19 @@ def _truth(text: str) -> bool:
 
 
 def _duration(text: str) -> timedelta:
-    found = re.fullmatch(r"(-?[0-9]+(?:\.[0-9]+)?)([smhd])", text)
-    if not found:
+    match = re.fullmatch(r"(-?[0-9]+(?:\.[0-9]+)?)([smhd])", text)
+    if not match:
         raise ValueError(text)
-    return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
 
 
 def _possible(hint: Any) -> str:
     parts = get_args(hint) or (hint,)
     names = {int: "a number", timedelta: "a duration such as 30s", bool: "true, false", str: "a text"}
-    told = [names.get(part) or ("none" if part is type(None) else None) for part in parts]
+    types = [names.get(part) or ("none" if part is type(None) else None) for part in parts]
     words = [word for part in parts for word in (get_args(part) or (part,)) if isinstance(word, str)]
-    return ", ".join([*words, *filter(None, told)])
+    return ", ".join([*words, *filter(None, types)])
 
 
-def _typed(given: dict[str, object]) -> dict[str, Any]:
-    return given
+def _typed(values: dict[str, object]) -> dict[str, Any]:
+    return values

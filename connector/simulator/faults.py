@@ -1,4 +1,4 @@
-"""What can go wrong with a request, in script order or at random by rate."""
+"""Faults a request can meet: scripted in order, or at random by rate."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ ANSWERS: Final[Mapping[str, str]] = {
     "not_json": "a 200 with an HTML page, as a captive portal sends it",
     "redirect": "a 302 to location",
 }
-"""Faults that replace the answer."""
+"""Faults that replace the response."""
 
 BODIES: Final[Mapping[str, str]] = {
     "cut_json": "a complete answer whose JSON stops half way",
     "wrong_type": "the right JSON called text/html",
     "bare": "an envelope without errors and messages",
     "no_info": "an envelope without result_info",
-    "invalid_utf8": "bytes that are no UTF-8 in every subject",
+    "invalid_utf8": "bytes that are not UTF-8 in every subject",
     "lone_surrogate": "the escape of half a surrogate pair in every subject",
     "huge_number": "a number in the first record that no double can hold (1e400)",
     "oversized": "a body padded with size bytes of blanks (default 64 MiB)",
-    "bad_gzip": "Content-Encoding: gzip over bytes that are none",
+    "bad_gzip": "Content-Encoding: gzip on a body that is not gzip",
 }
-"""Faults that spoil the body of a right answer."""
+"""Faults that damage the body of a correct response."""
 
 PAGES: Final[Mapping[str, str]] = {
     "repeat_page": "the page comes again under the next cursor",
@@ -50,16 +50,16 @@ PAGES: Final[Mapping[str, str]] = {
 """Faults of a search."""
 
 TRANSPORT: Final[Mapping[str, str]] = {
-    "reset": "the connection is reset instead of an answer",
+    "reset": "the connection is reset instead of a response",
     "cut": "the connection is reset after half of the body",
     "slow": "the body takes seconds (default 5)",
-    "delay": "the answer starts after seconds (default 5)",
-    "hang": "no answer, the connection stays open for seconds (default 3600)",
+    "delay": "the response starts after seconds (default 5)",
+    "hang": "no response, the connection stays open for seconds (default 3600)",
 }
 """Faults of the connection."""
 
 KINDS: Final[Mapping[str, str]] = {**ANSWERS, **BODIES, **PAGES, **TRANSPORT}
-"""Every fault by name, in words."""
+"""Every fault by name, with a description."""
 
 _ONLY_NEXT: Final = frozenset({"repeat_cursor", "lost_cursor"})
 _GROUPS: Final[Mapping[str, frozenset[str]]] = {"search": frozenset({"first", "next", "poll"})}
@@ -67,7 +67,7 @@ _GROUPS: Final[Mapping[str, frozenset[str]]] = {"search": frozenset({"first", "n
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault by its name in ``KINDS``; ``None`` stands for that fault's own default."""
+    """One fault by its name in ``KINDS``; ``None`` selects the default of that fault."""
 
     kind: str
     status: int | None = None
@@ -81,10 +81,10 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"there is no fault {self.kind!r}; known are {', '.join(sorted(KINDS))}")
+            raise ValueError(f"unknown fault {self.kind!r}; expected one of {', '.join(sorted(KINDS))}")
 
     def suits(self, kind: Kind) -> bool:
-        """Tell whether it can happen to a request of that kind."""
+        """Return whether it can happen to a request of that kind."""
         if self.kind in _ONLY_NEXT:
             return kind == "next"
         return self.kind not in PAGES or kind in _GROUPS["search"]
@@ -92,11 +92,11 @@ class Fault:
 
 @dataclass(slots=True)
 class Faults:
-    """Hands out faults: scripted ones first, then by chance.
+    """Selects the fault of each request: scripted ones first, then random ones.
 
     Args:
-        seed: what chance depends on.
-        rates_on: kind of request that meets faults by chance: ``search``, ``any``, or one kind.
+        seed: seed of the random faults.
+        rates_on: kind of request that meets random faults: ``search``, ``any``, or one kind.
     """
 
     seed: int = 1
@@ -106,19 +106,19 @@ class Faults:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def script(self, faults: Iterable[Fault | str | None], on: str = "search") -> None:
-        """Append *faults* to what requests of the kind *on* will meet."""
+        """Queue *faults* for the next requests of the kind *on*."""
         queue = deque(Fault(fault) if isinstance(fault, str) else fault for fault in faults)
         with self._lock:
             self._scripts.append((on, queue))
 
     def clear(self) -> None:
-        """Forget what is scripted."""
+        """Drop all scripted faults."""
         with self._lock:
             self._scripts.clear()
 
     @property
     def left(self) -> int:
-        """How many scripted faults nobody has met yet."""
+        """Number of scripted faults still queued."""
         return sum(fault is not None for _, queue in self._scripts for fault in queue)
 
     def take(self, kind: Kind, rates: Mapping[str | Fault, float]) -> Fault | None:

@@ -1,4 +1,4 @@
-"""What the world issued and what was served: the truth that a collector's result is compared with."""
+"""Test oracle: which records exist and which were served, to compare with what a collector delivered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from connector.simulator.world import World
 _MOST_REQUESTS: Final = 100_000
 
 Filters = Mapping[str, object]
-"""Parameters of a search by name; texts, booleans and numbers are written as the API takes them."""
+"""Search parameters by name; texts, booleans and numbers are formatted for the API."""
 
 Range = tuple[datetime, datetime]
 """A half-open range of time."""
@@ -30,7 +30,7 @@ Range = tuple[datetime, datetime]
 class State:
     """One state of a record, from *since* until *until* (``None``: still).
 
-    *changed* holds the fields that differ from the record's first writing.
+    *changed* holds the fields that differ from the record's first version.
     """
 
     number: int
@@ -41,7 +41,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A record as the world issued it. *gone* is when it was deleted."""
+    """A record and its states. *gone* is when it was deleted."""
 
     id: str
     scanned_at: datetime
@@ -52,7 +52,7 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request that the simulator answered. Credentials are not kept."""
+    """One request the simulator answered. Credentials are not kept."""
 
     at: datetime
     kind: str
@@ -64,7 +64,7 @@ class Request:
 
 
 class Ledger:
-    """Answers what exists, what was ever to be found, and what was handed out."""
+    """Reports which records exist, which were ever searchable, and which were served."""
 
     def __init__(self, world: World, behaviour: Behaviour) -> None:
         self._world = world
@@ -79,8 +79,8 @@ class Ledger:
     ) -> set[str]:
         """Return the ids that a perfect search would find at *at* (default now).
 
-        Without *filters* every record counts; with them, they mean what the API takes them to mean,
-        its defaults included (``detections_only`` is true unless said otherwise).
+        Without *filters* every record counts. Filters mean what they mean to the API, defaults included
+        (``detections_only`` is true unless set).
         """
         now = micros(at) if at else self._world.advance()
         matches = self._matcher(filters, now)
@@ -91,8 +91,12 @@ class Ledger:
         }
 
     def ever(self, filters: Filters | None = None, window: Range | None = None) -> set[str]:
-        """Return the ids that could be found at any time until now, also those gone or changed since."""
-        return {self._world.renderer.id(one) for one in self._within(window) if self._spans(one, filters)}
+        """Return the ids that were searchable at any time until now, deleted and changed ones included."""
+        return {
+            self._world.renderer.id(message)
+            for message in self._within(window)
+            if self._spans(message, filters)
+        }
 
     def matching(
         self, record_id: str, filters: Filters | None = None
@@ -102,13 +106,13 @@ class Ledger:
         return [(moment(a), None if b is None else moment(b)) for a, b in self._spans(message, filters)]
 
     def issued(self, window: Range | None = None) -> dict[str, Issued]:
-        """Return every record that was to be found by now, with every state until now."""
+        """Return every record that was searchable by now, with every state until now."""
         now = self._world.advance()
-        found = (one for one in self._within(window) if one.searchable <= now)
-        return {record.id: record for record in map(self._issued, found)}
+        searchable = (message for message in self._within(window) if message.searchable <= now)
+        return {record.id: record for record in map(self._issued, searchable)}
 
     def record(self, record_id: str) -> Issued:
-        """Return one record; raises KeyError."""
+        """Return one record; raises ``KeyError``."""
         return self._issued(self._message(record_id))
 
     def body(self, record_id: str, state: int | None = None) -> Body:
@@ -118,23 +122,23 @@ class Ledger:
         return project(self._world.renderer.body(message, number), self._behaviour.era)
 
     def served(self) -> dict[str, frozenset[int]]:
-        """Return the ids that left the simulator in a readable answer, each with the states shown."""
+        """Return the ids that were sent in a readable response, each with the states sent."""
         with self._lock:
             served = list(self._served.items())
-        found: dict[str, frozenset[int]] = {}
+        states_by_id: dict[str, frozenset[int]] = {}
         for index, states in served:
             message = self._world.get(index)
             if message is not None:
                 numbers = frozenset(number for number in range(states.bit_length()) if states >> number & 1)
-                found[self._world.renderer.id(message)] = numbers
-        return found
+                states_by_id[self._world.renderer.id(message)] = numbers
+        return states_by_id
 
     def unserved(self, filters: Filters | None = None, window: Range | None = None) -> set[str]:
-        """Return the ids to be found now that nobody was given yet."""
+        """Return the searchable ids that were never sent."""
         return self.ids(filters, window) - self.served().keys()
 
     def note(self, request: Request, served: Sequence[tuple[Message, int]]) -> None:
-        """Write down one answer."""
+        """Record one response."""
         with self._lock:
             self.requests.append(request)
             self.answers[request.status] += 1

@@ -1,4 +1,4 @@
-"""Decides whether a record matches a search; the range of time aside."""
+"""Decides whether a record matches the filters of a search; the time range is checked elsewhere."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _WIDE: Final = (
 )  # fmt: skip
 
 Test = Callable[[Body, Body], bool]
-"""Takes a record and what the sibling endpoints know of it."""
+"""A predicate over a record and its details from the sibling endpoints."""
 
 
 class Matcher:
-    """One search's filters. Verdicts on unchanged messages are remembered per template."""
+    """The filters of one search. Results for unchanged messages are cached per template."""
 
     def __init__(
         self, criteria: Criteria, renderer: Renderer, era: Era, *, include_bec: bool = False
@@ -36,7 +36,7 @@ class Matcher:
         self._templates: dict[int, bool] = {}
 
     def __call__(self, message: Message, version: int) -> bool:
-        """Tell whether that version of *message* matches."""
+        """Return whether that version of *message* matches."""
         if message.versions[version].fields:
             body = self._renderer.body(message, version)
             return self._holds(self._shared + self._own, body, message)
@@ -81,8 +81,8 @@ def _party(*names: str) -> Callable[[str, Era], Test]:
         wanted = text.casefold()
 
         def test(body: Body, _details: Body) -> bool:
-            found = _addresses(body, names)
-            return wanted in found or any(one.rpartition("@")[2] == wanted for one in found)
+            addresses = _addresses(body, names)
+            return wanted in addresses or any(address.rpartition("@")[2] == wanted for address in addresses)
 
         return test
 
@@ -95,10 +95,11 @@ def _domain(text: str, _era: Era) -> Test:
 
     def test(body: Body, details: Body) -> bool:
         domains = {
-            one.rpartition("@")[2] for one in _addresses(body, ("from", "envelope_from", "to", "envelope_to"))
+            address.rpartition("@")[2]
+            for address in _addresses(body, ("from", "envelope_from", "to", "envelope_to"))
         }
         domains |= {re.split(r"[/?#:]", link["href"].partition("://")[2])[0] for link in details["links"]}
-        return any(one == wanted or one.endswith(f".{wanted}") for one in domains)
+        return any(domain == wanted or domain.endswith(f".{wanted}") for domain in domains)
 
     return test
 
@@ -136,12 +137,12 @@ _TEXT_TESTS: Final[dict[str, Callable[[str, Era], Test]]] = {
 
 
 def _addresses(body: Body, names: Iterable[str]) -> set[str]:
-    return {found.casefold() for text in _flat(body, names) for found in _ADDRESS.findall(text)}
+    return {address.casefold() for text in _flat(body, names) for address in _ADDRESS.findall(text)}
 
 
 def _flat(body: Body, names: Iterable[str]) -> list[str]:
     texts: list[str] = []
     for name in names:
         value: Any = body.get(name)
-        texts += [str(one) for one in value] if isinstance(value, list) else [str(value or "")]
+        texts += [str(item) for item in value] if isinstance(value, list) else [str(value or "")]
     return texts

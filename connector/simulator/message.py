@@ -1,4 +1,4 @@
-"""One message of the world: where it comes from, when it can be found, and every state it has."""
+"""``Message``: its template, when it is searchable, and all its versions; ``Renderer`` writes its JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from connector.simulator.values import Body, Era, Fields, encode
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A state from a moment (microseconds) on: which fields differ from the message's first writing."""
+    """State of a message from *since* (microseconds) on: the fields that differ from its first version."""
 
     since: int
     fields: Fields = field(default_factory=dict)
@@ -28,14 +28,14 @@ class Message:
     """A message. All times are microseconds.
 
     Args:
-        index: its number; decides everything about it together with the seed.
-        key: its chance.
-        template: what it is made from.
+        index: its number; together with the seed it determines everything else.
+        key: its 64 random bits.
+        template: the template it is rendered from.
         scanned: its ``scanned_at``.
-        sent: what a search on ``sent_at`` looks at: that, or ``scanned_at`` where there is none.
-        searchable: when a search finds it for the first time.
-        gone: when it was deleted, if ever.
-        versions: its states, also those still to come; the first counts from the beginning.
+        sent: time that a search on ``sent_at`` compares; ``scanned_at`` if the message has none.
+        searchable: when a search can first find it.
+        gone: when it was deleted, if it was.
+        versions: its states, future ones included; the first holds from the start.
     """
 
     index: int
@@ -57,18 +57,18 @@ class Message:
         return number
 
     def visible(self, now: int) -> bool:
-        """Tell whether the API knows it at *now*."""
+        """Return whether the API knows it at *now*."""
         return self.searchable <= now and (self.gone is None or self.gone > now)
 
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """Writes messages out."""
+    """Renders messages as JSON."""
 
     corpus: Corpus
 
     def stamp(self, message: Message) -> Stamp:
-        """Return what is the message's own."""
+        """Return the values that are unique to the message."""
         return self.corpus.stamp(message.index, message.key, message.template, message.scanned)
 
     def id(self, message: Message) -> str:

@@ -1,7 +1,7 @@
 """Paged searches, followed from page to page, behind opaque cursors.
 
-A walk sees the messages as they were when it began, so that it is consistent however long it takes;
-except in the order ``shifting``, which looks again for every page, as an offset in a live list does.
+A search sees the messages as they were when it started, so its pages are consistent however long it takes.
+The order ``shifting`` is the exception: it evaluates every page anew, like an offset into a live list.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _TOKEN = struct.Struct(">QQQ")
 
 
 class CursorRefused(Exception):
-    """A cursor that is unknown, expired, or meant for another search."""
+    """A cursor is unknown, expired, or belongs to another search."""
 
 
 @dataclass(slots=True)
 class PagedSearch:
-    """One search on its way: the candidates in their order, and the moment they are seen at."""
+    """One search in progress: its candidates in order, and the time at which it sees them."""
 
     number: int
     account: str
@@ -46,7 +46,7 @@ class PagedSearch:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Records with the numbers of their versions, and where the next page begins, if there is one."""
+    """Records with the numbers of their versions, and where the next page starts, if there is one."""
 
     records: list[tuple[Message, int]]
     following: int | None
@@ -91,13 +91,13 @@ class PagedSearches:
         return search, offset
 
     def page(self, search: PagedSearch, offset: int, size: int) -> Page:
-        """Take up to *size* records from *offset* on, and look whether one more follows."""
+        """Return up to *size* records from *offset*, and whether more follow."""
         records: list[tuple[Message, int]] = []
         now, matches, candidates = search.as_of, search.matches, search.candidates
         skip = offset if search.order == "shifting" else 0
         for place in range(0 if skip else offset, len(candidates)):
             message = candidates[place]
-            # The same as message.visible(now); a call per candidate is what a page would spend most on.
+            # Inlined message.visible(now): a call per candidate would dominate the cost of a page.
             if message.searchable > now or (message.gone is not None and message.gone <= now):
                 continue
             version = message.at(now)
@@ -112,7 +112,7 @@ class PagedSearches:
         return Page(records, None)
 
     def end(self, search: PagedSearch) -> int:
-        """Return the place after the last record: a page from there is empty."""
+        """Return the offset after the last record: a page from there is empty."""
         return len(search.candidates)
 
     def cursor(self, search: PagedSearch, offset: int) -> str:
@@ -139,9 +139,9 @@ class PagedSearches:
 
     def _look(self, search: PagedSearch, behaviour: Behaviour) -> None:
         criteria = search.criteria
-        found = self._world.between(behaviour.filter_on, criteria.start, criteria.end)
+        candidates = self._world.between(behaviour.filter_on, criteria.start, criteria.end)
         if search.order in {"newest", "shifting"}:
-            found.reverse()
+            candidates.reverse()
         elif search.order == "unordered":
-            found.sort(key=lambda message: mix(message.key, 7))
-        search.candidates = found
+            candidates.sort(key=lambda message: mix(message.key, 7))
+        search.candidates = candidates

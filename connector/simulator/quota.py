@@ -1,4 +1,4 @@
-"""The request quota: so many per window and credential, then a block on everything."""
+"""The request quota: a limit per window and credential, then a block on all requests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from connector.simulator.values import SECOND, span
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How many requests a credential has.
+    """Quota of a credential.
 
     Args:
         limit: requests per window.
-        window: its length; it begins with the first request.
-        block: how long everything is refused after the limit was exceeded.
+        window: its length; it starts with the first request.
+        block: how long all requests are refused once the limit is exceeded.
     """
 
     limit: int = 1200
@@ -49,7 +49,7 @@ class Quotas:
         return math.ceil(quota.block.total_seconds())
 
     def headers(self, credential: str, quota: Quota, now: int) -> dict[str, str]:
-        """Write the ``Ratelimit`` headers as they stand."""
+        """Return the current ``Ratelimit`` headers."""
         meter = self._meter(credential, quota, now)
         reset = max(meter.opened + span(quota.window), meter.blocked_until) - now
         left = 0 if meter.blocked_until > now else max(quota.limit - meter.used, 0)

@@ -1,7 +1,7 @@
-"""Serves a simulator over HTTP: inside a running loop, or in a thread beside a test.
+"""Serves a simulator over HTTP: inside a running event loop, or from a thread.
 
-uvicorn speaks the protocol; the listening socket is this module's own, so that nothing here installs
-a signal handler, ticks, or waits longer than the last answer.
+uvicorn implements the protocol; this module owns the listening socket, so that no signal handler is
+installed and stopping never waits for uvicorn's tick.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _THREAD_START: Final = 30.0  # seconds
 
 
 class _Protocol(H11Protocol):
-    """Lets the application see its connection."""
+    """Exposes the connection to the application, so that faults can break it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -46,9 +46,9 @@ def _exposing(app: ASGIApp, transport: asyncio.Transport) -> ASGIApp:
 async def listening(
     simulator: Simulator, host: str = "127.0.0.1", port: int = 0, *, bound: socket.socket | None = None
 ) -> AsyncIterator[str]:
-    """Serve *simulator* in the running loop while the block runs; yields the base URL.
+    """Serve *simulator* in the running loop for the duration of the block; yields the base URL.
 
-    Port 0 takes a free one. A *bound* socket is used instead of *host* and *port*, and closed at the end.
+    Port 0 picks a free one. A *bound* socket replaces *host* and *port* and is closed at the end.
     """
     config = Config(
         simulator.app,
@@ -85,7 +85,7 @@ async def serve(
     *,
     bound: socket.socket | None = None,
 ) -> None:
-    """Serve until cancelled; *ready* is told the base URL as soon as requests are accepted."""
+    """Serve until cancelled; *ready* is called with the base URL once requests are accepted."""
     async with listening(simulator, host, port, bound=bound) as base_url:
         if ready is not None:
             ready(base_url)
@@ -94,7 +94,7 @@ async def serve(
 
 @contextmanager
 def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve in a thread of its own while the block runs; yields the base URL, ending in /client/v4."""
+    """Serve from a new thread for the duration of the block; yields the base URL, ending in /client/v4."""
     background = _Background(simulator, host, port)
     try:
         yield background.start()
@@ -103,7 +103,7 @@ def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> Ite
 
 
 class _Background:
-    """A thread with a loop of its own that serves until it is stopped."""
+    """A thread with its own event loop that serves until stopped."""
 
     def __init__(self, simulator: Simulator, host: str, port: int) -> None:
         self._simulator = simulator
@@ -116,7 +116,7 @@ class _Background:
         self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
 
     def start(self) -> str:
-        """Return the base URL once requests are accepted; raises what prevented it."""
+        """Return the base URL once requests are accepted; raises the error that prevented it."""
         self._thread.start()
         self._ready.wait(_THREAD_START)
         if self._url is None:
@@ -124,9 +124,9 @@ class _Background:
         return self._url
 
     def stop(self) -> None:
-        """End the loop and wait for it."""
+        """Stop the loop and join the thread."""
         if self._loop is not None and self._task is not None:
-            with suppress(RuntimeError):  # the loop ended by itself
+            with suppress(RuntimeError):  # the loop has already ended
                 self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join()
 
@@ -149,7 +149,7 @@ class _Background:
 
 
 async def _close(state: ServerState) -> None:
-    """Cut every connection and end what still answers."""
+    """Abort every connection and cancel requests in progress."""
     tasks = list(state.tasks)
     for task in tasks:
         task.cancel()
@@ -157,7 +157,7 @@ async def _close(state: ServerState) -> None:
         if connection.transport is not None:
             connection.transport.abort()
     await asyncio.gather(*tasks, return_exceptions=True)
-    # One turn of the loop lets the transports tell their protocols that they are gone.
+    # One iteration of the loop lets the transports notify their protocols.
     await asyncio.sleep(0)
 
 

@@ -1,4 +1,4 @@
-"""The whole simulator behind one name."""
+"""``Simulator``: the entry point that wires world, ledger, access and HTTP application."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from connector.simulator.world import KEEP, Late, World, wall_clock
 
 
 class Simulator:
-    """An emulator of the investigate API: its mail, its manners, and the truth about both.
+    """A simulated investigate API: messages, behaviour, and a ledger of what exists and what was sent.
 
     Args:
-        seed: decides everything that looks like chance.
+        seed: determines everything random.
         backlog: messages that exist when it starts.
-        span: time before the start over which they are spread.
-        rate: messages that arrive per second from then on.
-        late: how long it takes until messages are found; a number is the share of late ones.
-        changes: how messages change by themselves; a number is the share of changing ones.
+        span: time before the start over which they are distributed.
+        rate: messages per second that arrive after the start.
+        late: delay until a search finds a message; a number is the share of late messages.
+        changes: how messages change over time; a number is the share of changing messages.
         behaviour: the switches.
-        access: whose credentials and which accounts are accepted; anybody's by default.
+        access: accepted credentials and accounts; any by default.
         clock: the server's clock.
-        recipe: how mean the mail is.
-        keep: the most messages kept (never less than *backlog*); the oldest are forgotten first.
-        subsecond: whether times of scanning have fractions of a second.
+        recipe: share of hostile and odd messages.
+        keep: most messages kept (at least *backlog*); the oldest are dropped first.
+        subsecond: whether ``scanned_at`` has fractions of a second.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class Simulator:
 
     @property
     def behaviour(self) -> Behaviour:
-        """The switches; set its attributes, it cannot be replaced."""
+        """The switches. Set its attributes; the object itself is fixed."""
         return self._behaviour
 
     @property
     def access(self) -> Access:
-        """Who may ask; set its attributes, it cannot be replaced."""
+        """Accepted credentials. Set its attributes; the object itself is fixed."""
         return self._access

@@ -1,4 +1,4 @@
-"""Turns a fault into what it does to an answer."""
+"""Applies faults to responses: replaces them, or damages their bodies."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _HTML_TITLES: Final = {
 
 
 def replaced(fault: Fault, ray: str) -> Response | None:
-    """Return the answer that *fault* gives instead, or ``None`` when it lets the request pass."""
+    """Return the response that *fault* substitutes, or ``None`` if it lets the request pass."""
     build = _ANSWERS.get(fault.kind)
     return build(fault, ray) if build else None
 
 
 def spoiled(fault: Fault, answer: Response) -> Response:
-    """Apply to a right answer what *fault* does to bodies; others leave it alone."""
+    """Damage the body of a correct response, if *fault* does that."""
     spoil = _BODIES.get(fault.kind)
     return spoil(fault, answer) if spoil else answer
 
 
 def rate_limited(wait: int | None) -> Response:
-    """Build a 429, with the seconds to wait where there are any."""
+    """Build a 429, with ``Retry-After`` if *wait* is given."""
     text = "More than 1200 requests per 300 seconds reached."
     advice = "Please wait and consider throttling your request speed"
     answer = envelope.failure(429, Problem(10100, f"{text} {advice}"))
@@ -110,8 +110,8 @@ def _bare(_fault: Fault, answer: Response) -> Response:
 
 
 def _no_info(_fault: Fault, answer: Response) -> Response:
-    head, found, _ = answer.body.rpartition(b',"result_info":')
-    answer.body = head + b',"success":true}' if found else answer.body
+    head, separator, _ = answer.body.rpartition(b',"result_info":')
+    answer.body = head + b',"success":true}' if separator else answer.body
     return answer
 
 

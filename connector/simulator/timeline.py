@@ -1,4 +1,4 @@
-"""Messages in the order of one of their times."""
+"""``Timeline``: an index of messages sorted by one of their times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from connector.simulator.message import Message
 
 
 class Timeline:
-    """A sorted list with its keys beside it; adding at the end is cheap, anywhere else it shifts."""
+    """A sorted list with a parallel list of keys; appending is cheap, inserting is linear."""
 
     def __init__(self, key: Callable[[Message], int]) -> None:
         self._key = key
@@ -20,7 +20,7 @@ class Timeline:
         return len(self._messages)
 
     def add(self, message: Message) -> None:
-        """Put *message* at its place; after others of the same time."""
+        """Insert *message*, after others of the same time."""
         time = self._key(message)
         if not self._times or time >= self._times[-1]:
             self._times.append(time)

@@ -1,4 +1,4 @@
-"""Puts answers on the wire, also in the ways that no web framework would: resets, cuts, dribbles."""
+"""Sends responses with faults of the transport: resets, truncation, slow bodies, hanging connections."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from connector.simulator.exchange import Response
 from connector.simulator.faults import Fault
 
 TRANSPORT: Final = "simulator.transport"
-"""Where the server leaves the connection in the scope, so that a fault can break it."""
+"""Key under which the server puts the connection into the ASGI scope, so that a fault can break it."""
 
-_NOBODY: Final = frozenset({204, 304})
 _SMALLEST_GZIP: Final = 1_000
 _PIECES: Final = 20
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)
@@ -31,7 +30,7 @@ async def deliver(
     receive: Receive,
     send: Send,
 ) -> None:
-    """Send *answer* the way that *fault* lets it arrive."""
+    """Send *answer*, damaged or delayed by *fault*."""
     kind = fault.kind if fault else None
     seconds = fault.seconds if fault else None
     if kind == "reset":
@@ -46,7 +45,7 @@ async def deliver(
     await send({"type": "http.response.start", "status": answer.status, "headers": _raw(answer, headers)})
     if kind == "cut":
         await send(_part(answer.body[: len(answer.body) // 2], more=True))
-        # The half must be on its way before the reset, which discards what is still in the buffer.
+        # The first half must be sent before the reset, which discards the send buffer.
         await asyncio.sleep(0.05)
         await _break(scope, receive)
     elif kind == "slow":
@@ -56,7 +55,7 @@ async def deliver(
 
 
 def compress(answer: Response, accepted: str, level: int | None) -> None:
-    """Compress the body where the client accepts gzip and it is worth it."""
+    """Compress the body if the client accepts gzip and the body is large enough."""
     if level is None or "gzip" not in accepted or len(answer.body) < _SMALLEST_GZIP:
         return
     if "Content-Encoding" in answer.headers:
@@ -87,7 +86,7 @@ async def _dribble(body: bytes, seconds: float, send: Send) -> None:
 
 
 async def _break(scope: Scope, receive: Receive) -> None:
-    """Reset the connection, so that the client sees ECONNRESET rather than an orderly end."""
+    """Reset the connection: the client sees ECONNRESET instead of a normal close."""
     transport = scope.get("extensions", {}).get(TRANSPORT)
     if transport is None:
         raise RuntimeError("breaking a connection needs the simulator's own server")
@@ -98,7 +97,7 @@ async def _break(scope: Scope, receive: Receive) -> None:
 
 
 async def _wait(receive: Receive, seconds: float) -> None:
-    """Wait until the client is gone, *seconds* at most."""
+    """Wait until the client disconnects, *seconds* at most."""
     try:
         async with asyncio.timeout(seconds):
             while (await receive())["type"] != "http.disconnect":

@@ -1,4 +1,4 @@
-"""Small values that the whole simulator shares: time in microseconds, seeded chance, JSON bytes."""
+"""Shared helpers of the simulator: time in microseconds, seeded randomness, JSON encoding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import orjson
 
 Body: TypeAlias = dict[str, Any]
-"""A JSON object. The simulator's one home of ``Any``: a record may hold anything."""
+"""A JSON object: the only use of ``Any`` in the simulator, because a record may hold anything."""
 
 Fields: TypeAlias = Mapping[str, Any]
 """Some fields of a record, read only."""
@@ -21,7 +21,7 @@ Clock: TypeAlias = Callable[[], datetime]
 """The wall clock: aware, UTC."""
 
 Era: TypeAlias = Literal["reference", "current", "sunset"]
-"""Which published schema is spoken: 31 fields of spring 2026, 35 of autumn, or 32 after 2026-11-01."""
+"""Which published schema is used: 31 fields of spring 2026, 35 of autumn, or 32 after 2026-11-01."""
 
 Timestamp: TypeAlias = Literal["scanned_at", "sent_at"]
 """Which time of a record the range of a search looks at."""
@@ -38,7 +38,7 @@ _MASK = (1 << 64) - 1
 def micros(moment: datetime) -> int:
     """Return *moment* as microseconds since 1970; exact, unlike ``timestamp()``."""
     if moment.tzinfo is None:
-        raise ValueError(f"a time needs its zone, {moment.isoformat()} has none")
+        raise ValueError(f"expected a time with a zone, got {moment.isoformat()}")
     return span(moment - _EPOCH)
 
 
@@ -70,7 +70,7 @@ def zoned(us: int) -> str:
 
 
 def mix(seed: int, number: int) -> int:
-    """Return 64 well mixed bits of both numbers (splitmix64): chance that can be asked in any order."""
+    """Return 64 well mixed bits of both numbers (splitmix64): randomness that can be queried in any order."""
     x = (seed * 0x9E3779B97F4A7C15 + (number + 1) * 0xD1342543DE82EF95) & _MASK
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK
@@ -78,12 +78,12 @@ def mix(seed: int, number: int) -> int:
 
 
 def chance(*parts: object) -> random.Random:
-    """Return a generator whose numbers depend on *parts* alone."""
-    return random.Random("/".join(map(str, parts)))  # noqa: S311 - invented mail, not cryptography
+    """Return a random generator seeded by *parts* alone."""
+    return random.Random("/".join(map(str, parts)))  # noqa: S311 - test data, not cryptography
 
 
 def likely(rng: random.Random, share: float) -> bool:
-    """Say yes in a *share* of all cases."""
+    """Return true in a *share* of all calls."""
     return rng.random() < share
 
 

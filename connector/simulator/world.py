@@ -1,7 +1,7 @@
-"""The mail that exists: a backlog, live arrivals, late indexing, changes and deletions.
+"""The message store: backlog, live arrivals, late indexing, changes and deletions.
 
-What the world does by itself is a function of the seed and the clock alone, however often anybody
-looks. What a test does to it (``add``, ``change``, ``apply``, ``remove``) comes on top.
+Its own events are a function of the seed and the clock, independent of how often it is queried. Tests add
+to it with ``add``, ``change``, ``apply`` and ``remove``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from connector.simulator.timeline import Timeline
 from connector.simulator.values import SECOND, Body, Clock, Fields, Timestamp, chance, micros, span, zoned
 
 KEEP: Final = 200_000
-"""Messages kept by default, at 350 to 450 bytes each. The oldest are forgotten when more arrive."""
+"""Messages kept by default, at 350 to 450 bytes each. The oldest are dropped when more arrive."""
 
 _ADDED: Final = 1 << 31
 _LATE_SHIFT, _CHANGE_SHIFT, _UNIT = 24, 48, 1 << 16
@@ -28,13 +28,13 @@ _LATE_SHIFT, _CHANGE_SHIFT, _UNIT = 24, 48, 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """How long it takes until a search finds a message.
+    """Delay until a search finds a message.
 
     Args:
-        share: of the messages that come late.
-        shortest: shortest delay of those.
-        longest: longest delay of those.
-        always: delay of every message.
+        share: share of late messages.
+        shortest: their shortest delay.
+        longest: their longest delay.
+        always: minimum delay of every message.
     """
 
     share: float = 0.0
@@ -89,7 +89,7 @@ class World:
         return micros(self._clock())
 
     def advance(self) -> int:
-        """Let everything arrive that is due, and return the time."""
+        """Store every message that is due, and return the time."""
         with self.lock:
             now = self.now()
             for index, at in self._arrivals.due(now, self._keep):
@@ -100,7 +100,7 @@ class World:
 
     @property
     def rate(self) -> float:
-        """Messages that arrive per second; may be set at any time, 0 stops arrivals."""
+        """Messages that arrive per second; can be set at any time, 0 stops arrivals."""
         return self._arrivals.rate
 
     @rate.setter
@@ -113,7 +113,7 @@ class World:
         return len(self._messages)
 
     def between(self, by: Timestamp, start: int, end: int) -> list[Message]:
-        """Return the messages whose time *by* lies in ``[start, end)``, oldest first, found or not."""
+        """Return the messages whose time *by* lies in ``[start, end)``, oldest first, searchable or not."""
         with self.lock:
             self.advance()
             return self._lines[by].between(start, end)
@@ -125,11 +125,11 @@ class World:
             return self._lines["scanned_at"].all()
 
     def get(self, index: int) -> Message | None:
-        """Return the message with that number, unless it was forgotten."""
+        """Return the message with that number, unless it was dropped."""
         return self._messages.get(index)
 
     def find(self, record_id: str) -> Message | None:
-        """Return the message with that id, whether it can be found by a search or not."""
+        """Return the message with that id, searchable or not."""
         with self.lock:
             self.advance()
             index = self._corpus.index(record_id)
@@ -147,8 +147,8 @@ class World:
     ) -> str:
         """Add one message and return its id.
 
-        Fields may be given as a mapping (``from`` is no Python name) or as keywords; what is not given
-        is invented. Without *scanned_at* it is scanned now; without *searchable_at* it is found at once.
+        Fields are a mapping (``from`` is a Python keyword) or keyword arguments; missing ones are generated.
+        *scanned_at* and *searchable_at* default to now.
         """
         with self.lock:
             now = self.advance()
@@ -172,12 +172,12 @@ class World:
     def change(
         self, record_id: str, fields: Fields | None = None, at: datetime | None = None, **more: Any
     ) -> None:
-        """Give a message a new state, from *at* (default now) on; what was planned for later is dropped."""
+        """Change a message's fields from *at* (default now) on; changes planned for later are dropped."""
         new = {**(fields or {}), **more}
         self._revise(record_id, lambda _body, _at: new, at)
 
     def apply(self, record_id: str, name: str, at: datetime | None = None) -> None:
-        """Do to a message what ``CHANGES`` knows by *name*, such as ``release``, ``move`` or ``clear``."""
+        """Apply the change *name* of ``CHANGES``, such as ``release``, ``move`` or ``clear``."""
         self._revise(record_id, CHANGES[name], at)
 
     def remove(self, record_id: str, at: datetime | None = None) -> None:
@@ -225,5 +225,5 @@ class World:
     def _forget(self) -> None:
         kept = self._lines["scanned_at"].all()[-self._keep :]
         self._messages = {message.index: message for message in kept}
-        self._named = {name: one for name, one in self._named.items() if one.index in self._messages}
+        self._named = {name: named for name, named in self._named.items() if named.index in self._messages}
         self._fill()

@@ -1,4 +1,4 @@
-"""One account of the API as the rest of the connector sees it: searches, single records, the clock."""
+"""``CloudflareSource``: searches, lookups and the clock of one account of the Email Security API."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ async def diagnose(error: SourceError, smallest: Callable[[], Awaitable[object]]
         if slow.reason not in _TOO_SLOW:
             return error
         return Unavailable(
-            f"the API does not even finish a search for one second of mail ({slow.hint or slow.reason})",
+            f"the API does not even finish a search for one second of messages ({slow.hint or slow.reason})",
             status=slow.status,
             code=slow.code,
             ray=slow.ray,
-            hint="it is not this search: wait until the API answers",
+            hint="the search is not the cause: collection resumes when the API responds",
         )
     except BadQuery:
         return error
@@ -61,14 +61,14 @@ BASE_URL = "https://api.cloudflare.com/client/v4"
 _Parameters: TypeAlias = tuple[tuple[str, str], ...]
 _SECOND = timedelta(seconds=1)
 _CLOCK_TOLERANCE = timedelta(seconds=5)
-"""A window may end this far in the server's future: both clocks are known to about a second only."""
+"""A window may end this far in the API's future: both clocks are known to about a second only."""
 
 _PROBE_ATTEMPTS = 2
-"""Tries of the smallest search, which tells an outage from a search that is too much."""
+"""Tries of the smallest search, which distinguishes an outage from a search that covers too much."""
 
 _START_IN_FUTURE = re.compile(r"\bstart\b.*\bfuture\b", re.IGNORECASE)
 _EARLIER_STARTS = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
-"""How much earlier to begin when the API takes the start for the future; it only returns more."""
+"""How much earlier to start when the API says the start lies in the future; that only returns more."""
 
 
 class CloudflareSource:
@@ -77,13 +77,13 @@ class CloudflareSource:
     Args:
         account_id: Cloudflare's id of the account.
         credentials: token or key pair.
-        base_url: where the API answers, ``/client/v4`` included.
-        http: the connections; closed by whoever made them.
+        base_url: URL of the API, ``/client/v4`` included.
+        http: the HTTP client; the caller closes it.
         budget: shared by all sources that use the same credential.
         observe: takes facts.
         clock: the local wall clock.
-        options: how patient to be.
-        random: chance for waiting times.
+        options: timeouts and retry limits.
+        random: returns a number in ``[0, 1)``, for jitter.
     """
 
     def __init__(
@@ -116,15 +116,15 @@ class CloudflareSource:
         self._page_size: int | None = None
 
     def now(self) -> datetime:
-        """The server's clock; the local one before the first answer."""
+        """The API's clock; the local one before the first response."""
         return self._server.now()
 
     def refresh(self) -> bool:
-        """Read the credential again where it came from; says whether it changed."""
+        """Read the credential from its source again; returns whether it changed."""
         return self._requester.refresh()
 
     async def verify(self) -> tuple[ProbeResult, ...]:
-        """Say whether credential, permission and clock would do; costs two or three requests."""
+        """Probe credential, permission and clock; costs two or three requests."""
         return await verify(self._requester, self._base, self._url, is_token=self._is_token)
 
     def enricher(
@@ -134,15 +134,15 @@ class CloudflareSource:
         wanted: Callable[[Record], bool] = lambda _: True,
         seconds: float = 30.0,
     ) -> CloudflareEnricher:
-        """Return an ``interfaces.Enricher`` that asks *endpoints* for the records that are *wanted*."""
+        """Return an ``interfaces.Enricher`` that queries *endpoints* for the *wanted* records."""
         return CloudflareEnricher(
             self._requester, self._url, endpoints, observe=self._observe, selected=wanted, seconds=seconds
         )
 
     async def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
-        """Walk all pages of *query* in *window*; see ``interfaces.Source``.
+        """Yield all pages of *query* in *window*; see ``interfaces.Source``.
 
-        One second more is asked at both ends. ``SearchIncomplete`` carries a short class as its reason:
+        The window is widened by one second at both ends. The reason of ``SearchIncomplete`` is a short class:
         ``repeated_cursor``, ``no_new_records``, ``refused_cursor``, ``full_page_without_next`` (the last
         page was full and nothing says whether that was all; never raised for a window of a second) and
         others; a shorter window may succeed. A window that ends in the server's future is ``Unavailable``:
@@ -160,7 +160,7 @@ class CloudflareSource:
     async def get(self, record_id: str, priority: Priority) -> Record | None:
         """Return one record as it is now; ``None`` when the API no longer knows it."""
         if has_generated_id(record_id):
-            raise BadQuery("the record came without an id, so that the API cannot be asked for it")
+            raise BadQuery("the record has no id of its own, so it cannot be looked up")
         ask = ApiRequest("record", f"{self._url}/{path_segment(record_id)}", accept=frozenset({200, 404}))
         reply = await self._requester.ask(ask, priority)
         if reply.status == 404:  # noqa: PLR2004
@@ -170,15 +170,17 @@ class CloudflareSource:
         if isinstance(result, list) and len(result) == 1:
             result = result[0]
         if not isinstance(result, dict):
-            raise Unavailable("the API answered, but without the record", status=reply.status)
+            raise Unavailable(
+                "unusable response from the API: it does not contain the record", status=reply.status
+            )
         return Record(record_id, parse_record(cast("JsonObject", result)).body)
 
     def _check_route(self, reply: ApiResponse) -> None:
-        """A path that the API does not know says nothing about the record behind it."""
+        """Raise for a path the API does not know: such a 404 says nothing about the record."""
         for api_error in reply.envelope.api_errors:
             if api_error.code in ROUTE_CODES:
                 raise BadQuery(
-                    f"the API has no such address: {api_error.text}",
+                    f"the API does not know this path: {api_error.text}",
                     status=reply.status, code=api_error.code, ray=reply.headers.get("cf-ray"),
                     hint="check account_id and base_url",
                 )  # fmt: skip
@@ -220,7 +222,7 @@ class CloudflareSource:
         if progress.may_be_cut(len(page.records), self._page_size) and window.length > _SECOND:
             raise SearchIncomplete(
                 "full_page_without_next",
-                hint="the last page was full; a shorter window shows whether more exist",
+                hint="the last page was full; a shorter window shows whether more records exist",
             )
 
     async def _search_one_second(self, filters: _Parameters, query: Query, window: Window) -> None:
@@ -231,7 +233,7 @@ class CloudflareSource:
     async def _first_page(
         self, filters: _Parameters, query: Query, window: Window, attempts: int | None = None
     ) -> tuple[ApiResponse, _Parameters]:
-        """Return the first page and the parameters that brought it, which all further pages repeat."""
+        """Return the first page and its parameters, which all further pages repeat."""
         start = window.start.replace(microsecond=0) - _SECOND
         if self._server.known:
             start = min(start, self._server.now().replace(microsecond=0) - _SECOND)
@@ -298,7 +300,7 @@ class CloudflareSource:
         if ahead > _CLOCK_TOLERANCE:
             raise Unavailable(
                 f"the window ends {ahead.total_seconds():.0f} s in the future of the API's clock",
-                hint="the local clock is ahead: synchronise it",
+                hint="the local clock is ahead: synchronize it",
             )
 
 

@@ -1,4 +1,4 @@
-"""The two ways to sign in: an API token, or an email address with the Global API key."""
+"""API credentials: an API token, or an email address with the Global API key."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from connector.secret import MASK, Secret
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An API token, of a user or of the account."""
+    """An API token, owned by a user or by the account."""
 
     secret: Secret
 
     def headers(self) -> Mapping[str, str]:
-        """The request headers that sign in."""
+        """Request headers that authenticate."""
         return {"authorization": f"Bearer {self.secret.reveal()}"}
 
 
@@ -28,7 +28,7 @@ class KeyPair:
     secret: Secret
 
     def headers(self) -> Mapping[str, str]:
-        """The request headers that sign in."""
+        """Request headers that authenticate."""
         return {"x-auth-email": self.email, "x-auth-key": self.secret.reveal()}
 
 

@@ -1,8 +1,8 @@
-"""A search that the API defers (202): looked after at ``Location`` until its result is there.
+"""Deferred searches (HTTP 202): polled at ``Location`` until the result is ready.
 
-The answer to a deferred search is empty, and so may be the answer of a result that is not ready; neither
-is ever taken for "there is nothing" before the search itself was repeated. Where that leads to the very
-same place again, the API still works on it, unless it is known to say so with a 202 at that place.
+The body of a 202 is empty, and so may be the body of a result that is not ready yet. Neither
+counts as "no records" before the search was repeated. If the repetition returns the same ``Location``, the
+search is still running, unless the API was seen to answer 202 there while it runs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class ForeignOrigin(Exception):
-    """The address leads elsewhere, or is none."""
+    """The text is not a URL, or a URL of another origin."""
 
 
 def resolve_same_origin(base: str, location: str) -> str:
@@ -35,7 +35,7 @@ def resolve_same_origin(base: str, location: str) -> str:
         parts = urlsplit(target)
     except ValueError:
         raise ForeignOrigin from None
-    # A name or password in an address would replace the credentials that are sent.
+    # A user name or password in the URL would replace the credentials that are sent.
     if not same or "@" in parts.netloc or any(not letter.isprintable() or letter == " " for letter in target):
         raise ForeignOrigin
     return parts._replace(fragment="").geturl()
@@ -51,10 +51,10 @@ def cursor_from(base: str, text: str) -> str | None:
     rooted = text.startswith("/") and "cursor=" in text.partition("?")[2]
     if not absolute and not rooted:
         return None
-    found = parse_qs(urlsplit(resolve_same_origin(base, text)).query).get("cursor")
-    if not found:
+    cursors = parse_qs(urlsplit(resolve_same_origin(base, text)).query).get("cursor")
+    if not cursors:
         raise ForeignOrigin
-    return found[0]
+    return cursors[0]
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
@@ -68,7 +68,7 @@ _GROWTH = 1.6
 
 
 class DeferredSearches:
-    """Waits for deferred searches of one account."""
+    """Polls deferred searches of one account."""
 
     def __init__(
         self,
@@ -87,11 +87,11 @@ class DeferredSearches:
         self._seen_pending = False
 
     async def result(self, reply: ApiResponse, search: Search, priority: Priority) -> ApiResponse:
-        """Return the reply with the result; *reply* was deferred, *search* asks the same again.
+        """Return the response with the result; *reply* was deferred, *search* repeats the search.
 
-        Raises ``SearchIncomplete`` when it takes too long or leads elsewhere, other errors as they come.
+        Raises ``SearchIncomplete`` when it takes too long or leads to another origin, other errors unchanged.
         """
-        watch = _Polling(
+        polling = _Polling(
             self._requester.account,
             self._observe,
             asyncio.get_running_loop().time(),
@@ -99,12 +99,12 @@ class DeferredSearches:
         )
         try:
             async with asyncio.timeout(self._options.deferred_deadline):
-                return await self._resolve(reply, search, priority, watch)
+                return await self._resolve(reply, search, priority, polling)
         except TimeoutError:
-            watch.told("timeout")
+            polling.report("timeout")
             if self._requester.blocked:
                 raise Unavailable(
-                    "the API's rate limit stopped a search that it had deferred",
+                    "the API's rate limit interrupted a deferred search",
                     after=self._requester.blocked,
                 ) from None
             raise SearchIncomplete(
@@ -113,51 +113,51 @@ class DeferredSearches:
             ) from None
 
     async def _resolve(
-        self, reply: ApiResponse, search: Search, priority: Priority, watch: _Polling
+        self, reply: ApiResponse, search: Search, priority: Priority, polling: _Polling
     ) -> ApiResponse:
         restarts = confirmations = 0
         while True:
-            found = await self._follow(reply, search, priority, watch)
-            if found is None:
-                watch.told("expired")
+            result = await self._follow(reply, search, priority, polling)
+            if result is None:
+                polling.report("expired")
                 if restarts >= self._options.restarts:
                     raise SearchIncomplete(
-                        "pending_expired", hint="the API forgot the search before it was done"
+                        "pending_expired", hint="the API discarded the search before it was finished"
                     )
                 restarts += 1
-            elif not _empty(found) or confirmations >= self._options.confirmations:
-                watch.told("empty" if _empty(found) else "ready")
-                return found
+            elif not _empty(result) or confirmations >= self._options.confirmations:
+                polling.report("empty" if _empty(result) else "ready")
+                return result
             again = await search()
             if again.status != _PENDING:
-                watch.told("empty" if _empty(again) else "ready")
+                polling.report("empty" if _empty(again) else "ready")
                 return again
-            confirmations += found is not None and not self._still_running(reply, again)
+            confirmations += result is not None and not self._still_running(reply, again)
             reply = again
 
     def _still_running(self, before: ApiResponse, again: ApiResponse) -> bool:
-        """Whether a search that gave an empty end is still the same one and at work."""
+        """Whether a search with an empty result is still the same one and still running."""
         target = _poll_url(again)
         return not self._seen_pending and target is not None and target == _poll_url(before)
 
     async def _follow(
-        self, reply: ApiResponse, search: Search, priority: Priority, watch: _Polling
+        self, reply: ApiResponse, search: Search, priority: Priority, polling: _Polling
     ) -> ApiResponse | None:
-        """Look until the result is there; ``None`` when the API no longer knows the search."""
+        """Poll until the result is ready; ``None`` when the API has discarded the search."""
         target = None
         while reply.status == _PENDING:
-            await asyncio.sleep(self._pause(reply, watch.wait))
-            watch.wait = min(watch.wait * _GROWTH, self._options.longest_poll)
-            watch.polls += 1
+            await asyncio.sleep(self._pause(reply, polling.wait))
+            polling.wait = min(polling.wait * _GROWTH, self._options.longest_poll)
+            polling.polls += 1
             target = _poll_url(reply) or target
-            # Where no address was ever given, asking the same again is the only way to look.
-            found = await (search() if target is None else self._poll(target, priority, watch))
-            if found is None:
+            # Without a Location, repeating the search is the only way to poll.
+            polled = await (search() if target is None else self._poll(target, priority, polling))
+            if polled is None:
                 return None
-            reply = found
+            reply = polled
         return reply
 
-    async def _poll(self, target: str, priority: Priority, watch: _Polling) -> ApiResponse | None:
+    async def _poll(self, target: str, priority: Priority, polling: _Polling) -> ApiResponse | None:
         try:
             reply = await self._requester.ask(ApiRequest("pending", target, expects_list=True), priority)
         except BadQuery as error:
@@ -167,14 +167,14 @@ class DeferredSearches:
                 "pending_refused", status=error.status, code=error.code, ray=error.ray, hint=error.reason
             ) from error
         except Unavailable:
-            watch.told("unavailable")
+            polling.report("unavailable")
             raise
         self._seen_pending = self._seen_pending or reply.status == _PENDING
         return reply
 
     def _pause(self, reply: ApiResponse, wait: float) -> float:
         asked = parse_retry_after(reply.headers.get("retry-after"), self._clock()) or 0.0
-        # Half of the pause is left to chance, so that many searches do not look at once.
+        # Half of the interval is random, so that many searches do not poll at once.
         return max(asked, wait * (0.5 + self._random() / 2))
 
 
@@ -187,12 +187,12 @@ def _poll_url(reply: ApiResponse) -> str | None:
     except ForeignOrigin:
         raise SearchIncomplete(
             "foreign_location",
-            hint="the API deferred the search to another address than base_url; no credential was sent",
+            hint="the API deferred the search to another origin than base_url; no credential was sent",
         ) from None
 
 
 class _Polling:
-    """Counts the looks of one deferred search, spaces them, and tells how it ended."""
+    """Counts the polls of one deferred search and reports how it ended."""
 
     def __init__(self, account: str, observe: Observe, began: float, wait: float) -> None:
         self._account = account
@@ -201,7 +201,7 @@ class _Polling:
         self.wait = wait
         self.polls = 0
 
-    def told(self, outcome: str) -> None:
+    def report(self, outcome: str) -> None:
         seconds = asyncio.get_running_loop().time() - self._began
         self._observe(SearchDeferred(self._account, self.polls, seconds, outcome))
 

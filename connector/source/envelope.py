@@ -1,4 +1,4 @@
-"""The frame around every answer: ``success``, ``errors``, ``result``, ``result_info``; any part may lack."""
+"""Cloudflare's JSON envelope: ``success``, ``errors``, ``result``, ``result_info``. Each may be absent."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import cast
 
 from connector.model import JsonObject
 
-_LONGEST = 300
+_MAX_TEXT = 300
+"""Characters of an API text that are shown: a sentence or two, never a body."""
+
+_MAX_ERRORS = 10
+"""Errors read from one envelope, chained ones included; nobody reads more."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiError:
-    """One of Cloudflare's errors: its code and text, and the part of the request it points at, if any."""
+    """One entry of ``errors``: code, text and the request parameter it points at, if any."""
 
     code: int | None
     text: str
@@ -21,32 +25,32 @@ class ApiError:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One answer's document."""
+    """The JSON object of one response. *lenient*: only the lenient decoder accepted it (see ``decode``)."""
 
     document: JsonObject
     lenient: bool = False
 
     @property
     def failed(self) -> bool:
-        """Whether the document itself says that the request failed."""
+        """Whether ``success`` is false."""
         return self.document.get("success") is False
 
     @property
     def result(self) -> object:
-        """What the answer is about; ``None`` where it says nothing."""
+        """The ``result``; ``None`` where it is absent."""
         return self.document.get("result")
 
     @property
     def info(self) -> JsonObject:
-        """The paging part; empty where there is none."""
+        """``result_info``; empty where it is absent."""
         info = self.document.get("result_info")
         return info if isinstance(info, dict) else {}
 
     @property
     def rows(self) -> list[object] | None:
-        """The result as a list; ``None`` when it is none.
+        """The ``result`` as a list; ``None`` when it is not a list.
 
-        No list at all counts as an empty one only where the answer also says that it holds no rows.
+        A missing result counts as an empty list only when ``result_info.count`` is 0 as well.
         """
         result = self.result
         if isinstance(result, list):
@@ -55,26 +59,26 @@ class Envelope:
 
     @property
     def api_errors(self) -> tuple[ApiError, ...]:
-        """All errors, chained ones after the one they explain."""
-        found: list[ApiError] = []
-        _flatten_errors(self.document.get("errors"), found)
-        return tuple(found)
+        """All errors in order, each followed by its ``error_chain``."""
+        flat: list[ApiError] = []
+        _flatten_errors(self.document.get("errors"), flat)
+        return tuple(flat)
 
 
-def _flatten_errors(errors: object, found: list[ApiError]) -> None:
+def _flatten_errors(errors: object, flat: list[ApiError]) -> None:
     for error in errors if isinstance(errors, list) else []:
         if not isinstance(error, dict):
             continue
         code = error.get("code")
-        found.append(
+        flat.append(
             ApiError(
                 code if isinstance(code, int) and not isinstance(code, bool) else None,
                 one_line(error.get("message")),
                 _pointer(error.get("source")),
             )
         )
-        if len(found) < 10:  # noqa: PLR2004, a chain longer than this explains nothing any more
-            _flatten_errors(error.get("error_chain"), found)
+        if len(flat) < _MAX_ERRORS:
+            _flatten_errors(error.get("error_chain"), flat)
 
 
 def _pointer(source: object) -> str:
@@ -82,7 +86,7 @@ def _pointer(source: object) -> str:
 
 
 def one_line(text: object) -> str:
-    """Make foreign text fit for a message to a person: one short line without control characters."""
+    """Reduce text of a peer to one short line without control characters, safe in logs and on terminals."""
     plain = text if isinstance(text, str) else ""
-    clean = "".join(letter if letter.isprintable() else " " for letter in plain[: 4 * _LONGEST])
-    return " ".join(clean.split())[:_LONGEST]
+    clean = "".join(letter if letter.isprintable() else " " for letter in plain[: 4 * _MAX_TEXT])
+    return " ".join(clean.split())[:_MAX_TEXT]

@@ -1,7 +1,8 @@
-"""Gives every failed answer one identity: what it means for the walk, and what a person can do.
+"""Maps failed responses of the API to the ``SourceError`` tree, with a hint for the operator.
 
-The HTTP status decides, Cloudflare's codes refine. A page of HTML never came from the API itself but from
-the edge before it; its own error number stands in its text.
+The HTTP status decides, Cloudflare's error codes refine it. An HTML page comes from Cloudflare's edge or a
+proxy, never from the API; the edge's 1xxx code is read from its text. The codes are from public reports:
+Cloudflare publishes no list.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ _HINTS = {
     6103: _MALFORMED,
     6111: _MALFORMED,
     7000: "check account_id and base_url",
-    7003: "check account_id: it stands on the account's overview page",
-    9106: "no credential arrived: a proxy may strip headers",
+    7003: "check account_id: see the account's overview page or the dashboard URL",
+    9106: "the API received no credential: a proxy may strip headers",
     9109: _TOKEN,
-    9300: "the login behind this credential expired: make a new token",
+    9300: "the login of this credential expired: create a new token",
     10000: _TOKEN,
     10001: _TOKEN,
-    10100: "something else uses up this credential's 1200 requests per 5 minutes",
-    10405: "this address does not take searches: check base_url",
+    10100: "other clients use up this credential's 1200 requests per 5 minutes",
+    10405: "this URL does not accept searches: check base_url",
 }
 _BY_STATUS = {
     400: "check the filters of this search",
@@ -38,25 +39,25 @@ _BY_STATUS = {
     403: _TOKEN,
     404: "check account_id and base_url",
     405: "check base_url",
-    407: "the proxy wants credentials: check its URL",
-    410: "Cloudflare ended this part of its API: look for a newer version of the connector",
+    407: "the proxy requires credentials: check its URL",
+    410: "Cloudflare retired this endpoint: look for a newer version of the connector",
     422: "check the filters of this search",
-    429: "all requests of this credential pause until the limit ends",
+    429: "all requests of this credential pause until the rate limit ends",
 }
-_EDGE = "Cloudflare's edge blocked the request before the API saw it; it is no problem of the token"
-_NOT_API = "this is no answer of the API: check base_url, proxies and what else stands between"
+_EDGE = "Cloudflare's edge blocked the request before it reached the API; the token is not the cause"
+_NOT_API = "this response is not from the API: check base_url and proxies"
 _EDGE_CODE = re.compile(r"(?:error code:?|error|cf-error-code\D{0,20})\s*(1\d{3})\b", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 
 
 def from_response(response: Response, envelope: Envelope | None) -> SourceError:
-    """Class an answer that is not what was asked for; *envelope* where it holds a JSON object."""
+    """Classify an unsuccessful response; *envelope* is its JSON object, if it has one."""
     if envelope is None:
         return _from_html(response)
     api_errors = envelope.api_errors
     code = _first_code(api_errors)
-    text = "; ".join(_describe(api_error) for api_error in api_errors) or "it says no reason"
+    text = "; ".join(_describe(api_error) for api_error in api_errors) or "no reason given"
     known = [_HINTS[c.code] for c in api_errors if c.code in _HINTS]
     hint = known[-1] if known else _BY_STATUS.get(response.status, "")
     return _classify(
@@ -65,39 +66,40 @@ def from_response(response: Response, envelope: Envelope | None) -> SourceError:
 
 
 def from_transport_error(error: TransportError) -> SourceError:
-    """Class an exchange that gave no answer."""
+    """Classify an exchange without a complete response."""
     if isinstance(error, TooLarge):
         return SearchIncomplete("answer_too_large", hint=error.reason)
     if isinstance(error, Unsendable):
         return Denied(
-            "the request cannot be sent: the credential does not fit into a header", hint=_MALFORMED
+            "the request cannot be sent: the credential contains characters that are invalid in a header",
+            hint=_MALFORMED,
         )
     return Unavailable(error.reason)
 
 
 def from_content(response: Response, what: str) -> Unavailable:
-    """Class an answer with a good status whose content is not usable."""
+    """Classify a response whose status is fine but whose content is unusable."""
     return Unavailable(
-        f"the API answered, but {what}", status=response.status, ray=response.headers.get("cf-ray")
+        f"unusable response from the API: {what}", status=response.status, ray=response.headers.get("cf-ray")
     )
 
 
 def is_retryable(response: Response, error: SourceError) -> bool:
-    """Whether the same request may succeed within seconds."""
+    """Whether the same request may succeed if repeated within seconds."""
     status = response.status
     return isinstance(error, Unavailable) and (status == 408 or status >= 500 or response.ok)  # noqa: PLR2004
 
 
 def is_gateway_timeout(response: Response) -> bool:
-    """Whether the edge gave up waiting for the API, as it does when a search covers too much."""
+    """Whether the edge timed out waiting for the API, as it does when a search covers too much."""
     return response.status in {504, 524}
 
 
 def _from_html(response: Response) -> SourceError:
-    """Class an answer that is no JSON object: HTML of the edge, or of anything in between."""
+    """Classify a response without a JSON object: HTML of the edge or of something in between."""
     text = response.body[:20_000].decode("utf-8", "replace")
-    found = _EDGE_CODE.search(_TAG.sub(" ", text)) or _EDGE_CODE.search(text)
-    code = int(found[1]) if found else None
+    edge_code = _EDGE_CODE.search(_TAG.sub(" ", text)) or _EDGE_CODE.search(text)
+    code = int(edge_code[1]) if edge_code else None
     title = _TITLE.search(text)
     excerpt = one_line(_TAG.sub(" ", title[1] if title else text))[:120]
     kind = response.headers.get("content-type", "no content type").split(";")[0].strip()[:60]
@@ -136,16 +138,16 @@ def _first_code(api_errors: tuple[ApiError, ...]) -> int | None:
 def _describe(api_error: ApiError) -> str:
     code = f" ({api_error.code})" if api_error.code is not None else ""
     at = f", at {api_error.pointer}" if api_error.pointer else ""
-    return (api_error.text or "no text") + code + at
+    return (api_error.text or "no text given") + code + at
 
 
 def _describe_status(status: int) -> str:
     if 200 <= status < 300:  # noqa: PLR2004
-        return "the API reports a failure"
+        return "the API reported a failure"
     if 300 <= status < 400:  # noqa: PLR2004
-        return "the API redirects to another place"
+        return "the API redirected elsewhere"
     if status in {401, 403}:
-        return "the API denies access"
+        return "the API denied access"
     if status == 429:  # noqa: PLR2004
         return "the API's rate limit is reached"
-    return "the API refuses the request" if status < 500 else "the API fails"  # noqa: PLR2004
+    return "the API refused the request" if status < 500 else "the API failed"  # noqa: PLR2004

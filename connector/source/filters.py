@@ -1,7 +1,7 @@
-"""Every query parameter of the search, as a filter that can be checked before anything is asked.
+"""Filters of a search: every query parameter of the API, validated before a request is made.
 
-The table serves the configuration, the command line and the documentation alike. What a filter may not
-be stands here too, with the reason: paging and the window belong to the connector.
+One table serves the configuration, the command line and the documentation. Parameters that the connector sets
+itself (paging, time range) are refused with the reason.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ Kind: TypeAlias = Literal["text", "boolean", "choice", "choices", "address"]
 Era: TypeAlias = Literal["both", "seed", "now"]
 
 _LONGEST = 1000
+"""Characters of a text filter; keeps the URL far below the usual limit of 8 KiB."""
+
 _REMOVED = "Cloudflare removed this parameter; the API may ignore it or refuse the search"
 
 
@@ -50,19 +52,19 @@ _TABLE = (
     Filter(
         "detections_only",
         "boolean",
-        "Only messages with a detection (the default), or all messages. Always sent.",
+        "Only messages with a detection (default), or all messages. Always sent.",
     ),
     Filter(
         "final_disposition",
         "choices",
-        "Verdict. A list is asked value by value, one walk each.",
+        "Verdict. A list takes one search per value.",
         allowed=("MALICIOUS", "SUSPICIOUS", "SPOOF", "SPAM", "BULK", "NONE"),
         unfilterable=("MALICIOUS-BEC", "ENCRYPTED", "EXTERNAL", "UNKNOWN"),
     ),
     Filter(
         "delivery_status",
         "choice",
-        "What became of the delivery.",
+        "Delivery status.",
         allowed=(
             "delivered",
             "moved",
@@ -78,7 +80,7 @@ _TABLE = (
     Filter(
         "message_action",
         "choice",
-        "What was done to the message after delivery.",
+        "Action taken on the message after delivery.",
         allowed=("PREVIEW", "QUARANTINE_RELEASED", "MOVED", "SUBMITTED"),
         value_warnings={"SUBMITTED": "Cloudflare removed the value SUBMITTED; the API may refuse the search"},
     ),
@@ -89,66 +91,68 @@ _TABLE = (
     Filter("query", "text", "Words in the message's metadata, separated by spaces; case does not matter."),
     Filter("message_id", "text", "The Message-ID header, angle brackets included."),
     Filter("alert_id", "text", "One alert, such as 4Njp3P0STMz2c02Q-2022-12-30T02:44:49."),
-    Filter("smtp_helo_ip", "address", "IP address of the server that said HELO.", era="now"),
+    Filter("smtp_helo_ip", "address", "IP address of the SMTP server that sent HELO.", era="now"),
     Filter(
         "metric",
         "text",
-        "Metric to aggregate by; passed on as it is.",
-        warning="metric asks for sums, and Cloudflare does not say what the records look like then",
+        "Metric to aggregate by; passed through unchanged.",
+        warning="metric requests aggregates, and Cloudflare does not document what records look like then",
     ),
     Filter("exact_subject", "text", "The whole subject.", era="seed", warning=_REMOVED),
     Filter("submissions", "boolean", "Submissions instead of messages.", era="seed", warning=_REMOVED),
     Filter("action_log", "boolean", "Include the action log in each record.", era="seed", warning=_REMOVED),
 )
 FILTERS: Mapping[str, Filter] = {row.name: row for row in _TABLE}
-"""All filters by name, in the order of the documentation."""
+"""All filters by name, in documentation order."""
 
 NOT_FILTERS: Mapping[str, str] = {
-    "start": "the window is the connector's: use start of the search, or the backfill command",
-    "end": "the window is the connector's: use settle of the search, or the backfill command",
-    "per_page": "set per_page of the search itself",
-    "cursor": "paging is the connector's",
-    "page": "Cloudflare ended page numbers; the connector follows cursors",
+    "start": "the connector sets the time range: use `start` of the search, or the backfill command",
+    "end": "the connector sets the time range: use `settle` of the search, or the backfill command",
+    "per_page": "set `per_page` of the search instead",
+    "cursor": "the connector pages by itself",
+    "page": "Cloudflare removed page numbers; the connector follows cursors",
 }
-"""Parameters that no search may set, and why."""
+"""Parameters a search cannot set, and why."""
 
 
 def validate(name: str, value: object) -> FilterValue:
-    """Return *value* as the API wants it; raises ``ValueError`` with a text for people.
+    """Return *value* in the form of the API; raises ``ValueError`` with a message for the user.
 
-    Takes what YAML and a command line give: booleans also as ``true`` and ``false``, choices in any case.
+    Accepts the types of YAML and of a command line: booleans also as text, choices in any case.
     """
     if name in NOT_FILTERS:
         raise ValueError(f"{name} is not a filter: {NOT_FILTERS[name]}")
     if name not in FILTERS:
         hint = suggestion(name, FILTERS)
-        raise ValueError(f"there is no filter {name!r}" + (f": {hint}" if hint else ""))
+        raise ValueError(f"unknown filter {name!r}" + (f": {hint}" if hint else ""))
     row = FILTERS[name]
     return _READERS[row.kind](row, value)
 
 
 def warnings(filters: Mapping[str, FilterValue]) -> tuple[str, ...]:
-    """Return what deserves a look in filters that are valid one by one."""
-    found = []
+    """Return warnings about filters that are valid on their own."""
+    messages = []
     for name, value in filters.items():
         row = FILTERS.get(name)
         if row is None:
             continue
         if row.warning:
-            found.append(f"{name}: {row.warning}")
+            messages.append(f"{name}: {row.warning}")
         if row.value_warnings and isinstance(value, str) and value in row.value_warnings:
-            found.append(f"{name}: {row.value_warnings[value]}")
+            messages.append(f"{name}: {row.value_warnings[value]}")
     if filters.get("detections_only", True) is True and "NONE" in _several(
         filters.get("final_disposition", ())
     ):
-        found.append("final_disposition: NONE finds nothing while detections_only is true: set it to false")
-    return tuple(found)
+        messages.append(
+            "final_disposition: NONE matches nothing while detections_only is true; set that to false"
+        )
+    return tuple(messages)
 
 
 def query_parameters(filters: Mapping[str, FilterValue]) -> tuple[tuple[tuple[str, str], ...], ...]:
-    """Return the query parameters of each walk that *filters* need; validates once more.
+    """Return the query parameters of every request sequence that *filters* need; validates again.
 
-    Several dispositions need one walk each, because the API takes one at a time.
+    The API takes one disposition at a time, so several dispositions need one search each.
     """
     checked = {"detections_only": True, **{name: validate(name, value) for name, value in filters.items()}}
     dispositions = _several(checked.pop("final_disposition", ()))
@@ -171,20 +175,20 @@ def _boolean(row: Filter, value: object) -> FilterValue:
         return value
     if isinstance(value, str) and value.strip().lower() in {"true", "false"}:
         return value.strip().lower() == "true"
-    raise ValueError(f"{row.name} is true or false")
+    raise ValueError(f"{row.name}: expected true or false")
 
 
 def _text(row: Filter, value: object) -> FilterValue:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise ValueError(f"{row.name} is one text{_only_dispositions(value)}")  # noqa: TRY004, people read it
+        raise ValueError(f"{row.name}: expected a text{_only_dispositions(value)}")  # noqa: TRY004, pydantic people read it
     if not value.strip():
-        raise ValueError(f"{row.name} is empty: leave it out to filter by something else only")
+        raise ValueError(f"{row.name}: expected a value, got an empty text; omit the filter instead")
     if len(value) > _LONGEST:
-        raise ValueError(f"{row.name} is longer than {_LONGEST} characters")
+        raise ValueError(f"{row.name}: expected at most {_LONGEST} characters, got {len(value)}")
     if not value.isprintable():
-        raise ValueError(f"{row.name} holds a control character")
+        raise ValueError(f"{row.name}: contains a control character")
     return value.strip()
 
 
@@ -195,11 +199,11 @@ def _choice(row: Filter, value: object) -> FilterValue:
         return known[word]
     if word in row.unfilterable:
         raise ValueError(
-            f"the API cannot filter {row.name} by {word}: search without it and give the output "
-            f"'when: {{{row.name}: {word}}}'"
+            f"the API cannot filter {row.name} by {word}: remove it here and set "
+            f"'when: {{{row.name}: {word}}}' on the output"
         )
-    told = ", ".join(row.allowed)
-    raise ValueError(f"{row.name} is one of {told}{_only_dispositions(value)}")
+    allowed = ", ".join(row.allowed)
+    raise ValueError(f"{row.name}: expected one of {allowed}{_only_dispositions(value)}")
 
 
 def _choices(row: Filter, value: object) -> FilterValue:
@@ -209,7 +213,7 @@ def _choices(row: Filter, value: object) -> FilterValue:
         return _choice(row, value)
     chosen = tuple(dict.fromkeys(str(_choice(row, item)) for item in value))
     if not chosen:
-        raise ValueError(f"{row.name} is an empty list: name a value or leave it out")
+        raise ValueError(f"{row.name}: expected at least one value, got an empty list")
     return chosen
 
 
@@ -218,12 +222,12 @@ def _address(row: Filter, value: object) -> FilterValue:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise ValueError(f"{row.name} is one IP address, such as 192.0.2.186") from None
+        raise ValueError(f"{row.name}: expected one IP address, such as 192.0.2.186") from None
 
 
 def _only_dispositions(value: object) -> str:
     expects_list = isinstance(value, (list, tuple))
-    return "; only final_disposition takes a list, make one search per value" if expects_list else ""
+    return "; only final_disposition takes a list, define one search per value" if expects_list else ""
 
 
 _READERS: Mapping[Kind, Callable[[Filter, object], FilterValue]] = {

@@ -1,4 +1,4 @@
-"""The patience of a source. The defaults suit Cloudflare; tests and odd networks may differ."""
+"""Timeouts and retry limits of one API account. The defaults suit Cloudflare; tests shorten them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """How long and how often a source tries before it gives a problem to its caller.
+    """How long and how often a source retries before it raises.
 
     Args:
-        attempts: tries of one request within a walk.
-        retry_for: seconds that these tries may take together before the last one.
-        retry_base: seconds of the first wait between two tries, doubled with each.
-        limit_wait: longest rate limit, in seconds, that a walk with progress to lose sits out.
-        pending_deadline: seconds that a deferred (202) search may take.
-        poll_first: seconds before the first look at a deferred search.
-        poll_longest: most seconds between two looks.
-        restarts: how often a deferred search that expired is started again.
-        confirmations: how often an empty end of a deferred search is checked by searching again.
-        barren_pages: pages in a row without a new record before a walk is given up.
-        max_pages: most pages of one walk.
+        attempts: tries of one request within a search.
+        retry_for: seconds until the last of these tries must have started.
+        retry_base: upper bound of the first backoff in seconds; doubles with every try.
+        limit_wait: longest rate limit, in seconds, that a search past its first page waits for.
+        deferred_deadline: seconds until a deferred (202) search is abandoned.
+        first_poll: seconds before the first poll of a deferred search.
+        longest_poll: upper bound of the interval between two polls, in seconds.
+        restarts: how often an expired deferred search is started again.
+        confirmations: how often an empty result of a deferred search is verified by searching again.
+        pages_without_new: consecutive pages without a new record before a search is aborted.
+        max_pages: most pages of one search.
     """
 
     attempts: int = 4

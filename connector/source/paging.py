@@ -1,4 +1,4 @@
-"""When a walk goes on, when it is complete, and when it is going round in circles. Pure."""
+"""Cursor pagination: the next cursor, and detection of searches that loop or make no progress. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from connector.model import Record
 from connector.source.deferred import ForeignOrigin, cursor_from
 
 _REMEMBERED_IDS = 5_000
-"""Ids remembered at least, twice as many at most. They tell a page that only repeats its neighbours; one
-that repeats a page long gone is told by what it held as a whole."""
+"""Ids remembered at least, twice as many at most: enough to detect a page that repeats a recent one. Older
+repetitions are detected by the hash of a whole page, so memory stays flat over millions of records."""
 
 
 def next_cursor(info: Mapping[str, object], base: str) -> str | None:
@@ -21,20 +21,17 @@ def next_cursor(info: Mapping[str, object], base: str) -> str | None:
     if isinstance(following, int):
         return str(following)
     if not isinstance(following, str):
-        raise SearchIncomplete("unreadable_next", hint="the API gave a position that is no text")
+        raise SearchIncomplete("unreadable_next", hint="expected a text as result_info.next")
     try:
         return cursor_from(base, following) or following
     except (ForeignOrigin, ValueError):
         raise SearchIncomplete(
-            "foreign_next", hint="the next page is at another address than base_url; it was not asked"
+            "foreign_next", hint="the next page is not at base_url; it was not requested"
         ) from None
 
 
 class PagingGuard:
-    """Watches one walk and raises ``SearchIncomplete`` once it stops getting anywhere.
-
-    What it remembers does not grow with the records of a walk.
-    """
+    """Raises ``SearchIncomplete`` when one search loops or returns nothing new. Memory is bounded."""
 
     def __init__(self, per_page: int, *, pages_without_new: int, max_pages: int) -> None:
         self.pages = 0
@@ -49,25 +46,27 @@ class PagingGuard:
         self._contents: set[int] = set()
 
     def page(self, records: Sequence[Record], cursor: str | None) -> None:
-        """Take note of a page and of the *cursor* to the next one."""
+        """Record a page and the *cursor* to the next one."""
         self.pages += 1
         self._stalled = 0 if self._has_new(records) else self._stalled + 1
         if cursor is None:
             return
         self._largest = max(self._largest, len(records))
         if hash(cursor) in self._cursors:
-            raise SearchIncomplete("repeated_cursor", hint="the API gave the same position twice")
+            raise SearchIncomplete("repeated_cursor", hint="the API returned the same cursor twice")
         self._cursors.add(hash(cursor))
         if self._stalled >= self._max_stalled:
-            raise SearchIncomplete("no_new_records", hint=f"{self._stalled} pages in a row held nothing new")
+            raise SearchIncomplete(
+                "no_new_records", hint=f"{self._stalled} consecutive pages held no new record"
+            )
         if self.pages >= self._max_pages:
-            raise SearchIncomplete("too_many_pages", hint=f"the walk has more than {self._max_pages} pages")
+            raise SearchIncomplete("too_many_pages", hint=f"the search has more than {self._max_pages} pages")
 
     def may_be_cut(self, rows: int, page_size: int | None) -> bool:
-        """Whether a last page of *rows* is as large as a page can be, so that more may be behind it.
+        """Whether a last page of *rows* is as large as a page gets, so that records may be missing behind it.
 
-        *page_size* is what the API is known to cut pages to, where that is known. A last page exactly as
-        large as the largest before it was probably cut to the same size.
+        *page_size* is the size the API is known to cut pages to, if any. A last page exactly as large as the
+        largest before it was probably cut to the same size.
         """
         return rows >= min(self._per_page, page_size or self._per_page) or 1 < rows == self._largest
 
@@ -77,8 +76,8 @@ class PagingGuard:
         if content in self._contents:
             return False
         self._contents.add(content)
-        found = any(one not in self._recent and one not in self._older for one in ids)
+        has_new = any(item not in self._recent and item not in self._older for item in ids)
         self._recent.update(ids)
         if len(self._recent) > _REMEMBERED_IDS:
             self._older, self._recent = self._recent, set()
-        return found
+        return has_new

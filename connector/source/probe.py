@@ -1,4 +1,4 @@
-"""Whether an account would work: the token, its permission, the clock; for people, before anything runs."""
+"""Probes one account for ``check``: token, permission and clock, before anything is collected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PERMISSION = "Cloud Email Security: Read"
 
 
 class Level(StrEnum):
-    """How bad a finding is."""
+    """Severity of a probe result."""
 
     OK = "ok"
     WARNING = "warning"
@@ -26,7 +26,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """One thing that was looked at. *item*: token, permission or clock; *hint*: what to do."""
+    """Result of one probe. *item*: token, permission or clock; *hint*: what to do."""
 
     item: str
     level: Level
@@ -35,11 +35,11 @@ class ProbeResult:
 
 
 async def verify(requester: Requester, base: str, search: str, *, is_token: bool) -> tuple[ProbeResult, ...]:
-    """Look at the credential, ask for one record, compare the clocks."""
+    """Verify the credential, request one record, compare the clocks."""
     findings = list(await _token(requester, base)) if is_token else []
     permission = await _permission(requester, search)
     if permission.level is Level.OK:
-        # Some tokens may search but not look at themselves; what matters works.
+        # Some tokens may search but not verify themselves: searching is what matters.
         findings = [_as_warning(finding) for finding in findings]
         findings.append(permission)
         findings.append(_clock(requester))
@@ -49,7 +49,7 @@ async def verify(requester: Requester, base: str, search: str, *, is_token: bool
 
 
 async def _token(requester: Requester, base: str) -> tuple[ProbeResult, ...]:
-    """A token belongs to a user or to the account; each kind is verified at its own address."""
+    """A token belongs to a user or to the account; each kind has its own verify endpoint."""
     first: SourceError | None = None
     for path in ("/user/tokens/verify", f"/accounts/{requester.account}/tokens/verify"):
         ask = ApiRequest("token", base + path, accept=frozenset({200}), attempts=_ATTEMPTS)
@@ -67,16 +67,16 @@ def _state(reply: ApiResponse, now: datetime) -> tuple[ProbeResult, ...]:
     state = result if isinstance(result, dict) else {}
     status = str(state.get("status", "active"))
     if status != "active":
-        return (ProbeResult("token", Level.FAILED, f"the token is {status[:40]}", "make a new token"),)
+        return (ProbeResult("token", Level.FAILED, f"the token is {status[:40]}", "create a new token"),)
     ends = _parse_time(state.get("expires_on"))
     if ends is None:
         return (ProbeResult("token", Level.OK, "the token is valid and active"),)
-    told = f"the token is valid until {ends:%Y-%m-%d %H:%M} UTC"
+    text = f"the token is valid until {ends:%Y-%m-%d %H:%M} UTC"
     if ends - now < _EXPIRES_SOON:
         return (
-            ProbeResult("token", Level.WARNING, told, "replace it before it ends: collection stops then"),
+            ProbeResult("token", Level.WARNING, text, "replace it before it expires: collection stops then"),
         )
-    return (ProbeResult("token", Level.OK, told),)
+    return (ProbeResult("token", Level.OK, text),)
 
 
 async def _permission(requester: Requester, search: str) -> ProbeResult:
@@ -92,31 +92,31 @@ async def _permission(requester: Requester, search: str) -> ProbeResult:
     except SourceError as error:
         return ProbeResult("permission", Level.FAILED, _without_hint(error), error.hint)
     rows = len(reply.envelope.rows or [])
-    told = "mail of the last 30 days was found" if rows else "no mail of the last 30 days was found"
+    text = "messages of the last 30 days exist" if rows else "no messages in the last 30 days"
     if reply.status == 202:  # noqa: PLR2004
-        told = "the API takes longer than usual to answer"
-    return ProbeResult("permission", Level.OK, f"the search answers; {told}")
+        text = "the API takes longer than usual to respond"
+    return ProbeResult("permission", Level.OK, f"the search works; {text}")
 
 
 def _clock(requester: Requester) -> ProbeResult:
     skew = requester.server.skew
     direction = "behind" if skew > 0 else "ahead"
     if not requester.server.known:
-        return ProbeResult("clock", Level.WARNING, "the API did not tell its time")
+        return ProbeResult("clock", Level.WARNING, "the API sent no time")
     if abs(skew) < _TOLERATED_SKEW:
-        return ProbeResult("clock", Level.OK, "the local clock agrees with the API's")
+        return ProbeResult("clock", Level.OK, "the local clock agrees with the API")
     return ProbeResult(
         "clock",
         Level.WARNING,
         f"the local clock is {abs(skew):.0f} s {direction}",
-        "synchronise it; the connector goes by the earlier of both",
+        "synchronize it; the connector uses the earlier of both",
     )
 
 
 def _as_warning(finding: ProbeResult) -> ProbeResult:
     if finding.level is Level.FAILED:
         return ProbeResult(
-            finding.item, Level.WARNING, f"{finding.text}; yet the search answers", finding.hint
+            finding.item, Level.WARNING, f"{finding.text}; the search works nevertheless", finding.hint
         )
     return finding
 

@@ -1,7 +1,8 @@
-"""How fast everybody else uses up the API's quota, judged by how it shrinks between our own answers.
+"""Estimates how fast other clients of the same credential use the API quota.
 
-Cloudflare counts per user: a dashboard, another program, a script. Whoever makes the request too many has
-all of them blocked for minutes, so what others are about to need is not ours to take.
+Cloudflare counts requests per user, over dashboard, scripts and this connector alike, and blocks
+all of them for five minutes when the quota is exceeded. The estimate comes from how ``Ratelimit`` shrinks
+between our own responses; what others are likely to need before the reset is left to them.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from dataclasses import dataclass
 from connector.source.ratelimit_headers import Remaining
 
 _SAME_WINDOW = 2.0
-"""Seconds by which the end of one window may seem to move: it is told in whole seconds."""
+"""Seconds by which the end of a window may appear to move: the header counts whole seconds."""
 
 _MEMORY = 15.0
-"""Seconds that the estimate of before counts for, until the present window says more."""
+"""Weight, in seconds, of the previous window's estimate against the measurements of the current one."""
 
 _CAUTION = 1.1
+"""Safety factor on the estimate: a short block of everyone costs more than a few unused requests."""
+
 _LEAST = 0.02
-"""Share of what is left that is taken in any case: nobody else can push a live feed out altogether."""
+"""Share of the remaining quota that is always ours, so that other clients cannot starve a live feed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class _Reading:
 
 
 class QuotaEstimate:
-    """Watches one limit; see the module."""
+    """The estimate for one limit of the ``Ratelimit`` header."""
 
     def __init__(self) -> None:
         self._first: _Reading | None = None
@@ -38,7 +41,7 @@ class QuotaEstimate:
         self._rate = 0.0
 
     def our_share(self, item: Remaining, *, spent: int, now: float) -> float:
-        """Return how many requests until the reset are ours, having *spent* so many in all so far."""
+        """Return how many requests we may make until the reset; *spent* counts all our requests so far."""
         sight = _Reading(item.requests, spent, now, now + item.seconds)
         first = self._first
         if first is None or abs(sight.reset - first.reset) > _SAME_WINDOW or sight.left > first.left:

@@ -1,4 +1,4 @@
-"""Reads what the API says about its own limits: ``Ratelimit`` and ``Ratelimit-Policy``, lists of items."""
+"""Parses the headers ``Ratelimit`` and ``Ratelimit-Policy`` of the API; both are lists."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ class Policy:
 
 
 def parse_remaining(headers: Mapping[str, str]) -> tuple[Remaining, ...]:
-    """Read ``Ratelimit``; items that make no sense are left out."""
+    """Parse ``Ratelimit``; invalid items are ignored."""
     pairs = _pairs(headers.get("ratelimit", ""), "r", "t")
     return tuple(Remaining(requests, seconds) for requests, seconds in pairs)
 
 
 def parse_policy(headers: Mapping[str, str]) -> tuple[Policy, ...]:
-    """Read ``Ratelimit-Policy``; items that make no sense are left out."""
+    """Parse ``Ratelimit-Policy``; invalid items are ignored."""
     pairs = _pairs(headers.get("ratelimit-policy", ""), "q", "w")
     return tuple(Policy(requests, seconds) for requests, seconds in pairs if requests and seconds)
 
 
 def _pairs(header: str, first: str, second: str) -> list[tuple[int, int]]:
-    found = []
+    pairs = []
     for item in _split(header):
         if not _ITEM.match(item.strip()):
             continue
         values = {match["key"]: int(match["value"]) for match in _PARAMETER.finditer(item)}
         if first in values and second in values:
-            found.append((values[first], values[second]))
-    return found
+            pairs.append((values[first], values[second]))
+    return pairs
 
 
 def _split(header: str) -> list[str]:
-    """Split at commas outside of quotes."""
+    """Split at commas outside of quotes; 2000 characters are far more than any real header."""
     return re.findall(r'(?:"[^"]*"|[^,"])+', header[:2000])

@@ -1,4 +1,4 @@
-"""The server's clock, learned from its answers, so that no window reaches into what is not there yet."""
+"""The API's clock, derived from the ``Date`` header, so that no search window ends in the API's future."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from connector.facts import ClockSkewed
 from connector.interfaces import Clock, Observe
 
 _SAMPLES = 9
+"""Responses the median is taken over: one odd proxy or slow response does not move it."""
+
 _ROUNDING = 0.5
 """A ``Date`` header drops fractions of a second: half a second on average."""
 
 _REPORTED_CHANGE = 1.0
+"""Seconds of skew that are worth a fact; ``Date`` has a resolution of a second."""
 
 
 class ServerClock:
-    """Median of what recent answers said, advanced by the monotonic clock.
+    """Median offset of recent responses, advanced by the monotonic clock.
 
-    Only answers that surely came from the API itself may be given to ``learn``: a cache or a portal in
-    between would bring its own time.
+    ``learn`` takes only responses of the API itself: a cache or captive portal has its own time.
     """
 
     def __init__(self, account: str, clock: Clock, observe: Observe) -> None:
@@ -34,26 +36,26 @@ class ServerClock:
 
     @property
     def known(self) -> bool:
-        """Whether any answer told the time so far."""
+        """Whether any response carried a time so far."""
         return bool(self._offsets)
 
     @property
     def skew(self) -> float:
-        """Seconds by which the server's clock is ahead of the local one; 0 before the first answer."""
+        """Seconds by which the API's clock is ahead of the local one; 0 before the first response."""
         return (self.now() - self._clock()).total_seconds() if self._offsets else 0.0
 
     def now(self) -> datetime:
-        """The time at the server; the local time before the first answer."""
+        """The time at the API; the local time before the first response."""
         if not self._offsets:
             return self._clock()
         return datetime.fromtimestamp(_elapsed() + median(self._offsets), UTC)
 
     def learn(self, date: str | None, seconds: float) -> None:
-        """Take the ``Date`` of an answer whose exchange took *seconds*."""
+        """Learn from the ``Date`` header of a response whose exchange took *seconds*."""
         moment = _read(date)
         if moment is None:
             return
-        # The header was written somewhere between sending and now; the middle is the best guess.
+        # The header was written between sending and now; the middle has the smallest error.
         self._offsets.append(moment.timestamp() + _ROUNDING + seconds / 2 - _elapsed())
         skew = self.skew
         if self._reported is None or abs(skew - self._reported) >= _REPORTED_CHANGE:
@@ -61,7 +63,7 @@ class ServerClock:
             self._observe(ClockSkewed(self._account, skew))
 
     def ahead(self, moment: datetime) -> timedelta:
-        """How far *moment* lies in the server's future; never negative, nothing while it is unknown."""
+        """How far *moment* lies in the API's future; zero if it does not, or while the clock is unknown."""
         return max(timedelta(0), moment - self.now()) if self._offsets else timedelta(0)
 
 

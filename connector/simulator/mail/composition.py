@@ -1,4 +1,4 @@
-"""Writes one invented mail after another: who, to whom, about what, and what was found in it."""
+"""Generates message templates: sender, recipients, subject, verdict and findings."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from connector.simulator.values import SECOND, Body, chance, likely
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How mean the mail is.
+    """Share of hostile and odd messages.
 
     Args:
-        hostile: share of mail with text that attacks whatever reads it.
-        surrogates: whether such text may hold lone surrogates, which only JSON escapes can carry.
-        skewed: share of mail whose ``sent_at`` is wrong: hours ahead, days late, or years ago.
+        hostile: share of messages with text that attacks parsers.
+        surrogates: whether that text may contain lone surrogates, which only JSON escapes can carry.
+        skewed: share of messages with a wrong ``sent_at``: hours ahead, days late, or years ago.
     """
 
     hostile: float = 0.03
@@ -31,7 +31,7 @@ class Recipe:
 
 @lru_cache(maxsize=2_048)
 def compose(seed: int, number: int, verdict: Verdict, recipe: Recipe) -> Template:
-    """Write the template *number* of the pool of *seed*."""
+    """Generate template *number* of *seed*."""
     rng = chance(seed, "template", number)
     sender = addresses(rng, verdict)
     reached = recipients(rng)
@@ -75,7 +75,7 @@ def compose(seed: int, number: int, verdict: Verdict, recipe: Recipe) -> Templat
 def _verdict_fields(
     rng: random.Random, verdict: Verdict, sender: Body, hops: Body, links: list[Body], files: list[Body]
 ) -> Body:
-    """Build what the service says of the mail."""
+    """Generate the verdict fields."""
     signals = rng.sample(verdict.signals, min(len(verdict.signals), rng.randint(1, 3)))
     url: str = links[0]["href"] if links else "https://login.example.net/o365"
     file: str = files[0]["filename"] if files else "invoice_88213.html"
@@ -84,14 +84,14 @@ def _verdict_fields(
         "CredentialHarvester": url, "LinkMismatch": url, "Dropper": file, "EncryptedContent": file,
         "IPReputation": host, "ASNReputation": host, "NameSpoof": sender["from_name"] or "Dana Chief",
     }  # fmt: skip
-    told = [(name, value.get(name) or str(sender["from"])) for name in signals]
-    found = [finding(rng, name, verdict.disposition, about) for name, about in told]
+    evidence = [(name, value.get(name) or str(sender["from"])) for name in signals]
+    findings = [finding(rng, name, verdict.disposition, about) for name, about in evidence]
     held = rng.random() < verdict.quarantined
     detection = verdict.disposition not in {None, "NONE"}
     return {
         "final_disposition": verdict.disposition,
-        "findings": found or rng.choice((None, [])),
-        "detection_reasons": [reason(name, about) for name, about in told],
+        "findings": findings or rng.choice((None, [])),
+        "detection_reasons": [reason(name, about) for name, about in evidence],
         "threat_categories": signals or rng.choice((None, [])),
         "alert_id": "" if detection else None,
         "is_quarantined": held,
@@ -105,7 +105,7 @@ def _verdict_fields(
 
 
 def _properties(rng: random.Random, sender: Body, *, detection: bool) -> Body:
-    """Build the allow and block lists that the mail met; mostly none."""
+    """Generate matched allow and block list entries; mostly none."""
     domain = sender["from"].rpartition("@")[2]
     allowed = not detection and likely(rng, 0.1)
     blocked = detection and likely(rng, 0.08)
@@ -120,7 +120,7 @@ def _properties(rng: random.Random, sender: Body, *, detection: bool) -> Body:
 
 
 def _validation(rng: random.Random, verdict: Verdict) -> Body | None:
-    """Build the results of SPF, DKIM and DMARC; null for a few."""
+    """Generate the results of SPF, DKIM and DMARC; null for a few."""
     if likely(rng, 0.03):
         return None
     if verdict.disposition in {"MALICIOUS", "SPOOF", "SUSPICIOUS", "SPAM"}:
@@ -132,7 +132,7 @@ def _validation(rng: random.Random, verdict: Verdict) -> Body | None:
 
 
 def _attachments(rng: random.Random, verdict: Verdict) -> list[Body]:
-    """Attach zero to three files."""
+    """Generate zero to three attachments."""
     files = []
     for name in rng.sample(words.FILES, rng.choice((0, 0, 0, 1, 1, 2, 3))):
         content = words.TYPES.get(name.rpartition(".")[2])
@@ -145,7 +145,7 @@ def _attachments(rng: random.Random, verdict: Verdict) -> list[Body]:
 
 
 def _links(rng: random.Random, verdict: Verdict) -> list[Body]:
-    """Put zero to three links into the text."""
+    """Generate zero to three links."""
     hosts = rng.sample(verdict.senders, min(len(verdict.senders), rng.randint(0, 3)))
     return [
         {
@@ -157,7 +157,7 @@ def _links(rng: random.Random, verdict: Verdict) -> list[Body]:
 
 
 def _poison(rng: random.Random, body: Body, *, surrogates: bool) -> None:
-    """Put hostile text where a sender can put it."""
+    """Put hostile text into fields that a sender controls."""
     texts = hostile.TEXTS + (hostile.SURROGATES if surrogates else ())
     body["subject"] = rng.choice(texts)
     places = rng.sample(("from_name", "from", "replyto", "to_name", "findings", "detection_reasons"), 2)
@@ -176,5 +176,5 @@ def _poison(rng: random.Random, body: Body, *, surrogates: bool) -> None:
 
 
 def _hex(rng: random.Random, length: int, share: float = 1.0) -> str | None:
-    """Invent a hash of *length* digits, or none."""
+    """Generate a hash of *length* hexadecimal digits, or none."""
     return f"{rng.getrandbits(length * 4):0{length}x}" if likely(rng, share) else None

@@ -1,4 +1,4 @@
-"""The mail of a company, without end: message *n* of a seed is always the same."""
+"""An endless corpus of generated messages: message *n* of a seed is always the same."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _U32: Final = (1 << 32) - 1
 
 
 class Corpus:
-    """A pool of templates, and the identity of every message made from it.
+    """A pool of templates, and the identity of every message rendered from it.
 
     Args:
-        seed: what everything depends on.
-        recipe: how mean the mail is.
+        seed: determines everything.
+        recipe: share of hostile and odd messages.
         templates: size of the pool; every verdict has at least one.
     """
 
@@ -31,19 +31,19 @@ class Corpus:
         self._salt = mix(seed, -2) & _U32
 
     def key(self, index: int) -> int:
-        """Return the 64 bits that decide everything about message *index*."""
+        """Return the 64 random bits of message *index*."""
         return mix(self.seed, index)
 
     def template(self, key: int) -> Template:
-        """Return what the message of *key* is made from."""
+        """Return the template of the message with *key*."""
         number = (key & 0xFFFFFF) % len(self._pool)
-        made = self._pool[number]
-        if made is None:
-            made = self._pool[number] = compose(self.seed, number, self._verdicts[number], self._recipe)
-        return made
+        template = self._pool[number]
+        if template is None:
+            template = self._pool[number] = compose(self.seed, number, self._verdicts[number], self._recipe)
+        return template
 
     def stamp(self, index: int, key: int, template: Template, scanned: int) -> Stamp:
-        """Return what is message *index*'s own, given its template and its time in microseconds."""
+        """Return the values unique to message *index*; *scanned* is in microseconds."""
         time = timestamp(scanned)
         sent = b"" if template.offset is None else timestamp(scanned + template.offset)
         queue = key >> 12

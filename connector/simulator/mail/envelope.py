@@ -1,4 +1,4 @@
-"""The outside of an invented mail: addresses, recipients, hosts on the way, time of sending."""
+"""Generates the envelope of a message: addresses, recipients, relay hosts, sending time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOCALS: Final = (
 
 
 def addresses(rng: random.Random, verdict: Verdict) -> Body:
-    """Invent who sent it: header, envelope and reply address, which agree or do not."""
+    """Generate sender fields: header, envelope and reply-to address, consistent or not."""
     domain = rng.choice(verdict.senders)
     if domain in words.COMPANY:
         local, name = rng.choice(words.PEOPLE)
@@ -36,7 +36,7 @@ def addresses(rng: random.Random, verdict: Verdict) -> Body:
 
 
 def recipients(rng: random.Random) -> Body:
-    """Invent who got it: mostly one person, sometimes several, rarely a crowd."""
+    """Generate recipients: mostly one, sometimes several, rarely many."""
     count = rng.choices((1, 2, 3, 25), (80, 12, 6, 2))[0]
     people = rng.sample([*words.PEOPLE, *words.GROUPS], min(count, len(words.PEOPLE)))
     to = [f"{local}@{rng.choice(words.COMPANY)}" for local, _ in people]
@@ -49,7 +49,7 @@ def recipients(rng: random.Random) -> Body:
 
 
 def network(rng: random.Random) -> Body:
-    """Invent the hosts on the way: IPv4, IPv6, or unknown."""
+    """Generate relay hosts: IPv4, IPv6, or unknown."""
     return {
         "smtp_helo_server_ip": rng.choice(
             (_ipv4(rng, "192.0.2"), _ipv4(rng, "198.51.100"), _ipv6(rng), None)
@@ -60,7 +60,7 @@ def network(rng: random.Random) -> Body:
 
 
 def sending(rng: random.Random, skewed: float) -> int | None:
-    """Invent how long before scanning it was sent, in microseconds; senders' clocks can be wrong."""
+    """Generate the offset from scanning to sending in microseconds; senders' clocks can be wrong."""
     if likely(rng, skewed):
         return rng.choice(_WRONG)
     if likely(rng, 0.02):

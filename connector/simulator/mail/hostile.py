@@ -1,8 +1,8 @@
 # ruff: noqa: RUF001 - look-alike characters are the point
-r"""Texts that an attacker would put into a mail to break whatever reads the verdict of it.
+r"""Texts that an attacker could put into an email to break systems that process its verdict.
 
-Each tries something else: to forge a field, a line, a frame, a log record, markup, a mention, a link,
-a file name, or to make a parser give up.
+Each tries something different: to forge a field, a line, a frame, a log record, markup, a mention, a link or
+a file name, or to make a parser fail.
 """
 
 from __future__ import annotations

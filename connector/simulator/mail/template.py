@@ -1,6 +1,6 @@
-"""A message without its own identity: written once, stamped thousands of times.
+"""Message templates: generated once, rendered thousands of times with different identities.
 
-Templates are compiled to a bytes format per era, so that a record costs one formatting operation.
+Templates are compiled to a bytes format per era, so that rendering a record costs one formatting operation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from connector.simulator.values import Body, Era, encode
 
 
 class Stamp(NamedTuple):
-    """What differs between two messages of one template; texts are ASCII.
+    """The values that differ between two messages of one template; texts are ASCII.
 
     *scanned* and *sent* are times without a zone, *second* and *sent_second* the same without a
     fraction; *queue* makes the start of the id, *postfix* the postfix id, *own* the end of the id.
@@ -60,7 +60,7 @@ _PLACES: Final[dict[str, tuple[bytes, tuple[str, ...]]]] = {
     "sent_date": (b"%b", ("sent_second",)),
     "number": (b"%d", ("number",)),
 }
-"""How each stamped field is written, and from what."""
+"""Format of each stamped field, and the values it is built from."""
 
 _FIELDS: Final = tuple(name for name in _PLACES if name != "number")
 _MARK = re.compile(rb"\xee\x80\x81(\w+)\xee\x80\x82")  # U+E001 name U+E002 in UTF-8
@@ -70,14 +70,14 @@ _Compiled = tuple[bytes, Callable[[Stamp], Any]]
 
 @dataclass(eq=False, slots=True)
 class Template:
-    """One invented mail.
+    """One generated message.
 
     Args:
-        number: its place in the pool.
+        number: its index in the pool.
         body: a whole record; the stamped fields are empty, or ``None`` where a record has null there.
         offset: microseconds from ``scanned_at`` to ``sent_at``; ``None`` where it was not sent at all.
         domain: the domain of its Message-ID, ASCII.
-        details: what the sibling endpoints say: attachments, links, headers, sender_info.
+        details: content of the sibling endpoints: attachments, links, headers, sender_info.
     """
 
     number: int
@@ -116,7 +116,7 @@ class Template:
         text = _utf8(encode(project(marked, era))).replace(b"%", b"%%")
         sources = [source for name in _MARK.findall(text) for source in _PLACES[name.decode()][1]]
         pick = itemgetter(*map(Stamp._fields.index, sources))
-        return _MARK.sub(lambda found: _PLACES[found[1].decode()][0], text), pick
+        return _MARK.sub(lambda match: _PLACES[match[1].decode()][0], text), pick
 
 
 def _write(name: str, stamp: Stamp) -> str:
@@ -125,5 +125,5 @@ def _write(name: str, stamp: Stamp) -> str:
 
 
 def _utf8(text: bytes) -> bytes:
-    """Undo the escaping of the marks, where a lone surrogate made the whole text ASCII."""
+    """Unescape the marks in a text that a lone surrogate forced to ASCII."""
     return text.replace(b"\\ue001", "\ue001".encode()).replace(b"\\ue002", "\ue002".encode())

@@ -1,4 +1,4 @@
-"""What the security service says of each class of mail: shares, findings, reasons, categories."""
+"""The verdicts of generated messages: shares, findings, detection reasons, threat categories."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from connector.simulator.values import Body, likely
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One class of mail.
+    """One class of messages.
 
     Args:
         disposition: as the API spells it; ``None`` where the API says null.
-        share: of all mail, in thousandths.
-        subjects: what such mail is about.
-        senders: domains it comes from.
-        signals: names of findings that lead to it.
+        share: share of all messages, in thousandths.
+        subjects: subjects of such messages.
+        senders: sender domains.
+        signals: names of the findings behind it.
         quarantined: share held back before delivery.
         modes: delivery modes, the usual one first.
     """
@@ -52,7 +52,7 @@ VERDICTS: Final = (
     Verdict("UNKNOWN", 8, words.WORK, words.PARTNERS, (), 0.0, _DMARC),
     Verdict(None, 7, words.PHISH, words.COMPANY, (), 0.0, _SUBMITTED),
 )  # fmt: skip
-"""Everything the API can say, with the shares of an ordinary company."""
+"""Every verdict of the API, with the shares of a typical company."""
 
 _REASONS: Final = {
     "Content": ("Content-based spam", "subject", "body"),

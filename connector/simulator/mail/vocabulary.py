@@ -1,12 +1,12 @@
 # ruff: noqa: RUF001 - look-alike characters of many scripts are the point
-"""Words of the invented mail: people, companies and subjects in many scripts; reserved names only."""
+"""Vocabulary of generated messages: people, companies, subjects in many scripts; reserved domains only."""
 
 from __future__ import annotations
 
 from typing import Final
 
 NUMBER: Final = "\ue000"
-"""Stands in a subject where every message puts a number of its own."""
+"""Placeholder in a subject for the number of the message."""
 
 PEOPLE: Final[tuple[tuple[str, str], ...]] = (
     ("alice.example", "Alice Example"), ("bob.roe", "Bob Roe"), ("carol.danvers", "Carol Danvers"),

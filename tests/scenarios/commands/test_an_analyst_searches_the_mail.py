@@ -242,7 +242,7 @@ def test_a_pipe_gets_no_escapes_and_events_byte_for_byte(tmp_path: Path) -> None
 def test_a_wrong_filter_is_one_clear_sentence(called: Called) -> None:
     environ = environment(CLOUDFLARE_API_TOKEN=TOKEN, CLOUDFLARE_ACCOUNT_ID=ACCOUNT)
     for options, told in [
-        (("--final-disposition", "BAD"), "is one of MALICIOUS, SUSPICIOUS"),
+        (("--final-disposition", "BAD"), "expected one of MALICIOUS, SUSPICIOUS"),
         (("--final-disposition", "MALICIOUS-BEC"), "the API cannot search by it"),
         (("--smtp-helo-ip", "nowhere"), "one IP address"),
         (("--start", "soon"), "a time back from now, such as 24h"),
@@ -264,7 +264,7 @@ def test_a_filter_that_finds_nothing_is_noted(called: Called) -> None:
         code, out, err = called("search", "--final-disposition", "NONE", environ=environ)
 
     assert (code, out) == (0, "")
-    assert "note: final_disposition: NONE finds nothing while detections_only is true" in err
+    assert "note: final_disposition: NONE matches nothing while detections_only is true" in err
     assert "no records" in err
 
 

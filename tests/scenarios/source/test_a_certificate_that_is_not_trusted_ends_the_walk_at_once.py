@@ -70,7 +70,7 @@ def test_a_port_that_does_not_speak_tls() -> None:
         async with account(in_turn(page([])), origin=f"https://127.0.0.1:{port}") as it:
             _, error = await it.read_until_error()
             assert isinstance(error, Unavailable)
-            assert "does not speak TLS" in str(error)
+            assert "no TLS on this port" in str(error)
         server.close()
 
     run(story())

@@ -17,9 +17,9 @@ RAY = "8e1f0a2b3c4d5e6f-FRA"
 @pytest.mark.parametrize(
     ("status", "title", "code", "hint"),
     [
-        (403, "Error 1020: Access denied", 1020, "no problem of the token"),
-        (403, "Error <span>1006</span> Access banned", 1006, "no problem of the token"),
-        (409, "Error 1001: DNS resolution error", 1001, "no problem of the token"),
+        (403, "Error 1020: Access denied", 1020, "the token is not the cause"),
+        (403, "Error <span>1006</span> Access banned", 1006, "the token is not the cause"),
+        (409, "Error 1001: DNS resolution error", 1001, "the token is not the cause"),
         (530, "Error 1016: Origin DNS error", 1016, ""),
         (503, "Error 1200: Cache connection limit", 1200, ""),
     ],

@@ -102,7 +102,7 @@ def test_a_403_of_html_is_the_edge_and_not_the_token(content: str) -> None:
             _, error = await it.read_until_error()
             assert isinstance(error, Unavailable)
             assert error.code == 1020
-            assert all(part in str(error) for part in ("Access denied", "no problem of the token", RAY))
+            assert all(part in str(error) for part in ("Access denied", "the token is not the cause", RAY))
             assert len(it.searches) == 1
 
     run(story())

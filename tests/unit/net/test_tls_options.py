@@ -123,7 +123,7 @@ async def test_a_port_without_tls_is_named_as_such() -> None:
 
     server = await asyncio.start_server(plain, "127.0.0.1", 0)
     client = HttpClient(timeout=5)
-    with pytest.raises(TransportError, match="does not speak TLS"):
+    with pytest.raises(TransportError, match="no TLS on this port"):
         await client.request("GET", f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     await client.close()
     server.close()

@@ -69,7 +69,7 @@ ACCOUNTS = {
     (
         "api_token:",
         "tls: {key_file: a.pem}\n    api_token:",
-    ): "4:5: accounts.prod.tls: key_file needs cert_file: a key is of no use without its certificate",
+    ): "4:5: accounts.prod.tls: key_file requires cert_file: a key is useless without its certificate",
     ("api_token:", "api_tokn: x\n    api_token:"): "4:5: accounts.prod.api_tokn: unknown key "
     "(did you mean api_token?)",
     ("  prod:", "  Prod:"): f"2:3: accounts.Prod: {NAME}",
@@ -99,11 +99,11 @@ SEARCHES = {
     "filters: {sendr: x}": "6:26: searches.detections.filters.sendr: unknown filter (did you mean sender?)",
     "filters: {final_disposition: [SPAM, ENCRYPTED]}": "6:26: searches.detections.filters.final_disposition: the API "
     "cannot filter final_disposition by ENCRYPTED: search without it and give the output "
-    "'when: {final_disposition: ENCRYPTED}'",
+    "'when: {final_disposition: ENCRYPTED}' on the output",
     "filters: {page: 2}": "6:26: searches.detections.filters.page: page is not a filter: "
-    "Cloudflare ended page numbers; the connector follows cursors",
+    "Cloudflare removed page numbers; the connector follows cursors",
     "filters: {detections_only: no, subject: ''}": "6:26: searches.detections.filters.detections_only: "
-    "detections_only is true or false\n6:47: searches.detections.filters.subject: " + EMPTY,
+    "detections_only: expected true or false\n6:47: searches.detections.filters.subject: " + EMPTY,
     "filters: all": "6:16: searches.detections.filters: expected a mapping of filters (such as detections_only: true)",
     "settle: -3s": f"6:16: searches.detections.settle: {DURATION}",
     "overlap: 1500ms": "6:16: searches.detections.overlap: expected whole seconds (the API's resolution is one second)",

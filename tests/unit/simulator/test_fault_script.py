@@ -50,15 +50,15 @@ def test_faults_are_read_with_their_numbers_and_beside_switches() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("order=sideways", "possible: newest, oldest, unordered, shifting"),
-        ("pending=soon", "possible: never, forever, a number"),
+        ("order=sideways", "expected newest, oldest, unordered, shifting"),
+        ("pending=soon", "expected never, forever, a number"),
         ("skew=5", "a duration such as 30s"),
         ("cursor_bound=1", "true, false"),
         ("gzip=x", "a number, none"),
-        ("speed=9", "there is no switch 'speed'; known are beyond_retention"),
-        ("rates=1", "there is no switch 'rates'"),
-        ("boom", "there is no fault 'boom'; known are bad_gzip"),
-        ("slow;colour=red", "a fault has no 'colour'"),
+        ("speed=9", "unknown switch 'speed'; expected one of beyond_retention"),
+        ("rates=1", "unknown switch 'rates'"),
+        ("boom", "unknown fault 'boom'; expected one of bad_gzip"),
+        ("slow;colour=red", "unknown parameter 'colour' of a fault"),
         ("slow;seconds=long", "could not convert"),
     ],
 )

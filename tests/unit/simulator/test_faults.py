@@ -188,7 +188,7 @@ def test_a_request_may_ask_for_its_own_fault_and_switches(client: Client, simula
 
 
 def test_a_fault_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ValueError, match="there is no fault 'explode'; known are"):
+    with pytest.raises(ValueError, match="unknown fault 'explode'; expected one of"):
         Fault("explode")
 
 

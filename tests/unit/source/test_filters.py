@@ -60,7 +60,7 @@ def test_values_are_taken_as_people_write_them(name: str, given: object, expecte
         ("page", 2, "follows cursors"),
         ("cursor", "x", "not a filter"),
         ("start", "2026-01-01", "not a filter"),
-        ("per_page", 10, "per_page of the search"),
+        ("per_page", 10, "`per_page` of the search"),
         ("final_disposition", "MALICIOUS-BEC", "when: {final_disposition: MALICIOUS-BEC}"),
         ("final_disposition", "EVIL", "one of MALICIOUS, SUSPICIOUS"),
         ("final_disposition", [], "empty list"),
@@ -68,11 +68,11 @@ def test_values_are_taken_as_people_write_them(name: str, given: object, expecte
         ("detections_only", "yes", "true or false"),
         ("detections_only", 1, "true or false"),
         ("sender", "", "empty"),
-        ("sender", None, "one text"),
-        ("sender", True, "one text"),
+        ("sender", None, "expected a text"),
+        ("sender", True, "expected a text"),
         ("sender", ["a", "b"], "one search per value"),
         ("subject", "a\r\nb", "control character"),
-        ("subject", "x" * 2000, "longer"),
+        ("subject", "x" * 2000, "at most 1000 characters"),
         ("smtp_helo_ip", "300.1.1.1", "IP address"),
     ],
 )
@@ -84,10 +84,10 @@ def test_what_the_api_would_not_take_is_refused_with_advice(name: str, given: ob
 def test_an_unknown_filter_is_told_in_whole_words() -> None:
     with pytest.raises(ValueError, match="filter") as caught:
         validate("finaldisposition", "SPAM")
-    assert str(caught.value) == "there is no filter 'finaldisposition': did you mean final_disposition?"
+    assert str(caught.value) == "unknown filter 'finaldisposition': did you mean final_disposition?"
     with pytest.raises(ValueError, match="filter") as caught:
         validate("zzz", "SPAM")
-    assert str(caught.value) == "there is no filter 'zzz'"
+    assert str(caught.value) == "unknown filter 'zzz'"
 
 
 def test_every_parameter_that_cloudflare_dropped_is_accepted_with_a_warning() -> None:

@@ -1,1 +1,1 @@
-"""Pure encoders: from documents and flat fields to bytes. No clock, no network, no settings."""
+"""Pure encoders: documents and flat fields to bytes (JSON, CEF, LEEF, syslog headers, framing, escaping)."""

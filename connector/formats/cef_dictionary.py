@@ -1,4 +1,4 @@
-"""The extension dictionary of CEF: which keys there are, who may set them, and how long a text may be.
+"""The extension dictionary of CEF: every key with its type, who may set it, and the longest text it takes.
 
 ``cef_dictionary.tsv`` holds one key per line: name, type, who sets it, most characters of a text.
 """
@@ -21,15 +21,15 @@ HEADER: Mapping[str, int] = MappingProxyType(
         "severity": 9,
     }
 )
-"""The header fields after the version, in their order, with the most characters each may have."""
+"""The header fields after the version, in order, with the longest text of each in characters."""
 
 CUSTOM_LENGTH = 4000
-"""The most characters this product writes under a key of its own."""
+"""The longest text under a key of this product's own, in characters: the limit of CEF's custom strings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One extension key. *producer* tells whether a device may set it; the others are the receiver's."""
+    """One extension key. *producer*: a device may set it; all others belong to the receiver."""
 
     name: str
     type: str
@@ -41,9 +41,9 @@ class Key:
 def keys() -> Mapping[str, Key]:
     """Every key of the dictionary by its short name."""
     text = files("connector.formats").joinpath("cef_dictionary.tsv").read_text("utf-8")
-    made: dict[str, Key] = {}
+    keys_by_name: dict[str, Key] = {}
     for line in text.split("\n"):
         if line and not line.startswith("#"):
             name, kind, scope, length = line.split("\t")
-            made[name] = Key(name, kind, scope != "consumer", int(length) if length else None)
-    return MappingProxyType(made)
+            keys_by_name[name] = Key(name, kind, scope != "consumer", int(length) if length else None)
+    return MappingProxyType(keys_by_name)

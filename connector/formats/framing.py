@@ -1,7 +1,7 @@
-"""Where one message ends and the next begins: LF-separated lines, and octet counting (RFC 6587, RFC 5425).
+"""Message framing: LF-separated lines, and octet counting (RFC 6587 section 3.4.1, RFC 5425).
 
-Whatever the payload holds, a frame holds exactly one message: a raw line break or NUL inside it becomes
-a space, byte for byte, so that lengths stay as they were counted.
+A frame holds exactly one message whatever the payload contains: a raw line break or NUL inside it becomes
+a space, byte for byte, so that counted lengths stay valid.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _SEPARATORS = bytes.maketrans(b"\n\r\0", b"   ")
 
 
 def one_line(message: bytes) -> bytes:
-    """Replace every raw LF, CR and NUL by a space; the length does not change."""
+    """Replace every raw LF, CR and NUL with a space; the length does not change."""
     return message.translate(_SEPARATORS)
 
 
@@ -27,7 +27,7 @@ def line(message: bytes) -> bytes:
 def octet_counted(message: bytes) -> bytes:
     """Frame by the number of bytes, in decimal digits, and a space in front."""
     if not message:
-        raise ValueError("an empty message cannot be framed: RFC 6587 knows no length of 0")
+        raise ValueError("an empty message cannot be framed: RFC 6587 has no length of 0")
     return b"%d %b" % (len(message), message.translate(_SEPARATORS))
 
 

@@ -1,4 +1,4 @@
-"""JSON on one line, from anything that a record may hold."""
+"""JSON encoder: one line of UTF-8 from anything that a record may hold."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import orjson
 from connector.model import JsonObject
 
 _DEPTH = 200
-"""Levels that every JSON reader takes; orjson itself ends at 254."""
+"""Levels of nesting that common JSON readers accept; orjson itself stops at 254."""
 _TOO_DEEP = "(nested too deeply)"
 
 
 def encode(document: JsonObject) -> bytes:
     """Write *document* as one line of UTF-8; never raises on data that came from JSON.
 
-    Times become RFC 3339 in UTC with milliseconds. What UTF-8 or JSON cannot hold is replaced, never
-    dropped: half a surrogate pair becomes U+FFFD, an infinite number ``null``; an integer of any size
-    stays a number.
+    Times become RFC 3339 in UTC with milliseconds. Values that UTF-8 or JSON cannot represent are replaced,
+    never dropped: a lone surrogate becomes U+FFFD, an infinite number ``null``; an integer of any size stays
+    a number.
     """
     try:
         return orjson.dumps(document, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
     except (TypeError, ValueError, RecursionError):
-        return orjson.dumps(_tame(document, 0))
+        return orjson.dumps(_sanitized(document, 0))
 
 
 def repair(text: str) -> str:
@@ -42,7 +42,7 @@ def instant(moment: datetime) -> str:
 
 
 def _plain(value: object) -> object:
-    """What orjson does not write by itself, as something that it does."""
+    """A value that orjson does not serialize, as one that it does."""
     if isinstance(value, datetime):
         return instant(value)
     if isinstance(value, Mapping):
@@ -56,25 +56,25 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def _tame(value: Any, depth: int) -> Any:
-    """A copy that orjson takes for certain; slow, for the rare document that it refused."""
+def _sanitized(value: Any, depth: int) -> Any:
+    """A copy that orjson always accepts; slow, for the rare document that it refused."""
     if value is None or isinstance(value, bool | str | int | float):
-        return _tame_scalar(value)
+        return _sanitized_scalar(value)
     if depth >= _DEPTH:
         return _TOO_DEEP
     if isinstance(value, Mapping):
-        return {repair(str(key)): _tame(item, depth + 1) for key, item in value.items()}
+        return {repair(str(key)): _sanitized(item, depth + 1) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes):
-        return [_tame(item, depth + 1) for item in value]
-    return _tame(_plain(value), depth + 1)
+        return [_sanitized(item, depth + 1) for item in value]
+    return _sanitized(_plain(value), depth + 1)
 
 
-def _tame_scalar(value: bool | str | float | None) -> Any:
+def _sanitized_scalar(value: bool | str | float | None) -> Any:
     if isinstance(value, str):
         return repair(str(value))
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, int) and value.bit_length() >= 64:  # noqa: PLR2004, what orjson writes by itself
+    if isinstance(value, int) and value.bit_length() >= 64:  # noqa: PLR2004, the range that orjson serializes
         return _digits(value)
     return value
 
@@ -82,5 +82,5 @@ def _tame_scalar(value: bool | str | float | None) -> Any:
 def _digits(value: int) -> Any:
     try:
         return orjson.Fragment(str(value))
-    except ValueError:  # Python writes no more than 4300 digits
+    except ValueError:  # Python converts at most 4300 digits
         return hex(value)

@@ -1,122 +1,31 @@
-"""LEEF, version 2.0: one line per event, in which no text of a mail can pass for a field.
+"""LEEF 2.0 encoder: fields to one ``LEEF:2.0|...`` line in which no text of a message can pass for a field.
 
-The format has no escapes, so values are cleaned; ``leef_text`` says how.
+Source: IBM QRadar, "Log Event Extended Format (LEEF)", version 2. The format has no escapes, so values are
+cleaned instead; ``clean`` says how.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from types import MappingProxyType
 
-from connector.formats import leef_attributes, shortening
+from connector.formats import leef_attributes
 from connector.formats.cef import Value, text_of
 from connector.formats.json import repair
 from connector.formats.leef_attributes import DELIMITER, HEADER, KEY, length_of
-
-_SEPARATORS: Mapping[str, str] = MappingProxyType(
-    {
-        "actions": "; ",
-        "attachments": ",",
-        "clientRecipients": ",",
-        "envelopeTo": ",",
-        "fileHashes": ",",
-        "findings": "; ",
-        "links": " ",
-        "reasons": "; ",
-        "recipients": ",",
-        "threatCategories": ",",
-        "toNames": ",",
-    }
-)
-"""Keys whose text is a list: whole items go."""
-
-_ORDER = ("enrichment", "links", "actions", "findings", "changePrevious", "toNames", "reasons", "envelopeTo",
-          "clientRecipients", "recipients", "subject")  # fmt: skip
-_REST = "cloudflare"
-"""Keys of this product that hold what nobody named start with this."""
-
-_KEPT = frozenset({"accountName", "cat", "devTime", "devTimeFormat", "dispositionRaw", "revision", "sev"})
-_KEPT_ENDINGS = ("Id",)
-_BY_THE_SENDER = "messageId"
-"""An identifier that its author may have made as long as it takes to crowd out the verdict."""
-
-
-def cut(key: str, text: str, limit: int) -> str:
-    """*text* in at most *limit* characters: whole items of lists, a mark where anything else was cut.
-
-    Identifiers get no mark: their beginning is worth more.
-    """
-    mark = "" if _kept(key) else shortening.MARK
-    return shortening.cut(text, limit, separator=_SEPARATORS.get(key), mark=mark)
-
-
-def shorten(texts: Mapping[str, str], excess: int, notes: list[str]) -> dict[str, str]:
-    """*texts* with at least *excess* bytes fewer, what matters least taken first.
-
-    Args:
-        texts: clean values by key.
-        excess: how many bytes the line is too long.
-        notes: takes one line per key on what was done.
-    """
-    left = dict(texts)
-    for key in _victims(texts):
-        if excess <= 0:
-            break
-        size = _size(key, left[key])
-        text = _fit(key, left[key], size - excess - len(key) - 2) if _may_be_cut(key) else ""
-        if text:
-            notes.append(f"{key} cut from {len(left[key])} to {len(text)} characters: the line was too long")
-            left[key] = text
-            return left
-        notes.append(f"{key} left out: the line was too long")
-        del left[key]
-        excess -= size
-    kept = [key for key in left if _kept(key)]
-    shortening.curtail(left, kept, excess, notes, size=_size, fit=_fit)
-    return left
-
-
-def _victims(texts: Mapping[str, str]) -> Iterator[str]:
-    yield from (key for key in reversed(list(texts)) if key.startswith(_REST) and not _kept(key))
-    yield from (key for key in _ORDER if key in texts)
-    rest = [key for key in texts if not (_kept(key) or key in _ORDER or key.startswith(_REST))]
-    yield from sorted(rest, key=lambda key: len(texts[key]), reverse=True)
-
-
-def _kept(key: str) -> bool:
-    return key in _KEPT or (key.endswith(_KEPT_ENDINGS) and key != _BY_THE_SENDER)
-
-
-def _may_be_cut(key: str) -> bool:
-    """Texts; half a number or address would be a lie, and what nobody named goes whole."""
-    known = leef_attributes.attributes().get(key)
-    return not key.startswith(_REST) and (known is None or known.type == "string")
-
-
-def _size(key: str, text: str) -> int:
-    """Bytes of the pair and what stands before it."""
-    return len(key) + 2 + len(text.encode())
-
-
-def _fit(key: str, text: str, room: int) -> str:
-    """The longest cut of *text* that takes at most *room* bytes."""
-    return shortening.longest(
-        text, room, lambda whole, limit: cut(key, whole, limit), lambda made: len(made.encode())
-    )
-
+from connector.formats.shortening import ShorteningPolicy
 
 TAB = "\t"
 DELIMITERS = frozenset(f"^~;#!$%&*?{TAB}")
-"""What may stand between attributes: nothing that addresses, dates and numbers are made of."""
+"""Delimiters that may separate attributes: none that occurs in addresses, dates or numbers."""
 
-USUAL_DELIMITER = "^"
-"""Common receivers rewrite tabs, the default of the standard, before they read the line."""
+DEFAULT_DELIMITER = "^"
+"""The default here. The standard's own, a tab, is often rewritten by syslog daemons before parsing."""
 
 TIME_FORMAT = "MMM dd yyyy HH:mm:ss.SSS z"
-"""How the receiver is told to read what ``device_time`` writes."""
+"""The ``devTimeFormat`` that matches what ``device_time`` writes (Java SimpleDateFormat)."""
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)")
@@ -133,8 +42,8 @@ _QUOTES = ("'", '"')
 def clean(text: str, delimiter: str) -> str:
     """*text* as a value: on one line, without *delimiter* and pipe, without what looks like a key.
 
-    Line ends, tabs and the delimiter become blanks, other control characters go, ``|`` becomes ``/``,
-    the ``=`` of a word that would read as a key becomes ``:``, a quote at the beginning becomes a backtick.
+    Line breaks, tabs and the delimiter become spaces; other controls are removed; ``|`` becomes ``/``; the
+    ``=`` of a word that would read as a key becomes ``:``, a quote at the beginning becomes a backtick.
     """
     if not text.isprintable():
         text = repair(text).replace("\r\n", " ").translate(_CONTROLS)
@@ -149,7 +58,7 @@ def clean(text: str, delimiter: str) -> str:
 
 
 def end_safely(text: str) -> str:
-    """*text* so that its end cannot escape what stands behind it: a backslash there becomes ``/``."""
+    """*text* with trailing backslashes as ``/``, so that they cannot escape the delimiter that follows."""
     if not text.endswith("\\"):
         return text
     kept = text.rstrip("\\")
@@ -157,14 +66,14 @@ def end_safely(text: str) -> str:
 
 
 def delimiter_of(text: str) -> str | None:
-    """The delimiter that *text* names, itself or in hexadecimal; ``None`` for one that cannot be used."""
+    """The delimiter in *text*, as itself or in hexadecimal (``x09``); ``None`` if it is not allowed."""
     found = _HEX.fullmatch(text)
     named = chr(int(found[1], 16)) if found else text
     return named if named in DELIMITERS else None
 
 
 def delimiter_name(delimiter: str) -> str:
-    """*delimiter* as the header names it; a tab in hexadecimal, since tabs do not survive."""
+    """*delimiter* as the header names it; a tab in hexadecimal, since tabs get rewritten in transit."""
     return "x09" if delimiter == TAB else delimiter
 
 
@@ -181,7 +90,7 @@ def device_time(text: str) -> str | None:
 
 
 HEADER_NAMES = (*HEADER, DELIMITER)
-"""The fields that become the header, in its order; everything else is an attribute."""
+"""The fields that form the header, in its order; all others are attributes."""
 
 _TIME, _TIME_FORMAT, _SEVERITY = "devTime", "devTimeFormat", "sev"
 _LOWEST, _HIGHEST = 1, 10
@@ -190,15 +99,15 @@ _IN_HEADER, _NO_KEY = 0, -1
 
 
 def encode(fields: Mapping[str, Value], *, max_bytes: int | None = None) -> tuple[bytes, tuple[str, ...]]:
-    """Write *fields* as one line, in their order, and say what had to be shortened.
+    """Write *fields* as one line in their order; return it with one note per value that was shortened.
 
-    Empty values are left out. A ``devTime`` in RFC 3339 is written in a form that receivers read, with the
-    ``devTimeFormat`` that says so, unless *fields* say how it is to be read.
+    Empty values are left out. A ``devTime`` in RFC 3339 is rewritten as receivers expect it, together with
+    the matching ``devTimeFormat``, unless *fields* have a ``devTimeFormat`` of their own.
 
     Args:
         fields: header fields by the names of ``HEADER_NAMES``, and attributes.
-        max_bytes: the most the line may take; what matters least is shortened first, identifiers and
-            the verdict never, so that a line may still be longer where it holds nothing else.
+        max_bytes: size limit of the line. The least important values are shortened first; identifiers and
+            the verdict keep at least ``shortening.LEAST`` bytes each, so such a line may still be longer.
     """
     notes: list[str] = []
     delimiter = _delimiter(fields, notes)
@@ -206,7 +115,7 @@ def encode(fields: Mapping[str, Value], *, max_bytes: int | None = None) -> tupl
     texts = _texts(fields, delimiter, notes)
     line = head + _attributes(texts, delimiter)
     if max_bytes is not None and len(line) > max_bytes:
-        texts = shorten(texts, len(line) - max_bytes, notes)
+        texts = _SHORTENING.shorten(texts, len(line) - max_bytes, notes)
         line = head + _attributes(texts, delimiter)
     return line, tuple(notes)
 
@@ -214,17 +123,17 @@ def encode(fields: Mapping[str, Value], *, max_bytes: int | None = None) -> tupl
 def _delimiter(fields: Mapping[str, Value], notes: list[str]) -> str:
     asked = text_of(fields.get(DELIMITER))
     if not asked:
-        return USUAL_DELIMITER
+        return DEFAULT_DELIMITER
     delimiter = delimiter_of(asked)
     if delimiter is None:
-        notes.append(f"{DELIMITER} cannot be used, {USUAL_DELIMITER} stands in")
-        return USUAL_DELIMITER
+        notes.append(f"{DELIMITER} is not allowed; {DEFAULT_DELIMITER} is used instead")
+        return DEFAULT_DELIMITER
     return delimiter
 
 
 @lru_cache(maxsize=512)
 def _header(delimiter: str, *texts: str) -> bytes:
-    """The header up to and including its last pipe. Kept, because headers repeat."""
+    """The header up to and including its last pipe. Cached, because headers repeat."""
     parts = {
         name: end_safely(clean(text, delimiter)[:limit].rstrip())
         for (name, limit), text in zip(HEADER.items(), texts, strict=True)
@@ -234,7 +143,7 @@ def _header(delimiter: str, *texts: str) -> bytes:
 
 
 def _texts(fields: Mapping[str, Value], delimiter: str, notes: list[str]) -> dict[str, str]:
-    """The attributes' values, clean and within their limits."""
+    """The attributes' values: cleaned and within the limits of their keys."""
     texts: dict[str, str] = {}
     for key, value in fields.items():
         limit = _limit(key)
@@ -253,7 +162,7 @@ def _texts(fields: Mapping[str, Value], delimiter: str, notes: list[str]) -> dic
             continue
         if len(text) > limit:
             notes.append(f"{key} cut from {len(text)} to {limit} characters")
-            text = cut(key, text, limit)
+            text = _SHORTENING.cut(key, text, limit)
         texts[key] = text
     return texts
 
@@ -264,15 +173,64 @@ def _attributes(texts: Mapping[str, str], delimiter: str) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _limit(key: str) -> int:
-    """The most characters a text may have under *key*; none for what stands in the header or is no key."""
+    """The longest text under *key*, in characters; ``_IN_HEADER`` or ``_NO_KEY`` if it is no attribute."""
     if key in HEADER_NAMES:
         return _IN_HEADER
     return length_of(key) if KEY.fullmatch(key) else _NO_KEY
 
 
 def _severity(text: str) -> str:
-    """A whole number from 1 to 10, all that receivers take."""
+    """An integer from 1 to 10, the range of LEEF's ``sev``."""
     try:
         return str(max(_LOWEST, min(_HIGHEST, round(float(text)))))
     except (ValueError, OverflowError):
         return str(_LOWEST)
+
+
+_REQUIRED = frozenset({"accountName", "cat", "devTime", "devTimeFormat", "dispositionRaw", "revision", "sev"})
+# The sender chooses the message ID: required, it could crowd out the verdict.
+_SENDERS_ID = "messageId"
+_OVERFLOW = "cloudflare"
+
+
+def _is_required(key: str) -> bool:
+    return key in _REQUIRED or (key.endswith("Id") and key != _SENDERS_ID)
+
+
+def _can_cut(key: str) -> bool:
+    """Texts; half a number or address would be wrong, and unnamed fields are dropped whole."""
+    known = leef_attributes.attributes().get(key)
+    return not key.startswith(_OVERFLOW) and (known is None or known.type == "string")
+
+
+_SHORTENING = ShorteningPolicy(
+    separators={
+        "actions": "; ",
+        "attachments": ",",
+        "clientRecipients": ",",
+        "envelopeTo": ",",
+        "fileHashes": ",",
+        "findings": "; ",
+        "links": " ",
+        "reasons": "; ",
+        "recipients": ",",
+        "threatCategories": ",",
+        "toNames": ",",
+    },
+    order=(
+        "enrichment",
+        "links",
+        "actions",
+        "findings",
+        "changePrevious",
+        "toNames",
+        "reasons",
+        "envelopeTo",
+        "clientRecipients",
+        "recipients",
+        "subject",
+    ),
+    overflow=_OVERFLOW,
+    is_required=_is_required,
+    can_cut=_can_cut,
+)

@@ -1,4 +1,4 @@
-"""The attributes that LEEF 2.0 defines: what they hold, how long a text may be, which are reserved.
+"""The attributes that LEEF 2.0 predefines: type, longest text, and which are reserved.
 
 ``leef_attributes.tsv`` holds one attribute per line: name, type, ``r`` where reserved, most characters.
 """
@@ -13,13 +13,13 @@ from importlib.resources import files
 from types import MappingProxyType
 
 HEADER: Mapping[str, int] = MappingProxyType({"Vendor": 255, "Product": 255, "Version": 255, "EventID": 255})
-"""The header fields after the version of LEEF, in their order, with the most characters each may have."""
+"""The header fields after the version of LEEF, in order, with the longest text of each in characters."""
 
 DELIMITER = "Delimiter"
-"""The header field that says what stands between attributes."""
+"""The header field that names the separator of attributes."""
 
 OWN_LENGTH = 4000
-"""The most characters this product writes where the standard sets no limit."""
+"""The longest text where the standard sets no limit, in characters: QRadar truncates payloads soon after."""
 
 KEY = re.compile(r"[A-Za-z0-9]+")
 """A key is one word of letters and digits."""
@@ -27,7 +27,7 @@ KEY = re.compile(r"[A-Za-z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute of the standard. *reserved*: a producer may not set it yet."""
+    """One predefined attribute. *reserved*: a producer must not set it."""
 
     name: str
     type: str
@@ -37,17 +37,17 @@ class Attribute:
 
 @cache
 def attributes() -> Mapping[str, Attribute]:
-    """Every attribute of the standard by its name."""
+    """Every predefined attribute by its name."""
     text = files("connector.formats").joinpath("leef_attributes.tsv").read_text("utf-8")
-    made: dict[str, Attribute] = {}
+    by_name: dict[str, Attribute] = {}
     for line in text.split("\n"):
         if line and not line.startswith("#"):
             name, kind, reserved, length = line.split("\t")
-            made[name] = Attribute(name, kind, reserved == "r", int(length) if length else OWN_LENGTH)
-    return MappingProxyType(made)
+            by_name[name] = Attribute(name, kind, reserved == "r", int(length) if length else OWN_LENGTH)
+    return MappingProxyType(by_name)
 
 
 def length_of(key: str) -> int:
-    """The most characters a text may have under *key*."""
+    """The longest text under *key*, in characters."""
     known = attributes().get(key)
     return OWN_LENGTH if known is None else known.max_length

@@ -1,4 +1,4 @@
-"""What pure functions on text made of recent texts; mail repeats its addresses, domains and categories."""
+"""A cache for pure functions on text: messages repeat addresses, domains and categories."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LONGEST = 256
-"""Characters of a text that is worth keeping; whoever writes the mail chooses its length."""
+"""Longest text that is cached, in characters: the sender of a message controls the length of its texts."""
 
 MOST = 4096
-"""Texts that are kept at once."""
+"""Most entries: with LONGEST it bounds one cache to a few megabytes."""
 
 
 class Memo(dict[str, T]):
-    """A function on text as a dictionary: ``memory[text]``. It forgets everything when it is full.
+    """A memoized function on text, used as a dictionary: ``memo[text]``. It is cleared when it is full.
 
-    A dictionary, since no call from Python is as quick as a look-up.
+    A dictionary, because a look-up is faster than any function call (``lru_cache`` included).
     """
 
     def __init__(self, function: Callable[[str], T], *, most: int = MOST, longest: int = LONGEST) -> None:
@@ -27,9 +27,9 @@ class Memo(dict[str, T]):
         self._longest = longest
 
     def __missing__(self, text: str) -> T:
-        made = self._function(text)
+        result = self._function(text)
         if len(text) <= self._longest:
             if len(self) >= self._most:
                 self.clear()
-            self[text] = made
-        return made
+            self[text] = result
+        return result

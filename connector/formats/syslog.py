@@ -1,6 +1,6 @@
-"""Syslog headers: RFC 5424, and the older habit that RFC 3164 describes.
+"""Syslog header encoders: RFC 5424, and the older BSD format described by RFC 3164.
 
-A header field can hold no space, no control character and nothing but ASCII, whatever it is made of.
+Header fields are printable ASCII without spaces, whatever the input holds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FACILITIES = {
 }  # fmt: skip
 """Facility names as syslog daemons spell them."""
 
-# Index: severity 0 to 10 of an event. Value: syslog's, 2 critical to 6 informational.
+# Index: severity 0 to 10 of an event. Value: syslog severity, 2 critical to 6 informational (RFC 5424 6.2.1).
 _SEVERITIES = (6, 6, 6, 5, 4, 4, 4, 3, 3, 2, 2)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Longest fields, in characters: RFC 5424 section 6; the tag by RFC 3164 section 4.1.3.
@@ -28,7 +28,7 @@ _UNFIT_IN_TAG = re.compile(r"[^!-~]+|[:\[\]]+")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What all headers of one sender share. *tag*, for RFC 3164 only: put *app_name* before the text."""
+    """Header fields shared by all messages of a sender. *tag* (RFC 3164): put *app_name* before the text."""
 
     facility: int
     hostname: str
@@ -37,20 +37,20 @@ class Origin:
 
 
 def severity(number: int) -> int:
-    """Return syslog's severity for an event's (0 to 10; what lies outside counts as the nearest)."""
+    """Return the syslog severity for an event's severity *number* (clamped to 0..10)."""
     return _SEVERITIES[max(0, min(10, number))]
 
 
 def clean(text: str, longest: int) -> str:
-    """Make *text* fit for a header field: printable ASCII without spaces, cut; ``-`` if nothing is left."""
+    """Return *text* as a header field: printable ASCII without spaces, cut to *longest*; ``-`` if empty."""
     return _UNFIT.sub("", text)[:longest] or NIL
 
 
 def rfc5424(origin: Origin, number: int, time: datetime, msgid: str) -> bytes:
     """Write a header of RFC 5424, up to and with the space before the message.
 
-    No process id and no structured data: a container's process id says nothing, and the message itself
-    is structured. No byte order mark either, common receivers hand it on as part of the message.
+    No process ID and no structured data: in a container the process ID is always the same, and the message
+    itself is structured. No byte order mark either: common receivers pass it on as part of the message.
     """
     host = clean(origin.hostname, _HOSTNAME)
     app = clean(origin.app_name, _APP_NAME)
@@ -61,10 +61,10 @@ def rfc5424(origin: Origin, number: int, time: datetime, msgid: str) -> bytes:
 
 
 def rfc3164(origin: Origin, number: int, time: datetime, msgid: str) -> bytes:  # noqa: ARG001, one signature
-    """Write a header in the manner of RFC 3164, in UTC; there is no place for *msgid*, year or zone."""
+    """Write a header as described by RFC 3164, in UTC; it has no place for *msgid*, year or time zone."""
     host = clean(origin.hostname, _HOSTNAME)
     moment = time.astimezone(UTC)
     stamp = f"{_MONTHS[moment.month - 1]} {moment.day:2d} {moment:%H:%M:%S}"
-    # A colon or bracket would end the tag early for whoever reads it.
+    # A colon or bracket would end the tag early.
     tag = f"{clean(_UNFIT_IN_TAG.sub('', origin.app_name), _TAG)}: " if origin.tag else ""
     return f"<{origin.facility * 8 + severity(number)}>{stamp} {host} {tag}".encode("ascii")

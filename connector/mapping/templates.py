@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from connector.errors import ConfigurationError, Problem
 from connector.formats.shortening import cut as shortened
-from connector.formats.shortening import longest
+from connector.formats.shortening import longest_cut
 from connector.mapping.compiler.compiler import compile_plan
 from connector.mapping.engine.context import ContextValues
 from connector.mapping.engine.plan import plan
@@ -177,7 +177,7 @@ class _Renderer:
         if len(whole) <= MAX_INSERTED and len(made := self.escape(whole)) <= MAX_INSERTED:
             return made
         separator = "," if type(value) is list else None
-        cut = longest(
+        cut = longest_cut(
             whole,
             MAX_INSERTED,
             lambda uncut, limit: shortened(uncut, limit, separator=separator),

@@ -100,7 +100,7 @@ def test_a_delimiter_that_values_are_made_of_is_refused(asked: str) -> None:
     line, notes = encode({**HEADER, "Delimiter": asked, "cat": "detected", "sev": 2})
 
     assert parse(line).header["Delimiter"] == "^"
-    assert notes == ("Delimiter cannot be used, ^ stands in",)
+    assert notes == ("Delimiter is not allowed; ^ is used instead",)
 
 
 def test_header_text_cannot_end_the_header() -> None:

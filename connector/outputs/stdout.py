@@ -18,24 +18,24 @@ from connector.outputs.shared.fd_writer import FdWriter
 
 _LIMITS = Limits(events=500, bytes=1_000_000, linger=0.1)
 _DESCRIPTOR = 1
-# Nobody can give a running process another standard output.
+# A running process cannot get another standard output.
 _CLOSED = {errno.EPIPE, errno.EBADF}
 
 
 class StdoutSettings(OutputSettings):
-    """Writes events to the standard output, one per line."""
+    """Writes events to standard output, one per line."""
 
     type: Literal["stdout"] = "stdout"
 
-    def build(self, name: str, observe: Observe) -> StdoutOutput:  # noqa: ARG002, it has nothing to tell
-        """Make the output."""
+    def build(self, name: str, observe: Observe) -> StdoutOutput:  # noqa: ARG002, it reports no facts
+        """Build the output."""
         limits, timeout = self.batch.applied(_LIMITS), self.timeout.total_seconds()
-        return StdoutOutput(name, limits, timeout, writer=_shared(_DESCRIPTOR))
+        return StdoutOutput(name, limits, timeout, writer=_writer_of(_DESCRIPTOR))
 
 
 @cache
-def _shared(descriptor: int) -> FdWriter:
-    """The one writer of a descriptor: an output built anew by a reload ends the line of the one before."""
+def _writer_of(descriptor: int) -> FdWriter:
+    """The one writer of a descriptor: after a reload the new output completes a line that the old one cut."""
     return FdWriter(descriptor)
 
 
@@ -44,10 +44,10 @@ class StdoutOutput:
 
     Args:
         name: the output's name.
-        limits: what one send may hold.
-        timeout: seconds that a reader may pause before the send is given up.
+        limits: of one send.
+        timeout: seconds that the reader may pause before the send fails.
         descriptor: where to write.
-        writer: what writes there, if another output did before.
+        writer: an existing writer of *descriptor*, shared with an earlier output.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class StdoutOutput:
 
     @property
     def limits(self) -> Limits:
-        """What one ``send`` may hold."""
+        """Limits of one ``send``."""
         return self._limits
 
     async def open(self) -> None:
-        """Make sure that there is a standard output at all."""
-        # Python says so at start; later the number could belong to any other file of this process.
+        """Check that the process has a standard output."""
+        # Only Python's start-up knows; later the descriptor may belong to any other file of this process.
         if sys.__stdout__ is None:
             raise Hold("stdout was closed when the process started; start it with stdout connected")
 
@@ -83,15 +83,15 @@ class StdoutOutput:
             raise Retryable(f"stdout was not read within {self._timeout:g} s") from None
         except OSError as error:
             if error.errno in _CLOSED:
-                raise Hold("the reader of stdout has ended; restart the connector with one") from None
+                raise Hold("the reader of stdout is gone; restart the connector with a reader") from None
             raise Retryable(f"stdout cannot be written: {error.strerror}") from None
         return Receipt()
 
     async def close(self) -> None:
-        """End the writing thread."""
+        """Stop the writer thread."""
         self._thread.stop()
 
     async def check(self) -> str:
-        """Say whether there is a standard output."""
+        """Check that the process has a standard output."""
         await self.open()
         return "stdout is open"

@@ -1,7 +1,7 @@
-"""A thread of its own for calls that may block: a pipe nobody reads must not stop the event loop.
+"""A daemon thread for calls that may block, such as writing to a pipe that is not read or to a slow disk.
 
-A pool of ``concurrent.futures`` would be joined when the interpreter ends, and one blocked write would
-keep the process from ending; this thread is a daemon.
+Not a pool of ``concurrent.futures``: the interpreter joins those at exit, so one blocked write would keep
+the process from ending.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ T = TypeVar("T")
 
 
 class CallCancelled(Exception):
-    """Nobody waits for this call any more."""
+    """The caller stopped waiting for this call."""
 
 
 class CallToken:
-    """Tells a running call whether anybody still waits for its result."""
+    """Lets a running call find out that its caller stopped waiting."""
 
     def __init__(self) -> None:
-        self._abandoned = threading.Event()
+        self._cancelled = threading.Event()
 
     def cancel(self) -> None:
-        """Say that nobody waits any more."""
-        self._abandoned.set()
+        """Mark the call as cancelled."""
+        self._cancelled.set()
 
     def check(self) -> None:
-        """Raise ``CallCancelled`` if nobody waits any more."""
-        if self._abandoned.is_set():
+        """Raise ``CallCancelled`` if the caller stopped waiting."""
+        if self._cancelled.is_set():
             raise CallCancelled
 
 
@@ -49,14 +49,14 @@ class _Job(Generic[T]):
             self.token.check()
             result = self.call(self.token)
         except BaseException as error:  # noqa: BLE001, it is raised again where the call is awaited
-            self._tell(self._fail, error)
+            self._report(self._fail, error)
         else:
-            self._tell(self._succeed, result)
+            self._report(self._succeed, result)
 
-    def _tell(self, settle: Callable[[S], None], outcome: S) -> None:
-        # A closed loop: whoever waited is gone.
+    def _report(self, callback: Callable[[S], None], outcome: S) -> None:
+        # RuntimeError: the loop is closed, so the caller no longer exists.
         with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(settle, outcome)
+            self.loop.call_soon_threadsafe(callback, outcome)
 
     def _succeed(self, result: T) -> None:
         if not self.future.done():
@@ -77,8 +77,8 @@ class BlockingThread:
     async def run(self, call: Callable[[CallToken], T], timeout: float) -> T:  # noqa: ASYNC109, for the job
         """Run *call* in the thread and return its result.
 
-        After *timeout* seconds raises ``TimeoutError``. Then, as when cancelled, the call goes on in the
-        thread until it looks at its ticket; a call that has not begun is left out.
+        Raises ``TimeoutError`` after *timeout* seconds. Then, and when the caller is cancelled, a running call
+        continues until it checks its token; a call that has not started is skipped.
         """
         if self._jobs is None:
             self._jobs = SimpleQueue()
@@ -92,7 +92,7 @@ class BlockingThread:
             job.token.cancel()
 
     def stop(self) -> None:
-        """Let the thread end after the calls given so far; a later call starts a new one."""
+        """End the thread after the calls queued so far; a later call starts a new one."""
         if self._jobs is not None:
             self._jobs.put(None)
             self._jobs = None

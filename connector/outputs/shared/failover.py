@@ -1,4 +1,4 @@
-"""Collectors with several URLs: one is used until it fails, then the next."""
+"""Failover between the URLs of one output: one collector is used until it fails, then the next."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from connector.outputs.shared.url import Url
 def _to_urls(value: object) -> tuple[Url, ...]:
     items = value if isinstance(value, (list, tuple)) else [value]
     if isinstance(value, str) and "," in value:
-        # A variable or a secret file is one text, also where it names several.
+        # A variable or a secret file holds one text, even when it names several URLs.
         items = [part.strip() for part in value.strip(" []").split(",")]
     urls = tuple(
         item if isinstance(item, Url) else Url(item) for item in items if isinstance(item, (str, Url))
     )
     if not urls or len(urls) < len(items):
-        raise ValueError("a URL is needed, such as https://collector.example:9200, or a list of them")
+        raise ValueError("expected a URL, such as https://collector.example:9200, or a list of URLs")
     if len({url.secure for url in urls}) > 1:
-        raise ValueError("all URLs must be of https, or all of http: a fallback must not be weaker")
+        raise ValueError("URLs must be all https or all http: failover must not weaken transport security")
     if any(url.parts.query for url in urls):
         raise ValueError("this URL takes no part after ?: the connector writes it itself")
     return urls
@@ -47,14 +47,14 @@ Urls = Annotated[
 
 
 class MultiUrlSettings(HttpSettingsBase):
-    """What can be set for every collector that may have several URLs."""
+    """Settings of every collector that may have several URLs."""
 
-    url: Urls = Field(description="Where to send, or a list: where one fails the next is used.")
+    url: Urls = Field(description="URL of the collector, or a list: when one fails the next is used.")
     gzip: bool = Field(default=True, description="Compress requests.")
 
 
 class Failover:
-    """Whose turn it is among *size* collectors: the same one's, until it fails."""
+    """Chooses among *size* collectors: the same one until it fails, then the next."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -62,22 +62,22 @@ class Failover:
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[int]:
-        """Give the number of the collector to use; an error that is not about events passes the turn on."""
-        mine = self._current
+        """Yield the index of the collector to use; an error that is not about events moves to the next."""
+        index = self._current
         try:
-            yield mine
+            yield index
         except (Retryable, Hold):
-            self.advance(mine)
+            self.advance(index)
             raise
 
     def advance(self, failed: int) -> None:
-        """Collector *failed* did not work; whoever noticed it first moves the turn."""
+        """Move on from collector *failed*; concurrent failures of the same one move only once."""
         if failed == self._current:
             self._current = (failed + 1) % self._size
 
 
 def address(url: Url, *endings: str) -> str:
-    """*url* without a slash at its end, and without the first of *endings* that people copy along."""
+    """*url* without a trailing slash and without the first of *endings*, which people paste along with it."""
     text = url.reveal().partition("?")[0].rstrip("/")
     for ending in endings:
         if text.endswith(ending):

@@ -1,4 +1,4 @@
-"""Whole lines into a file descriptor that may be slow, full or closed."""
+"""Writing whole lines to a file descriptor that may be slow, full or closed (stdout, a pipe)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import threading
 
 from connector.outputs.shared.blocking_thread import CallToken
 
-# What a pipe that is ready takes without blocking: PIPE_BUF of Linux, in bytes.
-_PIECE = 4096
-# How long to wait for readiness before looking whether anybody still cares, in milliseconds.
-_LOOK = 100
+# A pipe that poll reports as ready takes this much without blocking: PIPE_BUF of Linux, in bytes.
+_CHUNK = 4096
+# How long to wait for readiness before checking for cancellation, in milliseconds.
+_POLL_TIMEOUT = 100
 
 
 class FdWriter:
-    """Writes to *descriptor* so that lines stay whole, also when a write is given up in the middle of one.
+    """Writes to *descriptor* so that lines stay whole, even when a write is cancelled in the middle of one.
 
-    The rest of such a line is kept, and the next write begins with it, whoever's thread that is.
+    The rest of such a line is kept and written first by the next write, from whichever thread.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -32,19 +32,19 @@ class FdWriter:
         """
         with self._lock:
             while self._rest:
-                self._rest = self._rest[self._some(self._rest[:_PIECE], token) :]
+                self._rest = self._rest[self._write_some(self._rest[:_CHUNK], token) :]
             view = memoryview(lines)
             written = 0
             try:
                 while written < len(lines):
-                    written += self._some(view[written : written + _PIECE], token)
+                    written += self._write_some(view[written : written + _CHUNK], token)
             finally:
                 self._rest = _rest_of_line(lines, written)
 
-    def _some(self, piece: bytes | memoryview, token: CallToken) -> int:
+    def _write_some(self, piece: bytes | memoryview, token: CallToken) -> int:
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
-        if not poll.poll(_LOOK):
+        if not poll.poll(_POLL_TIMEOUT):
             token.check()
             return 0
         try:

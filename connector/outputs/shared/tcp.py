@@ -1,8 +1,7 @@
-"""One TCP or TLS connection that knows whether its bytes left this machine and whether it still lives.
+"""A TCP or TLS client connection whose writes return once the peer's kernel has acknowledged the bytes.
 
-The event loop's own streams call bytes written when they are in a buffer of this process. Here a write
-returns when the other side's operating system has them, and a reader notices at once when the
-connection ends.
+asyncio's streams consider bytes written when they are in a buffer of this process. Here a write waits for
+TCP acknowledgement, and a background reader notices at once when the connection ends.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from connector.outputs.shared.sockets import connected_socket, peer_name, unackn
 from connector.outputs.shared.tls_bio import TlsLayer
 
 _CHUNK = 1 << 16
-# How long to wait for the other side to close first, in seconds: then it has read everything.
-_FAREWELL = 1.0
-# Pauses between looks at the kernel's queue, in seconds: from loopback to a slow link.
-_LOOK_FIRST, _LOOK_LAST = 0.0005, 0.05
+# How long close() waits for the peer to close first, in seconds: once it has, it has read everything.
+_CLOSE_WAIT = 1.0
+# Pauses between polls of the kernel's send queue, in seconds: loopback round trip up to a slow link's.
+_POLL_FIRST, _POLL_LAST = 0.0005, 0.05
 
 
 class Stream:
@@ -34,7 +33,7 @@ class Stream:
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._sending = asyncio.Lock()
-        self._heard = asyncio.Event()
+        self._received = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._fault: TransportError | None = None
@@ -42,70 +41,70 @@ class Stream:
 
     @property
     def fault(self) -> TransportError | None:
-        """Why the connection ended; ``None`` while it lives."""
+        """Why the connection ended; ``None`` while it is open."""
         return self._fault
 
     @property
     def ended(self) -> float:
-        """When it ended, by the loop's time."""
+        """When the connection ended (loop time)."""
         return self._ended
 
     @property
     def protocol(self) -> str:
-        """What is spoken below the messages: ``TCP`` or the TLS version."""
+        """``TCP``, or the TLS version."""
         return self._tls.version if self._tls else "TCP"
 
     async def start(self) -> None:
-        """Shake hands where TLS is spoken, and begin to listen."""
-        begun = self._loop.time()
+        """Complete the TLS handshake, if any, and start the reader."""
+        started = self._loop.time()
         if self._tls is not None:
-            await self._shake_hands(self._tls)
+            await self._handshake(self._tls)
         self._reading = asyncio.create_task(self._read(), name=f"reader of {self._peer}")
         if self._tls is not None and self._tls.version == "TLSv1.3":
-            await self._hear_verdict(self._loop.time() - begun)
+            await self._await_certificate_verdict(self._loop.time() - started)
 
     async def write(self, data: bytes, timeout: float) -> None:  # noqa: ASYNC109, it outlives a cancellation
-        """Send *data*; when it returns the other side's system has it and the connection lives.
+        """Send *data*; on return the peer's kernel has it and the connection is still open.
 
-        A cancelled write goes on in the background, so that no message is cut in two. Raises
-        ``TransportError``; then the connection has ended.
+        A cancelled write continues in the background, so that no message is cut in two. Raises
+        ``TransportError``; the connection has then ended.
         """
         self._writing = asyncio.create_task(self._write(data, timeout), name=f"writer to {self._peer}")
         self._writing.add_done_callback(_forget)
         await asyncio.shield(self._writing)
 
     async def close(self) -> None:
-        """Say goodbye, wait a moment for the other side to close, release the socket."""
+        """Close gracefully: finish the running write, wait briefly for the peer to close, release the socket."""
         try:
-            async with asyncio.timeout(_FAREWELL):
+            async with asyncio.timeout(_CLOSE_WAIT):
                 if self._writing is not None:
                     await asyncio.wait({self._writing})
                 if self._fault is None:
-                    await self._bid_farewell()
+                    await self._close_gracefully()
         except (TimeoutError, OSError):
             return
         finally:
             await self.abort()
 
     async def abort(self) -> None:
-        """Release the socket at once; safe to repeat."""
+        """Release the socket at once. Idempotent."""
         self._end(TransportError(f"{self._peer}: the connection was closed"))
         tasks = {task for task in (self._writing, self._reading) if task is not None}
         for task in tasks:
             task.cancel()
         try:
             if tasks:
-                # The loop must have let go of the socket before its number can be given to another.
+                # The loop must have stopped watching the socket before its number can be reused.
                 await asyncio.wait(tasks)
         finally:
             self._sock.close()
 
-    async def _shake_hands(self, tls: TlsLayer) -> None:
+    async def _handshake(self, tls: TlsLayer) -> None:
         while True:
             try:
                 done = tls.handshake()
             finally:
-                # Also after an error: it tells the other side why.
+                # Also after an error: the alert tells the peer why.
                 await self._loop.sock_sendall(self._sock, tls.outgoing())
             if done:
                 return
@@ -114,15 +113,15 @@ class Stream:
                 raise ConnectionResetError(errno.ECONNRESET, "closed during the TLS handshake")
             tls.feed(data)
 
-    async def _hear_verdict(self, handshake: float) -> None:
-        """Wait for the server's first words.
+    async def _await_certificate_verdict(self, handshake: float) -> None:
+        """Wait for the server's first record after the handshake.
 
-        In TLS 1.3 a server judges the client's certificate after the client is done; its session
-        tickets, or its alert, tell the verdict. Some servers say nothing, then the wait is short.
+        In TLS 1.3 a server verifies the client's certificate after the client has finished (RFC 8446, 4.4.2);
+        session tickets mean acceptance, an alert means refusal. Some servers send nothing, so the wait is short.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(2.0, 0.25 + 2 * handshake)):
-                await self._heard.wait()
+                await self._received.wait()
         if self._fault is not None:
             raise self._fault
 
@@ -134,7 +133,7 @@ class Stream:
                     if not self._tls.drain():
                         break
                     await self._flush(self._tls)
-                self._heard.set()
+                self._received.set()
         except OSError as error:  # ssl.SSLError is one
             self._end(classify_error(self._peer, error, connecting=False))
         else:
@@ -144,9 +143,11 @@ class Stream:
         try:
             async with asyncio.timeout(timeout):
                 await self._send(data)
-                await self._settle()
+                await self._await_acknowledged()
         except TimeoutError:
-            self._end(TimedOut(f"{self._peer}: it did not take the data within {timeout:g} s"))
+            self._end(
+                TimedOut(f"{self._peer}: the collector did not acknowledge the data within {timeout:g} s")
+            )
         except OSError as error:
             self._end(classify_error(self._peer, error, connecting=False))
         if self._fault is not None:
@@ -164,20 +165,20 @@ class Stream:
             if data := tls.outgoing():
                 await self._loop.sock_sendall(self._sock, data)
 
-    async def _settle(self) -> None:
-        """Wait until the other side's system has confirmed every byte, and look for its end once more."""
-        pause = _LOOK_FIRST
+    async def _await_acknowledged(self) -> None:
+        """Wait until the peer's kernel has acknowledged every byte, then check once more for end of stream."""
+        pause = _POLL_FIRST
         while self._fault is None and unacknowledged(self._sock):
             await asyncio.sleep(pause)
-            pause = min(_LOOK_LAST, pause * 2)
+            pause = min(_POLL_LAST, pause * 2)
         await asyncio.sleep(0)
         with contextlib.suppress(BlockingIOError):
             if self._fault is None and not self._sock.recv(1, socket.MSG_PEEK):
                 self._end(TransportError(f"{self._peer}: the collector closed the connection"))
 
-    async def _bid_farewell(self) -> None:
+    async def _close_gracefully(self) -> None:
         if self._tls is not None:
-            self._tls.goodbye()
+            self._tls.close_notify()
             await self._flush(self._tls)
         self._sock.shutdown(socket.SHUT_WR)
         if self._reading is not None:
@@ -187,7 +188,7 @@ class Stream:
         if self._fault is None:
             self._fault = fault
             self._ended = self._loop.time()
-            self._heard.set()
+            self._received.set()
 
 
 async def connect(
@@ -197,13 +198,13 @@ async def connect(
     context: ssl.SSLContext | None,
     timeout: float,  # noqa: ASYNC109, shared out between the host's addresses
 ) -> Stream:
-    """Connect to the first address of *host* that answers; with *context* speak TLS.
+    """Connect to the first address of *host* that accepts; use TLS if *context* is given.
 
-    Names are resolved anew every time. Raises ``TransportError``.
+    Names are resolved anew for every connection. Raises ``TransportError``.
     """
     peer = peer_name(host, port)
     loop = asyncio.get_running_loop()
-    begun = loop.time()
+    started = loop.time()
     try:
         async with asyncio.timeout(timeout):
             sock = await connected_socket(host, port, timeout)
@@ -214,13 +215,13 @@ async def connect(
                 await stream.abort()
                 raise
     except TimeoutError:
-        raise TimedOut(f"{peer}: no connection within {loop.time() - begun:.0f} s") from None
+        raise TimedOut(f"{peer}: no connection within {loop.time() - started:.0f} s") from None
     except OSError as error:
         raise classify_error(peer, error, connecting=True) from None
     return stream
 
 
 def _forget(task: asyncio.Task[None]) -> None:
-    # A cancelled caller does not ask for the outcome; the connection remembers its fault.
+    # Retrieve the exception of a write whose caller was cancelled; the connection keeps its fault anyway.
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""TLS without a socket: bytes in, bytes out. So plain and encrypted connections share all of their I/O."""
+"""TLS over memory buffers (bytes in, bytes out), so that plain and TLS connections share all of their I/O."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TlsLayer:
         return self._object.version() or "TLS"
 
     def handshake(self) -> bool:
-        """Go on with the handshake; says whether it is done. Raises ``ssl.SSLError``."""
+        """Continue the handshake; return whether it is complete. Raises ``ssl.SSLError``."""
         try:
             self._object.do_handshake()
         except ssl.SSLWantReadError:
@@ -29,24 +29,24 @@ class TlsLayer:
         return True
 
     def seal(self, data: bytes) -> None:
-        """Encrypt *data*; ``outgoing`` then has the bytes for the wire."""
+        """Encrypt *data*; ``outgoing`` then returns the bytes to send."""
         view = memoryview(data)
         while view:
             view = view[self._object.write(view) :]
 
     def outgoing(self) -> bytes:
-        """Take the bytes that wait for the wire."""
+        """Take the bytes to send."""
         return self._outgoing.read()
 
     def feed(self, data: bytes) -> None:
-        """Take bytes from the wire, without looking at them."""
+        """Add received bytes; an empty *data* means end of stream."""
         if data:
             self._incoming.write(data)
         else:
             self._incoming.write_eof()
 
     def drain(self) -> bool:
-        """Read and forget what the other side said; says whether it goes on. Raises ``ssl.SSLError``."""
+        """Read and discard received data; return whether the peer may send more. Raises ``ssl.SSLError``."""
         try:
             while self._object.read(_CHUNK):
                 pass
@@ -56,10 +56,10 @@ class TlsLayer:
             return False
         return False
 
-    def goodbye(self) -> None:
-        """Put the closing message into ``outgoing``."""
+    def close_notify(self) -> None:
+        """Put the closing alert (close_notify) into ``outgoing``."""
         try:
             self._object.unwrap()
         except ssl.SSLError:
-            # It waits for the other side's closing message, which nobody needs; or there was no session.
+            # It wants to wait for the peer's close_notify, which is not needed; or there was no session.
             return

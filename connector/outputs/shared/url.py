@@ -1,4 +1,4 @@
-"""The URL of an HTTP collector. Path and query are treated as a secret: webhooks put their token there."""
+"""The URL of an HTTP collector. Path and query are secret: webhooks carry their token there."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ class Url:
     __slots__ = ("_secret",)
 
     def __init__(self, text: str) -> None:
-        """Take *text*; raises ValueError that says what is expected."""
+        """Parse *text*; raises ValueError that says what is expected."""
         _split(text)
         self._secret = Secret(text.strip(), text.reread if isinstance(text, Reference) else None)
 
     def reveal(self) -> str:
-        """The whole URL, for the moment of use."""
+        """The whole URL, to send a request to."""
         return self._secret.reveal()
 
     def refresh(self) -> bool:
-        """Read the URL again where it came from; says whether it changed. An unusable one is not taken."""
-        before = self._secret
-        again = Secret(before.reveal(), before._reread)  # noqa: SLF001, a copy to try the new text on
-        if not again.refresh():
+        """Read the URL again from its source; return whether it changed. An invalid one is ignored."""
+        current = self._secret
+        candidate = Secret(current.reveal(), current._reread)  # noqa: SLF001, a copy to validate the new text
+        if not candidate.refresh():
             return False
         try:
-            _split(again.reveal())
+            _split(candidate.reveal())
         except ValueError:
             return False
-        self._secret = again
+        self._secret = candidate
         return True
 
     @property
     def parts(self) -> SplitResult:
-        """The URL taken apart."""
+        """The parsed URL."""
         return _split(self._secret.reveal())
 
     @property
@@ -97,7 +97,7 @@ class Url:
         if isinstance(value, Url):
             return value
         if not isinstance(value, str):
-            raise ValueError("a URL is needed, such as https://collector.example/path")  # noqa: TRY004
+            raise ValueError("expected a URL, such as https://collector.example/path")  # noqa: TRY004
         return cls(value)
 
 
@@ -110,9 +110,9 @@ def _split(text: str) -> SplitResult:
         usable = False
     if not usable or not stripped.isprintable() or " " in stripped:
         # The text itself is not shown: it may hold a token.
-        raise ValueError("a URL of http or https is needed, such as https://collector.example/path")
+        raise ValueError("expected an http or https URL, such as https://collector.example/path")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("a URL must not hold a user or password; use auth instead")
+        raise ValueError("the URL must not contain a user or password; use auth instead")
     if parts.fragment:
-        raise ValueError("a URL for a collector has no part after #")
+        raise ValueError("the URL of a collector must not contain a fragment (#...)")
     return parts

@@ -24,7 +24,6 @@ from connector.app.control.server import Handler, serve_control
 from connector.app.monitor import measure_journal, post_status
 from connector.app.reload import Read, Reload, changes
 from connector.app.routes import attach, build_deliverers
-from connector.app.runtime import utc_now
 from connector.app.signals import Stop, handle_signals
 from connector.app.sources import Budgets, open_sources
 from connector.app.tasks import supervise, task_scope, wait_first
@@ -36,6 +35,7 @@ from connector.facts import ConfigurationReloaded, DaemonStarted, DaemonStopped,
 from connector.interfaces import Observe
 from connector.journal import Journal, Options
 from connector.model import Feed, JsonObject
+from connector.net.clock import utc_now
 from connector.settings import Loaded
 from connector.telemetry.endpoint import Endpoint
 

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -43,11 +42,6 @@ def tune_allocator() -> None:
 
 
 T = TypeVar("T")
-
-
-def utc_now() -> datetime:
-    """The local wall clock, in UTC."""
-    return datetime.now(UTC)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

@@ -16,6 +16,7 @@ from connector.cli.param_types import EXPECTED_TIME, parse_time
 from connector.cli.terminal import confirm, count_of, format_time, unknown_name
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
+from connector.net.clock import utc_now
 from connector.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def command(
     Exits with 1 when it did not come to its end.
     """
     from connector.app.control.backfill import BackfillRequest  # noqa: PLC0415
-    from connector.app.runtime import run, utc_now  # noqa: PLC0415
+    from connector.app.runtime import run  # noqa: PLC0415
     from connector.ops import backfill  # noqa: PLC0415
 
     configuration = load_config(config)

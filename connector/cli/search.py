@@ -17,6 +17,7 @@ from connector.cli.common import config_option, load_config, say
 from connector.cli.param_types import TimeParam
 from connector.cli.terminal import escape_controls, sanitize
 from connector.model import FilterValue, Record
+from connector.net.clock import utc_now
 from connector.source.filters import FILTERS, Filter, validate, warnings
 from connector.yaml_nodes import suggestion
 
@@ -117,7 +118,7 @@ def command(
     filters must hold. Touches neither the journal nor a running connector, but draws on the same request
     limit at Cloudflare.
     """
-    from connector.app.runtime import run, utc_now  # noqa: PLC0415, heavy; not needed for --help
+    from connector.app.runtime import run  # noqa: PLC0415, heavy; not needed for --help
     from connector.errors import BadQuery  # noqa: PLC0415
     from connector.ops.search import SearchRequest  # noqa: PLC0415
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import click
 import orjson
 
-from connector.app.runtime import utc_now
 from connector.cli.common import config_option, load_config, say
 from connector.cli.param_types import EXPECTED_TIME, parse_time
 from connector.cli.terminal import confirm, console, count_of, format_time, table, unknown_name
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
+from connector.net.clock import utc_now
 from connector.ops.client import OperatorClient
 from connector.quantities import format_duration
 from connector.settings import Settings

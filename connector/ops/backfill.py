@@ -14,7 +14,6 @@ from connector.app.build import build_app
 from connector.app.control.backfill import BackfillRequest, BackfillService
 from connector.app.control.server import NoDaemon, ask
 from connector.app.daemon import drain, open_app
-from connector.app.runtime import utc_now
 from connector.app.signals import Stop, handle_signals
 from connector.app.tasks import wait_first
 from connector.collect.backfill.job import Job
@@ -25,6 +24,7 @@ from connector.facts import Fact
 from connector.journal import Journal, Options
 from connector.journal.journal import FILE
 from connector.model import Feed, JsonObject
+from connector.net.clock import utc_now
 from connector.settings import Loaded
 
 Tell = Callable[[JsonObject], None]

@@ -12,7 +12,6 @@ from typing import Literal, TypeAlias
 
 from connector.app.collectors import FeedPlan, plan_feeds
 from connector.app.routes import Route, build_routes, mapping_library, template_node
-from connector.app.runtime import utc_now
 from connector.app.sources import credentials_of, open_sources
 from connector.collect.revisions import PAD, time_of
 from connector.errors import DeliveryError, JournalError, JournalInUse, Refused, Retryable, SourceError
@@ -22,6 +21,7 @@ from connector.interfaces import Probe, Setup
 from connector.journal import Journal
 from connector.mapping import body_warnings, lint, run_tests
 from connector.model import Event, Feed, JsonObject, Query, Record, Revision, Window
+from connector.net.clock import utc_now
 from connector.ops.request_plan import SearchLoad, assess, describe_load, polls_a_day
 from connector.quantities import format_duration
 from connector.secret import Secret

@@ -15,12 +15,12 @@ import orjson
 
 from connector.app.control.operator import Action, handlers
 from connector.app.control.server import NoDaemon, ask
-from connector.app.runtime import utc_now
 from connector.errors import ConnectorError, JournalInUse
 from connector.facts import Fact
 from connector.journal import Journal, Options
 from connector.journal.journal import FILE
 from connector.model import JsonObject
+from connector.net.clock import utc_now
 from connector.settings import Settings
 
 _PATIENCE = 5.0

@@ -10,7 +10,6 @@ from secrets import token_hex
 from types import MappingProxyType
 from typing import cast
 
-from connector.app.runtime import utc_now
 from connector.collect.revisions import digest_of, state_of
 from connector.errors import ConfigurationError, Position, Problem
 from connector.mapping import (
@@ -30,6 +29,7 @@ from connector.mapping import (
 )
 from connector.mapping.schemas.encoding import SHAPES
 from connector.model import Event, Feed, JsonObject, Record, Revision
+from connector.net.clock import utc_now
 from connector.source.decode import Undecodable, decode
 from connector.source.records import parse_record
 from connector.yaml_nodes import Node

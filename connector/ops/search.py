@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from connector.app.runtime import utc_now
 from connector.app.sources import open_sources
 from connector.collect.revisions import digest_of, state_of, time_of
 from connector.collect.windows import SECOND, whole_second
@@ -23,6 +22,7 @@ from connector.mapping import Library, build_map, build_mapper
 from connector.mapping.language.file import read_mapping_file
 from connector.mapping.language.validate import validate
 from connector.model import Feed, FilterValue, Query, Record, Revision, Window
+from connector.net.clock import utc_now
 from connector.ops.mapping_tools import find_mapping
 from connector.settings import Account, Settings
 from connector.yaml_nodes import parse

@@ -1,7 +1,7 @@
-"""Where events go. A new type is one file with its settings class, and one line in ``BUILT_IN``.
+"""Output types and their registry. A new type is its settings class and one line in ``BUILT_IN``.
 
-Types from other distributions register their settings class under the entry-point group
-``email_connector.outputs``; they are loaded only when a configuration names them.
+Plugins register their settings class under the entry-point group ``email_connector.outputs``; they are
+loaded only when a configuration names them.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def settings_class(kind: str, plugins: Iterable[EntryPoint] | None = None) -> ty
     """Return the settings class of the output type *kind*.
 
     Args:
-        kind: what stands behind ``type`` in a configuration.
+        kind: the value of ``type`` in a configuration.
         plugins: entry points to choose from; those of the installed distributions by default.
 
     Raises:
-        ConfigurationError: nobody knows the type, or the plugin that should know it is broken.
+        ConfigurationError: the type is unknown, or the plugin that provides it is broken.
     """
     candidates = [plugin for plugin in _plugins(plugins) if plugin.name == kind]
     claimants = sorted(_distribution(plugin) for plugin in candidates)
@@ -64,34 +64,34 @@ def settings_class(kind: str, plugins: Iterable[EntryPoint] | None = None) -> ty
     return _load(candidates[0])
 
 
-def _plugins(given: Iterable[EntryPoint] | None) -> list[EntryPoint]:
-    return list(entry_points(group=GROUP) if given is None else given)
+def _plugins(plugins: Iterable[EntryPoint] | None) -> list[EntryPoint]:
+    return list(entry_points(group=GROUP) if plugins is None else plugins)
 
 
 def _load(plugin: EntryPoint) -> type[OutputSettings]:
-    whose = f"the output type {plugin.name} of {_distribution(plugin)}"
+    label = f"the output type {plugin.name} of {_distribution(plugin)}"
     try:
         loaded: object = plugin.load()
-    except Exception as error:  # whatever a foreign module raises at import, it is that plugin's fault
+    except Exception as error:  # importing a plugin may raise anything
         raise _problem(
-            f"{whose} cannot be loaded: {type(error).__name__}: {error}",
+            f"{label} cannot be loaded: {type(error).__name__}: {error}",
             "reinstall or update it, or remove the output from the configuration",
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, OutputSettings)):
-        raise _problem(f"{whose} is no settings class ({plugin.value})", "it must extend OutputSettings")
+        raise _problem(f"{label} is not a settings class ({plugin.value})", "it must extend OutputSettings")
     if loaded.__abstractmethods__:
-        raise _problem(f"{whose} lacks {', '.join(sorted(loaded.__abstractmethods__))}", "update it")
+        raise _problem(f"{label} lacks {', '.join(sorted(loaded.__abstractmethods__))}", "update it")
     declared = loaded.model_fields.get("type")
     if declared is None or plugin.name not in getattr(declared.annotation, "__args__", ()):
-        raise _problem(f"{whose} does not declare its field type as that name", "update it")
+        raise _problem(f"{label} does not declare its field `type` with that name", "update it")
     return loaded
 
 
 def _distribution(plugin: EntryPoint) -> str:
-    found = plugin.dist
+    distribution = plugin.dist
     return (
-        f"the distribution {found.name} {found.version}"
-        if found
+        f"the distribution {distribution.name} {distribution.version}"
+        if distribution
         else f"an unknown distribution ({plugin.value})"
     )
 

@@ -1,4 +1,4 @@
-"""The settings that every output has, and the contract of the class that holds them."""
+"""The settings that every output has, and the contract of settings classes. Stable for plugins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from connector.quantities import Duration, Size
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Where in an output's settings a template of one event stands, and how text of mails is put into it."""
+    """The settings key of an output's event template, and how text of messages is escaped in it."""
 
     key: str
     escape: Escape
@@ -28,30 +28,30 @@ class Templated(Protocol):
     """Settings of an output that may have a template."""
 
     def template(self) -> Template | None:
-        """Where it stands; ``None``: the payload is the mapped document."""
+        """The template; ``None`` if the payload is the mapped document."""
         ...
 
 
 TOO_LARGE = "too_large"
-"""The reason in a receipt for an event that is larger than the output can ever send."""
+"""Reason in a receipt: the event is larger than the output can ever send."""
 
 
 class BatchSettings(BaseModel):
-    """How many events leave together; what is not given is the output type's own choice."""
+    """Batching. Values that are not set are the output type's defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    events: int | None = Field(default=None, ge=1, le=100_000, description="Most events in one send.")
-    bytes: Size | None = Field(default=None, ge=1024, le=100 << 20, description="Most payload in one send.")
+    events: int | None = Field(default=None, ge=1, le=100_000, description="Maximum events per send.")
+    bytes: Size | None = Field(default=None, ge=1024, le=100 << 20, description="Maximum payload per send.")
     linger: Duration | None = Field(
         default=None,
         ge=timedelta(0),
         le=timedelta(minutes=5),
-        description="How long a batch waits for more events before it leaves.",
+        description="How long a batch waits for more events before it is sent.",
     )
 
     def applied(self, limits: Limits) -> Limits:
-        """Return *limits* with what is set here."""
+        """Return *limits* with the values set here."""
         return replace(
             limits,
             events=limits.events if self.events is None else self.events,
@@ -61,11 +61,13 @@ class BatchSettings(BaseModel):
 
 
 class BacklogSettings(BaseModel):
-    """How much may wait for an output that does not take events, and what happens then."""
+    """Backpressure: how much may queue for an output that does not accept events, and what happens then."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_bytes: Size = Field(default=1 << 30, ge=1 << 20, description="Most that may wait, in the journal.")
+    max_bytes: Size = Field(
+        default=1 << 30, ge=1 << 20, description="Maximum undelivered data in the journal."
+    )
     when_full: WhenFull = Field(
         default=WhenFull.PAUSE,
         description="pause stops collecting until there is room; skip drops this output's oldest events "
@@ -73,12 +75,12 @@ class BacklogSettings(BaseModel):
     )
 
     def value(self, max_dead_letters: int) -> Backlog:
-        """Return it as the journal takes it, with the most dead letters beside it."""
+        """Return the limits for the journal, with the maximum number of dead letters."""
         return Backlog(self.max_bytes, self.when_full, max_dead_letters)
 
 
 class DeadLetterSettings(BaseModel):
-    """How many revisions that can never be delivered are kept."""
+    """How many undeliverable revisions are kept as dead letters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -86,12 +88,12 @@ class DeadLetterSettings(BaseModel):
         default=10_000,
         ge=1,
         le=1_000_000,
-        description="Dead letters to keep. At that the output holds, until a person replays or purges some.",
+        description="Maximum dead letters. The output then holds until some are replayed or purged.",
     )
 
 
 class OutputSettings(BaseModel):
-    """What can be set for every output. A type adds its own fields, ``type`` among them, and ``build``.
+    """Settings of every output. A type adds its own fields, ``type`` among them, and ``build``.
 
     A subclass MUST have a field ``type`` whose annotation is a ``Literal`` of the type's one name, MUST
     keep ``frozen`` and ``extra="forbid"``, MUST hold credentials in ``connector.secret.Secret``, and MUST
@@ -100,29 +102,31 @@ class OutputSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    mapping: str = Field(default="ecs", min_length=1, description="Name of the mapping that shapes events.")
+    mapping: str = Field(
+        default="ecs", min_length=1, description="Name of the mapping that produces the events."
+    )
     when: JsonObject | None = Field(default=None, description="Deliver only records that match this.")
     redact: dict[str, Literal["drop", "hash"]] | None = Field(
         default=None,
-        description="Record fields that this output must not get, by name: drop, or hash with redaction.key.",
+        description="Record fields to withhold from this output, by name: drop, or hash with redaction.key.",
     )
     emit: Literal["all", "first"] = Field(
-        default="all", description="first leaves out later changes of a record already delivered."
+        default="all", description="first omits later changes of a record that was already delivered."
     )
     max_age: Duration | None = Field(
-        default=None, gt=timedelta(0), description="Leave out records older than this, for pagers and chats."
+        default=None, gt=timedelta(0), description="Omit records older than this; for pagers and chats."
     )
     heartbeat: Duration | None = Field(
         default=None,
         ge=timedelta(seconds=10),
         le=timedelta(days=1),
-        description="Send a status event this often, so that a SIEM can alarm when none arrives.",
+        description="Send a status event at this interval, so that a SIEM can alert when none arrives.",
     )
     start: Start = Field(
         default="head",
         alias="from",
-        description="Where a new output begins in what the journal still holds: head takes what comes "
-        "from now on, beginning everything.",
+        description="Where a new output starts in the journal: head delivers only new revisions, beginning "
+        "everything that the journal still holds.",
     )
     batch: BatchSettings = BatchSettings()
     backlog: BacklogSettings = BacklogSettings()
@@ -131,17 +135,17 @@ class OutputSettings(BaseModel):
         default=timedelta(seconds=30),
         gt=timedelta(0),
         le=timedelta(minutes=10),
-        description="The most that one send may take.",
+        description="Maximum duration of one send.",
     )
 
     def journal_limits(self) -> Backlog:
-        """Return what the journal may keep for it."""
+        """Return what the journal may keep for this output."""
         return self.backlog.value(self.dead_letters.max)
 
     @abstractmethod
     def build(self, name: str, observe: Observe) -> Output:
-        """Make the output called *name*. MUST NOT connect, read files or block: that is ``open``'s part.
+        """Build the output called *name*. MUST NOT connect, read files or block; ``open`` does that.
 
-        *observe* takes the output's facts; it MUST be called on the main loop only.
+        *observe* receives the output's facts; it MUST be called on the main loop only.
         """
         ...

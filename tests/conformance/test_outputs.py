@@ -12,8 +12,8 @@ import pytest
 
 from connector.interfaces import Output
 from connector.model import Limits
+from connector.net.clock import utc_now
 from connector.outputs import BUILT_IN
-from connector.outputs.shared.http_client import utc_now
 from connector.outputs.splunk_hec.channel import AckPolling
 from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from connector.outputs.stdout import StdoutOutput

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from connector.app.build import App, build_app
 from connector.app.daemon import run
-from connector.app.runtime import utc_now
 from connector.app.signals import Stop, handle_signals
 from connector.facts import Fact
+from connector.net.clock import utc_now
 from connector.settings import load
 
 KILLED = 9

@@ -11,12 +11,12 @@ from connector.errors import Hold, Retryable
 from connector.interfaces import Clock, Observe
 from connector.model import Event, JsonObject, Limits, Receipt
 from connector.net.backoff import parse_retry_after
+from connector.net.clock import utc_now
 from connector.outputs.elasticsearch import bulk
 from connector.outputs.elasticsearch.index_template import template_for
 from connector.outputs.elasticsearch.node import ClusterCredentials, Node
 from connector.outputs.elasticsearch.probe import inspect
 from connector.outputs.shared.failover import Failover, MultiUrlSettings
-from connector.outputs.shared.http_client import utc_now
 from connector.secret import Secret
 
 # Payload only: the line before each event adds about 90 bytes, and all together shall stay under 5 MB.

@@ -15,11 +15,11 @@ from connector.errors import DeliveryError, Hold, Retryable
 from connector.formats.framing import line
 from connector.interfaces import Observe
 from connector.model import Event, Limits, Receipt
+from connector.net.clock import utc_now
 from connector.outputs.common import OutputSettings
 from connector.outputs.file.appender import Appender, InUse, NotAFile
 from connector.outputs.file.rotation import Rotation
 from connector.outputs.shared.blocking_thread import BlockingThread
-from connector.outputs.shared.http_client import utc_now
 from connector.quantities import Duration, Size
 
 _LIMITS = Limits(events=1000, bytes=4_000_000)

@@ -12,13 +12,14 @@ from connector.errors import DeliveryError, Hold, Retryable
 from connector.formats.escaping import Escaping, escape
 from connector.interfaces import Clock, Observe
 from connector.model import Event, JsonObject, Limits, Receipt
+from connector.net.clock import utc_now
 from connector.net.transport import Response
 from connector.outputs.common import Template
 from connector.outputs.http.auth import AuthSettings, HeaderName, SigningSettings, header_secrets
 from connector.outputs.http.body import EVENTS, BodyEncoder, body_encoder, surrounds, tokens
 from connector.outputs.http.oauth import Token, TokenSource
 from connector.outputs.http.status_rules import Action, Status, action_for, error_of
-from connector.outputs.shared.http_client import HttpSender, SingleUrlSettings, utc_now
+from connector.outputs.shared.http_client import HttpSender, SingleUrlSettings
 from connector.secret import Secret
 
 _LIMITS = Limits(events=500, bytes=1_000_000)

@@ -77,8 +77,8 @@ class BlockingThread:
     async def run(self, call: Callable[[CallToken], T], timeout: float) -> T:  # noqa: ASYNC109, for the job
         """Run *call* in the thread and return its result.
 
-        Raises ``TimeoutError`` after *timeout* seconds. Then, and when the caller is cancelled, a running call
-        continues until it checks its token; a call that has not started is skipped.
+        Raises ``TimeoutError`` after *timeout* seconds. Then, and when the caller is cancelled, a running
+        call continues until it checks its token; a call that has not started is skipped.
         """
         if self._jobs is None:
             self._jobs = SimpleQueue()

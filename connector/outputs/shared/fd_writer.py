@@ -26,9 +26,9 @@ class FdWriter:
         self._lock = threading.Lock()
 
     def write(self, lines: bytes, token: CallToken) -> None:
-        """Write *lines*, which end with LF; raises ``CallCancelled``, or OSError when nobody can read them.
+        """Write *lines*, which end with LF. Raises ``CallCancelled``, or OSError if the reader is gone.
 
-        *ticket* is looked at while the reader pauses.
+        *token* is checked while the reader does not read.
         """
         with self._lock:
             while self._rest:

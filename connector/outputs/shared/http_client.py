@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from typing import Self
@@ -248,11 +247,6 @@ class HttpSender:
             except ConfigurationError as error:
                 raise delivery_error(error) from None
         return self._client
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
 
 
 def _proxy_for(url: Url, configured: Secret | None) -> SplitResult | None:

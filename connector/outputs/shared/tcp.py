@@ -74,7 +74,7 @@ class Stream:
         await asyncio.shield(self._writing)
 
     async def close(self) -> None:
-        """Close gracefully: finish the running write, wait briefly for the peer to close, release the socket."""
+        """Finish the running write, wait briefly for the peer to close, then release the socket."""
         try:
             async with asyncio.timeout(_CLOSE_WAIT):
                 if self._writing is not None:
@@ -117,7 +117,8 @@ class Stream:
         """Wait for the server's first record after the handshake.
 
         In TLS 1.3 a server verifies the client's certificate after the client has finished (RFC 8446, 4.4.2);
-        session tickets mean acceptance, an alert means refusal. Some servers send nothing, so the wait is short.
+        session tickets mean acceptance, an alert means refusal. Some servers send nothing, so the wait is
+        short.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(2.0, 0.25 + 2 * handshake)):
@@ -166,7 +167,7 @@ class Stream:
                 await self._loop.sock_sendall(self._sock, data)
 
     async def _await_acknowledged(self) -> None:
-        """Wait until the peer's kernel has acknowledged every byte, then check once more for end of stream."""
+        """Wait until the peer's kernel has acknowledged every byte, then check for end of stream."""
         pause = _POLL_FIRST
         while self._fault is None and unacknowledged(self._sock):
             await asyncio.sleep(pause)

@@ -14,8 +14,8 @@ from connector.errors import DeliveryError, Hold, Refused, Retryable
 from connector.facts import AcknowledgementDowngraded
 from connector.interfaces import Clock, Observe
 from connector.model import Event, Limits, Receipt
+from connector.net.clock import utc_now
 from connector.outputs.shared.failover import Failover, MultiUrlSettings
-from connector.outputs.shared.http_client import utc_now
 from connector.outputs.splunk_hec.channel import AckPolling, Channel, Channels, Unconfirmable
 from connector.outputs.splunk_hec.codes import NO_DATA, read
 from connector.outputs.splunk_hec.request import Endpoint, Metadata, Request, RequestEncoder

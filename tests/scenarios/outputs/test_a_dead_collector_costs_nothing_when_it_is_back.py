@@ -11,8 +11,8 @@ import pytest
 
 from connector.facts import BatchRetried, BatchSent, EventDeadLettered, OutputHeld, OutputReleased
 from connector.interfaces import Output
+from connector.net.clock import utc_now
 from connector.outputs.elasticsearch.output import ElasticsearchSettings
-from connector.outputs.shared.http_client import utc_now
 from connector.outputs.splunk_hec.channel import AckPolling
 from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from tests.scenarios.outputs.delivering import delivering

@@ -58,7 +58,7 @@ def test_plugin_that_nobody_names_is_not_loaded() -> None:
     ("target", "complaint"),
     [
         ("no_such_module:Nothing", "cannot be loaded: ModuleNotFoundError"),
-        ("os:getcwd", "is no settings class"),
+        ("os:getcwd", "is not a settings class"),
         ("UnfinishedSettings", "lacks build"),
         ("NamelessSettings", "does not declare its field type"),
     ],

@@ -67,7 +67,7 @@ HTTP = {"url": "https://collector.example/in"}
         ("syslog", {**UDP, "max_message_bytes": "64KiB"}, "one datagram carries"),
         ("syslog", {**SYSLOG, "tag": False}, "format: rfc3164 only"),
         ("syslog", {**SYSLOG, "facility": "local9"}, "no such facility"),
-        ("http", {"url": "collector.example"}, "a URL of http or https is needed"),
+        ("http", {"url": "collector.example"}, "expected an http or https URL"),
         ("http", {"url": "https://user:pw@collector.example"}, "use auth instead"),
         ("http", {"url": "http://collector.example", "tls": {}}, "tls has no effect"),
         ("http", {**HTTP, "auth": {}}, "exactly one of"),

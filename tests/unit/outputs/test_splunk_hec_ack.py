@@ -10,7 +10,7 @@ import pytest
 from connector.errors import Hold, Retryable
 from connector.facts import AcknowledgementDowngraded, Fact
 from connector.model import Receipt
-from connector.outputs.shared.http_client import utc_now
+from connector.net.clock import utc_now
 from connector.outputs.splunk_hec.channel import AckPolling
 from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from connector.testing.outputs import events

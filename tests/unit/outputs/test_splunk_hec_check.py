@@ -84,8 +84,8 @@ GOOD = {"url": "https://splunk.example:8088", "token": TOKEN}
     ("given", "complaint"),
     [
         ({"url": GOOD["url"]}, "token"),
-        ({**GOOD, "url": []}, "a URL is needed"),
-        ({**GOOD, "url": ["https://a.example", 7]}, "a URL is needed"),
+        ({**GOOD, "url": []}, "expected a URL"),
+        ({**GOOD, "url": ["https://a.example", 7]}, "expected a URL"),
         ({**GOOD, "url": ["https://a.example", "http://b.example"]}, "a fallback must not be weaker"),
         ({**GOOD, "url": "https://a.example/?token=canary"}, "takes no part after"),
         ({**GOOD, "url": "http://a.example", "tls": {}}, "tls has no effect"),

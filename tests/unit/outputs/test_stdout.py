@@ -76,7 +76,7 @@ async def test_an_output_built_anew_ends_the_line_of_the_one_before(
     """A reload while the reader pauses: the first new event must not be glued to half an old one."""
     reading, writing = pipe
     monkeypatch.setattr(module, "_DESCRIPTOR", writing)
-    module._shared.cache_clear()
+    module._writer_of.cache_clear()
     settings = StdoutSettings.model_validate({"timeout": "200ms"})
     first, second = (settings.build("stdout", lambda _: None) for _ in range(2))
     stuck = events(40, 300, label="stuck")
@@ -89,7 +89,7 @@ async def test_an_output_built_anew_ends_the_line_of_the_one_before(
     await second.close()
     os.close(writing)
     assert set((await reader).split(b"\n")[:-1]) == {event.payload for event in stuck}
-    module._shared.cache_clear()
+    module._writer_of.cache_clear()
 
 
 async def sent_at_last(stdout: Output, batch: Sequence[Event]) -> None:

@@ -141,7 +141,7 @@ async def test_resend_can_be_turned_off() -> None:
 async def test_a_collector_that_stops_reading_is_not_taken_for_one_that_accepts() -> None:
     async with stream_collector(reading=False) as deaf:
         siem = output(deaf.port, timeout="300ms", max_message_bytes="16MiB", batch={"bytes": "64MiB"})
-        with pytest.raises(Retryable, match="did not take the data"):
+        with pytest.raises(Retryable, match="did not acknowledge the data"):
             await siem.send(events(1, 15 << 20, label="much"))
         await siem.close()
 
@@ -154,7 +154,7 @@ async def test_bytes_that_only_this_machine_holds_are_not_accepted() -> None:
         hung.listen()
         siem = output(hung.getsockname()[1], timeout="300ms")
         await siem.open()
-        with pytest.raises(Retryable, match="did not take the data"):
+        with pytest.raises(Retryable, match="did not acknowledge the data"):
             await siem.send(events(100, 2000))
         await siem.close()
 

@@ -1,7 +1,7 @@
-"""A file that only ever grows, by whole and durable lines. Blocking code: it runs in a lane.
+"""Durable append to a log file, whole lines only. Blocking code; runs in a ``BlockingThread``.
 
-Forwarders that follow the file must never see it shrink: many take that for a new file and read all of it
-again. So a write that was broken off is not undone but continued, with the same bytes, by the next attempt.
+Forwarders that tail the file must never see it shrink: many take that for a new file and read all of it
+again. So an interrupted write is not undone but continued, with the same bytes, by the next attempt.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from connector.interfaces import Clock
 from connector.outputs.file.rotation import Rotation
 
-# How much is read at once when looking for the end of the last whole line, in bytes.
+# Read size when searching backwards for the end of the last whole line, in bytes.
 _CHUNK = 1 << 16
 
 
@@ -25,13 +25,13 @@ class NotAFile(Exception):
 
 
 class InUse(Exception):
-    """Another process, or another output, appends to the same file."""
+    """Another process or output appends to the same file."""
 
 
 class Appender:
-    """Appends to *path*, moving on as *rotation* says.
+    """Appends to *path* and rotates it.
 
-    The file is its own: a line that a crash left unfinished is cut off when the file is opened.
+    The file belongs to this output alone: an incomplete last line, left by a crash, is cut off on open.
     """
 
     def __init__(self, path: Path, rotation: Rotation | None, clock: Clock) -> None:
@@ -40,12 +40,12 @@ class Appender:
         self._clock = clock
         self._descriptor: int | None = None
         self._last = 0.0
-        self._begun = b""
+        self._partial = b""
         self._start = 0
         self._needs_rewrite = False
 
     def open(self) -> None:
-        """Open the file if it is not open, or if its name now belongs to another file or to none."""
+        """Open the file if it is not open, or if the path now names another file or none (logrotate)."""
         if self._descriptor is not None and self._same(self._descriptor):
             return
         self.close()
@@ -54,34 +54,33 @@ class Appender:
     def append(self, lines: bytes) -> None:
         """Write *lines* and make them durable.
 
-        When it raises OSError, some of them may stand in the file already; called again with the same lines
-        it goes on where it stopped.
+        After an OSError part of them may be in the file already; a call with the same lines continues there.
         """
         self.open()
-        begun = self._continued(lines)
-        if not begun:
+        written = self._already_written(lines)
+        if not written:
             self._rotate_if_due(len(lines))
         descriptor = self._held()
         try:
             if self._needs_rewrite:
-                self._write_again(lines[:begun])
-            while begun < len(lines):
-                begun += os.write(descriptor, memoryview(lines)[begun:])
+                self._rewrite(lines[:written])
+            while written < len(lines):
+                written += os.write(descriptor, memoryview(lines)[written:])
         finally:
-            self._begun = lines[:begun]
+            self._partial = lines[:written]
         self._make_durable(descriptor)
-        self._begun = b""
+        self._partial = b""
         self._last = self._clock().timestamp()
 
     def close(self) -> None:
-        """Release the file; safe to repeat."""
+        """Release the file. Idempotent."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
-            if self._begun:  # whoever takes the file over must not find half a line
+            if self._partial:  # the next owner of the file must not find half a line
                 with contextlib.suppress(OSError):
                     _cut_torn_line(descriptor)
             os.close(descriptor)
-        self._begun, self._needs_rewrite = b"", False
+        self._partial, self._needs_rewrite = b"", False
 
     def _held(self) -> int:
         if self._descriptor is None:
@@ -97,24 +96,24 @@ class Appender:
             raise
         return (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino)
 
-    def _continued(self, lines: bytes) -> int:
-        """How much of *lines* stands in the file already; what belongs to another batch is left whole."""
+    def _already_written(self, lines: bytes) -> int:
+        """Bytes of *lines* that are in the file already; a partial line of another batch is cut off."""
         descriptor = self._held()
-        if self._begun and lines.startswith(self._begun):
-            return len(self._begun)
-        if self._begun:
+        if self._partial and lines.startswith(self._partial):
+            return len(self._partial)
+        if self._partial:
             _cut_torn_line(descriptor)
-        self._begun, self._needs_rewrite = b"", False
+        self._partial, self._needs_rewrite = b"", False
         self._start = os.fstat(descriptor).st_size
         return 0
 
-    def _write_again(self, data: bytes) -> None:
-        """Put *data* where it stands already.
+    def _rewrite(self, data: bytes) -> None:
+        """Write *data* again at the place where it already is.
 
-        After a failed fsync the kernel may count its pages as clean: only a new write makes the next one
-        a proof.
+        After a failed fsync the kernel may mark the lost pages as clean, so that a second fsync succeeds
+        without writing anything; only a new write makes its success meaningful.
         """
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)  # an appending one cannot
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)  # pwrite ignores offsets with O_APPEND
         try:
             done = 0
             while done < len(data):
@@ -141,21 +140,21 @@ class Appender:
 
 
 def _opened(path: Path, mode: int) -> tuple[int, float]:
-    """A descriptor of the file, ready to append, and when the file was last written."""
-    # Not blocking: opening a pipe that nobody reads would otherwise wait for ever.
+    """A descriptor of the file, open for appending, and when the file was last written (Unix time)."""
+    # O_NONBLOCK: opening a FIFO without a reader would otherwise block for ever.
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, mode)
     try:
         _must_be_regular(descriptor)
         _lock(descriptor)
-        found = os.fstat(descriptor)
+        status = os.fstat(descriptor)
         _cut_torn_line(descriptor)
-        # The cut is no event: rotation by time goes by the last one.
-        os.utime(descriptor, ns=(found.st_atime_ns, found.st_mtime_ns))
+        # Cutting must not count as a write: rotation by time depends on the last event.
+        os.utime(descriptor, ns=(status.st_atime_ns, status.st_mtime_ns))
         _sync_directory(path.parent)
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor, found.st_mtime
+    return descriptor, status.st_mtime
 
 
 def _must_be_regular(descriptor: int) -> None:
@@ -169,7 +168,7 @@ def _lock(descriptor: int) -> None:
     except BlockingIOError:
         raise InUse from None
     except OSError as error:
-        # Some network file systems have no locks; appending works there all the same.
+        # Some network file systems have no locks; appending works there anyway.
         if error.errno not in {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}:
             raise
 
@@ -178,9 +177,9 @@ def _cut_torn_line(descriptor: int) -> None:
     size = end = os.fstat(descriptor).st_size
     while end > 0:
         begin = max(0, end - _CHUNK)
-        found = os.pread(descriptor, end - begin, begin).rfind(b"\n")
-        if found >= 0:
-            end = begin + found + 1
+        newline = os.pread(descriptor, end - begin, begin).rfind(b"\n")
+        if newline >= 0:
+            end = begin + newline + 1
             break
         end = begin
     if end < size:

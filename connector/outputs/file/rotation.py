@@ -1,4 +1,4 @@
-"""When a file has had its time, and how it makes room for the next: ``path.1`` is the newest of the older."""
+"""File rotation: when a new file is due, and renaming the old ones (``path.1`` is the newest)."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """Begins a new file before one grows past *size* bytes, and with every new period of *every* seconds.
+    """Rotates before a file exceeds *size* bytes and at the end of every period of *every* seconds.
 
-    Periods are counted from 1970 in UTC: ``1d`` ends at midnight. *keep* older files stay.
+    Periods are counted from 1970 in UTC: ``1d`` ends at midnight. *keep* rotated files are kept.
     """
 
     size: int | None
     every: float | None
     keep: int
 
-    def due(self, held: int, coming: int, last: float, now: float) -> bool:
-        """Whether a file of *held* bytes, last written at *last*, must go before *coming* bytes at *now*."""
-        if held == 0:
+    def due(self, size: int, added: int, last: float, now: float) -> bool:
+        """Whether a file of *size* bytes, last written at *last*, must rotate before *added* at *now*."""
+        if size == 0:
             return False
-        if self.size is not None and held + coming > self.size:
+        if self.size is not None and size + added > self.size:
             return True
         return self.every is not None and now // self.every > last // self.every
 
     def shift(self, path: Path) -> None:
-        """Rename *path* and the files before it; the oldest is replaced."""
+        """Rename *path* and its rotated files by one number; the oldest is overwritten."""
         free = next((n for n in range(1, self.keep + 1) if not _numbered(path, n).exists()), self.keep)
-        # From the oldest on, so that a crash in between leaves a free number and loses no file.
+        # From the oldest to the newest, so that a crash in between leaves a gap and loses no file.
         for number in range(free, 1, -1):
             _numbered(path, number - 1).replace(_numbered(path, number))
         path.replace(_numbered(path, 1))

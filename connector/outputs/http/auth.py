@@ -1,4 +1,4 @@
-"""How an HTTP request says who sends it: headers, and signatures over the body."""
+"""Authentication of HTTP requests: Authorization and other headers, HMAC signatures over the body."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from connector.outputs.http.oauth import OAuth2Settings
 from connector.secret import Secret
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-# The HTTP client writes these itself; a second opinion would break the request.
+# The HTTP client writes these itself; a second value would break the request.
 _RESERVED = {"host", "content-length", "content-encoding", "transfer-encoding", "connection", "te", "upgrade"}
 
 
 def _header_name(name: str) -> str:
     if not _TOKEN.fullmatch(name):
-        raise ValueError(f"{name!r} cannot be the name of a header")
+        raise ValueError(f"{name!r} is not a valid header name")
     if name.lower() in _RESERVED:
-        raise ValueError(f"the header {name} is written by the connector itself")
+        raise ValueError(f"the connector sets the header {name} itself")
     return name
 
 
 HeaderName = Annotated[str, AfterValidator(_header_name)]
-"""The name of a header that a person may set."""
+"""The name of a header that a configuration may set."""
 
 
 class BasicSettings(BaseModel):
@@ -51,13 +51,15 @@ class HeaderSettings(BaseModel):
 
 
 class SigningSettings(BaseModel):
-    """HMAC-SHA256 over the time, a dot and the body as sent, in hexadecimal digits."""
+    """HMAC-SHA256 over ``<Unix seconds>.<body as sent>``, in hexadecimal."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     secret: Secret
-    header: HeaderName = Field(default="X-Signature", description="Carries sha256=<signature>.")
-    time_header: HeaderName = Field(default="X-Signature-Time", description="Carries the time in seconds.")
+    header: HeaderName = Field(default="X-Signature", description="Header with sha256=<signature>.")
+    time_header: HeaderName = Field(
+        default="X-Signature-Time", description="Header with the time in Unix seconds."
+    )
 
     def headers(self, body: bytes, now: datetime) -> dict[str, str]:
         """Return the headers that sign *body*."""
@@ -67,23 +69,25 @@ class SigningSettings(BaseModel):
 
 
 class AuthSettings(BaseModel):
-    """One way of saying who sends."""
+    """One method of authentication."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bearer: Secret | None = Field(default=None, description="Token for Authorization: Bearer.")
     basic: BasicSettings | None = None
     header: HeaderSettings | None = None
-    oauth2: OAuth2Settings | None = Field(default=None, description="TokenSource for client credentials.")
+    oauth2: OAuth2Settings | None = Field(
+        default=None, description="Access tokens by the OAuth 2.0 client credentials grant."
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> AuthSettings:
-        if sum(way is not None for way in (self.bearer, self.basic, self.header, self.oauth2)) != 1:
-            raise ValueError("auth needs exactly one of bearer, basic, header and oauth2")
+        if sum(method is not None for method in (self.bearer, self.basic, self.header, self.oauth2)) != 1:
+            raise ValueError("auth requires exactly one of bearer, basic, header and oauth2")
         return self
 
     def headers(self) -> dict[str, str]:
-        """Return the headers as they are sent; a token of OAuth 2.0 is another matter."""
+        """Return the headers to send; none for OAuth 2.0, whose tokens come from ``TokenSource``."""
         if self.bearer is not None:
             return {"Authorization": f"Bearer {self.bearer.reveal()}"}
         if self.basic is not None:
@@ -92,7 +96,7 @@ class AuthSettings(BaseModel):
         return {self.header.name: self.header.value.reveal()} if self.header else {}
 
     def secrets(self) -> Iterator[Secret]:
-        """Every credential in it."""
+        """All credentials."""
         if self.bearer is not None:
             yield self.bearer
         if self.basic is not None:
@@ -104,7 +108,7 @@ class AuthSettings(BaseModel):
 
 
 def header_secrets(headers: Mapping[str, str]) -> Iterator[str]:
-    """Texts of *headers* that must not be shown: whole values, and what follows a scheme such as Bearer."""
+    """Texts of *headers* that must not be shown: whole values, and the part after a scheme such as Bearer."""
     for value in headers.values():
         yield value
         yield value.rpartition(" ")[2]

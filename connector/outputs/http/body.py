@@ -1,4 +1,4 @@
-"""How events become the body of a request: lines, an array, one event, a place in a larger document."""
+"""Request bodies of the http output: NDJSON, an array, a single event, or a template around the events."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Framing: TypeAlias = Literal["ndjson", "array", "single"]
 Tree: TypeAlias = JsonObject | list[object]
 
 EVENTS = "{$events}"
-"""The text in whose place all events of a request are put."""
+"""Placeholder in a body template for all events of a request."""
 
 _JSON = "application/json"
-_HOLE = re.compile(r"\{\{|\}\}|[{}]")
-# What looks like a key in a text of the configuration, and so must not be quoted from an answer.
+_BRACES = re.compile(r"\{\{|\}\}|[{}]")
+# Looks like a key (API token) in a text of the configuration, so responses are shown without it.
 _TOKEN = re.compile(r"[A-Za-z0-9_.~+/=-]{16,}")
 
 
 @dataclass(frozen=True, slots=True)
 class BodyEncoder:
-    """Makes bodies.
+    """Encodes request bodies.
 
     Args:
-        join: makes a body of payloads.
-        content_type: of that body, where the payloads are JSON.
-        single: a request takes one event.
+        join: combines payloads into a body.
+        content_type: of that body, if the payloads are JSON.
+        single: a request carries one event.
         needs_json: payloads must be JSON.
     """
 
@@ -42,28 +42,28 @@ class BodyEncoder:
 
 
 def body_encoder(written: Framing | Tree) -> BodyEncoder:
-    """What *written* in a configuration asks for; raises ValueError where it cannot be."""
+    """The encoder for *written* in a configuration; raises ValueError if it is invalid."""
     if written == "ndjson":
         return BodyEncoder(lambda payloads: b"".join(map(line, payloads)), "application/x-ndjson")
     if written == "single":
-        return BodyEncoder(_alone, _JSON, single=True)
+        return BodyEncoder(_single, _JSON, single=True)
     if written == "array":
         return BodyEncoder(lambda payloads: b"[" + b",".join(payloads) + b"]", _JSON, needs_json=True)
     if isinstance(written, str):
-        raise ValueError("ndjson, array or single is needed, or a map or list of templates")  # noqa: TRY004
+        raise ValueError("expected ndjson, array, single, or a map or list of templates")  # noqa: TRY004
     if not surrounds(written):
-        return BodyEncoder(_alone, _JSON, single=True, needs_json=True)
+        return BodyEncoder(_single, _JSON, single=True, needs_json=True)
     before, after = _halves(written)
     return BodyEncoder(lambda payloads: before + b",".join(payloads) + after, _JSON, needs_json=True)
 
 
 def surrounds(tree: Tree) -> bool:
-    """Whether *tree* is written once around all events of a request, instead of once for each."""
+    """Whether *tree* is written once per request, around all events, instead of once per event."""
     return any(text.strip() == EVENTS for text in texts(tree))
 
 
 def texts(tree: object) -> Iterator[str]:
-    """Every text in *tree*; names of keys are none."""
+    """Every text value in *tree*; not the keys."""
     if isinstance(tree, str):
         yield tree
     for inner in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
@@ -71,21 +71,21 @@ def texts(tree: object) -> Iterator[str]:
 
 
 def tokens(tree: object) -> Iterator[str]:
-    """What may be a key in the texts of *tree*."""
-    return (found for text in texts(tree) for found in _TOKEN.findall(text))
+    """Texts in *tree* that look like API tokens."""
+    return (token for text in texts(tree) for token in _TOKEN.findall(text))
 
 
-def _alone(payloads: Sequence[bytes]) -> bytes:
+def _single(payloads: Sequence[bytes]) -> bytes:
     return b"\n".join(map(one_line, payloads))
 
 
 def _halves(tree: Tree) -> tuple[bytes, bytes]:
-    """What stands before and after the events: ``[`` and ``]`` included."""
+    """The encoded text before and after the events, including ``[`` and ``]``."""
     mark = uuid4().hex
-    made = json.encode({"": _literal(tree, mark)}).removeprefix(b'{"":').removesuffix(b"}")
-    before, *after = made.split(f'"{mark}"'.encode())
+    encoded = json.encode({"": _literal(tree, mark)}).removeprefix(b'{"":').removesuffix(b"}")
+    before, *after = encoded.split(f'"{mark}"'.encode())
     if len(after) != 1:
-        raise ValueError(f"{EVENTS} may stand once in a body")
+        raise ValueError(f"{EVENTS} may occur only once in a body")
     return before + b"[", b"]" + after[0]
 
 
@@ -96,13 +96,13 @@ def _literal(tree: object, mark: str) -> object:
         return [_literal(inner, mark) for inner in tree]
     if not isinstance(tree, str):
         return tree
-    return mark if tree.strip() == EVENTS else _HOLE.sub(_brace, tree)
+    return mark if tree.strip() == EVENTS else _BRACES.sub(_unescape_brace, tree)
 
 
-def _brace(found: re.Match[str]) -> str:
-    if len(found[0]) == 1:
+def _unescape_brace(match: re.Match[str]) -> str:
+    if len(match[0]) == 1:
         raise ValueError(
-            f"a body with {EVENTS} is written once for all events of a request: what differs from event to "
-            "event belongs under the key event; {{ stands for the character {"
+            f"a body with {EVENTS} is written once for all events of a request: put templates of single "
+            "events under the key event; write {{ for a literal {"
         )
-    return found[0][0]
+    return match[0][0]

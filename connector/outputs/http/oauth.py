@@ -1,4 +1,4 @@
-"""OAuth 2.0 with client credentials (RFC 6749, section 4.4): a token is fetched, used, renewed in time."""
+"""OAuth 2.0 client credentials grant (RFC 6749, section 4.4): fetching and renewing access tokens."""
 
 from __future__ import annotations
 
@@ -21,41 +21,43 @@ from connector.outputs.shared.http_client import HttpSender, HttpSettingsBase, e
 from connector.outputs.shared.url import Url
 from connector.secret import Secret
 
-# A server that does not say how long its token lives gets asked again after this, in seconds.
+# Assumed lifetime of a token whose server does not say (expires_in is only RECOMMENDED), in seconds.
 _LIFETIME = 300.0
-# A token is renewed this long before its end, in seconds, or when a fifth of its life is left.
+# A token is renewed this long before it expires, in seconds, or when a fifth of its lifetime is left.
 _MARGIN = 60.0
 _SHARE = 0.2
 _FORBIDDEN_IN_A_HEADER = frozenset("\r\n\0")
 
 
 class OAuth2Settings(BaseModel):
-    """Where to get a token, and with what."""
+    """Where to get access tokens, and with which credentials."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     token_url: Url = Field(description="The token endpoint.")
     client_id: str = Field(min_length=1)
     client_secret: Secret
-    scope: str | None = Field(default=None, min_length=1, description="Several are separated by blanks.")
-    audience: str | None = Field(default=None, min_length=1, description="Where the server wants one.")
+    scope: str | None = Field(default=None, min_length=1, description="Scopes, separated by spaces.")
+    audience: str | None = Field(
+        default=None, min_length=1, description="Audience, if the server requires one."
+    )
     client_auth: Literal["body", "header"] = Field(
-        default="body", description="Where the client's credentials stand: in the body, or in a Basic header."
+        default="body", description="Send the client's credentials in the body, or in a Basic header."
     )
     tls: TlsOptions | None = Field(
-        default=None, description="For the token endpoint; the output's own tls is for the collector."
+        default=None, description="TLS options for the token endpoint; the output's tls is for the collector."
     )
 
     @model_validator(mode="after")
     def _tls_has_effect(self) -> OAuth2Settings:
         if self.tls is not None and not self.token_url.secure:
-            raise ValueError("tls has no effect with a token_url of http; use https")
+            raise ValueError("tls has no effect with an http token_url; use https")
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token, when to replace it (the loop's time), and the client's secret that it was got with."""
+    """An access token, when to renew it (loop time), and the client secret that it was issued for."""
 
     text: str = field(repr=False)
     renew_at: float
@@ -63,11 +65,11 @@ class Token:
 
 
 class TokenSource:
-    """Gives out a valid token; one request to the token endpoint at a time.
+    """Provides a valid token; at most one request to the token endpoint at a time.
 
     Args:
         settings: where to get tokens.
-        wire: how the output sends; proxy and timeout are used here too.
+        wire: the output's settings; proxy and timeout apply here too.
         clock: the wall clock.
     """
 
@@ -84,29 +86,29 @@ class TokenSource:
         await self._sender.open()
 
     async def get(self) -> Token:
-        """A token to send with. Raises ``Hold`` or ``Retryable``."""
+        """A valid token. Raises ``Hold`` or ``Retryable``."""
         async with self._lock:
             now = asyncio.get_running_loop().time()
-            known = self._token
-            if known is None or now >= known.renew_at or known.secret != self._secret:
-                self._token = known = self._read(await self._fetch(), now)
-            return known
+            token = self._token
+            if token is None or now >= token.renew_at or token.secret != self._secret:
+                self._token = token = self._read(await self._fetch(), now)
+            return token
 
     def accepted(self, token: Token) -> None:
-        """Note that the collector took *token*."""
+        """Note that the collector accepted *token*."""
         self._proven = token
 
     def refused(self, token: Token) -> bool:
-        """Forget *token*, which the collector did not take; says whether it had taken it before.
+        """Forget *token*, which the collector refused; return whether it had accepted it before.
 
-        Then it was revoked or its time ended early, and a new one will do.
+        If so the token was revoked or expired early, and a new one should work.
         """
         if self._token is token:
             self._token = None
         return self._proven is token
 
     async def close(self) -> None:
-        """Close all connections; safe to repeat."""
+        """Close all connections. Idempotent."""
         await self._sender.close()
 
     async def _fetch(self) -> Response:
@@ -126,13 +128,13 @@ class TokenSource:
 
     @property
     def _pair(self) -> str:
-        # Both are encoded as in a form before they are joined: RFC 6749, section 2.3.1.
-        pair = ":".join(quote(one, safe="") for one in (self._settings.client_id, self._secret))
+        # Both are form-encoded before they are joined: RFC 6749, section 2.3.1.
+        pair = ":".join(quote(part, safe="") for part in (self._settings.client_id, self._secret))
         return base64.b64encode(pair.encode()).decode()
 
     @property
     def _traces(self) -> tuple[str, ...]:
-        """The secret as a request holds it, for a server may quote what it was asked."""
+        """The secret in every form that a request holds, because a server may quote the request."""
         return self._secret, quote(self._secret, safe=""), quote_plus(self._secret), self._pair
 
     @property
@@ -140,12 +142,12 @@ class TokenSource:
         return self._settings.client_secret.reveal()
 
     def _error(self, answer: Response) -> DeliveryError:
-        """Only what may heal by itself is tried again; a refusal concerns the credentials, not events."""
-        description = f"the token endpoint: {self._sender.describe(answer, _said(answer, self._traces))}"
-        judged = self._sender.error_for_status(answer, "")
-        if isinstance(judged, Retryable):
-            return Retryable(description, judged.after)
-        return Hold(f"{description}; check client_id, client_secret and scope")
+        """Retryable statuses are retried; any refusal is about the credentials, not about events."""
+        reason = f"the token endpoint: {self._sender.describe(answer, _said(answer, self._traces))}"
+        error = self._sender.error_for_status(answer, "")
+        if isinstance(error, Retryable):
+            return Retryable(reason, error.after)
+        return Hold(f"{reason}; check client_id, client_secret and scope")
 
     def _read(self, answer: Response, now: float) -> Token:
         body = _object(answer.body)
@@ -159,14 +161,14 @@ class TokenSource:
 
 def _object(body: bytes) -> JsonObject:
     try:
-        found = orjson.loads(body)
+        document = orjson.loads(body)
     except orjson.JSONDecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def _seconds(value: object) -> float:
-    """``expires_in``, which some servers write as text."""
+    """``expires_in``, which some servers send as text."""
     try:
         seconds = float(value) if isinstance(value, str | int | float) else 0.0
     except ValueError:
@@ -175,7 +177,7 @@ def _seconds(value: object) -> float:
 
 
 def _said(answer: Response, secrets: Iterable[str]) -> str:
-    """The error of RFC 6749, section 5.2, where it is one."""
+    """The error as in RFC 6749, section 5.2; an excerpt of the body if it is none."""
     body = _object(answer.body)
     words = [body[key] for key in ("error", "error_description") if isinstance(body.get(key), str)]
     return excerpt(": ".join(words).encode("utf-8", "replace") or answer.body, secrets)

@@ -1,4 +1,4 @@
-"""Output ``http``: events to anything that takes a POST."""
+"""Output ``http``: settings and class; POST requests to any collector, webhook or SOAR endpoint."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ class HttpSettings(SingleUrlSettings):
     body: Literal["ndjson", "array", "single"] | JsonObject | list[object] = Field(
         default="ndjson",
         repr=False,
-        description="ndjson: one event per line; array: a JSON array; single: one event per request; or any "
-        "tree of templates: one event per request, or all of them in the place of {$events}.",
+        description="ndjson: one event per line; array: a JSON array; single: one event per request; or a "
+        "tree of templates: one event per request, or all events in place of {$events}.",
     )
     event: JsonObject | list[object] | None = Field(
         default=None,
         repr=False,
-        description="Templates of what each event becomes; the mapped document without it.",
+        description="Template of each event; without it, events are the mapped documents.",
     )
     escape: Escaping = Field(
-        default="plain", description="What reads the templates' text, and so what must be harmless there."
+        default="plain", description="What displays the text of templates, so that its markup is escaped."
     )
-    defang: bool = Field(default=True, description="Break links and hosts in the templates' text.")
+    defang: bool = Field(default=True, description="Defang links and host names in the text of templates.")
     headers: dict[HeaderName, Secret] = Field(
-        default_factory=dict, description="Further headers; their values are kept secret."
+        default_factory=dict, description="Additional headers; their values are secret."
     )
     auth: AuthSettings | None = None
     signing: SigningSettings | None = None
@@ -66,30 +66,28 @@ class HttpSettings(SingleUrlSettings):
             names += [self.signing.header.lower(), self.signing.time_header.lower()]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"these headers are set twice: {', '.join(twice)}")
+            raise ValueError(f"headers set twice: {', '.join(twice)}")
         return self
 
     @model_validator(mode="after")
     def _nothing_without_effect(self) -> HttpSettings:
         if body_encoder(self.body).single and (self.batch.events or 1) > 1:
-            raise ValueError("batch.events has no effect with a body that holds one event per request")
+            raise ValueError("batch.events has no effect with a body of one event per request")
         if self.event is not None and self._templated_body():
-            raise ValueError(f"event has no effect with a body of templates in which {EVENTS} does not stand")
+            raise ValueError(f"`event` requires {EVENTS} in `body`")
         if self.template() is not None and self.heartbeat is not None:
-            raise ValueError(
-                "a heartbeat is no mail and does not fit the templates: give it an output without any"
-            )
+            raise ValueError("heartbeats cannot be rendered by templates: send them to an output without any")
         if self.template() is None and not {"escape", "defang"}.isdisjoint(self.model_fields_set):
-            raise ValueError("escape and defang have an effect with templates only: under body, or event")
+            raise ValueError("escape and defang require templates, under body or event")
         return self
 
     def template(self) -> Template | None:
-        """Where the templates of one event stand."""
+        """The settings key of the event template, and its escaping."""
         key = "event" if self.event is not None else "body" if self._templated_body() else None
         return Template(key, escape(self.escape, defang=self.defang)) if key else None
 
-    def build(self, name: str, observe: Observe) -> HttpOutput:  # noqa: ARG002, delivery tells it all
-        """Make the output."""
+    def build(self, name: str, observe: Observe) -> HttpOutput:  # noqa: ARG002, delivery reports all facts
+        """Build the output."""
         return HttpOutput(self, utc_now)
 
     def secrets(self) -> Iterator[Secret]:
@@ -105,10 +103,10 @@ class HttpSettings(SingleUrlSettings):
 
 
 class HttpOutput:
-    """Accepted means: the collector answered the request with any 2xx, or with what ``status`` accepts.
+    """Accepted means: the collector responded with any 2xx, or as a ``status`` rule accepts.
 
     Args:
-        settings: where and how.
+        settings: of the output.
         clock: the wall clock, for signatures and for dates in ``Retry-After``.
     """
 
@@ -125,7 +123,7 @@ class HttpOutput:
 
     @property
     def limits(self) -> Limits:
-        """What one ``send`` may hold."""
+        """Limits of one ``send``."""
         return self._limits
 
     async def open(self) -> None:
@@ -138,7 +136,7 @@ class HttpOutput:
         """Post all events in one request."""
         is_json = all(event.payload[:1] in {b"{", b"["} for event in events)
         if self._body_encoder.needs_json and not is_json:
-            raise Hold("this body needs a mapping that makes JSON; choose another mapping, or body: ndjson")
+            raise Hold("this body requires a mapping that produces JSON; change mapping, or set body: ndjson")
         body, encoding_headers = self._sender.compressed(
             self._body_encoder.join([event.payload for event in events])
         )
@@ -165,12 +163,12 @@ class HttpOutput:
         await self._sender.close()
 
     async def check(self) -> str:
-        """Connect and say what was reached; nothing is sent but the request for a token."""
+        """Connect and describe the peer; nothing is sent except a request for an OAuth token."""
         reached = await self._sender.probe()
         if self._token_source is None:
             return reached
         await self._token_source.get()
-        return f"{reached}, got a token"
+        return f"{reached}, got an access token"
 
     def _judged(self, answer: Response, token: Token | None, traces: Sequence[str]) -> DeliveryError | None:
         action = action_for(answer.status, self._settings.status)
@@ -183,11 +181,11 @@ class HttpOutput:
             if error is None:
                 self._token_source.accepted(token)
             elif answer.status == _UNAUTHORIZED and self._token_source.refused(token):
-                return Retryable(f"{self._settings.url.origin} does not take the token any more")
+                return Retryable(f"{self._settings.url.origin} rejects the access token; fetching a new one")
         return error
 
     def _secret_headers(self, token: Token | None) -> dict[str, str]:
-        # In lower case, so that a person's Content-Type replaces ours instead of standing beside it.
+        # In lower case, so that a configured Content-Type replaces the default instead of duplicating it.
         configured = {name.lower(): value.reveal() for name, value in self._settings.headers.items()}
         if token is not None:
             return {**configured, "authorization": f"Bearer {token.text}"}
@@ -202,5 +200,5 @@ class HttpOutput:
 
 
 def _key(events: Sequence[Event]) -> str:
-    """The same for the same events, so that a collector can tell a repeated request."""
+    """The same for the same events, so that a collector can recognize a repeated request."""
     return hashlib.sha256("\n".join(event.revision.identity for event in events).encode()).hexdigest()

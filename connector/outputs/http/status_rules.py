@@ -1,4 +1,4 @@
-"""What a person says an HTTP status means, where a collector means something else than most."""
+"""``status`` rules of the http output: what an HTTP status means for a collector that differs from most."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Action: TypeAlias = Literal["accept", "retry", "dead_letter", "hold"]
 """``dead_letter``: the batch is halved until the culprit is alone."""
 
 Status = Annotated[str, StringConstraints(pattern="^([2-5][0-9]{2}|[2-5]xx)$")]
-"""A status, or all of a class that are not named themselves: ``4xx``."""
+"""A status, or a class: ``4xx`` applies to statuses of that class without a rule of their own."""
 
 
 def action_for(status: int, meanings: Mapping[str, Action]) -> Action | None:

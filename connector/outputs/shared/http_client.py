@@ -1,4 +1,4 @@
-"""What all HTTP collectors share: settings, one exchange, and what its status means for delivery."""
+"""The HTTP client of outputs: common settings, sending a request, and what a status means for delivery."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ from connector.outputs.shared.tcp import connect
 from connector.outputs.shared.url import Url
 from connector.secret import MASK, Secret
 
+# zlib writes the gzip format with 16 added to the window size. Level 1: events compress about 8:1 already.
 _GZIP = 16 + zlib.MAX_WBITS
 _LEVEL = 1
 
 
 def gzip(body: bytes) -> bytes:
-    """Return *body* as one gzip member without time stamp."""
+    """Return *body* as one gzip member without a time stamp."""
     return _compressor()(body)
 
 
 @cache
 def _compressor() -> Callable[[bytes], bytes]:
-    # Once: looking for what is not installed takes as long as packing a few events.
+    # Cached: a failed import takes as long as compressing a few events.
     try:
         from isal import isal_zlib  # noqa: PLC0415, part of the extra "speed" and often absent
     except ImportError:
-        return _plain
+        return _zlib_gzip
     return lambda body: bytes(isal_zlib.compress(body, _LEVEL, _GZIP))
 
 
-def _plain(body: bytes) -> bytes:
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-    return packer.compress(body) + packer.flush()
+def _zlib_gzip(body: bytes) -> bytes:
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    return compressor.compress(body) + compressor.flush()
 
 
 _LONGEST = 300
@@ -65,7 +66,7 @@ def excerpt(body: bytes, secrets: Iterable[str], longest: int = _LONGEST) -> str
 
 
 def delivery_error(error: TransportError | ConfigurationError) -> DeliveryError:
-    """A certificate or a setting needs a person; everything else may heal."""
+    """A hold for what only an operator can fix (certificate, setting); anything else is retryable."""
     if isinstance(error, ConfigurationError):
         return Hold("; ".join(str(problem) for problem in error.problems))
     if isinstance(error, (Untrusted, Unsendable)):
@@ -73,64 +74,65 @@ def delivery_error(error: TransportError | ConfigurationError) -> DeliveryError:
     return Retryable(error.reason)
 
 
-# An answer longer than this says nothing that matters, in bytes.
-_MAX_ANSWER = 16 << 20
+# Longest response that is read, in bytes: a _bulk response to the largest batch takes about 1 MB.
+_MAX_RESPONSE = 16 << 20
 _TOO_LARGE = 413
+# Timeout, too early, too many requests: the same request may succeed later.
 _BUSY = {408, 425, 429}
-# Not the events are wrong, but the address, the credentials or the contract with the collector.
-_FOR_A_PERSON = {
-    401: "it does not accept the credentials",
-    402: "it wants to be paid first",
+# The address, credentials or contract with the collector are wrong, not the events.
+_HOLD_REASONS = {
+    401: "the collector does not accept the credentials",
+    402: "the collector requires payment",
     403: "the credentials lack the permission",
-    404: "there is nothing at this URL",
-    405: "this URL takes no POST",
-    407: "the proxy wants credentials",
-    410: "what was at this URL is gone for good",
-    501: "this URL takes no POST",
+    404: "not found: check the URL",
+    405: "this URL does not accept POST",
+    407: "the proxy requires credentials",
+    410: "this URL no longer exists",
+    501: "this URL does not accept POST",
 }
 
 
 class HttpSettingsBase(OutputSettings):
-    """What can be set for everything that speaks HTTP, with one URL or several."""
+    """Settings of every output that speaks HTTP, with one URL or several."""
 
     url: Url | tuple[Url, ...]
     concurrency: int = Field(
-        default=1, ge=1, le=8, description="Requests under way at once; with more than 1 order is not kept."
+        default=1, ge=1, le=8, description="Concurrent requests; with more than 1, order is not preserved."
     )
     gzip: bool = Field(default=False, description="Compress requests.")
-    tls: TlsOptions | None = Field(default=None, description="For https.")
+    tls: TlsOptions | None = Field(default=None, description="TLS options for https.")
     proxy: Secret | None = Field(
-        default=None, description="URL of an HTTP proxy; otherwise HTTPS_PROXY and NO_PROXY decide."
+        default=None, description="URL of an HTTP proxy; by default HTTPS_PROXY and NO_PROXY apply."
     )
 
     @property
     def urls(self) -> tuple[Url, ...]:
-        """All URLs, in the order in which they are tried."""
+        """All URLs, in failover order."""
         return self.url if isinstance(self.url, tuple) else (self.url,)
 
     @model_validator(mode="after")
     def _tls_has_effect(self) -> Self:
         if self.tls is not None and not self.urls[0].secure:
-            raise ValueError("tls has no effect with a URL of http; use https")
+            raise ValueError("tls has no effect with an http URL; use https")
         return self
 
 
 class SingleUrlSettings(HttpSettingsBase):
-    """What can be set for every collector with one URL."""
+    """Settings of every collector with one URL."""
 
-    url: Url = Field(description="Where to send. Path and query are kept out of messages and of this view.")
+    url: Url = Field(description="URL of the collector. Path and query are secret and never shown.")
 
 
 class HttpSender:
-    """Posts to one collector. Safe to use before ``open`` and by several sends at once.
+    """Sends requests to one collector. Usable before ``open`` and by concurrent sends.
 
     Args:
-        settings: how to send.
-        url: where to.
-        secrets: further credentials that are read again when a person may have renewed them.
-        clock: the wall clock.
-        cookies: keep what a load balancer sets, so that requests reach the same collector behind it.
-        connections: most requests at once; by default as many as *settings* allow.
+        settings: proxy, TLS, timeout, compression.
+        url: of the collector.
+        secrets: further credentials that ``open`` reads again, in case they were rotated.
+        clock: the wall clock, for dates in ``Retry-After``.
+        cookies: keep cookies, so that a load balancer routes requests to the same collector.
+        connections: most concurrent requests; by default ``settings.concurrency``.
     """
 
     def __init__(
@@ -152,7 +154,7 @@ class HttpSender:
         self._client: HttpClient | None = None
 
     async def open(self) -> None:
-        """Read rotated credentials again; raises ``Hold`` when a certificate or the proxy cannot be used."""
+        """Read rotated credentials again; raises ``Hold`` if a certificate or the proxy is unusable."""
         for secret in self._secrets:
             secret.refresh()
         self._url.refresh()
@@ -161,7 +163,7 @@ class HttpSender:
             client.renew()
 
     async def post(self, body: bytes, headers: Mapping[str, str], *, url: str | None = None) -> Response:
-        """Send *body* as it is; return the answer, whatever its status. *url* replaces the configured one."""
+        """Send *body*; return the response, whatever its status. *url* replaces the configured one."""
         return await self.request("POST", headers, body=body, url=url)
 
     async def request(
@@ -176,23 +178,23 @@ class HttpSender:
             raise delivery_error(error) from None
 
     def compressed(self, body: bytes) -> tuple[bytes, dict[str, str]]:
-        """Return *body* as it goes over the wire, and the headers that say so."""
+        """Return *body* compressed if ``gzip`` is set, and the headers for it."""
         return (gzip(body), {"Content-Encoding": "gzip"}) if self._settings.gzip else (body, {})
 
     async def close(self) -> None:
-        """Close all connections; safe to repeat."""
+        """Close all connections. Idempotent."""
         client, self._client = self._client, None
         if client is not None:
             await client.close()
 
     async def probe(self) -> str:
-        """Connect, with TLS where the URL says so, and say what was reached; nothing is sent."""
+        """Connect (with TLS for https) and describe the peer; no request is sent."""
         settings, url = self._settings, self._url
-        host, port, secure, description = url.host, url.port, url.secure, url.origin
+        host, port, secure, reached = url.host, url.port, url.secure, url.origin
         proxy = _proxy_for(url, settings.proxy)
         if proxy is not None:
             host, port, secure = proxy.hostname or "", proxy.port or 80, proxy.scheme == "https"
-            description = f"the proxy for {url.origin}; what is behind it was not tried"
+            reached = f"the proxy for {url.origin}; the connection beyond it was not tested"
         try:
             context = client_context(settings.tls) if secure else None
             stream = await connect(host, port, context=context, timeout=settings.timeout.total_seconds())
@@ -200,7 +202,7 @@ class HttpSender:
             raise delivery_error(error) from None
         protocol = stream.protocol
         await stream.close()
-        return f"reached {description} ({protocol})"
+        return f"reached {reached} ({protocol})"
 
     def classify(self, answer: Response, traces: Iterable[str]) -> DeliveryError | None:
         """Say what the status of *answer* means for the whole request; ``None`` for any 2xx.
@@ -221,15 +223,15 @@ class HttpSender:
         if answer.status == _TOO_LARGE:
             return Refused(reason, too_large=True)
         if answer.status < 400:  # noqa: PLR2004
-            return Hold(f"{reason}; it wants another URL, redirects are not followed: correct url")
-        if answer.status in _FOR_A_PERSON:
-            return Hold(f"{reason}; {_FOR_A_PERSON[answer.status]}")
+            return Hold(f"{reason}; redirects are not followed: correct url")
+        if answer.status in _HOLD_REASONS:
+            return Hold(f"{reason}; {_HOLD_REASONS[answer.status]}")
         if answer.status >= 500 or answer.status in _BUSY:  # noqa: PLR2004
             return Retryable(reason, parse_retry_after(answer.headers.get("retry-after"), self._clock()))
         return Refused(reason)
 
     def describe(self, answer: Response, said: str) -> str:
-        """Who answered with which status, and what it *said*."""
+        """One line: origin, status and *said*, an excerpt of the response."""
         return f"{self._url.origin} answered {_status(answer.status)}" + (f": {said}" if said else "")
 
     def _open_client(self) -> HttpClient:
@@ -240,7 +242,7 @@ class HttpSender:
                     tls=settings.tls,
                     proxy=settings.proxy,
                     timeout=settings.timeout.total_seconds(),
-                    max_body=_MAX_ANSWER,
+                    max_body=_MAX_RESPONSE,
                     cookies=self._cookies,
                     connections=self._connections,
                 )
@@ -251,13 +253,13 @@ class HttpSender:
 
 def _proxy_for(url: Url, configured: Secret | None) -> SplitResult | None:
     """The proxy that the HTTP client will use: the configured one, or that of the environment."""
-    found = configured.reveal() if configured else None
-    if found is None and not proxy_bypass(url.host):
-        known = getproxies()
-        found = known.get(url.parts.scheme) or known.get("all")
-    if not found:
+    proxy = configured.reveal() if configured else None
+    if proxy is None and not proxy_bypass(url.host):
+        proxies = getproxies()
+        proxy = proxies.get(url.parts.scheme) or proxies.get("all")
+    if not proxy:
         return None
-    return urlsplit(found if "://" in found else f"http://{found}")
+    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
 
 
 def _status(status: int) -> str:

@@ -1,8 +1,8 @@
-"""Channels to HTTP Event Collectors, and the wait until a batch is indexed.
+"""HEC channels: one connection to one Splunk collector, and polling until a batch is indexed.
 
-A channel is one connection to one collector with its own cookies and its own GUID, and carries one batch
-at a time. So a number under which a batch is asked for can never mean another batch, whichever indexer
-behind a load balancer answered, and questions reach the indexer that took the batch.
+A channel has its own connection, cookies and GUID and carries one batch at a time. So an ackId can never
+mean another batch, whichever indexer behind a load balancer assigned it, and ack queries reach the indexer
+that received the batch. Source: Splunk, "About HTTP Event Collector Indexer Acknowledgment".
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _BUSY = 429
 
 
 class Unconfirmable(Exception):
-    """The collector does not tell what is indexed; *reason* says why.
+    """The collector does not report what is indexed; *reason* says why.
 
-    *off*: because the token does not have acknowledgement. *passing*: the next question may do better.
+    *off*: indexer acknowledgement is off for the token. *passing*: the next query may succeed.
     """
 
     def __init__(self, reason: str, *, off: bool = False, passing: bool = False) -> None:
@@ -42,12 +42,12 @@ class Unconfirmable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AckPolling:
-    """How often to ask whether a batch is indexed.
+    """How often to query whether a batch is indexed.
 
     Args:
-        first: seconds until the first question; doubled from question to question.
-        longest: the most seconds between two questions.
-        failures: questions without an answer, in a row, after which the batch counts as lost.
+        first: seconds until the first query; doubled after each.
+        longest: most seconds between two queries (Splunk recommends 10).
+        failures: consecutive failed queries after which the batch is sent again.
     """
 
     first: float = 0.5
@@ -56,7 +56,7 @@ class AckPolling:
 
 
 class Channel:
-    """One channel. Authorization comes anew from *headers* for each request: the token may be rotated."""
+    """One channel. Calls *headers* for each request, because the token may have been rotated."""
 
     def __init__(
         self, settings: MultiUrlSettings, target: int, headers: Callable[[], Mapping[str, str]], clock: Clock
@@ -74,7 +74,7 @@ class Channel:
         return self._url.origin
 
     async def post(self, path: str, body: bytes, *, named: bool, compressed: bool = False) -> Response:
-        """Post *body* below ``/services/collector``; *named* tells the collector the channel."""
+        """Post *body* to *path* below ``/services/collector``; *named* sends the channel's GUID."""
         content, encoding_headers = self._sender.compressed(body) if compressed else (body, {})
         headers = {**self._headers(), **encoding_headers}
         if named:
@@ -82,28 +82,28 @@ class Channel:
         return await self._sender.post(content, headers, url=self._at(path))
 
     async def health(self) -> Response:
-        """Ask whether the collector is well."""
+        """Query the health endpoint."""
         return await self._sender.request("GET", self._headers(), url=self._at("/health"))
 
     def classify(self, answer: Response, size: int = 0, *, routed: bool = False) -> DeliveryError | bool:
-        """Say what *answer* to a batch of *size* events means: an error, or whether to slow down."""
+        """What *answer* to a batch of *size* events means: an error, or whether to slow down."""
         return classify(
             self._sender, answer, header_secrets(self._headers()), size, self._clock, routed=routed
         )
 
-    async def indexed(self, number: int, polling: AckPolling, patience: float) -> None:
-        """Wait until batch *number* is indexed.
+    async def wait_indexed(self, ack_id: int, polling: AckPolling, timeout: float) -> None:  # noqa: ASYNC109
+        """Wait until batch *ack_id* is indexed.
 
-        Raises ``Unconfirmable`` when the collector does not tell such things, ``Retryable`` when it did
-        not confirm within *patience* seconds or is gone: what became of the batch is then unknown.
+        Raises ``Unconfirmable`` if the collector does not report that, ``Retryable`` if it did not confirm
+        within *timeout* seconds or is unreachable: the fate of the batch is then unknown.
         """
         loop = asyncio.get_running_loop()
-        deadline, wait, failures = loop.time() + patience, polling.first, 0
+        deadline, wait, failures = loop.time() + timeout, polling.first, 0
         while (left := deadline - loop.time()) > 0:
             await asyncio.sleep(min(wait, left))
             wait = min(wait * 2, polling.longest)
             try:
-                if await self.ask(number):
+                if await self.is_indexed(ack_id):
                     return
                 failures = 0
             except (Retryable, Unconfirmable) as error:
@@ -112,27 +112,27 @@ class Channel:
                 if final or failures >= polling.failures:
                     raise
         raise Retryable(
-            f"{self.origin}: no indexer confirmed the batch within {patience:g} s, so that it is sent again"
+            f"{self.origin}: no indexer confirmed the batch within {timeout:g} s; it is sent again"
         )
 
-    async def ask(self, number: int) -> bool:
-        """Ask once whether batch *number* is indexed; "no" may also mean that nobody knows it."""
-        answer = await self.post("/ack", orjson.dumps({"acks": [number]}), named=True)
+    async def is_indexed(self, ack_id: int) -> bool:
+        """Query once whether batch *ack_id* is indexed; ``False`` also if the ackId is unknown."""
+        answer = await self.post("/ack", orjson.dumps({"acks": [ack_id]}), named=True)
         if answer.status == _BUSY:
             return False
-        told = read(answer.body)
-        if told.code == ACK_DISABLED:
-            raise self.off()
+        reply = read(answer.body)
+        if reply.code == ACK_DISABLED:
+            raise self.ack_disabled()
         error = self.classify(answer)
         if isinstance(error, Retryable) or (isinstance(error, Hold) and answer.status in {401, 403}):
             raise error
-        if told.acks is None:
-            said = error.reason if isinstance(error, DeliveryError) else self.origin
-            raise Unconfirmable(f"{said}: asked for what is indexed, it gives no answer", passing=answer.ok)
-        return told.acks.get(str(number), False)
+        if reply.acks is None:
+            reason = error.reason if isinstance(error, DeliveryError) else self.origin
+            raise Unconfirmable(f"{reason}: no reply to the acknowledgement query", passing=answer.ok)
+        return reply.acks.get(str(ack_id), False)
 
-    def off(self) -> Unconfirmable:
-        """What a token without acknowledgement leads to."""
+    def ack_disabled(self) -> Unconfirmable:
+        """The error for a token without acknowledgement."""
         return Unconfirmable(f"{self.origin}: indexer acknowledgement is off for the token", off=True)
 
     async def close(self) -> None:
@@ -144,7 +144,7 @@ class Channel:
 
 
 class Channels:
-    """The channels of one output: borrowed for one batch, given back when all is well."""
+    """The pool of channels of one output: acquired for one batch, released afterwards."""
 
     def __init__(
         self, settings: MultiUrlSettings, headers: Callable[[], Mapping[str, str]], clock: Clock
@@ -153,30 +153,30 @@ class Channels:
         self._headers = headers
         self._clock = clock
         self._idle: list[Channel] = []
-        self._lent: set[Channel] = set()
+        self._in_use: set[Channel] = set()
 
     def acquire(self, target: int) -> Channel:
-        """Return a channel to the collector number *target* that nobody else uses."""
+        """Return an unused channel to collector number *target*."""
         for channel in reversed(self._idle):
             if channel.target == target:
                 self._idle.remove(channel)
                 break
         else:
             channel = Channel(self._settings, target, self._headers, self._clock)
-        self._lent.add(channel)
+        self._in_use.add(channel)
         return channel
 
     async def release(self, channel: Channel, *, reusable: bool) -> None:
-        """End the use of *channel*; one that is not *sound* is closed, and its GUID never used again."""
-        if channel in self._lent and reusable:
-            self._lent.discard(channel)
+        """Return *channel* to the pool; if not *reusable*, close it and never use its GUID again."""
+        if channel in self._in_use and reusable:
+            self._in_use.discard(channel)
             self._idle.append(channel)
         else:
-            self._lent.discard(channel)
+            self._in_use.discard(channel)
             await channel.close()
 
     async def close(self) -> None:
-        """Close what is idle now, and what is lent as soon as it comes back."""
-        self._lent.clear()
+        """Close idle channels now, and channels in use when they are released."""
+        self._in_use.clear()
         while self._idle:
             await self._idle.pop().close()

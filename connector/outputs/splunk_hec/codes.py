@@ -1,4 +1,7 @@
-"""What an answer of the HTTP Event Collector means for delivery: its code first, else its HTTP status."""
+"""HEC response codes: what a response means for delivery, by its code first, else by its HTTP status.
+
+Source: Splunk, "Troubleshoot HTTP Event Collector", possible error codes.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ ACK_DISABLED = 14
 
 
 class CodeClass(enum.Enum):
-    """What follows from a code."""
+    """What a code means for delivery."""
 
     ACCEPTED = enum.auto()
     SLOW = enum.auto()
@@ -31,58 +34,58 @@ class CodeClass(enum.Enum):
 
 CODES: Mapping[int, tuple[CodeClass, str]] = {
     0: (CodeClass.ACCEPTED, "success"),
-    1: (CodeClass.HOLD, "the token is disabled; enable it in Splunk, or configure another"),
-    2: (CodeClass.HOLD, "no token arrived; a proxy on the way may remove the Authorization header"),
-    3: (CodeClass.HOLD, "the Authorization header is not understood; check token for stray characters"),
-    4: (CodeClass.HOLD, "it does not know the token; check token and url"),
-    NO_DATA: (CodeClass.REFUSED, "no event arrived"),
-    6: (CodeClass.REFUSED, "the format of an event is not accepted"),
+    1: (CodeClass.HOLD, "the token is disabled; enable it in Splunk, or configure another one"),
+    2: (CodeClass.HOLD, "no token received; a proxy may remove the Authorization header"),
+    3: (CodeClass.HOLD, "invalid Authorization header; check token for stray characters"),
+    4: (CodeClass.HOLD, "unknown token; check token and url"),
+    NO_DATA: (CodeClass.REFUSED, "no event received"),
+    6: (CodeClass.REFUSED, "invalid event format"),
     INCORRECT_INDEX: (
         CodeClass.HOLD,
-        "the index does not exist, or the token may not write to it; correct index or the token",
+        "the index does not exist, or the token may not write to it; correct index or the token's indexes",
     ),
     8: (CodeClass.RETRY, "internal error"),
-    9: (CodeClass.RETRY, "it is busy"),
+    9: (CodeClass.RETRY, "server busy"),
     10: (
         CodeClass.HOLD,
-        "the token wants indexer acknowledgement; set ack: auto, or turn it off for the token",
+        "the token requires indexer acknowledgement; set ack: auto, or turn it off for the token",
     ),
-    11: (CodeClass.HOLD, "the data channel is not accepted; turn indexer acknowledgement off with ack: off"),
-    12: (CodeClass.REFUSED, "an event is missing in its envelope"),
+    11: (CodeClass.HOLD, "invalid data channel; set ack: off to send none"),
+    12: (CodeClass.REFUSED, "an envelope lacks its event field"),
     13: (CodeClass.REFUSED, "an event is blank"),
     ACK_DISABLED: (
         CodeClass.HOLD,
         "indexer acknowledgement is off for this token; turn it on in Splunk, or set ack: auto",
     ),
-    15: (CodeClass.REFUSED, "the indexed fields of an event are not accepted"),
-    16: (CodeClass.HOLD, "tokens in a URL are not accepted; write the token as token"),
+    15: (CodeClass.REFUSED, "invalid indexed fields"),
+    16: (CodeClass.HOLD, "tokens in the URL are disabled; set token instead"),
     17: (CodeClass.ACCEPTED, "healthy"),
-    18: (CodeClass.RETRY, "its queues are full"),
-    19: (CodeClass.RETRY, "its acknowledgement service is not available"),
-    20: (CodeClass.RETRY, "its queues are full and its acknowledgement service is not available"),
-    21: (CodeClass.HOLD, "it does not know the token; check token and url"),
-    22: (CodeClass.HOLD, "the token is disabled; enable it in Splunk, or configure another"),
-    23: (CodeClass.RETRY, "it is shutting down"),
-    24: (CodeClass.SLOW, "its queue is nearly full"),
-    25: (CodeClass.SLOW, "its acknowledgement channel is nearly full"),
-    26: (CodeClass.RETRY, "its queue is full"),
-    27: (CodeClass.RETRY, "its acknowledgement channel is full"),
+    18: (CodeClass.RETRY, "queues full"),
+    19: (CodeClass.RETRY, "acknowledgement service unavailable"),
+    20: (CodeClass.RETRY, "queues full and acknowledgement service unavailable"),
+    21: (CodeClass.HOLD, "unknown token; check token and url"),
+    22: (CodeClass.HOLD, "the token is disabled; enable it in Splunk, or configure another one"),
+    23: (CodeClass.RETRY, "shutting down"),
+    24: (CodeClass.SLOW, "queue almost full"),
+    25: (CodeClass.SLOW, "acknowledgement channel almost full"),
+    26: (CodeClass.RETRY, "queue full"),
+    27: (CodeClass.RETRY, "acknowledgement channel full"),
 }
-"""Every code that Splunk documents, with what to tell a person."""
+"""Every documented code: what it means for delivery, and what to do, in words."""
 
 _TOO_LARGE = 413
 
 
 @dataclass(frozen=True, slots=True)
 class HecReply:
-    """What the body of an answer says, as far as it says anything.
+    """The parts of a HEC response body; ``None`` where absent.
 
     Args:
         code: Splunk's code.
-        ack_id: the number under which the batch can be asked for.
-        suspect: the index of the event where reading ended.
-        acks: by number, whether a batch is indexed; ``None`` where the answer is not about that.
-        page: it is a page for a browser.
+        ack_id: the ackId of the batch.
+        suspect: the index of the event where parsing stopped (``invalid-event-number``).
+        acks: by ackId, whether a batch is indexed.
+        page: the body is an HTML page.
     """
 
     code: int | None = None
@@ -93,18 +96,18 @@ class HecReply:
 
 
 def read(body: bytes) -> HecReply:
-    """Read a body of any kind; never raises."""
+    """Parse a body of any kind; never raises."""
     try:
-        found = orjson.loads(body)
+        document = orjson.loads(body)
     except orjson.JSONDecodeError:
         return HecReply(page=body.lstrip()[:1] == b"<")
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         return HecReply()
-    acks = found.get("acks")
+    acks = document.get("acks")
     return HecReply(
-        _number(found.get("code")),
-        _number(found.get("ackId")),
-        _number(found.get("invalid-event-number")),
+        _number(document.get("code")),
+        _number(document.get("ackId")),
+        _number(document.get("invalid-event-number")),
         {key: value is True for key, value in acks.items()} if isinstance(acks, dict) else None,
     )
 
@@ -118,32 +121,30 @@ def classify(
     *,
     routed: bool = False,
 ) -> DeliveryError | bool:
-    """Say what *answer* to a batch of *size* events means: an error, or whether to slow down.
+    """What *answer* to a batch of *size* events means: an error, or whether to slow down.
 
-    *traces* are texts that the error must not show. *routed*: an index was chosen event by event, so that a
-    wrong one is the matter of those events.
+    *traces* are texts that the error must not show. *routed*: events have indexes of their own, so a wrong
+    index is the fault of single events.
     """
-    told = read(answer.body)
-    kind, text = CODES.get(told.code, (None, "")) if told.code is not None else (None, "")
+    reply = read(answer.body)
+    kind, text = CODES.get(reply.code, (None, "")) if reply.code is not None else (None, "")
     if (
         answer.status == _TOO_LARGE
         or kind is None
         or (kind in {CodeClass.ACCEPTED, CodeClass.SLOW} and not answer.ok)
     ):
-        if answer.ok and told.page:
-            return Hold(
-                f"{sender.describe(answer, 'a page for a browser')}; url does not lead to the collector"
-            )
+        if answer.ok and reply.page:
+            return Hold(f"{sender.describe(answer, 'an HTML page')}; url is not that of a collector")
         return sender.classify(answer, traces) or False
-    reason = sender.describe(answer, f"{text} (code {told.code})")
-    if told.code == INCORRECT_INDEX and routed:
+    reason = sender.describe(answer, f"{text} (code {reply.code})")
+    if reply.code == INCORRECT_INDEX and routed:
         kind = CodeClass.REFUSED
     if kind is CodeClass.HOLD:
         return Hold(reason)
     if kind is CodeClass.RETRY:
         return Retryable(reason, parse_retry_after(answer.headers.get("retry-after"), clock()))
     if kind is CodeClass.REFUSED:
-        suspect = told.suspect if told.suspect is not None and told.suspect < size else None
+        suspect = reply.suspect if reply.suspect is not None and reply.suspect < size else None
         return Refused(reason, suspect=suspect)
     return kind is CodeClass.SLOW
 

@@ -1,4 +1,4 @@
-"""Requests of the HTTP Event Collector: events in envelopes, or lines as they are. Pure."""
+"""HEC requests: events in JSON envelopes (``/event``), or plain lines (``/raw``). Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Endpoint = Literal["auto", "event", "raw"]
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What Splunk is told of every event. Where *index* is missing, the token's own is taken.
+    """Metadata of all events. Without *index*, Splunk uses the token's default index.
 
-    *indexes* maps globs of event codes to indexes; the first that fits wins over *index*.
+    *indexes* maps globs of event codes to indexes; the first match overrides *index*.
     """
 
     host: str
@@ -31,25 +31,25 @@ class Metadata:
     indexes: Mapping[str, str] = field(default_factory=dict)
 
     def index_for(self, code: str) -> str | None:
-        """The index that *code* has by a pattern of its own; ``None`` where it shares everybody's."""
+        """The index of the first glob that matches *code*; ``None`` if none does."""
         return next((index for glob, index in self.indexes.items() if fnmatchcase(code, glob)), None)
 
-    def named(self) -> dict[str, str]:
-        """Those of them that both endpoints know."""
-        named = {"host": self.host, "source": self.source, "sourcetype": self.sourcetype}
-        return named if self.index is None else {**named, "index": self.index}
+    def common(self) -> dict[str, str]:
+        """The metadata that both endpoints accept."""
+        common = {"host": self.host, "source": self.source, "sourcetype": self.sourcetype}
+        return common if self.index is None else {**common, "index": self.index}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to post, and where below ``/services/collector``."""
+    """A body, and its path below ``/services/collector``."""
 
     path: str
     body: bytes
 
 
 class RequestEncoder:
-    """Writes requests with the same labels.
+    """Encodes requests with the same metadata.
 
     Args:
         labels: for every event.
@@ -61,17 +61,17 @@ class RequestEncoder:
         self._endpoint = endpoint
         self._metadata = metadata
         self._enveloped = bool(metadata.fields or metadata.indexes)
-        self._raw = f"/raw?{urlencode(metadata.named())}"
+        self._raw = f"/raw?{urlencode(metadata.common())}"
         self._middles: dict[str, bytes] = {}
         last: JsonObject = {"fields": dict(metadata.fields)} if metadata.fields else {}
         self._end = b"," + orjson.dumps(last)[1:] if last else b"}"
 
     def routed(self, events: Sequence[Event]) -> bool:
-        """Whether any of *events* goes to an index of its own."""
+        """Whether any of *events* has an index of its own."""
         return any(self._metadata.index_for(event.code) is not None for event in events)
 
     def request(self, events: Sequence[Event]) -> Request:
-        """Write the request for *events*."""
+        """Encode the request for *events*."""
         if self._is_raw(events):
             return Request(self._raw, b"".join(line(event.payload) for event in events))
         return Request("/event", b"\n".join(self._wrapped(event) for event in events))
@@ -82,7 +82,7 @@ class RequestEncoder:
         return not self._enveloped and not all(event.payload[:1] == b"{" for event in events)
 
     def _wrapped(self, event: Event) -> bytes:
-        # A line break between tokens of JSON means nothing here: envelopes follow each other without any.
+        # Line breaks in the payload need no care: whitespace between JSON tokens is insignificant.
         document = event.payload
         if document[:1] != b"{":
             document = orjson.dumps(document.decode("utf-8", "replace"))
@@ -90,10 +90,10 @@ class RequestEncoder:
         return time + self._middle(event.code) + document + self._end
 
     def _middle(self, code: str) -> bytes:
-        """What stands between an event's time and its document; codes are few."""
+        """The bytes between an event's time and its document, cached by index."""
         index = self._metadata.index_for(code)
         key = index or ""
         if key not in self._middles:
-            named = self._metadata.named() if index is None else {**self._metadata.named(), "index": index}
-            self._middles[key] = b"," + orjson.dumps(named)[1:-1] + b',"event":'
+            common = self._metadata.common() if index is None else {**self._metadata.common(), "index": index}
+            self._middles[key] = b"," + orjson.dumps(common)[1:-1] + b',"event":'
         return self._middles[key]

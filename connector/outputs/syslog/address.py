@@ -1,4 +1,4 @@
-"""Where a syslog collector listens, as people write it: ``tls://siem.example:6514``."""
+"""Syslog collector addresses, as configured: ``tls://siem.example:6514``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from connector.outputs.shared.sockets import peer_name
 
 Transport = Literal["udp", "tcp", "tls"]
 _EXPECTED = (
-    "an address is needed, such as tls://siem.example:6514, tcp://[2001:db8::1]:514 or udp://10.0.0.5:514"
+    "expected an address, such as tls://siem.example:6514, tcp://[2001:db8::1]:514 or udp://10.0.0.5:514"
 )
 
 
@@ -34,7 +34,7 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """Read one address; raises ValueError that says what is expected."""
+    """Parse one address; raises ValueError that says what is expected."""
     try:
         parts = urlsplit(text.strip())
         port = parts.port
@@ -47,7 +47,7 @@ def parse_address(text: str) -> Address:
 
 
 def is_udp(written: object) -> bool:
-    """Whether addresses, as a person wrote them, are of UDP; what is wrong with them is told elsewhere."""
+    """Whether configured addresses are UDP; invalid ones are reported by ``parse_address``."""
     first = written[0] if isinstance(written, list | tuple) and written else written
     return str(first).strip().lower().startswith("udp:")
 
@@ -62,7 +62,7 @@ def _to_addresses(value: object) -> tuple[Address, ...]:
             raise ValueError(_EXPECTED)  # noqa: TRY004, pydantic reports ValueError
         addresses.append(parse_address(item) if isinstance(item, str) else item)
     if len({address.transport for address in addresses}) > 1:
-        raise ValueError("all addresses must use the same of udp, tcp and tls: a fallback must not be weaker")
+        raise ValueError("all addresses must have the same transport: failover must not weaken it")
     return tuple(addresses)
 
 

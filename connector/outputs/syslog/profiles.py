@@ -1,7 +1,7 @@
-"""What known receivers of syslog want to be sent, as presets. Keys that a person gives win.
+"""Presets for known syslog receivers. Keys set in the configuration take precedence.
 
-Each row says what is certain of the receiver as it comes: how it finds the end of a message, which header its
-parser of CEF or LEEF expects, and how long a message may be before it is cut or split.
+Each row holds the receiver's defaults: framing, the header that its CEF or LEEF parser expects, and the
+longest message that it neither cuts nor splits.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ class Profile:
     datagram_bytes: int
     mapping: str
 
-    def preset(self, given: Mapping[str, object], *, udp: bool) -> JsonObject:
-        """What stands for the keys that *given* does not have."""
+    def preset(self, configured: Mapping[str, object], *, udp: bool) -> JsonObject:
+        """Values for the keys that are not *configured*."""
         preset: JsonObject = {"mapping": self.mapping, "format": self.format}
         preset["max_message_bytes"] = self.datagram_bytes if udp else self.stream_bytes
         if not udp:
             preset["framing"] = self.framing
-        if given.get("format", self.format) == "rfc3164":
+        if configured.get("format", self.format) == "rfc3164":
             preset["tag"] = self.tag
-        return {key: value for key, value in preset.items() if key not in given}
+        return {key: value for key, value in preset.items() if key not in configured}
 
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
-        # maxMessageSize is 8k; what is longer becomes a second message.
+        # maxMessageSize is 8k; the rest of a longer message becomes a second one.
         "rsyslog": Profile("rfc5424", "octet", True, 8 << 10, 2 << 10, "cef"),
         # The source syslog(), port 601; log-msg-size is 64 KiB.
         "syslog_ng": Profile("rfc5424", "octet", True, 64 << 10, 2 << 10, "cef"),
-        # A payload over TCP ends at 4096 bytes; LEEF stands right after the host.
+        # TCP payloads are cut at 4096 bytes; LEEF is expected right after the host name.
         "qradar": Profile("rfc3164", "lf", False, 4 << 10, 2 << 10, "leef"),
-        # The SmartConnector reads lines, and CEF right after the host.
+        # The SmartConnector reads lines, with CEF right after the host name.
         "arcsight": Profile("rfc3164", "lf", False, 8 << 10, 2 << 10, "cef"),
-        # Ports 601 and 5425; the parser takes "CEF" for the program, so nothing may stand before it.
+        # Ports 601 and 5425; the parser takes "CEF" as the program name, so no tag may precede it.
         "sc4s": Profile("rfc3164", "octet", False, 8 << 10, 2 << 10, "cef"),
-        # rsyslog or syslog-ng in front; the agent recognises CEF by the program too.
+        # Behind rsyslog or syslog-ng; the agent recognizes CEF by the program name too.
         "sentinel_ama": Profile("rfc3164", "lf", False, 8 << 10, 2 << 10, "cef"),
         # Lines; 20 MiB over TCP, 10 KiB over UDP.
         "elastic_agent": Profile("rfc5424", "lf", True, 64 << 10, 8 << 10, "cef"),

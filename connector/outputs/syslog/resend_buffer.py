@@ -1,4 +1,4 @@
-"""What was sent last over a connection without acknowledgements, in case it never arrived."""
+"""Resend buffer: the frames last sent over syslog, which has no acknowledgements, in case they were lost."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 
 class ResendBuffer:
-    """Keeps the frames sent last, at most *limit* bytes and *age* seconds back.
+    """Keeps the last frames sent: at most *limit* bytes and *age* seconds.
 
-    What a connection outlived by *age* counts as arrived; what is younger when it breaks is in doubt,
-    until it was sent again.
+    A frame counts as delivered once its connection outlived it by *age*. Younger frames are unconfirmed when
+    the connection breaks, until they were sent again.
     """
 
     def __init__(self, limit: int, age: float) -> None:
@@ -26,7 +26,7 @@ class ResendBuffer:
         return self._unconfirmed
 
     def sent(self, frames: Sequence[bytes], now: float) -> None:
-        """Note that *frames* left; what was in doubt left with them, before them."""
+        """Record that *frames* were sent, after the unconfirmed ones."""
         for frame in (*self._unconfirmed, *frames):
             self._sent.append((now, frame))
             self._size += len(frame)
@@ -35,7 +35,7 @@ class ResendBuffer:
             self._size -= len(self._sent.popleft()[1])
 
     def connection_lost(self, at: float) -> None:
-        """Note that the connection broke at *at*."""
+        """Record that the connection broke at *at* (loop time)."""
         self._unconfirmed += [frame for sent, frame in self._sent if sent >= at - self._age]
         self._sent.clear()
         self._size = 0

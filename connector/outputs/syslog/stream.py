@@ -1,4 +1,4 @@
-"""Carries syslog messages over TCP and TLS: reconnects, rotates collectors, sends again what is in doubt."""
+"""Syslog over TCP and TLS: one connection with reconnect, failover and resend of unconfirmed messages."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ from connector.outputs.shared.tcp import Stream, connect
 from connector.outputs.syslog.address import Address
 from connector.outputs.syslog.resend_buffer import ResendBuffer
 
-# What a connection outlived by this many seconds counts as read by the collector.
-_PROVEN_AFTER = 60.0
-# Seconds that closing may spend on a collector that broke off.
-_LAST_ATTEMPT = 5.0
+# A frame counts as read by the collector once its connection outlived it by this many seconds: longer than
+# any usual receiver keeps data in its socket buffer.
+_CONFIRMED_AFTER = 60.0
+# How long close() may spend on resending unconfirmed frames, in seconds.
+_CLOSE_RESEND_TIMEOUT = 5.0
 
 
 class MessageTransport(Protocol):
-    """Takes messages to one of several collectors; fails with TransportError or ConfigurationError."""
+    """Sends messages to one of several collectors. Raises TransportError or ConfigurationError."""
 
     async def open(self) -> str:
-        """Be connected; return what to, in words."""
+        """Connect if needed; return a description of the peer."""
         ...
 
     async def send(self, messages: Sequence[bytes]) -> frozenset[int]:
-        """Send *messages*; return the indexes of those that this network can never carry."""
+        """Send *messages*; return the indexes of those that are too large for the transport."""
         ...
 
     async def close(self) -> None:
-        """Release everything; safe to repeat."""
+        """Release all resources. Idempotent."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TransportOptions:
-    """What a carrier needs to know. *timeout* is in seconds, *resend* in bytes."""
+    """Options of a transport. *output* is the output's name, *timeout* in seconds, *resend* in bytes."""
 
     output: str
     addresses: tuple[Address, ...]
@@ -51,7 +52,7 @@ class TransportOptions:
 
 
 class StreamTransport:
-    """One connection at a time. *frame* makes of a message what goes over the wire."""
+    """One connection at a time. *frame* adds the framing to a message."""
 
     def __init__(self, link: TransportOptions, frame: Callable[[bytes], bytes], observe: Observe) -> None:
         self._options = link
@@ -59,17 +60,17 @@ class StreamTransport:
         self._observe = observe
         self._next = 0
         self._stream: Stream | None = None
-        self._resend_buffer = ResendBuffer(link.resend, _PROVEN_AFTER)
+        self._resend_buffer = ResendBuffer(link.resend, _CONFIRMED_AFTER)
         self._lock = asyncio.Lock()
 
     async def open(self) -> str:
-        """Be connected; return what to."""
+        """Connect if needed; return a description of the peer."""
         async with self._lock:
             stream = await self._connected()
             return f"{self._options.addresses[self._next]} ({stream.protocol})"
 
     async def send(self, messages: Sequence[bytes]) -> frozenset[int]:
-        """Send *messages* in one write, after those that were in doubt."""
+        """Send *messages* in one write, after the unconfirmed ones."""
         frames = [self._frame(message) for message in messages]
         async with self._lock:
             stream = await self._connected()
@@ -82,9 +83,9 @@ class StreamTransport:
         return frozenset()
 
     async def close(self) -> None:
-        """Send what is in doubt, if that works at once, and say goodbye to the collector."""
+        """Resend unconfirmed messages if that works at once, then close the connection."""
         with contextlib.suppress(TransportError, ConfigurationError, TimeoutError):
-            async with asyncio.timeout(_LAST_ATTEMPT):
+            async with asyncio.timeout(_CLOSE_RESEND_TIMEOUT):
                 await self._resend_unconfirmed()
         stream, self._stream = self._stream, None
         if stream is not None:
@@ -92,7 +93,7 @@ class StreamTransport:
 
     async def _resend_unconfirmed(self) -> None:
         if self._stream is not None and self._stream.fault is not None:
-            await self._lost(self._stream)
+            await self._connection_lost(self._stream)
         if self._resend_buffer.unconfirmed:
             await self.send(())
 
@@ -101,13 +102,13 @@ class StreamTransport:
             fault = self._stream.fault
             if fault is None:
                 return self._stream
-            await self._lost(self._stream)
+            await self._connection_lost(self._stream)
             if isinstance(fault, Untrusted):
                 raise fault
         self._stream = await self._connect_to_any()
         return self._stream
 
-    async def _lost(self, stream: Stream) -> None:
+    async def _connection_lost(self, stream: Stream) -> None:
         self._stream = None
         self._resend_buffer.connection_lost(stream.ended)
         self._advance()
@@ -130,11 +131,11 @@ class StreamTransport:
             else:
                 self._observe(OutputConnected(self._options.output, str(address)))
                 return stream
-        raise _together(faults)
+        raise _combined(faults)
 
 
-def _together(faults: Sequence[TransportError]) -> TransportError:
-    """One error for all collectors: it needs a person only if every single one does."""
+def _combined(faults: Sequence[TransportError]) -> TransportError:
+    """One error for all collectors: untrusted (a hold) only if every one is."""
     reason = "; ".join(fault.reason for fault in faults)
     if all(isinstance(fault, Untrusted) for fault in faults):
         return Untrusted(reason)

@@ -1,4 +1,4 @@
-"""Carries syslog messages over UDP, one datagram each."""
+"""Syslog over UDP (RFC 5426): one datagram per message."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from connector.outputs.shared.sockets import resolve
 from connector.outputs.syslog.address import Address
 from connector.outputs.syslog.stream import TransportOptions
 
-# UDP does not notice that a collector moved, so its name is resolved again after this many seconds.
+# UDP cannot notice that a collector moved, so its name is resolved again after this many seconds.
 _RESOLVE_AGAIN = 60.0
-# A collector's default receive buffer holds some 150 small datagrams and drops the rest unseen, so they
-# leave in bursts with a pause between, in seconds: at most about 6,000 per second.
-_BURST, _BREATH = 32, 0.005
+# A default receive buffer (212992 bytes on Linux) holds some 150 small datagrams; the kernel drops the rest.
+# So datagrams are paced: bursts with a pause between, in seconds; at most about 6,000 per second.
+_BURST, _PAUSE = 32, 0.005
 
 
 class UdpTransport:
-    """A socket that belongs to one collector, so that its refusals are heard."""
+    """A connected socket to one collector, so that ICMP errors are reported."""
 
     def __init__(self, link: TransportOptions, observe: Observe) -> None:
         self._options = link
@@ -35,9 +35,9 @@ class UdpTransport:
         self._burst = 0
 
     async def open(self) -> str:
-        """Resolve the collector's name; UDP has no connection to try."""
+        """Resolve the collector's name; UDP has no connection to test."""
         await self._ready()
-        return f"{self._options.addresses[self._next]} (UDP tells nothing of the collector)"
+        return f"{self._options.addresses[self._next]} (UDP: receipt cannot be verified)"
 
     async def send(self, messages: Sequence[bytes]) -> frozenset[int]:
         """Send one datagram per message."""
@@ -45,13 +45,13 @@ class UdpTransport:
         loop = asyncio.get_running_loop()
         too_large = set()
         try:
-            # A refusal of datagrams sent before is reported with the next call: take it before these leave.
+            # An ICMP error for earlier datagrams is reported by the next call: read it before sending these.
             _raise_pending(sock)
             async with asyncio.timeout(self._options.timeout):
                 for index, message in enumerate(messages):
                     if not await _sent(loop, sock, message):
                         too_large.add(index)
-                    await self._breathe()
+                    await self._pace()
             _raise_pending(sock)
         except OSError as error:
             peer = self._options.addresses[self._next].peer
@@ -65,11 +65,11 @@ class UdpTransport:
             self._socket.close()
             self._socket = None
 
-    async def _breathe(self) -> None:
+    async def _pace(self) -> None:
         self._burst += 1
         if self._burst >= _BURST:
-            # Reset afterwards: a pause that was cancelled is still owed.
-            await asyncio.sleep(_BREATH)
+            # Reset after the pause, so that a cancelled pause is made up for.
+            await asyncio.sleep(_PAUSE)
             self._burst = 0
 
     def _drop(self) -> None:

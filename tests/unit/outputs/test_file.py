@@ -324,8 +324,8 @@ async def test_a_path_that_is_no_file_is_for_a_person(tmp_path: Path, kind: str)
 
 async def test_check_creates_and_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "events"
-    assert "can be written" in await output(path).check()
+    assert "is writable" in await output(path).check()
     assert not path.exists()
     path.write_bytes(b"torn")
-    assert "can be written" in await output(path).check()
+    assert "is writable" in await output(path).check()
     assert path.read_bytes() == b"torn"

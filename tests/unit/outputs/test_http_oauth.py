@@ -112,7 +112,7 @@ async def test_a_token_that_was_revoked_is_replaced_at_the_next_attempt() -> Non
     async with output(site) as made:
         await made.send(events(1))
         site.valid = "another"
-        with pytest.raises(Retryable, match="does not take the token any more"):
+        with pytest.raises(Retryable, match="rejects the access token"):
             await made.send(events(1))
         await made.send(events(1))
     assert site.taken == ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
@@ -192,7 +192,7 @@ async def test_a_rotated_client_secret_is_read_when_the_output_is_opened_again(t
 async def test_check_asks_for_a_token() -> None:
     site = Site()
     async with output(site) as made:
-        assert "got a token" in await made.check()
+        assert "got an access token" in await made.check()
     assert len(site.issued) == 1
     assert site.taken == []
 

@@ -70,7 +70,7 @@ async def test_text_lines_are_sent_as_text() -> None:
 
 
 async def test_an_array_of_text_is_a_mistake_in_the_configuration() -> None:
-    with pytest.raises(Hold, match="needs a mapping that makes JSON"):
+    with pytest.raises(Hold, match="requires a mapping that produces JSON"):
         await asked([dataclasses.replace(events(1)[0], payload=b"CEF:0|")], body="array")
 
 
@@ -194,7 +194,7 @@ async def test_a_proxy_takes_the_request() -> None:
     async with scripted(lambda _: Reply(202)) as proxy:
         settings = HttpSettings.model_validate({"url": "http://collector.invalid/in", "proxy": proxy.url})
         output = HttpOutput(settings, lambda: NOW)
-        assert "what is behind it was not tried" in await output.check()
+        assert "the connection beyond it was not tested" in await output.check()
         await output.send(events(1))
         await output.close()
         assert proxy.asked[-1].target == "http://collector.invalid/in"

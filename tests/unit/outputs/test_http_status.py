@@ -113,7 +113,7 @@ async def test_no_connection_is_sent_again_and_names_the_collector() -> None:
 async def test_a_collector_that_never_answers_is_given_up_in_time_and_used_again() -> None:
     replies = [Reply(202, hold=asyncio.Event()), Reply(202)]
     async with scripted(lambda _: replies.pop(0)) as server:
-        collector = output(server.url, timeout="200ms")
+        collector = output(server.url, timeout="2s")
         with pytest.raises(Retryable, match="within"):
             await collector.send(events(1))
         await collector.open()

@@ -83,14 +83,14 @@ def test_links_are_broken_unless_told_otherwise() -> None:
     ("options", "complaint"),
     [
         ({"body": "xml"}, "ndjson"),
-        ({"body": {"a": "{$events}", "b": "{subject}"}}, "belongs under the key event"),
-        ({"body": ["{$events}", "{$events}"]}, "may stand once"),
-        ({"body": {"text": "{subject}"}, "event": {"text": "x"}}, "event has no effect"),
+        ({"body": {"a": "{$events}", "b": "{subject}"}}, "under the key event"),
+        ({"body": ["{$events}", "{$events}"]}, "may occur only once"),
+        ({"body": {"text": "{subject}"}, "event": {"text": "x"}}, "requires"),
         ({"body": {"text": "{subject}"}, "batch": {"events": 2}}, "one event per request"),
-        ({"body": {"text": "{subject}"}, "heartbeat": "5m"}, "does not fit the templates"),
-        ({"body": "array", "event": {"text": "{subject}"}, "heartbeat": "5m"}, "does not fit the templates"),
-        ({"escape": "slack"}, "have an effect with templates only"),
-        ({"body": "array", "defang": False}, "have an effect with templates only"),
+        ({"body": {"text": "{subject}"}, "heartbeat": "5m"}, "cannot be rendered"),
+        ({"body": "array", "event": {"text": "{subject}"}, "heartbeat": "5m"}, "cannot be rendered"),
+        ({"escape": "slack"}, "require templates"),
+        ({"body": "array", "defang": False}, "require templates"),
         ({"body": {"text": "x"}, "escape": "latex"}, "slack"),
         ({"status": {"200": "ignore"}}, "dead_letter"),
         ({"status": {"100": "accept"}}, "match pattern"),
@@ -105,7 +105,7 @@ def test_what_cannot_work_is_refused(options: dict[str, Any], complaint: str) ->
 
 async def test_a_document_around_text_is_a_mistake_in_the_configuration() -> None:
     line = dataclasses.replace(events(1)[0], payload=b"CEF:0|a|b|c|d|e|5|")
-    with pytest.raises(Hold, match="needs a mapping that makes JSON"):
+    with pytest.raises(Hold, match="requires a mapping that produces JSON"):
         await sent([line], body={"all": "{$events}"})
 
 

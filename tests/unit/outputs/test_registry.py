@@ -60,7 +60,7 @@ def test_plugin_that_nobody_names_is_not_loaded() -> None:
         ("no_such_module:Nothing", "cannot be loaded: ModuleNotFoundError"),
         ("os:getcwd", "is not a settings class"),
         ("UnfinishedSettings", "lacks build"),
-        ("NamelessSettings", "does not declare its field type"),
+        ("NamelessSettings", "does not declare its field `type`"),
     ],
 )
 def test_broken_plugin_is_named(target: str, complaint: str) -> None:

@@ -31,7 +31,7 @@ async def test_a_good_collector_is_told_with_what_acceptance_means(
         splunk = output(collector.url, ack=ack)
         line = await splunk.check()
         await splunk.close()
-        assert line.startswith(f"{collector.url} takes the token")
+        assert line.startswith(f"{collector.url} accepts the token")
         assert line.endswith(promise)
         assert collector.events == []
 
@@ -39,12 +39,12 @@ async def test_a_good_collector_is_told_with_what_acceptance_means(
 @pytest.mark.parametrize(
     ("options", "given", "kind", "text"),
     [
-        ({"token": "other"}, {}, Hold, "does not know the token"),
-        ({"health": told(18)}, {}, Retryable, "queues are full"),
+        ({"token": "other"}, {}, Hold, "unknown token"),
+        ({"health": told(18)}, {}, Retryable, "queues full"),
         ({"health": told(22)}, {}, Hold, "disabled"),
-        ({}, {"ack": "on"}, Hold, "insists"),
+        ({}, {"ack": "on"}, Hold, "requires it"),
         ({"ack": True}, {"ack": "off"}, Hold, "set ack: auto"),
-        ({"health": Reply(200, b"<html>")}, {}, Hold, "does not lead to the collector"),
+        ({"health": Reply(200, b"<html>")}, {}, Hold, "url is not that of a collector"),
     ],
 )
 async def test_what_would_not_work_is_told(
@@ -60,7 +60,7 @@ async def test_what_would_not_work_is_told(
 async def test_a_collector_without_a_health_endpoint_is_judged_by_the_token_alone() -> None:
     async with hec_collector(health=Reply(404)) as collector:
         splunk = output(collector.url)
-        assert "takes the token" in await splunk.check()
+        assert "accepts the token" in await splunk.check()
         await splunk.close()
 
 
@@ -86,10 +86,10 @@ GOOD = {"url": "https://splunk.example:8088", "token": TOKEN}
         ({"url": GOOD["url"]}, "token"),
         ({**GOOD, "url": []}, "expected a URL"),
         ({**GOOD, "url": ["https://a.example", 7]}, "expected a URL"),
-        ({**GOOD, "url": ["https://a.example", "http://b.example"]}, "a fallback must not be weaker"),
+        ({**GOOD, "url": ["https://a.example", "http://b.example"]}, "failover must not weaken"),
         ({**GOOD, "url": "https://a.example/?token=canary"}, "takes no part after"),
         ({**GOOD, "url": "http://a.example", "tls": {}}, "tls has no effect"),
-        ({**GOOD, "endpoint": "raw", "fields": {"a": "b"}}, "fields have no effect"),
+        ({**GOOD, "endpoint": "raw", "fields": {"a": "b"}}, "fields has no effect"),
         ({**GOOD, "fields": {"a b": "c"}}, "String should match"),
         ({**GOOD, "fields": {"a": {"nested": "c"}}}, "valid string"),
         ({**GOOD, "ack": "off", "ack_timeout": "1m"}, "no effect with ack: off"),

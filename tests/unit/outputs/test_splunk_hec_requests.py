@@ -132,7 +132,7 @@ async def test_a_rotated_token_is_read_when_the_output_is_opened_again(tmp_path:
     place.write_text("old")
     async with hec_collector() as collector:
         splunk = output(collector.url, token=Reference(place.read_text))
-        with pytest.raises(Hold, match="does not know the token"):
+        with pytest.raises(Hold, match="unknown token"):
             await splunk.send(events(1))
         place.write_text(TOKEN)
         await splunk.open()

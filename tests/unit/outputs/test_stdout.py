@@ -59,7 +59,7 @@ async def test_a_reader_that_pauses_does_not_stop_the_loop_and_gets_whole_lines_
     stuck = events(40, 300, label="stuck")
     with pytest.raises(Retryable, match="not read within"):
         await stdout.send(stuck)
-    await stdout._thread.run(lambda _: None, 10.0)  # the write that was given up has ended, inside a line
+    await stdout._thread.run(lambda _: None, 10.0)  # the write that was given up is gone, inside a line
     # From here on it is read until it is closed, so that a further repetition cannot block either.
     reader = asyncio.create_task(asyncio.to_thread(read_all, reading))
     await sent_at_last(stdout, stuck)
@@ -109,7 +109,7 @@ def read_all(descriptor: int) -> bytes:
 async def test_a_reader_that_ended_is_for_a_person(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.close(reading)
-    with pytest.raises(Hold, match="has ended"):
+    with pytest.raises(Hold, match="is gone"):
         await output(writing).send(events(1))
 
 

@@ -113,7 +113,7 @@ async def test_what_a_collector_may_not_have_read_is_sent_again_and_told(*, rese
 
 
 def siem_noticed(siem: SyslogOutput) -> bool:
-    stream = getattr(siem._carrier, "_stream", None)
+    stream = getattr(siem._transport, "_stream", None)
     return stream is not None and stream.fault is not None
 
 

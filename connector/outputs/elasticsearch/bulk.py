@@ -1,4 +1,4 @@
-"""Requests of the ``_bulk`` API and what their answers say, event by event. Pure."""
+"""The ``_bulk`` API: encoding requests and reading responses event by event. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from connector.model import Event
 
 _CREATED = {200, 201}
 _CONFLICT = 409
-_PASSING = {408, 425, 429}
-_FOR_A_PERSON = {401, 403, 404}
-# Errors with status 400 that are about the index, so that every event would meet them.
-_ABOUT_THE_INDEX = frozenset(
+_BUSY = {408, 425, 429}
+_HOLD_STATUSES = {401, 403, 404}
+# Errors with status 400 that concern the index, so that they would affect every event.
+_INDEX_ERRORS = frozenset(
     {"index_closed_exception", "invalid_index_name_exception", "invalid_alias_name_exception"}
     | {"validation_exception", "cluster_block_exception", "index_not_found_exception"}
 )
 _TYPE = re.compile(r"[a-z][a-z0-9_]{0,79}")
 _FIELD = r"\[[\w@.*-]{1,200}\]"
-# Reasons quote the values that did not fit, and those are the text of a mail. Only what matches one of
-# these is shown: all that they let through are names of fields and types, and numbers.
+# Error reasons quote the offending values, and those are text of a message. Only parts that match one of
+# these patterns are shown: names of fields and types, and numbers.
 _SAFE = re.compile(
     "|".join(
         [
@@ -49,13 +49,13 @@ _SAFE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the events of one request.
+    """The result of a request, event by event.
 
     Args:
-        rejected: index to why it can never be accepted.
-        retry: indexes to send again.
-        duplicates: how many were there already.
-        hold: why a person is needed, if so.
+        rejected: index of an event to why it can never be accepted.
+        retry: indexes of events to send again.
+        duplicates: how many events existed already.
+        hold: why an operator has to act, if so.
     """
 
     rejected: Mapping[int, str]
@@ -65,7 +65,7 @@ class Outcome:
 
 
 def body(events: Sequence[Event]) -> bytes:
-    """Write a request that creates each event under its identity; the index stands in the URL."""
+    """Encode a request that creates each event under its identity; the index is in the URL."""
     return b"".join(
         b'{"create":{"_id":"%b"}}\n%b' % (event.revision.identity.encode(), _framed(event.payload))
         for event in events
@@ -73,17 +73,17 @@ def body(events: Sequence[Event]) -> bytes:
 
 
 def _framed(payload: bytes) -> bytes:
-    # To look for what must not be there is much faster than to replace it.
+    # Looking for a line feed is much faster than replacing it.
     return line(payload) if b"\n" in payload else payload + b"\n"
 
 
 def outcome(answer: bytes, size: int) -> Outcome | None:
-    """Read the answer to *size* events; ``None`` where it does not account for each of them."""
+    """Read the response to *size* events; ``None`` if it does not report on each of them."""
     try:
-        found = orjson.loads(answer)
+        document = orjson.loads(answer)
     except orjson.JSONDecodeError:
         return None
-    items = found.get("items") if isinstance(found, dict) else None
+    items = document.get("items") if isinstance(document, dict) else None
     if not isinstance(items, list) or len(items) != size:
         return None
     rejected: dict[int, str] = {}
@@ -99,9 +99,9 @@ def outcome(answer: bytes, size: int) -> Outcome | None:
             continue
         if status == _CONFLICT:
             duplicates += 1
-        elif status >= 500 or status in _PASSING:  # noqa: PLR2004
+        elif status >= 500 or status in _BUSY:  # noqa: PLR2004
             retry.add(index)
-        elif status in _FOR_A_PERSON or _type(error) in _ABOUT_THE_INDEX:
+        elif status in _HOLD_STATUSES or _type(error) in _INDEX_ERRORS:
             hold = hold or f"{status} {describe(error)}"
         else:
             rejected[index] = f"{status} {describe(error)}"
@@ -109,22 +109,22 @@ def outcome(answer: bytes, size: int) -> Outcome | None:
 
 
 def describe(error: object) -> str:
-    """Say what an error is about, without a word of the document that it complains about."""
-    description: list[str] = []
-    while isinstance(error, dict) and len(description) < 3:  # noqa: PLR2004, causes of causes repeat themselves
+    """An error and its causes in words, without any text of the document concerned."""
+    causes: list[str] = []
+    while isinstance(error, dict) and len(causes) < 3:  # noqa: PLR2004, deeper causes repeat the others
         safe = _SAFE.search(str(error.get("reason", "")))
-        description.append((_type(error) or "error") + (f": {safe[0]}" if safe else ""))
+        causes.append((_type(error) or "error") + (f": {safe[0]}" if safe else ""))
         error = error.get("caused_by")
-    return ", caused by ".join(dict.fromkeys(description)) or "no reason given"
+    return ", caused by ".join(dict.fromkeys(causes)) or "no reason given"
 
 
 def describe_response(answer: bytes) -> str:
-    """Say why a whole request failed, likewise."""
+    """The error of a whole request, likewise; empty if the response holds none."""
     try:
-        found = orjson.loads(answer)
+        document = orjson.loads(answer)
     except orjson.JSONDecodeError:
         return ""
-    error = found.get("error") if isinstance(found, dict) else None
+    error = document.get("error") if isinstance(document, dict) else None
     return describe(error) if isinstance(error, dict) else ""
 
 

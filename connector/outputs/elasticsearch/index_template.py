@@ -1,4 +1,4 @@
-"""The index template that ships with the connector, fitted to where an output writes."""
+"""The index template that ships with the connector, adapted to an output's data stream or index."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _NAME = "logs-cloudflare.email_security"
 
 @dataclass(frozen=True, slots=True)
 class IndexTemplate:
-    """A template and the name under which a cluster keeps it."""
+    """A template and its name in the cluster."""
 
     name: str
     body: JsonObject
 
 
 def shipped() -> JsonObject:
-    """The template as it ships; it works with Elasticsearch and OpenSearch alike."""
-    found: JsonObject = orjson.loads(files(__package__ or "").joinpath(_FILE).read_bytes())
-    return found
+    """The template as it ships, for Elasticsearch and OpenSearch alike."""
+    template: JsonObject = orjson.loads(files(__package__ or "").joinpath(_FILE).read_bytes())
+    return template
 
 
 def template_for(target: str, *, stream: bool) -> IndexTemplate:
     """Return the template for *target*, a data stream or an index.
 
-    A target that the shipped pattern covers shares the shipped template; any other gets one of its own.
+    A target that the shipped pattern covers shares the shipped template; others get one of their own.
     """
     body = shipped()
     if stream and any(fnmatchcase(target, pattern) for pattern in body["index_patterns"]):

@@ -1,4 +1,4 @@
-"""One address of an Elasticsearch or OpenSearch cluster: who asks, and what its answers mean."""
+"""One node of an Elasticsearch or OpenSearch cluster: credentials, requests, and what a status means."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from connector.outputs.shared.url import Url
 from connector.secret import Secret
 
 _BULK = "/_bulk"
-# Without the answer's copies of what was sent; an error of the whole request is never filtered.
+# Leaves out the response's copies of the request; an error of the whole request is never filtered.
 _FILTER = "?filter_path=errors,items.*.status,items.*.error"
-# Such an answer is about the request's credentials and address, not about what is in a document.
+# A response with one of these is about credentials and address, not about the content of a document.
 _QUOTABLE = {401, 402, 403, 404, 405, 407, 413}
 
 
 class ClusterCredentials:
-    """Says to a cluster who asks: nobody, a key, or a user with a password."""
+    """Credentials for the cluster: none, an API key, or a user with a password."""
 
     def __init__(self, api_key: Secret | None, username: str | None, password: Secret | None) -> None:
         self._api_key = api_key
@@ -39,10 +39,10 @@ class ClusterCredentials:
             secret.refresh()
 
     def headers(self) -> dict[str, str]:
-        """The headers as they are sent."""
+        """The Authorization header, if any."""
         if self._api_key is not None:
             text = self._api_key.reveal().strip()
-            # An encoded key holds no colon; the two parts, as people join them, do.
+            # An encoded key contains no colon; the pair id:key does.
             return {"authorization": f"ApiKey {_base64(text) if ':' in text else text}"}
         if self._password is not None:
             return {"authorization": f"Basic {_base64(f'{self._username}:{self._password.reveal()}')}"}
@@ -61,12 +61,12 @@ class ClusterCredentials:
 
 
 class Node:
-    """Asks one address of a cluster.
+    """Sends requests to one node.
 
     Args:
-        settings: how to send.
-        url: where.
-        credentials: who asks.
+        settings: of the output.
+        url: of the node.
+        credentials: for every request.
         clock: the wall clock.
     """
 
@@ -93,7 +93,7 @@ class Node:
         return await self._sender.post(content, headers, url=self._at(f"/{target}{_BULK}{_FILTER}"))
 
     async def request(self, method: str, path: str, body: JsonObject | None = None) -> Response:
-        """Ask something about the cluster."""
+        """Send a request about the cluster."""
         headers = dict(self._credentials.headers())
         content = None
         if body is not None:
@@ -102,7 +102,7 @@ class Node:
         return await self._sender.request(method, headers, body=content, url=self._at(path))
 
     def classify(self, answer: Response) -> DeliveryError | None:
-        """Say what the status of *answer* means for the whole request; ``None`` for any 2xx."""
+        """What the status of *answer* means for the whole request; ``None`` for any 2xx."""
         if answer.ok:
             return None
         if answer.status in _QUOTABLE:
@@ -110,7 +110,7 @@ class Node:
         return self._sender.error_for_status(answer, describe_response(answer.body))
 
     def describe(self, answer: Response, said: str) -> str:
-        """Who answered with which status, and what it *said*."""
+        """One line: origin, status and *said*."""
         return self._sender.describe(answer, said)
 
     async def close(self) -> None:
@@ -122,16 +122,16 @@ class Node:
 
 
 def document(answer: Response) -> JsonObject:
-    """The JSON object in *answer*; an empty one where there is none."""
+    """The JSON object in *answer*; an empty one if there is none."""
     try:
-        found = orjson.loads(answer.body)
+        parsed = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def _decoded(text: str) -> str:
-    """What an encoded key holds; nothing for any other text."""
+    """The decoded key; empty for any other text."""
     try:
         return base64.b64decode(text.strip(), validate=True).decode()
     except ValueError:

@@ -1,4 +1,4 @@
-"""Output ``elasticsearch``: events to Elasticsearch or OpenSearch, each created under its identity."""
+"""Output ``elasticsearch``: settings and class; creates documents by identity."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from connector.outputs.elasticsearch.probe import inspect
 from connector.outputs.shared.failover import Failover, MultiUrlSettings
 from connector.secret import Secret
 
-# Payload only: the line before each event adds about 90 bytes, and all together shall stay under 5 MB.
+# Payload only: the action line adds about 90 bytes per event, and a request should stay below 5 MB.
 _LIMITS = Limits(events=1600, bytes=4_800_000)
 _STREAM = "logs-cloudflare.email_security-default"
 
@@ -32,33 +32,33 @@ class ElasticsearchSettings(MultiUrlSettings):
     """Creates documents in a data stream or an index."""
 
     type: Literal["elasticsearch"] = "elasticsearch"
-    api_key: Secret | None = Field(default=None, description="API key, encoded or as id:key.")
+    api_key: Secret | None = Field(default=None, description="API key, Base64-encoded or as id:key.")
     username: str | None = Field(
-        default=None, min_length=1, pattern="^[^:]+$", description="User, with a password instead of a key."
+        default=None, min_length=1, pattern="^[^:]+$", description="User name for basic authentication."
     )
     password: Secret | None = Field(default=None, description="Password of that user.")
     data_stream: IndexName | None = Field(
-        default=None, description=f"Data stream; {_STREAM} unless an index is given."
+        default=None, description=f"Data stream; by default {_STREAM}, unless index is set."
     )
     index: IndexName | None = Field(default=None, description="Index or alias instead of a data stream.")
 
     @model_validator(mode="after")
     def _unambiguous(self) -> ElasticsearchSettings:
         if (self.username is None) != (self.password is None):
-            raise ValueError("username and password belong together")
+            raise ValueError("username and password must be set together")
         if self.api_key is not None and self.username is not None:
-            raise ValueError("api_key and username exclude each other")
+            raise ValueError("api_key and username are mutually exclusive")
         if self.data_stream is not None and self.index is not None:
-            raise ValueError("data_stream and index exclude each other")
+            raise ValueError("data_stream and index are mutually exclusive")
         return self
 
     @property
     def target(self) -> str:
-        """Where documents go."""
+        """The data stream or index that documents go to."""
         return self.index or self.data_stream or _STREAM
 
-    def build(self, name: str, observe: Observe) -> ElasticsearchOutput:  # noqa: ARG002, delivery tells it all
-        """Make the output."""
+    def build(self, name: str, observe: Observe) -> ElasticsearchOutput:  # noqa: ARG002, delivery reports all facts
+        """Build the output."""
         return ElasticsearchOutput(self, utc_now)
 
 
@@ -66,7 +66,7 @@ class ElasticsearchOutput:
     """Accepted means: the cluster stored the event, now or at an earlier attempt.
 
     Args:
-        settings: where and how.
+        settings: of the output.
         clock: the wall clock, for dates in ``Retry-After``.
     """
 
@@ -82,7 +82,7 @@ class ElasticsearchOutput:
 
     @property
     def limits(self) -> Limits:
-        """What one ``send`` may hold."""
+        """Limits of one ``send``."""
         return self._limits
 
     async def open(self) -> None:
@@ -94,7 +94,7 @@ class ElasticsearchOutput:
     async def send(self, events: Sequence[Event]) -> Receipt:
         """Create all events in one request."""
         if not all(event.payload[:1] == b"{" for event in events):
-            raise Hold("elasticsearch needs a mapping that makes JSON; choose another mapping, such as ecs")
+            raise Hold("elasticsearch requires a mapping that produces JSON; set mapping to one, such as ecs")
         with self._failover.attempt() as index:
             return await self._create(self._nodes[index], events)
 
@@ -104,23 +104,23 @@ class ElasticsearchOutput:
             await node.close()
 
     async def check(self) -> str:
-        """Ask every address who it is, where events would go, and whether that is allowed."""
-        found = [await inspect(node, self._target, stream=self._stream) for node in self._nodes]
-        return "; ".join(found)
+        """Query every node for its version, the target of events, and the privileges."""
+        results = [await inspect(node, self._target, stream=self._stream) for node in self._nodes]
+        return "; ".join(results)
 
     async def install(self) -> str:
-        """Install the index template for where events go."""
+        """Install the index template for the target."""
         template = template_for(self._target, stream=self._stream)
         node = await self._put(f"/_index_template/{template.name}", template.body)
         effect = (
-            "a data stream that exists takes it up at its next rollover"
+            "an existing data stream uses it from its next rollover on"
             if self._stream
-            else "an index that exists stays as it is"
+            else "an existing index keeps its mapping"
         )
         return f"installed the index template {template.name} at {node.origin}; {effect}"
 
     async def _put(self, path: str, body: JsonObject) -> Node:
-        """Put *body* at the first address that answers; the cluster is one, whichever address is asked."""
+        """PUT *body* at the first node that responds; all nodes are one cluster."""
         for last in range(len(self._nodes) - 1, -1, -1):
             try:
                 with self._failover.attempt() as index:
@@ -132,7 +132,7 @@ class ElasticsearchOutput:
             except Retryable:
                 if not last:
                     raise
-        raise AssertionError("there is always an address")
+        raise AssertionError("there is always a node")
 
     async def _create(self, node: Node, events: Sequence[Event]) -> Receipt:
         answer = await node.bulk(self._target, bulk.body(events))
@@ -141,10 +141,10 @@ class ElasticsearchOutput:
             raise error
         outcome = bulk.outcome(answer.body, len(events))
         if outcome is None:
-            raise Retryable(node.describe(answer, "nothing that accounts for every event"))
+            raise Retryable(node.describe(answer, "the response does not report on every event"))
         if outcome.hold is not None:
             raise Hold(
-                f"{node.describe(answer, f'{self._target}: {outcome.hold}')}; correct the index or its rights"
+                f"{node.describe(answer, f'{self._target}: {outcome.hold}')}; fix the index or the privileges"
             )
         after = parse_retry_after(answer.headers.get("retry-after"), self._clock()) if outcome.retry else None
         return Receipt(outcome.rejected, outcome.retry, after, outcome.duplicates)

@@ -272,7 +272,7 @@ async def test_text_is_a_mistake_in_the_configuration() -> None:
     async with bulk_collector() as collector:
         error = await sent(collector, [dataclasses.replace(events(1)[0], payload=b"CEF:0|")])
         assert isinstance(error, Hold)
-        assert "a mapping that makes JSON" in error.reason
+        assert "a mapping that produces JSON" in error.reason
 
 
 async def test_the_next_url_is_used_when_one_fails_and_kept_while_it_works() -> None:

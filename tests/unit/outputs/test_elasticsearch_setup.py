@@ -26,7 +26,7 @@ LOGS = {"index_patterns": ["logs-*-*"], "priority": 100, "data_stream": {"hidden
 PLAIN = {"index_patterns": ["logs-cloudflare*"], "priority": 300}
 
 
-async def told(options: dict[str, Any], **given: Any) -> str:
+async def checked(options: dict[str, Any], **given: Any) -> str:
     async with bulk_collector(**options) as collector:
         elastic = output(collector.url, **given)
         try:
@@ -42,24 +42,28 @@ async def told(options: dict[str, Any], **given: Any) -> str:
         ({}, {}, ["Elasticsearch 9.5.0", f"data stream {STREAM} exists", "may write"]),
         ({"product": "opensearch"}, {}, ["OpenSearch 3.2.0", f"data stream {STREAM} exists"]),
         ({"indexes": {"mail"}}, {"index": "mail"}, ["the index mail exists"]),
-        ({"streams": set(), "templates": {"logs": LOGS}}, {}, ["will be made by the index template logs"]),
-        ({"answers": {"/": Reply(403)}}, {}, ["keeps its version to itself", "exists"]),
+        (
+            {"streams": set(), "templates": {"logs": LOGS}},
+            {},
+            ["will be created from the index template logs"],
+        ),
+        ({"answers": {"/": Reply(403)}}, {}, ["unknown version", "exists"]),
         (
             {"answers": {f"/_data_stream/{STREAM}": Reply(403)}},
             {},
-            ["whether", "is not told to these credentials"],
+            ["whether", "no permission to see"],
         ),
         (
             {"streams": set(), "answers": {"/_index_template": Reply(403)}},
             {},
-            ["templates are not told to these credentials"],
+            ["no permission to read index templates"],
         ),
     ],
 )
-async def test_what_a_cluster_tells_of_itself(
+async def test_check_describes_the_cluster(
     options: dict[str, Any], given: dict[str, Any], texts: list[str]
 ) -> None:
-    line = await told(options, **given)
+    line = await checked(options, **given)
     assert not [text for text in texts if text not in line], line
 
 
@@ -69,32 +73,34 @@ async def test_what_a_cluster_tells_of_itself(
         ({"authorization": "ApiKey other"}, {}, "does not accept the credentials"),
         ({"streams": set()}, {}, "neither the data stream"),
         ({"streams": set()}, {"index": "mail"}, "neither the index mail nor"),
-        ({"streams": set(), "indexes": {STREAM}}, {}, "is an index or alias and no data stream"),
+        ({"streams": set(), "indexes": {STREAM}}, {}, "is an index or alias, not a data stream"),
         (
             {"streams": set(), "templates": {"logs": LOGS, "own": PLAIN}},
             {},
-            "index template own would make an index",
+            "index template own would create .* as an index",
         ),
-        ({"templates": {"logs": LOGS}}, {"index": "logs-a-b"}, "logs would make a data stream"),
+        ({"templates": {"logs": LOGS}}, {"index": "logs-a-b"}, "would create logs-a-b as a data stream"),
         ({"lacking": frozenset({"create_doc"})}, {}, "lack create_doc"),
         (
             {"streams": set(), "templates": {"logs": LOGS}, "lacking": frozenset({"auto_configure"})},
             {},
             "lack auto_configure",
         ),
-        ({"answers": {"/": json_reply({"hello": "world"})}}, {}, "url does not lead to one"),
-        ({"answers": {"/": Reply(200, b"<html>")}}, {}, "url does not lead to one"),
+        ({"answers": {"/": json_reply({"hello": "world"})}}, {}, "correct url"),
+        ({"answers": {"/": Reply(200, b"<html>")}}, {}, "correct url"),
     ],
 )
-async def test_what_would_not_work_is_told(options: dict[str, Any], given: dict[str, Any], text: str) -> None:
+async def test_check_reports_what_would_not_work(
+    options: dict[str, Any], given: dict[str, Any], text: str
+) -> None:
     with pytest.raises(Hold, match=text):
-        await told(options, **given)
+        await checked(options, **given)
 
 
 async def test_a_cluster_that_is_away_is_no_mistake_of_a_person() -> None:
     for answers in ({"/": failed(503, "cluster_unavailable", "x")}, {"/_index_template": Reply(502)}):
         with pytest.raises(Retryable):
-            await told({"answers": answers, "streams": set()})
+            await checked({"answers": answers, "streams": set()})
 
 
 async def test_the_template_is_installed_and_makes_the_data_stream() -> None:
@@ -184,10 +190,10 @@ GOOD = {"url": "https://elastic.example:9200"}
     ("given", "complaint"),
     [
         ({}, "url"),
-        ({**GOOD, "username": "soc"}, "belong together"),
-        ({**GOOD, "password": "secret"}, "belong together"),
-        ({**GOOD, "username": "soc", "password": "secret", "api_key": "a:b"}, "exclude each other"),
-        ({**GOOD, "index": "a", "data_stream": "b"}, "exclude each other"),
+        ({**GOOD, "username": "soc"}, "must be set together"),
+        ({**GOOD, "password": "secret"}, "must be set together"),
+        ({**GOOD, "username": "soc", "password": "secret", "api_key": "a:b"}, "are mutually exclusive"),
+        ({**GOOD, "index": "a", "data_stream": "b"}, "are mutually exclusive"),
         ({**GOOD, "index": "Mail"}, "should match pattern"),
         ({**GOOD, "index": "a/b"}, "should match pattern"),
         ({**GOOD, "index": ".hidden"}, "should match pattern"),

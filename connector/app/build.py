@@ -20,7 +20,7 @@ from connector.journal import SQLITE
 from connector.model import Backlog, Feed
 from connector.settings import Loaded, Settings
 from connector.telemetry.endpoint import Board, bind
-from connector.telemetry.logs import Logs
+from connector.telemetry.logs import Format, Logs
 from connector.telemetry.metrics import Metrics
 from connector.telemetry.observer import Telemetry
 from connector.telemetry.status import Status
@@ -36,6 +36,7 @@ class App:
     metrics: Metrics
     board: Board
     sock: socket.socket | None
+    tls: ssl.SSLContext | None
     feeds: tuple[FeedPlan, ...]
     routes: tuple[Route, ...]
 
@@ -61,10 +62,11 @@ def build_app(loaded: Loaded, clock: Clock) -> App:
     status = Status(__version__, clock, fresh, limits, names, sqlite=SQLITE)
     telemetry = Telemetry(logs, metrics, status, limits)
     routes = build_routes(loaded, telemetry.observe, names)
+    tls = endpoint_tls(settings)
     sock = bind(settings.server.listen) if settings.server.listen else None
     for note in (*loaded.notes, *mapping_notes(loaded)):
         telemetry.observe(ConfigurationWarning(note))
-    return App(settings, clock, telemetry, metrics, Board(), sock, feeds, routes)
+    return App(settings, clock, telemetry, metrics, Board(), sock, tls, feeds, routes)
 
 
 def rebuild_app(app: App, loaded: Loaded) -> App:
@@ -124,8 +126,14 @@ def _fresh(feeds: tuple[FeedPlan, ...]) -> dict[Feed, timedelta]:
     return {feed.plan.feed: feed.fresh_within for feed in feeds}
 
 
+def log_format(settings: Settings) -> Format:
+    """The format of the log on stderr. In JSON the stream holds nothing but JSON lines."""
+    if settings.log.format != "auto":
+        return settings.log.format
+    return "text" if sys.stderr.isatty() else "json"
+
+
 def _logs(settings: Settings, metrics: Metrics) -> Logs:
-    form = settings.log.format
-    if form == "auto":
-        form = "text" if sys.stderr.isatty() else "json"
-    return Logs(settings.log.level, form, monotonic=time.monotonic, suppressed=metrics.suppressed)
+    return Logs(
+        settings.log.level, log_format(settings), monotonic=time.monotonic, suppressed=metrics.suppressed
+    )

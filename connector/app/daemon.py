@@ -31,7 +31,7 @@ from connector.collect.backfill.runner import BACKFILL
 from connector.collect.collector import Collector
 from connector.delivery import Deliverer
 from connector.errors import JournalFull
-from connector.facts import ConfigurationReloaded, DaemonStarted, DaemonStopped, DaemonStopping
+from connector.facts import ConfigurationReloaded, DaemonStarted, DaemonStopped, DaemonStopping, RunIncomplete
 from connector.interfaces import Observe
 from connector.journal import Journal, Options
 from connector.model import Feed, JsonObject
@@ -204,7 +204,15 @@ def _endpoint(app: App) -> Iterator[str]:
     if app.sock is None:
         yield ""
         return
-    endpoint = Endpoint(app.sock, app.board, app.metrics.exposition)
+    token = app.settings.server.token
+    endpoint = Endpoint(
+        app.sock,
+        app.board,
+        app.metrics.exposition,
+        token=token.reveal() if token else "",
+        tls=app.tls,
+        dropped=app.metrics.connection_dropped,
+    )
     app.post()
     endpoint.start()
     try:
@@ -280,4 +288,7 @@ async def run_daemon_once(loaded: Loaded, announce: Announce, patience: timedelt
     """Walk every feed to now, deliver, end; says whether everything reached every output in time."""
     app, stop = build_app(loaded, utc_now), Stop()
     with handle_signals(stop):
-        return await run_once(app, stop, announce, patience)
+        complete = await run_once(app, stop, announce, patience)
+        if not complete:
+            app.observe(RunIncomplete("not every event reached every output; the journal keeps the rest"))
+        return complete

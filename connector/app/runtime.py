@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, TypeVar
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Names of ``mallopt``'s parameters in glibc's ``malloc.h``."""
+
+_DESCRIPTORS = 65_536
+"""Enough for hundreds of feeds and outputs with several connections each."""
 
 _LARGE = 128 << 10
 """Bytes from which on a piece of memory is asked of the system, and given back, on its own.
@@ -24,6 +29,18 @@ def tune_collector() -> None:
     """Let the collector come seldom, and not look again at what is there now."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def raise_descriptor_limit() -> None:
+    """Use as many descriptors as the system allows; the usual soft limit of 1024 exists for old programs.
+
+    A process without free descriptors can open no connection and no file: it neither collects nor delivers.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # a sandbox may forbid it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def tune_allocator() -> None:
@@ -48,6 +65,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """Run *main* on the fastest event loop installed, in a process that is tuned for it."""
     tune_collector()
     tune_allocator()
+    raise_descriptor_limit()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main)
 

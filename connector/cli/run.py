@@ -45,15 +45,21 @@ def command(context: click.Context, config: Path | None, once: bool, timeout: ti
 
     Exits with 1 if --once could not bring everything to every output in time.
     """
+    from connector.app.build import log_format  # noqa: PLC0415
     from connector.app.daemon import daemon, run_daemon_once  # noqa: PLC0415
     from connector.app.runtime import run  # noqa: PLC0415, heavy; the other commands start without it
 
     configuration = load_config(config)
+    # A log in JSON has nothing but JSON lines; there, daemon_started names the endpoint.
+    announce = _announce if log_format(configuration.settings) == "text" else _silence
     if not once:
-        run(daemon(configuration, _announce, lambda: load_config(config)))
-    elif not run(run_daemon_once(configuration, _announce, timeout)):
-        say("not everything reached every output; what is left waits in the journal for the next run")
+        run(daemon(configuration, announce, lambda: load_config(config)))
+    elif not run(run_daemon_once(configuration, announce, timeout)):
         context.exit(FAILED)
+
+
+def _silence(_: str) -> None:
+    """Announce nothing."""
 
 
 def _announce(url: str) -> None:

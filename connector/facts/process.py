@@ -44,6 +44,16 @@ class DaemonStopped(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class RunIncomplete(Fact):
+    """`run --once` ended before everything was delivered; the next run continues where it stopped."""
+
+    event: ClassVar[str] = "run_incomplete"
+    level: ClassVar[Level] = "error"
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerFailed(Fact):
     """A worker ended with an unexpected error and is restarted after *after* seconds."""
 

@@ -97,7 +97,7 @@ class Server(BaseModel):
     )
     token: Annotated[Secret, AfterValidator(_token)] | None = Field(
         default=None,
-        description="Bearer token required for every path except /healthz; null: no authentication.",
+        description="Token that readers of the endpoint must send; null: no authentication.",
     )
     tls: ServerTls | None = Field(default=None, description="Serve HTTPS with this certificate; null: HTTP.")
 

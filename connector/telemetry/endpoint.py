@@ -1,36 +1,46 @@
-"""The read-only endpoint: /metrics, /healthz, /readyz, /api/status, /api/trend, and a status page for people.
+"""The read-only HTTP endpoint: /metrics, /healthz, /readyz, /api/status, /api/trend and a status page.
 
-It runs in a thread of its own on a socket that the main thread bound, and reads nothing but an immutable
-snapshot and the metrics. So it answers while the main loop works hard, and tells when the loop hangs.
+It runs in its own thread on a socket bound by the main thread, and reads only an immutable snapshot of the
+status and the metrics. It therefore answers while the main loop is busy, and reports when the loop hangs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import resources
+from math import ceil
 
 import orjson
 from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.server import ServerState
 
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
+from connector.telemetry.authentication import Authentication, is_authenticated
+from connector.telemetry.listener import Limits, Listener, Reason
 from connector.telemetry.trend import Trend
 
 _ALIVE = 30.0
 """Seconds without a heartbeat of the main loop after which the process counts as hanging."""
+
+_QUEUE = 128
+"""Connections that the kernel keeps until they are accepted; they are accepted at once."""
+
+_COMPRESS_FROM = 1024
+"""Bytes of an answer from which on gzip is worth its header."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -85,7 +95,7 @@ def bind(listen: str) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, int(port)))
-        sock.listen(64)
+        sock.listen(_QUEUE)
     except (OSError, ValueError, OverflowError) as error:
         sock.close()
         raise ConfigurationError(
@@ -97,20 +107,44 @@ def bind(listen: str) -> socket.socket:
     return sock
 
 
-def address_of(sock: socket.socket) -> str:
+def address_of(sock: socket.socket, *, tls: bool = False) -> str:
     """The URL under which *sock* answers on this machine."""
     host, port = sock.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}"
+    return f"{'https' if tls else 'http'}://{shown}:{port}"
 
 
 class Endpoint:
-    """Serves a board and the metrics; ``start`` and ``stop`` on the main thread."""
+    """Serves a board and the metrics; ``start`` and ``stop`` on the main thread.
 
-    def __init__(self, sock: socket.socket, board: Board, metrics: Callable[[], bytes]) -> None:
+    Args:
+        sock: a bound socket, from ``bind``.
+        board: the status to show.
+        metrics: makes the text of /metrics; called in a thread.
+        token: required for everything but /healthz and the bare answer of /readyz; "" for no authentication.
+        tls: serve HTTPS.
+        limits: bounds of connections.
+        dropped: hears of each connection that was closed early.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        board: Board,
+        metrics: Callable[[], bytes],
+        *,
+        token: str = "",
+        tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
+        dropped: Callable[[Reason], None] = lambda _: None,
+    ) -> None:
         self._sock = sock
         self._board = board
         self._metrics = metrics
+        self._token = token
+        self._tls = tls
+        self._limits = limits or Limits()
+        self._dropped = dropped
         self._config = Config(
             self._app(),
             http=H11Protocol,
@@ -120,8 +154,7 @@ class Endpoint:
             access_log=False,
             server_header=False,
             date_header=False,
-            timeout_keep_alive=15,
-            limit_concurrency=64,
+            timeout_keep_alive=ceil(self._limits.idle_seconds),
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = asyncio.Event()
@@ -130,7 +163,7 @@ class Endpoint:
     @property
     def url(self) -> str:
         """Where it answers."""
-        return address_of(self._sock)
+        return address_of(self._sock, tls=self._tls is not None)
 
     def start(self) -> None:
         """Begin to answer."""
@@ -151,18 +184,16 @@ class Endpoint:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        """Serve without the library's own server, which wakes up ten times a second and takes the signals."""
+        """Serve without uvicorn's own server, which wakes up ten times a second and handles signals."""
         self._config.load()
-        state, loop = ServerState(), asyncio.get_running_loop()
-        protocol = partial(H11Protocol, self._config, state, {}, loop)
-        server = await loop.create_server(protocol, sock=self._sock)
+        listener = Listener(self._sock, self._config, self._limits, self._tls, self._dropped)
+        serving = asyncio.create_task(listener.serve())
         await self._stopped.wait()
-        server.close()
-        for connection in list(state.connections):
-            connection.transport.abort()
+        serving.cancel()
+        await asyncio.wait([serving])
 
-    def _app(self) -> Starlette:
-        return Starlette(
+    def _app(self) -> ASGIApp:
+        routes = Starlette(
             routes=[
                 *(Route(path, _page(*kind)) for path, kind in _PAGE.items()),
                 Route("/metrics", self._expose),
@@ -172,6 +203,8 @@ class Endpoint:
                 Route("/api/trend", self._past),
             ]
         )
+        compressed = GZipMiddleware(routes, minimum_size=_COMPRESS_FROM)
+        return Authentication(compressed, self._token) if self._token else compressed
 
     async def _expose(self, _: Request) -> Response:
         text = await asyncio.to_thread(self._metrics)
@@ -182,11 +215,13 @@ class Endpoint:
         alive = silent < _ALIVE
         return _json({"alive": alive, "seconds_since_heartbeat": round(silent, 1)}, 200 if alive else 503)
 
-    async def _ready(self, _: Request) -> Response:
+    async def _ready(self, request: Request) -> Response:
         status = self._board.read().status
         ready = bool(status.get("ready"))
-        reasons = status.get("reasons", [{"what": "process", "reason": "starting"}])
-        return _json({"ready": ready, "reasons": reasons}, 200 if ready else 503)
+        answer: JsonObject = {"ready": ready}
+        if not self._token or is_authenticated(request.scope):
+            answer["reasons"] = status.get("reasons", [{"what": "process", "reason": "starting"}])
+        return _json(answer, 200 if ready else 503)
 
     async def _status(self, _: Request) -> Response:
         return _json(self._board.read().status)

@@ -1,7 +1,7 @@
-"""Every metric of the connector: the only home of metric names.
+"""Every metric of the connector, with its public name, help text and labels.
 
-All names begin with ``email_connector_``. Label values come from configuration and from small closed
-sets, never from mail.
+All names begin with ``email_connector_``. Label values come from the configuration and from small fixed sets,
+never from messages.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LATENCY = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric: its name without namespace and unit suffix rules already applied, help and labels."""
+    """One metric. *name* lacks the namespace and, for counters, the suffix `_total`."""
 
     name: str
     help: str
@@ -29,103 +29,99 @@ class Family:
 
 
 COUNTERS: tuple[Family, ...] = (
-    Family("requests", "Requests to the API by outcome.", ("account", "endpoint", "outcome")),
-    Family("request_retries", "Requests that the source repeated by itself.", ("account", "endpoint")),
-    Family("budget_wait_seconds", "Time that requests waited for the budget.", ("account", "priority")),
-    Family("rate_limits", "Answers 429 of the API.", ("account",)),
-    Family("deferred_searches", "Searches answered with 202, by how they ended.", ("account", "outcome")),
-    Family("pages", "Pages read.", ("account",)),
-    Family("pages_decoded_leniently", "Pages that only the tolerant decoder could read.", ("account",)),
-    Family("records_without_id", "Records that got the hash of their content as id.", ("account",)),
-    Family("searches_aborted", "Walks that could not reach their end, by reason.", ("account", "reason")),
-    Family(
-        "records_enriched",
-        "Records asked for at further endpoints: enriched, incomplete, or failed.",
-        ("account", "outcome"),
-    ),
-    Family("enrichment_disabled", "Times an endpoint of enrichment was given up.", ("account", "endpoint")),
-    Family("records", "Records read: new, changed, completed, or repeated.", (*SWEEP, "outcome")),
-    Family("records_outside_window", "Records whose scan time lies outside the window asked.", FEED),
-    Family(
-        "records_disappeared",
-        "Seen records that left their search, by what became of them.",
-        (*FEED, "outcome"),
-    ),
-    Family("slices", "Slices walked to their end.", SWEEP),
-    Family("window_splits", "Slices cut in two because they could not be walked.", SWEEP),
-    Family("collection_failures", "Walks that failed, by the kind of error.", (*SWEEP, "kind")),
-    Family("collection_pauses", "Times collection waited for room in the journal.", FEED),
+    Family("requests", "API requests, by outcome.", ("account", "endpoint", "outcome")),
+    Family("request_retries", "API requests retried without failing the search.", ("account", "endpoint")),
+    Family("budget_wait_seconds", "Time requests spent waiting for the budget.", ("account", "priority")),
+    Family("rate_limits", "429 responses from the API.", ("account",)),
+    Family("deferred_searches", "Searches the API deferred (202), by outcome.", ("account", "outcome")),
+    Family("pages", "Search pages read.", ("account",)),
+    Family("pages_decoded_leniently", "Pages of invalid JSON read by the lenient decoder.", ("account",)),
+    Family("records_without_id", "Records without an id, identified by their content.", ("account",)),
+    Family("searches_aborted", "Searches that stopped before their last page.", ("account", "reason")),
+    Family("records_enriched", "Records for which details were requested.", ("account", "outcome")),
+    Family("enrichment_disabled", "Pages for which a failing endpoint was skipped.", ("account", "endpoint")),
+    Family("records", "Records read, by outcome.", (*SWEEP, "outcome")),
+    Family("records_outside_window", "Records with a scan time outside the requested window.", FEED),
+    Family("records_disappeared", "Records missing from their search, by outcome.", (*FEED, "outcome")),
+    Family("slices", "Slices completed.", SWEEP),
+    Family("window_splits", "Windows the API could not search, split in two.", SWEEP),
+    Family("collection_failures", "Failed searches, by kind of error.", (*SWEEP, "kind")),
+    Family("collection_pauses", "Times collection paused because the journal had no room.", FEED),
     Family("gaps", "Gaps recorded, by cause.", (*FEED, "cause")),
-    Family("gap_seconds", "Time skipped by gaps.", FEED),
-    Family("gap_repaired_seconds", "Time of gaps that was read after all.", FEED),
-    Family("checkpoints_pulled_back", "Checkpoints found in the future.", SWEEP),
+    Family("gap_seconds", "Length of recorded gaps.", FEED),
+    Family("gap_repaired_seconds", "Length of gaps collected later.", FEED),
+    Family("checkpoints_pulled_back", "Checkpoints in the future, reset to the present.", SWEEP),
     Family("journal_revisions", "Revisions stored.", FEED),
-    Family("journal_written_bytes", "Bytes of revisions stored, compressed.", FEED),
-    Family("journal_trimmed_bytes", "Bytes deleted after every output was done with them.", ()),
-    Family("journal_write_failures", "Times the database could not be written.", ("operation",)),
-    Family("revisions_skipped", "Revisions an output lost to its backlog limit.", ("output",)),
-    Family("revisions_rewound", "Revisions that an operator had sent again.", ("output",)),
-    Family("feeds_forgotten", "Times that an operator had a feed start anew.", FEED),
+    Family("journal_written_bytes", "Compressed size of the revisions stored.", FEED),
+    Family("journal_trimmed_bytes", "Size of delivered entries deleted from the journal.", ()),
+    Family("journal_write_failures", "Failed writes to the journal.", ("operation",)),
+    Family("revisions_skipped", "Revisions lost to the backlog limit (`when_full: skip`).", ("output",)),
+    Family("revisions_rewound", "Revisions an operator queued again with `state rewind`.", ("output",)),
+    Family("feeds_forgotten", "Feeds an operator reset with `state forget`.", FEED),
     Family("dead_letters_replayed", "Dead letters an operator replayed.", ("output",)),
     Family("dead_letters_purged", "Dead letters an operator deleted.", ("output",)),
-    Family("events_sent", "Events that the collector accepted.", ("output",)),
-    Family("events_rejected", "Events that the collector rejected one by one.", ("output",)),
-    Family("events_duplicate", "Events that the collector already had.", ("output",)),
-    Family("events_filtered", "Revisions an output does not want, by reason.", ("output", "reason")),
-    Family(
-        "events_with_mapping_warnings", "Events that were shortened or had misfitting values.", ("output",)
-    ),
+    Family("events_sent", "Events the collector accepted.", ("output",)),
+    Family("events_rejected", "Events the collector rejected individually.", ("output",)),
+    Family("events_duplicate", "Events the collector already had.", ("output",)),
+    Family("events_filtered", "Events not sent because of the output's settings.", ("output", "reason")),
+    Family("events_with_mapping_warnings", "Events shortened or with values left out.", ("output",)),
     Family("sent_bytes", "Payload bytes accepted.", ("output",)),
-    Family("batches_retried", "Sends that failed and were repeated.", ("output",)),
-    Family("batches_split", "Refused batches that were sent again in parts.", ("output",)),
-    Family("dead_letters", "Revisions that became dead letters, by reason.", ("output", "reason")),
-    Family("events_resent", "Events sent again because their arrival was in doubt.", ("output",)),
-    Family("heartbeats", "Heartbeats, by whether the collector took them.", ("output", "outcome")),
+    Family("batches_retried", "Batches that failed and were retried.", ("output",)),
+    Family("batches_split", "Batches refused and sent again in parts.", ("output",)),
+    Family("dead_letters", "Events that became dead letters.", ("output", "reason")),
+    Family("events_resent", "Unconfirmed events sent again after a broken connection.", ("output",)),
+    Family("heartbeats", "Heartbeats, by whether the collector accepted them.", ("output", "outcome")),
     Family("connections", "Connections opened.", ("output",)),
-    Family("acknowledgements_downgraded", "Times an output had to trust a weaker answer.", ("output",)),
-    Family("worker_failures", "Unexpected errors of a worker.", ("worker",)),
-    Family("config_reloads", "Times that a new configuration was to be read.", ("outcome",)),
-    Family("log_lines_suppressed", "Log lines left out because the same was said shortly before.", ()),
+    Family("acknowledgements_downgraded", "Fallbacks to a weaker acknowledgement.", ("output",)),
+    Family("worker_failures", "Unexpected errors that restarted a worker.", ("worker",)),
+    Family("config_reloads", "Configuration reloads.", ("outcome",)),
+    Family("endpoint_connections_dropped", "Connections to this endpoint closed early.", ("reason",)),
+    Family("log_lines_suppressed", "Log lines left out by rate limiting.", ()),
 )
 
 GAUGES: tuple[Family, ...] = (
-    Family("build_info", "Always 1; the version is a label.", ("version", "sqlite")),
+    Family("build_info", "Always 1; the labels are the versions.", ("version", "sqlite")),
     Family("started_timestamp_seconds", "When the daemon started.", ()),
-    Family("config_last_reload_successful", "0 when the configuration last read is wrong, else 1.", ()),
-    Family("config_last_reload_success_timestamp_seconds", "When the present configuration was read.", ()),
-    Family("loop_lag_seconds", "How late the main loop was at its last heartbeat.", ()),
+    Family("config_last_reload_successful", "1 if the last reload succeeded, 0 if not.", ()),
+    Family("config_last_reload_success_timestamp_seconds", "When the current configuration was loaded.", ()),
+    Family("loop_lag_seconds", "Last measured delay of the main loop.", ()),
+    Family("account_info", "Always 1; the labels are the id and the configured name.", ("account", "name")),
     Family("budget_remaining_requests", "Requests left in the connector's own budget.", ("account",)),
-    Family("quota_remaining_requests", "Requests left as the API tells.", ("account",)),
-    Family("rate_limited_until_timestamp_seconds", "End of the last stop by 429.", ("account",)),
-    Family("clock_skew_seconds", "The API's clock minus the local one.", ("account",)),
-    Family("api_denied", "1 while the API refuses the account at an endpoint.", ("account", "endpoint")),
+    Family("quota_remaining_requests", "Remaining quota reported by the API.", ("account",)),
+    Family("rate_limited_until_timestamp_seconds", "When the last rate limit ends.", ("account",)),
+    Family("clock_skew_seconds", "The API's clock minus the local clock.", ("account",)),
+    Family("api_denied", "1 while the API refuses the credentials.", ("account", "endpoint")),
     Family("checkpoint_timestamp_seconds", "Checkpoint of each sweep.", SWEEP),
     Family("fresh_timestamp_seconds", "When the live sweep last reached the present.", FEED),
-    Family("fresh_within_seconds", "How long after that the feed still counts as fresh.", FEED),
-    Family("feed_failing_attempts", "Failed attempts in a row; 0 when the sweep works.", SWEEP),
-    Family("output_held", "1 while the output waits for a person.", ("output",)),
+    Family("fresh_within_seconds", "How long the feed counts as fresh after that.", FEED),
+    Family("feed_failing_attempts", "Failed attempts in a row, 0 when the sweep works.", SWEEP),
+    Family("output_held", "1 while the output is held.", ("output",)),
     Family("output_newest_event_timestamp_seconds", "Time of the newest event delivered.", ("output",)),
     Family("output_success_timestamp_seconds", "When the collector last accepted events.", ("output",)),
-    Family("output_backlog_revisions", "Revisions not yet delivered.", ("output",)),
-    Family("output_backlog_bytes", "Bytes not yet delivered.", ("output",)),
+    Family("output_backlog_revisions", "Revisions waiting for delivery.", ("output",)),
+    Family("output_backlog_bytes", "Size of the revisions waiting for delivery.", ("output",)),
     Family("output_backlog_ratio", "Share of the backlog limit in use, 0 to 1.", ("output",)),
-    Family("output_backlog_oldest_timestamp_seconds", "When its oldest was collected.", ("output",)),
-    Family("output_dead_letters", "Dead letters kept.", ("output",)),
+    Family(
+        "output_backlog_oldest_timestamp_seconds",
+        "When the oldest revision waiting for delivery was collected, 0 if none waits.",
+        ("output",),
+    ),
+    Family("output_dead_letters", "Dead letters stored.", ("output",)),
     Family("journal_bytes", "Size of the journal.", ()),
     Family("journal_head", "Sequence number of the newest revision.", ()),
-    Family("journal_seen_rows", "Rows of records seen.", FEED),
-    Family("state_disk_free_bytes", "Bytes left on the file system of the state directory.", ()),
-    Family("state_disk_size_bytes", "Size of the file system of the state directory.", ()),
-)  # fmt: skip
+    Family("journal_seen_rows", "Records the journal remembers as seen.", FEED),
+    Family("state_disk_free_bytes", "Free space on the state directory's file system.", ()),
+    Family("state_disk_size_bytes", "Size of the state directory's file system.", ()),
+)
 
 HISTOGRAMS: tuple[tuple[Family, tuple[float, ...]], ...] = (
-    (Family("request_seconds", "Duration of requests to the API.", ("account",)), _LATENCY),
-    (Family("slice_seconds", "Duration of a slice's walk.", FEED), _LATENCY),
-    (Family("lateness_min_seconds", "At least how late records became searchable.", FEED), _LATENESS),
-    (Family("lateness_max_seconds", "At most how late records became searchable.", FEED), _LATENESS),
-    (Family("commit_seconds", "Duration of a journal transaction of collection.", ()), _LATENCY),
-    (Family("acknowledge_seconds", "Duration of a journal transaction of delivery.", ()), _LATENCY),
-    (Family("send_seconds", "Duration of a send.", ("output",)), _LATENCY),
+    (Family("request_seconds", "Duration of API requests.", ("account",)), _LATENCY),
+    (Family("slice_seconds", "Time to collect a slice.", FEED), _LATENCY),
+    (Family("lateness_min_seconds", "Minimum delay until a late record was searchable.", FEED), _LATENESS),
+    (Family("lateness_max_seconds", "Maximum delay until a late record was searchable.", FEED), _LATENESS),
+    (Family("commit_seconds", "Duration of journal transactions of collection.", ()), _LATENCY),
+    (Family("acknowledge_seconds", "Duration of journal transactions of delivery.", ()), _LATENCY),
+    (Family("send_seconds", "Time until the collector answered a batch.", ("output",)), _LATENCY),
 )
 
 
@@ -134,28 +130,36 @@ class Families:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._counters = {
-            f.name: Counter(f.name, f.help, f.labels, namespace=NAMESPACE, registry=registry)
-            for f in COUNTERS
+            counter.name: Counter(
+                counter.name, counter.help, counter.labels, namespace=NAMESPACE, registry=registry
+            )
+            for counter in COUNTERS
         }
         self._gauges = {
-            f.name: Gauge(f.name, f.help, f.labels, namespace=NAMESPACE, registry=registry) for f in GAUGES
+            gauge.name: Gauge(gauge.name, gauge.help, gauge.labels, namespace=NAMESPACE, registry=registry)
+            for gauge in GAUGES
         }
         self._histograms = {
-            f.name: Histogram(
-                f.name, f.help, f.labels, namespace=NAMESPACE, registry=registry, buckets=buckets
+            histogram.name: Histogram(
+                histogram.name,
+                histogram.help,
+                histogram.labels,
+                namespace=NAMESPACE,
+                registry=registry,
+                buckets=buckets,
             )
-            for f, buckets in HISTOGRAMS
+            for histogram, buckets in HISTOGRAMS
         }
-        made: Mapping[str, Counter | Gauge | Histogram] = {
+        metrics: Mapping[str, Counter | Gauge | Histogram] = {
             **self._counters,
             **self._gauges,
             **self._histograms,
         }
-        families = (*COUNTERS, *GAUGES, *(f for f, _ in HISTOGRAMS))
-        self._labelled = [(made[f.name], frozenset(f.labels)) for f in families]
+        families = (*COUNTERS, *GAUGES, *(family for family, _ in HISTOGRAMS))
+        self._labelled = [(metrics[family.name], frozenset(family.labels)) for family in families]
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
-        """Add *by* to a counter; creates the series even for 0."""
+        """Add *by* to a counter; 0 creates the series."""
         counter = self._counters[name]
         (counter.labels(*labels) if labels else counter).inc(by)
 
@@ -164,8 +168,12 @@ class Families:
         gauge = self._gauges[name]
         (gauge.labels(*labels) if labels else gauge).set(value)
 
+    def forget_family(self, name: str, **labels: str) -> None:
+        """Drop the series of the gauge *name* with these label values."""
+        self._gauges[name].remove_by_labels(labels)
+
     def forget(self, **labels: str) -> None:
-        """Drop every series that has these label values: a gauge of what is gone would never move again."""
+        """Drop every series with these label values, so that gauges of removed items do not stay forever."""
         for metric, names in self._labelled:
             if labels.keys() <= names:
                 metric.remove_by_labels(labels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics, generate_latest
 
 from connector import facts
 from connector.errors import Denied
@@ -27,11 +27,14 @@ class Metrics:
         # The `_created` series would double the number of series; rate() does not use them.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
         self._metrics = Families(self._registry)
         self._metrics.set("build_info", 1, version, sqlite)
         self._metrics.set("started_timestamp_seconds", time.time())
         for outcome in ("success", "failure"):
             self._metrics.count("config_reloads", outcome, by=0)
+        for reason in ("limit", "timeout"):
+            self._metrics.count("endpoint_connections_dropped", reason, by=0)
         self._configuration_loaded()
 
     def take(self, fact: facts.Fact) -> None:
@@ -41,6 +44,16 @@ class Metrics:
         self._take_journal(fact)
         self._take_delivery(fact)
         self._take_process(fact)
+
+    def accounts(self, names: Mapping[str, str]) -> None:
+        """Show the configured name of each account id."""
+        for account, name in names.items():
+            self._metrics.forget_family("account_info", account=account)
+            self._metrics.set("account_info", 1, account, name)
+
+    def connection_dropped(self, reason: str) -> None:
+        """Count a connection to the endpoint that was closed early; from any thread."""
+        self._metrics.count("endpoint_connections_dropped", reason)
 
     def suppressed(self, lines: int) -> None:
         """Count log lines that were left out."""

@@ -22,6 +22,7 @@ class Telemetry:
         self._metrics = metrics
         self._status = status
         self._limits = dict(limits)
+        metrics.accounts(status.names)
 
     def watch(
         self,
@@ -39,6 +40,7 @@ class Telemetry:
             outputs=gone.outputs - limits.keys(),
             accounts=gone.accounts - names.keys(),
         )
+        self._metrics.accounts(names)
         for feed, sweep in gone.failing:
             if feed in feeds:
                 self._metrics.renew_sweep(feed, sweep)

@@ -90,6 +90,11 @@ class Status:
         self._troubles = Troubles()
         self._reload: JsonObject = {"at": self._started.isoformat(), "successful": True, "problems": []}
 
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The configured name of each account id."""
+        return self._names
+
     def watched(self) -> Watched:
         """What it is about at present."""
         failing = frozenset((feed, sweep) for feed, state in self._feeds.items() for sweep in state.failing)

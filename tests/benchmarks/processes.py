@@ -135,10 +135,10 @@ class Connector:
         for raw in self.process.stderr:
             line = raw.decode()
             self.lines = [*self.lines[-50:], line]
-            if line.startswith("endpoint:"):
+            if '"daemon_started"' in line:
                 self.ready = time.monotonic()
                 self.cpu_at_start = cpu(self.pid)
-                self.url = line.split()[1]
+                self.url = json.loads(line)["endpoint"]
                 self.heard.set()
         self.heard.set()
 
@@ -150,7 +150,7 @@ def connector(directory: Path, config: Mapping[str, Any], **environ: str) -> Ite
     whole = {
         "state": {"directory": str(directory / "state")},
         "server": {"listen": "127.0.0.1:0"},
-        "log": {"level": "warning"},
+        "log": {"level": "info", "format": "json"},
         **config,
     }
     path = directory / "connector.yaml"

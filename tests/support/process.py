@@ -84,7 +84,7 @@ class Daemon:
         return found
 
     def _announced(self) -> str:
-        found = re.search(r"endpoint: +(\S+)", "".join(self.logs))
+        found = re.search(r'(?:endpoint: +|"endpoint":")(http[^"\s]+)', "".join(self.logs))
         return found[1] if found else ""
 
     def get(self, path: str) -> bytes:
@@ -104,6 +104,10 @@ class Daemon:
     def ready(self) -> bool:
         """Whether the daemon says that it is ready."""
         return bool(json.loads(self.get("/readyz"))["ready"])
+
+    def healthy(self) -> bool:
+        """Whether the endpoint answers that the daemon is alive."""
+        return bool(json.loads(self.get("/healthz"))["alive"])
 
     def events(self) -> list[dict[str, Any]]:
         """The whole lines on stdout; a line torn by a kill is left out."""

@@ -1,4 +1,4 @@
-"""docs/reference/logs.md: every log line, of ``connector.facts``."""
+"""docs/reference/logs.md, generated from ``connector.facts``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from tools.reference.markdown import table
 _HEAD = """\
 # Log lines
 
-The log goes to standard error, one line each: JSON where that is no terminal (`log.format`). Every line has `event`,
-`level` and `timestamp` (UTC), and the fields below. The same line is said once in ten seconds, then with `repeated`:
-how often it was left out. Lines of level `debug` are written only with `log: {level: debug}`; normal operation is
-quiet. `library` is what a library had to say. No line holds a secret.
+The log goes to standard error, one line per event: text on a terminal, JSON elsewhere (`log.format`). A log in JSON
+contains nothing but JSON lines. Every line has `event`, `level` and `timestamp` (UTC), and the fields below. Lines of
+level `debug` are written only with `log: {level: debug}`; normal operation is quiet. No line holds a secret.
+
+A line that repeats is written once in 10 seconds, then with `repeated`: how often it was left out. `library` is a
+message from a third-party library.
 """
 _ORDER = ("error", "warning", "info", "debug")
 _SPREAD = {"Feed": "`account`, `search`", "Gap": "`cause`, `start`, `end`"}

@@ -1,4 +1,4 @@
-"""docs/reference/metrics.md: every metric, of ``connector.telemetry.metric_families``."""
+"""docs/reference/metrics.md, generated from ``connector.telemetry.metric_families``."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from tools.reference.markdown import table
 _HEAD = f"""\
 # Metrics
 
-Served at `/metrics` in Prometheus' text format. Every name begins with `{NAMESPACE}_`, which the tables leave out.
-Label values come from the configuration and from small closed sets, never from mail. `account` is the account's id,
-`search` and `output` are configured names, `sweep` is `live`, `revisit_5m` and the like, `audit` or `backfill`. Series
-of what a reload removed are dropped. Alert rules over these: [operations](../operations.md).
+Served at `/metrics` in the Prometheus text format, compressed with gzip on request. Every name starts with
+`{NAMESPACE}_`, which the tables leave out. The usual `process_*` metrics (memory, CPU, descriptors) are there, too.
+
+Labels: `account` is the account's id (`account_info` maps it to the configured name), `search` and `output` are
+configured names, `sweep` is `live`, `revisit_5m` and the like, `audit` or `backfill`. The other labels have few, fixed
+values; no label holds text of a message. Series of removed feeds and outputs disappear with a reload. Alert rules:
+[operations](../operations.md).
 """
 
 
 def page() -> str:
     """The page."""
-    counters = [_row(one, f"{one.name}_total") for one in COUNTERS]
-    gauges = [_row(one, one.name) for one in GAUGES]
+    counters = [_row(family, f"{family.name}_total") for family in COUNTERS]
+    gauges = [_row(family, family.name) for family in GAUGES]
     histograms = [
-        (*_row(one, one.name), ", ".join(f"{limit:g}" for limit in buckets)) for one, buckets in HISTOGRAMS
+        (*_row(family, family.name), ", ".join(f"{limit:g}" for limit in buckets))
+        for family, buckets in HISTOGRAMS
     ]
     head = ("metric", "labels", "meaning")
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import time
@@ -107,3 +108,20 @@ def test_every_answer_forbids_what_the_page_does_not_need(endpoint: Endpoint) ->
             assert "unsafe" not in policy
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_long_answers_are_compressed_for_those_who_ask(board: Board) -> None:
+    text = b"email_connector_records_total 1\n" * 10_000
+    endpoint = Endpoint(bind("127.0.0.1:0"), board, lambda: text)
+    endpoint.start()
+    try:
+        request = urllib.request.Request(endpoint.url + "/metrics", headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            body = answer.read()
+            assert answer.headers["Content-Encoding"] == "gzip"
+            assert gzip.decompress(body) == text
+            assert len(body) < len(text) / 10
+        with urllib.request.urlopen(endpoint.url + "/metrics", timeout=5) as answer:
+            assert answer.read() == text
+    finally:
+        endpoint.stop()

@@ -206,3 +206,17 @@ def test_refused_credentials_show_until_the_api_takes_them_again() -> None:
         shown.append(found and found[1])
 
     assert shown == ["1.0", "1.0", "0.0"]
+
+
+def test_the_process_itself_is_measured_and_accounts_have_their_names() -> None:
+    told, metrics = telemetry(io.StringIO())
+    text = metrics.exposition().decode()
+    assert f'email_connector_account_info{{account="{FEED.account}",name="prod"}} 1.0' in text
+    for name in ("resident_memory_bytes", "cpu_seconds_total", "open_fds", "max_fds", "start_time_seconds"):
+        assert f"\nprocess_{name} " in text
+
+    logs = Logs("info", "json", stream=io.StringIO(), monotonic=lambda: 0.0)
+    told.watch(logs, {FEED: timedelta(minutes=5)}, {"text": Backlog()}, {FEED.account: "production"})
+    text = metrics.exposition().decode()
+    assert f'email_connector_account_info{{account="{FEED.account}",name="production"}} 1.0' in text
+    assert 'name="prod"' not in text

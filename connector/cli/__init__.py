@@ -19,9 +19,11 @@ WRONG = 2
 _COMMANDS = {
     "backfill": "Read a range of time again and deliver what is missing.",
     "check": "Verify configuration, credentials, clock, mappings and outputs.",
+    "completion": "Print the completion script of a shell.",
     "config": "Show the effective configuration.",
     "deadletters": "Show, replay and purge dead letters.",
     "demo": "Run simulator and connector in one process.",
+    "init": "Write a first configuration for a collector.",
     "mapping": "Apply, test, lint, explain and measure mappings.",
     "reload": "Have a running connector read its configuration again.",
     "run": "Run the connector.",

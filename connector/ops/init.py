@@ -1,0 +1,214 @@
+"""``init``: a commented first configuration for one collector, made of a few answers. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+ACCOUNT_ID = "account_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One value that only the user knows.
+
+    Args:
+        key: its name in the recipe, and with dashes its option on the command line.
+        text: what to ask, as a noun.
+        example: a valid answer.
+    """
+
+    key: str
+    text: str
+    example: str
+
+
+URL = Question("url", "URL of the collector", "https://collector.example:8088")
+ADDRESS = Question("address", "Address of the receiver", "tls://siem.example:6514")
+PATH = Question("path", "File to write", "events.ndjson")
+USERNAME = Question("username", "User name", "email_connector")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The ``outputs`` section for one collector.
+
+    Args:
+        title: the product, as its vendor writes it.
+        page: its page of the documentation.
+        output: YAML below ``outputs:``; ``{key}`` is an answer, ``{secret:name}`` a reference to a secret.
+        questions: what has to be answered.
+        secrets: names of secrets, in lower case; as variables they are in upper case.
+    """
+
+    title: str
+    page: str
+    output: str
+    questions: tuple[Question, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+_SYSLOG = """\
+  {name}:
+    type: syslog
+    address: {{address}}       # udp://, tcp:// or tls://host:port; a list fails over
+    profile: {profile}
+    # tls: {{{{ca_file: /etc/email-connector/ca.pem}}}}       # a private authority, with tls:// addresses
+"""
+
+
+def _syslog(title: str, page: str, profile: str, example: str) -> Recipe:
+    output = _SYSLOG.format(name=profile, profile=profile)
+    return Recipe(title, page, output, (Question("address", ADDRESS.text, example),))
+
+
+RECIPES: Mapping[str, Recipe] = {
+    "splunk": Recipe(
+        "Splunk Enterprise or Splunk Cloud (HTTP Event Collector)",
+        "docs/collectors/splunk.md",
+        """\
+  splunk:
+    type: splunk_hec
+    url: {url}       # a list fails over between indexers
+    token: {secret:splunk_hec_token}
+    mapping: cim       # fits Splunk's data models; ecs, ocsf, cef and raw work too
+    # index: email       # default: the index of the token
+    # tls: {{ca_file: /etc/email-connector/splunk-ca.pem}}
+""",
+        (Question("url", URL.text, "https://splunk.example:8088"),),
+        ("splunk_hec_token",),
+    ),
+    "elasticsearch": Recipe(
+        "Elasticsearch or Elastic Cloud",
+        "docs/collectors/elasticsearch.md",
+        """\
+  elasticsearch:
+    type: elasticsearch
+    url: {url}       # a list fails over between nodes
+    api_key: {secret:elasticsearch_api_key}
+    mapping: ecs
+    # tls: {{ca_file: /etc/email-connector/elastic-ca.pem}}
+""",
+        (Question("url", URL.text, "https://elastic.example:9200"),),
+        ("elasticsearch_api_key",),
+    ),
+    "opensearch": Recipe(
+        "OpenSearch or Amazon OpenSearch Service",
+        "docs/collectors/opensearch.md",
+        """\
+  opensearch:
+    type: elasticsearch       # detects OpenSearch
+    url: {url}
+    username: {username}
+    password: {secret:opensearch_password}
+    mapping: ecs
+    # tls: {{ca_file: /etc/email-connector/opensearch-ca.pem}}
+""",
+        (Question("url", URL.text, "https://opensearch.example:9200"), USERNAME),
+        ("opensearch_password",),
+    ),
+    "qradar": _syslog("IBM QRadar", "docs/collectors/qradar.md", "qradar", "tls://qradar.example:6514"),
+    "arcsight": _syslog(
+        "OpenText ArcSight", "docs/collectors/arcsight.md", "arcsight", "tcp://smartconnector.example:1514"
+    ),
+    "sentinel": _syslog(
+        "Microsoft Sentinel (log forwarder with the Azure Monitor Agent)",
+        "docs/collectors/sentinel.md",
+        "sentinel_ama",
+        "tcp://forwarder.example:514",
+    ),
+    "sc4s": _syslog(
+        "Splunk Connect for Syslog", "docs/collectors/sc4s.md", "sc4s", "tls://sc4s.example:5425"
+    ),
+    "rsyslog": _syslog("rsyslog", "docs/collectors/rsyslog.md", "rsyslog", "tls://loghost.example:6514"),
+    "syslog-ng": _syslog(
+        "syslog-ng", "docs/collectors/syslog-ng.md", "syslog_ng", "tls://loghost.example:6601"
+    ),
+    "http": Recipe(
+        "any HTTP collector or webhook",
+        "docs/outputs.md",
+        """\
+  http:
+    type: http
+    url: {url}
+    auth: {{bearer: "{secret:collector_token}"}}       # or basic, header, oauth2
+    body: ndjson       # or array, single, or templates
+    mapping: ecs
+    # tls: {{ca_file: /etc/email-connector/collector-ca.pem}}
+""",
+        (Question("url", URL.text, "https://collector.example/ingest"),),
+        ("collector_token",),
+    ),
+    "file": Recipe(
+        "a file",
+        "docs/outputs.md",
+        """\
+  file:
+    type: file
+    path: {path}
+    mapping: ecs
+    rotate: {{every: 1d, keep: 7}}
+""",
+        (PATH,),
+    ),
+    "stdout": Recipe(
+        "standard output, for a log collector of the container platform",
+        "docs/outputs.md",
+        """\
+  stdout:
+    type: stdout
+    mapping: ecs
+""",
+    ),
+}
+
+_HEAD = """\
+# Cloudflare Email Security to {title}.
+# Check it with "email-connector check", run it with "email-connector run".
+# Every key: docs/reference/configuration.md. This collector: {page}.
+
+accounts:
+  default:
+    account_id: {account_id}
+    api_token: {token}       # permission: Account, Cloud Email Security, Read
+
+searches:
+  detections:
+    every: 60s       # time between polls
+    start: 24h       # how far back the first poll reads
+    filters:
+      detections_only: true       # false: every message, not only detections
+
+outputs:
+"""
+
+
+def configuration(recipe: Recipe, answers: Mapping[str, str], reference: Callable[[str], str]) -> str:
+    """The text of ``connector.yaml``.
+
+    Args:
+        recipe: the collector.
+        answers: one per question of the recipe, and ``account_id``.
+        reference: how the file refers to the secret of a name, such as ``${env:NAME}``.
+    """
+    values = {key: _yaml(value) for key, value in answers.items()}
+    head = _HEAD.format(
+        title=recipe.title,
+        page=recipe.page,
+        account_id=values[ACCOUNT_ID],
+        token=reference("cloudflare_api_token"),
+    )
+    output = re.sub(r"\{secret:(\w+)\}", lambda found: _braces(reference(found[1])), recipe.output)
+    return head + output.format(**values)
+
+
+def _yaml(text: str) -> str:
+    """*text* in quotes: an account id of digits alone is a text, too."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _braces(text: str) -> str:
+    """Keep braces of *text* through ``str.format``."""
+    return text.replace("{", "{{").replace("}", "}}")

@@ -1,9 +1,9 @@
-"""The audit: everything within reach is read again, round after round, as a net under all assumptions.
+"""The audit of a feed: reads everything within reach again, round after round, whatever was assumed before.
 
-A round reads from as far back as it reaches to where the oldest revisit has been, never before the floor of
-what was seen, nor before the search's filters changed. It is a sweep like the others: its checkpoint says how
-far the round is, a second one when the round began, so that a restart goes on with it. What it finds counts
-like what a revisit finds.
+A round reads from its reach up to where the oldest revisit has been, but never before the floor of the seen
+rows or before the search's filters changed. It is a sweep like the others: one checkpoint holds how far the
+round is, a second one when it began, so that it continues after a restart. What it finds counts as what a
+revisit finds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROUND = "audit_round"
 
 
 class Auditor:
-    """Audits one feed; see the module."""
+    """Audits one feed."""
 
     def __init__(
         self,
@@ -47,33 +47,33 @@ class Auditor:
         self._margin = config.timing.overlap + 2 * SECOND
 
     @property
-    def looks(self) -> timedelta:
-        """Time between two rounds."""
+    def every(self) -> timedelta:
+        """Time between the starts of two rounds."""
         return self._audit.every
 
-    def still_needed(self) -> datetime:
-        """From when on what was seen is still needed: by the round under way, and by the next one."""
+    def still_needed(self) -> list[datetime]:
+        """From when on seen rows must stay: for the present round, and for the next one."""
         reach = self._now() - self._audit.reach
         begun, reached = self._checkpoints.get(ROUND), self._checkpoints.get(AUDIT)
         if begun is not None and reached is not None and reached < begun - self._oldest:
             reach = min(reach, reached)
-        return reach - self._margin
+        return [reach - self._margin]
 
-    async def walk(self) -> bool:
-        """Read what is left of the round, or the next round if it is due; says whether there was anything."""
+    async def run_due(self) -> bool:
+        """Read the rest of the round, or the next round if it is due; returns whether there was anything."""
         live = self._checkpoints.get(LIVE)
         if live is None:
             return False
-        window = self._left(live) or await self._next(live)
+        window = self._rest(live) or await self._next(live)
         if window is None:
             return False
         position = window.start
         while position < window.end:
-            position = await self._slice(Window(position, window.end))
+            position = await self._read_slice(Window(position, window.end))
         return True
 
-    def _left(self, live: datetime) -> Window | None:
-        """What is left of the round that began last."""
+    def _rest(self, live: datetime) -> Window | None:
+        """What remains of the round that began last."""
         begun, reached = self._checkpoints.get(ROUND), self._checkpoints.get(AUDIT)
         if begun is None or reached is None:
             return None
@@ -93,18 +93,20 @@ class Auditor:
         await self._checkpoints.step(ROUND, now)
         return window
 
-    async def _slice(self, left: Window) -> datetime:
-        """Read one slice; returns where the round goes on."""
+    async def _read_slice(self, left: Window) -> datetime:
+        """Read one slice; returns where the round continues."""
         unread = first_unread(left, timedelta(0), holes(self._checkpoints.gaps))
         if unread.start > left.start:
             return await self._checkpoints.step(AUDIT, unread.start)
         part = self._reader.sizing.first_slice(AUDIT, unread)
         query, known = self._reader.query(Priority.BACKFILL), self._checkpoints.known_before(part.end)
-        walked = await self._reader.take(Slice(AUDIT, part, None, query, known, self._oldest.total_seconds()))
-        if isinstance(walked, SliceResult):
-            await self._sweeper.settle_absences(part, walked)
+        result = await self._reader.read_within_retention(
+            Slice(AUDIT, part, None, query, known, self._oldest.total_seconds())
+        )
+        if isinstance(result, SliceResult):
+            await self._sweeper.look_up_disappeared(part, result)
             return await self._checkpoints.step(AUDIT, part.end)
-        if walked > part.start:
-            # No gap of the feed: it read this in its time, and the API has it no more.
-            await self._checkpoints.step(AUDIT, min(walked, left.end))
-        return walked
+        if result > part.start:
+            # Not a gap of the feed: it was read in time, and the API no longer retains it.
+            await self._checkpoints.step(AUDIT, min(result, left.end))
+        return result

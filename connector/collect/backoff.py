@@ -1,4 +1,4 @@
-"""How long a feed waits after a failure: by what the error says, never for ever, never not at all."""
+"""Waits after a failed sweep: by the class of the error, bounded in both directions."""
 
 from __future__ import annotations
 
@@ -12,17 +12,27 @@ from connector.interfaces import Observe
 from connector.model import Feed
 from connector.net.backoff import full_jitter
 
-_QUICK = (1.0, 60.0)
-_PERSON = (5.0, 120.0)
+_OUTAGE = (1.0, 60.0)
+"""First and longest wait in seconds while the API cannot answer: it recovers by itself, mostly within
+minutes."""
+
+_CREDENTIALS = (5.0, 120.0)
+"""The same while the credentials are refused: a person has to act, and wants to see the effect within two
+minutes."""
+
 _REFUSED = (10.0, 300.0)
-"""First and longest wait in seconds: what heals itself, what a person heals, what may never heal."""
+"""The same while the request itself is refused: it may never succeed, and costs budget each time."""
+
+_LONGEST_ASKED = 3600.0
+"""Longest wait in seconds that the API may ask for: a wrong unit in ``Retry-After`` must not stop a feed for
+a year."""
 
 
 class FailureBackoff:
     """Counts failures of one sweep, reports them and waits."""
 
     def __init__(self, feed: Feed, sweep: str, observe: Observe, refresh: Callable[[], bool]) -> None:
-        """*refresh* reads the account's secrets again; a rotated token heals by itself."""
+        """*refresh* reads the account's secrets again, so that a rotated token is picked up."""
         self._feed = feed
         self._sweep = sweep
         self._observe = observe
@@ -41,21 +51,21 @@ class FailureBackoff:
             self._refresh()
 
     def reset(self) -> None:
-        """Begin with short waits again: since the last failure something was done."""
+        """Start with short waits again: the sweep made progress since the last failure."""
         self._attempts = 0
 
     def succeeded(self) -> None:
-        """Forget the failures; the first success after some is reported."""
+        """Forget the failures, and report the first success after some."""
         if self._attempts:
             self._observe(CollectionRecovered(self._feed, self._sweep, self._attempts))
             self._attempts = 0
 
     def _wait(self, error: SourceError) -> float:
-        base, cap = _QUICK
+        base, cap = _OUTAGE
         if isinstance(error, Denied):
-            base, cap = _PERSON
+            base, cap = _CREDENTIALS
         elif isinstance(error, BadQuery):
             base, cap = _REFUSED
         wait = base / 2 + full_jitter(self._attempts, base=base, cap=cap, random=random.random)
         asked = error.after if isinstance(error, Unavailable) and error.after else 0.0
-        return max(wait, asked)
+        return max(wait, min(asked, _LONGEST_ASKED))

@@ -1,7 +1,7 @@
-"""Keeps one feed current: the live sweep on its schedule, revisits behind it, each failure classed.
+"""Keeps one feed current: the live sweep on its schedule, with revisits, audits, repairs and backfills.
 
-Both run beside each other and neither twice at once. A failure leaves the checkpoint where it was; the
-same time is asked again, with a patience that fits the error, until it succeeds.
+They run at the same time, but no sweep twice at once. A failure leaves the checkpoint where it was: the same
+time is read again, after a wait that fits the error, until it succeeds.
 """
 
 from __future__ import annotations
@@ -20,24 +20,27 @@ from connector.collect.backoff import FailureBackoff
 from connector.collect.checkpoints import Checkpoints
 from connector.collect.disappeared import DisappearedRecords
 from connector.collect.feed_config import FeedConfig
+from connector.collect.feed_writer import FeedWriter
 from connector.collect.gap_repair import REPAIR, GapRepair
 from connector.collect.gaps import RETRY_EVERY
 from connector.collect.ingest import SliceIngester
 from connector.collect.resume import FeedResume
 from connector.collect.schedule import Schedule
+from connector.collect.seen_expiry import SeenExpiry
 from connector.collect.slices import SliceReader, SliceSizing
 from connector.collect.sweeper import Sweeper
-from connector.collect.windows import LIVE, Sweep
+from connector.collect.windows import LIVE, Sweep, sweeps_of
 from connector.errors import JournalBroken, Moved, SourceError
 from connector.facts import FeedCaughtUp
 from connector.interfaces import Clock, Enricher, FeedLog, KeyValueStore, Lookup, Observe, Source
 
-_LOOK = (1.0, 60.0)
-_LOOKS = 20
-"""Seconds between two looks whether a revisit is due: at least, at most; and how many in its age."""
+_CHECKS_PER_AGE = 20
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+"""A sweep checks whether it is due twenty times within its age, so that it is at most 5 % late; in seconds
+at least and at most. A check costs no request."""
 
-_AS_GOOD_AS_NOW = timedelta(minutes=5)
-"""A checkpoint this close to the present has reached it: clocks differ, and a walk takes time."""
+_CAUGHT_UP = timedelta(minutes=5)
+"""A checkpoint this close to the present has caught up: clocks differ, and a sweep takes time."""
 
 
 class FeedJournal(FeedLog, KeyValueStore, Protocol):
@@ -45,7 +48,7 @@ class FeedJournal(FeedLog, KeyValueStore, Protocol):
 
 
 class Collector:
-    """Collects one feed; see the module."""
+    """Collects one feed."""
 
     def __init__(
         self,
@@ -59,80 +62,84 @@ class Collector:
         refresh: Callable[[], bool] = lambda: False,
         enricher: Enricher | None = None,
     ) -> None:
+        """*refresh* reads the account's secrets again; it is called after the API refused them."""
         self._config = config
         self._source = source
         self._observe = observe
         self._clock = clock
         self._refresh = refresh
+        feed, now = config.feed, self.present
+        writer = FeedWriter(feed, config.fingerprint, log, observe=observe)
+        self._checkpoints = Checkpoints(config, log, writer, observe=observe, present=source.now)
         ingester = SliceIngester(
-            config.feed,
-            config.fingerprint,
             source,
             log,
+            writer,
             watched=config.watched,
             observe=observe,
-            clock=self.present,
+            clock=now,
             enricher=enricher,
             ages=config.ages,
-            generation=lambda: self._checkpoints.generation,
-        )
-        absences = DisappearedRecords(
-            config.feed, lookup, log, watched=config.watched, observe=observe, clock=self.present
-        )
-        self._checkpoints = Checkpoints(
-            config, log, ingester.commit, ingester.patiently, observe=observe, present=source.now
         )
         reader = SliceReader(
-            config, source, ingester, SliceSizing(config.query.per_page), observe=observe, now=self.present
+            config,
+            source,
+            ingester,
+            SliceSizing(config.query.per_page, config.longest_slice),
+            observe=observe,
+            now=now,
         )
+        names = [sweep.name for sweep in sweeps_of(config.ages)]
+        expiry = SeenExpiry(self._checkpoints, names, config.timing.overlap)
         self._sweeper = Sweeper(
             config,
             reader,
             ingester,
-            absences,
+            DisappearedRecords(feed, lookup, log, watched=config.watched, observe=observe, clock=now),
             self._checkpoints,
             FeedResume(config, log, self._checkpoints),
-            now=self.present,
-            still_needed=self._still_needed,
+            expiry,
+            now=now,
         )
-        self._repairs = GapRepair(reader, self._sweeper, self._checkpoints, now=self.present)
-        self._auditor = (
-            Auditor(config, config.audit, reader, self._sweeper, self._checkpoints, now=self.present)
-            if config.audit
-            else None
-        )
-        self.jobs = BackfillQueue(config.feed, log)
+        self._repair = GapRepair(reader, self._sweeper, self._checkpoints, now=now)
+        self.jobs = BackfillQueue(feed, log)
         self._backfills = BackfillRunner(
-            config, reader, self._checkpoints, ingester.commit, self.jobs, observe=observe, now=self.present
+            config, reader, self._checkpoints, writer, self.jobs, observe=observe, now=now
         )
+        expiry.keep_for(self._repair)
+        expiry.keep_for(self._backfills)
+        self._auditor: Auditor | None = None
+        if config.audit:
+            self._auditor = Auditor(config, config.audit, reader, self._sweeper, self._checkpoints, now=now)
+            expiry.keep_for(self._auditor)
         self._revisiting = asyncio.Lock()
 
     @property
     def checkpoints(self) -> Mapping[str, datetime]:
-        """Where the feed's sweeps stand."""
+        """The checkpoints of the feed's sweeps."""
         return self._checkpoints.all
 
     @property
     def floor(self) -> datetime | None:
-        """From when on all that was seen is remembered."""
+        """From when on every record seen is remembered."""
         return self._checkpoints.floor
 
     def present(self) -> datetime:
-        """The earlier of both clocks: a watermark never passes what either believes to be now."""
+        """The earlier of both clocks: a checkpoint never passes what either takes for the present."""
         return min(self._source.now(), self._clock())
 
     async def run(self, schedule: Schedule) -> None:
-        """Collect until cancelled. Raises what nobody expected, ``JournalBroken`` by itself."""
+        """Collect until cancelled. Raises unexpected errors in a group, ``JournalBroken`` as such."""
         await self._load()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._live(schedule))
+                group.create_task(self._run_live(schedule))
                 for sweep in self._sweeper.revisits:
-                    group.create_task(self._revisits(sweep))
+                    group.create_task(self._run_revisits(sweep))
                 if self._auditor is not None:
-                    group.create_task(self._audits(self._auditor))
-                group.create_task(self._repairing())
-                group.create_task(self._on_request())
+                    group.create_task(self._run_audits(self._auditor))
+                group.create_task(self._run_repairs())
+                group.create_task(self._run_backfills())
         except BaseExceptionGroup as failed:
             broken = _first(failed, JournalBroken)
             if broken is None:
@@ -140,82 +147,75 @@ class Collector:
             raise broken from None
 
     async def once(self) -> None:
-        """Walk the feed to now, with the revisits that are due; returns when all of it is durable."""
+        """Read up to the present, with the revisits that are due; returns when all of it is durable."""
         await self._load()
-        await self._persist(LIVE, self._sweeper.live)
+        await self._until_done(LIVE, self._sweeper.live)
         for sweep in self._sweeper.revisits:
-            await self._persist(sweep.name, partial(self._sweeper.revisit, sweep))
+            await self._until_done(sweep.name, partial(self._sweeper.revisit, sweep))
         if self._auditor is not None:
-            await self._persist(AUDIT, self._auditor.walk)
-        await self._persist(REPAIR, self._repairs.walk)
+            await self._until_done(AUDIT, self._auditor.run_due)
+        await self._until_done(REPAIR, self._repair.run_due)
 
     async def backfill(self, job: Job) -> None:
         """Do *job*, which was submitted to ``jobs``, and nothing else; returns when it ended."""
         await self._load()
-        await self._do(job)
+        await self._backfill(job)
 
     async def drop(self, number: int) -> bool:
-        """Let go of backfill *number*; says whether there was one to let go of."""
+        """Cancel backfill *number*; returns whether it was queued or running."""
         return await self._backfills.drop(number)
 
     async def _load(self) -> None:
         await self.jobs.load()
         await self._sweeper.load()
 
-    def _still_needed(self) -> list[datetime]:
-        audit = [self._auditor.still_needed()] if self._auditor else []
-        return [*audit, *self._backfills.still_needed(), *self._repairs.still_needed()]
-
-    async def _live(self, schedule: Schedule) -> None:
+    async def _run_live(self, schedule: Schedule) -> None:
         while True:
             await schedule.wait()
-            # The later of both clocks: one that is behind must not make a feed look fresh.
+            # The later of both clocks: a clock that is behind must not make a feed look fresh.
             present = max(self._source.now(), self._clock()) - self._config.timing.settle
-            await self._persist(LIVE, self._sweeper.live)
+            await self._until_done(LIVE, self._sweeper.live)
             checkpoint = self._checkpoints.get(LIVE)
-            if checkpoint is not None and checkpoint >= present - _AS_GOOD_AS_NOW:
+            if checkpoint is not None and checkpoint >= present - _CAUGHT_UP:
                 self._observe(FeedCaughtUp(self._config.feed, checkpoint))
 
-    async def _revisits(self, sweep: Sweep) -> None:
-        age = sweep.age.total_seconds() if sweep.age else 0.0
-        pause = min(max(age / _LOOKS, _LOOK[0]), _LOOK[1])
+    async def _run_revisits(self, sweep: Sweep) -> None:
         while True:
-            await asyncio.sleep(pause)
-            await self._persist(sweep.name, partial(self._in_turn, sweep))
+            await _pause_within(sweep.age or timedelta(0))
+            await self._until_done(sweep.name, partial(self._revisit, sweep))
 
-    async def _audits(self, auditor: Auditor) -> None:
-        pause = min(max(auditor.looks.total_seconds() / _LOOKS, _LOOK[0]), _LOOK[1])
+    async def _run_audits(self, auditor: Auditor) -> None:
         while True:
-            await asyncio.sleep(pause)
-            await self._persist(AUDIT, auditor.walk)
+            await _pause_within(auditor.every)
+            await self._until_done(AUDIT, auditor.run_due)
 
-    async def _repairing(self) -> None:
+    async def _run_repairs(self) -> None:
         while True:
             await asyncio.sleep(RETRY_EVERY.total_seconds())
-            await self._persist(REPAIR, self._repairs.walk)
+            await self._until_done(REPAIR, self._repair.run_due)
 
-    async def _on_request(self) -> None:
+    async def _run_backfills(self) -> None:
         while True:
-            await self._do(await self.jobs.next())
+            await self._backfill(await self.jobs.next())
 
-    async def _do(self, job: Job) -> None:
-        work = partial(self._persist, BACKFILL, partial(self._backfills.work, job))
+    async def _backfill(self, job: Job) -> None:
+        work = partial(self._until_done, BACKFILL, partial(self._backfills.work, job))
         await self._backfills.run(job, work)
 
-    async def _in_turn(self, sweep: Sweep) -> None:
-        """One revisit after the other; one that fails waits outside, so that the others go on."""
+    async def _revisit(self, sweep: Sweep) -> None:
+        """One revisit at a time. One that fails waits outside the lock, so that the others continue."""
         async with self._revisiting:
             await self._sweeper.revisit(sweep)
 
-    async def _persist(self, name: str, walk: Callable[[], Awaitable[object]]) -> None:
-        """Run *walk* until it succeeds."""
+    async def _until_done(self, name: str, sweep: Callable[[], Awaitable[object]]) -> None:
+        """Run *sweep* until it succeeds."""
         backoff = FailureBackoff(self._config.feed, name, self._observe, self._refresh)
         reached, moved = self._checkpoints.get(name), 0
         while True:
             try:
-                await walk()
+                await sweep()
             except Moved:
-                await asyncio.sleep(min(moved, _LOOK[1]))
+                await asyncio.sleep(min(moved, _LONGEST_PAUSE))
                 moved += 1
                 await self._sweeper.load()
             except SourceError as error:
@@ -226,6 +226,11 @@ class Collector:
             else:
                 backoff.succeeded()
                 return
+
+
+async def _pause_within(age: timedelta) -> None:
+    pause = age.total_seconds() / _CHECKS_PER_AGE
+    await asyncio.sleep(min(max(pause, _SHORTEST_PAUSE), _LONGEST_PAUSE))
 
 
 def _first(failed: BaseExceptionGroup[BaseException], kind: type[JournalBroken]) -> JournalBroken | None:

@@ -1,8 +1,8 @@
-"""Records that left their search: seen in a range of time, but no longer returned for it.
+"""Records that disappeared from their search: seen in a range of time, but no longer returned for it.
 
-A verdict that was corrected to clean makes a record leave a search for detections without a trace. After
-a complete revisit such records are asked for one by one; a state that differs is an update, an unknown
-id is an update that says so.
+A verdict that is corrected to clean makes a record leave a search for detections without a trace. After a
+complete revisit such records are looked up one by one: a state that differs is an update, an unknown id is
+an update that says so.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from connector.interfaces import Clock, FeedLog, Lookup, Observe
 from connector.model import Feed, Priority, Record, Seen, Window
 
 _CHUNK = 1000
+"""Seen rows read from the journal at once: as many as a page holds records."""
 
-_TRIES = 8
-"""How often in a row look-ups may fail, each time after a search that worked, before they are given up."""
+_MOST_FAILURES = 8
+"""Look-ups that may fail in a row, each after a search that worked, before the records are left to the next
+revisit. With the waits between attempts that is about five minutes, longer than the API's short outages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disappeared:
-    """A seen row that did not come back, its record where the API still knows it, and what became of it."""
+    """A seen row that was not returned again, its record where the API still knows it, and the outcome."""
 
     row: Seen
     record: Record | None
@@ -33,14 +35,14 @@ class Disappeared:
 
     @property
     def matters(self) -> bool:
-        """Whether there is anything to store or to ask for."""
+        """Whether there is anything to store, or enrichment to complete."""
         return self.comparison.seen is not None or (
             self.record is not None and is_enrichment_pending(self.row)
         )
 
 
 class DisappearedRecords:
-    """Looks up what a complete revisit did not return."""
+    """Looks up the records that a complete revisit did not return."""
 
     def __init__(
         self,
@@ -58,37 +60,37 @@ class DisappearedRecords:
         self._watched = tuple(watched)
         self._observe = observe
         self._clock = clock
-        self._learned: dict[str, Disappeared] = {}
+        self._looked_up: dict[str, Disappeared] = {}
         self._failures = 0
 
-    async def settle(self, window: Window, returned: Container[str]) -> tuple[Disappeared, ...]:
-        """Return the rows seen in *window* whose ids are not in *returned*, with what became of them.
+    async def look_up(self, window: Window, returned: Container[str]) -> tuple[Disappeared, ...]:
+        """Return the rows seen in *window* whose ids are not in *returned*, with their outcome.
 
-        Raises ``SourceError`` when a look-up fails: the caller comes again, and what was learned by then is
-        not asked again. When that keeps happening although the search itself works, the records in question
-        are reported and left to the next revisit.
+        Raises ``SourceError`` when a look-up fails: the caller repeats the call, and what was looked up by
+        then is not asked again. When that keeps happening although the search itself works, the records in
+        question are reported and left to the next revisit.
         """
-        settled: list[Disappeared] = []
+        rows: list[Disappeared] = []
         after = ""
-        while rows := await self._log.seen_in(self._feed, window, after=after, limit=_CHUNK):
-            after = rows[-1].id
-            settled.extend([await self._known(row, window) for row in rows if row.id not in returned])
+        while chunk := await self._log.seen_in(self._feed, window, after=after, limit=_CHUNK):
+            after = chunk[-1].id
+            rows.extend([await self._once(row, window) for row in chunk if row.id not in returned])
         self._failures = 0
-        self._learned.clear()
-        return tuple(absent for absent in settled if absent.matters)
+        self._looked_up.clear()
+        return tuple(row for row in rows if row.matters)
 
-    async def _known(self, row: Seen, window: Window) -> Disappeared:
-        learned = self._learned.get(row.id)
-        if learned is None or learned.row != row:
-            learned = self._learned[row.id] = await self._ask(row, window)
-        return learned
+    async def _once(self, row: Seen, window: Window) -> Disappeared:
+        known = self._looked_up.get(row.id)
+        if known is None or known.row != row:
+            known = self._looked_up[row.id] = await self._look_up(row, window)
+        return known
 
-    async def _ask(self, row: Seen, window: Window) -> Disappeared:
+    async def _look_up(self, row: Seen, window: Window) -> Disappeared:
         try:
             record = await self._lookup.get(row.id, Priority.REVISIT)
         except SourceError as error:
             self._failures += not isinstance(error, BadQuery)
-            if not isinstance(error, BadQuery) and self._failures < _TRIES:
+            if not isinstance(error, BadQuery) and self._failures < _MOST_FAILURES:
                 raise
             self._observe(RecordDisappeared(self._feed, "unknown"))
             return Disappeared(row, None, Comparison())

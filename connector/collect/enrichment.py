@@ -1,10 +1,10 @@
-"""Enrichment of a feed's revisions: asked for before the journal, completed at a revisit.
+"""Enriches the revisions of a feed: fetched before they are journaled, completed at a revisit.
 
-A new or changed record carries what further endpoints say of it in the same revision. Where some did not
-answer in time, the revision says so and goes out; the record's row remembers it, and whoever reads the
-record next after it passed an age of revisiting asks once more, until nothing is missing. What an endpoint
-then says for the first time is a revision of its own: the same state, the whole enrichment. What is missing
-can only become less.
+A new or changed record carries the answers of further endpoints in the same revision. Where an endpoint did
+not answer in time, the revision says so and is delivered without it. The record's row remembers what is
+missing, and the first read after the record passes the next revisit age asks again, until nothing is
+missing. An answer that arrives later becomes a revision of its own: the same state with the whole
+enrichment. The set of missing endpoints only ever shrinks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from connector.collect.revisions import ENRICHMENT_PENDING, Comparison, digest_of, plain
+from connector.collect.revisions import ENRICHMENT_PENDING, Comparison, digest_of, without_marks
 from connector.interfaces import INCOMPLETE, Enricher
 from connector.model import Body, Feed, Record, Revision, Seen, Window
 
@@ -22,7 +22,7 @@ _MISSING, _AGE = "missing", "age"
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A look at records: for which feed, in which window, when."""
+    """One read of records: for which feed, of which window, when."""
 
     feed: Feed
     window: Window
@@ -31,10 +31,10 @@ class Visit:
 
 @dataclass(slots=True)
 class PageEnrichment:
-    """What was said of the records of one page (``None``: nobody wants it), and whom to ask next."""
+    """Enrichment of the records of one page by id (``None``: not wanted), and the records still to fetch."""
 
-    found: dict[str, Body | None] = field(default_factory=dict)
-    asking: dict[str, Record] = field(default_factory=dict)
+    answers: dict[str, Body | None] = field(default_factory=dict)
+    pending: dict[str, Record] = field(default_factory=dict)
 
 
 class Enrichment:
@@ -44,83 +44,82 @@ class Enrichment:
         self._enricher = enricher
         self._ages = tuple(int(age.total_seconds()) for age in ages)
 
-    async def ask(self, told: PageEnrichment) -> None:
-        """Ask for all of ``told.asking``."""
-        asking, told.asking = told.asking, {}
-        if self._enricher is None or not asking:
+    async def fetch(self, page: PageEnrichment) -> None:
+        """Fetch the enrichment of every record that is pending on *page*."""
+        pending, page.pending = page.pending, {}
+        if self._enricher is None or not pending:
             return
-        found = await self._enricher.enrich(list(asking.values()))
-        told.found.update({identity: found.get(identity) for identity in asking})
+        answers = await self._enricher.enrich(list(pending.values()))
+        page.answers.update({record_id: answers.get(record_id) for record_id in pending})
 
-    def settle(
-        self, record: Record, known: Seen | None, comparison: Comparison, visit: Visit, told: PageEnrichment
+    def apply(
+        self, record: Record, known: Seen | None, comparison: Comparison, visit: Visit, page: PageEnrichment
     ) -> Comparison:
-        """Return *finding* with what was *told*; a record to ask for first is noted in ``told.asking``.
+        """Return *comparison* with the enrichment from *page*; what has to be fetched first becomes pending.
 
         Args:
             record: as it is now.
-            known: its row before *finding*.
-            comparison: what comparing both made of it.
-            visit: who found it.
-            told: what is known of the page's records by now.
+            known: its row before *comparison*.
+            comparison: the outcome of comparing both.
+            visit: which read found it.
+            page: the enrichment known so far.
         """
         revision, row = comparison.revision, comparison.seen or known
         if self._enricher is None or row is None:
             return comparison
         age = self._age(row, visit.at)
-        if revision is None and not (is_enrichment_pending(row) and age > _mark(row)[_AGE]):
+        is_due = is_enrichment_pending(row) and age > _mark(row)[_AGE]
+        if revision is None and not is_due:
             return comparison
-        if record.id not in told.found:
-            told.asking[record.id] = record
+        if record.id not in page.answers:
+            page.pending[record.id] = record
             return comparison
-        found = told.found[record.id]
+        answer = page.answers[record.id]
         if revision is None:
-            return _completed(record, replace(row, until=max(row.until, visit.window.end)), found, age, visit)
-        if not found:
-            return comparison
-        missing = _missing(found)
-        richer = replace(comparison, revision=replace(revision, enrichment=found))
-        # What is only told again leaves its row as it is: what is missing there is still completed.
-        return (
-            richer
-            if comparison.again
-            else replace(richer, seen=_remember(row, missing, age) if missing else row)
-        )
+            row = replace(row, until=max(row.until, visit.window.end))
+            return _completed(record, row, answer, age, visit)
+        if answer:
+            missing = _missing(answer)
+            # A redelivery leaves its row alone: enrichment that is missing there is still completed later.
+            row = _remember(row, missing, age) if missing else row
+            seen = comparison.seen if comparison.again else row
+            return replace(comparison, revision=replace(revision, enrichment=answer), seen=seen)
+        return comparison
 
     def _age(self, row: Seen, at: datetime) -> int:
-        """The age of revisiting that the record passed last, in seconds; 0 before the first."""
+        """The revisit age that the record passed last, in seconds; 0 before the first."""
         passed = (at - row.time).total_seconds()
         return max((age for age in self._ages if age <= passed), default=0)
 
 
 def is_enrichment_pending(row: Seen) -> bool:
-    """Whether endpoints are still to be asked for the record of *row*."""
+    """Whether an endpoint has not answered yet for the record of *row*."""
     return ENRICHMENT_PENDING in row.state
 
 
-def _completed(record: Record, row: Seen, found: Body | None, age: int, visit: Visit) -> Comparison:
+def _completed(record: Record, row: Seen, answer: Body | None, age: int, visit: Visit) -> Comparison:
     before = frozenset(_mark(row)[_MISSING])
-    missing = frozenset() if found is None else _missing(found)
+    missing = frozenset() if answer is None else _missing(answer)
     if not missing < before:
         return Comparison(seen=_remember(row, before, age))
-    if found is None or not any(name in found for name in before - missing):
+    if answer is None or not any(name in answer for name in before - missing):
         return Comparison(seen=_remember(row, missing, age))
-    number, state = row.number + 1, plain(row.state)
+    number, state = row.number + 1, without_marks(row.state)
     revision = Revision(
         visit.feed,
         record,
-        digest_of({**state, ENRICHMENT_PENDING: sorted(found.keys() - {INCOMPLETE})}),
+        digest_of({**state, ENRICHMENT_PENDING: sorted(answer.keys() - {INCOMPLETE})}),
         number,
         visit.at,
         previous={},
-        enrichment=found,
+        enrichment=answer,
         occurrence=row.occurrences.get(row.digest, 1),
     )
     return Comparison(revision, _remember(replace(row, number=number), missing, age), completes=True)
 
 
-def _missing(found: Body) -> frozenset[str]:
-    return frozenset(found.get(INCOMPLETE, ()))
+def _missing(answer: Body) -> frozenset[str]:
+    return frozenset(answer.get(INCOMPLETE, ()))
 
 
 def _mark(row: Seen) -> Body:
@@ -129,8 +128,9 @@ def _mark(row: Seen) -> Body:
 
 
 def _remember(row: Seen, missing: Collection[str], age: int) -> Seen:
-    state = plain(row.state)
+    state = without_marks(row.state)
     if missing:
-        # Few different ones: rows share their states in the journal.
+        # Sorted and without times: rows share equal states in the journal, so there must be few different
+        # ones.
         state = {**state, ENRICHMENT_PENDING: {_MISSING: sorted(missing), _AGE: age}}
     return replace(row, state=state)

@@ -1,4 +1,4 @@
-"""One feed as configured, in the words of collection."""
+"""The configuration of one feed as the collector needs it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 import orjson
 
 from connector.collect.revisions import WATCHED
-from connector.collect.windows import Timing
+from connector.collect.windows import LONGEST_EMPTY_SLICE, Timing
 from connector.model import Feed, Query
 
 
@@ -23,7 +23,7 @@ class AuditConfig:
 
 @dataclass(frozen=True, slots=True)
 class FeedConfig:
-    """One feed: what it asks, how it reads time, at which ages it looks again, what it watches."""
+    """One feed: its query, timing, revisit ages, watched fields and audit."""
 
     feed: Feed
     query: Query
@@ -31,9 +31,10 @@ class FeedConfig:
     ages: tuple[timedelta, ...] = ()
     watched: tuple[str, ...] = WATCHED
     audit: AuditConfig | None = None
+    longest_slice: timedelta = LONGEST_EMPTY_SLICE
 
     @property
     def fingerprint(self) -> str:
-        """What tells one query from another: a digest of its filters."""
+        """A digest of the filters: it changes when the search asks for something else."""
         text = orjson.dumps(dict(self.query.filters), option=orjson.OPT_SORT_KEYS)
         return hashlib.blake2b(text, digest_size=8).hexdigest()

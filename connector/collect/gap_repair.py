@@ -1,7 +1,7 @@
-"""Asks for gaps again, for a day after they were recorded: a refusal may have been a mistake of the API.
+"""Retries gaps for a day after they were recorded: the API may have refused them by mistake.
 
-The newest end comes first, which is the likeliest to be there. What is read is a gap no more; what is refused
-again costs one request per attempt.
+The newest end comes first, because it is the most likely to be retained. What is read leaves the gap; a
+range that is refused again costs one request per attempt.
 """
 
 from __future__ import annotations
@@ -23,15 +23,10 @@ REPAIR = "repair"
 
 
 class GapRepair:
-    """Repairs the gaps of one feed; see the module."""
+    """Repairs the gaps of one feed."""
 
     def __init__(
-        self,
-        reader: SliceReader,
-        sweeper: Sweeper,
-        checkpoints: Checkpoints,
-        *,
-        now: Clock,
+        self, reader: SliceReader, sweeper: Sweeper, checkpoints: Checkpoints, *, now: Clock
     ) -> None:
         self._reader = reader
         self._sweeper = sweeper
@@ -39,12 +34,12 @@ class GapRepair:
         self._now = now
 
     def still_needed(self) -> list[datetime]:
-        """From when on what was seen is still needed: a gap that is read in two attempts is told once."""
+        """From when on seen rows must stay: a gap read in two attempts must not be delivered twice."""
         now = self._now()
         return [gap.window.start for gap in self._checkpoints.gaps if is_retried(gap, now)]
 
-    async def walk(self) -> bool:
-        """Ask for every gap that is due, newest first; says whether there was any."""
+    async def run_due(self) -> bool:
+        """Read every gap that is due, newest first; returns whether there was any."""
         now = self._now()
         due = [gap for gap in self._checkpoints.gaps if is_due(gap, now)]
         for gap in reversed(due):
@@ -56,11 +51,11 @@ class GapRepair:
             part = self._reader.sizing.last_slice(REPAIR, gap.window)
             query, began = self._reader.query(Priority.BACKFILL), self._now()
             try:
-                walked = await self._reader.walk(Slice(REPAIR, part, None, query))
+                result = await self._reader.read(Slice(REPAIR, part, None, query))
             except BadQuery:
                 return
-            if not isinstance(walked, SliceResult):
+            if not isinstance(result, SliceResult):
                 continue
-            await self._sweeper.read_late(part, walked, began)
-            await self._checkpoints.repaired(part)
+            await self._sweeper.note_late_read(part, result, began)
+            await self._checkpoints.note_repaired(part)
             gap = replace(gap, window=Window(gap.window.start, part.start))

@@ -1,71 +1,65 @@
-"""One slice, from the API into the journal: page by page, durable as it goes.
+"""Ingests one slice of a feed: fetch its pages, compare each record with what was seen, store what is new.
 
-The checkpoint moves in the transaction that holds the slice's last page, or alone where there is none.
+Pages become durable one by one. The checkpoint moves in the transaction that holds the slice's last page, or
+in a transaction of its own where the slice is empty. Several sweeps of a feed ingest at the same time:
+``KeyedLock`` lets one of them at a record at a time, ``ReadOrder`` keeps a page that was fetched earlier from
+undoing what a later one found.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from array import array
 from bisect import bisect_left
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Collection,
-    Iterable,
-    Iterator,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from heapq import merge
 from typing import Protocol
 
 from connector.broadcast import Broadcast
 from connector.collect.disappeared import Disappeared
 from connector.collect.enrichment import Enrichment, PageEnrichment, Visit
+from connector.collect.feed_writer import FeedWriter
 from connector.collect.revisions import PAD, Comparison, compare, redelivery, time_of
-from connector.errors import JournalFull
-from connector.facts import CollectionPaused, PageCollected, RecordLate
+from connector.facts import PageCollected, RecordLate
 from connector.interfaces import Clock, Enricher, FeedLog, Observe, Source
-from connector.model import Commit, Feed, Page, Query, Record, Seen, Step, Window
-from connector.net.backoff import full_jitter
+from connector.model import Page, Query, Record, Seen, Step, Window
 
 
 class ReadOrder:
-    """Numbers the walks of one feed by their beginning and remembers what might be overtaken."""
+    """Numbers the reads of one feed by their start, and remembers records that a later read found changed.
+
+    A page that was fetched before another read found a newer state of a record must not take that back.
+    """
 
     def __init__(self) -> None:
         self._last = 0
-        self._walking: set[int] = set()
-        self._learned: dict[str, int] = {}
+        self._running: set[int] = set()
+        self._changed: dict[str, int] = {}
 
     @contextmanager
-    def walk(self) -> Iterator[int]:
-        """One walk, for as long as the block runs; gives its number."""
+    def reading(self) -> Iterator[int]:
+        """Number one read, for as long as the block runs."""
         number = self._next()
-        self._walking.add(number)
+        self._running.add(number)
         try:
             yield number
         finally:
-            self._walking.remove(number)
-            oldest = min(self._walking, default=self._last)
-            self._learned = {name: at for name, at in self._learned.items() if at > oldest}
+            self._running.remove(number)
+            oldest = min(self._running, default=self._last)
+            self._changed = {record: at for record, at in self._changed.items() if at > oldest}
 
-    def learn(self, names: Iterable[str], number: int | None = None) -> None:
-        """Note that walk *number* (``None``: a look-up just now) found something new of *names*."""
+    def note_changed(self, ids: Iterable[str], number: int | None = None) -> None:
+        """Note that read *number* (``None``: a look-up just now) found the records *ids* new or changed."""
         at = self._next() if number is None else number
-        if any(walking < at for walking in self._walking):
-            self._learned.update((name, max(at, self._learned.get(name, 0))) for name in names)
+        if any(running < at for running in self._running):
+            self._changed.update((record, max(at, self._changed.get(record, 0))) for record in ids)
 
-    def is_overtaken(self, name: str, number: int) -> bool:
-        """Whether somebody who looked later than walk *number* began has learned something of *name*."""
-        return self._learned.get(name, 0) > number
+    def is_overtaken(self, record_id: str, number: int) -> bool:
+        """Whether a read that started after read *number* has found a newer state of the record."""
+        return self._changed.get(record_id, 0) > number
 
     def _next(self) -> int:
         self._last += 1
@@ -94,48 +88,55 @@ class KeyedLock:
 
 
 class IdHashSet:
-    """What ids hash to. They are put in order when they are first asked for: most walks never are."""
+    """The ids of a slice as hashes of eight bytes, sorted when first looked at: most slices never are."""
 
     def __init__(self) -> None:
-        self._runs: list[array[int]] = []
+        self._sorted_runs: list[array[int]] = []
 
     def add(self, ids: Iterable[str]) -> None:
-        """Take the *ids* of a page in."""
-        self._runs.append(array("q", sorted(map(hash, ids))))
+        """Add the *ids* of a page."""
+        self._sorted_runs.append(array("q", sorted(map(hash, ids))))
 
-    def __contains__(self, one: object) -> bool:
-        if len(self._runs) != 1:
-            self._runs = [array("q", merge(*self._runs))]
-        wanted, hashes = hash(one), self._runs[0]
+    def __contains__(self, record_id: object) -> bool:
+        if len(self._sorted_runs) != 1:
+            self._sorted_runs = [array("q", merge(*self._sorted_runs))]
+        wanted, hashes = hash(record_id), self._sorted_runs[0]
         at = bisect_left(hashes, wanted)
         return at < len(hashes) and hashes[at] == wanted
 
 
-_PEEK = 0.05
-"""Seconds to wait for the walk's end before a page is stored without the checkpoint."""
+_LAST_PAGE_WAIT = 0.05
+"""Seconds to wait for the next page before the present one is stored without the checkpoint. The end of a
+search is known at once (no cursor), so this only covers the scheduling of the next request; a second page on
+a slow network must not delay the first."""
 
 
 class SliceRecorder(Protocol):
-    """Who keeps account of a slice, to know exactly what became of it."""
+    """Counts what became of the records of a slice; a backfill reports it."""
 
-    def again(self, records: Sequence[Record]) -> frozenset[str]:
-        """The ids of *records* that are to be told even where nothing about them is new."""
+    def redeliver(self, records: Sequence[Record]) -> frozenset[str]:
+        """Return the ids of *records* to deliver although nothing about them is new."""
         ...
 
-    def note(
+    def record(
         self, records: Sequence[Record], comparisons: Sequence[Comparison], step: Step | None
     ) -> tuple[str, str]:
-        """Take account of a page; what to make durable with it."""
+        """Count a page; return the key and value to make durable with it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One part of a sweep to walk.
+    """One part of a sweep to read.
 
-    *window* is asked; *step* is the checkpoint's move when it is complete (``None``: the caller moves it).
-    What lies in *known* was read before, *least_late* seconds after its time at the earliest: a record
-    found new there came late. *account* is kept of every page.
+    Args:
+        sweep: its name.
+        window: the time to ask for.
+        step: the checkpoint's move once the slice is complete; ``None``: the caller moves it.
+        query: what to ask.
+        known: time that this sweep's feed has read before: a record that is new there came late.
+        least_late: how late such a record is at least, in seconds.
+        recorder: counts every page.
     """
 
     sweep: str
@@ -144,116 +145,112 @@ class Slice:
     query: Query
     known: Window | None = None
     least_late: float = 0.0
-    account: SliceRecorder | None = None
+    recorder: SliceRecorder | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SliceResult:
-    """What a complete walk returned: the number of records, and their ids."""
+    """What a complete slice returned: the number of records, and their ids."""
 
     records: int
     ids: IdHashSet
 
 
 class SliceIngester:
-    """Walks slices of one feed. One comparison of a record at a time, however many sweeps run."""
+    """Ingests slices of one feed. However many sweeps run, a record is compared by one of them at a time."""
 
     def __init__(
         self,
-        feed: Feed,
-        fingerprint: str,
         source: Source,
         log: FeedLog,
+        writer: FeedWriter,
         *,
         watched: Sequence[str],
         observe: Observe,
         clock: Clock,
         enricher: Enricher | None = None,
         ages: Sequence[timedelta] = (),
-        generation: Callable[[], int | None] = lambda: None,
     ) -> None:
-        """*life* is that of the feed; see ``model.Progress``."""
-        self._feed = feed
-        self._fingerprint = fingerprint
+        """*ages* are those of revisits: enrichment that is missing is asked for again at each."""
+        self._feed = writer.feed
         self._source = source
         self._log = log
+        self._writer = writer
         self._watched = tuple(watched)
         self._observe = observe
         self._clock = clock
         self._enrichment = Enrichment(enricher, ages)
-        self._generation = generation
         self._record_locks = KeyedLock()
         self._order = ReadOrder()
 
-    async def walk(self, part: Slice) -> SliceResult:
+    async def ingest(self, part: Slice) -> SliceResult:
         """Read all of *part* and store it; returns when the checkpoint is durable.
 
         Raises ``SourceError``: pages read so far are durable then, the checkpoint is where it was.
         """
         records, ids = 0, IdHashSet()
-        with self._order.walk() as number:
+        with self._order.reading() as number:
             async with aclosing(self._source.search(part.query, part.window)) as pages:
                 page = await anext(pages, None)
                 if page is None and part.step is not None:
-                    await self._complete(part, part.step)
+                    await self._move_checkpoint(part, part.step)
                 while page is not None:
                     records += len(page.records)
                     ids.add(record.id for record in page.records)
-                    page = await self._store(part, page, pages, number)
+                    page = await self._store_while_fetching(part, page, pages, number)
         return SliceResult(records, ids)
 
-    async def _store(
+    async def _store_while_fetching(
         self, part: Slice, page: Page, pages: AsyncGenerator[Page, None], number: int
     ) -> Page | None:
-        """Store *page* while the next one is fetched; the last takes the checkpoint along."""
+        """Store *page* while the next one is fetched; the last page takes the checkpoint along."""
         following = asyncio.ensure_future(anext(pages, None))
         try:
-            await asyncio.wait({following}, timeout=_PEEK)
-            last = following.done() and following.exception() is None and following.result() is None
-            await self._compare(part, page.records, part.step if last else None, number)
-            ahead = await following
-            if ahead is None and not last and part.step is not None:
-                await self._complete(part, part.step)
+            await asyncio.wait({following}, timeout=_LAST_PAGE_WAIT)
+            is_last = following.done() and following.exception() is None and following.result() is None
+            await self._store(part, page.records, part.step if is_last else None, number)
+            next_page = await following
+            if next_page is None and not is_last and part.step is not None:
+                await self._move_checkpoint(part, part.step)
         finally:
             following.cancel()
-            # Also where it is done: a failure that nobody waits for any more must not be reported as lost.
+            # Also where it is done: asyncio reports an exception that was never retrieved as lost.
             await asyncio.gather(following, return_exceptions=True)
-        return ahead
+        return next_page
 
-    async def _complete(self, part: Slice, step: Step) -> None:
-        """Move the checkpoint alone."""
-        note = part.account.note((), (), step) if part.account else None
-        await self.commit(
-            Commit(self._feed, self._fingerprint, step=step, note=note, generation=self._generation())
-        )
+    async def _move_checkpoint(self, part: Slice, step: Step) -> None:
+        note = part.recorder.record((), (), step) if part.recorder else None
+        await self._writer.commit(generation=self._writer.generation, step=step, note=note)
 
-    async def _compare(self, part: Slice, records: Sequence[Record], step: Step | None, number: int) -> None:
-        told = PageEnrichment()
-        again = part.account.again(records) if part.account else frozenset[str]()
+    async def _store(self, part: Slice, records: Sequence[Record], step: Step | None, number: int) -> None:
+        """Compare the records of a page with what was seen and make the outcome durable."""
+        enrichment = PageEnrichment()
+        redeliver = part.recorder.redeliver(records) if part.recorder else frozenset[str]()
         async with self._record_locks.hold(record.id for record in records):
             while True:
-                visit, generation = Visit(self._feed, part.window, self._clock()), self._generation()
+                visit, generation = Visit(self._feed, part.window, self._clock()), self._writer.generation
                 known = dict(await self._log.seen(self._feed, [record.id for record in records]))
-                older = {one.id for one in records if self._order.is_overtaken(one.id, number)}
-                comparisons = self._compare_records(visit, records, known, told, again, older)
-                if not told.asking:
+                overtaken = {record.id for record in records if self._order.is_overtaken(record.id, number)}
+                comparisons = self._compare(visit, records, known, enrichment, redeliver, overtaken)
+                if not enrichment.pending:
                     break
-                await self._enrichment.ask(told)
-            note = part.account.note(records, comparisons, step) if part.account else None
-            await self._keep(comparisons, generation, step, note)
-            self._order.learn((f.revision.record.id for f in comparisons if f.revision), number)
+                await self._enrichment.fetch(enrichment)
+            note = part.recorder.record(records, comparisons, step) if part.recorder else None
+            await self._commit(comparisons, generation, step, note)
+            self._order.note_changed((c.revision.record.id for c in comparisons if c.revision), number)
         self._report(part, records, comparisons, visit.at)
 
-    def _compare_records(
+    def _compare(
         self,
         visit: Visit,
         records: Sequence[Record],
         known: dict[str, Seen],
-        told: PageEnrichment,
-        again: frozenset[str],
-        older: Collection[str],
+        enrichment: PageEnrichment,
+        redeliver: frozenset[str],
+        overtaken: Collection[str],
     ) -> list[Comparison]:
-        comparisons, left = [], set(again)
+        """Compare *records* in order; *known* is updated, so that a record that repeats is compared once."""
+        comparisons, left = [], set(redeliver)
         for record in records:
             row = known.get(record.id)
             comparison = compare(
@@ -264,68 +261,54 @@ class SliceIngester:
                 collected=visit.at,
                 watched=self._watched,
             )
-            if row is not None and record.id in older:
+            if row is not None and record.id in overtaken:
                 comparison = Comparison()
             if row is not None and comparison.revision is None and record.id in left:
                 comparison = redelivery(record, row, comparison, feed=self._feed, collected=visit.at)
             left.discard(record.id)
-            comparison = self._enrichment.settle(record, row, comparison, visit, told)
+            comparison = self._enrichment.apply(record, row, comparison, visit, enrichment)
             if comparison.seen is not None:
                 known[record.id] = comparison.seen
             comparisons.append(comparison)
         return comparisons
 
-    async def adopt(self, window: Window, absents: Sequence[Disappeared]) -> None:
-        """Store what look-ups found of seen rows, unless another sweep changed a row meanwhile."""
-        told = PageEnrichment()
-        async with self._record_locks.hold(absent.row.id for absent in absents):
+    async def store_disappeared(self, window: Window, rows: Sequence[Disappeared]) -> None:
+        """Store what look-ups found out about seen rows, unless another sweep changed a row meanwhile."""
+        enrichment = PageEnrichment()
+        async with self._record_locks.hold(looked_up.row.id for looked_up in rows):
             while True:
-                visit, generation = Visit(self._feed, window, self._clock()), self._generation()
-                known = await self._log.seen(self._feed, [absent.row.id for absent in absents])
+                visit, generation = Visit(self._feed, window, self._clock()), self._writer.generation
+                known = await self._log.seen(self._feed, [looked_up.row.id for looked_up in rows])
                 comparisons = [
-                    absent.comparison
-                    if absent.record is None
-                    else self._enrichment.settle(absent.record, absent.row, absent.comparison, visit, told)
-                    for absent in absents
-                    if known.get(absent.row.id) == absent.row
+                    looked_up.comparison
+                    if looked_up.record is None
+                    else self._enrichment.apply(
+                        looked_up.record, looked_up.row, looked_up.comparison, visit, enrichment
+                    )
+                    for looked_up in rows
+                    if known.get(looked_up.row.id) == looked_up.row
                 ]
-                if not told.asking:
+                if not enrichment.pending:
                     break
-                await self._enrichment.ask(told)
+                await self._enrichment.fetch(enrichment)
             if any(comparison.seen for comparison in comparisons):
-                await self._keep(comparisons, generation)
-                self._order.learn(f.revision.record.id for f in comparisons if f.revision)
+                await self._commit(comparisons, generation)
+                self._order.note_changed(c.revision.record.id for c in comparisons if c.revision)
 
-    async def _keep(
+    async def _commit(
         self,
         comparisons: Sequence[Comparison],
         generation: int | None,
         step: Step | None = None,
         note: tuple[str, str] | None = None,
     ) -> None:
-        revisions = tuple(f.revision for f in comparisons if f.revision is not None)
-        rows = {f.seen.id: f.seen for f in comparisons if f.seen is not None}
+        revisions = tuple(c.revision for c in comparisons if c.revision is not None)
+        rows = {c.seen.id: c.seen for c in comparisons if c.seen is not None}
         if not (revisions or rows or step):
             return
-        seen = tuple(rows.values())
-        await self.commit(Commit(self._feed, self._fingerprint, revisions, seen, step, note, generation))
-
-    async def commit(self, commit: Commit) -> None:
-        """Store *commit*, waiting for room in the journal as long as it takes."""
-        await self.patiently(partial(self._log.commit, commit))
-
-    async def patiently(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Do *write*, waiting for room in the journal as long as it takes."""
-        attempt = 0
-        while True:
-            try:
-                await write()
-            except JournalFull as full:
-                attempt += 1
-                self._observe(CollectionPaused(self._feed, str(full), full.outputs))
-                await asyncio.sleep(0.5 + full_jitter(attempt, base=0.5, cap=15.0, random=random.random))
-            else:
-                return
+        await self._writer.commit(
+            generation=generation, revisions=revisions, seen=tuple(rows.values()), step=step, note=note
+        )
 
     def _report(
         self, part: Slice, records: Sequence[Record], comparisons: Sequence[Comparison], now: datetime

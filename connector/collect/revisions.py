@@ -79,7 +79,7 @@ def digest_of(state: Body) -> str:
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
-def plain(state: Body) -> Body:
+def without_marks(state: Body) -> Body:
     """*state* without what is only remembered in its place."""
     if ENRICHMENT_PENDING not in state:
         return state
@@ -118,12 +118,12 @@ def compare(
         name: known.state[name] for name in state if name in known.state and known.state[name] != state[name]
     }
     if changed or _GONE in known.state:
-        merged = {name: value for name, value in plain(known.state).items() if name != _GONE} | state
+        merged = {name: value for name, value in without_marks(known.state).items() if name != _GONE} | state
         return _change(record, row, merged, changed, feed, window, collected)
     merged = {**known.state, **state}
     if len(merged) == len(known.state):
         return Comparison(seen=row if row.time != known.time or row.until - known.until > SLACK else None)
-    digest = digest_of(plain(merged))
+    digest = digest_of(without_marks(merged))
     return Comparison(
         seen=replace(
             row,
@@ -138,7 +138,7 @@ def disappearance(known: Seen, *, feed: Feed, window: Window, collected: datetim
     """The revision that tells that the API no longer knows the record; told once."""
     if known.state.get(_GONE):
         return Comparison()
-    watched = plain(known.state)
+    watched = without_marks(known.state)
     state = {**watched, _GONE: True}
     body = {"id": known.id, "scanned_at": known.time.isoformat(), **watched}
     comparison = _change(Record(known.id, body), known, state, {}, feed, window, collected)

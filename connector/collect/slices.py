@@ -1,4 +1,8 @@
-"""One slice at a time: walked to its end, made shorter, or found to lie beyond what the API still has."""
+"""Reads one slice at a time: sizes it, splits it after trouble, and finds where the API's retention begins.
+
+``SliceSizing`` decides how long the next slice of a sweep is; ``SliceReader`` reads it and says where to
+continue.
+"""
 
 from __future__ import annotations
 
@@ -9,38 +13,50 @@ from datetime import datetime, timedelta
 
 from connector.collect.feed_config import FeedConfig
 from connector.collect.ingest import Slice, SliceIngester, SliceResult
-from connector.collect.windows import LONGEST_SLICE, SECOND, next_slice, whole_second, whole_seconds
+from connector.collect.windows import (
+    LONGEST_EMPTY_SLICE,
+    LONGEST_SLICE,
+    SECOND,
+    next_slice,
+    whole_second,
+    whole_seconds,
+)
 from connector.errors import BadQuery, SearchIncomplete
 from connector.facts import SliceCollected, SliceStarted, WindowSplit
 from connector.interfaces import Clock, Observe, Source
 from connector.model import Priority, Query, Window
 
-_RECENT = timedelta(hours=1)
-_YOUNGEST = timedelta(days=1)
-"""A younger search is not refused for its age."""
+_NEVER_REFUSED = timedelta(hours=1)
+"""A window this recent is within any retention: if it is refused too, the refusal is not about age."""
+
+_YOUNGEST_REFUSED = timedelta(days=1)
+"""A refusal of a younger window is not about age: no plan of Cloudflare's retains less than a day."""
 
 _EXACT = timedelta(minutes=1)
-"""How exactly the limit is looked for; it moves on meanwhile, so as much is left to spare."""
+"""How exactly the start of the retention is searched for. It moves on meanwhile, so as much is left to
+spare."""
 
 
-async def earliest(source: Source, query: Query, refused: datetime, now: datetime) -> datetime | None:
-    """From when on the API takes *query*, which it refused from *refused* on.
+async def find_retention_start(
+    source: Source, query: Query, refused: datetime, now: datetime
+) -> datetime | None:
+    """Return the earliest time that the API accepts for *query*, which it refused from *refused* on.
 
-    ``None``: the refusal is not about age. Costs one request then, about fifteen otherwise.
+    ``None``: the refusal is not about age. Costs one request then, about fifteen otherwise (bisection).
     """
-    low, high = refused, whole_second(now - _RECENT)
-    if now - refused < _YOUNGEST or not await is_taken(source, query, high):
+    low, high = refused, whole_second(now - _NEVER_REFUSED)
+    if now - refused < _YOUNGEST_REFUSED or not await is_accepted(source, query, high):
         return None
     while high - low > _EXACT:
         middle = whole_second(low + (high - low) / 2)
-        if await is_taken(source, query, middle):
+        if await is_accepted(source, query, middle):
             high = middle
         else:
             low = middle
     return high + _EXACT
 
 
-async def is_taken(source: Source, query: Query, start: datetime) -> bool:
+async def is_accepted(source: Source, query: Query, start: datetime) -> bool:
     """Whether the API answers *query* for the second from *start* on; costs one request."""
     small = replace(query, per_page=1)
     async with aclosing(source.search(small, Window(start, start + SECOND))) as pages:
@@ -51,19 +67,29 @@ async def is_taken(source: Source, query: Query, start: datetime) -> bool:
     return True
 
 
-_BUSY = 20
-_CALM = 5
-"""Pages in one slice above which the next is cut shorter, and below which it may grow."""
+_BUSY_PAGES = 20
+"""Pages in one slice above which the next one is shorter: an interruption reads at most these again."""
 
-_FEWEST = 50
-"""Records per page below which a walk is not made smaller any more."""
+_TARGET_PAGES = 10
+"""Pages to aim at after a slice that was busier: half of the limit, so that the next one stays below it."""
+
+_CALM_PAGES = 5
+"""Pages below which the next slice may be twice as long: it then stays well below ``_BUSY_PAGES``."""
+
+_FEWEST_PER_PAGE = 50
+"""Records per page below which smaller pages no longer help an API that cannot complete a search."""
 
 
 class SliceSizing:
-    """Slice length per sweep and page size of one feed."""
+    """Length of slices per sweep, and the page size that all sweeps of a feed share.
 
-    def __init__(self, per_page: int) -> None:
-        self._most = per_page
+    Slices start at an hour. They shrink after trouble or many pages, grow back to an hour after few, and
+    beyond it, up to *longest*, as long as they hold next to nothing.
+    """
+
+    def __init__(self, per_page: int, longest: timedelta = LONGEST_EMPTY_SLICE) -> None:
+        self._largest_page = per_page
+        self._longest = longest
         self._lengths: dict[str, timedelta] = {}
         self.per_page = per_page
 
@@ -72,35 +98,37 @@ class SliceSizing:
         return self._lengths.get(sweep, LONGEST_SLICE)
 
     def first_slice(self, sweep: str, window: Window) -> Window:
-        """The slice of *window* to walk next."""
+        """The slice at the start of *window* to read next."""
         return next_slice(window, self.length(sweep))
 
     def last_slice(self, sweep: str, window: Window) -> Window:
-        """The slice of *window* to walk next, from its end."""
+        """The slice at the end of *window* to read next, for sweeps that go backwards."""
         return Window(max(window.start, window.end - self.length(sweep)), window.end)
 
-    def halve(self, sweep: str, walked: Window) -> bool:
-        """Take on half of *walked*, or smaller pages where that is a second; says whether there is less."""
-        if walked.length > SECOND:
-            self._lengths[sweep] = whole_seconds(walked.length / 2)
-        elif self.per_page > _FEWEST:
-            self.per_page = max(_FEWEST, self.per_page // 2)
+    def split(self, sweep: str, failed: Window) -> bool:
+        """Halve *failed*, or the page size where it is a second; returns whether there was less to try."""
+        if failed.length > SECOND:
+            self._lengths[sweep] = whole_seconds(failed.length / 2)
+        elif self.per_page > _FEWEST_PER_PAGE:
+            self.per_page = max(_FEWEST_PER_PAGE, self.per_page // 2)
         else:
             return False
         return True
 
-    def adapt(self, sweep: str, walked: Window, records: int, per_page: int) -> None:
-        """Learn from a slice that was walked to its end."""
+    def adapt(self, sweep: str, done: Window, records: int, per_page: int) -> None:
+        """Learn from a complete slice that returned *records* in pages of *per_page*."""
         pages = records / per_page
-        if pages > _BUSY:
-            self._lengths[sweep] = whole_seconds(walked.length / 2)
-        elif pages < _CALM and walked.length >= self.length(sweep):
-            self._lengths[sweep] = whole_seconds(self.length(sweep) * 2)
-            self.per_page = min(self._most, self.per_page * 2)
+        if pages > _BUSY_PAGES:
+            self._lengths[sweep] = whole_seconds(done.length * min(0.5, _TARGET_PAGES / pages))
+        elif done.length >= self.length(sweep):
+            longest = self._longest if records < per_page // 2 else LONGEST_SLICE
+            if pages < _CALM_PAGES and self.length(sweep) <= longest:
+                self._lengths[sweep] = min(longest, whole_seconds(self.length(sweep) * 2))
+                self.per_page = min(self._largest_page, self.per_page * 2)
 
 
 class SliceReader:
-    """Walks slices of one feed at the pace that all of its sweeps share."""
+    """Reads slices of one feed at the sizes that its sweeps have learned."""
 
     def __init__(
         self,
@@ -120,44 +148,44 @@ class SliceReader:
         self.sizing = sizing
 
     def query(self, priority: Priority) -> Query:
-        """What to ask at the present pace."""
+        """What to ask at the present page size."""
         return replace(self._config.query, per_page=self.sizing.per_page, priority=priority)
 
-    async def take(self, part: Slice) -> SliceResult | datetime:
-        """Walk *part*, or say where to go on instead.
+    async def read(self, part: Slice) -> SliceResult | datetime:
+        """Read *part*, or return its start where the next slice has to be shorter. Raises ``SourceError``."""
+        feed, clock = self._config.feed, asyncio.get_running_loop().time
+        started = clock()
+        self._observe(SliceStarted(feed, part.sweep, part.window.start, part.window.end))
+        try:
+            result = await self._ingester.ingest(part)
+        except SearchIncomplete as incomplete:
+            if not self.sizing.split(part.sweep, part.window):
+                raise
+            seconds = self.sizing.length(part.sweep).total_seconds()
+            self._observe(WindowSplit(feed, part.sweep, seconds, str(incomplete)))
+            return part.window.start
+        self._observe(
+            SliceCollected(
+                feed, part.sweep, part.window.start, part.window.end, result.records, clock() - started
+            )
+        )
+        self.sizing.adapt(part.sweep, part.window, result.records, part.query.per_page)
+        return result
 
-        That is its own start where the next slice has to be a shorter one, and a later time where the API
-        has nothing before that any more. Raises ``SourceError`` for anything else.
+    async def read_within_retention(self, part: Slice) -> SliceResult | datetime:
+        """Read *part*, or return where to continue instead.
+
+        That is its own start where the next slice has to be shorter, or a later time where the API retains
+        nothing before it. Raises ``SourceError`` for anything else.
         """
         try:
-            return await self.walk(part)
+            return await self.read(part)
         except BadQuery:
-            begin = await earliest(self._source, part.query, part.window.start, self._now())
+            begin = await find_retention_start(self._source, part.query, part.window.start, self._now())
             if begin is None or begin <= part.window.start:
                 raise
             return begin
 
     async def learn_time(self) -> None:
         """Ask for next to nothing, so that the API's clock is known. Raises ``SourceError``."""
-        await is_taken(self._source, self._config.query, whole_second(self._now()) - SECOND)
-
-    async def walk(self, part: Slice) -> SliceResult | datetime:
-        """Walk *part*, or return its start where the next has to be a shorter one. Raises ``SourceError``."""
-        feed, clock = self._config.feed, asyncio.get_running_loop().time
-        started = clock()
-        self._observe(SliceStarted(feed, part.sweep, part.window.start, part.window.end))
-        try:
-            walked = await self._ingester.walk(part)
-        except SearchIncomplete as aborted:
-            if not self.sizing.halve(part.sweep, part.window):
-                raise
-            seconds = self.sizing.length(part.sweep).total_seconds()
-            self._observe(WindowSplit(feed, part.sweep, seconds, str(aborted)))
-            return part.window.start
-        self._observe(
-            SliceCollected(
-                feed, part.sweep, part.window.start, part.window.end, walked.records, clock() - started
-            )
-        )
-        self.sizing.adapt(part.sweep, part.window, walked.records, part.query.per_page)
-        return walked
+        await is_accepted(self._source, self._config.query, whole_second(self._now()) - SECOND)

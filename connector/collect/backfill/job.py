@@ -1,4 +1,4 @@
-"""A backfill as it is remembered: what was asked for, how far it is, what it found. Plain values and JSON."""
+"""A backfill as a value that is stored as JSON: what was requested, how far it is, what it found."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from connector.model import JsonObject, Window
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How far a backfill is and what it found by then.
+    """How far a backfill is and what it has found so far.
 
     Args:
         position: everything before it is read.
-        slices: how many were read to their end.
+        slices: complete slices.
         read: records in them, each counted once.
-        new: revisions of records that were never seen, or were forgotten since.
+        new: revisions of records never seen before, or whose seen rows have expired.
         changed: revisions of records that had changed.
-        completed: revisions that brought enrichment that was missing.
-        again: revisions that were told before, told once more because everything was asked for.
-        before_floor: how many of the new ones lie before the floor of what was seen.
-        beyond: where the API's past begins, when the backfill reached further back.
-        edge: records around *position* that are counted and will be returned once more, with their time.
+        completed: revisions that added enrichment that was missing.
+        again: revisions delivered before, delivered once more because everything was requested.
+        before_floor: how many of the new ones lie before the floor of the seen rows.
+        beyond: where the API's retention begins, when the backfill reached further back.
+        edge: times by id of records around *position* that are counted and will be returned once more.
     """
 
     position: datetime
@@ -41,20 +41,20 @@ class Tally:
 
     @property
     def known(self) -> int:
-        """Records in which nothing was new, and that were left alone for that."""
+        """Records without anything new, which were not delivered."""
         return max(0, self.read - self.revisions)
 
     @property
     def revisions(self) -> int:
-        """What was handed to the outputs."""
+        """Revisions handed to the outputs."""
         return self.new + self.changed + self.completed + self.again
 
     def to_json(self) -> JsonObject:
-        """All of it."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+        """All fields, for JSON."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
     def to_text(self) -> str:
-        """As it is stored."""
+        """The stored form."""
         return orjson.dumps(self.to_json()).decode()
 
     @classmethod
@@ -80,11 +80,11 @@ class Job:
 
     Args:
         number: counts a feed's backfills.
-        asked: from when to when, in the words of the person; asking in the same words means this one.
-        window: what that meant when it was asked for.
-        everything: also what is known is told again.
-        done: what it found, once it ended.
-        ended: when that was.
+        asked: start and end in the words of the request; the same words mean this job.
+        window: what these words meant at the time of the request.
+        everything: deliver known records again, too.
+        done: its tally, once it ended.
+        ended: when it ended.
     """
 
     number: int
@@ -95,11 +95,11 @@ class Job:
     ended: datetime | None = None
 
     def is_asked(self, asked: tuple[str, str], window: Window, *, everything: bool) -> bool:
-        """Whether this is what is asked for."""
+        """Whether a request means this job."""
         return self.everything == everything and (self.asked == asked or self.window == window)
 
     def to_json(self) -> JsonObject:
-        """All of it."""
+        """All fields, for JSON."""
         return {
             "number": self.number,
             "asked": self.asked,
@@ -122,51 +122,51 @@ class Job:
 
 _REMEMBERED = timedelta(days=1)
 _KEPT = 10
-"""Ended backfills whose summary is kept, for whoever asks for it a little later."""
+"""Ended backfills whose summary is kept, for a client that lost its connection and asks later."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillList:
-    """The backfills of one feed, oldest first; *last* is the newest number ever given."""
+    """The backfills of one feed, oldest first; *last* is the highest number ever assigned."""
 
     last: int = 0
     jobs: tuple[Job, ...] = ()
 
     @property
     def unfinished(self) -> tuple[Job, ...]:
-        """Those that wait or run, in the order they were asked for."""
+        """Those queued or running, in the order of their requests."""
         return tuple(job for job in self.jobs if job.done is None)
 
     def recent(self, now: datetime) -> tuple[Job, ...]:
-        """Those that ended within a day, and may well be asked for once more."""
+        """Those that ended within a day and may be requested once more."""
         return tuple(job for job in self.jobs if job.ended is not None and now - job.ended < _REMEMBERED)
 
     def find(self, number: int) -> Job | None:
-        """The backfill *number*, unless it is forgotten."""
+        """The backfill *number*, if it is remembered."""
         return next((job for job in self.jobs if job.number == number), None)
 
     def match(self, asked: tuple[str, str], window: Window, *, everything: bool) -> Job | None:
-        """The unfinished one that was asked for like this."""
+        """The unfinished one that was requested like this."""
         jobs = self.unfinished
         return next((job for job in jobs if job.is_asked(asked, window, everything=everything)), None)
 
     def added(self, asked: tuple[str, str], window: Window, *, everything: bool) -> BackfillList:
-        """With one more."""
+        """The list with one more."""
         return BackfillList(self.last + 1, (*self.jobs, Job(self.last + 1, asked, window, everything)))
 
     def ended(self, number: int, done: Tally, at: datetime) -> BackfillList:
-        """With *number* at its end."""
+        """The list with *number* ended."""
         done = replace(done, edge={})
         jobs = tuple(replace(job, done=done, ended=at) if job.number == number else job for job in self.jobs)
         ended = [job for job in jobs if job.done is not None][:-_KEPT]
         return BackfillList(self.last, tuple(job for job in jobs if job not in ended))
 
     def without(self, number: int) -> BackfillList:
-        """Without *number*."""
+        """The list without *number*."""
         return BackfillList(self.last, tuple(job for job in self.jobs if job.number != number))
 
     def to_text(self) -> str:
-        """As it is stored."""
+        """The stored form."""
         jobs = [job.to_json() for job in self.jobs]
         return orjson.dumps({"last": self.last, "jobs": jobs}).decode()
 

@@ -1,4 +1,4 @@
-"""The backfills of one feed as the journal remembers them: a queue that survives every restart."""
+"""The queue of one feed's backfills, kept in the journal so that it survives restarts."""
 
 from __future__ import annotations
 
@@ -12,78 +12,78 @@ from connector.model import Feed, Window
 
 
 class BackfillQueue:
-    """The queue; see the module. The journal belongs to this process, so it is read once."""
+    """The backfills of one feed. The journal belongs to this process, so the queue is read from it once."""
 
-    def __init__(self, feed: Feed, notes: KeyValueStore) -> None:
+    def __init__(self, feed: Feed, store: KeyValueStore) -> None:
         self._key = f"backfill {feed}"
-        self._notes = notes
-        self._book: BackfillList | None = None
+        self._store = store
+        self._list: BackfillList | None = None
         self._writing = asyncio.Lock()
         self._changed = Broadcast()
 
     async def load(self) -> BackfillList:
-        """What is remembered."""
+        """Return the backfills, read from the journal the first time."""
         async with self._writing:
             return await self._known()
 
     @property
     def unfinished(self) -> tuple[Job, ...]:
-        """Those that wait or run, in the order they were asked for, once they are loaded."""
-        return self._book.unfinished if self._book else ()
+        """Those queued or running, in the order of their requests; none before ``load``."""
+        return self._list.unfinished if self._list else ()
 
     def recent(self, now: datetime) -> tuple[Job, ...]:
-        """Those that ended within a day, once they are loaded."""
-        return self._book.recent(now) if self._book else ()
+        """Those that ended within a day; none before ``load``."""
+        return self._list.recent(now) if self._list else ()
 
     def key(self, number: int) -> str:
-        """Where the tally of *number* is kept while it runs."""
+        """Key under which the tally of *number* is stored while it runs."""
         return f"{self._key} {number}"
 
     async def next(self) -> Job:
-        """The next one to work on; waits until there is one."""
+        """Return the next job to work on; wait until there is one."""
         await self.load()
         while not self.unfinished:
             await self._changed.wait()
         return self.unfinished[0]
 
     async def submit(self, asked: tuple[str, str], window: Window, *, everything: bool) -> tuple[Job, bool]:
-        """Ask for *window*, in the words *asked*; says whether that is one which was there already."""
+        """Queue *window*, requested in the words *asked*; also return whether it was queued already."""
         async with self._writing:
-            book = await self._known()
-            if known := book.match(asked, window, everything=everything):
+            jobs = await self._known()
+            if known := jobs.match(asked, window, everything=everything):
                 return known, True
-            book = book.added(asked, window, everything=everything)
-            await self._store(book)
-            return book.jobs[-1], False
+            jobs = jobs.added(asked, window, everything=everything)
+            await self._write(jobs)
+            return jobs.jobs[-1], False
 
     async def find(self, number: int) -> tuple[Job, Tally] | None:
-        """Number *number* and what it found by now; ``None`` when it is not remembered."""
+        """Return backfill *number* and its tally; ``None`` when it is not remembered."""
         job = (await self.load()).find(number)
         return None if job is None else (job, job.done or await self.tally(job))
 
     async def tally(self, job: Job) -> Tally:
-        """How far *job* is, as far as that is durable."""
-        text = await self._notes.get_value(self.key(job.number))
+        """Return the durable tally of *job*."""
+        text = await self._store.get_value(self.key(job.number))
         return Tally(job.window.start) if text is None else Tally.of_text(text)
 
     async def end(self, job: Job, tally: Tally, at: datetime) -> None:
         """Note that *job* was complete *at* this time. Raises ``JournalFull``."""
         async with self._writing:
-            await self._store((await self._known()).ended(job.number, tally, at))
-            await self._notes.set_value(self.key(job.number), None)
+            await self._write((await self._known()).ended(job.number, tally, at))
+            await self._store.set_value(self.key(job.number), None)
 
     async def remove(self, job: Job) -> None:
-        """Forget *job*."""
+        """Remove *job*."""
         async with self._writing:
-            await self._store((await self._known()).without(job.number))
-            await self._notes.set_value(self.key(job.number), None)
+            await self._write((await self._known()).without(job.number))
+            await self._store.set_value(self.key(job.number), None)
 
     async def _known(self) -> BackfillList:
-        if self._book is None:
-            self._book = BackfillList.of_text(await self._notes.get_value(self._key))
-        return self._book
+        if self._list is None:
+            self._list = BackfillList.of_text(await self._store.get_value(self._key))
+        return self._list
 
-    async def _store(self, book: BackfillList) -> None:
-        await self._notes.set_value(self._key, book.to_text())
-        self._book = book
+    async def _write(self, jobs: BackfillList) -> None:
+        await self._store.set_value(self._key, jobs.to_text())
+        self._list = jobs
         self._changed.notify()

@@ -1,9 +1,9 @@
-"""Backfills of one feed: a range of time is read again on request, behind everything else.
+"""Runs the backfills of one feed: reads a range of time again on request, at the lowest priority.
 
-What is missing or changed is delivered, what is known is left alone, unless all of it is asked for. A
-backfill shares the walker with the live sweep, so that nothing is doubled, and is remembered in the
-journal: how far it is and what it found become durable in the transaction that holds what it found. It
-goes on where it was after any interruption. Those of one feed run one after another.
+What is missing or changed is delivered; what is known is left alone, unless everything is asked for. A
+backfill shares the ingester with the live sweep, so that nothing is delivered twice. How far it is and what
+it found become durable in the transaction that holds what it found, so that it continues there after any
+interruption. Backfills of one feed run one after another.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from connector.collect.backfill.job import Job, Tally
 from connector.collect.backfill.queue import BackfillQueue
 from connector.collect.backfill.tally import TallyRecorder
 from connector.collect.checkpoints import Checkpoints
 from connector.collect.feed_config import FeedConfig
+from connector.collect.feed_writer import FeedWriter
 from connector.collect.ingest import Slice, SliceResult
 from connector.collect.slices import SliceReader
 from connector.collect.windows import LIVE
-from connector.errors import JournalFull, Moved
-from connector.facts import BackfillEnded, BackfillProgressed, BackfillStarted, CollectionPaused
+from connector.errors import Moved
+from connector.facts import BackfillEnded, BackfillProgressed, BackfillStarted
 from connector.interfaces import Clock, Observe
-from connector.model import Commit, Priority, Step, Window
+from connector.model import Priority, Step, Window
 
 BACKFILL = "backfill"
 """The name of the sweep, of which a feed has one at a time."""
-
-_ROOM = 5.0
-"""Seconds between two attempts to note an end in a full journal."""
 
 _Work = Callable[[], Awaitable[None]]
 
@@ -43,14 +42,14 @@ class _Running:
 
 
 class BackfillRunner:
-    """Works on the backfills of one feed; see the module."""
+    """Works on the backfills of one feed."""
 
     def __init__(
         self,
         config: FeedConfig,
         reader: SliceReader,
         checkpoints: Checkpoints,
-        commit: Callable[[Commit], Awaitable[None]],
+        writer: FeedWriter,
         jobs: BackfillQueue,
         *,
         observe: Observe,
@@ -60,16 +59,16 @@ class BackfillRunner:
         self._config = config
         self._reader = reader
         self._checkpoints = checkpoints
-        self._commit = commit
+        self._writer = writer
         self._observe = observe
-        self._keepers: dict[int, TallyRecorder] = {}
+        self._recorders: dict[int, TallyRecorder] = {}
         self._running: _Running | None = None
         self.jobs = jobs
 
     def still_needed(self) -> list[datetime]:
-        """From when on what was seen is still needed: a range that is walked twice must not be told twice.
+        """From when on seen rows must stay: a range that is read twice must not be delivered twice.
 
-        Also for a day after the end: a backfill that ended while nobody looked is asked for again.
+        Also for a day after the end: a backfill that ended unnoticed may be requested again.
         """
         ended = self.jobs.recent(self._now())
         return [*map(self._reached, self.jobs.unfinished), *(job.window.start for job in ended)]
@@ -88,7 +87,7 @@ class BackfillRunner:
             task.result()
 
     async def drop(self, number: int) -> bool:
-        """Let go of *number*; what it delivered stays. Says whether there was one to let go of."""
+        """Cancel backfill *number*; what it delivered stays. Returns whether it was queued or running."""
         job = (await self.jobs.load()).find(number)
         if job is None or job.done is not None:
             return False
@@ -98,84 +97,77 @@ class BackfillRunner:
             await asyncio.wait({self._running.task})
         tally = await self.jobs.tally(job)
         await self.jobs.remove(job)
-        self._told_end(job, tally, complete=False)
+        self._report_end(job, tally, complete=False)
         return True
 
     async def work(self, job: Job) -> None:
-        """Read what is left of *job*. Raises ``SourceError`` and ``Moved``; call it again then."""
-        keeper = await self._keeper(job)
+        """Read the rest of *job*. Raises ``SourceError`` and ``Moved``; call it again then."""
+        recorder = await self._recorder(job)
         try:
             # What was read before an interruption, which may have come before this was noted.
-            await self._repair(job, keeper.tally)
-            while keeper.tally.position < job.window.end:
-                await self._slice(job, keeper)
+            await self._note_repaired(job, recorder.tally)
+            while recorder.tally.position < job.window.end:
+                await self._read_slice(job, recorder)
         except Moved:
-            keeper.doubt()
+            recorder.forget_delivered()
             raise
-        await self._end(job, keeper.tally)
+        await self._end(job, recorder.tally)
 
-    async def _keeper(self, job: Job) -> TallyRecorder:
+    async def _recorder(self, job: Job) -> TallyRecorder:
         tally = await self.jobs.tally(job)
-        keeper = self._keepers.get(job.number)
-        if keeper is None:
-            keeper = TallyRecorder(job, self.jobs.key(job.number), tally, lambda: self._checkpoints.floor)
-            self._keepers[job.number] = keeper
+        recorder = self._recorders.get(job.number)
+        if recorder is None:
+            recorder = TallyRecorder(job, self.jobs.key(job.number), tally, lambda: self._checkpoints.floor)
+            self._recorders[job.number] = recorder
             window = job.window
             self._observe(
                 BackfillStarted(self._config.feed, job.number, window.start, window.end, tally.position)
             )
-        keeper.begin(tally)
-        return keeper
+        recorder.begin_slice(tally)
+        return recorder
 
-    async def _slice(self, job: Job, keeper: TallyRecorder) -> None:
-        keeper.begin(keeper.tally)
-        part = self._reader.sizing.first_slice(BACKFILL, Window(keeper.tally.position, job.window.end))
+    async def _read_slice(self, job: Job, recorder: TallyRecorder) -> None:
+        recorder.begin_slice(recorder.tally)
+        left = Window(recorder.tally.position, job.window.end)
+        part = self._reader.sizing.first_slice(BACKFILL, left)
         step = Step(BACKFILL, self._checkpoints.get(BACKFILL), part.end)
         live = self._checkpoints.get(LIVE)
         known = self._checkpoints.known_before(min(live, part.end)) if live else None
         query = self._reader.query(Priority.BACKFILL)
         settled = self._config.timing.settle.total_seconds()
-        walked = await self._reader.take(Slice(BACKFILL, part, step, query, known, settled, keeper))
-        if isinstance(walked, SliceResult):
+        result = await self._reader.read_within_retention(
+            Slice(BACKFILL, part, step, query, known, settled, recorder)
+        )
+        if isinstance(result, SliceResult):
             self._checkpoints.moved(step)
-            await self._repair(job, keeper.tally)
-        elif walked > part.start:
-            await self._skip(keeper, min(walked, job.window.end), walked)
-        tally = keeper.tally
+            await self._note_repaired(job, recorder.tally)
+        elif result > part.start:
+            await self._skip(recorder, min(result, job.window.end), result)
+        tally = recorder.tally
         self._observe(
             BackfillProgressed(self._config.feed, job.number, tally.position, tally.read, tally.revisions)
         )
 
-    async def _repair(self, job: Job, tally: Tally) -> None:
-        """What *job* has read, as far as the API had it, is a gap of the feed no more."""
+    async def _note_repaired(self, job: Job, tally: Tally) -> None:
+        """What *job* has read, as far as the API retained it, is no longer a gap of the feed."""
         start, end = job.window.start, tally.position
         if tally.beyond is not None:
             start = min(max(start, tally.beyond), end)
-        await self._checkpoints.repaired(Window(start, end))
+        await self._checkpoints.note_repaired(Window(start, end))
 
-    async def _skip(self, keeper: TallyRecorder, until: datetime, beyond: datetime) -> None:
-        """Go on where the API's past begins. No gap of the feed: it may well have read that in its time."""
+    async def _skip(self, recorder: TallyRecorder, until: datetime, beyond: datetime) -> None:
+        """Continue where the API's retention begins. Not a gap: the feed may have read that in time."""
         step = Step(BACKFILL, self._checkpoints.get(BACKFILL), until)
-        note = keeper.skip(until, beyond)
-        generation = self._checkpoints.generation
-        await self._commit(
-            Commit(self._config.feed, self._config.fingerprint, step=step, note=note, generation=generation)
-        )
+        note = recorder.skip(until, beyond)
+        await self._writer.commit(generation=self._writer.generation, step=step, note=note)
         self._checkpoints.moved(step)
 
     async def _end(self, job: Job, tally: Tally) -> None:
-        while True:
-            try:
-                await self.jobs.end(job, tally, self._now())
-            except JournalFull as full:
-                self._observe(CollectionPaused(self._config.feed, str(full), full.outputs))
-                await asyncio.sleep(_ROOM)
-            else:
-                break
-        self._told_end(job, tally, complete=True)
+        await self._writer.when_room(partial(self.jobs.end, job, tally, self._now()))
+        self._report_end(job, tally, complete=True)
 
-    def _told_end(self, job: Job, tally: Tally, *, complete: bool) -> None:
-        self._keepers.pop(job.number, None)
+    def _report_end(self, job: Job, tally: Tally, *, complete: bool) -> None:
+        self._recorders.pop(job.number, None)
         self._observe(
             BackfillEnded(
                 self._config.feed,
@@ -193,8 +185,8 @@ class BackfillRunner:
         )
 
     def _reached(self, job: Job) -> datetime:
-        keeper = self._keepers.get(job.number)
-        return keeper.tally.position if keeper else job.window.start
+        recorder = self._recorders.get(job.number)
+        return recorder.tally.position if recorder else job.window.start
 
 
 async def _awaited(work: _Work) -> None:

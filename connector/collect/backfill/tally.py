@@ -1,7 +1,7 @@
-"""The account of one backfill: what it found, exactly, however often a slice had to be walked.
+"""Counts what a backfill finds, exactly, however often a slice had to be read.
 
-Revisions are counted when they become durable; the records of a slice when it is complete. What an attempt
-that failed found new is known to the next one, and yet counts as new.
+Revisions are counted when they become durable, the records of a slice when it is complete. What a failed
+attempt found new is known to the next attempt, and still counts as new.
 """
 
 from __future__ import annotations
@@ -16,49 +16,55 @@ from connector.model import Record, Step
 
 
 class TallyRecorder:
-    """Takes account of the slices of one backfill, page by page; see ``walk.Account``."""
+    """Counts the slices of one backfill, page by page; implements ``ingest.SliceRecorder``."""
 
     def __init__(self, job: Job, key: str, tally: Tally, floor: Callable[[], datetime | None]) -> None:
         self._job = job
         self._key = key
         self._floor = floor
-        self._told: dict[str, datetime] = {}
+        self._delivered: dict[str, datetime] = {}
         self._slice: dict[str, datetime] = {}
         self.tally = tally
 
-    def begin(self, tally: Tally) -> None:
-        """Begin a slice where *tally* is; what an attempt before this one read of it is read again."""
+    def begin_slice(self, tally: Tally) -> None:
+        """Begin a slice at *tally*'s position; what an earlier attempt read of it is read again."""
         self.tally = tally
         self._slice = {}
 
     def skip(self, until: datetime, beyond: datetime) -> tuple[str, str]:
-        """Leave out what lies before *until*: the API has nothing before *beyond*."""
-        self.begin(replace(self.tally, position=until, beyond=beyond, edge={}))
-        return self._noted()
+        """Leave out the time before *until*: the API retains nothing before *beyond*."""
+        self.begin_slice(replace(self.tally, position=until, beyond=beyond, edge={}))
+        return self._note()
 
-    def doubt(self) -> None:
-        """Nobody knows what of the last page became durable: what was told may have to be told again."""
-        self._told.clear()
+    def forget_delivered(self) -> None:
+        """Deliver everything again: it is unknown what of the last page became durable."""
+        self._delivered.clear()
 
-    def again(self, records: Sequence[Record]) -> frozenset[str]:
-        """See ``SliceRecorder``: once each, although slices overlap and are walked again."""
+    def redeliver(self, records: Sequence[Record]) -> frozenset[str]:
+        """See ``SliceRecorder``: each record once, although slices overlap and are read again."""
         if not self._job.everything:
             return frozenset()
         return frozenset(
-            one.id for one in records if one.id not in self._told and one.id not in self.tally.edge
+            record.id
+            for record in records
+            if record.id not in self._delivered and record.id not in self.tally.edge
         )
 
-    def note(
+    def record(
         self, records: Sequence[Record], comparisons: Sequence[Comparison], step: Step | None
     ) -> tuple[str, str]:
         """See ``SliceRecorder``."""
         tally, start = self.tally, self.tally.position
         times = {record.id: time_of(record, start) for record in records}
-        told = {
+        delivered = {
             comparison.revision.record.id for comparison in comparisons if comparison.revision is not None
         }
-        self._told.update((one, times[one]) for one in told)
-        self._slice.update((one, at) for one, at in times.items() if one in told or one not in tally.edge)
+        self._delivered.update((record_id, times[record_id]) for record_id in delivered)
+        self._slice.update(
+            (record_id, at)
+            for record_id, at in times.items()
+            if record_id in delivered or record_id not in tally.edge
+        )
         floor = self._floor()
         self.tally = replace(
             tally,
@@ -69,26 +75,28 @@ class TallyRecorder:
             before_floor=tally.before_floor + (_before(floor, comparisons, start) if floor else 0),
         )
         if step is not None:
-            self._turn_over(step.until)
-        return self._noted()
+            self._complete_slice(step.until)
+        return self._note()
 
-    def _noted(self) -> tuple[str, str]:
+    def _note(self) -> tuple[str, str]:
         return self._key, self.tally.to_text()
 
-    def _turn_over(self, position: datetime) -> None:
-        """The slice is complete; around its end the next one sees some of its records once more."""
+    def _complete_slice(self, position: datetime) -> None:
+        """Close the slice; around its end, the next one returns some of its records once more."""
         edge = {**self.tally.edge, **self._slice}
         self.tally = replace(
             self.tally,
             position=position,
             slices=self.tally.slices + 1,
             read=self.tally.read + len(self._slice),
-            edge={one: moment for one, moment in edge.items() if moment >= position - PAD},
+            edge={record_id: moment for record_id, moment in edge.items() if moment >= position - PAD},
         )
-        self._told = {one: moment for one, moment in self._told.items() if moment >= position - PAD}
+        self._delivered = {
+            record_id: moment for record_id, moment in self._delivered.items() if moment >= position - PAD
+        }
         self._slice = {}
 
 
 def _before(floor: datetime, comparisons: Sequence[Comparison], fallback: datetime) -> int:
     new = [comparison.revision for comparison in comparisons if comparison.new]
-    return sum(time_of(one.record, fallback) < floor for one in new if one is not None)
+    return sum(time_of(revision.record, fallback) < floor for revision in new if revision is not None)

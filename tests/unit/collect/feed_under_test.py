@@ -1,4 +1,4 @@
-"""A feed on a desk: its source, its journal, and a clock that tests move."""
+"""A feed for tests: its source, its journal, and a clock that tests move. Slices stay at one hour."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from connector import facts
 from connector.collect.collector import Collector
 from connector.collect.feed_config import FeedConfig
-from connector.collect.windows import Timing
+from connector.collect.windows import LONGEST_SLICE, Timing
 from connector.interfaces import Observe
 from connector.journal import Journal
 from connector.model import Backlog, Feed, Query, Revision
@@ -29,7 +29,9 @@ class FeedUnderTest:
         self.journal = journal
         self.observed = observed
         self.source = FakeSource(lambda: self.now)
-        self.config = FeedConfig(FEED, Query(), Timing(start=timedelta(hours=2)), AGES)
+        self.config = FeedConfig(
+            FEED, Query(), Timing(start=timedelta(hours=2)), AGES, longest_slice=LONGEST_SLICE
+        )
         self.collector = self.build()
         self._position = 0
 
@@ -67,12 +69,12 @@ class FeedUnderTest:
 async def feed_under_test(directory: Path) -> AsyncIterator[FeedUnderTest]:
     observed: list[facts.Fact] = []
     observe: Observe = observed.append
-    desks: list[FeedUnderTest] = []
-    clock = lambda: desks[0].now if desks else START  # noqa: E731
+    feeds: list[FeedUnderTest] = []
+    clock = lambda: feeds[0].now if feeds else START  # noqa: E731
     async with Journal.open(directory, observe=observe, clock=clock) as journal:
         await journal.attach("out", "beginning", Backlog())
-        desks.append(FeedUnderTest(journal, observed))
-        yield desks[0]
+        feeds.append(FeedUnderTest(journal, observed))
+        yield feeds[0]
 
 
 def ids(revisions: list[Revision]) -> list[str]:

@@ -83,23 +83,23 @@ async def test_a_round_that_was_cut_short_goes_on_and_the_next_comes_when_it_is_
     feed.now += 3 * HOUR
     feed.source.asked.clear()
     collector = feed.collector
-    await collector._persist("live", collector._sweeper.live)
+    await collector._until_done("live", collector._sweeper.live)
     assert collector._auditor is not None
     feed.source.asked.clear()
     feed.source.faults = [None, None, Unavailable("HTTP 502")]
     with pytest.raises(Unavailable):
-        await collector._auditor.walk()
+        await collector._auditor.run_due()
     reached = (await feed.journal.progress(FEED)).checkpoints["audit"]
     feed.source.asked.clear()
     again = feed.build()
     await again._load()
     assert again._auditor is not None
-    assert await again._auditor.walk()
+    assert await again._auditor.run_due()
 
     assert min(window.start for window in feed.source.asked) == reached
-    assert not await again._auditor.walk()
+    assert not await again._auditor.run_due()
     feed.now += AUDIT.every
-    assert await again._auditor.walk()
+    assert await again._auditor.run_due()
 
 
 async def test_an_audit_never_reads_below_the_floor(feed: FeedUnderTest) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from connector import facts
 from connector.collect.feed_config import FeedConfig
+from connector.collect.windows import Timing
 from connector.errors import BadQuery, Denied, SearchIncomplete, Unavailable
 from connector.model import Query, Revision
 from tests.unit.collect.feed_under_test import AGES, FEED, START, FeedUnderTest, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
+
+
+DAY = timedelta(days=1)
 
 
 async def test_a_new_feed_delivers_its_past_once(feed: FeedUnderTest) -> None:
@@ -134,6 +139,16 @@ async def test_catching_up_after_days_walks_slices_without_waiting(feed: FeedUnd
     assert len(await feed.poll(timedelta(hours=72))) == 72
     longest = max(window.length for window in feed.source.asked)
     assert longest <= timedelta(hours=1)
+
+
+async def test_a_month_of_nearly_nothing_costs_tens_of_requests(feed: FeedUnderTest) -> None:
+    config = replace(feed.config, ages=(), timing=Timing(start=timedelta(days=30)), longest_slice=DAY)
+    feed.collector = feed.build(config)
+    for days in (1, 7, 29):
+        feed.source.add(f"d{days}", START - days * DAY + timedelta(minutes=1))
+
+    assert len(await feed.poll()) == 3
+    assert len(feed.source.asked) < 45
 
 
 async def test_seen_rows_are_forgotten_behind_the_slowest_sweep_only(feed: FeedUnderTest) -> None:

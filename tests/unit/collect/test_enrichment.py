@@ -14,6 +14,7 @@ import pytest
 from connector import facts
 from connector.collect.collector import Collector
 from connector.collect.feed_config import FeedConfig
+from connector.collect.feed_writer import FeedWriter
 from connector.collect.ingest import Slice, SliceIngester
 from connector.collect.revisions import WATCHED
 from connector.collect.windows import LIVE, Timing
@@ -48,11 +49,11 @@ class EnrichingDesk(FeedUnderTest):
 
     def ingester(self) -> SliceIngester:
         """Walks slices of the feed, several at once."""
+        writer = FeedWriter(FEED, self.config.fingerprint, self.journal, observe=self.observed.append)
         return SliceIngester(
-            FEED,
-            self.config.fingerprint,
             self.source,
             self.journal,
+            writer,
             watched=WATCHED,
             observe=self.observed.append,
             clock=lambda: self.now,
@@ -284,14 +285,14 @@ async def test_the_live_sweep_does_not_wait_for_what_a_revisit_asks(feed: Enrich
     feed.source.add("m", START - MINUTE)
     feed.fake.broken = {"detections"}
     ingester = feed.ingester()
-    await ingester.walk(Slice(LIVE, EARLY, Step(LIVE, None, EARLY.end), Query()))
+    await ingester.ingest(Slice(LIVE, EARLY, Step(LIVE, None, EARLY.end), Query()))
     feed.fake.broken, feed.fake.slow = set(), {"m"}
     feed.now += 5 * MINUTE
-    revisiting = asyncio.create_task(ingester.walk(Slice("revisit_5m", EARLY, None, Query())))
+    revisiting = asyncio.create_task(ingester.ingest(Slice("revisit_5m", EARLY, None, Query())))
     await feed.fake.waiting.wait()
     feed.source.add("new", START + MINUTE)
     feed.now = LATER.end
-    await ingester.walk(Slice(LIVE, LATER, Step(LIVE, EARLY.end, LATER.end), Query()))
+    await ingester.ingest(Slice(LIVE, LATER, Step(LIVE, EARLY.end, LATER.end), Query()))
 
     assert [revision.record.id for revision in await feed.delivered()] == ["m", "new"]
     feed.fake.gate.set()
@@ -305,10 +306,10 @@ async def test_two_sweeps_that_find_the_same_new_record_deliver_it_once_and_the_
     feed.source.add("m", START - MINUTE, is_quarantined=True)
     feed.fake.slow = {"m"}
     ingester = feed.ingester()
-    first = asyncio.create_task(ingester.walk(Slice(LIVE, EARLY, None, Query())))
+    first = asyncio.create_task(ingester.ingest(Slice(LIVE, EARLY, None, Query())))
     await feed.fake.waiting.wait()
     feed.source.change("m", is_quarantined=False)
-    second = asyncio.create_task(ingester.walk(Slice("revisit_5m", EARLY, None, Query())))
+    second = asyncio.create_task(ingester.ingest(Slice("revisit_5m", EARLY, None, Query())))
     await asyncio.wait({first, second}, timeout=0.2)
     feed.fake.gate.set()
     await asyncio.gather(first, second)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from connector import facts
-from connector.collect.gaps import advice
+from connector.collect.gaps import backfill_command
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, JournalFull, Unavailable
 from connector.model import Feed, Gap, GapCause, Page, Priority, Progress, Query, Window
@@ -117,11 +117,11 @@ async def test_a_gap_that_comes_back_in_two_attempts_across_a_restart_is_told_on
     with monkeypatch.context() as patch:
         patch.setattr(feed.journal, "repaired", killed)
         with pytest.raises(Unavailable):
-            await feed.collector._repairs.walk()
+            await feed.collector._repair.run_due()
     feed.collector = feed.build()
     await feed.collector._load()
-    feed.collector._sweeper._expired = float("-inf")
-    await feed.collector._sweeper._forget()
+    feed.collector._sweeper._expiry._last = float("-inf")
+    await feed.collector._sweeper._expiry.expire_when_due()
     second = await feed.poll(MINUTE)
 
     assert sorted(ids(first) + ids(second)) == [f"old{hour:02}" for hour in range(12)]
@@ -140,8 +140,8 @@ async def test_what_was_seen_in_a_gap_is_not_forgotten_while_the_gap_is_recorded
     read = feed.journal.progress
 
     async def progress(of: Feed) -> Progress:
-        feed.collector._sweeper._expired = float("-inf")
-        await feed.collector._sweeper._forget()
+        feed.collector._sweeper._expiry._last = float("-inf")
+        await feed.collector._sweeper._expiry.expire_when_due()
         return await read(of)
 
     with monkeypatch.context() as patch:
@@ -256,7 +256,7 @@ async def test_a_gap_that_is_backfilled_while_it_is_asked_for_again_is_counted_o
         async for page in whole_second(query, window):
             yield page
         if query.priority is Priority.BACKFILL and jobs:
-            await feed.collector._do(jobs.pop())
+            await feed.collector._backfill(jobs.pop())
 
     feed.source.search = search  # type: ignore[method-assign]
     found = await feed.poll(31 * MINUTE)
@@ -281,6 +281,6 @@ async def test_gaps_that_nobody_asks_for_any_more_become_one_where_they_touch(fe
 
 
 def test_a_gap_names_the_command_that_reads_it_all_the_same() -> None:
-    assert advice(FEED, START, START + HOUR) == (
+    assert backfill_command(FEED, START, START + HOUR) == (
         "email-connector backfill detections --from 2026-11-18T12:00:00Z --to 2026-11-18T13:00:00Z"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -73,7 +74,7 @@ async def test_aborted_walks_in_an_overlap_longer_than_a_slice_never_move_the_ch
     feed: FeedUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timing = Timing(start=timedelta(hours=2), overlap=90 * MINUTE)
-    feed.collector = feed.build(FeedConfig(FEED, Query(), timing, ()))
+    feed.collector = feed.build(replace(feed.config, timing=timing, ages=()))
     await feed.poll()
     steps: list[Step] = []
     whole_second = feed.journal.commit

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 
+from connector.collect.feed_writer import FeedWriter
 from connector.collect.ingest import ReadOrder, Slice, SliceIngester
 from connector.collect.revisions import WATCHED
 from connector.model import Page, Query, Record, Window
@@ -36,15 +37,16 @@ class Frozen:
 
 async def _begin(source: Frozen, ingester: SliceIngester) -> asyncio.Task[object]:
     source.begun.clear()
-    walking: asyncio.Task[object] = asyncio.create_task(ingester.walk(SLICE))
+    walking: asyncio.Task[object] = asyncio.create_task(ingester.ingest(SLICE))
     await source.begun.wait()
     return walking
 
 
 async def test_a_long_walk_does_not_change_back_what_a_later_one_has_seen(feed: FeedUnderTest) -> None:
     source = Frozen()
+    writer = FeedWriter(FEED, "print", feed.journal, observe=lambda _: None)
     ingester = SliceIngester(
-        FEED, "print", source, feed.journal, watched=WATCHED, observe=lambda _: None, clock=lambda: START
+        source, feed.journal, writer, watched=WATCHED, observe=lambda _: None, clock=lambda: START
     )
     first = await _begin(source, ingester)
     source.gates[0].set()
@@ -66,13 +68,13 @@ async def test_a_long_walk_does_not_change_back_what_a_later_one_has_seen(feed: 
 
 def test_only_what_a_walk_under_way_could_take_back_is_remembered() -> None:
     order = ReadOrder()
-    with order.walk() as alone:
-        order.learn(["a"], alone)
+    with order.reading() as alone:
+        order.note_changed(["a"], alone)
         assert not order.is_overtaken("a", alone)
-        with order.walk() as later:
-            order.learn(["a", "b"], later)
-        order.learn(["c"])
+        with order.reading() as later:
+            order.note_changed(["a", "b"], later)
+        order.note_changed(["c"])
         assert [order.is_overtaken(name, alone) for name in "abcd"] == [True, True, True, False]
-        with order.walk() as last:
+        with order.reading() as last:
             assert not any(order.is_overtaken(name, last) for name in "abcd")
-    assert order._learned == {}
+    assert order._changed == {}

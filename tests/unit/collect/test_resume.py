@@ -112,14 +112,14 @@ async def test_a_local_clock_far_ahead_at_the_first_start_skips_nothing(feed: Fe
     """The API's first answer contradicts it, before it is decided where the feed begins."""
     feed.source.add("m", START - HOUR)
     true, answered = START, False
-    whole_second = feed.source.search
+    original = feed.source.search
 
     async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
         nonlocal answered
         answered = True
         if window.end > true:
             raise Unavailable("the window ends in the future of the API's clock")
-        async for page in whole_second(query, window):
+        async for page in original(query, window):
             yield page
 
     feed.source.search = search  # type: ignore[method-assign]

@@ -163,7 +163,8 @@ async def test_one_revisit_that_the_api_refuses_does_not_hold_back_the_others(
             return await whole_second(sweep)  # type: ignore[arg-type]
 
         monkeypatch.setattr(feed.collector._sweeper, "revisit", revisit)
-        monkeypatch.setattr("connector.collect.collector._LOOK", (0.01, 0.02))
+        monkeypatch.setattr("connector.collect.collector._SHORTEST_PAUSE", 0.01)
+        monkeypatch.setattr("connector.collect.collector._LONGEST_PAUSE", 0.02)
         running = asyncio.create_task(feed.collector.run(Interval(MINUTE)))
         await asyncio.wait_for(waiting.wait(), 20)
         running.cancel()

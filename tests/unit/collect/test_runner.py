@@ -213,8 +213,8 @@ async def test_the_same_backfill_within_a_day_after_its_end_tells_nothing_again(
     for _ in range(2):
         feed.collector = feed.build()
         await feed.poll(after / 2)
-        feed.collector._sweeper._expired = float("-inf")
-        await feed.collector._sweeper._forget()
+        feed.collector._sweeper._expiry._last = float("-inf")
+        await feed.collector._sweeper._expiry.expire_when_due()
     _, again = await backfill(feed, Window(DAY.start, START - HOUR))
 
     assert ids(again) == (["old"] if told_again else [])

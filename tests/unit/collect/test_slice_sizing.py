@@ -9,7 +9,7 @@ import pytest
 
 from connector.collect.backoff import FailureBackoff
 from connector.collect.slices import SliceSizing
-from connector.collect.windows import LONGEST_SLICE, SECOND
+from connector.collect.windows import LONGEST_EMPTY_SLICE, LONGEST_SLICE, SECOND
 from connector.errors import Unavailable
 from connector.facts import CollectionFailed, CollectionRecovered, Fact
 from connector.model import Feed, Window
@@ -22,7 +22,7 @@ LONG = Window(START, START + timedelta(days=3))
 def _smallest(sizing: SliceSizing) -> int:
     """Halve until nothing is left to halve; how often that was."""
     count = 0
-    while sizing.halve("live", sizing.first_slice("live", LONG)):
+    while sizing.split("live", sizing.first_slice("live", LONG)):
         count += 1
     return count
 
@@ -42,22 +42,30 @@ def test_pages_are_never_made_larger_than_they_were() -> None:
     assert sizing.per_page == 20
 
 
-def test_after_calm_slices_all_is_as_before() -> None:
+@pytest.mark.parametrize(("records", "longest"), [(2500, LONGEST_SLICE), (3, LONGEST_EMPTY_SLICE)])
+def test_slices_grow_to_an_hour_and_further_only_while_they_are_nearly_empty(
+    records: int, longest: timedelta
+) -> None:
     sizing = SliceSizing(1000)
     _smallest(sizing)
-    for _ in range(12):
+    for _ in range(20):
         part = sizing.first_slice("live", LONG)
-        sizing.adapt("live", part, records=3, per_page=sizing.per_page)
+        sizing.adapt("live", part, records, per_page=1000)
 
-    assert sizing.first_slice("live", LONG).length == LONGEST_SLICE
+    assert sizing.first_slice("live", LONG).length == longest
     assert sizing.per_page == 1000
 
 
-def test_a_slice_full_of_mail_makes_the_next_one_shorter_and_leaves_other_sweeps_alone() -> None:
+@pytest.mark.parametrize(
+    ("records", "length"), [(20_500, LONGEST_SLICE / 2), (40_000, LONGEST_SLICE / 4), (5_000, LONGEST_SLICE)]
+)
+def test_a_busy_slice_makes_the_next_one_shorter_and_leaves_other_sweeps_alone(
+    records: int, length: timedelta
+) -> None:
     sizing = SliceSizing(1000)
-    sizing.adapt("live", sizing.first_slice("live", LONG), records=21_000, per_page=1000)
+    sizing.adapt("live", sizing.first_slice("live", LONG), records, per_page=1000)
 
-    assert sizing.length("live") == LONGEST_SLICE / 2
+    assert length * 0.95 <= sizing.length("live") <= length
     assert sizing.length("revisit_1h") == LONGEST_SLICE
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from connector.app.sources import open_sources
 from connector.collect.revisions import digest_of, state_of, time_of
+from connector.collect.slices import SliceSizing
 from connector.collect.windows import SECOND, whole_second
 from connector.errors import BadQuery, ConfigurationError, SearchIncomplete, Unavailable
 from connector.interfaces import Observe, Source
@@ -30,14 +31,13 @@ from connector.yaml_nodes import parse
 NAME = "search"
 """What events of this command name as their search."""
 
-_FIRST = timedelta(hours=1)
 _LONGEST = timedelta(days=7)
+"""Longest slice while next to nothing is found: a month of nothing costs a dozen requests."""
+
 _MOST_PER_PAGE = 1000
-_FEWEST_PER_PAGE = 50
 _TELLING = 100
 """Records that show in which order the API gives them; so many are asked for, however few are wanted."""
 
-_BUSY_PAGES = 20
 _NOISE = timedelta(seconds=5)
 """Clocks are known to about a second only."""
 
@@ -103,11 +103,11 @@ async def search(
 
 async def stream(source: Source, wanted: SearchRequest) -> AsyncGenerator[tuple[Record, ...], None]:
     """Yield what *source* finds, each record once, at most as many as are wanted."""
-    way, fresh = _Way(source, wanted), _Fresh(wanted.limit)
-    while (part := way.next()) is not None:
+    slices, fresh = _Slices(source, wanted), _Fresh(wanted.limit)
+    while (part := slices.next()) is not None:
         came = 0
         try:
-            async with aclosing(_slice(source, wanted, way.per_page, part, fresh)) as found:
+            async with aclosing(_slice(source, wanted, slices.per_page, part, fresh)) as found:
                 async for records in found:
                     came += len(records)
                     if given := fresh.take(_newest_first(records, part)):
@@ -115,10 +115,10 @@ async def stream(source: Source, wanted: SearchRequest) -> AsyncGenerator[tuple[
                     if fresh.enough:
                         return
         except (SearchIncomplete, Unavailable) as error:
-            if not way.around(part, error):
+            if not slices.around(part, error):
                 raise
         else:
-            if way.done(part, came):
+            if slices.done(part, came):
                 fresh.turn()
 
 
@@ -172,7 +172,7 @@ def _up(moment: datetime) -> datetime:
     return whole_second(moment) + (SECOND if moment.microsecond else timedelta(0))
 
 
-class _Way:
+class _Slices:
     """The slices of a window, newest first: how long they are, and what to do when one fails."""
 
     def __init__(self, source: Source, wanted: SearchRequest) -> None:
@@ -181,26 +181,27 @@ class _Way:
         self._window = wanted.window(source.now())
         self._pending = [self._window]
         self._held = self._window.end
-        self._length = _FIRST
         self._begun = False
-        self.per_page = _MOST_PER_PAGE
+        self._sizing = SliceSizing(_MOST_PER_PAGE, _LONGEST)
+
+    @property
+    def per_page(self) -> int:
+        """Records per page to ask for."""
+        return self._sizing.per_page
 
     def next(self) -> Window | None:
         """The next slice; ``None`` at the end."""
         if not self._pending:
             return None
         window = self._pending.pop()
-        middle = max(window.start, window.end - self._length)
-        if middle > window.start:
-            self._pending.append(Window(window.start, middle))
-        return Window(middle, window.end)
+        part = self._sizing.last_slice(NAME, window)
+        if part.start > window.start:
+            self._pending.append(Window(window.start, part.start))
+        return part
 
     def done(self, part: Window, records: int) -> bool:
         """Learn from a complete slice; says whether nothing of it will be read again."""
-        if records > _BUSY_PAGES * self.per_page:
-            self._halve(part)
-        elif records < self.per_page // 2 and part.length >= self._length:
-            self._length = min(_LONGEST, self._length * 2)
+        self._sizing.adapt(NAME, part, records, self.per_page)
         if not self._begun and self._wanted.end is None:
             # The local clock may be behind, which only the first answer could tell.
             late = whole_second(self._source.now())
@@ -214,7 +215,7 @@ class _Way:
         if isinstance(error, SearchIncomplete):
             self._pending.append(part)
             self._held = min(self._held, part.start)
-            return self._halve(part)
+            return self._sizing.split(NAME, part)
         # The local clock may be ahead, which only the first answer could tell.
         ahead = not self._begun and self._source.now() < part.end - _NOISE
         if ahead:
@@ -222,15 +223,6 @@ class _Way:
             self._pending = [self._window]
             self._held = self._window.end
         return ahead
-
-    def _halve(self, part: Window) -> bool:
-        if part.length > SECOND:
-            self._length = max(SECOND, timedelta(seconds=part.length // (2 * SECOND)))
-        elif self.per_page > _FEWEST_PER_PAGE:
-            self.per_page = max(_FEWEST_PER_PAGE, self.per_page // 2)
-        else:
-            return False
-        return True
 
 
 class _Fresh:

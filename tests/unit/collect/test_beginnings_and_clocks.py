@@ -57,11 +57,11 @@ async def test_a_feed_that_begins_on_a_date_waits_for_it(feed: FeedUnderTest) ->
 
 async def test_the_second_asked_before_the_beginning_is_not_told_as_late(feed: FeedUnderTest) -> None:
     """Requests ask a second more at both ends: what lies there was never read before."""
-    whole_second = feed.source.search
+    original = feed.source.search
 
     def padded(query: Query, window: Window) -> AsyncGenerator[Page, None]:
         second = timedelta(seconds=1)
-        return whole_second(query, Window(window.start - second, window.end + second))
+        return original(query, Window(window.start - second, window.end + second))
 
     feed.source.search = padded  # type: ignore[method-assign]
     feed.source.add("edge", START - 2 * HOUR - timedelta(milliseconds=500))
@@ -132,11 +132,11 @@ async def test_a_feed_that_is_forgotten_in_the_middle_of_a_walk_begins_anew(feed
     for minute in range(9):
         feed.source.add(f"m{minute}", START - minute * 10 * MINUTE - MINUTE)
     assert len(await feed.poll()) == 9
-    whole_second, forgotten = feed.source.search, False
+    original, forgotten = feed.source.search, False
 
     async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
         nonlocal forgotten
-        async for page in whole_second(query, window):
+        async for page in original(query, window):
             yield page
             if not forgotten:
                 forgotten = True
@@ -165,12 +165,12 @@ async def test_time_beyond_retention_is_skipped_as_a_gap_if_the_search_itself_is
     feed: FeedUnderTest,
 ) -> None:
     await feed.poll()
-    whole_second, edge = feed.source.search, timedelta(days=5)
+    original, edge = feed.source.search, timedelta(days=5)
 
     async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
         if window.start < feed.now - edge:
             raise BadQuery("start is older than the retention period")
-        async for page in whole_second(query, window):
+        async for page in original(query, window):
             yield page
 
     feed.source.search = search  # type: ignore[method-assign]

@@ -181,12 +181,12 @@ async def test_a_repair_waits_for_room_on_a_full_disk(
 ) -> None:
     memory = await _skipped(feed)
     memory.edge = None
-    whole_second, room = feed.journal.repaired, iter([False, False])
+    original, room = feed.journal.repaired, iter([False, False])
 
     async def repaired(feed: Feed, gap: Gap, part: Window) -> None:
         if not next(room, True):
             raise JournalFull("the disk is full")
-        await whole_second(feed, gap, part)
+        await original(feed, gap, part)
 
     monkeypatch.setattr(feed.journal, "repaired", repaired)
     assert len(await feed.poll(31 * MINUTE)) == 12
@@ -249,11 +249,11 @@ async def test_a_gap_that_is_backfilled_while_it_is_asked_for_again_is_counted_o
     await _skipped(feed)
     (gap,) = await _gaps(feed)
     job, _ = await feed.collector.jobs.submit(("then", "now"), gap.window, everything=False)
-    whole_second = feed.source.__class__.search.__get__(feed.source)
+    original = feed.source.__class__.search.__get__(feed.source)
     jobs = [job]
 
     async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
-        async for page in whole_second(query, window):
+        async for page in original(query, window):
             yield page
         if query.priority is Priority.BACKFILL and jobs:
             await feed.collector._backfill(jobs.pop())

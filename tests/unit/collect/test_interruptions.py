@@ -25,12 +25,12 @@ async def test_a_full_journal_pauses_a_walk_between_its_pages_and_nothing_is_ask
 ) -> None:
     for minute in range(10):
         feed.source.add(f"m{minute}", START - minute * MINUTE / 10 - MINUTE)
-    whole_second, room = feed.journal.commit, iter([True, True, True, True, *[False] * 7])
+    original, room = feed.journal.commit, iter([True, True, True, True, *[False] * 7])
 
     async def commit(commit: Commit) -> None:
         if not next(room, True):
             raise JournalFull("the disk is full")
-        await whole_second(commit)
+        await original(commit)
 
     monkeypatch.setattr(feed.journal, "commit", commit)
     found = await feed.poll()
@@ -49,13 +49,13 @@ async def test_a_commit_that_waits_for_room_while_its_feed_is_forgotten_is_not_s
     assert len(await feed.poll()) == 5
     for minute in range(5):
         feed.source.change(f"m{minute}", final_disposition="MALICIOUS")
-    whole_second, waiting, room = feed.journal.commit, asyncio.Event(), asyncio.Event()
+    original, waiting, room = feed.journal.commit, asyncio.Event(), asyncio.Event()
 
     async def commit(commit: Commit) -> None:
         if commit.revisions and not room.is_set():
             waiting.set()
             raise JournalFull("the disk is full")
-        await whole_second(commit)
+        await original(commit)
 
     monkeypatch.setattr(feed.journal, "commit", commit)
     feed.now += MINUTE
@@ -77,12 +77,12 @@ async def test_aborted_walks_in_an_overlap_longer_than_a_slice_never_move_the_ch
     feed.collector = feed.build(replace(feed.config, timing=timing, ages=()))
     await feed.poll()
     steps: list[Step] = []
-    whole_second = feed.journal.commit
+    original = feed.journal.commit
 
     async def commit(commit: Commit) -> None:
         if commit.step is not None:
             steps.append(commit.step)
-        await whole_second(commit)
+        await original(commit)
 
     monkeypatch.setattr(feed.journal, "commit", commit)
     feed.source.add("late", START - 80 * MINUTE)

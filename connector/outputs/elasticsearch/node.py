@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import orjson
 
 from connector.errors import DeliveryError
 from connector.interfaces import Clock
-from connector.model import JsonObject
+from connector.model import Event, JsonObject
 from connector.net.transport import Response
 from connector.outputs.elasticsearch.bulk import describe_response
 from connector.outputs.http.auth import header_secrets
@@ -101,12 +101,12 @@ class Node:
             content = orjson.dumps(body)
         return await self._sender.request(method, headers, body=content, url=self._at(path))
 
-    def classify(self, answer: Response) -> DeliveryError | None:
+    def classify(self, answer: Response, sent: Sequence[Event] = ()) -> DeliveryError | None:
         """What the status of *answer* means for the whole request; ``None`` for any 2xx."""
         if answer.ok:
             return None
         if answer.status in _QUOTABLE:
-            return self._sender.classify(answer, self._credentials.header_secrets())
+            return self._sender.classify(answer, self._credentials.header_secrets(), sent)
         return self._sender.error_for_status(answer, describe_response(answer.body))
 
     def describe(self, answer: Response, said: str) -> str:

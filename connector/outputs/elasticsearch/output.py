@@ -136,7 +136,7 @@ class ElasticsearchOutput:
 
     async def _create(self, node: Node, events: Sequence[Event]) -> Receipt:
         answer = await node.bulk(self._target, bulk.body(events))
-        error = node.classify(answer)
+        error = node.classify(answer, events)
         if error is not None:
             raise error
         outcome = bulk.outcome(answer.body, len(events))

@@ -17,7 +17,8 @@ from connector.interfaces import Clock
 from connector.model import JsonObject
 from connector.net.tls import TlsOptions
 from connector.net.transport import Response
-from connector.outputs.shared.http_client import HttpSender, HttpSettingsBase, excerpt
+from connector.outputs.shared.answer_text import excerpt
+from connector.outputs.shared.http_client import HttpSender, HttpSettingsBase
 from connector.outputs.shared.url import Url
 from connector.secret import Secret
 

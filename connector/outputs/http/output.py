@@ -151,7 +151,7 @@ class HttpOutput:
         if self._settings.signing is not None:
             headers |= self._settings.signing.headers(body, self._clock())
         answer = await self._sender.post(body, headers)
-        error = self._judged(answer, token, tuple(self._traces(secret_headers)))
+        error = self._classify(answer, token, tuple(self._secret_texts(secret_headers)), events)
         if error is not None:
             raise error
         return Receipt()
@@ -170,12 +170,14 @@ class HttpOutput:
         await self._token_source.get()
         return f"{reached}, got an access token"
 
-    def _judged(self, answer: Response, token: Token | None, traces: Sequence[str]) -> DeliveryError | None:
+    def _classify(
+        self, answer: Response, token: Token | None, secrets: Sequence[str], sent: Sequence[Event]
+    ) -> DeliveryError | None:
         action = action_for(answer.status, self._settings.status)
         if action is None:
-            error = self._sender.classify(answer, traces)
+            error = self._sender.classify(answer, secrets, sent)
         else:
-            description = self._sender.describe(answer, self._sender.safe_excerpt(answer, traces))
+            description = self._sender.describe(answer, self._sender.safe_excerpt(answer, secrets, sent))
             error = error_of(action, answer, description, self._clock())
         if self._token_source is not None and token is not None:
             if error is None:
@@ -191,7 +193,7 @@ class HttpOutput:
             return {**configured, "authorization": f"Bearer {token.text}"}
         return configured | (self._settings.auth.headers() if self._settings.auth else {})
 
-    def _traces(self, secret_headers: dict[str, str]) -> Iterator[str]:
+    def _secret_texts(self, secret_headers: dict[str, str]) -> Iterator[str]:
         yield from header_secrets(secret_headers)
         yield from tokens(self._settings.body)
         yield from tokens(self._settings.event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
 from typing import Self
@@ -14,14 +14,16 @@ from pydantic import Field, model_validator
 
 from connector.errors import ConfigurationError, DeliveryError, Hold, Refused, Retryable
 from connector.interfaces import Clock
+from connector.model import Event
 from connector.net.backoff import parse_retry_after
 from connector.net.http import HttpClient
 from connector.net.tls import TlsOptions, client_context
 from connector.net.transport import Response, TransportError, Unsendable, Untrusted
 from connector.outputs.common import OutputSettings
+from connector.outputs.shared.answer_text import excerpt
 from connector.outputs.shared.tcp import connect
 from connector.outputs.shared.url import Url
-from connector.secret import MASK, Secret
+from connector.secret import Secret
 
 # zlib writes the gzip format with 16 added to the window size. Level 1: events compress about 8:1 already.
 _GZIP = 16 + zlib.MAX_WBITS
@@ -46,23 +48,6 @@ def _compressor() -> Callable[[bytes], bytes]:
 def _zlib_gzip(body: bytes) -> bytes:
     compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
     return compressor.compress(body) + compressor.flush()
-
-
-_LONGEST = 300
-# Shorter texts would be found by chance all over an answer.
-_SHORTEST_SECRET = 4
-
-
-def excerpt(body: bytes, secrets: Iterable[str], longest: int = _LONGEST) -> str:
-    """Return the beginning of *body* in at most *longest* characters, *secrets* masked."""
-    text = body.decode("utf-8", "replace")
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, MASK)
-    text = " ".join(
-        "".join(letter if letter.isprintable() else " " for letter in text[: longest * 4]).split()
-    )
-    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def delivery_error(error: TransportError | ConfigurationError) -> DeliveryError:
@@ -204,21 +189,23 @@ class HttpSender:
         await stream.close()
         return f"reached {reached} ({protocol})"
 
-    def classify(self, answer: Response, traces: Iterable[str]) -> DeliveryError | None:
-        """Say what the status of *answer* means for the whole request; ``None`` for any 2xx.
+    def classify(
+        self, answer: Response, secrets: Iterable[str], sent: Sequence[Event] = ()
+    ) -> DeliveryError | None:
+        """What the status of *answer* means for the whole request; ``None`` for any 2xx.
 
-        *traces* are texts that the error must not show.
+        The error shows neither *secrets* nor any text of the events *sent*.
         """
         if answer.ok:
             return None
-        return self.error_for_status(answer, self.safe_excerpt(answer, traces))
+        return self.error_for_status(answer, self.safe_excerpt(answer, secrets, sent))
 
-    def safe_excerpt(self, answer: Response, traces: Iterable[str]) -> str:
-        """The beginning of what was answered, without *traces* and without the secret parts of the URL."""
-        return excerpt(answer.body, [*traces, self._url.reveal(), *_path_parts(self._url)])
+    def safe_excerpt(self, answer: Response, secrets: Iterable[str], sent: Sequence[Event] = ()) -> str:
+        """The beginning of the response without *secrets*, secret parts of the URL and text of *sent*."""
+        return excerpt(answer.body, [*secrets, self._url.reveal(), *_path_parts(self._url)], sent)
 
     def error_for_status(self, answer: Response, said: str) -> DeliveryError:
-        """Like ``judge`` for an answer that is no success, with *said* in the place of the quotation."""
+        """The error for a status other than 2xx, with *said* as the excerpt of the response."""
         reason = self.describe(answer, said)
         if answer.status == _TOO_LARGE:
             return Refused(reason, too_large=True)

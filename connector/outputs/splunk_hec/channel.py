@@ -8,7 +8,7 @@ that received the batch. Source: Splunk, "About HTTP Event Collector Indexer Ack
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ import orjson
 
 from connector.errors import DeliveryError, Hold, Retryable
 from connector.interfaces import Clock
+from connector.model import Event
 from connector.net.transport import Response
 from connector.outputs.http.auth import header_secrets
 from connector.outputs.shared.failover import MultiUrlSettings, address
@@ -85,10 +86,12 @@ class Channel:
         """Query the health endpoint."""
         return await self._sender.request("GET", self._headers(), url=self._at("/health"))
 
-    def classify(self, answer: Response, size: int = 0, *, routed: bool = False) -> DeliveryError | bool:
-        """What *answer* to a batch of *size* events means: an error, or whether to slow down."""
+    def classify(
+        self, answer: Response, sent: Sequence[Event] = (), *, routed: bool = False
+    ) -> DeliveryError | bool:
+        """What *answer* to a batch of the events *sent* means: an error, or whether to slow down."""
         return classify(
-            self._sender, answer, header_secrets(self._headers()), size, self._clock, routed=routed
+            self._sender, answer, header_secrets(self._headers()), sent, self._clock, routed=routed
         )
 
     async def wait_indexed(self, ack_id: int, polling: AckPolling, timeout: float) -> None:  # noqa: ASYNC109

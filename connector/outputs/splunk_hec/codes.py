@@ -6,13 +6,14 @@ Source: Splunk, "Troubleshoot HTTP Event Collector", possible error codes.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
 
 from connector.errors import DeliveryError, Hold, Refused, Retryable
 from connector.interfaces import Clock
+from connector.model import Event
 from connector.net.backoff import parse_retry_after
 from connector.net.transport import Response
 from connector.outputs.shared.http_client import HttpSender
@@ -115,16 +116,16 @@ def read(body: bytes) -> HecReply:
 def classify(
     sender: HttpSender,
     answer: Response,
-    traces: Iterable[str],
-    size: int,
+    secrets: Iterable[str],
+    sent: Sequence[Event],
     clock: Clock,
     *,
     routed: bool = False,
 ) -> DeliveryError | bool:
-    """What *answer* to a batch of *size* events means: an error, or whether to slow down.
+    """What *answer* to a batch of the events *sent* means: an error, or whether to slow down.
 
-    *traces* are texts that the error must not show. *routed*: events have indexes of their own, so a wrong
-    index is the fault of single events.
+    The error shows neither *secrets* nor text of *sent*. *routed*: events have indexes of their own, so a
+    wrong index is the fault of single events.
     """
     reply = read(answer.body)
     kind, text = CODES.get(reply.code, (None, "")) if reply.code is not None else (None, "")
@@ -135,7 +136,7 @@ def classify(
     ):
         if answer.ok and reply.page:
             return Hold(f"{sender.describe(answer, 'an HTML page')}; url is not that of a collector")
-        return sender.classify(answer, traces) or False
+        return sender.classify(answer, secrets, sent) or False
     reason = sender.describe(answer, f"{text} (code {reply.code})")
     if reply.code == INCORRECT_INDEX and routed:
         kind = CodeClass.REFUSED
@@ -144,7 +145,7 @@ def classify(
     if kind is CodeClass.RETRY:
         return Retryable(reason, parse_retry_after(answer.headers.get("retry-after"), clock()))
     if kind is CodeClass.REFUSED:
-        suspect = reply.suspect if reply.suspect is not None and reply.suspect < size else None
+        suspect = reply.suspect if reply.suspect is not None and reply.suspect < len(sent) else None
         return Refused(reason, suspect=suspect)
     return kind is CodeClass.SLOW
 

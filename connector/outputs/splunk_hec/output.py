@@ -182,7 +182,7 @@ class SplunkHecOutput:
         # The raw endpoint of older versions requires a channel in any case.
         named = self._settings.ack != "off" or request.path.startswith("/raw")
         answer = await channel.post(request.path, request.body, named=named, compressed=True)
-        verdict = channel.classify(answer, len(events), routed=self._encoder.routed(events))
+        verdict = channel.classify(answer, events, routed=self._encoder.routed(events))
         if isinstance(verdict, DeliveryError):
             raise verdict
         return (read(answer.body).ack_id if self._settings.ack != "off" else None), verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.outputs.shared.http_client import excerpt
+from connector.outputs.shared.answer_text import excerpt
 from connector.secret import MASK
 
 

@@ -22,6 +22,7 @@ from connector.outputs.http.auth import header_secrets
 from connector.outputs.shared.failover import MultiUrlSettings, address
 from connector.outputs.shared.http_client import HttpSender
 from connector.outputs.splunk_hec.codes import ACK_DISABLED, classify, read
+from connector.outputs.splunk_hec.request import JSON, Request
 
 HEC = "/services/collector"
 _ENDINGS = (f"{HEC}/event", f"{HEC}/raw", f"{HEC}/health", f"{HEC}/ack", HEC)
@@ -74,13 +75,15 @@ class Channel:
         """Scheme, host and port, for messages."""
         return self._url.origin
 
-    async def post(self, path: str, body: bytes, *, named: bool, compressed: bool = False) -> Response:
-        """Post *body* to *path* below ``/services/collector``; *named* sends the channel's GUID."""
-        content, encoding_headers = self._sender.compressed(body) if compressed else (body, {})
-        headers = {**self._headers(), **encoding_headers}
+    async def post(self, request: Request, *, named: bool) -> Response:
+        """Post *request*; *named* sends the channel's GUID."""
+        content, encoding_headers = (
+            self._sender.compressed(request.body) if request.compress else (request.body, {})
+        )
+        headers = {**self._headers(), "content-type": request.content_type, **encoding_headers}
         if named:
             headers["x-splunk-request-channel"] = self._guid
-        return await self._sender.post(content, headers, url=self._at(path))
+        return await self._sender.post(content, headers, url=self._at(request.path))
 
     async def health(self) -> Response:
         """Query the health endpoint."""
@@ -120,7 +123,7 @@ class Channel:
 
     async def is_indexed(self, ack_id: int) -> bool:
         """Query once whether batch *ack_id* is indexed; ``False`` also if the ackId is unknown."""
-        answer = await self.post("/ack", orjson.dumps({"acks": [ack_id]}), named=True)
+        answer = await self.post(Request("/ack", orjson.dumps({"acks": [ack_id]}), JSON), named=True)
         if answer.status == _BUSY:
             return False
         reply = read(answer.body)

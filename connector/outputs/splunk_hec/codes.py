@@ -87,6 +87,7 @@ class HecReply:
         suspect: the index of the event where parsing stopped (``invalid-event-number``).
         acks: by ackId, whether a batch is indexed.
         page: the body is an HTML page.
+        success: the text says so, as collectors do that imitate Splunk without its codes.
     """
 
     code: int | None = None
@@ -94,6 +95,7 @@ class HecReply:
     suspect: int | None = None
     acks: Mapping[str, bool] | None = None
     page: bool = False
+    success: bool = False
 
 
 def read(body: bytes) -> HecReply:
@@ -110,6 +112,7 @@ def read(body: bytes) -> HecReply:
         _number(document.get("ackId")),
         _number(document.get("invalid-event-number")),
         {key: value is True for key, value in acks.items()} if isinstance(acks, dict) else None,
+        success=str(document.get("text")).casefold() == "success",
     )
 
 
@@ -129,14 +132,9 @@ def classify(
     """
     reply = read(answer.body)
     kind, text = CODES.get(reply.code, (None, "")) if reply.code is not None else (None, "")
-    if (
-        answer.status == _TOO_LARGE
-        or kind is None
-        or (kind in {CodeClass.ACCEPTED, CodeClass.SLOW} and not answer.ok)
-    ):
-        if answer.ok and reply.page:
-            return Hold(f"{sender.describe(answer, 'an HTML page')}; url is not that of a collector")
-        return sender.classify(answer, secrets, sent) or False
+    contradicts = kind in {CodeClass.ACCEPTED, CodeClass.SLOW} and not answer.ok
+    if answer.status == _TOO_LARGE or kind is None or contradicts:
+        return _by_status(sender, answer, reply, secrets, sent)
     reason = sender.describe(answer, f"{text} (code {reply.code})")
     if reply.code == INCORRECT_INDEX and routed:
         kind = CodeClass.REFUSED
@@ -148,6 +146,22 @@ def classify(
         suspect = reply.suspect if reply.suspect is not None and reply.suspect < len(sent) else None
         return Refused(reason, suspect=suspect)
     return kind is CodeClass.SLOW
+
+
+def _by_status(
+    sender: HttpSender, answer: Response, reply: HecReply, secrets: Iterable[str], sent: Sequence[Event]
+) -> DeliveryError | bool:
+    """What a response without a known code means."""
+    if answer.ok and reply.page:
+        return Hold(f"{sender.describe(answer, 'an HTML page')}; url is not that of a collector")
+    if answer.ok and sent and not reply.success:
+        # A proxy, a captive portal or another service answered: nothing says that the events arrived.
+        answered = sender.describe(answer, sender.safe_excerpt(answer, secrets, sent))
+        return Hold(
+            f"{answered} without HEC's success reply; url is not that of a collector, or a proxy answers in "
+            "its place"
+        )
+    return sender.classify(answer, secrets, sent) or False
 
 
 def _number(value: object) -> int | None:

@@ -18,7 +18,7 @@ from connector.net.clock import utc_now
 from connector.outputs.shared.failover import Failover, MultiUrlSettings
 from connector.outputs.splunk_hec.channel import AckPolling, Channel, Channels, Unconfirmable
 from connector.outputs.splunk_hec.codes import NO_DATA, read
-from connector.outputs.splunk_hec.request import Endpoint, Metadata, Request, RequestEncoder
+from connector.outputs.splunk_hec.request import JSON, Endpoint, Metadata, Request, RequestEncoder
 from connector.quantities import Duration
 from connector.secret import Secret
 
@@ -45,8 +45,11 @@ class SplunkHecSettings(MultiUrlSettings):
     source: str = Field(
         default="cloudflare:email_security", min_length=1, description="Source of all events."
     )
-    sourcetype: str = Field(
-        default="cloudflare:email:security", min_length=1, description="Source type of all events."
+    sourcetype: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Source type of all events; by default that of the add-on: cloudflare:email:security, "
+        "with :cef appended for CEF.",
     )
     host: str | None = Field(
         default=None, min_length=1, description="Host of all events; by default this machine's host name."
@@ -56,7 +59,7 @@ class SplunkHecSettings(MultiUrlSettings):
     )
     endpoint: Endpoint = Field(
         default="auto",
-        description="event sends envelopes, raw sends lines; auto sends JSON as event and text as raw.",
+        description="event (and auto) sends each event in an envelope with its time; raw sends lines.",
     )
     ack: Literal["auto", "on", "off"] = Field(
         default="auto",
@@ -181,7 +184,7 @@ class SplunkHecOutput:
         """Post a batch; return its ackId, if any, and whether to slow down."""
         # The raw endpoint of older versions requires a channel in any case.
         named = self._settings.ack != "off" or request.path.startswith("/raw")
-        answer = await channel.post(request.path, request.body, named=named, compressed=True)
+        answer = await channel.post(request, named=named)
         verdict = channel.classify(answer, events, routed=self._encoder.routed(events))
         if isinstance(verdict, DeliveryError):
             raise verdict
@@ -239,7 +242,7 @@ class SplunkHecOutput:
             if isinstance(verdict, DeliveryError) and health.status != _NOT_FOUND:
                 raise verdict
             # A request without events is refused only after the token was checked.
-            answer = await channel.post("/event", b"", named=self._settings.ack != "off")
+            answer = await channel.post(Request("/event", b"", JSON), named=self._settings.ack != "off")
             verdict = channel.classify(answer)
             if isinstance(verdict, DeliveryError) and read(answer.body).code != NO_DATA:
                 raise verdict

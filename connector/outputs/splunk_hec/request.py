@@ -15,17 +15,23 @@ from connector.model import Event, JsonObject
 
 Endpoint = Literal["auto", "event", "raw"]
 
+# The source types of the add-on in deploy/splunk, which has search-time extractions for each.
+_SOURCETYPE = "cloudflare:email:security"
+_CEF_SOURCETYPE = f"{_SOURCETYPE}:cef"
+JSON, TEXT = "application/json", "text/plain; charset=utf-8"
+
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
     """Metadata of all events. Without *index*, Splunk uses the token's default index.
 
+    Without *sourcetype*, events have the add-on's source type for their format.
     *indexes* maps globs of event codes to indexes; the first match overrides *index*.
     """
 
     host: str
     source: str
-    sourcetype: str
+    sourcetype: str | None = None
     index: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     indexes: Mapping[str, str] = field(default_factory=dict)
@@ -34,35 +40,43 @@ class Metadata:
         """The index of the first glob that matches *code*; ``None`` if none does."""
         return next((index for glob, index in self.indexes.items() if fnmatchcase(code, glob)), None)
 
-    def common(self) -> dict[str, str]:
-        """The metadata that both endpoints accept."""
-        common = {"host": self.host, "source": self.source, "sourcetype": self.sourcetype}
-        return common if self.index is None else {**common, "index": self.index}
+    def sourcetype_for(self, payload: bytes) -> str:
+        """The source type of an event with *payload*."""
+        return self.sourcetype or (_CEF_SOURCETYPE if payload.startswith(b"CEF:") else _SOURCETYPE)
+
+    def common(self, sourcetype: str, index: str | None = None) -> dict[str, str]:
+        """The metadata that both endpoints accept. *index* overrides that of all events."""
+        index = index or self.index
+        common = {"host": self.host, "source": self.source, "sourcetype": sourcetype}
+        return common if index is None else {**common, "index": index}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A body, and its path below ``/services/collector``."""
+    """A body with its media type, and its path below ``/services/collector``.
+
+    *compress*: the request carries events; queries for acknowledgements are small and sent as they are.
+    """
 
     path: str
     body: bytes
+    content_type: str
+    compress: bool = False
 
 
 class RequestEncoder:
     """Encodes requests with the same metadata.
 
     Args:
-        labels: for every event.
-        endpoint: ``auto`` sends JSON documents in envelopes and anything else as lines. Fields and indexes
-            by event need an envelope, so with them text is sent in one, too.
+        metadata: of all events.
+        endpoint: ``auto`` and ``event`` send envelopes, also for text: an envelope carries the event's time,
+            and a receiver cannot merge or split it as it may do with lines. ``raw`` sends lines.
     """
 
     def __init__(self, metadata: Metadata, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+        self._raw = endpoint == "raw"
         self._metadata = metadata
-        self._enveloped = bool(metadata.fields or metadata.indexes)
-        self._raw = f"/raw?{urlencode(metadata.common())}"
-        self._middles: dict[str, bytes] = {}
+        self._middles: dict[tuple[str, str | None], bytes] = {}
         last: JsonObject = {"fields": dict(metadata.fields)} if metadata.fields else {}
         self._end = b"," + orjson.dumps(last)[1:] if last else b"}"
 
@@ -71,15 +85,11 @@ class RequestEncoder:
         return any(self._metadata.index_for(event.code) is not None for event in events)
 
     def request(self, events: Sequence[Event]) -> Request:
-        """Encode the request for *events*."""
-        if self._is_raw(events):
-            return Request(self._raw, b"".join(line(event.payload) for event in events))
-        return Request("/event", b"\n".join(self._wrapped(event) for event in events))
-
-    def _is_raw(self, events: Sequence[Event]) -> bool:
-        if self._endpoint != "auto":
-            return self._endpoint == "raw"
-        return not self._enveloped and not all(event.payload[:1] == b"{" for event in events)
+        """Encode the request for *events*, which are at least one."""
+        if self._raw:
+            query = urlencode(self._metadata.common(self._metadata.sourcetype_for(events[0].payload)))
+            return Request(f"/raw?{query}", b"".join(line(event.payload) for event in events), TEXT, True)
+        return Request("/event", b"\n".join(self._wrapped(event) for event in events), JSON, True)
 
     def _wrapped(self, event: Event) -> bytes:
         # Line breaks in the payload need no care: whitespace between JSON tokens is insignificant.
@@ -87,13 +97,11 @@ class RequestEncoder:
         if document[:1] != b"{":
             document = orjson.dumps(document.decode("utf-8", "replace"))
         time = b'{"time":%.3f' % event.time.timestamp()
-        return time + self._middle(event.code) + document + self._end
+        return time + self._middle(event) + document + self._end
 
-    def _middle(self, code: str) -> bytes:
-        """The bytes between an event's time and its document, cached by index."""
-        index = self._metadata.index_for(code)
-        key = index or ""
+    def _middle(self, event: Event) -> bytes:
+        """The bytes between an event's time and its document, cached: there are few combinations."""
+        key = (self._metadata.sourcetype_for(event.payload), self._metadata.index_for(event.code))
         if key not in self._middles:
-            common = self._metadata.common() if index is None else {**self._metadata.common(), "index": index}
-            self._middles[key] = b"," + orjson.dumps(common)[1:-1] + b',"event":'
+            self._middles[key] = b"," + orjson.dumps(self._metadata.common(*key))[1:-1] + b',"event":'
         return self._middles[key]

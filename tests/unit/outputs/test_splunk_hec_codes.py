@@ -146,7 +146,24 @@ async def test_an_answer_without_a_known_code_goes_by_its_status(
     assert isinstance(await outcome(reply), kind)
 
 
-@pytest.mark.parametrize("body", [b"", b"OK", b'"OK"', b"[]", b'{"text":"Success"}'])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *(
+            Reply(200, body)
+            for body in (b"", b"OK", b'"OK"', b"[]", b"{}", b'{"ok":true}', b'{"text":"queued"}')
+        ),
+        Reply(204),
+        Reply(202, b'{"code": 99}'),
+    ],
+)
+async def test_a_success_without_the_reply_of_splunk_is_no_delivery(reply: Reply) -> None:
+    error = await outcome(reply)
+    assert isinstance(error, Hold)
+    assert "without HEC's success reply" in error.reason
+
+
+@pytest.mark.parametrize("body", [b'{"text":"Success"}', b'{"text":"success","ackId":7}', b'{"code":0}'])
 async def test_collectors_that_imitate_splunk_may_be_brief(body: bytes) -> None:
     assert await outcome(Reply(200, body)) == Receipt()
 

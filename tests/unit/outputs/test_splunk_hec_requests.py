@@ -62,8 +62,8 @@ async def test_without_an_index_the_token_decides() -> None:
     assert [set(one) for one in collector.events] == [{"time", "host", "source", "sourcetype", "event"}] * 2
 
 
-async def test_lines_go_to_the_raw_endpoint_with_their_labels_and_a_channel() -> None:
-    collector = await taken([text(), text(CEF + b" two")], sourcetype="cef", source="a&b=c d")
+async def test_lines_go_to_the_raw_endpoint_with_their_metadata_and_a_channel() -> None:
+    collector = await taken([text(), text(CEF + b" two")], endpoint="raw", sourcetype="cef", source="a&b=c d")
     assert collector.lines == [CEF, CEF + b" two"]
     assert collector.server is not None
     [asked] = collector.server.asked
@@ -72,10 +72,37 @@ async def test_lines_go_to_the_raw_endpoint_with_their_labels_and_a_channel() ->
     assert len(collector.channels) == 1
 
 
-@pytest.mark.parametrize("options", [{"endpoint": "event"}, {"fields": {"team": "soc"}}])
-async def test_text_travels_in_an_envelope_where_one_is_wanted(options: dict[str, Any]) -> None:
-    collector = await taken([text()], **options)
-    assert [one["event"] for one in collector.events] == [CEF.decode()]
+@pytest.mark.parametrize(
+    ("endpoint", "content_type"), [("raw", "text/plain; charset=utf-8"), ("event", "application/json")]
+)
+async def test_every_request_names_its_content_type(endpoint: str, content_type: str) -> None:
+    collector = await taken([text()], endpoint=endpoint)
+    assert collector.server is not None
+    [asked] = collector.server.asked
+    assert asked.headers["content-type"] == content_type
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"endpoint": "auto"}, {"endpoint": "event"}, {"fields": {"team": "soc"}}]
+)
+async def test_text_travels_in_an_envelope_with_its_time(options: dict[str, Any]) -> None:
+    moment = datetime(2026, 11, 18, 9, 41, 7, 123456, UTC)
+    collector = await taken([dataclasses.replace(text(), time=moment)], **options)
+    assert [(one["event"], one["time"]) for one in collector.events] == [(CEF.decode(), 1794994867.123)]
+
+
+@pytest.mark.parametrize("endpoint", ["raw", "event"])
+async def test_cef_has_the_source_type_of_the_add_on(endpoint: str) -> None:
+    collector = await taken([text()], endpoint=endpoint)
+    assert collector.server is not None
+    [asked] = collector.server.asked
+    named = asked.params if endpoint == "raw" else collector.events[0]
+    assert named["sourcetype"] == "cloudflare:email:security:cef"
+
+
+async def test_a_configured_source_type_holds_for_all_events() -> None:
+    collector = await taken([text(), *events(1)], sourcetype="mine")
+    assert [one["sourcetype"] for one in collector.events] == ["mine", "mine"]
 
 
 async def test_documents_travel_as_lines_where_that_is_wanted() -> None:

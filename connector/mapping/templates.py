@@ -16,16 +16,13 @@ from typing import TypeAlias
 from connector.errors import ConfigurationError, Problem
 from connector.formats.shortening import cut as shortened
 from connector.formats.shortening import longest_cut
-from connector.mapping.compiler.compiler import compile_plan
-from connector.mapping.engine.context import ContextValues
-from connector.mapping.engine.plan import plan
 from connector.mapping.functions.values import Value, prune, text, walk
 from connector.mapping.language.file import Field
 from connector.mapping.language.grammar import RECORD, From, Ref, Rule, Template
 from connector.mapping.language.pack import Pack
 from connector.mapping.language.rules import parse_template
 from connector.mapping.language.validate import validate_refs
-from connector.mapping.mapper import NO_ACCOUNTS, Render
+from connector.mapping.mapper import NO_ACCOUNTS, Render, build_map
 from connector.mapping.schemas.encoding import SHAPES
 from connector.mapping.schemas.fields import RECORD_FIELDS
 from connector.model import JsonObject, Revision
@@ -90,7 +87,7 @@ def _reader(refs: Mapping[str, Ref], scope: Pack, accounts: Mapping[str, str]) -
     """What gives the values of *refs* by name: a small mapping, compiled as every other."""
     fields = {name: Field(Rule(From(ref), ref.position), ref.position) for name, ref in refs.items()}
     pack = replace(scope, format="json", fields=fields, labels={}, rest=None)
-    mapping = compile_plan(plan(pack), ContextValues(accounts))
+    mapping = build_map(pack, accounts=accounts)
     return lambda revision: mapping(revision).document
 
 

@@ -66,7 +66,8 @@ def test_a_cef_line_reads_back_and_keeps_its_verdict() -> None:
         assert set(read.extension) == set(splunk_fields(event.payload)), case.name
         assert read.header["severity"] == str(event.severity)
         assert read.extension["devicePayloadId"] == case.revision.record.id
-        assert read.extension["cs2"] == (case.revision.record.body.get("final_disposition") or "UNKNOWN")
+        verdict = case.revision.record.body.get("final_disposition") or "UNKNOWN"
+        assert read.extension["cs2"] == verdict.upper()
         assert int(read.extension["rt"]) == round(event.time.timestamp() * 1000)
 
 

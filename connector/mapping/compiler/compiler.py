@@ -139,7 +139,7 @@ def _derive_one(emitter: Emitter, rules: RuleEmitter, item: Derived) -> None:
     if item.name == TIME:
         # A text among dates is a date; what else there may be is looked at.
         dates = infer(item.rule, rules.pack, rules.known).kind == "date"
-        doubt = "if type(n_time) is not str: " if dates else ""
+        doubt = "if type(n_time) is not str or n_time > n_collected: " if dates else ""
         emitter.line(f"{doubt}n_time = time_or(n_collected, n_time, lost, notes)")
     elif not rule_may_lose(item.rule, rules.pack, rules.known):
         return

@@ -8,7 +8,12 @@ from typing import TypeAlias
 
 from connector.mapping.compiler.emitter import Emitter, FieldVariables
 from connector.mapping.compiler.inference import TEXT_KINDS, StaticType, TypeEnvironment, infer_ref
-from connector.mapping.functions.predicates import COMPARISONS, glob_predicate, substring_predicate
+from connector.mapping.functions.predicates import (
+    COMPARISONS,
+    equality_predicate,
+    glob_predicate,
+    substring_predicate,
+)
 from connector.mapping.functions.values import Value
 from connector.mapping.language.grammar import ELEMENT, RECORD, All, Constant, Match, Not, Ref, Test
 
@@ -70,7 +75,12 @@ class MatchEmitter:
 
     def _with_refs(self, test: Test, element: str) -> str:
         [operand, *more] = test.operands
-        if not more and isinstance(operand, Ref) and not operand.path and test.comparison == "is":
+        if (
+            not more
+            and isinstance(operand, Ref)
+            and not operand.path
+            and test.comparison in ("is", "is_verdict")
+        ):
             static = infer_ref(operand, self._known)
             if static.kind in TEXT_KINDS:
                 return self._same_text(test, element, self.clean(operand, element), static)
@@ -88,7 +98,10 @@ class MatchEmitter:
         if static.is_list is not False or not static.always_present:
             texts += f" and type({wanted}) is str"
         slow = self._slow(test, f"operands({wanted})", f"or_none({value})")
-        return f"({value} == {wanted} if {texts} else {value} is not None and {slow})"
+        equal = f"{value} == {wanted}"
+        if test.comparison == "is_verdict":
+            equal = f"({equal} or {slow})"
+        return f"({equal} if {texts} else {value} is not None and {slow})"
 
     def _held(self, read: str) -> tuple[str, str]:
         """How *read* is written at its first use and at later ones, so that it is read once."""
@@ -124,6 +137,14 @@ class MatchEmitter:
         slow = f"{value} is not None and any_is_text({value}, {texts})"
         return f"({value} in {texts} if type({first}) is str else {slow})"
 
+    def quick_verdict(self, test: Test, element: str, constants: Constants) -> str | None:
+        """Equality with fixed texts, in whatever case."""
+        if not all(isinstance(constant, str) for constant in constants):
+            return None
+        predicate = self._emitter.constant(equality_predicate([str(each) for each in constants]), "holding")
+        first, value = self._held(self.raw(test.ref, element))
+        return f"({first} is not None and {predicate}({value}))"
+
     def quick_order(self, test: Test, element: str, constants: Constants) -> str | None:
         """At least or at most one whole number."""
         if len(constants) != 1 or type(constants[0]) is not int:
@@ -147,6 +168,7 @@ class MatchEmitter:
 _QUICK: Mapping[str, Callable[[MatchEmitter, Test, str, Constants], str | None]] = MappingProxyType(
     {
         "is": MatchEmitter.quick_is,
+        "is_verdict": MatchEmitter.quick_verdict,
         "gte": MatchEmitter.quick_order,
         "lte": MatchEmitter.quick_order,
         "matches": MatchEmitter.quick_matches,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from connector.mapping.functions.values import Value
@@ -13,7 +13,11 @@ LOWEST, HIGHEST = 0, 10
 _NO_SEVERITY = 1
 _NO_CODE = "email.unknown"
 
-NO_TIME = "$time: none in the record, the time of collection stands in"
+NO_TIME = "$time: no usable time in the record, the time of collection is used"
+AFTER_COLLECTION = "later than its collection"
+
+MAX_LEAD = timedelta(days=1)
+"""How far the clocks of the API and of this host may differ before a time is held to be wrong."""
 
 
 class MappingResult(NamedTuple):

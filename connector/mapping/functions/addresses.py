@@ -1,16 +1,16 @@
-"""Mail addresses out of header text that its author controls.
+"""Functions on email addresses: extract them from headers, validate one, quote a display name.
 
-A header may hold display names, comments, groups, several addresses or plain nonsense. Reading one
-never fails and never takes long; what holds no address is reported as lost.
+A header may hold display names, comments, groups, several addresses or plain nonsense, and its author is
+the attacker. Extraction never fails and takes time linear in the header's length (see ``mailboxes``); a
+header without any address is reported as lost.
 """
 
 from __future__ import annotations
 
 import re
-from email import utils
-from functools import partial
 
 from connector.formats.memo import Memo
+from connector.mapping.functions.mailboxes import parse_mailboxes
 from connector.mapping.functions.values import Losses, Value
 
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+\.[A-Za-z0-9.-]+")
@@ -38,15 +38,10 @@ _BARE_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9.-]+")
 """What the API sends nearly always; such a text is its own address."""
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff<>(),;:\\\"]")
-_MAX_HEADER = 65_536
 _MAX_ADDRESS = 320
 _EMPTY_SENDERS = frozenset(("<>", ""))
 
 NOT_AN_ADDRESS = "not an address"
-
-_STRICT = getattr(utils, "supports_strict_parsing", False)
-_getaddresses = partial(utils.getaddresses, strict=False) if _STRICT else utils.getaddresses
-"""All versions of Python alike: newer ones give up whole headers where older ones read what is sound."""
 
 
 def addresses(value: Value, lost: Losses) -> Value:
@@ -77,7 +72,7 @@ def _read(header: str) -> tuple[tuple[str, ...], str | None]:
     """The addresses in *header*, and why something of it is lost, if it is."""
     if IS_BARE_ADDRESS[header]:
         return (header,), None
-    found = tuple(address for _, text in mailboxes_in(header) if (address := _address(text)))
+    found = tuple(address for _, text in parse_mailboxes(header) if (address := _address(text)))
     if len(found) == 1 and found[0].lower() == header.strip("<> ").lower():
         return found, None
     # An empty sender <> is no misfit; like a display name, it is only not part of the address.
@@ -85,16 +80,6 @@ def _read(header: str) -> tuple[tuple[str, ...], str | None]:
 
 
 _PARSED: Memo[tuple[tuple[str, ...], str | None]] = Memo(_read)
-
-
-def mailboxes_in(header: str) -> list[tuple[str, str]]:
-    """Names and addresses as they stand in *header*, unchecked; none where it is absurdly long."""
-    if len(header) > _MAX_HEADER:
-        return []
-    try:
-        return _getaddresses([header])
-    except (RecursionError, IndexError, ValueError, AttributeError, TypeError):
-        return []
 
 
 def _address(text: str) -> str | None:

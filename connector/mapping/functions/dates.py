@@ -12,24 +12,35 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _BITS = 63
 
-NO_DATE = "not a date"
+FIRST_YEAR, LAST_YEAR = 1971, 2099
+"""Dates outside of these years are placeholders: ``0001-01-01`` (the zero of Go and .NET), the epoch of Unix,
+``9999-12-31``. No email was scanned then, and an event at such a time is found by nobody."""
+
+_FIRST_MS, _LAST_MS = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 1000
+                       for year in (FIRST_YEAR, LAST_YEAR + 1))  # fmt: skip
+
+NOT_A_DATE = "not a date"
+NO_TIME = "a date that means no time"
 
 
 def date(value: Value, lost: Losses) -> Value:
-    """A date in the one form; a text without zone is UTC."""
+    """A date in the one form; a text without zone is UTC. A placeholder for no time is no date."""
     if type(value) is str:
-        if value[4:14:3] == "--T:" and value[19:] == "Z":
+        if value[4:14:3] == "--T:" and value[19:] == "Z" and value[:2] == "20":
             # What the API sends, such as 2026-11-18T09:41:07Z: validated in full, then cut, not printed.
             try:
                 _fromisoformat(value)
             except ValueError:
-                lost.append((NO_DATE, value))
+                lost.append((NOT_A_DATE, value))
                 return None
             return value[:19] + ".000Z"
         moment = moment_of(value)
-        if moment is not None:
+        if moment is not None and FIRST_YEAR <= moment.year <= LAST_YEAR:
             return instant(moment)
-    lost.append((NO_DATE, value))
+        if moment is not None:
+            lost.append((NO_TIME, value))
+            return None
+    lost.append((NOT_A_DATE, value))
     return None
 
 
@@ -53,10 +64,13 @@ def moment_of(text: str) -> datetime | None:
 def epoch_ms(value: Value, lost: Losses) -> Value:
     """Milliseconds since 1970; a whole number is taken to be that already."""
     if type(value) is int and value.bit_length() < _BITS:
+        if not _FIRST_MS <= value < _LAST_MS:
+            lost.append((NO_TIME, value))
+            return None
         return value
     moment = moment_of(value) if type(value) is str else None
-    if moment is None:
-        lost.append((NO_DATE, value))
+    if moment is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        lost.append((NOT_A_DATE if moment is None else NO_TIME, value))
         return None
     return (moment - _EPOCH) // _MILLISECOND
 
@@ -64,7 +78,7 @@ def epoch_ms(value: Value, lost: Losses) -> Value:
 def epoch_s(value: Value, lost: Losses) -> Value:
     """Seconds since 1970, with a fraction only where there is one."""
     if type(value) is not str:
-        lost.append((NO_DATE, value))
+        lost.append((NOT_A_DATE, value))
         return None
     milliseconds = epoch_ms(value, lost)
     if milliseconds is None:

@@ -52,6 +52,12 @@ def substring_predicate(texts: Sequence[str]) -> Callable[[Value], bool]:
     return _on_texts(found)
 
 
+def equality_predicate(texts: Sequence[str]) -> Callable[[Value], bool]:
+    """The function that says whether any element of a value is one of *texts* in whatever case."""
+    folded = frozenset(text.casefold() for text in texts)
+    return _on_texts(lambda text: text.casefold() in folded)
+
+
 def _on_texts(test: Callable[[str], bool]) -> Callable[[Value], bool]:
     known = Memo(test, most=1024)
 
@@ -70,6 +76,13 @@ def _on_texts(test: Callable[[str], bool]) -> Callable[[Value], bool]:
 def equal(value: Value, operand: Value) -> bool:
     """Equal; ``null`` equals no value."""
     return not unequal(value, operand)
+
+
+def equal_ignoring_case(value: Value, operand: Value) -> bool:
+    """Equal; two texts in whatever case."""
+    if type(value) is str and type(operand) is str:
+        return value.casefold() == operand.casefold()
+    return equal(value, operand)
 
 
 def at_least(value: Value, operand: Value) -> bool:
@@ -106,6 +119,13 @@ def _comparable(value: Value, operand: Value) -> bool:
 
 
 COMPARISONS: Mapping[str, Comparison] = MappingProxyType(
-    {"is": equal, "gte": at_least, "lte": at_most, "contains": contains, "matches": matches}
+    {
+        "is": equal,
+        "is_verdict": equal_ignoring_case,
+        "gte": at_least,
+        "lte": at_most,
+        "contains": contains,
+        "matches": matches,
+    }
 )
 """Comparisons by their word; ``exists`` is not among them, it compares nothing."""

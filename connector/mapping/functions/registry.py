@@ -110,6 +110,9 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         "quoted": _on_text("in double quotes, as mail headers write names", addresses.quoted),
         "extension": _on_text("the extension of a file name", texts.extension),
         "domain": _on_text("what follows the last @", texts.domain.__getitem__, "domains[{}]"),
+        "verdict": Function(
+            "a verdict in capitals; one that is not documented is noted", scalars.verdict, may_lose="always"
+        ),
         "integer": Function("a whole number, rounded", scalars.integer, returns="integer", may_lose="always"),
         "number": Function("a number", scalars.number, returns="number", may_lose="always"),
         "boolean": Function("true or false", scalars.boolean, returns="boolean", may_lose="always"),
@@ -117,18 +120,14 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         "epoch_ms": Function("milliseconds since 1970", dates.epoch_ms, returns="integer", may_lose="always"),
         "epoch_s": Function("seconds since 1970", dates.epoch_s, returns="number", may_lose="always"),
         "ip": Function(
-            "an IP address, if it is valid",
+            "an IP address in canonical form",
             scalars.ip,
             returns="ip",
             may_lose="always",
-            unchanged=scalars.IP_VERSION,
+            unchanged=scalars.IS_CANONICAL_IP,
         ),
-        "ipv4": Function(
-            "an IP address, if it is one of IPv4", scalars.ipv4, returns="ip", may_lose="always"
-        ),
-        "ipv6": Function(
-            "an IP address, if it is one of IPv6", scalars.ipv6, returns="ip", may_lose="always"
-        ),
+        "ipv4": Function("an IPv4 address in canonical form", scalars.ipv4, returns="ip", may_lose="always"),
+        "ipv6": Function("an IPv6 address in canonical form", scalars.ipv6, returns="ip", may_lose="always"),
         "table": Function(
             "what a table holds for it",
             scalars.table,
@@ -138,7 +137,7 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
             may_lose="never",
         ),
         "addresses": Function(
-            "all mail addresses in it",
+            "all email addresses in it",
             addresses.addresses,
             takes_list=True,
             shape="many",

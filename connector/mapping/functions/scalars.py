@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from socket import AF_INET, AF_INET6, inet_pton
 
 from connector.formats.memo import Memo
+from connector.mapping.functions import texts
+from connector.mapping.functions.ip_addresses import canonical_ip
 from connector.mapping.functions.texts import OnText
 from connector.mapping.functions.values import Losses, Value, ValueFunction, text
+from connector.mapping.schemas.fields import VERDICTS
 
 _WHOLE = re.compile(r"[-+]?[0-9]{1,19}")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(?:\.[0-9]{0,30})?(?:[eE][-+]?[0-9]{1,3})?")
@@ -33,6 +35,15 @@ def on_text(on_text: OnText) -> ValueFunction:
         return on_text(word) if word else None
 
     return function
+
+
+def verdict(value: Value, lost: Losses) -> Value:
+    """A verdict in capitals; one that is not documented is kept, and noted: somebody should look at it."""
+    word = _text_of_scalar(value, lost)
+    made = texts.verdict(word) if word else None
+    if made is not None and made not in VERDICTS:
+        lost.append(("unknown verdict", value))
+    return made
 
 
 def integer(value: Value, lost: Losses) -> Value:
@@ -72,18 +83,21 @@ def boolean(value: Value, lost: Losses) -> Value:
 
 
 def ip(value: Value, lost: Losses) -> Value:
-    """A valid IPv4 or IPv6 address."""
-    return value if _version(value, lost) else None
+    """An IPv4 or IPv6 address in canonical form (RFC 5952); mapped IPv6 addresses become IPv4.
+
+    Reads what mail headers write as well: ``[203.0.113.77]``, ``IPv6:2001:db8::7`` (RFC 5321, 4.1.3).
+    """
+    return _canonical_ip(value, lost, version=None)
 
 
 def ipv4(value: Value, lost: Losses) -> Value:
-    """A valid IPv4 address; no value for one of IPv6."""
-    return value if _version(value, lost) == 4 else None  # noqa: PLR2004, the version
+    """As ``ip``, for IPv4 alone; no value for an address of IPv6."""
+    return _canonical_ip(value, lost, version=4)
 
 
 def ipv6(value: Value, lost: Losses) -> Value:
-    """A valid IPv6 address; no value for one of IPv4."""
-    return value if _version(value, lost) == 6 else None  # noqa: PLR2004, the version
+    """As ``ip``, for IPv6 alone; no value for an address of IPv4."""
+    return _canonical_ip(value, lost, version=6)
 
 
 def truncate(length: int) -> ValueFunction:
@@ -120,22 +134,18 @@ def _text_of_scalar(value: Value, lost: Losses) -> str | None:
     return text(value) or None
 
 
-def _version(value: Value, lost: Losses) -> int:
-    version = IP_VERSION[value] if type(value) is str else 0
-    if not version:
+def _canonical_ip(value: Value, lost: Losses, *, version: int | None) -> Value:
+    address = CANONICAL_IP[value] if type(value) is str else None
+    if address is None:
         lost.append(("not an IP address", value))
-    return version
+        return None
+    if address != value:
+        lost.append(("", value))  # another spelling: the record's own stays with the unmapped fields
+    return address if version is None or (":" in address) is (version == 6) else None  # noqa: PLR2004, IPv6
 
 
-def _version_of(address: str) -> int:
-    """4 or 6, or 0; as strict as the ipaddress module and many times faster."""
-    family, version = (AF_INET6, 6) if ":" in address else (AF_INET, 4)
-    try:
-        inet_pton(family, address)
-    except (OSError, ValueError):
-        return 0
-    return 0 if "%" in address else version
+CANONICAL_IP: Memo[str | None] = Memo(canonical_ip)
+"""The canonical form of an IP address, ``None`` for any other text."""
 
-
-IP_VERSION: Memo[int] = Memo(_version_of)
-"""Which version of IP an address is of: 4 or 6, or 0 for what is none."""
+IS_CANONICAL_IP: Memo[bool] = Memo(lambda text: CANONICAL_IP[text] == text)
+"""Whether a text is an IP address in canonical form."""

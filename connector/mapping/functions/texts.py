@@ -22,6 +22,11 @@ def strip(text: str) -> str | None:
     return text.strip() or None
 
 
+def verdict(text: str) -> str | None:
+    """A verdict in capitals, as the API writes them, without blanks around it."""
+    return text.strip().upper() or None
+
+
 def strip_tags(text: str) -> str | None:
     """Without markup such as ``<b>``; what stands between the tags stays."""
     if "<" in text:

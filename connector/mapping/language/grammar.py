@@ -54,7 +54,7 @@ class Test:
     """One comparison; with a list of operands it holds if it does for any."""
 
     ref: Ref
-    comparison: str  # is gte lte contains matches exists
+    comparison: str  # is is_verdict gte lte contains matches exists; is_verdict is written as is
     operands: tuple[Operand, ...]
 
 

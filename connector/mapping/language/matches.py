@@ -14,7 +14,11 @@ from connector.mapping.language.refs import (
     expect_list,
     parse_ref,
 )
+from connector.mapping.schemas.fields import VERDICT_FIELDS
 from connector.yaml_nodes import Node, suggestion
+
+DISPOSITION = "disposition"
+"""The derived value of the prelude that holds a message's verdict."""
 
 COMPARISONS = ("gte", "lte", "contains", "matches", "exists")
 
@@ -61,7 +65,12 @@ _COMBINATIONS: Mapping[str, Callable[[Node, Scope], Match]] = MappingProxyType(
 def _test(ref: Ref, node: Node, scope: Scope) -> Match:
     if isinstance(node.value, dict):
         return _comparisons(ref, node, scope)
-    return Test(ref, "is", _operands(node, scope))
+    return Test(ref, "is_verdict" if _is_verdict(ref) else "is", _operands(node, scope))
+
+
+def _is_verdict(ref: Ref) -> bool:
+    """Whether *ref* reads a verdict, which is compared without case."""
+    return ref.path[-1] in VERDICT_FIELDS if ref.path else ref.root == DISPOSITION
 
 
 def _comparisons(ref: Ref, node: Node, scope: Scope) -> Match:

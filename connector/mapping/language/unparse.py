@@ -78,7 +78,7 @@ class _Writer:
     def test(self, test: Test) -> str:
         operands = [self._operand(operand) for operand in test.operands]
         wanted = operands[0] if len(operands) == 1 else _list(operands)
-        return wanted if test.comparison == "is" else f"{{{test.comparison}: {wanted}}}"
+        return wanted if test.comparison in ("is", "is_verdict") else f"{{{test.comparison}: {wanted}}}"
 
     def _source(self, source: Source) -> str:
         match source:

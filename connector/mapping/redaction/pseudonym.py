@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hmac
 import re
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
+
+from connector.mapping.functions.ip_addresses import canonical_ip
 
 _DIGITS = 24
 _APART = re.compile(r"[\s<>\"(),;:]+")
@@ -26,11 +28,10 @@ class Pseudonyms:
         mailboxes = addresses_in(text)
         if mailboxes:
             return ", ".join(map(self.address, mailboxes))
-        try:
-            ip_address(text.strip())
-        except ValueError:
+        address = canonical_ip(text)
+        if address is None:
             return self._hash("text", text)
-        return str(IPv6Address(_DOCUMENTATION | int(self._hash("ip", text), 16)))
+        return str(IPv6Address(_DOCUMENTATION | int(self._hash("ip", address), 16)))
 
     def address(self, address: str) -> str:
         """A mail address that cannot exist; mailboxes of one domain stay together."""

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Literal, TypeAlias, cast
 
 from connector.errors import ConfigurationError, Problem
-from connector.mapping.functions.addresses import mailboxes_in
+from connector.mapping.functions.ip_addresses import canonical_ip
+from connector.mapping.functions.mailboxes import parse_mailboxes
 from connector.mapping.functions.values import DEPTH, Value
 from connector.mapping.language.grammar import RECORD
 from connector.mapping.language.refs import config_error, expect_mapping, parse_ref
@@ -179,6 +180,9 @@ def _leaves(value: Value, path: tuple[str, ...], depth: int = 0) -> Iterator[str
 def _parts(text: str) -> Iterator[str]:
     """*text*, and the addresses and names in it: other fields hold them one by one."""
     yield text
+    address = canonical_ip(text)
+    if address is not None and address != text:
+        yield address
     mailboxes = addresses_in(text)
     if not mailboxes:
         return
@@ -187,4 +191,4 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _names(header: str) -> list[str]:
-    return [name for name, _ in mailboxes_in(header) if name and "@" not in name]
+    return [name for name, _ in parse_mailboxes(header) if name and "@" not in name]

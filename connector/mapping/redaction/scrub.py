@@ -12,10 +12,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import NamedTuple, TypeAlias
 from urllib.parse import unquote
 
+from connector.mapping.functions.ip_addresses import canonical_ip
 from connector.mapping.functions.texts import strip_tags
 from connector.mapping.functions.values import DEPTH, TOO_DEEP, Value
 from connector.mapping.redaction.pseudonym import addresses_in
@@ -176,10 +176,8 @@ def _scrub_keeping_indicators(text: str, needles: Needles) -> str:
 
 
 def _indicators(text: str) -> list[str]:
-    try:
-        return [str(ip_address(text.strip()))]
-    except ValueError:
-        return addresses_in(text)
+    address = canonical_ip(text)
+    return addresses_in(text) if address is None else [address]
 
 
 def _inside(needle: str, text: str) -> bool:

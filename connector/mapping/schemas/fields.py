@@ -86,6 +86,13 @@ _VERDICTS = (
     "UNKNOWN",
     "NONE",
 )
+
+VERDICT_FIELDS = frozenset(("final_disposition", "detection"))
+"""Names of fields that hold a verdict. The API writes them in capitals, Logpush in small letters."""
+
+VERDICTS = frozenset(_VERDICTS)
+"""The documented verdicts, as the API writes them."""
+
 _RESULTS = ("pass", "neutral", "fail", "error", "none")
 _PATTERNS = (
     *("quarantine_release", "acceptable_sender", "allowed_sender", "allowed_recipient", "domain_similarity"),

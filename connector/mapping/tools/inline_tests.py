@@ -17,6 +17,8 @@ from connector.mapping.schemas.encoding import SHAPES
 from connector.model import Body, Feed, JsonObject, Record, Revision
 
 COLLECTED = datetime(2026, 1, 1, tzinfo=UTC)
+"""``$collected`` of a test that gives neither that nor a scan time; else the default is the scan time."""
+
 ACCOUNT = "0" * 32
 SEARCH = "test"
 
@@ -44,18 +46,23 @@ def revision_of(given: Body) -> Revision:
     """The revision that a test's ``given`` stands for; keys with ``$`` set what is not in a record."""
     record = {key: value for key, value in given.items() if not key.startswith("$")}
     account = given.get("$account")
-    collected = given.get("$collected")
     return Revision(
         Feed(str(account["id"]) if isinstance(account, dict) and "id" in account else ACCOUNT,
              str(given.get("$search", SEARCH))),
         Record(str(record.get("id", "test")), record),
         digest="0" * 32,
         number=int(given.get("$revision", 2 if "$previous" in given else 1)),
-        collected=(moment_of(collected) if isinstance(collected, str) else None) or COLLECTED,
+        collected=_moment(given.get("$collected"))
+        or _moment(record.get("scanned_at", record.get("ts")))
+        or COLLECTED,
         previous=given.get("$previous"),
         enrichment=given.get("$enrichment") or {},
         gone=given.get("$gone") is True,
     )  # fmt: skip
+
+
+def _moment(value: Value) -> datetime | None:
+    return moment_of(value) if isinstance(value, str) else None
 
 
 def _failures(pack: Pack, case: InlineTest) -> list[str]:

@@ -33,7 +33,7 @@ def test_the_time_of_collection_stands_in_for_a_missing_one_and_is_noted(
 
     assert made.time == COLLECTED
     assert made.document == {"at": "2026-11-18T12:00:00.250Z"}
-    assert "$time: none in the record, the time of collection stands in" in made.notes
+    assert "$time: no usable time in the record, the time of collection is used" in made.notes
 
 
 @pytest.mark.parametrize(

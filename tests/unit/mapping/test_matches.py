@@ -30,7 +30,8 @@ RECORD: dict[str, Any] = {
 
 HOLDS = [
     ("{final_disposition: MALICIOUS}", True),
-    ("{final_disposition: malicious}", False),
+    ("{final_disposition: malicious}", True),
+    ("{subject: your invoice 17}", False),
     ("{final_disposition: [SPAM, MALICIOUS]}", True),
     ("{delivery_status: moved}", True),
     ("{delivery_status: [queued, moved]}", True),

@@ -1,0 +1,43 @@
+"""IP addresses as records and mail headers write them, in one canonical spelling.
+
+``inet_pton`` is as strict as the ``ipaddress`` module and many times faster; two spellings of one address
+must become one text, or rules and correlations that compare texts miss it.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+
+_MAX_LENGTH = 64
+"""Longer than any address, its brackets and tag; whoever writes the header chooses its length."""
+
+_TAG = "ipv6:"
+_MAPPED = bytes(10) + b"\xff\xff"
+"""The first 96 bits of an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2)."""
+
+
+def canonical_ip(text: str) -> str | None:
+    """The canonical form of the address in *text* (RFC 5952); ``None`` where it holds none.
+
+    Accepts brackets, the tag ``IPv6:`` and blanks around it. Zones (``fe80::1%eth0``) are refused.
+    """
+    if len(text) > _MAX_LENGTH:
+        return None
+    bare = text.strip()
+    if bare[:1] == "[" and bare[-1:] == "]":
+        bare = bare[1:-1].strip()
+    tagged = bare[: len(_TAG)].lower() == _TAG
+    bare = bare[len(_TAG) :].strip() if tagged else bare
+    try:
+        if ":" not in bare:
+            return None if tagged else inet_ntop(AF_INET, inet_pton(AF_INET, bare))
+        packed = inet_pton(AF_INET6, bare)
+    except (OSError, ValueError):  # ValueError: a null character, or a lone surrogate
+        return None
+    if "%" in bare:
+        return None
+    if packed.startswith(_MAPPED):
+        return inet_ntop(AF_INET, packed[len(_MAPPED) :])
+    # Not inet_ntop: it writes the deprecated IPv4-compatible form ::cb00:7107 with dots, RFC 5952 without.
+    return str(IPv6Address(packed))

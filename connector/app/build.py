@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from connector import __version__
 from connector.app.collectors import FeedPlan, plan_feeds
-from connector.app.routes import Route, build_routes, mapping_notes
+from connector.app.routes import Route, build_routes, expression_warnings, mapping_notes
 from connector.app.sources import check_http_clients
 from connector.errors import ConfigurationError, Problem
 from connector.facts import ConfigurationWarning, Fact
@@ -64,7 +64,7 @@ def build_app(loaded: Loaded, clock: Clock) -> App:
     routes = build_routes(loaded, telemetry.observe, names)
     tls = endpoint_tls(settings)
     sock = bind(settings.server.listen) if settings.server.listen else None
-    for note in (*loaded.notes, *mapping_notes(loaded)):
+    for note in (*loaded.notes, *mapping_notes(loaded), *expression_warnings(loaded)):
         telemetry.observe(ConfigurationWarning(note))
     return App(settings, clock, telemetry, metrics, Board(), sock, tls, feeds, routes)
 

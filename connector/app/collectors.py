@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from connector.app.routes import mapping_library, node_at
+from connector.app.routes import known_names, mapping_library, node_at
 from connector.app.sources import Sources
 from connector.collect.collector import Collector, FeedJournal
 from connector.collect.feed_config import AuditConfig, FeedConfig
@@ -18,7 +18,7 @@ from connector.errors import ConfigurationError, JournalFull, Problem
 from connector.facts import FeedStarted
 from connector.interfaces import Clock, Enricher, Observe
 from connector.journal import Journal
-from connector.mapping import Library, compile_matcher
+from connector.mapping import KnownNames, Library, compile_matcher
 from connector.model import Feed, Query, Record, Revision
 from connector.settings import Loaded, Search, Settings
 from connector.source.client import CloudflareSource
@@ -62,7 +62,9 @@ def plan_enrichment(loaded: Loaded) -> Mapping[str, EnrichmentPlan]:
             continue
         node = node_at(loaded.node, ("searches", name, "enrich", "when"))
         try:
-            planned[name] = EnrichmentPlan(search.enrich.endpoints, _when(node, library, names))
+            planned[name] = EnrichmentPlan(
+                search.enrich.endpoints, _when(node, library, names, known_names(loaded))
+            )
         except ConfigurationError as error:
             problems.extend(error.problems)
     if problems:
@@ -70,10 +72,12 @@ def plan_enrichment(loaded: Loaded) -> Mapping[str, EnrichmentPlan]:
     return planned
 
 
-def _when(node: Node | None, library: Library, names: Mapping[str, str]) -> Callable[[Revision], bool] | None:
+def _when(
+    node: Node | None, library: Library, names: Mapping[str, str], known: KnownNames
+) -> Callable[[Revision], bool] | None:
     if node is None or node.value is None:
         return None
-    matcher = compile_matcher(node, library.prelude(), accounts=names)
+    matcher = compile_matcher(node, library.prelude(), accounts=names, known=known)
     early = list(_too_early(node))
     if early:
         raise ConfigurationError(*early)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from connector.app.build import App, rebuild_app
-from connector.app.routes import mapping_notes
+from connector.app.routes import expression_warnings, mapping_notes
 from connector.app.signals import Stop
 from connector.app.tasks import describe_error, wait_first
 from connector.errors import ConfigurationError
@@ -70,7 +70,7 @@ class Reload:
             problems = (f"unexpected error: {describe_error(error)}",)
         else:
             waiting = _waiting(app.settings, loaded.settings)
-            for note in (*loaded.notes, *mapping_notes(loaded), *waiting):
+            for note in (*loaded.notes, *mapping_notes(loaded), *expression_warnings(loaded), *waiting):
                 app.observe(ConfigurationWarning(note))
             return found
         app.observe(ConfigurationRefused(problems))

@@ -17,15 +17,18 @@ from connector.formats.json import instant
 from connector.interfaces import Clock, Mapper, Observe, Output
 from connector.journal import Journal
 from connector.mapping import (
+    KnownNames,
     Library,
     Pack,
     Redact,
+    body_warnings,
     build_map,
     build_mapper,
     compile_body,
     compile_matcher,
     compile_redaction,
     lint,
+    match_warnings,
     matches_either_state,
 )
 from connector.model import Event, Feed, JsonObject, Record, Revision
@@ -201,7 +204,7 @@ def _route(
         pack = library.load(settings.mapping)
     except ConfigurationError as error:
         raise _located(error, loaded.node.place(("outputs", name, "mapping")), name) from None
-    when = _when(node_at(loaded.node, ("outputs", name, "when")), pack, accounts)
+    when = _when(node_at(loaded.node, ("outputs", name, "when")), pack, accounts, known_names(loaded))
     redact = _redact(node_at(loaded.node, ("outputs", name, "redact")), loaded, name)
     body = template_node(loaded, name)
     render = compile_body(body[0], pack, escape=body[1], accounts=accounts) if body else None
@@ -240,10 +243,31 @@ def _located(error: ConfigurationError, place: Position, name: str) -> Configura
     )
 
 
-def _when(node: Node | None, pack: Pack, accounts: Mapping[str, str]) -> Predicate | None:
+def _when(node: Node | None, pack: Pack, accounts: Mapping[str, str], known: KnownNames) -> Predicate | None:
     if node is None or node.value is None:
         return None
-    return matches_either_state(compile_matcher(node, pack, accounts=accounts))
+    return matches_either_state(compile_matcher(node, pack, accounts=accounts, known=known))
+
+
+def known_names(loaded: Loaded) -> KnownNames:
+    """Searches and accounts of the configuration, for conditions that name them."""
+    accounts = {account.account_id: name for name, account in loaded.settings.accounts.items()}
+    return KnownNames(frozenset(loaded.settings.searches), accounts)
+
+
+def expression_warnings(loaded: Loaded) -> Iterator[str]:
+    """What may be a mistake in conditions and templates of outputs and of enrichment, though they work."""
+    library, known = mapping_library(loaded), known_names(loaded)
+    for name, output in loaded.settings.outputs.items():
+        node = node_at(loaded.node, ("outputs", name, "when"))
+        if node is not None and node.value is not None:
+            yield from map(str, match_warnings(node, library.load(output.mapping), known=known))
+        body = template_node(loaded, name)
+        yield from map(str, body_warnings(body[0]) if body else ())
+    for name in loaded.settings.searches:
+        node = node_at(loaded.node, ("searches", name, "enrich", "when"))
+        if node is not None and node.value is not None:
+            yield from map(str, match_warnings(node, library.prelude(), known=known))
 
 
 def _redact(node: Node | None, loaded: Loaded, name: str) -> Redact | None:

@@ -4,6 +4,7 @@ A file is read by ``loader``, checked by ``check`` and ``lint``, compiled by ``g
 is the same by walking the rules, and the reference for the compiler. ``docs/mapping.md`` teaches it.
 """
 
+from connector.mapping.engine.match_check import KnownNames
 from connector.mapping.engine.result import MappingResult
 from connector.mapping.language.library import Library
 from connector.mapping.language.pack import Pack
@@ -12,6 +13,7 @@ from connector.mapping.mapper import (
     build_map,
     build_mapper,
     compile_matcher,
+    match_warnings,
     matches_either_state,
     previous_state,
 )
@@ -29,6 +31,7 @@ __all__ = [
     "SAMPLE",
     "Coverage",
     "Explanation",
+    "KnownNames",
     "Library",
     "MappingResult",
     "Pack",
@@ -46,6 +49,7 @@ __all__ = [
     "explain",
     "json_schema",
     "lint",
+    "match_warnings",
     "matches_either_state",
     "previous_state",
     "revision_of",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeAlias
 
-from connector.errors import ConfigurationError
+from connector.errors import ConfigurationError, Problem
 from connector.formats import json
 from connector.interfaces import Mapper
 from connector.mapping.compiler.compiler import MapFunction, Predicate, compile_match, compile_plan
 from connector.mapping.engine.context import ContextValues
 from connector.mapping.engine.interpreter import Interpreter
+from connector.mapping.engine.match_check import NO_NAMES, KnownNames, check_match
 from connector.mapping.engine.plan import plan
 from connector.mapping.functions.values import Value
+from connector.mapping.language.grammar import Match
 from connector.mapping.language.matches import parse_match
 from connector.mapping.language.pack import Pack
 from connector.mapping.language.validate import validate_match
@@ -75,22 +77,39 @@ def build_mapper(
     return mapper
 
 
-def compile_matcher(node: Node, scope: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS) -> Predicate:
+def compile_matcher(
+    node: Node, scope: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS, known: KnownNames = NO_NAMES
+) -> Predicate:
     """The predicate of a ``when``.
 
     Args:
         node: the match as written.
         scope: the mapping whose derived values it may read; ``Library.prelude()`` where there is none.
         accounts: names of accounts by their ids.
+        known: names that the configuration defines, for what a match compares with them.
 
     Raises:
-        ConfigurationError: with the place of everything that is wrong with it.
+        ConfigurationError: with the place of everything that is wrong with it, among it that no record can
+            ever satisfy it.
     """
-    match = parse_match(node)
-    found = validate_match(match, scope)
-    if found:
-        raise ConfigurationError(*found)
+    match = _named(parse_match(node), scope)
+    errors = check_match(match, scope, known).errors
+    if errors:
+        raise ConfigurationError(*errors)
     return compile_match(match, scope, ContextValues(accounts))
+
+
+def match_warnings(node: Node, scope: Pack, *, known: KnownNames = NO_NAMES) -> Sequence[Problem]:
+    """What may be a mistake in a ``when`` that works; arguments and errors as for ``compile_matcher``."""
+    return check_match(_named(parse_match(node), scope), scope, known).warnings
+
+
+def _named(match: Match, scope: Pack) -> Match:
+    """*match*; an error if it reads names that *scope* does not have."""
+    problems = validate_match(match, scope)
+    if problems:
+        raise ConfigurationError(*problems)
+    return match
 
 
 def matches_either_state(predicate: Predicate) -> Predicate:

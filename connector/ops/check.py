@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from connector.app.collectors import FeedPlan, plan_feeds
-from connector.app.routes import Route, build_routes, mapping_library, template_node
+from connector.app.routes import Route, build_routes, expression_warnings, mapping_library
 from connector.app.sources import credentials_of, open_sources
 from connector.collect.revisions import PAD, time_of
 from connector.errors import DeliveryError, JournalError, JournalInUse, Refused, Retryable, SourceError
@@ -19,7 +19,7 @@ from connector.facts import Fact, RateLimited
 from connector.formats.json import instant
 from connector.interfaces import Probe, Setup
 from connector.journal import Journal
-from connector.mapping import body_warnings, lint, run_tests
+from connector.mapping import lint, run_tests
 from connector.model import Event, Feed, JsonObject, Query, Record, Revision, Window
 from connector.net.clock import utc_now
 from connector.ops.request_plan import SearchLoad, assess, describe_load, polls_a_day
@@ -137,7 +137,8 @@ async def check(
     feeds = plan_feeds(loaded, utc_now)
     routes = build_routes(loaded, _ignore, names)
     results = [CheckResult("configuration", "ok", str(loaded.file or "from the environment"))]
-    results += [CheckResult("configuration", "note", note) for note in loaded.notes]
+    notes = (*loaded.notes, *expression_warnings(loaded))
+    results += [CheckResult("configuration", "note", note) for note in notes]
     results += list(_plan(settings, feeds, volume))
     results += list(_mappings(loaded, routes))
     results.append(await _state(settings.state.directory))
@@ -194,10 +195,6 @@ def _mappings(loaded: Loaded, routes: Sequence[Route]) -> Iterator[CheckResult]:
             yield CheckResult(f"mapping {name}", "failed", text, hint)
         else:
             yield CheckResult(f"mapping {name}", "ok", f"{len(outcomes)} tests pass")
-    for route in routes:
-        body = template_node(loaded, route.name)
-        for problem in body_warnings(body[0]) if body else ():
-            yield CheckResult(f"output {route.name}", "note", str(problem))
 
 
 async def _state(directory: Path) -> CheckResult:

@@ -17,7 +17,7 @@ from connector.mapping.schemas.encoding import SHAPES
 from connector.model import Body, Feed, JsonObject, Record, Revision
 
 COLLECTED = datetime(2026, 1, 1, tzinfo=UTC)
-"""``$collected`` of a test that gives neither that nor a scan time; else the default is the scan time."""
+"""``$collected`` of a test that gives neither that nor any date; else the default is its latest date."""
 
 ACCOUNT = "0" * 32
 SEARCH = "test"
@@ -53,8 +53,7 @@ def revision_of(given: Body) -> Revision:
         digest="0" * 32,
         number=int(given.get("$revision", 2 if "$previous" in given else 1)),
         collected=_moment(given.get("$collected"))
-        or _moment(record.get("scanned_at", record.get("ts")))
-        or COLLECTED,
+        or max((moment for value in record.values() if (moment := _moment(value))), default=COLLECTED),
         previous=given.get("$previous"),
         enrichment=given.get("$enrichment") or {},
         gone=given.get("$gone") is True,

@@ -5,27 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from connector.errors import Problem
+from connector.mapping.engine.match_check import check_match
 from connector.mapping.functions.values import or_none
 from connector.mapping.language.grammar import (
-    ELEMENT,
-    RECORD,
-    All,
     AllOf,
     Constant,
     FirstOf,
     From,
-    Match,
-    Not,
     Rule,
     TableRef,
     Template,
-    Test,
     rule_matches,
     rule_parts,
 )
 from connector.mapping.language.pack import Pack, rules
 from connector.mapping.language.unparse import unparse
-from connector.mapping.schemas.fields import RECORD_VALUES
 from connector.yaml_nodes import suggestion
 
 _ALWAYS_PROVIDED = frozenset({"account", "collected", "revision", "identity"})
@@ -46,7 +40,8 @@ def unreachable(pack: Pack) -> Iterator[Problem]:
         for part in rule_parts(rule):
             yield from _unreachable_parts(part, pack)
         for match in rule_matches(rule):
-            yield from _impossible_tests(match)
+            checked = check_match(match, pack)  # lint reports unknown fields for every reference of a rule
+            yield from (*checked.errors, *checked.unlikely)
 
 
 def _unreachable_parts(rule: Rule, pack: Pack) -> Iterator[Problem]:
@@ -94,47 +89,3 @@ def _always_returns(name: str, argument: object, pack: Pack) -> bool:
         return True
     entries = pack.tables[argument.name].entries
     return "*" in entries and all(or_none(value) is not None for value in entries.values())
-
-
-def _impossible_tests(match: Match) -> Iterator[Problem]:
-    if isinstance(match, Test):
-        yield from _unknown_values(match)
-        return
-    for part in (match.part,) if isinstance(match, Not) else match.parts:
-        yield from _impossible_tests(part)
-    if isinstance(match, All):
-        tests = list(_tests(match))
-        absent = {str(test.ref) for test in tests if _wants_none(test)}
-        for test in tests:
-            if not _wants_none(test) and str(test.ref) in absent:
-                yield Problem(
-                    f"this never holds: {test.ref} must have no value and one at once", test.ref.position
-                )
-
-
-def _tests(match: All) -> Iterator[Test]:
-    """The tests that must all hold."""
-    for part in match.parts:
-        if isinstance(part, Test):
-            yield part
-        elif isinstance(part, All):
-            yield from _tests(part)
-
-
-def _wants_none(test: Test) -> bool:
-    if test.comparison == "exists":
-        return test.operands == (Constant(value=False),)
-    return test.comparison == "is" and test.operands == (Constant(value=None),)
-
-
-def _unknown_values(test: Test) -> Iterator[Problem]:
-    known = RECORD_VALUES.get(".".join(test.ref.path)) if test.ref.root in (RECORD, ELEMENT) else None
-    if known is None or test.comparison != "is":
-        return
-    for operand in test.operands:
-        if isinstance(operand, Constant) and operand.value is not None and operand.value not in known:
-            yield Problem(
-                f"{test.ref} is never {operand.value!r}, as far as the API is documented",
-                test.ref.position,
-                suggestion(str(operand.value), known),
-            )

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector.mapping import Library, Pack, build_interpreter, build_map, build_mapper, compile_matcher
+from connector.mapping import Library, Pack, build_interpreter, build_map, build_mapper
+from connector.mapping.compiler.compiler import compile_match
 from connector.mapping.engine.context import ContextValues
 from connector.mapping.engine.interpreter import Evaluation, derive_all
 from connector.mapping.engine.plan import matched_names, order
@@ -261,7 +262,7 @@ def test_compiled_and_walked_matches_agree_on_every_record(text: str) -> None:
     pack, provider = PACKS["everything"], ContextValues({})
     node = parse(text, "when")
     match = parse_match(node)
-    compiled = compile_matcher(node, pack)
+    compiled = compile_match(match, pack, provider)
     derived = order(pack, matched_names(match, pack))
 
     @SLOW_ENOUGH

@@ -26,6 +26,7 @@ RECORD: dict[str, Any] = {
     "replyto": "",
     "cost": "$5",
     "n": 5,
+    "open": False,
 }
 
 HOLDS = [
@@ -35,13 +36,13 @@ HOLDS = [
     ("{final_disposition: [SPAM, MALICIOUS]}", True),
     ("{delivery_status: moved}", True),
     ("{delivery_status: [queued, moved]}", True),
-    ("{delivery_status: move}", False),
+    ("{findings.name: B}", False),
     ("{n: 5}", True),
     ("{n: 5.0}", True),
     ("{n: '5'}", False),
     ("{n: [4, 5]}", True),
     ("{is_quarantined: false}", True),
-    ("{is_quarantined: 0}", False),
+    ("{open: 0}", False),
     ("{is_quarantined: [true, false]}", True),
     ("{replyto: null}", True),
     ("{replyto: ''}", True),
@@ -52,7 +53,7 @@ HOLDS = [
     ("{n: {gte: '5'}}", False),
     ("{findings.score: {gte: 0.8}}", True),
     ("{findings.score: {lte: 0.1}}", False),
-    ("{is_quarantined: {gte: 0}}", False),
+    ("{open: {gte: 0}}", False),
     ("{$time: {gte: '2026-11-18T09'}}", True),
     ("{subject: {contains: invoice}}", True),
     ("{subject: {contains: [bill, INVOICE]}}", True),

@@ -20,7 +20,7 @@ test: $(VENV)/.dev ## the default tests: everything that is not slow
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
 
 test-all: $(VENV)/.dev ## every test: crash, integration with real servers, docs, deploy (what CI runs)
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 soak: $(VENV)/.dev ## kill daemons for SOAK seconds, then compare what arrived with what was issued
 	$(BIN)/python -m tests.crash.soak $(SOAK)

@@ -16,9 +16,9 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @functools.cache
-def hostile_day(mapping: str, count: int = 200) -> tuple[Event, ...]:
-    """Return *count* events."""
-    simulator = Simulator(seed=11, backlog=count, recipe=Recipe(hostile=0.3))
+def hostile_day(mapping: str, count: int = 200, hostile: float = 0.3) -> tuple[Event, ...]:
+    """Return *count* events, the share *hostile* of them of hostile mail."""
+    simulator = Simulator(seed=11, backlog=count, recipe=Recipe(hostile=hostile))
     mapper = build_mapper(Library().load(mapping))
     feed = Feed("a" * 32, "everything")
     made = []

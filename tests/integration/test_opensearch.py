@@ -1,0 +1,34 @@
+"""A real OpenSearch stores what was sent, field by field, also when it is killed in between."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.integration.killed_collector import Figures, deliver, figures
+from tests.support.opensearch import OpenSearch
+
+pytestmark = pytest.mark.xdist_group("opensearch")  # one server, not one per worker
+
+STREAM = "logs-cloudflare.email_security-default"
+
+
+def event_id(payload: bytes) -> str:
+    return str(json.loads(payload)["event"]["id"])
+
+
+def test_nothing_is_missing_or_doubled_when_it_is_killed(opensearch: OpenSearch, tmp_path: Path) -> None:
+    output = {"type": "elasticsearch", "url": opensearch.url, "mapping": "ecs", "timeout": "20s"}
+
+    run = deliver(tmp_path, opensearch, output, event_id, setup=True)
+    hits = opensearch.documents(STREAM)
+    stored = {hit["_source"]["event"]["id"]: hit for hit in hits}
+
+    count = len(run.sent)
+    assert figures(run, [hit["_source"]["event"]["id"] for hit in hits]) == Figures(count, count, 0, 0, 0)
+    for identity, payload in run.sent.items():
+        assert stored[identity]["_source"] == json.loads(payload)
+    ignored = {field for hit in hits for field in hit.get("_ignored", [])}
+    assert ignored == set()

@@ -1,0 +1,146 @@
+"""A real VictoriaLogs stores what was sent, field by field, also when it is killed in between."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.killed_collector import BATCH, Delivered, deliver, figures
+from tests.support.cef_parser import parse
+from tests.support.victoria_logs import VictoriaLogs, flattened, victoria_logs
+
+FRACTION = re.compile(r"\d+\.\d+")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[VictoriaLogs]:
+    with victoria_logs(tmp_path / "victoria-logs") as running:
+        yield running
+
+
+def event_id(payload: bytes) -> str:
+    return str(json.loads(payload)["event"]["id"])
+
+
+def cef_id(payload: bytes) -> str:
+    return parse(payload).extension["devicePayloadId"]
+
+
+def extension_of(payload: bytes) -> dict[str, str]:
+    """Return the extension as the server keeps it: without empty values, and the last value not unescaped."""
+    extension = parse(payload).extension
+    last = list(extension)[-1]
+    extension[last] = payload.decode().rpartition(f" {last}=")[2]
+    return {name: value for name, value in extension.items() if value}
+
+
+def assert_fields(row: Mapping[str, str], expected: Mapping[str, Any]) -> None:
+    """Assert that *row* has exactly the *expected* fields; a list is JSON text there."""
+    assert row.keys() == expected.keys()
+    for name, value in expected.items():
+        stored = json.loads(row[name]) if isinstance(value, list) else row[name]
+        assert stored == value or _rounded(stored) == _rounded(value), name
+
+
+def _rounded(text: object) -> object:
+    """Return a fraction without the error that the server's encoding of columns adds: 0.6900000000000001."""
+    return round(float(text), 9) if isinstance(text, str) and FRACTION.fullmatch(text) else text
+
+
+def assert_documents(run: Delivered, rows: list[dict[str, str]], prefix: str, **more: str) -> None:
+    """Assert that every row has the fields of the document sent, below *prefix*, its time and *more*."""
+    stored = {row[f"{prefix}event.id"]: row for row in rows}
+    for identity, payload in run.sent.items():
+        document = json.loads(payload)
+        row = dict(stored[identity])
+        assert datetime.fromisoformat(row.pop("_time")) == datetime.fromisoformat(document["@timestamp"])
+        expected = flattened(document, prefix)
+        expected["_msg"] = expected.pop(f"{prefix}message")
+        if not prefix:
+            del expected["@timestamp"]
+        assert_fields(row, expected | more)
+
+
+def test_splunk_hec(server: VictoriaLogs, tmp_path: Path) -> None:
+    output = {
+        "type": "splunk_hec",
+        "url": server.url,
+        "token": "any",
+        "mapping": "ecs",
+        "host": "connector.example",
+    }
+
+    run = deliver(tmp_path, server, output, event_id)
+    rows = server.rows()
+
+    result = figures(run, [row["event.event.id"] for row in rows])
+    assert (result.stored, result.refused, result.lost) == (result.sent, 0, 0)
+    assert result.doubled <= BATCH
+    assert_documents(
+        run,
+        rows,
+        "event.",
+        host="connector.example",
+        source="cloudflare:email_security",
+        sourcetype="cloudflare:email:security",
+    )
+
+
+def test_ndjson_over_http(server: VictoriaLogs, tmp_path: Path) -> None:
+    query = "_time_field=@timestamp&_msg_field=message&_stream_fields=event.dataset"
+    output = {"type": "http", "url": f"{server.url}/insert/jsonline?{query}", "mapping": "ecs", "gzip": True}
+
+    run = deliver(tmp_path, server, output, event_id)
+    rows = server.rows()
+
+    result = figures(run, [row["event.id"] for row in rows])
+    assert (result.stored, result.refused, result.lost) == (result.sent, 0, 0)
+    assert result.doubled <= BATCH
+    assert_documents(run, rows, "")
+
+
+@pytest.mark.parametrize(
+    ("syslog_format", "framing"),
+    [("rfc5424", "octet"), ("rfc3164", "lf")],
+    ids=["rfc5424 by octets", "rfc3164 by line"],
+)
+def test_cef_over_syslog(server: VictoriaLogs, tmp_path: Path, syslog_format: str, framing: str) -> None:
+    """A frozen server's operating system takes more than the default of ``resend``; see docs/outputs.md."""
+    output = {
+        "type": "syslog",
+        "address": f"tcp://127.0.0.1:{server.syslog}",
+        "mapping": "cef",
+        "format": syslog_format,
+        "framing": framing,
+        "hostname": "connector.example",
+        "max_message_bytes": "64KiB",
+        "resend": "8MiB",
+    }
+
+    run = deliver(tmp_path, server, output, cef_id)
+    rows = server.rows()
+
+    whole = [row for row in rows if "cef.extension.devicePayloadId" in row]
+    result = figures(run, [row["cef.extension.devicePayloadId"] for row in whole])
+    assert (result.stored, result.refused, result.lost) == (result.sent, 0, 0)
+    assert len(rows) - len(whole) <= (framing == "lf"), "at most the beginning of a line that broke off"
+    stored = {row["cef.extension.devicePayloadId"]: row for row in whole}
+    for identity, payload in run.sent.items():
+        line, row = parse(payload), stored[identity]
+        assert row["hostname"] == "connector.example"
+        assert row["app_name"] == "cf-email-security"
+        extension = {
+            name.removeprefix("cef.extension."): value
+            for name, value in row.items()
+            if name.startswith("cef.extension.")
+        }
+        assert_fields(extension, extension_of(payload))
+        assert row["cef.severity"] == line.header["severity"]
+        assert row["cef.device_event_class_id"] == line.header["deviceEventClassId"]
+        assert row["cef.name"] == line.header["name"]

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from connector import __version__
 from connector.app.collectors import FeedPlan, plan_feeds
@@ -20,7 +21,8 @@ from connector.journal import SQLITE
 from connector.model import Backlog, Feed
 from connector.settings import Loaded, Settings
 from connector.telemetry.endpoint import Board, bind
-from connector.telemetry.logs import Format, Logs
+from connector.telemetry.log_writer import LogWriter
+from connector.telemetry.logs import Format, Logs, dropped_line
 from connector.telemetry.metrics import Metrics
 from connector.telemetry.observer import Telemetry
 from connector.telemetry.status import Status
@@ -39,6 +41,7 @@ class App:
     tls: ssl.SSLContext | None
     feeds: tuple[FeedPlan, ...]
     routes: tuple[Route, ...]
+    log: LogWriter | None = None
 
     def observe(self, fact: Fact) -> None:
         """Tell telemetry."""
@@ -49,8 +52,8 @@ class App:
         self.board.post(self.telemetry.snapshot())
 
 
-def build_app(loaded: Loaded, clock: Clock) -> App:
-    """Build what *loaded* describes and bind the endpoint's socket.
+def build_app(loaded: Loaded, clock: Clock, log: LogWriter | None = None) -> App:
+    """Build what *loaded* describes and bind the endpoint's socket; *log* is where log lines go, or stderr.
 
     Raises ``ConfigurationError`` with every problem of the part that is wrong.
     """
@@ -58,7 +61,7 @@ def build_app(loaded: Loaded, clock: Clock) -> App:
     feeds = plan_feeds(loaded, clock)
     names, limits, fresh = _names(settings), _limits(settings), _fresh(feeds)
     metrics = Metrics(__version__, SQLITE)
-    logs = _logs(settings, metrics)
+    logs = _logs(settings, metrics, log)
     status = Status(__version__, clock, fresh, limits, names, sqlite=SQLITE)
     telemetry = Telemetry(logs, metrics, status, limits)
     routes = build_routes(loaded, telemetry.observe, names)
@@ -66,7 +69,7 @@ def build_app(loaded: Loaded, clock: Clock) -> App:
     sock = bind(settings.server.listen) if settings.server.listen else None
     for note in (*loaded.notes, *mapping_notes(loaded), *expression_warnings(loaded)):
         telemetry.observe(ConfigurationWarning(note))
-    return App(settings, clock, telemetry, metrics, Board(), sock, tls, feeds, routes)
+    return App(settings, clock, telemetry, metrics, Board(), sock, tls, feeds, routes, log)
 
 
 def rebuild_app(app: App, loaded: Loaded) -> App:
@@ -85,7 +88,7 @@ def rebuild_app(app: App, loaded: Loaded) -> App:
 def switch_telemetry(app: App) -> None:
     """Let telemetry tell of *house* from now on."""
     settings = app.settings
-    logs = _logs(settings, app.metrics)
+    logs = _logs(settings, app.metrics, app.log)
     app.telemetry.watch(logs, _fresh(app.feeds), _limits(settings), _names(settings))
 
 
@@ -133,7 +136,8 @@ def log_format(settings: Settings) -> Format:
     return "text" if sys.stderr.isatty() else "json"
 
 
-def _logs(settings: Settings, metrics: Metrics) -> Logs:
-    return Logs(
-        settings.log.level, log_format(settings), monotonic=time.monotonic, suppressed=metrics.suppressed
-    )
+def _logs(settings: Settings, metrics: Metrics, log: LogWriter | None) -> Logs:
+    form = log_format(settings)
+    if log is not None:
+        log.dropped, log.notice = metrics.dropped, partial(dropped_line, form)
+    return Logs(settings.log.level, form, stream=log, monotonic=time.monotonic, suppressed=metrics.suppressed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ from connector.model import Feed, JsonObject
 from connector.net.clock import utc_now
 from connector.settings import Loaded
 from connector.telemetry.endpoint import Endpoint
+from connector.telemetry.log_writer import LogWriter
+from connector.telemetry.logs import interpreter_messages_logged
 
 Announce = Callable[[str], None]
 _POLL_SECONDS = 0.25
@@ -278,17 +281,31 @@ async def daemon(loaded: Loaded, announce: Announce, reread: Read | None = None)
 
     With *reread*, SIGHUP reads the configuration again; without it, that signal does what it always does.
     """
-    app, stop = build_app(loaded, utc_now), Stop()
-    reload = Reload(reread) if reread else None
-    with handle_signals(stop, reload.ask if reload else None):
-        await run(app, stop, announce, reload)
+    with _log() as log:
+        app, stop = build_app(loaded, utc_now, log), Stop()
+        reload = Reload(reread) if reread else None
+        with handle_signals(stop, reload.ask if reload else None):
+            await run(app, stop, announce, reload)
 
 
 async def run_daemon_once(loaded: Loaded, announce: Announce, patience: timedelta) -> bool:
     """Walk every feed to now, deliver, end; says whether everything reached every output in time."""
-    app, stop = build_app(loaded, utc_now), Stop()
-    with handle_signals(stop):
-        complete = await run_once(app, stop, announce, patience)
-        if not complete:
-            app.observe(RunIncomplete("not every event reached every output; the journal keeps the rest"))
-        return complete
+    with _log() as log:
+        app, stop = build_app(loaded, utc_now, log), Stop()
+        with handle_signals(stop):
+            complete = await run_once(app, stop, announce, patience)
+            if not complete:
+                app.observe(RunIncomplete("not every event reached every output; the journal keeps the rest"))
+            return complete
+
+
+@contextmanager
+def _log() -> Iterator[LogWriter | None]:
+    """A writer for stderr that blocks nobody, and everything the interpreter prints in the log."""
+    try:
+        descriptor = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # replaced by something that is no file
+        yield None
+        return
+    with LogWriter(descriptor) as writer, interpreter_messages_logged():
+        yield writer

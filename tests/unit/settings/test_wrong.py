@@ -98,7 +98,7 @@ SEARCHES = {
     "(put it in quotes; YAML reads it as a number or boolean)",
     "filters: {sendr: x}": "6:26: searches.detections.filters.sendr: unknown filter (did you mean sender?)",
     "filters: {final_disposition: [SPAM, ENCRYPTED]}": "6:26: searches.detections.filters.final_disposition: the API "
-    "cannot filter final_disposition by ENCRYPTED: search without it and give the output "
+    "cannot filter final_disposition by ENCRYPTED: remove it here and set "
     "'when: {final_disposition: ENCRYPTED}' on the output",
     "filters: {page: 2}": "6:26: searches.detections.filters.page: page is not a filter: "
     "Cloudflare removed page numbers; the connector follows cursors",

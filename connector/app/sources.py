@@ -56,6 +56,7 @@ async def open_sources(
                 budget=budgets[key],
                 observe=observe,
                 clock=clock,
+                notes=notes,
             )
         yield sources
 

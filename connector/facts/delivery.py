@@ -187,6 +187,29 @@ class AcknowledgementDowngraded(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class EventsDiverted(Fact):
+    """The collector stored *count* events elsewhere than asked (failure store). *reason* says where."""
+
+    event: ClassVar[str] = "events_diverted"
+    level: ClassVar[Level] = "warning"
+
+    output: str
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputWarning(Fact):
+    """An output works, but not as its configuration suggests; *reason* says what to do."""
+
+    event: ClassVar[str] = "output_warning"
+    level: ClassVar[Level] = "warning"
+
+    output: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutputPosition(Fact):
     """The output has delivered everything up to sequence number *position*; the newest is *head*."""
 

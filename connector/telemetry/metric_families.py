@@ -70,6 +70,11 @@ COUNTERS: tuple[Family, ...] = (
     Family("batches_split", "Batches refused and sent again in parts.", ("output",)),
     Family("dead_letters", "Events that became dead letters.", ("output", "reason")),
     Family("events_resent", "Unconfirmed events sent again after a broken connection.", ("output",)),
+    Family(
+        "events_diverted",
+        "Events that the collector put into a failure store.",
+        ("output",),
+    ),
     Family("heartbeats", "Heartbeats, by whether the collector accepted them.", ("output", "outcome")),
     Family("connections", "Connections opened.", ("output",)),
     Family("acknowledgements_downgraded", "Fallbacks to a weaker acknowledgement.", ("output",)),

@@ -253,6 +253,8 @@ class Metrics:
                 metrics.count("connections", fact.output)
             case facts.AcknowledgementDowngraded():
                 metrics.count("acknowledgements_downgraded", fact.output)
+            case facts.EventsDiverted():
+                metrics.count("events_diverted", fact.output, by=fact.count)
 
     def _take_process(self, fact: facts.Fact) -> None:
         match fact:

@@ -45,6 +45,8 @@ class BulkCollector:
         templates: index templates by name.
         creates: whether what does not exist is made at the first event.
         verdict: says for a document what its item answers instead of storing it.
+        diverted: says whether a document goes to the failure store.
+        takes_ids: whether documents may have an ``_id``; OpenSearch Serverless may refuse it.
         longest: the most bytes of a request, unpacked.
         lacking: privileges that the credentials do not have.
         faults: answers to the next bulk requests, instead of taking them.
@@ -58,6 +60,8 @@ class BulkCollector:
     templates: dict[str, Any] = field(default_factory=dict)
     creates: bool = False
     verdict: Callable[[Any], dict[str, Any] | None] = lambda _: None
+    diverted: Callable[[Any], bool] = lambda _: False
+    takes_ids: bool = True
     longest: int = 100 << 20
     lacking: frozenset[str] = frozenset()
     faults: list[Reply] = field(default_factory=list)
@@ -65,6 +69,7 @@ class BulkCollector:
     stored: dict[str, Any] = field(default_factory=dict)
     documents: list[bytes] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    params: list[dict[str, str]] = field(default_factory=list)
     server: ScriptedServer | None = None
 
     @property
@@ -79,6 +84,7 @@ class BulkCollector:
         if asked.path in self.answers:
             return self.answers[asked.path]
         parts = asked.path.strip("/").split("/")
+        self.params.append(asked.params)
         if asked.method == "POST" and parts[-1] == "_bulk":
             return self._bulk(asked, parts[0])
         unknown = failed(400, "illegal_argument_exception", f"no handler found for uri [{asked.path}]")
@@ -142,12 +148,17 @@ class BulkCollector:
         self.sizes.append(len(body))
         lines = body.split(b"\n")[:-1]
         items = [
-            {"create": self._item(target, json.loads(action)["create"]["_id"], document)}
+            {"create": self._item(target, json.loads(action)["create"], document)}
             for action, document in zip(lines[::2], lines[1::2], strict=True)
         ]
         return json_reply({"errors": any("error" in item["create"] for item in items), "items": items})
 
-    def _item(self, target: str, name: str, document: bytes) -> dict[str, Any]:
+    def _item(self, target: str, action: dict[str, Any], document: bytes) -> dict[str, Any]:
+        target = action.get("_index", target)
+        if not self.takes_ids and "_id" in action:
+            reason = "Document ID is not supported in create/index operation request"
+            return trouble(400, "illegal_argument_exception", reason)
+        name = action.get("_id") or f"made-{len(self.stored)}"
         if target not in self.streams | self.indexes:
             if not self.creates:
                 return trouble(404, "index_not_found_exception", f"no such index [{target}]")
@@ -163,6 +174,8 @@ class BulkCollector:
             return verdict
         self.stored[name] = found
         self.documents.append(document)
+        if self.diverted(found):
+            return {"status": 201, "failure_store": "used"}
         return {"status": 201}
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import orjson
 
 from connector.formats.framing import line
-from connector.model import Event
+from connector.model import Event, JsonObject
 
 _CREATED = {200, 201}
 _CONFLICT = 409
@@ -22,6 +22,13 @@ _INDEX_ERRORS = frozenset(
 )
 _TYPE = re.compile(r"[a-z][a-z0-9_]{0,79}")
 _FIELD = r"\[[\w@.*-]{1,200}\]"
+_NO_DOCUMENT_ID = "Document ID is not supported"
+# What errors mean that a full or blocked cluster answers, by type of Elasticsearch and of OpenSearch.
+_CAUSES = {
+    "es_rejected_execution_exception": "the write queue is full",
+    "rejected_execution_exception": "the write queue is full",
+    "circuit_breaking_exception": "the memory circuit breaker tripped",
+}
 # Error reasons quote the offending values, and those are text of a message. Only parts that match one of
 # these patterns are shown: names of fields and types, and numbers.
 _SAFE = re.compile(
@@ -56,18 +63,32 @@ class Outcome:
         retry: indexes of events to send again.
         duplicates: how many events existed already.
         hold: why an operator has to act, if so.
+        busy: why events of *retry* were refused, if so.
+        diverted: how many events went to the failure store instead of the index.
     """
 
     rejected: Mapping[int, str]
     retry: frozenset[int]
     duplicates: int
     hold: str | None
+    busy: str | None = None
+    diverted: int = 0
 
 
-def body(events: Sequence[Event]) -> bytes:
-    """Encode a request that creates each event under its identity; the index is in the URL."""
+def body(events: Sequence[Event], *, document_id: bool = True, index: str | None = None) -> bytes:
+    """Encode a request that creates each event.
+
+    Args:
+        events: to create.
+        document_id: send their identities as ``_id``, so that a repetition is a conflict.
+        index: names the index in every action, for a URL that does not.
+    """
+    named = b'"_index":%b' % orjson.dumps(index) if index is not None else b""
+    if not document_id:
+        return b"".join(b'{"create":{%b}}\n%b' % (named, _framed(event.payload)) for event in events)
+    named += b"," if named else b""
     return b"".join(
-        b'{"create":{"_id":"%b"}}\n%b' % (event.revision.identity.encode(), _framed(event.payload))
+        b'{"create":{%b"_id":"%b"}}\n%b' % (named, event.revision.identity.encode(), _framed(event.payload))
         for event in events
     )
 
@@ -88,7 +109,9 @@ def outcome(answer: bytes, size: int) -> Outcome | None:
         return None
     rejected: dict[int, str] = {}
     retry: set[int] = set()
-    duplicates, hold = 0, None
+    duplicates, diverted = 0, 0
+    hold: str | None = None
+    busy: str | None = None
     for index, item in enumerate(items):
         result = next(iter(item.values()), None) if isinstance(item, dict) else None
         status = result.get("status") if isinstance(result, dict) else None
@@ -96,16 +119,18 @@ def outcome(answer: bytes, size: int) -> Outcome | None:
             return None
         error = result.get("error")
         if status in _CREATED:
+            diverted += result.get("failure_store") == "used"
             continue
         if status == _CONFLICT:
             duplicates += 1
         elif status >= 500 or status in _BUSY:  # noqa: PLR2004
             retry.add(index)
-        elif status in _HOLD_STATUSES or _type(error) in _INDEX_ERRORS:
+            busy = busy or f"{status} {describe(error)}"
+        elif status in _HOLD_STATUSES or _type(error) in _INDEX_ERRORS or _lacks_ids(error):
             hold = hold or f"{status} {describe(error)}"
         else:
             rejected[index] = f"{status} {describe(error)}"
-    return Outcome(rejected, frozenset(retry), duplicates, hold)
+    return Outcome(rejected, frozenset(retry), duplicates, hold, busy, diverted)
 
 
 def describe(error: object) -> str:
@@ -113,9 +138,30 @@ def describe(error: object) -> str:
     causes: list[str] = []
     while isinstance(error, dict) and len(causes) < 3:  # noqa: PLR2004, deeper causes repeat the others
         safe = _SAFE.search(str(error.get("reason", "")))
-        causes.append((_type(error) or "error") + (f": {safe[0]}" if safe else ""))
+        causes.append((_type(error) or "error") + (f": {safe[0]}" if safe else "") + _cause(error))
         error = error.get("caused_by")
     return ", caused by ".join(dict.fromkeys(causes)) or "no reason given"
+
+
+def _cause(error: JsonObject) -> str:
+    """What a full or blocked cluster lacks, and what to do."""
+    reason = str(error.get("reason", ""))
+    if "flood-stage" in reason or "disk usage exceeded" in reason:
+        return " (disk flood-stage watermark exceeded: free disk space, the cluster then lifts the block)"
+    if "index read-only / allow delete" in reason:
+        return (
+            " (read-only block: usually the disk flood-stage watermark; free disk space, or remove "
+            "index.blocks.read_only_allow_delete)"
+        )
+    if _lacks_ids(error):
+        return " (the collection takes no document IDs: set document_id: false)"
+    cause = _CAUSES.get(_type(error) or "")
+    return f" ({cause})" if cause else ""
+
+
+def _lacks_ids(error: object) -> bool:
+    # Time series collections of OpenSearch Serverless.
+    return isinstance(error, dict) and _NO_DOCUMENT_ID in str(error.get("reason", ""))
 
 
 def describe_response(answer: bytes) -> str:

@@ -20,7 +20,7 @@ from connector.secret import Secret
 
 _BULK = "/_bulk"
 # Leaves out the response's copies of the request; an error of the whole request is never filtered.
-_FILTER = "?filter_path=errors,items.*.status,items.*.error"
+_FILTER = "?filter_path=errors,items.*.status,items.*.error,items.*.failure_store"
 # A response with one of these is about credentials and address, not about the content of a document.
 _QUOTABLE = {401, 402, 403, 404, 405, 407, 413}
 
@@ -86,11 +86,23 @@ class Node:
         """Read a rotated URL, proxy or certificate again."""
         await self._sender.open()
 
+    @property
+    def names_index_itself(self) -> bool:
+        """Whether the request's URL names the index; a URL configured with ``/_bulk`` at its end does not."""
+        return not self._url.parts.path.endswith(_BULK)
+
     async def bulk(self, target: str, body: bytes) -> Response:
-        """Post a bulk request for the index or data stream *target*."""
+        """Post a bulk request for the index or data stream *target*, with the URL's query parameters.
+
+        A URL that ends with ``/_bulk`` is used as it is: stores that imitate the API know no other path.
+        """
         content, encoding_headers = self._sender.compressed(body)
         headers = {**self._credentials.headers(), "content-type": "application/x-ndjson", **encoding_headers}
-        return await self._sender.post(content, headers, url=self._at(f"/{target}{_BULK}{_FILTER}"))
+        path = f"/{target}{_BULK}" if self.names_index_itself else _BULK
+        query = self._url.parts.query
+        return await self._sender.post(
+            content, headers, url=self._at(path + _FILTER + (f"&{query}" if query else ""))
+        )
 
     async def request(self, method: str, path: str, body: JsonObject | None = None) -> Response:
         """Send a request about the cluster."""

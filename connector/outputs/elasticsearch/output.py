@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from connector.errors import Hold, Retryable
+from connector.errors import DeliveryError, Hold, Retryable
+from connector.facts import EventsDiverted, OutputWarning
 from connector.interfaces import Clock, Observe
 from connector.model import Event, JsonObject, Limits, Receipt
 from connector.net.backoff import parse_retry_after
@@ -15,12 +17,18 @@ from connector.net.clock import utc_now
 from connector.outputs.elasticsearch import bulk
 from connector.outputs.elasticsearch.index_template import template_for
 from connector.outputs.elasticsearch.node import ClusterCredentials, Node
-from connector.outputs.elasticsearch.probe import inspect
+from connector.outputs.elasticsearch.probe import UnsuitableTarget, check_target, inspect
 from connector.outputs.shared.failover import Failover, MultiUrlSettings
 from connector.secret import Secret
 
 # Payload only: the action line adds about 90 bytes per event, and a request should stay below 5 MB.
 _LIMITS = Limits(events=1600, bytes=4_800_000)
+# Checking the target must not delay a start whose cluster is slow, in seconds.
+_CHECK_TIMEOUT = 5.0
+_DIVERTED = (
+    "events went to the failure store, because indexing them failed: they are not in the data stream; see "
+    "GET <data stream>::failures/_search for the error"
+)
 _STREAM = "logs-cloudflare.email_security-default"
 
 IndexName = Annotated[
@@ -41,6 +49,13 @@ class ElasticsearchSettings(MultiUrlSettings):
         default=None, description=f"Data stream; by default {_STREAM}, unless index is set."
     )
     index: IndexName | None = Field(default=None, description="Index or alias instead of a data stream.")
+    document_id: bool = Field(
+        default=True,
+        description="Send each event's identity as _id, so that repetitions are stored once. Set to "
+        "false for time series collections of OpenSearch Serverless; these then store repetitions twice.",
+    )
+
+    reserved_parameters: ClassVar[frozenset[str]] = frozenset({"filter_path"})
 
     @model_validator(mode="after")
     def _unambiguous(self) -> ElasticsearchSettings:
@@ -57,23 +72,29 @@ class ElasticsearchSettings(MultiUrlSettings):
         """The data stream or index that documents go to."""
         return self.index or self.data_stream or _STREAM
 
-    def build(self, name: str, observe: Observe) -> ElasticsearchOutput:  # noqa: ARG002, delivery reports all facts
+    def build(self, name: str, observe: Observe) -> ElasticsearchOutput:
         """Build the output."""
-        return ElasticsearchOutput(self, utc_now)
+        return ElasticsearchOutput(name, self, observe, utc_now)
 
 
 class ElasticsearchOutput:
     """Accepted means: the cluster stored the event, now or at an earlier attempt.
 
     Args:
+        name: the output's name.
         settings: of the output.
+        observe: receives facts.
         clock: the wall clock, for dates in ``Retry-After``.
     """
 
-    def __init__(self, settings: ElasticsearchSettings, clock: Clock) -> None:
+    def __init__(self, name: str, settings: ElasticsearchSettings, observe: Observe, clock: Clock) -> None:
         limits = settings.batch.applied(_LIMITS)
         self._limits = Limits(limits.events, limits.bytes, None, settings.concurrency, limits.linger)
+        self._name = name
+        self._observe = observe
+        self._document_id = settings.document_id
         self._target = settings.target
+        self._target_checked = False
         self._stream = settings.index is None
         self._clock = clock
         self._credentials = ClusterCredentials(settings.api_key, settings.username, settings.password)
@@ -86,10 +107,11 @@ class ElasticsearchOutput:
         return self._limits
 
     async def open(self) -> None:
-        """Read rotated credentials again."""
+        """Read rotated credentials again; warn once if the cluster would guess the target's field types."""
         self._credentials.refresh()
         with self._failover.attempt() as index:
             await self._nodes[index].open()
+            await self._check_target(self._nodes[index])
 
     async def send(self, events: Sequence[Event]) -> Receipt:
         """Create all events in one request."""
@@ -119,6 +141,19 @@ class ElasticsearchOutput:
         )
         return f"installed the index template {template.name} at {node.origin}; {effect}"
 
+    async def _check_target(self, node: Node) -> None:
+        """Report a target without a template. What else is wrong shows when events are sent."""
+        if self._target_checked:
+            return
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT):
+                await check_target(node, self._target, stream=self._stream)
+        except UnsuitableTarget as error:
+            self._observe(OutputWarning(self._name, error.reason))
+        except (DeliveryError, TimeoutError):
+            return
+        self._target_checked = True
+
     async def _put(self, path: str, body: JsonObject) -> Node:
         """PUT *body* at the first node that responds; all nodes are one cluster."""
         for last in range(len(self._nodes) - 1, -1, -1):
@@ -135,7 +170,9 @@ class ElasticsearchOutput:
         raise AssertionError("there is always a node")
 
     async def _create(self, node: Node, events: Sequence[Event]) -> Receipt:
-        answer = await node.bulk(self._target, bulk.body(events))
+        named = None if node.names_index_itself else self._target
+        body = bulk.body(events, document_id=self._document_id, index=named)
+        answer = await node.bulk(self._target, body)
         error = node.classify(answer, events)
         if error is not None:
             raise error
@@ -146,5 +183,10 @@ class ElasticsearchOutput:
             raise Hold(
                 f"{node.describe(answer, f'{self._target}: {outcome.hold}')}; fix the index or the privileges"
             )
+        if outcome.diverted:
+            self._observe(EventsDiverted(self._name, outcome.diverted, f"{self._target}: {_DIVERTED}"))
+        if outcome.busy is not None and len(outcome.retry) == len(events):
+            reason = node.describe(answer, f"all events refused: {outcome.busy}")
+            raise Retryable(reason, parse_retry_after(answer.headers.get("retry-after"), self._clock()))
         after = parse_retry_after(answer.headers.get("retry-after"), self._clock()) if outcome.retry else None
         return Receipt(outcome.rejected, outcome.retry, after, outcome.duplicates)

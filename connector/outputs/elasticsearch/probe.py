@@ -19,10 +19,14 @@ _LIST = (
 _SETUP = "install deploy/elastic/index-template.json before the first event"
 
 
+class UnsuitableTarget(Hold):
+    """Events would go to a place of the wrong kind, or to one with guessed field types."""
+
+
 async def inspect(node: Node, target: str, *, stream: bool) -> str:
     """Describe *node* and *target* in one line; raises like ``Output.open``."""
     product = await _product(node)
-    place = await _place(node, target, stream=stream)
+    place = await check_target(node, target, stream=stream)
     privileges = await _privileges(node, target, creates="will be created" in place)
     return f"{node.origin} is {product}; {place}{privileges}"
 
@@ -40,8 +44,8 @@ async def _product(node: Node) -> str:
     return f"{name} {_plain(version['number'])}"
 
 
-async def _place(node: Node, target: str, *, stream: bool) -> str:
-    """Describe the target; raise ``Hold`` if it would be created with guessed field types."""
+async def check_target(node: Node, target: str, *, stream: bool) -> str:
+    """Describe the target; raises ``UnsuitableTarget``, and otherwise like ``Output.open``."""
     kind = "data stream" if stream else "index"
     if stream:
         answer = await node.request("GET", f"/_data_stream/{target}?filter_path=data_streams.name")
@@ -53,7 +57,7 @@ async def _place(node: Node, target: str, *, stream: bool) -> str:
             _accept(node, answer)
     answer = await node.request("HEAD", f"/{target}")
     if answer.ok and stream:
-        raise Hold(
+        raise UnsuitableTarget(
             f"{node.origin}: {target} is an index or alias, not a data stream; set it as index, or delete it "
             "so that the data stream can be created"
         )
@@ -74,14 +78,16 @@ async def _template(node: Node, target: str, *, stream: bool) -> str:
     _accept(node, answer)
     best = _best(document(answer), target)
     if best is None:
-        raise Hold(
+        raise UnsuitableTarget(
             f"{node.origin}: neither the {kind} {target} nor an index template for it exists, so the cluster "
             f"would guess field types; {_SETUP}"
         )
     name, makes_stream = best
     if makes_stream != stream:
         wrong = "a data stream" if makes_stream else "an index"
-        raise Hold(f"{node.origin}: the index template {name} would create {target} as {wrong}; {_SETUP}")
+        raise UnsuitableTarget(
+            f"{node.origin}: the index template {name} would create {target} as {wrong}; {_SETUP}"
+        )
     return f"the {kind} {target} will be created from the index template {name}"
 
 

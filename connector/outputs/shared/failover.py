@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar, Self
+from urllib.parse import parse_qsl
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from connector.errors import Hold, Retryable
 from connector.outputs.shared.http_client import HttpSettingsBase
@@ -25,8 +26,6 @@ def _to_urls(value: object) -> tuple[Url, ...]:
         raise ValueError("expected a URL, such as https://collector.example:9200, or a list of URLs")
     if len({url.secure for url in urls}) > 1:
         raise ValueError("URLs must be all https or all http: failover must not weaken transport security")
-    if any(url.parts.query for url in urls):
-        raise ValueError("this URL takes no part after ?: the connector writes it itself")
     return urls
 
 
@@ -51,6 +50,19 @@ class MultiUrlSettings(HttpSettingsBase):
 
     url: Urls = Field(description="URL of the collector, or a list: when one fails the next is used.")
     gzip: bool = Field(default=True, description="Compress requests.")
+
+    # Query parameters that the output sets itself; "*" for an output that takes none.
+    reserved_parameters: ClassVar[frozenset[str]] = frozenset({"*"})
+
+    @model_validator(mode="after")
+    def _no_reserved_parameter(self) -> Self:
+        for url in self.urls:
+            names = {name for name, _ in parse_qsl(url.parts.query, keep_blank_values=True)}
+            if url.parts.query and "*" in self.reserved_parameters:
+                raise ValueError("the URL must not contain query parameters: the connector sets them itself")
+            if reserved := sorted(names & self.reserved_parameters):
+                raise ValueError(f"the connector sets the query parameter {reserved[0]} itself: remove it")
+        return self
 
 
 class Failover:

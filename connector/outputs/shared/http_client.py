@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
 from typing import Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from pydantic import Field, model_validator
@@ -258,4 +258,5 @@ def _status(status: int) -> str:
 
 def _path_parts(url: Url) -> list[str]:
     """Pieces of path and query that may be a webhook's token."""
-    return [piece for piece in (*url.parts.path.split("/"), url.parts.query) if len(piece) >= 8]  # noqa: PLR2004
+    values = (value for _, value in parse_qsl(url.parts.query))
+    return [piece for piece in (*url.parts.path.split("/"), url.parts.query, *values) if len(piece) >= 8]  # noqa: PLR2004

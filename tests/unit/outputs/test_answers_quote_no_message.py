@@ -15,7 +15,7 @@ from connector.errors import DeliveryError
 from connector.interfaces import Output
 from connector.model import Event, Feed, Record, Revision
 from connector.net.clock import utc_now
-from connector.outputs.elasticsearch.output import ElasticsearchOutput, ElasticsearchSettings
+from connector.outputs.elasticsearch.output import ElasticsearchSettings
 from connector.outputs.http.output import HttpOutput, HttpSettings
 from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from tests.support.scripted_http import Asked, Reply, scripted
@@ -60,7 +60,7 @@ def splunk(url: str) -> Output:
 
 
 def elastic(url: str) -> Output:
-    return ElasticsearchOutput(ElasticsearchSettings.model_validate({"url": url}), utc_now)
+    return ElasticsearchSettings.model_validate({"url": url}).build("siem", lambda _: None)
 
 
 async def refusal(build: Callable[[str], Output], sent: Event, answer: Callable[[Asked], Reply]) -> str:

@@ -66,7 +66,7 @@ async def test_each_event_is_created_under_its_identity() -> None:
         assert collector.server is not None
         [asked] = collector.server.asked
         assert asked.path == f"/{STREAM}/_bulk"
-        assert asked.params == {"filter_path": "errors,items.*.status,items.*.error"}
+        assert asked.params == {"filter_path": "errors,items.*.status,items.*.error,items.*.failure_store"}
         assert asked.headers["content-type"] == "application/x-ndjson"
 
 
@@ -233,7 +233,7 @@ async def test_a_rotated_key_is_read_when_the_output_is_opened_again(tmp_path: P
 
 async def test_an_index_a_path_before_it_and_plain_requests() -> None:
     async with bulk_collector(indexes={"mail"}) as collector:
-        elastic = output(f"{collector.url}/_bulk", index="mail", gzip=False)
+        elastic = output(f"{collector.url}/", index="mail", gzip=False)
         await elastic.send(events(1))
         await elastic.close()
         assert collector.server is not None

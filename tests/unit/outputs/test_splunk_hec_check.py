@@ -87,7 +87,7 @@ GOOD = {"url": "https://splunk.example:8088", "token": TOKEN}
         ({**GOOD, "url": []}, "expected a URL"),
         ({**GOOD, "url": ["https://a.example", 7]}, "expected a URL"),
         ({**GOOD, "url": ["https://a.example", "http://b.example"]}, "failover must not weaken"),
-        ({**GOOD, "url": "https://a.example/?token=canary"}, "takes no part after"),
+        ({**GOOD, "url": "https://a.example/?token=canary"}, "must not contain query parameters"),
         ({**GOOD, "url": "http://a.example", "tls": {}}, "tls has no effect"),
         ({**GOOD, "endpoint": "raw", "fields": {"a": "b"}}, "fields has no effect"),
         ({**GOOD, "fields": {"a b": "c"}}, "String should match"),

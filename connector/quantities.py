@@ -95,3 +95,8 @@ Size = Annotated[
     ),
 ]
 """A number of bytes in a settings model."""
+
+
+def count_of(number: int, noun: str) -> str:
+    """*number* with its noun: ``1 record``, ``2 records``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

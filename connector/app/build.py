@@ -1,4 +1,8 @@
-"""Everything that can be built before the first door opens: a configuration that is wrong fails here."""
+"""Build the program from a configuration: everything that can fail for a configuration error fails here.
+
+Nothing is opened except the listening socket of the HTTP endpoint, so that a reload can build a second
+``App`` beside the running one and discard it if the configuration is refused.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,8 @@ import socket
 import ssl
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
 from connector import __version__
 from connector.app.collectors import FeedPlan, plan_feeds
@@ -19,85 +22,97 @@ from connector.facts import ConfigurationWarning, Fact
 from connector.interfaces import Clock
 from connector.journal import SQLITE
 from connector.model import Backlog, Feed
-from connector.settings import Loaded, Settings
+from connector.settings import Loaded, Server, Settings, State, require_paths
 from connector.telemetry.endpoint import Board, bind
-from connector.telemetry.log_writer import LogWriter
-from connector.telemetry.logs import Format, Logs, dropped_line
+from connector.telemetry.logs import Format, Logs
 from connector.telemetry.metrics import Metrics
 from connector.telemetry.observer import Telemetry
 from connector.telemetry.status import Status
 
 
 @dataclass(frozen=True, slots=True)
-class App:
-    """The built parts; the journal and what needs it come later."""
+class Core:
+    """What lives as long as the process and survives a reload.
 
-    settings: Settings
+    It MUST NOT refer to an ``App``: what a reload replaces could never be freed.
+    """
+
     clock: Clock
     telemetry: Telemetry
     metrics: Metrics
     board: Board
     sock: socket.socket | None
     tls: ssl.SSLContext | None
-    feeds: tuple[FeedPlan, ...]
-    routes: tuple[Route, ...]
-    log: LogWriter | None = None
+    state: State
+    server: Server
 
     def observe(self, fact: Fact) -> None:
-        """Tell telemetry."""
+        """Report *fact* to telemetry."""
         self.telemetry.observe(fact)
 
-    def post(self) -> None:
-        """Show the present status at the endpoint."""
+    def post_status(self) -> None:
+        """Publish the current status at the endpoint."""
         self.board.post(self.telemetry.snapshot())
 
 
-def build_app(loaded: Loaded, clock: Clock, log: LogWriter | None = None) -> App:
-    """Build what *loaded* describes and bind the endpoint's socket; *log* is where log lines go, or stderr.
+@dataclass(frozen=True, slots=True)
+class App:
+    """The program as one configuration describes it; a reload replaces it."""
 
-    Raises ``ConfigurationError`` with every problem of the part that is wrong.
+    core: Core
+    settings: Settings
+    feeds: tuple[FeedPlan, ...]
+    routes: tuple[Route, ...]
+
+
+def build_app(loaded: Loaded, clock: Clock) -> App:
+    """Build what *loaded* describes and bind the endpoint's socket.
+
+    Raises ``ConfigurationError`` with every problem found.
     """
     settings = loaded.settings
+    require_paths(loaded)
     feeds = plan_feeds(loaded, clock)
-    names, limits, fresh = _names(settings), _limits(settings), _fresh(feeds)
+    names, limits, fresh = _account_names(settings), _backlog_limits(settings), _freshness(feeds)
     metrics = Metrics(__version__, SQLITE)
-    logs = _logs(settings, metrics, log)
+    logs = _build_logs(settings, metrics)
     status = Status(__version__, clock, fresh, limits, names, sqlite=SQLITE)
     telemetry = Telemetry(logs, metrics, status, limits)
     routes = build_routes(loaded, telemetry.observe, names)
-    tls = endpoint_tls(settings)
+    tls = endpoint_tls(settings.server)
     sock = bind(settings.server.listen) if settings.server.listen else None
     for note in (*loaded.notes, *mapping_notes(loaded), *expression_warnings(loaded)):
         telemetry.observe(ConfigurationWarning(note))
-    return App(settings, clock, telemetry, metrics, Board(), sock, tls, feeds, routes, log)
+    core = Core(clock, telemetry, metrics, Board(), sock, tls, settings.state, settings.server)
+    return App(core, settings, feeds, routes)
 
 
-def rebuild_app(app: App, loaded: Loaded) -> App:
-    """What *loaded* describes, on the ground of *house*: its endpoint, telemetry and state stay as they are.
+def rebuild_app(core: Core, loaded: Loaded) -> App:
+    """Build what *loaded* describes on the running *core*; its endpoint and state directory do not change.
 
-    Nothing of *house* changes. Raises ``ConfigurationError`` with every problem of the part that is wrong.
+    Raises ``ConfigurationError`` with every problem found; nothing has changed then.
     """
-    fixed = {"state": app.settings.state, "server": app.settings.server}
-    settings = loaded.settings.model_copy(update=fixed)
+    settings = loaded.settings.model_copy(update={"state": core.state, "server": core.server})
+    require_paths(loaded)
     check_http_clients(loaded)
-    feeds = plan_feeds(loaded, app.clock)
-    routes = build_routes(loaded, app.observe, _names(settings))
-    return replace(app, settings=settings, feeds=feeds, routes=routes)
+    feeds = plan_feeds(loaded, core.clock)
+    routes = build_routes(loaded, core.observe, _account_names(settings))
+    return App(core, settings, feeds, routes)
 
 
 def switch_telemetry(app: App) -> None:
-    """Let telemetry tell of *house* from now on."""
-    settings = app.settings
-    logs = _logs(settings, app.metrics, app.log)
-    app.telemetry.watch(logs, _fresh(app.feeds), _limits(settings), _names(settings))
+    """Make logs, metrics and status describe *app* from now on."""
+    core, settings = app.core, app.settings
+    logs = _build_logs(settings, core.metrics)
+    core.telemetry.watch(logs, _freshness(app.feeds), _backlog_limits(settings), _account_names(settings))
 
 
-def endpoint_tls(settings: Settings) -> ssl.SSLContext | None:
+def endpoint_tls(server: Server) -> ssl.SSLContext | None:
     """TLS context of the HTTP endpoint; ``None`` for plain HTTP.
 
     Raises ``ConfigurationError`` for a certificate, key or authority that cannot be used.
     """
-    tls = settings.server.tls
+    tls = server.tls
     if tls is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -117,27 +132,26 @@ def endpoint_tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def _names(settings: Settings) -> dict[str, str]:
+def _account_names(settings: Settings) -> dict[str, str]:
     return {account.account_id: name for name, account in settings.accounts.items()}
 
 
-def _limits(settings: Settings) -> dict[str, Backlog]:
+def _backlog_limits(settings: Settings) -> dict[str, Backlog]:
     return {name: output.journal_limits() for name, output in settings.outputs.items()}
 
 
-def _fresh(feeds: tuple[FeedPlan, ...]) -> dict[Feed, timedelta]:
+def _freshness(feeds: tuple[FeedPlan, ...]) -> dict[Feed, timedelta]:
     return {feed.plan.feed: feed.fresh_within for feed in feeds}
 
 
+def _build_logs(settings: Settings, metrics: Metrics) -> Logs:
+    return Logs(
+        settings.log.level, log_format(settings), monotonic=time.monotonic, suppressed=metrics.suppressed
+    )
+
+
 def log_format(settings: Settings) -> Format:
-    """The format of the log on stderr. In JSON the stream holds nothing but JSON lines."""
+    """``text`` or ``json``, with ``auto`` resolved: text on a terminal, JSON elsewhere."""
     if settings.log.format != "auto":
         return settings.log.format
     return "text" if sys.stderr.isatty() else "json"
-
-
-def _logs(settings: Settings, metrics: Metrics, log: LogWriter | None) -> Logs:
-    form = log_format(settings)
-    if log is not None:
-        log.dropped, log.notice = metrics.dropped, partial(dropped_line, form)
-    return Logs(settings.log.level, form, stream=log, monotonic=time.monotonic, suppressed=metrics.suppressed)

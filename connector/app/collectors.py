@@ -1,4 +1,4 @@
-"""From settings to collectors: accounts become sources, searches on accounts become feeds."""
+"""Feeds and collectors from settings: one feed per search and account, with its schedule and enrichment."""
 
 from __future__ import annotations
 
@@ -26,18 +26,27 @@ from connector.source.enrichment import Endpoint
 from connector.yaml_nodes import Node, walk
 
 _LATER = ("$change", "$enrichment", "$identity", "$revision")
-"""Names that a record has no values for before it is compared and enriched."""
+"""Variables that have no value before a record is compared and enriched."""
+
+
+_FRESH_PERIODS = 3
+_FRESH_AT_LEAST = timedelta(minutes=5)
+"""A feed is fresh while its live sweep reached the present within three periods, or five minutes: one or
+two polls may fail before anybody is alerted."""
+
+_START_INTERVAL, _START_SPREAD = 0.05, 30.0
+"""Seconds between the starts of two feeds, and within which all have started."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnrichmentPlan:
-    """What one search asks of further endpoints; *when* says for which revisions (``None``: for all)."""
+    """Enrichment of one search: the endpoints to query, and *when* (``None``: for every revision)."""
 
     endpoints: tuple[Endpoint, ...]
     when: Callable[[Revision], bool] | None = None
 
     def build(self, source: CloudflareSource, feed: Feed, clock: Clock) -> Enricher:
-        """Make the enricher of one feed."""
+        """The enricher of one feed."""
         when = self.when
         if when is None:
             return source.enricher(self.endpoints)
@@ -49,9 +58,9 @@ class EnrichmentPlan:
 
 
 def plan_enrichment(loaded: Loaded) -> Mapping[str, EnrichmentPlan]:
-    """What each search that enriches asks, by the search's name.
+    """The enrichment of each search that has one, by search name.
 
-    Raises ``ConfigurationError`` with everything that is wrong with ``when``.
+    Raises ``ConfigurationError`` with every problem of ``enrich.when``.
     """
     names = {account.account_id: name for name, account in loaded.settings.accounts.items()}
     library = mapping_library(loaded)
@@ -88,21 +97,13 @@ def _too_early(node: Node) -> Iterator[Problem]:
     for _, inner in walk(node):
         for name, place in inner.keys.items():
             if name.partition(".")[0] in _LATER:
-                yield Problem(f"{name} has no value yet when a record is enriched", place,
-                              "match the record's own fields, or give the output a when")  # fmt: skip
-
-
-_PATIENT = 3
-_LEAST = timedelta(minutes=5)
-"""A feed is fresh while its live sweep reached the present within three periods, at least five minutes."""
-
-_APART, _WITHIN = 0.05, 30.0
-"""Seconds between the beginnings of two feeds, and within which all of them begin."""
+                yield Problem(f"{name} is not set before enrichment", place,
+                              "match fields of the record, or use the output's when")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class FeedPlan:
-    """A feed as planned: its account's name, what to collect, when, how old it may become, what to add."""
+    """A feed: account name, what to collect, when, how old it may become, how to enrich it."""
 
     account: str
     plan: FeedConfig
@@ -112,7 +113,7 @@ class FeedPlan:
 
 
 def plan_feeds(loaded: Loaded, clock: Clock) -> tuple[FeedPlan, ...]:
-    """Every feed of *loaded*. Raises ``ConfigurationError`` for a schedule or a match that is none."""
+    """Every feed of *loaded*. Raises ``ConfigurationError`` for an invalid schedule or ``enrich.when``."""
     settings = loaded.settings
     enrichment = plan_enrichment(loaded)
     feeds: list[FeedPlan] = []
@@ -137,22 +138,22 @@ def _plan(settings: Settings, name: str, search: Search, account: str, clock: Cl
         watched=search.watch,
         audit=AuditConfig(search.audit.every, search.audit.reach) if search.audit else None,
     )
-    return FeedPlan(account, plan, schedule, max(_LEAST, _PATIENT * period + search.settle))
+    return FeedPlan(account, plan, schedule, max(_FRESH_AT_LEAST, _FRESH_PERIODS * period + search.settle))
 
 
 def start_delays(count: int) -> Sequence[float]:
-    """Seconds after which each of *count* feeds begins.
+    """Start delay of each of *count* feeds, in seconds.
 
-    One after the other: hundreds that begin at once would hold a page each in memory, and poll in step.
+    Staggered: hundreds of feeds started together would hold a page each in memory, and poll in step for ever.
     """
-    apart = min(_APART, _WITHIN / max(1, count))
-    return [number * apart for number in range(count)]
+    interval = min(_START_INTERVAL, _START_SPREAD / max(1, count))
+    return [number * interval for number in range(count)]
 
 
 async def note_unconfigured_feeds(feeds: tuple[FeedPlan, ...], journal: Journal, clock: Clock) -> None:
-    """Note in *journal* which of its feeds nobody configures any more, for when they are back."""
+    """Record in *journal* which of its feeds are no longer configured, for when they are configured again."""
     known = [one.feed for one in (await journal.outline()).feeds]
-    # On a disk without any room it is noted at the next start. A feed that is back before that catches up as
+    # On a full disk this is recorded at the next start. A feed configured again before that catches up as
     # after an outage, which loses nothing.
     with suppress(JournalFull):
         await note_unconfigured(journal, known, [feed.plan.feed for feed in feeds], clock())

@@ -1,15 +1,15 @@
-"""The daemon: runs every room together and ends them in the right order.
+"""The daemon: opens every part in order, runs them together, and shuts them down in reverse order.
 
-Scopes nest: endpoint { journal { control { delivery { collection }}}}. Whatever can be wrong with the
-configuration was found before, when the house was built. A reload leaves the outer three open and does the
-inner two anew.
+Scopes nest: endpoint { journal { control socket { delivery { collection }}}}. Configuration errors were
+already raised by ``build_app``. A reload keeps the outer three open and replaces the inner two.
+
+``run_daemon`` runs until a signal, ``run_daemon_once`` collects up to now and ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -17,43 +17,57 @@ from datetime import timedelta
 from functools import partial
 
 from connector import __version__
-from connector.app.build import App, build_app, switch_telemetry
+from connector.app.build import App, Core, build_app, switch_telemetry
 from connector.app.collectors import FeedPlan, build_collectors, note_unconfigured_feeds, start_delays
 from connector.app.control.backfill import BackfillService
-from connector.app.control.operator import handlers
+from connector.app.control.operator import Configured, handlers
 from connector.app.control.server import Handler, serve_control
 from connector.app.monitor import measure_journal, post_status
-from connector.app.reload import Read, Reload, changes
-from connector.app.routes import attach, build_deliverers
+from connector.app.reload import ReadConfiguration, Reload, changes
+from connector.app.routes import Route, attach, build_deliverers
 from connector.app.signals import Stop, handle_signals
 from connector.app.sources import Budgets, open_sources
 from connector.app.tasks import supervise, task_scope, wait_first
 from connector.collect.backfill.runner import BACKFILL
 from connector.collect.collector import Collector
 from connector.delivery import Deliverer
-from connector.errors import JournalFull
-from connector.facts import ConfigurationReloaded, DaemonStarted, DaemonStopped, DaemonStopping, RunIncomplete
+from connector.errors import BadQuery, Denied, JournalFull
+from connector.facts import (
+    CollectionFailed,
+    ConfigurationReloaded,
+    DaemonStarted,
+    DaemonStopped,
+    DaemonStopping,
+    Fact,
+    RunIncomplete,
+)
 from connector.interfaces import Observe
 from connector.journal import Journal, Options
 from connector.model import Feed, JsonObject
 from connector.net.clock import utc_now
+from connector.quantities import count_of
 from connector.settings import Loaded
 from connector.telemetry.endpoint import Endpoint
-from connector.telemetry.log_writer import LogWriter
-from connector.telemetry.logs import interpreter_messages_logged
+from connector.telemetry.observer import Telemetry
 
 Announce = Callable[[str], None]
+
 _POLL_SECONDS = 0.25
+"""How often the state of an output is looked at where delivery offers no event to wait for."""
+
 _RELOAD_GRACE = timedelta(seconds=10)
-"""How long a reload waits at most for what is being sent; what is cut short is sent again."""
+"""Longest a reload waits for requests in flight. Requests cut short are sent again."""
 
 _ATTACH_RETRY = 2.0
-"""Seconds until a journal without room is asked again to take the outputs of a reload."""
+"""Seconds between attempts to register the outputs of a reload in a journal that is full."""
+
+_PERMANENT = frozenset({Denied.kind, BadQuery.kind})
+"""Kinds of collection failures that only a person can mend: ``run --once`` does not wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Core:
-    """What a reload leaves as it is: the endpoint's *url*, the journal, the control commands."""
+class Services:
+    """What is open for the life of the process: endpoint URL, journal, control commands, request budgets."""
 
     url: str
     journal: Journal
@@ -63,7 +77,7 @@ class Core:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What runs while the doors are open."""
+    """What runs for one configuration: deliverers by output, collectors, the backfill service."""
 
     journal: Journal
     deliverers: Mapping[str, Deliverer]
@@ -71,152 +85,162 @@ class Running:
     backfills: BackfillService
 
 
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What ``run --once`` did not complete, one line per feed and output; empty if all of it succeeded."""
+
+    problems: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every feed was collected up to now and every event was delivered."""
+        return not self.problems
+
+
+async def run_daemon(loaded: Loaded, announce: Announce, reread: ReadConfiguration | None = None) -> None:
+    """Run until SIGTERM or SIGINT; raises ``ConfigurationError`` before anything opens.
+
+    With *reread*, SIGHUP reloads the configuration; without it, SIGHUP keeps its default action.
+    """
+    app, stop = build_app(loaded, utc_now), Stop()
+    reload = Reload(reread) if reread else None
+    with handle_signals(stop, reload.request if reload else None):
+        await run(app, stop, announce, reload)
+
+
+async def run_daemon_once(loaded: Loaded, announce: Announce, patience: timedelta) -> RunReport:
+    """Collect every feed up to now, deliver, end; at most *patience*."""
+    app, stop = build_app(loaded, utc_now), Stop()
+    with handle_signals(stop):
+        report = await run_once(app, stop, announce, patience)
+        for problem in report.problems:
+            app.core.observe(RunIncomplete(problem))
+        return report
+
+
 async def run(app: App, stop: Stop, announce: Announce, reload: Reload | None = None) -> None:
-    """Collect and deliver until *stop* is asked for, then drain and end; *reload* may bring a successor.
+    """Collect and deliver until *stop*, then drain and end; *reload* may replace *app* in between.
 
     *announce* is called with the endpoint's URL ("" without one) once everything runs.
     """
-    async with open_core(app) as core:
-        await attach(app.routes, core.journal)
+    core = app.core
+    async with open_core(core) as services:
+        await attach(app.routes, services.journal)
         if reload is not None:
-            core.commands["reload"] = reload.handle
-        successor: App | None = app
-        while successor is not None:
-            former, app = app, successor
-            async with open_delivery(app, core, stop) as running:
-                if app is former:
-                    _started(app, core.url, announce)
-                elif reload is not None:
-                    reload.ended(changes=_reloaded(app, former))
+            services.commands["reload"] = reload.handle
+        differences: tuple[str, ...] | None = None
+        while True:
+            async with open_delivery(app, services, stop) as running:
+                if reload is None or differences is None:
+                    _report_start(app, services.url, announce)
+                else:
+                    _report_reload(app, differences)
+                    reload.finish(changes=differences)
                 successor = await _collect(app, running, stop, reload)
                 if successor is None:
                     await drain(running, app.settings.drain, stop)
                 else:
-                    await finish(running, min(app.settings.drain, _RELOAD_GRACE), stop)
-            if successor is not None and not await _settle(successor, core.journal, stop):
-                successor = None
+                    await _finish(running, min(app.settings.drain, _RELOAD_GRACE), stop)
+            if successor is None or not await _switch_to(successor, services.journal, stop):
+                return
+            differences = changes(app.settings, successor.settings)
+            app = successor
+            del running, successor  # or they would keep the former configuration, and its secrets, alive
+            gc.collect()  # it is full of reference cycles, and automatic collections are rare
 
 
-async def run_once(app: App, stop: Stop, announce: Announce, patience: timedelta) -> bool:
-    """Walk every feed to now, deliver, end; says whether all of it succeeded within *patience*."""
+async def run_once(app: App, stop: Stop, announce: Announce, patience: timedelta) -> RunReport:
+    """Collect every feed up to now, deliver, end; at most *patience*.
+
+    It ends as soon as nothing can succeed any more: when every feed that is left is refused by the API, every
+    output that is left is held, or *stop* is requested while they fail.
+    """
     clock = asyncio.get_running_loop().time
-    async with open_app(app, announce, stop) as running:
-        deadline = clock() + patience.total_seconds()
-        walks = asyncio.gather(*(collector.once() for _, collector in running.collectors))
-        await wait_first(walks, asyncio.ensure_future(stop.asked.wait()), seconds=patience.total_seconds())
-        complete = walks.done() and not walks.cancelled()
-        await drain(running, timedelta(seconds=max(1.0, deadline - clock())), stop)
-        outputs = (await running.journal.outline()).outputs
-        return complete and not any(o.backlog for o in outputs if o.output in running.deliverers)
+    deadline = clock() + patience.total_seconds()
+    failures = _FeedFailures(app.core.observe)
+    async with open_app(app, announce, stop, observe=failures.observe) as running:
+        problems = await _collect_once(running.collectors, failures, stop, deadline)
+        left = timedelta(seconds=max(1.0, deadline - clock()))
+        await drain_or_give_up(running, left, stop, after_stop=app.settings.drain)
+        problems += await _undelivered(running)
+        return RunReport(tuple(problems))
 
 
 @asynccontextmanager
-async def open_app(app: App, announce: Announce, stop: Stop) -> AsyncIterator[Running]:
-    """Endpoint, journal, control and delivery, for as long as the block runs."""
-    async with open_core(app) as core:
-        await attach(app.routes, core.journal)
-        async with open_delivery(app, core, stop) as running:
-            _started(app, core.url, announce)
+async def open_app(
+    app: App, announce: Announce, stop: Stop, *, observe: Observe | None = None
+) -> AsyncIterator[Running]:
+    """Endpoint, journal, control socket and delivery, while the block runs; *observe* wraps that of *app*."""
+    async with open_core(app.core) as services:
+        await attach(app.routes, services.journal)
+        async with open_delivery(app, services, stop, observe=observe) as running:
+            _report_start(app, services.url, announce)
             yield running
 
 
 @asynccontextmanager
-async def open_core(app: App) -> AsyncIterator[Core]:
-    """Endpoint, journal and control, for as long as the block runs."""
-    state, observe, clock = app.settings.state, app.observe, app.clock
-    options = Options(retain=state.retain)
-    commands: dict[str, Handler] = {"status": partial(_status, app)}
-    with _endpoint(app) as url:
+async def open_core(core: Core) -> AsyncIterator[Services]:
+    """Endpoint, journal and control socket, while the block runs."""
+    options = Options(retain=core.state.retain)
+    directory = core.state.directory
+    commands: dict[str, Handler] = {"status": partial(_status, core.telemetry)}
+    with _endpoint(core) as url:
         async with (
-            Journal.open(state.directory, observe=observe, clock=clock, options=options) as journal,
-            serve_control(state.directory, commands),
-            task_scope() as background,
+            Journal.open(directory, observe=core.observe, clock=core.clock, options=options) as journal,
+            serve_control(directory, commands),
+            task_scope() as start,
         ):
-            background(post_status(app))
-            background(measure_journal(app, journal))
-            yield Core(url, journal, commands)
+            start(post_status(core))
+            start(measure_journal(core.telemetry, journal, directory))
+            yield Services(url, journal, commands)
             outputs = (await journal.outline()).outputs
-            observe(DaemonStopped(tuple((o.output, o.backlog) for o in outputs if o.attached)))
+            core.observe(DaemonStopped(tuple((o.output, o.backlog) for o in outputs if o.attached)))
 
 
 @asynccontextmanager
-async def open_delivery(app: App, core: Core, stop: Stop) -> AsyncIterator[Running]:
-    """Delivery, and all that collection needs, for as long as the block runs."""
-    journal, observe, clock = core.journal, app.observe, app.clock
+async def open_delivery(
+    app: App, services: Services, stop: Stop, *, observe: Observe | None = None
+) -> AsyncIterator[Running]:
+    """Delivery, and the collectors ready to run, while the block runs."""
+    core, journal = app.core, services.journal
+    observe = observe or core.observe
     async with open_sources(
-        app.settings, journal, observe=observe, clock=clock, kept=core.budgets
+        app.settings, journal, observe=observe, clock=core.clock, budgets=services.budgets
     ) as sources:
-        await note_unconfigured_feeds(app.feeds, journal, clock)
-        collectors = build_collectors(app.feeds, sources, journal, observe=observe, clock=clock)
+        await note_unconfigured_feeds(app.feeds, journal, core.clock)
+        collectors = build_collectors(app.feeds, sources, journal, observe=observe, clock=core.clock)
         backfills = BackfillService(
-            ((feed.plan.feed, collector) for feed, collector in collectors), partial(_trouble, app)
+            ((feed.plan.feed, collector) for feed, collector in collectors),
+            partial(_backfill_problem, core.telemetry),
         )
-        core.commands.update({**handlers(journal, app.settings, observe), **backfills.handlers()})
+        services.commands.update(
+            {**handlers(journal, Configured.of(app.settings), observe), **backfills.handlers()}
+        )
         deliverers = build_deliverers(
-            app.routes, journal, observe=observe, clock=clock, snapshot=app.telemetry.snapshot
+            app.routes, journal, observe=observe, clock=core.clock, snapshot=core.telemetry.snapshot
         )
-        async with task_scope() as delivery:
-            delivery(_end_with_reader(app, deliverers, stop))
+        async with task_scope() as start:
+            start(_stop_with_reader(app.routes, deliverers, stop))
             for name, deliverer in deliverers.items():
-                delivery(supervise(f"output {name}", deliverer.run, observe))
+                start(supervise(f"output {name}", deliverer.run, observe))
             yield Running(journal, deliverers, collectors, backfills)
 
 
-async def _collect(app: App, running: Running, stop: Stop, reload: Reload | None) -> App | None:
-    """Collect until *stop* is asked for, or until *reload* has a successor, which is returned."""
-    async with task_scope() as start:
-        for seconds, (feed, collector) in zip(
-            start_delays(len(running.collectors)), running.collectors, strict=True
-        ):
-            work = partial(collector.run, feed.schedule)
-            start(_later(seconds, f"feed {feed.plan.feed}", work, app.observe))
-        if reload is not None:
-            successor = await reload.successor(app, stop)
-        else:
-            await stop.asked.wait()
-            successor = None
-        if successor is None:
-            app.observe(DaemonStopping(stop.reason, app.settings.drain.total_seconds()))
-            app.post()
-    return successor
-
-
-async def _later(seconds: float, name: str, work: Callable[[], Awaitable[None]], observe: Observe) -> None:
-    """Run *work*, *seconds* from now."""
-    await asyncio.sleep(seconds)
-    await supervise(name, work, observe)
-
-
-async def _settle(app: App, journal: Journal, stop: Stop) -> bool:
-    """Give the outputs of *house* their places before it collects; false when *stop* was asked for before."""
-    while not stop.asked.is_set():
-        try:
-            await attach(app.routes, journal)
-        except JournalFull:
-            await wait_first(asyncio.ensure_future(stop.asked.wait()), seconds=_ATTACH_RETRY)
-        else:
-            switch_telemetry(app)
-            gc.collect()  # the former house is a knot of cycles, and the collector is told to come rarely
-            app.telemetry.outline(await journal.outline())
-            return True
-    return False
-
-
 @contextmanager
-def _endpoint(app: App) -> Iterator[str]:
-    if app.sock is None:
+def _endpoint(core: Core) -> Iterator[str]:
+    if core.sock is None:
         yield ""
         return
-    token = app.settings.server.token
+    token = core.server.token
     endpoint = Endpoint(
-        app.sock,
-        app.board,
-        app.metrics.exposition,
+        core.sock,
+        core.board,
+        core.metrics.exposition,
         token=token.reveal() if token else "",
-        tls=app.tls,
-        dropped=app.metrics.connection_dropped,
+        tls=core.tls,
+        dropped=core.metrics.connection_dropped,
     )
-    app.post()
+    core.post_status()
     endpoint.start()
     try:
         yield endpoint.url
@@ -224,88 +248,170 @@ def _endpoint(app: App) -> Iterator[str]:
         endpoint.stop()
 
 
-def _started(app: App, url: str, announce: Announce) -> None:
+async def _collect(app: App, running: Running, stop: Stop, reload: Reload | None) -> App | None:
+    """Collect until *stop* is requested (``None``) or *reload* has built a successor, which is returned."""
+    observe = app.core.observe
+    async with task_scope() as start:
+        delays = start_delays(len(running.collectors))
+        for delay, (feed, collector) in zip(delays, running.collectors, strict=True):
+            work = partial(collector.run, feed.schedule)
+            start(_run_later(delay, f"feed {feed.plan.feed}", work, observe))
+        if reload is not None:
+            successor = await reload.next_app(app, stop)
+        else:
+            await stop.requested.wait()
+            successor = None
+        if successor is None:
+            observe(DaemonStopping(stop.reason, app.settings.drain.total_seconds()))
+            app.core.post_status()
+    return successor
+
+
+async def _run_later(delay: float, name: str, work: Callable[[], Awaitable[None]], observe: Observe) -> None:
+    await asyncio.sleep(delay)
+    await supervise(name, work, observe)
+
+
+async def _switch_to(app: App, journal: Journal, stop: Stop) -> bool:
+    """Register the outputs of *app* before it collects; false if *stop* was requested first."""
+    while not stop.requested.is_set():
+        try:
+            await attach(app.routes, journal)
+        except JournalFull:
+            await wait_first(asyncio.ensure_future(stop.requested.wait()), seconds=_ATTACH_RETRY)
+        else:
+            switch_telemetry(app)
+            app.core.telemetry.outline(await journal.outline())
+            return True
+    return False
+
+
+def _report_start(app: App, url: str, announce: Announce) -> None:
     accounts, feeds, routes = len(app.settings.accounts), len(app.feeds), len(app.routes)
-    app.observe(DaemonStarted(__version__, accounts, feeds, routes, url))
+    app.core.observe(DaemonStarted(__version__, accounts, feeds, routes, url))
     announce(url)
 
 
-def _reloaded(app: App, former: App) -> tuple[str, ...]:
-    """Say that *house* runs in the place of *former*; what differs."""
+def _report_reload(app: App, differences: tuple[str, ...]) -> None:
     accounts, feeds, routes = len(app.settings.accounts), len(app.feeds), len(app.routes)
-    differing = changes(former.settings, app.settings)
-    app.observe(ConfigurationReloaded(accounts, feeds, routes, differing))
-    app.post()
-    return differing
+    app.core.observe(ConfigurationReloaded(accounts, feeds, routes, differences))
+    app.core.post_status()
 
 
 async def drain(running: Running, patience: timedelta, stop: Stop) -> None:
-    """Let every output deliver what is in the journal, as long as *patience* and a second signal allow."""
+    """Let every output deliver what is in the journal, until *patience* ends or a second signal comes."""
     seconds = patience.total_seconds()
     drains = asyncio.gather(*(deliverer.drain(seconds) for deliverer in running.deliverers.values()))
-    await wait_first(drains, asyncio.ensure_future(stop.at_once.wait()))
+    await wait_first(drains, asyncio.ensure_future(stop.immediate.wait()))
 
 
-async def finish(running: Running, patience: timedelta, stop: Stop) -> None:
-    """Let every output deliver what it has in hand, as long as *patience* and a second signal allow."""
+async def drain_or_give_up(
+    running: Running, patience: timedelta, stop: Stop, *, after_stop: timedelta
+) -> None:
+    """Like ``drain``, but end early when it is hopeless: for commands that somebody waits for.
+
+    It ends when every output that is not done is held, when *stop* is requested and they all fail, and
+    *after_stop* after *stop* was requested.
+    """
+    clock = asyncio.get_running_loop().time
+    seconds = patience.total_seconds()
+    drains = {
+        asyncio.create_task(deliverer.drain(seconds)): deliverer for deliverer in running.deliverers.values()
+    }
+    pending, stop_deadline = set(drains), float("inf")
+    while pending and not stop.immediate.is_set() and clock() < stop_deadline:
+        _, pending = await asyncio.wait(pending, timeout=_POLL_SECONDS)
+        states = [drains[task].state for task in pending]
+        stopping = stop.requested.is_set()
+        if stopping:
+            stop_deadline = min(stop_deadline, clock() + after_stop.total_seconds())
+        if states and all(state.hold or (stopping and state.attempt) for state in states):
+            break
+    for task in drains:
+        task.cancel()
+    await asyncio.gather(*drains, return_exceptions=True)
+
+
+async def _finish(running: Running, patience: timedelta, stop: Stop) -> None:
+    """Let every output finish the requests in flight, until *patience* ends or a second signal comes."""
     seconds = patience.total_seconds()
     ends = asyncio.gather(*(deliverer.finish(seconds) for deliverer in running.deliverers.values()))
-    await wait_first(ends, asyncio.ensure_future(stop.at_once.wait()))
+    await wait_first(ends, asyncio.ensure_future(stop.immediate.wait()))
 
 
-async def _end_with_reader(app: App, deliverers: Mapping[str, Deliverer], stop: Stop) -> None:
-    """End when the only output is a stdout whose reader left (``... | head``): it can never come back."""
-    if [getattr(route.settings, "type", "") for route in app.routes] != ["stdout"]:
+class _FeedFailures:
+    """Remembers the last failure of each feed's sweeps, and passes every fact on."""
+
+    def __init__(self, observe: Observe) -> None:
+        self._observe = observe
+        self.last: dict[Feed, CollectionFailed] = {}
+
+    def observe(self, fact: Fact) -> None:
+        """Note a failure of collection."""
+        if isinstance(fact, CollectionFailed):
+            self.last[fact.feed] = fact
+        self._observe(fact)
+
+
+async def _collect_once(
+    collectors: tuple[tuple[FeedPlan, Collector], ...], failures: _FeedFailures, stop: Stop, deadline: float
+) -> list[str]:
+    """Collect every feed up to now; one line for each that did not get there."""
+    clock = asyncio.get_running_loop().time
+    tasks = {asyncio.create_task(collector.once()): feed for feed, collector in collectors}
+    pending = set(tasks)
+    while pending and clock() < deadline and not stop.requested.is_set():
+        _, pending = await asyncio.wait(pending, timeout=_POLL_SECONDS)
+        last = (failures.last.get(tasks[task].plan.feed) for task in pending)
+        if pending and all(failure is not None and failure.kind in _PERMANENT for failure in last):
+            break
+    for task in pending:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    problems = []
+    for (task, feed), result in zip(tasks.items(), results, strict=True):
+        if task in pending:
+            failure = failures.last.get(feed.plan.feed)
+            reason = failure.reason if failure else "stopped" if stop.requested.is_set() else "timed out"
+            problems.append(f"feed {feed.account}/{feed.plan.feed.search} was not collected: {reason}")
+        elif isinstance(result, BaseException):
+            raise result
+    return problems
+
+
+async def _undelivered(running: Running) -> list[str]:
+    """One line for each output that did not take everything."""
+    problems = []
+    for output in (await running.journal.outline()).outputs:
+        deliverer = running.deliverers.get(output.output)
+        if deliverer is not None and output.backlog:
+            state = deliverer.state
+            reason = state.hold or ("the collector does not accept events" if state.attempt else "timed out")
+            revisions = count_of(output.backlog, "undelivered revision")
+            problems.append(f"output {output.output}: {revisions} left for the next run: {reason}")
+    return problems
+
+
+async def _stop_with_reader(
+    routes: tuple[Route, ...], deliverers: Mapping[str, Deliverer], stop: Stop
+) -> None:
+    """Stop when the only output is stdout and its reader left (``... | head``): it cannot come back."""
+    if [getattr(route.settings, "type", "") for route in routes] != ["stdout"]:
         return
     (deliverer,) = deliverers.values()
-    while deliverer.state.hold is None:  # noqa: ASYNC110, delivery tells its state, it calls nobody
+    while deliverer.state.hold is None:  # noqa: ASYNC110, delivery offers its state, not an event
         await asyncio.sleep(_POLL_SECONDS)
-    stop.ask("the reader of stdout left")
-    stop.at_once.set()
+    stop.request("the reader of stdout left")
+    stop.immediate.set()
 
 
-async def _status(app: App, _: JsonObject) -> JsonObject:
-    return app.telemetry.snapshot()
+async def _status(telemetry: Telemetry, _: JsonObject) -> JsonObject:
+    return telemetry.snapshot()
 
 
-def _trouble(app: App, feed: Feed) -> str:
-    """Why the feed's backfill makes no progress, "" when it does."""
-    for one in app.telemetry.snapshot()["feeds"]:
-        if (one["account"], one["search"]) == (feed.account, feed.search):
-            return str(one["failing_sweeps"].get(BACKFILL) or one["paused"])
+def _backfill_problem(telemetry: Telemetry, feed: Feed) -> str:
+    """Why the backfill of *feed* makes no progress; "" if it does."""
+    for entry in telemetry.snapshot()["feeds"]:
+        if (entry["account"], entry["search"]) == (feed.account, feed.search):
+            return str(entry["failing_sweeps"].get(BACKFILL) or entry["paused"])
     return ""
-
-
-async def daemon(loaded: Loaded, announce: Announce, reread: Read | None = None) -> None:
-    """Run until SIGTERM or SIGINT; raises ``ConfigurationError`` before anything opens.
-
-    With *reread*, SIGHUP reads the configuration again; without it, that signal does what it always does.
-    """
-    with _log() as log:
-        app, stop = build_app(loaded, utc_now, log), Stop()
-        reload = Reload(reread) if reread else None
-        with handle_signals(stop, reload.ask if reload else None):
-            await run(app, stop, announce, reload)
-
-
-async def run_daemon_once(loaded: Loaded, announce: Announce, patience: timedelta) -> bool:
-    """Walk every feed to now, deliver, end; says whether everything reached every output in time."""
-    with _log() as log:
-        app, stop = build_app(loaded, utc_now, log), Stop()
-        with handle_signals(stop):
-            complete = await run_once(app, stop, announce, patience)
-            if not complete:
-                app.observe(RunIncomplete("not every event reached every output; the journal keeps the rest"))
-            return complete
-
-
-@contextmanager
-def _log() -> Iterator[LogWriter | None]:
-    """A writer for stderr that blocks nobody, and everything the interpreter prints in the log."""
-    try:
-        descriptor = sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):  # replaced by something that is no file
-        yield None
-        return
-    with LogWriter(descriptor) as writer, interpreter_messages_logged():
-        yield writer

@@ -1,39 +1,40 @@
-"""The main loop's heartbeat, and the look at the journal's sizes: what the endpoint shows is made here."""
+"""Periodic measurements: publish the status, measure event loop lag, journal size and free disk space."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
 from contextlib import suppress
+from pathlib import Path
 
-from connector.app.build import App
+from connector.app.build import Core
 from connector.facts import LoopLagMeasured, StateDiskMeasured
 from connector.interfaces import OperatorLog
+from connector.telemetry.observer import Telemetry
 
 _STATUS_SECONDS = 1.0
+"""The endpoint's ``/healthz`` counts the process as hanging after 30 of these."""
+
 _MEASURE_SECONDS = 5.0
+"""A measurement reads a few rows of the journal; more often would add load, not information."""
 
 
-async def post_status(app: App) -> None:
-    """Post the status every second, with how late that is."""
+async def post_status(core: Core) -> None:
+    """Publish the status every second, and report how late the event loop ran."""
     clock = asyncio.get_running_loop().time
     while True:
         planned = clock() + _STATUS_SECONDS
-        app.post()
+        core.post_status()
         await asyncio.sleep(_STATUS_SECONDS)
-        app.observe(LoopLagMeasured(max(0.0, clock() - planned)))
+        core.observe(LoopLagMeasured(max(0.0, clock() - planned)))
 
 
-async def measure_journal(app: App, log: OperatorLog) -> None:
-    """Take the sizes of the journal and of its disk every few seconds."""
+async def measure_journal(telemetry: Telemetry, log: OperatorLog, directory: Path) -> None:
+    """Measure the journal and the disk of *directory* every few seconds."""
     while True:
-        app.telemetry.outline(await log.outline())
-        await _measure_disk(app)
+        telemetry.outline(await log.outline())
+        with suppress(OSError):
+            # In a thread: a hanging disk must not block the event loop.
+            disk = await asyncio.to_thread(shutil.disk_usage, directory)
+            telemetry.observe(StateDiskMeasured(disk.free, disk.total))
         await asyncio.sleep(_MEASURE_SECONDS)
-
-
-async def _measure_disk(app: App) -> None:
-    """In a thread: a disk that hangs must not take the main loop with it."""
-    with suppress(OSError):
-        disk = await asyncio.to_thread(shutil.disk_usage, app.settings.state.directory)
-        app.observe(StateDiskMeasured(disk.free, disk.total))

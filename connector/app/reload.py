@@ -1,7 +1,7 @@
-"""SIGHUP, or ``reload``: read the configuration again. What is wrong is refused and changes nothing at all.
+"""Reload on SIGHUP or the ``reload`` command. A configuration with errors is refused and changes nothing.
 
-The new configuration is loaded, its mappings compiled and everything built that can be built without opening
-a door, while the former one goes on working. Only then ``daemon`` swaps collection and delivery.
+The new configuration is loaded, its mappings compiled and everything built that needs no open connection,
+while the running one keeps working. Only then the daemon replaces collection and delivery.
 """
 
 from __future__ import annotations
@@ -18,69 +18,71 @@ from connector.facts import ConfigurationRefused, ConfigurationWarning
 from connector.model import JsonObject
 from connector.settings import Loaded, Settings
 
-Read = Callable[[], Loaded]
+ReadConfiguration = Callable[[], Loaded]
 
 
 class Reload:
-    """What a signal asks for: the configuration again, as *read* gives it."""
+    """Pending requests to reload; *read* loads the configuration again."""
 
-    def __init__(self, read: Read) -> None:
-        self.asked = asyncio.Event()
+    def __init__(self, read: ReadConfiguration) -> None:
+        self._requested = asyncio.Event()
         self._read = read
         self._waiting: list[asyncio.Future[JsonObject]] = []
-        self._served: list[asyncio.Future[JsonObject]] = []
+        self._in_progress: list[asyncio.Future[JsonObject]] = []
 
-    def ask(self) -> None:
-        """Ask for it; asking again while it is done means once more."""
-        self.asked.set()
+    def request(self) -> None:
+        """Request a reload; a request during a reload causes another one."""
+        self._requested.set()
 
     async def handle(self, _: JsonObject) -> JsonObject:
-        """Ask for it, and tell what became of it: ``problems``, or ``changes``."""
+        """Control command: request a reload and return its result, ``problems`` or ``changes``."""
         answer: asyncio.Future[JsonObject] = asyncio.get_running_loop().create_future()
         self._waiting.append(answer)
-        self.ask()
+        self.request()
         return await answer
 
-    def ended(self, *, problems: Sequence[str] = (), changes: Sequence[str] = ()) -> None:
-        """What was asked for is in effect, with *changes*, or refused for *problems*."""
-        for answer in self._served:
+    def finish(self, *, problems: Sequence[str] = (), changes: Sequence[str] = ()) -> None:
+        """Answer the requests in progress: refused because of *problems*, or in effect with *changes*."""
+        for answer in self._in_progress:
             if not answer.done():
                 answer.set_result({"problems": list(problems), "changes": list(changes)})
-        self._served = []
+        self._in_progress = []
 
-    async def successor(self, app: App, stop: Stop) -> App | None:
-        """Wait for a configuration that can be used, or for *stop* (``None``); tell what is refused."""
-        while not stop.asked.is_set():
-            await wait_first(*(asyncio.ensure_future(event.wait()) for event in (stop.asked, self.asked)))
-            if self.asked.is_set() and not stop.asked.is_set():
-                self.asked.clear()
-                self._served, self._waiting = self._waiting, []
-                found = self._build(app)
-                if found is not None:
-                    return found
+    async def next_app(self, app: App, stop: Stop) -> App | None:
+        """Wait for a valid configuration, or for *stop* (``None``); refused ones are reported."""
+        while not stop.requested.is_set():
+            events = (stop.requested, self._requested)
+            await wait_first(*(asyncio.ensure_future(event.wait()) for event in events))
+            if self._requested.is_set() and not stop.requested.is_set():
+                self._requested.clear()
+                self._in_progress, self._waiting = self._waiting, []
+                successor = self._build(app)
+                if successor is not None:
+                    return successor
         return None
 
     def _build(self, app: App) -> App | None:
+        core = app.core
         try:
             loaded = self._read()
-            found = rebuild_app(app, loaded)
+            successor = rebuild_app(core, loaded)
         except ConfigurationError as error:
             problems = tuple(str(problem) for problem in error.problems)
-        except Exception as error:  # noqa: BLE001, whatever a new file does, the old one goes on
+        except Exception as error:  # noqa: BLE001, no error of a new file may end the running configuration
             problems = (f"unexpected error: {describe_error(error)}",)
         else:
-            waiting = _waiting(app.settings, loaded.settings)
-            for note in (*loaded.notes, *mapping_notes(loaded), *expression_warnings(loaded), *waiting):
-                app.observe(ConfigurationWarning(note))
-            return found
-        app.observe(ConfigurationRefused(problems))
-        app.post()
-        self.ended(problems=problems)
+            restart = _needs_restart(app.settings, loaded.settings)
+            for note in (*loaded.notes, *mapping_notes(loaded), *expression_warnings(loaded), *restart):
+                core.observe(ConfigurationWarning(note))
+            return successor
+        core.observe(ConfigurationRefused(problems))
+        core.post_status()
+        self.finish(problems=problems)
         return None
 
 
 def changes(before: Settings, after: Settings) -> tuple[str, ...]:
-    """What a reload brings, one phrase each: ``output siem changed``."""
+    """What a reload changes, one phrase each: ``output siem changed``."""
     return (
         *_changes("account", before.accounts, after.accounts),
         *_changes("search", before.searches, after.searches),
@@ -98,8 +100,7 @@ def _changes(what: str, before: Mapping[str, object], after: Mapping[str, object
             yield f"{what} {name} changed"
 
 
-def _waiting(before: Settings, after: Settings) -> Iterator[str]:
-    """What only a restart can change."""
+def _needs_restart(before: Settings, after: Settings) -> Iterator[str]:
     for key in ("state", "server"):
         if getattr(before, key) != getattr(after, key):
-            yield f"{key} is changed: that takes effect with the next start of the connector"
+            yield f"{key} changed: takes effect after a restart"

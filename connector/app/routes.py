@@ -1,4 +1,4 @@
-"""From settings to delivery: outputs, their mappers, and one deliverer each."""
+"""Routes from settings: each output with its mapper, redaction, filter, template, heartbeat and deliverer."""
 
 from __future__ import annotations
 
@@ -37,94 +37,18 @@ from connector.settings import Loaded
 from connector.yaml_nodes import Node, parse
 
 _NO_FEED = Feed("", "")
-_PROBLEMS = 5
-_TEXT = 200
-"""Problems that one heartbeat names, and characters of each."""
-
-
-def heartbeat_mapper(library: Library, pack: Pack) -> Mapper:
-    """What makes a heartbeat of the format that *pack* writes.
-
-    A configuration that shadows it with a mistake is refused before anything starts.
-    """
-    heartbeats = library.heartbeats()
-    return build_mapper(heartbeats.load(pack.format))
-
-
-def build_heartbeat(
-    output: str,
-    every: timedelta,
-    mapper: Mapper,
-    snapshot: Callable[[], JsonObject],
-    clock: Clock,
-    *,
-    event_bytes: int | None = None,
-) -> Heartbeat:
-    """The heartbeat of *output*.
-
-    Args:
-        output: the output's name.
-        every: how often.
-        mapper: makes its event.
-        snapshot: the status that the endpoint shows.
-        clock: the wall clock.
-        event_bytes: the most its payload may have; where the problems do not fit they are left out.
-    """
-
-    def make() -> Event:
-        status, now = snapshot(), clock()
-        for count in (_PROBLEMS, 0):
-            told = {**status, "reasons": status["reasons"][:count]}
-            event = mapper(_revision(output, every, told, now))
-            if event is not None and (event_bytes is None or len(event.payload) <= event_bytes):
-                return event
-        raise ValueError("the mapping of heartbeats makes no event that fits")
-
-    return Heartbeat(every, make)
-
-
-def _revision(output: str, every: timedelta, status: JsonObject, now: datetime) -> Revision:
-    """The status as a record, so that a mapping can shape it; ``docs/heartbeats.md`` lists its fields."""
-    own: JsonObject = next((one for one in status["outputs"] if one["output"] == output), {})
-    feeds = status["feeds"]
-    name = f"heartbeat-{output}-{instant(now)}"
-    body: JsonObject = {
-        "id": name,
-        "time": instant(now),
-        "output": output,
-        "host": socket.gethostname(),
-        "version": status["version"],
-        "every_seconds": int(every.total_seconds()),
-        "ready": status["ready"],
-        "problems": [_problem(reason, output) for reason in status["reasons"]],
-        "feeds": len(feeds),
-        "fresh": sum(feed["state"] == "fresh" for feed in feeds),
-        "sent": own.get("sent"),
-        "waiting": own.get("backlog"),
-        "dead_letters": own.get("dead_letters"),
-        "newest_event": own.get("newest_event"),
-    }
-    return Revision(_NO_FEED, Record(name, body), "heartbeat", 1, now)
-
-
-def _problem(reason: JsonObject, output: str) -> str:
-    about = (str(reason[key]) for key in ("account", "search", "output") if reason.get(key))
-    said = str(reason["reason"])
-    if reason.get("output") not in {None, output}:
-        # What another collector answered may quote mail, and this output may be one that redacts it.
-        said = said.partition(":")[0]
-    text = f"{reason['what']} {'/'.join(about)}".strip() + f": {said}"
-    return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
-
+_HEARTBEAT_PROBLEMS = 5
+_PROBLEM_CHARACTERS = 200
+"""Problems listed in a heartbeat, and characters of each: it must fit a syslog line of 2 KiB."""
 
 Predicate = Callable[[Revision], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One output with everything that its delivery needs.
+    """One output with everything needed to deliver to it.
 
-    *unfiltered* builds the mapper once more without ``when``: a test event is for every output.
+    *unfiltered* builds the mapper without ``when``: ``check --send-test`` sends to every output.
     """
 
     name: str
@@ -136,7 +60,7 @@ class Route:
     unfiltered: Callable[[], Mapper]
 
     def options(self, snapshot: Callable[[], JsonObject], clock: Clock) -> DeliveryOptions:
-        """What delivery is told; *snapshot* is the status, for heartbeats."""
+        """Options of the deliverer; *snapshot* is the status, for heartbeats."""
         return DeliveryOptions(
             start=self.settings.start,
             backlog=self.settings.journal_limits(),
@@ -160,13 +84,13 @@ class Route:
 
 
 def mapping_library(loaded: Loaded) -> Library:
-    """The mappings that the configuration can name."""
+    """The mappings that the configuration can refer to."""
     own = loaded.settings.mappings.directory
     return Library((own,) if own else ())
 
 
 def mapping_notes(loaded: Loaded) -> Iterator[str]:
-    """What lint finds in the mappings that outputs use; those that ship are clean and are not looked at."""
+    """Lint findings in the mappings that outputs use; built-in ones are clean and are skipped."""
     if loaded.settings.mappings.directory is None:
         return
     library = mapping_library(loaded)
@@ -175,9 +99,9 @@ def mapping_notes(loaded: Loaded) -> Iterator[str]:
 
 
 def build_routes(loaded: Loaded, observe: Observe, accounts: Mapping[str, str]) -> tuple[Route, ...]:
-    """A route per output; *accounts* gives names by account id.
+    """A route per output; *accounts* are account names by id.
 
-    Raises ``ConfigurationError`` with everything that is wrong with mappings and ``when``.
+    Raises ``ConfigurationError`` with every problem of mappings, filters, redactions and templates.
     """
     library = mapping_library(loaded)
     routes: list[Route] = []
@@ -220,19 +144,19 @@ def _route(
 
 
 def template_node(loaded: Loaded, name: str) -> tuple[Node, Escape] | None:
-    """What the output *name* makes of an event instead of the mapped document, as it was written."""
+    """The body template of output *name*, if it has one, with the escaping it needs."""
     settings = loaded.settings.outputs[name]
     template = settings.template() if isinstance(settings, Templated) else None
     if template is None:
         return None
     node = node_at(loaded.node, ("outputs", name, template.key))
-    if node is not None and isinstance(node.value, str):  # a variable holds the whole tree
+    if node is not None and isinstance(node.value, str):  # an environment variable holds the whole tree
         node = parse(str(node.value), node.position.file)
     return (node, template.escape) if node is not None else None
 
 
 def _located(error: ConfigurationError, place: Position, name: str) -> ConfigurationError:
-    """Name the output for a problem that has no place of its own."""
+    """Prefix problems without a position with the output's name, and give them *place*."""
     return ConfigurationError(
         *(
             problem
@@ -286,7 +210,7 @@ def _redact(node: Node | None, loaded: Loaded, name: str) -> Redact | None:
 
 
 def node_at(node: Node, path: tuple[str, ...]) -> Node | None:
-    """The node at *path*, if there is one."""
+    """The node at *path*, if it exists."""
     for step in path:
         if not isinstance(node.value, dict) or step not in node.value:
             return None
@@ -295,7 +219,7 @@ def node_at(node: Node, path: tuple[str, ...]) -> Node | None:
 
 
 def _shrinker(pack: Pack, accounts: Mapping[str, str], redact: Redact | None) -> Shrink | None:
-    """What writes an event anew in fewer bytes: the formats of text know which fields matter least."""
+    """Re-encodes an event in fewer bytes: CEF and LEEF shorten the fields that matter least."""
     encode = {"cef": cef.encode, "leef": leef.encode}.get(pack.format)
     if encode is None:
         return None
@@ -312,7 +236,7 @@ def _shrinker(pack: Pack, accounts: Mapping[str, str], redact: Redact | None) ->
 
 
 async def attach(routes: tuple[Route, ...], journal: Journal) -> None:
-    """Give every output its place before anything is collected; let go of outputs that are gone."""
+    """Register every output in the journal before anything is collected; detach removed outputs."""
     configured = {route.name for route in routes}
     for output in (await journal.outline()).outputs:
         if output.attached and output.output not in configured:
@@ -350,3 +274,78 @@ def build_deliverers(
         )
         for route in routes
     }
+
+
+def heartbeat_mapper(library: Library, pack: Pack) -> Mapper:
+    """The mapper of heartbeats in the format of *pack*.
+
+    Raises ``ConfigurationError`` if a custom mapping overrides it with a mistake.
+    """
+    heartbeats = library.heartbeats()
+    return build_mapper(heartbeats.load(pack.format))
+
+
+def build_heartbeat(
+    output: str,
+    every: timedelta,
+    mapper: Mapper,
+    snapshot: Callable[[], JsonObject],
+    clock: Clock,
+    *,
+    event_bytes: int | None = None,
+) -> Heartbeat:
+    """The heartbeat of *output*.
+
+    Args:
+        output: the output's name.
+        every: interval.
+        mapper: builds its event.
+        snapshot: returns the current status.
+        clock: the wall clock.
+        event_bytes: largest payload; problems are left out if they do not fit.
+    """
+
+    def make() -> Event:
+        status, now = snapshot(), clock()
+        for count in (_HEARTBEAT_PROBLEMS, 0):
+            trimmed = {**status, "reasons": status["reasons"][:count]}
+            event = mapper(_revision(output, every, trimmed, now))
+            if event is not None and (event_bytes is None or len(event.payload) <= event_bytes):
+                return event
+        raise ValueError("the heartbeat mapping produces no event that fits")
+
+    return Heartbeat(every, make)
+
+
+def _revision(output: str, every: timedelta, status: JsonObject, now: datetime) -> Revision:
+    """The status as a record, so that a mapping can transform it; ``docs/outputs.md`` lists its fields."""
+    own: JsonObject = next((one for one in status["outputs"] if one["output"] == output), {})
+    feeds = status["feeds"]
+    name = f"heartbeat-{output}-{instant(now)}"
+    body: JsonObject = {
+        "id": name,
+        "time": instant(now),
+        "output": output,
+        "host": socket.gethostname(),
+        "version": status["version"],
+        "every_seconds": int(every.total_seconds()),
+        "ready": status["ready"],
+        "problems": [_problem(reason, output) for reason in status["reasons"]],
+        "feeds": len(feeds),
+        "fresh": sum(feed["state"] == "fresh" for feed in feeds),
+        "sent": own.get("sent"),
+        "waiting": own.get("backlog"),
+        "dead_letters": own.get("dead_letters"),
+        "newest_event": own.get("newest_event"),
+    }
+    return Revision(_NO_FEED, Record(name, body), "heartbeat", 1, now)
+
+
+def _problem(reason: JsonObject, output: str) -> str:
+    names = (str(reason[key]) for key in ("account", "search", "output") if reason.get(key))
+    text = str(reason["reason"])
+    if reason.get("output") not in {None, output}:
+        # The answer of another collector may quote email content that this output redacts.
+        text = text.partition(":")[0]
+    text = f"{reason['what']} {'/'.join(names)}".strip() + f": {text}"
+    return text if len(text) <= _PROBLEM_CHARACTERS else text[: _PROBLEM_CHARACTERS - 1] + "…"

@@ -1,4 +1,4 @@
-"""The process's wall clock and event loop."""
+"""Process runtime: wall clock, event loop, garbage collector and memory allocator settings."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _DESCRIPTORS = 65_536
 """Enough for hundreds of feeds and outputs with several connections each."""
 
 _LARGE = 128 << 10
-"""Bytes from which on a piece of memory is asked of the system, and given back, on its own.
+"""Bytes from which an allocation gets its own mapping, which is returned to the system when freed.
 
-Left alone, glibc learns to keep pieces of up to 32 MiB: decoding a page takes one of 19, most of it never
-touched, and what comes to lie around it is scattered over as much.
+By default glibc raises this threshold up to 32 MiB. Decoding a page allocates one block of 19 MiB, most of
+it never touched; kept in the heap, it fragments everything around it.
 """
 
 
 def tune_collector() -> None:
-    """Let the collector come seldom, and not look again at what is there now."""
+    """Make garbage collections rare, and exempt the objects that exist now."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
 
@@ -44,15 +44,15 @@ def raise_descriptor_limit() -> None:
 
 
 def tune_allocator() -> None:
-    """Keep memory compact. Whoever set glibc's own variables in the environment knows better."""
+    """Keep the heap compact, unless glibc's own tuning variables are set in the environment."""
     if any(name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ):
         return
     try:
-        import ctypes  # noqa: PLC0415, a hardened system may forbid what the import alone does
+        import ctypes  # noqa: PLC0415, the import alone fails on some hardened systems
 
         mallopt = ctypes.CDLL(None).mallopt
     except (ImportError, MemoryError, OSError, AttributeError):
-        return  # or it is another C library
+        return  # or not glibc
     mallopt(_ARENA_MAX, 1)
     mallopt(_TRIM_THRESHOLD, _LARGE)
     mallopt(_MMAP_THRESHOLD, _LARGE)
@@ -62,7 +62,7 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run *main* on the fastest event loop installed, in a process that is tuned for it."""
+    """Run *main* on uvloop if it is installed, else on asyncio's loop, after tuning the process."""
     tune_collector()
     tune_allocator()
     raise_descriptor_limit()

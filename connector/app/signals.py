@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first asks to end in order, the second at once, lossless both. SIGHUP: reload."""
+"""Signals: the first SIGTERM or SIGINT stops in order, the second at once; SIGHUP reloads."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from contextlib import contextmanager
 
 
 class Stop:
-    """What was asked for so far."""
+    """Whether a stop was requested, and whether it must be immediate."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.at_once = asyncio.Event()
+        self.requested = asyncio.Event()
+        self.immediate = asyncio.Event()
         self.reason = ""
 
-    def ask(self, reason: str) -> None:
-        """Ask to end; asking again means: at once."""
-        if self.asked.is_set():
-            self.at_once.set()
+    def request(self, reason: str) -> None:
+        """Request an orderly stop; the second request makes it immediate."""
+        if self.requested.is_set():
+            self.immediate.set()
         else:
             self.reason = reason
-            self.asked.set()
+            self.requested.set()
 
 
 @contextmanager
 def handle_signals(stop: Stop, reload: Callable[[], None] | None = None) -> Iterator[None]:
-    """Let signals ask *stop*, and *reload* if given, while the block runs; needs the main thread's loop."""
+    """Route signals to *stop*, and SIGHUP to *reload* if given, while the block runs; main thread only."""
     loop = asyncio.get_running_loop()
     signals = [signal.SIGTERM, signal.SIGINT]
     for number in signals:
-        loop.add_signal_handler(number, stop.ask, number.name)
+        loop.add_signal_handler(number, stop.request, number.name)
     if reload is not None:
         loop.add_signal_handler(signal.SIGHUP, reload)
         signals.append(signal.SIGHUP)

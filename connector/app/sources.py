@@ -1,4 +1,4 @@
-"""From settings to sources: one client per account, one budget per credential."""
+"""API clients from settings: one client per account, one request budget per credential."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ from connector.source.credentials import Credentials, KeyPair, Token
 
 Sources = Mapping[str, CloudflareSource]
 Budgets = dict[tuple[str, int, timedelta], Budget]
+"""Request budgets by credential (a hash), requests and window."""
+
+_SPARE_BUDGETS = 16
+"""Unused budgets kept across reloads: a credential that comes back must not find its window empty. More
+would be a leak where tokens rotate."""
 
 
 @asynccontextmanager
@@ -26,26 +31,26 @@ async def open_sources(
     *,
     observe: Observe,
     clock: Clock,
-    kept: Budgets | None = None,
+    budgets: Budgets | None = None,
 ) -> AsyncIterator[Sources]:
     """A source per account name, for as long as the block runs.
 
-    Accounts that sign in with the same credential share its budget: Cloudflare counts per credential.
-    The budget's settings are those of the first of them. A budget that is in *kept* goes on as it is, so
-    that a reload does not fill it; new ones are put there.
+    Accounts with the same credential share its budget: Cloudflare counts requests per credential. The
+    budget's
+    settings are those of the first account. Budgets in *budgets* are reused, so that a reload does not refill
+    them; new ones are added.
     """
-    kept = {} if kept is None else kept
-    budgets: dict[str, Budget] = {}
+    budgets = {} if budgets is None else budgets
+    in_use: dict[str, Budget] = {}
     sources: dict[str, CloudflareSource] = {}
     async with AsyncExitStack() as stack:
         for name, account in settings.accounts.items():
             credentials = credentials_of(account)
             key = _name_of(credentials)
-            if key not in budgets:
-                asked = (key, account.budget.requests, account.budget.window)
-                if asked not in kept:
-                    kept[asked] = _budget(key, account, notes, observe, clock)
-                budgets[key] = kept[asked]
+            if key not in in_use:
+                terms = (key, account.budget.requests, account.budget.window)
+                budget = budgets.pop(terms, None) or _budget(key, account, notes, observe, clock)
+                budgets[terms] = in_use[key] = budget  # at the end: the most recently used
             http = HttpClient(tls=account.tls, proxy=account.proxy)
             stack.push_async_callback(http.close)
             sources[name] = CloudflareSource(
@@ -53,18 +58,19 @@ async def open_sources(
                 credentials=credentials,
                 base_url=account.base_url,
                 http=http,
-                budget=budgets[key],
+                budget=in_use[key],
                 observe=observe,
                 clock=clock,
-                notes=notes,
             )
+        for terms in list(budgets)[: -len(in_use) - _SPARE_BUDGETS]:
+            del budgets[terms]
         yield sources
 
 
 def check_http_clients(loaded: Loaded) -> None:
-    """Raise ``ConfigurationError`` for every account that ``open_sources`` could make no client for.
+    """Raise ``ConfigurationError`` for every account whose HTTP client cannot be built.
 
-    Certificates and proxies are used when a client is made: too late for a reload that must change nothing.
+    ``open_sources`` loads certificates when a reload has already stopped the running configuration: too late.
     """
     problems: list[Problem] = []
     for name, account in loaded.settings.accounts.items():
@@ -81,11 +87,11 @@ def check_http_clients(loaded: Loaded) -> None:
 
 
 def credentials_of(account: Account) -> Credentials:
-    """How the account signs in."""
+    """The credentials of *account*."""
     if account.api_token is not None:
         return Token(account.api_token)
     if account.email is None or account.api_key is None:
-        raise AssertionError("unreachable: the settings ask for one way to sign in")
+        raise AssertionError("unreachable: settings require one sign-in method")
     return KeyPair(account.email, account.api_key)
 
 
@@ -103,6 +109,6 @@ def _budget(
 
 
 def _name_of(credentials: Credentials) -> str:
-    """A name for the credential in the journal that does not give it away."""
+    """A name for the credential in the journal that does not reveal it: a salted scrypt hash."""
     secret = credentials.secret.reveal().encode()
     return hashlib.scrypt(secret, salt=b"email-connector", n=1 << 12, r=8, p=1, dklen=8).hex()

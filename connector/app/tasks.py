@@ -1,4 +1,4 @@
-"""Tasks that live as long as a block."""
+"""Task helpers: a scope that cancels its tasks, a supervisor for workers, waiting for the first task."""
 
 from __future__ import annotations
 
@@ -14,47 +14,15 @@ from connector.facts import WorkerFailed
 from connector.interfaces import Observe
 from connector.net.backoff import full_jitter
 
-_LASTED = 300.0
-"""Seconds after which a worker that fails again counts as failing for the first time."""
-
-
-async def supervise(name: str, work: Callable[[], Awaitable[None]], observe: Observe) -> None:
-    """Run *work* until it returns or this is cancelled; start it again after an unexpected error.
-
-    A journal that cannot be used ends it: nothing would be safe without one.
-    """
-    attempt = 0
-    clock = asyncio.get_running_loop().time
-    while True:
-        began = clock()
-        try:
-            await work()
-        except JournalBroken:
-            raise
-        except Exception as error:  # noqa: BLE001, whatever it is, the others go on
-            attempt = 1 if clock() - began > _LASTED else attempt + 1
-            after = 1.0 + full_jitter(attempt, base=1.0, cap=60.0, random=random.random)
-            observe(WorkerFailed(name, describe_error(error), after))
-            await asyncio.sleep(after)
-        else:
-            return
-
-
-def describe_error(error: BaseException) -> str:
-    """The error's class and place. Its text may hold mail or secrets, so it is left out."""
-    if isinstance(error, BaseExceptionGroup):
-        return "; ".join(describe_error(inner) for inner in error.exceptions)
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].filename.rpartition('/connector/')[2]}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}"
-
+_HEALTHY_SECONDS = 300.0
+"""A worker that ran this long (longer than the longest wait, 61 s) counts as recovered."""
 
 StartTask: TypeAlias = Callable[[Coroutine[Any, Any, object]], None]
 
 
 @asynccontextmanager
 async def task_scope() -> AsyncIterator[StartTask]:
-    """StartTask tasks inside the block; at its end they are cancelled and awaited.
+    """Start tasks inside the block; at its end they are cancelled and awaited.
 
     A task that fails ends the block with its error and cancels the others.
     """
@@ -69,10 +37,41 @@ async def task_scope() -> AsyncIterator[StartTask]:
             task.cancel()
 
 
-async def wait_first(*waits: asyncio.Future[Any], seconds: float | None = None) -> None:
-    """Return when the first of *waits* ends, or after *seconds*; the others are cancelled.
+async def supervise(name: str, work: Callable[[], Awaitable[None]], observe: Observe) -> None:
+    """Run *work* until it returns; report, count and restart it after an unexpected error.
 
-    What the first raises is raised.
+    ``JournalBroken`` is raised: without a journal nothing would be safe.
+    """
+    attempt = 0
+    clock = asyncio.get_running_loop().time
+    while True:
+        started = clock()
+        try:
+            await work()
+        except JournalBroken:
+            raise
+        except Exception as error:  # noqa: BLE001, one crashed worker must not affect the others
+            attempt = 1 if clock() - started > _HEALTHY_SECONDS else attempt + 1
+            after = 1.0 + full_jitter(attempt, base=1.0, cap=60.0, random=random.random)
+            observe(WorkerFailed(name, describe_error(error), after))
+            await asyncio.sleep(after)
+        else:
+            return
+
+
+def describe_error(error: BaseException) -> str:
+    """Class and place of *error*. Its text is left out: it may contain email content or secrets."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(describe_error(inner) for inner in error.exceptions)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename.rpartition('/connector/')[2]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
+
+
+async def wait_first(*waits: asyncio.Future[Any], seconds: float | None = None) -> None:
+    """Return when the first of *waits* is done, or after *seconds*; the others are cancelled.
+
+    An exception of the first is raised.
     """
     try:
         done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

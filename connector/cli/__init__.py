@@ -1,10 +1,12 @@
-"""The command line: one file per command, loaded when it is used."""
+"""The command line: one module per command, imported only when that command runs."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 
 import click
@@ -14,29 +16,29 @@ from connector.errors import ConfigurationError, ConnectorError
 
 FAILED = 1
 WRONG = 2
-"""Exit codes: 0 done, 1 failed, 2 usage or configuration."""
+"""Exit codes: 0 success, 1 failure, 2 wrong usage or invalid configuration."""
 
 _COMMANDS = {
-    "backfill": "Read a range of time again and deliver what is missing.",
+    "backfill": "Reread a time range and deliver what is missing.",
     "check": "Verify configuration, credentials, clock, mappings and outputs.",
     "completion": "Print the completion script of a shell.",
     "config": "Show the effective configuration.",
     "deadletters": "Show, replay and purge dead letters.",
     "demo": "Run simulator and connector in one process.",
     "init": "Write a first configuration for a collector.",
-    "mapping": "Apply, test, lint, explain and measure mappings.",
-    "reload": "Have a running connector read its configuration again.",
+    "mapping": "Apply, test, lint and explain mappings.",
+    "reload": "Reload the configuration of the running connector.",
     "run": "Run the connector.",
-    "schema": "Print JSON Schemas of configuration and mapping files, for editors.",
-    "search": "Search mail from the terminal.",
-    "simulate": "Serve an emulation of the API.",
-    "state": "Show where feeds and outputs stand; rewind, forget.",
-    "status": "Show what a running connector does.",
+    "schema": "Print JSON Schemas of configuration and mapping files for editors.",
+    "search": "Search email from the terminal.",
+    "simulate": "Serve a simulated API.",
+    "state": "Show checkpoints and positions; rewind an output, forget a feed.",
+    "status": "Show the status of the running connector.",
 }
 
 
 class _Commands(click.Group):
-    """Finds commands by name and imports only the one that is used: starting stays quick."""
+    """Imports only the module of the command that runs, so that starting stays quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002, the signature is click's
         """All names, without importing anything."""
@@ -57,11 +59,11 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest the nearest command for one that does not exist."""
+        """Suggest the nearest command for an unknown one."""
         if args and args[0] not in _COMMANDS:
-            from connector.yaml_nodes import suggestion  # noqa: PLC0415, only when something is wrong
+            from connector.yaml_nodes import suggestion
 
-            raise click.UsageError(f"no command {args[0]!r}; {suggestion(args[0], _COMMANDS)}")
+            raise click.UsageError(f"unknown command {args[0]!r}; {suggestion(args[0], _COMMANDS)}")
         return super().resolve_command(ctx, args)
 
 
@@ -71,13 +73,17 @@ def group() -> None:
     """Deliver the verdicts of Cloudflare Email Security to SIEM and SOAR."""
 
 
-def _tell(group_error: BaseExceptionGroup[BaseException]) -> int:
-    """Say what ended several tasks at once; what nobody expected keeps its traceback."""
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What writing to stdout can fail with besides a closed pipe."""
+
+
+def _report_group(group_error: BaseExceptionGroup[BaseException]) -> int:
+    """Print the known errors of several tasks; unexpected ones are raised with their traceback."""
     known, unknown = group_error.split(ConnectorError)
     if unknown is not None or known is None:
         raise group_error
     for error in _leaves(known):
-        click.echo(f"error: {error}", err=True)
+        _print_error(str(error))
     return FAILED
 
 
@@ -89,25 +95,52 @@ def _leaves(group_error: BaseExceptionGroup[ConnectorError]) -> Iterator[Connect
             yield error
 
 
+def _print_error(text: str) -> None:
+    """Print ``error: ...``, one per line of *text*."""
+    with suppress(OSError):
+        for line in text.splitlines():
+            click.echo(f"error: {line}", err=True)
+
+
+def _print_usage_error(error: click.ClickException) -> None:
+    context = getattr(error, "ctx", None)
+    hint = f" (see {context.command_path} --help)" if context else ""
+    _print_error(f"{error.format_message()}{hint}")
+
+
+def _run() -> int:
+    """Run the command and return its exit code; known errors are printed as ``error: ...``."""
+    try:
+        code = group.main(standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        _print_usage_error(error)
+        return WRONG
+    except click.Abort:
+        _print_error("aborted")
+        return FAILED
+    except ConfigurationError as error:
+        _print_error(str(error))
+        return WRONG
+    except ConnectorError as error:
+        _print_error(str(error))
+        return FAILED
+    except BaseExceptionGroup as group_error:
+        return _report_group(group_error)
+    return code if isinstance(code, int) else 0
+
+
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     try:
-        code = group.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = WRONG
-    except click.Abort:
-        code = FAILED
-    except ConfigurationError as error:
-        click.echo(str(error), err=True)
-        code = WRONG
-    except ConnectorError as error:
-        click.echo(f"error: {error}", err=True)
-        code = FAILED
-    except BaseExceptionGroup as group_error:
-        code = _tell(group_error)
-    except BrokenPipeError:
-        # Whoever read our output left. Point stdout elsewhere, or the interpreter complains at its end.
+        code = _run()
+    except OSError as error:
+        broken_pipe = isinstance(error, BrokenPipeError)
+        if not broken_pipe and (error.errno not in _DISK_ERRORS or error.filename is not None):
+            raise
+        if not broken_pipe:
+            _print_error(f"cannot write the output: {error.strerror}")
+        # What is still buffered cannot be written either; the interpreter would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(code)

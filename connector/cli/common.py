@@ -1,15 +1,20 @@
-"""What several commands share: the option for the configuration file, and loading it."""
+"""Shared by commands: the options that name the configuration and the state directory, and loading them."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+import orjson
+
+from connector.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from connector.ops.client import Target
     from connector.settings import Loaded
 
 _DIRECTORY = "CONNECTOR_STATE__DIRECTORY"
@@ -29,25 +34,63 @@ def config_option(function: F) -> F:
     )(function)
 
 
+def state_options(function: F) -> F:
+    """Add ``-c FILE`` and ``--state DIR``, for commands that need nothing but the state directory."""
+    option = click.option(
+        "--state",
+        "state",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="State directory of the connector; no configuration is read then.",
+    )
+    return config_option(option(function))
+
+
 def load_config(config: Path | None) -> Loaded:
-    """The configuration; raises ``ConfigurationError`` with everything that is wrong."""
-    from connector.settings import load  # noqa: PLC0415, heavy; not needed for --help, nor by a probe
+    """The configuration; raises ``ConfigurationError`` with every problem found."""
+    from connector.settings import load
 
     return load(config, os.environ)
 
 
-def state_directory(config: Path | None) -> Path:
-    """The state directory; raises ``ConfigurationError`` like ``loaded``, where it reads the configuration.
+def state_directory(config: Path | None, state: Path | None) -> Path:
+    """The state directory; works with a broken configuration and without its secrets.
 
-    A variable that names it wins over any file, so no file is read then: a container's probe calls this every
-    few seconds.
+    A variable that names it takes precedence over any file, so that no file is read: container probes call
+    this every few seconds.
     """
+    if state is not None:
+        return state
     for name, value in os.environ.items():
         if name.upper() == _DIRECTORY and value:
             return Path(value)
-    return load_config(config).settings.state.directory
+    from connector.settings import locate_state
+
+    return locate_state(config, os.environ)
+
+
+def operator_target(config: Path | None, state: Path | None) -> Target:
+    """The state directory to work on, with the names from the configuration if that is valid."""
+    from connector.ops.client import Target
+
+    if state is not None:
+        return Target(state)
+    try:
+        return Target.of(load_config(config).settings)
+    except ConfigurationError as error:
+        directory = state_directory(config, None)
+        more = len(error.problems) - 1
+        rest = f" (and {more} more)" if more else ""
+        say(f"warning: ignoring the invalid configuration: {error.problems[0]}{rest}")
+        say(f"warning: using the state directory {directory}")
+        return Target(directory)
 
 
 def say(text: str) -> None:
-    """A line for the person at the terminal; data goes to stdout, everything else to stderr."""
+    """Print a line for the person at the terminal: to stderr, because stdout is for data."""
     click.echo(text, err=True)
+
+
+def print_json(value: object) -> None:
+    """Print *value* on stdout as indented JSON."""
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

@@ -18,7 +18,7 @@ def command(shell: str) -> None:
     bash and zsh: put eval "$(email-connector completion SHELL)" into the start-up file. fish: write the
     output to ~/.config/fish/completions/email-connector.fish.
     """
-    from connector.cli import group  # noqa: PLC0415, the group imports its commands
+    from connector.cli import group
 
     found = get_completion_class(shell)
     if found is None:

@@ -11,16 +11,16 @@ from connector.cli.common import config_option, load_config, say
 
 @click.group("config")
 def command() -> None:
-    """Look at the configuration."""
+    """Inspect the configuration."""
 
 
 @command.command("show")
 @config_option
 def show(config: Path | None) -> None:
-    """Print the effective configuration as YAML: defaults and origins included, secrets masked."""
-    from connector.settings import render  # noqa: PLC0415, heavy; not needed for --help
+    """Print the effective configuration as YAML, with defaults and origins; secrets are masked."""
+    from connector.settings import render
 
-    configuration = load_config(config)
-    for note in configuration.notes:
+    loaded = load_config(config)
+    for note in loaded.notes:
         say(f"note: {note}")
-    click.echo(render(configuration), nl=False)
+    click.echo(render(loaded), nl=False)

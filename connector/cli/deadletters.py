@@ -1,4 +1,4 @@
-"""``deadletters``: what an output could never take, and what to do with it."""
+"""``deadletters``: list, show, replay and purge events that an output refused for good."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ import click
 
 from connector.app.control.operator import PAGE_SIZE, Action
 from connector.cli import FAILED
-from connector.cli.common import config_option, load_config, say
+from connector.cli.common import operator_target, say, state_options
 from connector.cli.terminal import (
     confirm,
     console,
-    count_of,
     escape_controls,
     format_time,
     table,
@@ -26,17 +25,18 @@ from connector.cli.terminal import (
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
 from connector.ops.client import DeadLetterCounts, OperatorClient
+from connector.quantities import count_of
 
 F = TypeVar("F", bound=Callable[..., object])
 
 _ROWS = 100
 _NUMBER = click.IntRange(1, 2**62)
-_HEADINGS = ("number", "output", "buried (UTC)", "reason", "tries", "account/search", "subject", "answer")
+_HEADINGS = ("number", "output", "since (UTC)", "reason", "tries", "account/search", "subject", "answer")
 _output = click.option("--output", "output", metavar="NAME", help="Only those of this output.")
 
 
 def _selection(function: F) -> F:
-    """Add what chooses dead letters."""
+    """Add the arguments that select dead letters."""
     function = click.option("--all", "everything", is_flag=True, help="Those of all outputs.")(function)
     function = _output(function)
     return click.argument("numbers", nargs=-1, type=_NUMBER, metavar="[NUMBER]...")(function)
@@ -44,9 +44,9 @@ def _selection(function: F) -> F:
 
 @click.group("deadletters")
 def command() -> None:
-    """Show, replay and purge dead letters: revisions that an output could never take, kept whole.
+    """Show, replay and purge dead letters: events that an output refused for good, kept in full.
 
-    Works beside a running connector, and on its journal while none runs.
+    Works through the running connector, or on its journal if none is running.
     """
 
 
@@ -54,13 +54,17 @@ def command() -> None:
 @_output
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option(
-    "--limit", type=click.IntRange(1), help=f"Most to show. Default: {_ROWS} for the table, all for --json."
+    "--limit",
+    type=click.IntRange(1),
+    help=f"Maximum to show. Default: {_ROWS} for the table, all for --json.",
 )
-@config_option
-def list_(output: str | None, as_json: bool, limit: int | None, config: Path | None) -> None:
-    """List dead letters, the oldest first, with the reason and what the collector answered."""
-    client = OperatorClient(load_config(config).settings)
-    total = sum(_counts(asyncio.run(client.do("state")), output).values())
+@state_options
+def list_(
+    output: str | None, as_json: bool, limit: int | None, config: Path | None, state: Path | None
+) -> None:
+    """List dead letters, oldest first, with the reason and the collector's answer."""
+    client = OperatorClient(operator_target(config, state))
+    total = sum(_counts(asyncio.run(client.call("state")), output).values())
     if limit is None and not as_json:
         limit = _ROWS
     shown = 0
@@ -81,17 +85,17 @@ def list_(output: str | None, as_json: bool, limit: int | None, config: Path | N
 
 @command.command("show")
 @click.argument("number", type=_NUMBER)
-@config_option
-def show(number: int, config: Path | None) -> None:
-    """Print dead letter NUMBER as JSON: the whole revision as it was received, the reason, the answer."""
-    client = OperatorClient(load_config(config).settings)
-    answer = asyncio.run(client.do("letter", number=number))
-    _print(json.loads(answer["letter"]), 2)
+@state_options
+def show(number: int, config: Path | None, state: Path | None) -> None:
+    """Print dead letter NUMBER as JSON: the full record as received, the reason, the collector's answer."""
+    client = OperatorClient(operator_target(config, state))
+    answer = asyncio.run(client.call("dead_letter", number=number))
+    _print(json.loads(answer["dead_letter"]), 2)
 
 
 @command.command("replay")
 @_selection
-@config_option
+@state_options
 @click.pass_context
 def replay(
     context: click.Context,
@@ -99,45 +103,51 @@ def replay(
     output: str | None,
     everything: bool,
     config: Path | None,
+    state: Path | None,
 ) -> None:
-    """Send dead letters again, each to its own output only, with the mapping that is in use now.
+    """Send dead letters again, each to its own output, with the current mapping.
 
-    Choose them by NUMBER, --output or --all. One that is refused again becomes a dead letter again, with a
-    new number. When no connector runs, they wait in the journal for the next start.
+    Select them by NUMBER, --output or --all. An event that is refused again becomes a dead letter again,
+    with a new number. If no connector is running, they are sent at its next start.
     """
-    client = OperatorClient(load_config(config).settings)
-    state = asyncio.run(client.do("state"))
-    counts = _chosen(state, numbers, output, everything)
+    client = OperatorClient(operator_target(config, state))
+    before = asyncio.run(client.call("state"))
+    counts = _chosen(before, numbers, output, everything)
     if not sum(counts.values()):
         say("no dead letters")
         return
-    settled = asyncio.run(_settle(client, "replay", numbers, output, state["newest_letter"]))
-    if settled.letters:
+    resolved = asyncio.run(_resolve(client, "replay", numbers, output, before["newest_dead_letter"]))
+    if resolved.resolved:
         when = "" if client.running else ", to be sent when the connector starts"
-        say(f"replayed {count_of(settled.letters, 'dead letter')}{when}")
-    for name, stay in settled.stay.items():
+        say(f"replayed {count_of(resolved.resolved, 'dead letter')}{when}")
+    for name, kept in resolved.kept.items():
         say(
-            f"kept {count_of(stay, 'dead letter')} of {name}: "
+            f"kept {count_of(kept, 'dead letter')} of {name}: "
             "no connector has run with this output configured"
         )
-    if settled.stay:
+    if resolved.kept:
         context.exit(FAILED)
 
 
 @command.command("purge")
 @_selection
-@click.option("-y", "--yes", is_flag=True, help="Do it without asking.")
-@config_option
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@state_options
 def purge(
-    numbers: tuple[int, ...], output: str | None, everything: bool, yes: bool, config: Path | None
+    numbers: tuple[int, ...],
+    output: str | None,
+    everything: bool,
+    yes: bool,
+    config: Path | None,
+    state: Path | None,
 ) -> None:
-    """Delete dead letters for good: their output never gets these revisions.
+    """Delete dead letters for good: they are never delivered.
 
-    Choose them by NUMBER, --output or --all.
+    Select them by NUMBER, --output or --all.
     """
-    client = OperatorClient(load_config(config).settings)
-    state = asyncio.run(client.do("state"))
-    counts = _chosen(state, numbers, output, everything)
+    client = OperatorClient(operator_target(config, state))
+    before = asyncio.run(client.call("state"))
+    counts = _chosen(before, numbers, output, everything)
     total = sum(counts.values())
     if not total:
         say("no dead letters")
@@ -145,12 +155,12 @@ def purge(
     of = "" if numbers else f" of {', '.join(name for name, count in counts.items() if count)}"
     say(f"{count_of(total, 'dead letter')}{of} will be deleted for good")
     confirm(f"Delete {'it' if total == 1 else 'them'}?", yes=yes)
-    settled = asyncio.run(_settle(client, "purge", numbers, output, state["newest_letter"]))
-    say(f"{count_of(settled.letters, 'dead letter')} deleted")
+    resolved = asyncio.run(_resolve(client, "purge", numbers, output, before["newest_dead_letter"]))
+    say(f"{count_of(resolved.resolved, 'dead letter')} deleted")
 
 
 def _counts(state: JsonObject, output: str | None) -> dict[str, int]:
-    """Dead letters by output, of one or of all."""
+    """Number of dead letters by output, for one or all."""
     counts = {one["output"]: int(one["dead_letters"]) for one in state["outputs"]}
     if output is None:
         return counts
@@ -162,32 +172,32 @@ def _counts(state: JsonObject, output: str | None) -> dict[str, int]:
 def _chosen(
     state: JsonObject, numbers: tuple[int, ...], output: str | None, everything: bool
 ) -> dict[str, int]:
-    """How many dead letters are meant, by output; raises for no choice, or for two."""
+    """Number of selected dead letters by output; raises unless exactly one way to select is used."""
     if (bool(numbers) + (output is not None) + everything) != 1:
         raise ConfigurationError(
             Problem(
-                "choose dead letters in one way",
-                hint="their numbers, or --output NAME, or --all for every output",
+                "expected numbers, --output NAME or --all",
+                hint="use one of the three",
             )
         )
     return {"": len(set(numbers))} if numbers else _counts(state, output)
 
 
-async def _settle(
+async def _resolve(
     client: OperatorClient, action: Action, numbers: tuple[int, ...], output: str | None, upto: int
 ) -> DeadLetterCounts:
     if not numbers:
-        return await client.settle(action, output, upto=upto)
-    return await client.settle_numbers(action, numbers)
+        return await client.resolve_all(action, output, upto=upto)
+    return await client.resolve_numbers(action, numbers)
 
 
 def _letters(client: OperatorClient, output: str | None, limit: int | None) -> Iterator[JsonObject]:
-    """Dead letters as they are listed, page by page."""
+    """Dead letters for the list, page by page."""
     last, left = 0, limit
     while left is None or left > 0:
         most = PAGE_SIZE if left is None else min(left, PAGE_SIZE)
-        page = asyncio.run(client.do("letters", output=output, after=last, limit=most))
-        found = json.loads(page["letters"])
+        page = asyncio.run(client.call("dead_letters", output=output, after=last, limit=most))
+        found = json.loads(page["dead_letters"])
         yield from found
         if len(found) < most:
             return
@@ -196,7 +206,7 @@ def _letters(client: OperatorClient, output: str | None, limit: int | None) -> I
 
 
 def _print(value: JsonObject, indent: int | None) -> None:
-    """Write JSON that says the same to a program and does nothing to a terminal."""
+    """Print JSON that is safe on a terminal and parses to the same value."""
     text = escape_controls(json.dumps(value, ensure_ascii=False, indent=indent))
     sys.stdout.buffer.write(f"{text}\n".encode())
 
@@ -206,7 +216,7 @@ def _row(letter: JsonObject) -> tuple[str, ...]:
     return (
         str(letter["number"]),
         letter["output"],
-        format_time(letter["buried"]),
+        format_time(letter["dead_lettered"]),
         letter["reason"],
         str(letter["attempts"]),
         f"{account}/{letter['search']}",

@@ -1,4 +1,4 @@
-"""``demo``: simulator and daemon in one process; the main job without an account."""
+"""``demo``: simulator and connector in one process, to try the connector without an account."""
 
 from __future__ import annotations
 
@@ -16,23 +16,33 @@ from connector.cli.common import say
 
 _BACKLOG = 2500
 _RATE = 0.5
-_TOKEN = "demo"  # noqa: S105, the simulator takes anything
+_TOKEN = "demo"  # noqa: S105, the simulator accepts any token
 _ACCOUNT = "0" * 31 + "1"
 
 
 @click.command("demo")
-@click.option("--once", is_flag=True, help="Deliver the backlog and end.")
+@click.option("--once", is_flag=True, help="Deliver the backlog and exit.")
 @click.option("--mapping", default="ecs", show_default=True, help="Mapping of the events on stdout.")
-@click.option("--backlog", default=_BACKLOG, show_default=True, help="Messages of the last 24 hours.")
-@click.option("--rate", default=_RATE, show_default=True, help="New messages per second.")
-@click.option("--seed", default=1, show_default=True, help="Another seed, another company's mail.")
+@click.option(
+    "--backlog",
+    type=click.IntRange(min=0),
+    default=_BACKLOG,
+    show_default=True,
+    help="Messages of the last 24 hours.",
+)
+@click.option(
+    "--rate", type=click.FloatRange(min=0), default=_RATE, show_default=True, help="New messages per second."
+)
+@click.option(
+    "--seed", default=1, show_default=True, help="Seed of the generated email; change it for other data."
+)
 @click.pass_context
 def command(context: click.Context, once: bool, mapping: str, backlog: int, rate: float, seed: int) -> None:
     """Run the API simulator and the connector together: events on stdout, logs on stderr.
 
-    Nothing leaves this machine and nothing is kept. Ctrl-C ends it.
+    Nothing leaves this host and nothing is kept. Stop it with Ctrl-C.
     """
-    from connector.app.runtime import run  # noqa: PLC0415, heavy; the other commands start without it
+    from connector.app.runtime import run
 
     with tempfile.TemporaryDirectory(prefix="email-connector-demo-") as directory:
         served = run(_demo(Path(directory), once, mapping, backlog, rate, seed))
@@ -41,9 +51,9 @@ def command(context: click.Context, once: bool, mapping: str, backlog: int, rate
 
 
 async def _demo(directory: Path, once: bool, mapping: str, backlog: int, rate: float, seed: int) -> bool:
-    from connector.app.daemon import daemon, run_daemon_once  # noqa: PLC0415
-    from connector.settings import load  # noqa: PLC0415
-    from connector.simulator import Simulator, listening  # noqa: PLC0415
+    from connector.app.daemon import run_daemon, run_daemon_once
+    from connector.settings import load
+    from connector.simulator import Simulator, listening
 
     simulator = Simulator(seed=seed, backlog=backlog, rate=0.0 if once else rate)
     async with AsyncExitStack() as stack:
@@ -51,13 +61,16 @@ async def _demo(directory: Path, once: bool, mapping: str, backlog: int, rate: f
         say(f"simulator: {url}  ({backlog} messages of the last 24 hours)")
         loaded = load(None, _environment(url, directory, mapping))
         if once:
-            return await run_daemon_once(loaded, _announce, timedelta(minutes=5))
-        await daemon(loaded, _announce)
+            report = await run_daemon_once(loaded, _announce, timedelta(minutes=5))
+            for problem in report.problems:
+                say(f"error: {problem}")
+            return report.complete
+        await run_daemon(loaded, _announce)
     return True
 
 
 def _environment(url: str, directory: Path, mapping: str) -> Mapping[str, str]:
-    """A configuration by variables alone, on top of the caller's own ``CONNECTOR_`` variables."""
+    """A configuration of environment variables, overridden by the caller's own ``CONNECTOR_`` variables."""
     own = {name: value for name, value in os.environ.items() if name.upper().startswith("CONNECTOR_")}
     return {
         "CONNECTOR_SEARCHES__DETECTIONS__EVERY": "2s",
@@ -74,4 +87,4 @@ def _environment(url: str, directory: Path, mapping: str) -> Mapping[str, str]:
 
 def _announce(url: str) -> None:
     if url:
-        say(f"endpoint:  {url}  (a status page; /metrics /healthz /readyz /api/status)")
+        say(f"endpoint:  {url}  (status page; also /metrics /healthz /readyz /api/status)")

@@ -104,7 +104,7 @@ def _answers(collector: str, recipe: Recipe, given: Mapping[str, str | None]) ->
 
 def _validate(recipe: Recipe, answers: Mapping[str, str]) -> None:
     """Load the configuration as ``run`` would, with a stand-in for every secret."""
-    from connector.settings import load  # noqa: PLC0415, heavy; not needed for --help
+    from connector.settings import load
 
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "connector.yaml"

@@ -10,7 +10,7 @@ import click
 
 from connector.cli import FAILED
 from connector.cli.common import say
-from connector.cli.terminal import count_of
+from connector.quantities import count_of
 from connector.yaml_nodes import suggestion
 
 _directory = click.option(
@@ -23,19 +23,25 @@ _directory = click.option(
 
 @click.group("mapping")
 def command() -> None:
-    """Apply, test and understand mappings."""
+    """Apply, test, lint and explain mappings."""
 
 
 @command.command("apply")
 @click.argument("mapping")
 @click.argument("file", type=click.File("rb"), default="-")
 @_directory
-@click.option("--notes", is_flag=True, help="Tell on stderr what did not fit or was shortened.")
-@click.option("--redact", multiple=True, metavar="FIELD=MODE", help="drop or hash a field, as outputs can.")
+@click.option(
+    "--notes",
+    is_flag=True,
+    help="Print conversion notes on stderr: values that did not fit or were shortened.",
+)
+@click.option(
+    "--redact", multiple=True, metavar="FIELD=MODE", help="Redact a field as an output can: drop or hash."
+)
 @click.option(
     "--redaction-key-file",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Holds the key of hashes; otherwise one is made up for this run.",
+    help="File with the key for hashes; default: a random key for this run.",
 )
 @click.pass_context
 def apply_(
@@ -49,25 +55,25 @@ def apply_(
 ) -> None:
     """Map records (a JSON object per line of FILE or stdin) and print events, one per line.
 
-    MAPPING is the name of a mapping or the path of a file. Lines that are no record are told with their
-    place; the others are mapped nevertheless, and the exit code is 1.
+    MAPPING is the name of a mapping or the path of a file. Invalid lines are reported with their line
+    number; the rest are still mapped, and the exit code is 1.
     """
-    from connector.model import Event  # noqa: PLC0415
-    from connector.ops.mapping_tools import apply, find_mapping, redaction  # noqa: PLC0415, not needed for --help
+    from connector.model import Event
+    from connector.ops.mapping_tools import apply, find_mapping, redaction
 
     pack = find_mapping(mapping, directory).load()
     without = redaction(redact, redaction_key_file)
-    wrong = False
+    failed = False
     for result in apply(pack, file, _name(file), without):
         if isinstance(result, Event):
             sys.stdout.buffer.write(result.payload + b"\n")
             for note in result.notes if notes else ():
                 say(f"{result.revision.record.id!a}: {note}")
         else:
-            wrong = True
-            say(str(result))
+            failed = True
+            say(f"error: {result}")
     sys.stdout.buffer.flush()
-    if wrong:
+    if failed:
         context.exit(FAILED)
 
 
@@ -77,9 +83,9 @@ def apply_(
 @click.pass_context
 def test_(context: click.Context, mappings: tuple[str, ...], directory: Path | None) -> None:
     """Run the tests inside MAPPINGS (names or files; default: all)."""
-    from connector.cli.mapping_report import sanitize_lines  # noqa: PLC0415
-    from connector.mapping import Library  # noqa: PLC0415
-    from connector.ops.mapping_tools import find_mapping, test  # noqa: PLC0415, not needed for --help
+    from connector.cli.mapping_report import sanitize_lines
+    from connector.mapping import Library
+    from connector.ops.mapping_tools import find_mapping, test
 
     names = mappings or tuple(Library((directory,) if directory else ()).names())
     failures = total = 0
@@ -99,32 +105,32 @@ def test_(context: click.Context, mappings: tuple[str, ...], directory: Path | N
 @command.command("lint")
 @click.argument("mappings", nargs=-1)
 @_directory
-@click.option("--strict", is_flag=True, help="Exit with 1 for warnings, too.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per finding.")
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
 @click.pass_context
 def lint_(
     context: click.Context, mappings: tuple[str, ...], directory: Path | None, strict: bool, as_json: bool
 ) -> None:
-    """Find mistakes and doubtful places in MAPPINGS (names or files; default: all).
+    """Find mistakes and suspicious rules in MAPPINGS (names or files; default: all).
 
-    An error is something that cannot be meant, or keeps the mapping from being used: exit code 1. A warning
-    may be on purpose, such as a field of the API that the mapping leaves out.
+    An error is certainly a mistake, or prevents the mapping from being used: exit code 1. A warning may be
+    intentional, such as an API field that the mapping omits.
     """
-    from connector.cli.mapping_report import finding, finding_json  # noqa: PLC0415
-    from connector.mapping import Library  # noqa: PLC0415
-    from connector.ops.mapping_tools import find_mapping, lint_mapping  # noqa: PLC0415, not needed for --help
+    from connector.cli.mapping_report import finding, finding_json
+    from connector.mapping import Library
+    from connector.ops.mapping_tools import find_mapping, lint_mapping
 
     names = mappings or tuple(Library((directory,) if directory else ()).names())
     show = finding_json if as_json else finding
-    told: dict[str, set[str]] = {"error": set(), "warning": set()}
+    reported: dict[str, set[str]] = {"error": set(), "warning": set()}
     for name in names:
         found = lint_mapping(find_mapping(name, directory))
         for level, problems in (("error", found.errors), ("warning", found.warnings)):
             for problem in problems:
-                if str(problem) not in told[level]:  # what a mapping inherits is told once
-                    told[level].add(str(problem))
+                if str(problem) not in reported[level]:  # an inherited rule is reported once
+                    reported[level].add(str(problem))
                     click.echo(show(level, problem))
-    errors, warnings = len(told["error"]), len(told["warning"])
+    errors, warnings = len(reported["error"]), len(reported["warning"])
     if not as_json:
         say(f"{count_of(errors, 'error')}, {count_of(warnings, 'warning')} in {', '.join(names)}")
     if errors or (strict and warnings):
@@ -135,10 +141,10 @@ def lint_(
 @click.argument("mapping")
 @click.argument("file", type=click.File("rb"), required=False)
 @_directory
-@click.option("-t", "--target", "wanted", multiple=True, help="Only this target, or what is below it.")
-@click.option("--id", "identity", help="The record with this id; by default the first one.")
-@click.option("--all", "everything", is_flag=True, help="Also the targets that hold nothing, and why.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per target.")
+@click.option("-t", "--target", "wanted", multiple=True, help="Only this target and those below it.")
+@click.option("--id", "identity", help="The record with this id; default: the first one.")
+@click.option("--all", "everything", is_flag=True, help="Also show empty targets, and why they are empty.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per target.")
 def explain_(
     mapping: str,
     file: BinaryIO | None,
@@ -148,34 +154,34 @@ def explain_(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Tell where each field of an event comes from: rule, place, what it read, what came of it.
+    """Explain where each field of an event comes from: rule, position, inputs, result.
 
-    The record is the first of FILE ("-" for stdin; a JSON object, or one per line); without FILE, a made-up
-    one that has every field.
+    The record is the first of FILE ("-" for stdin; a JSON object, or one per line); without FILE, a sample
+    record with every field.
     """
-    from connector.cli.mapping_report import explanation, targets_json  # noqa: PLC0415
-    from connector.ops.mapping_tools import explain_record, find_mapping, records, sample  # noqa: PLC0415, not needed for --help
+    from connector.cli.mapping_report import explanation, targets_json
+    from connector.ops.mapping_tools import explain_record, find_mapping, records, sample
 
     pack = find_mapping(mapping, directory).load()
     if file is None:
         record = sample()
-        say("a made-up record; name a file to explain one of yours")
+        say("using a sample record; pass a file to explain one of yours")
     else:
         found = records(file.read(), _name(file))
         chosen = next((one for one in found if identity in (None, one.id)), None)
         if chosen is None:
             raise click.UsageError(
-                f"no record with the id {identity!a}" if identity else "there is no record"
+                f"no record with the id {identity!a}" if identity else "the file has no records"
             )
         record = chosen
-    told = explain_record(pack, record)
-    unknown = [name for name in wanted if not any(_meant(one.target, name) for one in told.targets)]
+    explained = explain_record(pack, record)
+    unknown = [name for name in wanted if not any(_meant(one.target, name) for one in explained.targets)]
     if unknown:
-        hint = suggestion(unknown[0], [one.target for one in told.targets])
+        hint = suggestion(unknown[0], [one.target for one in explained.targets])
         raise click.UsageError(f"{pack.name} has no target {unknown[0]}{f'; {hint}' if hint else ''}")
     shown = [
         one
-        for one in told.targets
+        for one in explained.targets
         if (
             any(_meant(one.target, name) for name in wanted)
             if wanted
@@ -185,7 +191,7 @@ def explain_(
     if as_json:
         click.echo("".join(f"{line}\n" for line in targets_json(shown)), nl=False)
     else:
-        click.echo(explanation(told, shown, whole=not wanted), nl=False)
+        click.echo(explanation(explained, shown, whole=not wanted), nl=False)
 
 
 def _name(file: BinaryIO) -> str:
@@ -200,19 +206,19 @@ def _meant(target: str, name: str) -> bool:
 @click.argument("mapping")
 @click.argument("file", type=click.File("rb"), required=False)
 @_directory
-@click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object.")
-@click.option("--unused", is_flag=True, help="List the fields of the format that are not filled.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@click.option("--unused", is_flag=True, help="List fields of the format that are never set.")
 def coverage_(
     mapping: str, file: BinaryIO | None, directory: Path | None, as_json: bool, unused: bool
 ) -> None:
-    """Tell where each field of a record goes, and which fields of the format are filled.
+    """Show where each field of a record goes, and which fields of the format are set.
 
-    With FILE (records, one JSON object per line) it counts, too: in how many records a field has a value and
-    a target is filled, and what they hold that the API does not document.
+    With FILE (records, one JSON object per line) it also counts in how many records a field has a value and
+    a target is set, and lists fields that the API does not document.
     """
-    from connector.cli.mapping_report import coverage_json, coverage_text  # noqa: PLC0415
-    from connector.mapping import coverage  # noqa: PLC0415
-    from connector.ops.mapping_tools import count_usage, find_mapping, records  # noqa: PLC0415, not needed for --help
+    from connector.cli.mapping_report import coverage_json, coverage_text
+    from connector.mapping import coverage
+    from connector.ops.mapping_tools import count_usage, find_mapping, records
 
     pack = find_mapping(mapping, directory).load()
     found, counts = coverage(pack), None

@@ -1,4 +1,4 @@
-"""What the commands ``mapping ...`` print: findings, explanations and coverage, for people and machines."""
+"""Reports of the ``mapping`` commands: findings, explanations and coverage, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _WIDEST = 44
 
 
 def finding(level: str, problem: Problem) -> str:
-    """One finding with its place, and the line that it is about with a mark below."""
-    told = f"{_short(problem.position)}{level}: {problem.message}"
+    """One finding with its position, and the source line with a caret below."""
+    line = f"{_short(problem.position)}{level}: {problem.message}"
     hint = f" ({problem.hint})" if problem.hint else ""
-    return sanitize_lines([told + hint, *_excerpt(problem.position)])
+    return sanitize_lines([line + hint, *_excerpt(problem.position)])
 
 
 def finding_json(level: str, problem: Problem) -> str:
@@ -30,11 +30,11 @@ def finding_json(level: str, problem: Problem) -> str:
     return _json({"level": level, **place, "message": problem.message, "hint": problem.hint or None})
 
 
-def explanation(told: Explanation, shown: Sequence[TargetExplanation], *, whole: bool) -> str:
-    """Targets, each with its rule, what that read and what came of it; with *whole*, all the rest, too."""
+def explanation(explained: Explanation, shown: Sequence[TargetExplanation], *, whole: bool) -> str:
+    """Targets, each with rule, inputs and result; with *whole*, also the event's metadata and rest."""
     lines = [line for one in shown for line in (*_target(one), "")]
     if whole:
-        lines += _remainder(told)
+        lines += _remainder(explained)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -70,7 +70,7 @@ def _rules(taken: ChosenRules) -> list[dict[str, str]]:
 
 
 def coverage_text(pack: Pack, found: Coverage, counts: Usage | None, *, unused: bool) -> str:
-    """Where fields go, what goes nowhere, and how much of the format is filled."""
+    """Where fields go, which are dropped, and how much of the format is set."""
     lines = [f"fields of a record in {pack.name}:"]
     width = max(map(len, found.fields))
     into = pack.rest.into if pack.rest else ""
@@ -83,16 +83,16 @@ def coverage_text(pack: Pack, found: Coverage, counts: Usage | None, *, unused: 
     if counts:
         strange = sorted(set(counts.fields) - set(found.fields))
         lines.append(
-            f"in {counts.records} records, but not documented: {', '.join(map(sanitize, strange)) or 'none'}"
+            f"in {counts.records} records, undocumented: {', '.join(map(sanitize, strange)) or 'none'}"
         )
-        lines += ["", "targets, and in how many events:"]
+        lines += ["", "targets, with the number of events that set them:"]
         lines += [f"  {target:<{_WIDEST}}{counts.targets.get(target, 0):>8}" for target in pack.fields]
     return "".join(f"{line}\n" for line in [*lines, "", *_filled(pack, found, unused=unused)])
 
 
 def coverage_json(pack: Pack, found: Coverage, counts: Usage | None) -> str:
     """The same as one JSON object."""
-    told: dict[str, object] = {
+    report: dict[str, object] = {
         "mapping": pack.name,
         "format": pack.format,
         "fields": found.fields,
@@ -100,12 +100,12 @@ def coverage_json(pack: Pack, found: Coverage, counts: Usage | None) -> str:
         "targets": {"standard": found.standard, "own": found.own, "unused": found.unused},
     }
     if counts:
-        told["records"] = {"number": counts.records, "fields": counts.fields, "targets": counts.targets}
-    return _json(told)
+        report["records"] = {"number": counts.records, "fields": counts.fields, "targets": counts.targets}
+    return _json(report)
 
 
 def sanitize_lines(lines: Iterable[str]) -> str:
-    """*lines* that do nothing to a terminal, whatever they say."""
+    """*lines* made safe to print on a terminal."""
     return "\n".join(sanitize(line) for line in lines)
 
 
@@ -124,7 +124,7 @@ def _excerpt(position: Position | None) -> Iterator[str]:
 
 
 _BEFORE, _LINE = 60, 110
-"""Characters of a line before the place, and altogether, that are shown: one rule may fill a long line."""
+"""Characters of a line shown before the position, and in total: one rule may fill a long line."""
 
 
 def _short(position: Position | None) -> str:
@@ -136,9 +136,7 @@ def _short(position: Position | None) -> str:
 
 def _target(one: TargetExplanation) -> Iterator[str]:
     yield (
-        f"{one.target} = {_shown(one.value)}"
-        if one.value is not None
-        else f"{one.target}: nothing; {one.why}"
+        f"{one.target} = {_shown(one.value)}" if one.value is not None else f"{one.target}: empty; {one.why}"
     )
     yield from _row("rule", one.rule, one.position)
     for rule, position in one.taken:
@@ -157,14 +155,14 @@ def _row(name: str, text: str, position: Position) -> Iterator[str]:
     yield f"    {name}: {sanitize(text)}    [{_short(position).removesuffix(': ')}]"
 
 
-def _remainder(told: Explanation) -> Iterator[str]:
-    mapped = told.mapped
+def _remainder(explained: Explanation) -> Iterator[str]:
+    mapped = explained.mapped
     time, code = mapped.time.isoformat(), sanitize(mapped.code)
-    yield f"beside the event: time {time}, severity {mapped.severity}, code {code}"
-    yield f"in the rest: {', '.join(map(sanitize, told.rest)) or 'nothing'}"
-    empty = [one.target for one in told.targets if one.value is None]
-    yield f"nothing in {len(empty)} of {len(told.targets)} targets (--all tells why)"
-    for note in told.notes:
+    yield f"metadata: time {time}, severity {mapped.severity}, code {code}"
+    yield f"in the rest: {', '.join(map(sanitize, explained.rest)) or 'nothing'}"
+    empty = [one.target for one in explained.targets if one.value is None]
+    yield f"empty: {len(empty)} of {len(explained.targets)} targets (--all shows why)"
+    for note in explained.notes:
         yield f"note: {sanitize(note)}"
 
 
@@ -181,7 +179,7 @@ def _filled(pack: Pack, found: Coverage, *, unused: bool) -> Iterator[str]:
             f"  {name:<{_WIDEST}}{number:>4} of {number + left[name]}" for name, number in used.items()
         )
     if unused:
-        yield from ("", "not filled:")
+        yield from ("", "not set:")
         yield from (f"  {name}" for name in found.unused)
 
 

@@ -1,4 +1,4 @@
-"""``reload``: have the running connector read its configuration again, and say what became of it."""
+"""``reload``: make the running connector read its configuration again, and report the result."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ import click
 
 from connector.app.control.server import ask
 from connector.cli import WRONG
-from connector.cli.common import config_option, say, state_directory
+from connector.cli.common import say, state_directory, state_options
+from connector.errors import ConnectorError
 
 
 @click.command("reload")
-@config_option
+@state_options
 @click.pass_context
-def command(context: click.Context, config: Path | None) -> None:
-    """Have the running connector read its configuration, its secrets and its mappings again.
+def command(context: click.Context, config: Path | None, state: Path | None) -> None:
+    """Make the running connector read its configuration, secrets and mappings again.
 
-    A wrong configuration changes nothing: it is told, and the command exits with 2. With 1 when no connector
-    runs. The file that the connector was started with is read; -c only says where its state is.
+    An invalid configuration is reported and not applied (exit code 2). The connector reads the file it was
+    started with; -c and --state only say where its state directory is. Exits with 1 if no connector is
+    running.
     """
-    answer = asyncio.run(ask(state_directory(config), "reload"))
+    answer = asyncio.run(ask(state_directory(config, state), "reload"))
     if not isinstance(answer, dict):
-        raise click.ClickException("the daemon gave no sound answer; is it of the same version?")
+        raise ConnectorError("unexpected reply from the daemon (version mismatch?)")
     for problem in answer["problems"]:
-        say(problem)
+        say(f"error: {problem}")
     if answer["problems"]:
-        say("the former configuration stays in effect")
+        say("the previous configuration stays in effect")
         context.exit(WRONG)
     for change in answer["changes"]:
         say(change)
-    say("reloaded" if answer["changes"] else "reloaded; accounts, searches and outputs are as before")
+    say("reloaded" if answer["changes"] else "reloaded; accounts, searches and outputs are unchanged")

@@ -2,66 +2,78 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+import orjson
 
-from connector.cli import FAILED
+from connector.cli import FAILED, WRONG
 from connector.cli.common import config_option, load_config, say
-from connector.quantities import parse_duration
+from connector.cli.param_types import DurationParam
+from connector.errors import ConfigurationError, ConnectorError
 
-
-class DurationParam(click.ParamType[timedelta]):
-    """A duration as in the configuration file, such as ``5m``."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Read the text; fails with what is expected."""
-        if isinstance(value, timedelta):
-            return value
-        try:
-            return parse_duration(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+if TYPE_CHECKING:
+    from connector.settings import Loaded
 
 
 @click.command("run")
 @config_option
-@click.option("--once", is_flag=True, help="Walk every feed to now, deliver, and end.")
+@click.option("--once", is_flag=True, help="Collect every feed up to now, deliver, and exit.")
 @click.option(
     "--timeout",
     type=DurationParam(),
     default="10m",
     show_default=True,
-    help="With --once: how long all of it may take.",
+    help="With --once: longest it may take.",
 )
 @click.pass_context
 def command(context: click.Context, config: Path | None, once: bool, timeout: timedelta) -> None:
-    """Poll the searches, journal what is new, deliver it; until SIGTERM or Ctrl-C.
+    """Poll the searches, journal what is new and deliver it, until SIGTERM or Ctrl-C.
 
-    SIGHUP reads the configuration again; one that is wrong changes nothing.
+    SIGHUP reloads the configuration; an invalid one is reported and not applied.
 
-    Exits with 1 if --once could not bring everything to every output in time.
+    With --once, exits with 1 unless every feed was collected and every event delivered. It does not wait
+    for what only a person can fix, such as refused credentials.
     """
-    from connector.app.build import log_format  # noqa: PLC0415
-    from connector.app.daemon import daemon, run_daemon_once  # noqa: PLC0415
-    from connector.app.runtime import run  # noqa: PLC0415, heavy; the other commands start without it
+    from connector.app.build import log_format
 
-    configuration = load_config(config)
-    # A log in JSON has nothing but JSON lines; there, daemon_started names the endpoint.
-    announce = _announce if log_format(configuration.settings) == "text" else _silence
-    if not once:
-        run(daemon(configuration, announce, lambda: load_config(config)))
-    elif not run(run_daemon_once(configuration, announce, timeout)):
+    loaded = load_config(config)
+    json_log = log_format(loaded.settings) == "json"
+    try:
+        complete = _run(loaded, config, once, timeout, json_log=json_log)
+    except ConnectorError as error:
+        if not json_log:
+            raise
+        _log_json(str(error))
+        context.exit(WRONG if isinstance(error, ConfigurationError) else FAILED)
+    if not complete:
         context.exit(FAILED)
 
 
-def _silence(_: str) -> None:
-    """Announce nothing."""
+def _run(loaded: Loaded, config: Path | None, once: bool, timeout: timedelta, *, json_log: bool) -> bool:
+    """Run until the end; false if ``--once`` is incomplete. The log says why."""
+    from connector.app.daemon import run_daemon, run_daemon_once
+    from connector.app.runtime import run
+
+    def announce(url: str) -> None:
+        # A JSON log holds nothing but JSON; the event daemon_started has the URL.
+        if url and not json_log:
+            say(f"endpoint: {url}  (status page; also /metrics /healthz /readyz /api/status)")
+
+    if once:
+        return run(run_daemon_once(loaded, announce, timeout)).complete
+    run(run_daemon(loaded, announce, lambda: load_config(config)))
+    return True
 
 
-def _announce(url: str) -> None:
-    if url:
-        say(f"endpoint: {url}  (a status page; /metrics /healthz /readyz /api/status)")
+def _log_json(error: str) -> None:
+    """A line with the keys of the JSON log, so that its readers need not parse anything else."""
+    line = {
+        "error": error,
+        "event": "command_failed",
+        "level": "error",
+        "timestamp": datetime.now(UTC).isoformat(),
+    }
+    say(orjson.dumps(line).decode())

@@ -1,4 +1,4 @@
-"""``schema``: what files may hold, as JSON Schema, so that editors complete and check them."""
+"""``schema``: JSON Schemas of configuration and mapping files, for completion and validation in editors."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def command() -> None:
 
 @command.command("config")
 def config() -> None:
-    """Print the JSON Schema of configuration files, with every output type that is built in.
+    """Print the JSON Schema of configuration files, with every output type installed.
 
-    Editors with YAML support take it from a comment in a file: # yaml-language-server: $schema=PATH
+    Reference it in a file with the comment: # yaml-language-server: $schema=PATH
     """
-    from connector.settings import json_schema  # noqa: PLC0415, heavy; not needed for --help
+    from connector.settings import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
 
@@ -27,8 +27,8 @@ def config() -> None:
 def mapping() -> None:
     """Print the JSON Schema of mapping files.
 
-    Editors with YAML support take it from a comment in a file: # yaml-language-server: $schema=PATH
+    Reference it in a file with the comment: # yaml-language-server: $schema=PATH
     """
-    from connector.mapping import Library, json_schema  # noqa: PLC0415, not needed for --help
+    from connector.mapping import Library, json_schema
 
     click.echo(json.dumps(json_schema(Library().names()), indent=2))

@@ -1,4 +1,4 @@
-"""``search``: an analyst's search on the terminal."""
+"""``search``: search email from the terminal, as a table or as events."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import click
 
 from connector.cli.common import config_option, load_config, say
-from connector.cli.param_types import TimeParam
+from connector.cli.param_types import LimitParam, TimeParam
 from connector.cli.terminal import escape_controls, sanitize
 from connector.model import FilterValue, Record
 from connector.net.clock import utc_now
+from connector.quantities import count_of
 from connector.source.filters import FILTERS, Filter, validate, warnings
 from connector.yaml_nodes import suggestion
 
@@ -29,33 +30,18 @@ if TYPE_CHECKING:
     from connector.settings import Settings
 
 TABLE = "table"
+RECORD = "record"
 _ROWS = 100
 _PIPED_WIDTH = 160
-_DIGITS = 18
 _WIDE = 120
-"""Columns of a terminal from which on there is room for the year."""
+"""Terminal width in columns from which dates are shown with the year."""
 
 _STYLES = ((9, "bold red"), (7, "red"), (5, "yellow"), (2, "cyan"), (1, ""), (0, "green"))
-"""Colours of a verdict by the least severity that has them."""
-
-
-class LimitParam(click.ParamType[int]):
-    """A number of records, or ``all``."""
-
-    name = "number"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read the text; 0 stands for all of them."""
-        text = str(value)
-        if text.lower() == "all":
-            return 0
-        if not text.isascii() or not text.isdigit() or len(text) > _DIGITS or not int(text):
-            self.fail("a number of records is needed, or all", param, ctx)
-        return int(text)
+"""Colours of a disposition by minimum severity."""
 
 
 def _filter_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add an option for each filter that the API's search has."""
+    """Add an option for each filter of the API's search."""
     for row in reversed(list(FILTERS.values())):
         function = _option(row)(function)
     return function
@@ -63,9 +49,9 @@ def _filter_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def _option(row: Filter) -> Callable[[Callable[..., None]], Callable[..., None]]:
     dashed = row.name.replace("_", "-")
-    told = row.help if not row.warning else f"{row.help} {row.warning}."
+    text = row.help if not row.warning else f"{row.help} {row.warning}."
     if row.kind == "boolean":
-        return click.option(f"--{dashed}/--no-{dashed}", row.name, default=None, help=told)
+        return click.option(f"--{dashed}/--no-{dashed}", row.name, default=None, help=text)
     if row.kind in {"choice", "choices"}:
         several = row.kind == "choices"
         return click.option(
@@ -73,9 +59,9 @@ def _option(row: Filter) -> Callable[[Callable[..., None]], Callable[..., None]]
             row.name,
             multiple=several,
             metavar=f"[{'|'.join(row.allowed)}]",
-            help=told + (" Repeatable." if several else ""),
+            help=text + (" Repeatable." if several else ""),
         )
-    return click.option(f"--{dashed}", row.name, metavar="IP" if row.kind == "address" else "TEXT", help=told)
+    return click.option(f"--{dashed}", row.name, metavar="IP" if row.kind == "address" else "TEXT", help=text)
 
 
 @click.command("search")
@@ -85,13 +71,13 @@ def _option(row: Filter) -> Callable[[Callable[..., None]], Callable[..., None]]
     type=TimeParam(),
     default="24h",
     show_default=True,
-    help="Begin: a time back from now, or a date.",
+    help="Start: a duration back from now, or a date.",
 )
-@click.option("--end", type=TimeParam(), help="End: a time back from now, or a date. Default: now.")
+@click.option("--end", type=TimeParam(), help="End: a duration back from now, or a date. Default: now.")
 @click.option(
     "--limit",
     type=LimitParam(),
-    help=f"Most records, or all. Default: {_ROWS} for the table, all for other formats.",
+    help=f"Maximum number of records, or all. Default: {_ROWS} for the table, all for other formats.",
 )
 @click.option(
     "--format",
@@ -99,9 +85,10 @@ def _option(row: Filter) -> Callable[[Callable[..., None]], Callable[..., None]]
     default=TABLE,
     show_default=True,
     metavar="NAME",
-    help="table, or the name or file of a mapping: raw, ecs, cef, ... prints one event per line.",
+    help="table, record (one JSON record per line, as received), or a mapping by name or file: raw, ecs, "
+    "cef, ... (one event per line).",
 )
-@click.option("--account", help="Name of the account to search; needed where several are configured.")
+@click.option("--account", help="Account to search, by name; required if several are configured.")
 @config_option
 def command(
     start: timedelta | datetime,
@@ -110,20 +97,23 @@ def command(
     form: str,
     account: str | None,
     config: Path | None,
-    **given: object,
+    **filter_values: object,
 ) -> None:
-    """Search the mail of an account: newest first, as a table or as events of any mapping.
+    """Search the email of an account, newest first, as a table, as records or as events.
 
-    Needs nothing but a configured account; CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID are enough. All
-    filters must hold. Touches neither the journal nor a running connector, but draws on the same request
-    limit at Cloudflare.
+    Needs only an account: CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID are enough. Filters are combined
+    with AND.
+    Uses neither the journal nor a running connector, but counts against the same API rate limit.
     """
-    from connector.app.runtime import run  # noqa: PLC0415, heavy; not needed for --help
-    from connector.errors import BadQuery  # noqa: PLC0415
-    from connector.ops.search import SearchRequest  # noqa: PLC0415
+    from connector.app.runtime import run
+    from connector.errors import BadQuery
+    from connector.ops.search import SearchRequest
+    from connector.settings import require_paths
 
-    filters = _filters(given)
-    settings = load_config(config).settings
+    filters = _filters(filter_values)
+    loaded = load_config(config)
+    require_paths(loaded)
+    settings = loaded.settings
     name = _account(settings, account)
     if limit is None and form == TABLE:
         limit = _ROWS
@@ -137,10 +127,10 @@ def command(
     run(_search(settings, name, wanted, form))
 
 
-def _filters(given: Mapping[str, object]) -> dict[str, FilterValue]:
-    """The filters that were given, checked by the table that the options come from."""
+def _filters(values: Mapping[str, object]) -> dict[str, FilterValue]:
+    """The filters that are set, validated."""
     filters: dict[str, FilterValue] = {}
-    for name, value in given.items():
+    for name, value in values.items():
         if value is None or value == ():
             continue
         try:
@@ -154,7 +144,7 @@ def _filters(given: Mapping[str, object]) -> dict[str, FilterValue]:
 def _refuse_unfilterable(row: Filter, values: Sequence[object]) -> None:
     if any(str(value).strip().upper() in row.unfilterable for value in values):
         raise ValueError(
-            f"records have this value, but the API cannot search by it; it can by {', '.join(row.allowed)}"
+            f"records have this value, but the API cannot search for it; expected {', '.join(row.allowed)}"
         )
 
 
@@ -174,12 +164,12 @@ def _account(settings: Settings, name: str | None) -> str:
 
 
 async def _search(settings: Settings, account: str, wanted: SearchRequest, form: str) -> None:
-    """Print what is found while it comes."""
-    from connector.ops.search import search  # noqa: PLC0415, heavy; not needed for --help
+    """Print records as they arrive."""
+    from connector.ops.search import search
 
     written = _writer(settings, account, form)
     count = 0
-    async with aclosing(search(settings, account, wanted, observe=_tell)) as found:
+    async with aclosing(search(settings, account, wanted, observe=_report_wait)) as found:
         async for records in found:
             count += len(records)
             sys.stdout.buffer.write(written(records))
@@ -188,14 +178,14 @@ async def _search(settings: Settings, account: str, wanted: SearchRequest, form:
 
 
 def _writer(settings: Settings, account: str, form: str) -> Callable[[Sequence[Record]], bytes]:
-    """What makes the lines of records."""
-    from connector.ops.search import describer, encoder  # noqa: PLC0415, heavy; not needed for --help
+    """The function that renders records as lines."""
+    from connector.ops.search import describer, encoder, record_line
 
     terminal = sys.stdout.isatty()
     if form == TABLE:
         row, table = describer(settings, account), _Table(terminal)
         return lambda records: table.lines([row(record) for record in records])
-    event = encoder(settings, account, form)
+    event = record_line if form == RECORD else encoder(settings, account, form)
 
     def lines(records: Sequence[Record]) -> bytes:
         payloads = map(event, records)
@@ -207,33 +197,33 @@ def _writer(settings: Settings, account: str, form: str) -> Callable[[Sequence[R
 
 def _conclude(count: int, limit: int | None, form: str) -> None:
     if limit is not None and count >= limit:
-        say(f"the newest {count} records; there may be more: --limit N or --limit all shows them")
+        say(f"the newest {count_of(count, 'record')}; there may be more (--limit N or --limit all)")
     elif form == TABLE or not count:
-        say(f"{count or 'no'} record{'' if count == 1 else 's'}")
+        say(count_of(count, "record") if count else "no records")
 
 
-def _tell(fact: Fact) -> None:
-    from connector.facts import RateLimited, RequestRetried  # noqa: PLC0415, not needed for --help
+def _report_wait(fact: Fact) -> None:
+    from connector.facts import RateLimited, RequestRetried
 
     if isinstance(fact, RateLimited):
-        say(f"the API's rate limit: no request for {fact.seconds:.0f} s")
+        say(f"rate limited by the API: waiting {fact.seconds:.0f} s")
     elif isinstance(fact, RequestRetried):
-        say(f"trying again in {fact.after:.0f} s: {fact.reason}")
+        say(f"retrying in {fact.after:.0f} s: {fact.reason}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column of the table: its heading and how many characters wide it is."""
+    """A column of the table: heading and width in characters."""
 
     name: str
     width: int
 
 
 class _Table:
-    """Writes rows under each other, in columns whose widths are fixed before the first row is known."""
+    """Renders rows in columns of fixed width, because rows are printed before all are known."""
 
     def __init__(self, terminal: bool) -> None:
-        from rich.console import Console  # noqa: PLC0415, only to draw
+        from rich.console import Console
 
         width = None if terminal else shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns
         self._console = Console(
@@ -258,8 +248,8 @@ class _Table:
         )
 
     def lines(self, rows: Sequence[Row]) -> bytes:
-        """The next lines, as the terminal or the pipe wants them."""
-        from rich.text import Text  # noqa: PLC0415
+        """*rows* as encoded lines, below the header the first time."""
+        from rich.text import Text
 
         table = self._grid()
         if not self._headed:
@@ -281,7 +271,7 @@ class _Table:
         return drawn.encode(sys.stdout.encoding or "utf-8", "backslashreplace")
 
     def _grid(self) -> Table:
-        from rich.table import Table  # noqa: PLC0415
+        from rich.table import Table
 
         table = Table.grid(padding=(0, 2, 0, 0))
         for column in self._columns:

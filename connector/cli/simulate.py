@@ -1,4 +1,4 @@
-"""``simulate``: serves the API simulator on its own."""
+"""``simulate``: the API simulator alone."""
 
 from __future__ import annotations
 
@@ -8,31 +8,52 @@ import signal
 import click
 
 from connector.cli.common import say
+from connector.errors import ConnectorError
 
 
 @click.command("simulate")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8787, show_default=True, help="Port to listen on; 0 picks a free one.")
-@click.option("--backlog", default=5000, show_default=True, help="Messages of the last 24 hours.")
-@click.option("--rate", default=1.0, show_default=True, help="New messages per second.")
-@click.option("--seed", default=1, show_default=True, help="Seed of the generated messages.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8787,
+    show_default=True,
+    help="Port to listen on; 0 picks a free one.",
+)
+@click.option(
+    "--backlog",
+    type=click.IntRange(min=0),
+    default=5000,
+    show_default=True,
+    help="Messages of the last 24 hours.",
+)
+@click.option(
+    "--rate", type=click.FloatRange(min=0), default=1.0, show_default=True, help="New messages per second."
+)
+@click.option(
+    "--seed", default=1, show_default=True, help="Seed of the generated email; change it for other data."
+)
 def command(host: str, port: int, backlog: int, rate: float, seed: int) -> None:
-    """Serve a simulated Email Security search API until Ctrl-C.
+    """Serve a simulation of the Email Security search API until Ctrl-C.
 
-    Accepts any account id of 32 hexadecimal digits and any credentials.
+    Accepts any account id of 32 hex digits and any credentials.
     """
-    from connector.simulator import Simulator, listening  # noqa: PLC0415, not needed for --help
+    from connector.simulator import Simulator, listening
 
     async def serve() -> None:
         simulator = Simulator(seed=seed, backlog=backlog, rate=rate)
-        ended = asyncio.Event()
+        stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, ended.set)
+            loop.add_signal_handler(number, stopped.set)
         async with listening(simulator, host=host, port=port) as url:
             say(f"simulator: {url}")
             say(f"try it:    CLOUDFLARE_BASE_URL={url} CLOUDFLARE_API_TOKEN=any \\")
             say(f"           CLOUDFLARE_ACCOUNT_ID={'0' * 31}1 email-connector run")
-            await ended.wait()
+            await stopped.wait()
 
-    asyncio.run(serve())
+    try:
+        asyncio.run(serve())
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "invalid host name"
+        raise ConnectorError(f"cannot listen on {host}:{port}: {why}") from None

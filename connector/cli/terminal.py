@@ -1,4 +1,4 @@
-"""What commands share that talk to a person at a terminal, and what keeps text of mail from harming it."""
+"""Terminal output shared by commands: sanitised email text, tables, colours, confirmation, relative times."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _LONGEST = 400
-"""Characters of a mail's text that a cell looks at; more never fit."""
+"""Characters of email text that a cell shows at most; more never fit."""
 
 _MARKS = 3
-"""Accents that one letter may carry; a tower of them would climb over the lines above."""
+"""Combining marks allowed per letter; stacks of them would overwrite the lines above."""
 
 _LINK = re.compile(r"(?<=[A-Za-z0-9])://|(?i:(?<=\bwww)\.)")
 _PIPED_WIDTH = "160"
 
 
 def sanitize(text: str) -> str:
-    """*text* as one line that does nothing to a terminal: what is invisible or moves others is spelled out.
+    """*text* as one line that is safe to print: control and invisible characters are escaped.
 
     Links are broken, so that no terminal makes them clickable.
     """
@@ -50,10 +50,7 @@ def sanitize(text: str) -> str:
 
 
 def escape_controls(lines: str) -> str:
-    r"""*lines* of events with everything that could steer a terminal written as ``\uXXXX``.
-
-    Inside JSON that means the very same text.
-    """
+    r"""*lines* of events with control characters as ``\uXXXX``; JSON parsers read the same text."""
     if all(line.isprintable() for line in lines.split("\n")):
         return lines
     return "".join(
@@ -70,17 +67,17 @@ def _escaped(letter: str) -> str:
 
 
 def console() -> Console:
-    """Where tables are drawn: as wide as the terminal, or wide enough for a pipe; markup means nothing."""
-    from rich.console import Console  # noqa: PLC0415, only to draw
+    """A console for tables: as wide as the terminal, or wide enough for a pipe; without markup."""
+    from rich.console import Console
 
     width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", _PIPED_WIDTH))
     return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
-    """A table whose cells are harmless, whatever they say."""
-    from rich.table import Table  # noqa: PLC0415, only to draw
-    from rich.text import Text  # noqa: PLC0415
+    """A table whose cells are sanitised."""
+    from rich.table import Table
+    from rich.text import Text
 
     drawn = Table(*headings)
     for row in rows:
@@ -89,27 +86,60 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Return when the person agrees, or did so with ``--yes``; else the command ends.
+    """Ask *question*, unless *yes*; raises ``click.Abort`` if the answer is no.
 
-    Raises ``ConfigurationError`` where nobody is there to be asked.
+    Raises ``ConfigurationError`` if stdin is not a terminal.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise ConfigurationError(Problem("nobody is at a terminal to be asked", hint="add --yes to agree"))
+        raise ConfigurationError(
+            Problem("confirmation required, but stdin is not a terminal", hint="add --yes")
+        )
     click.confirm(question, abort=True, err=True)
 
 
 def unknown_name(what: str, name: str, names: Iterable[str]) -> ConfigurationError:
-    """The error for a *name* that nothing has; *names* are those there are."""
-    return ConfigurationError(Problem(f"no {what} is named {name!a}", hint=suggestion(name, set(names))))
-
-
-def count_of(number: int, what: str) -> str:
-    """*number* of *what*, in words."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    """The error for an unknown *name*, with the nearest of *names* as a hint."""
+    return ConfigurationError(Problem(f"unknown {what} {name!a}", hint=suggestion(name, set(names))))
 
 
 def format_time(text: str | None) -> str:
-    """A moment in ISO form as a cell of a table shows it, in UTC; ``-`` for none."""
+    """An ISO 8601 time as a table shows it: in UTC, to the second; ``-`` for none."""
     return "-" if text is None else f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+_COLORS = {"red": "31", "yellow": "33", "green": "32", "bold": "1"}
+"""SGR parameters (ECMA-48)."""
+
+
+def use_color() -> bool:
+    """Whether stdout takes colours: a terminal, and neither ``NO_COLOR`` (no-color.org) nor ``TERM=dumb``."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, color: str) -> str:
+    """*text* in *color* where the terminal takes colours; "" leaves it as it is."""
+    return f"\x1b[{_COLORS[color]}m{text}\x1b[0m" if color and use_color() else text
+
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def elapsed(seconds: float) -> str:
+    """A duration in its two largest units, without microseconds: ``2 d 3 h``, ``5 min``, ``0 s``."""
+    left = max(0, int(seconds))
+    parts = []
+    for size, unit in _UNITS:
+        if left >= size:
+            parts.append(f"{left // size} {unit}")
+            left %= size
+    return " ".join(parts[:2]) or "0 s"
+
+
+def ago(text: str | None, now: datetime) -> str:
+    """An ISO 8601 time relative to *now*: ``5 min ago``, ``in 2 h``; ``-`` for none."""
+    if text is None:
+        return "-"
+    seconds = (now - datetime.fromisoformat(text)).total_seconds()
+    return f"{elapsed(seconds)} ago" if seconds >= 0 else f"in {elapsed(-seconds)}"

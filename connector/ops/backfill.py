@@ -1,6 +1,6 @@
-"""``backfill`` as a command does it: handed to the running daemon, or done by itself where none runs.
+"""Backfill as a command: handed to the running daemon, or run here where no daemon is running.
 
-Either way the journal remembers it: cut short, it goes on with the same command, or with the next daemon.
+Either way the journal stores it: interrupted, it resumes with the same command or when the daemon starts.
 """
 
 from __future__ import annotations
@@ -9,46 +9,45 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from connector.app.build import build_app
 from connector.app.control.backfill import BackfillRequest, BackfillService
 from connector.app.control.server import NoDaemon, ask
-from connector.app.daemon import drain, open_app
+from connector.app.daemon import drain_or_give_up, open_app
 from connector.app.signals import Stop, handle_signals
 from connector.app.tasks import wait_first
 from connector.collect.backfill.job import Job
 from connector.collect.backfill.queue import BackfillQueue
 from connector.collect.collector import Collector
-from connector.errors import ConnectorError, JournalInUse
-from connector.facts import Fact
+from connector.errors import ConnectorError
 from connector.journal import Journal, Options
 from connector.journal.journal import FILE
 from connector.model import Feed, JsonObject
 from connector.net.clock import utc_now
+from connector.ops.client import by_daemon_or_here, ignore_fact
 from connector.settings import Loaded
 
-Tell = Callable[[JsonObject], None]
+Report = Callable[[JsonObject], None]
 
-_POLL_SECONDS = 0.3
-"""Seconds between two looks at how far it is."""
+_PROGRESS_SECONDS = 0.3
+"""Interval of progress reports: looks live to a person and costs one small request."""
 
-_STARTING = 5.0
-"""Seconds to wait for a daemon that has the journal and does not answer: it is starting, or ending."""
-
-_LOUD = frozenset({"debug", "warning", "error"})
+_QUIET_LEVELS = frozenset({"debug", "warning", "error"})
+"""Log levels that a command keeps; ``info`` would bury its own output."""
 
 _DELIVERY = timedelta(minutes=10)
-"""How long a command that works by itself waits for the outputs at its end."""
+"""Longest a command without a daemon waits for the outputs at its end; what is left stays in the journal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How far it came.
+    """Result of a backfill.
 
     Args:
-        progress: the account of it.
+        progress: final progress, as ``BackfillService.progress`` returns it.
         by_daemon: whether the running daemon does it.
-        waiting: revisions by output that wait in the journal, where the command did it by itself.
+        waiting: undelivered revisions by output, where the command ran it itself.
     """
 
     progress: JsonObject
@@ -57,105 +56,100 @@ class Outcome:
 
 
 async def backfill(
-    loaded: Loaded, backfill_request: BackfillRequest, tell: Tell, *, detach: bool = False
+    loaded: Loaded, request: BackfillRequest, report: Report, *, detach: bool = False
 ) -> Outcome:
-    """Have *wish* done; *tell* is called with its progress every now and then.
+    """Run *request*; *report* is called with its progress.
 
-    With *detach* it returns as soon as the daemon took it. Raises ``ConnectorError`` with what is wrong.
+    With *detach* it returns as soon as the daemon accepted it. Raises ``ConnectorError``.
     """
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + _STARTING
-    while True:
-        try:
-            return await _by_daemon(loaded, backfill_request, tell, detach=detach)
-        except NoDaemon:
-            if detach:
-                raise
-        try:
-            return await _here(loaded, backfill_request, tell)
-        except JournalInUse:
-            if clock() > deadline:
-                raise
-            await asyncio.sleep(_POLL_SECONDS)
+    by_daemon = partial(_by_daemon, loaded, request, report, detach=detach)
+    if detach:
+        return await by_daemon()
+    return await by_daemon_or_here(by_daemon, partial(_here, loaded, request, report))
 
 
-async def cancel(loaded: Loaded, backfill_request: BackfillRequest) -> bool:
-    """Drop the unfinished backfill that was asked for like *wish*; says whether there was one."""
+async def cancel(loaded: Loaded, request: BackfillRequest) -> bool:
+    """Cancel the unfinished backfill with the same *request*; false if there is none."""
     state = loaded.settings.state
-    try:
-        return bool(
-            _object(await ask(state.directory, "backfill_drop", **backfill_request.to_json()))["dropped"]
-        )
-    except NoDaemon:
-        pass
-    if not (state.directory / FILE).exists():
-        return False
-    options = Options(retain=state.retain)
-    async with Journal.open(state.directory, observe=_ignore, clock=utc_now, options=options) as journal:
-        jobs = BackfillQueue(Feed(backfill_request.account, backfill_request.search), journal)
-        job = backfill_request.match(await jobs.load())
-        if job is not None:
-            await jobs.remove(job)
-        return job is not None
+
+    async def by_daemon() -> bool:
+        return bool(_object(await ask(state.directory, "backfill_drop", **request.to_json()))["dropped"])
+
+    async def here() -> bool:
+        if not (state.directory / FILE).exists():
+            return False
+        options = Options(retain=state.retain)
+        async with Journal.open(
+            state.directory, observe=ignore_fact, clock=utc_now, options=options
+        ) as journal:
+            queue = BackfillQueue(Feed(request.account, request.search), journal)
+            job = request.match(await queue.load())
+            if job is not None:
+                await queue.remove(job)
+            return job is not None
+
+    return await by_daemon_or_here(by_daemon, here)
 
 
-async def _by_daemon(
-    loaded: Loaded, backfill_request: BackfillRequest, tell: Tell, *, detach: bool
-) -> Outcome:
+async def _by_daemon(loaded: Loaded, request: BackfillRequest, report: Report, *, detach: bool) -> Outcome:
     directory = loaded.settings.state.directory
-    progress = _object(await ask(directory, "backfill", **backfill_request.to_json()))
-    tell(progress)
-    named = {key: progress[key] for key in ("account", "search", "number")}
+    progress = _object(await ask(directory, "backfill", **request.to_json()))
+    report(progress)
+    key = {name: progress[name] for name in ("account", "search", "number")}
     while not (progress["done"] or detach):
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(_PROGRESS_SECONDS)
         try:
-            progress = _object(await ask(directory, "backfill_show", **named))
+            progress = _object(await ask(directory, "backfill_show", **key))
         except NoDaemon:
             raise ConnectorError(
-                "the connector ended; its backfill goes on when it runs again; the same command follows it"
+                "the connector stopped; the backfill resumes when it starts again, "
+                "and the same command follows it"
             ) from None
-        tell(progress)
+        report(progress)
     return Outcome(progress, by_daemon=True)
 
 
-async def _here(loaded: Loaded, backfill_request: BackfillRequest, tell: Tell) -> Outcome:
+async def _here(loaded: Loaded, request: BackfillRequest, report: Report) -> Outcome:
     app, stop = build_app(_quiet(loaded), utc_now), Stop()
-    feed = Feed(backfill_request.account, backfill_request.search)
+    feed = Feed(request.account, request.search)
     with handle_signals(stop):
-        async with open_app(app, _silent, stop) as running:
-            collector, job, known = await running.backfills.submit(backfill_request)
-            tell({**await running.backfills.progress(feed, job.number), "resumed": known})
-            await _work(running.backfills, collector, feed, job, stop, tell)
-            await drain(running, app.settings.drain if stop.asked.is_set() else _DELIVERY, stop)
+        async with open_app(app, lambda _: None, stop) as running:
+            collector, job, resumed = await running.backfills.submit(request)
+            report({**await running.backfills.progress(feed, job.number), "resumed": resumed})
+            await _work(running.backfills, collector, feed, job, stop, report)
+            patience = app.settings.drain if stop.requested.is_set() else _DELIVERY
+            await drain_or_give_up(running, patience, stop, after_stop=app.settings.drain)
             progress = await running.backfills.progress(feed, job.number)
             outputs = (await running.journal.outline()).outputs
-    waiting = tuple((one.output, one.backlog) for one in outputs if one.attached and one.backlog)
+    waiting = tuple(
+        (output.output, output.backlog) for output in outputs if output.attached and output.backlog
+    )
     return Outcome(progress, by_daemon=False, waiting=waiting)
 
 
 async def _work(
-    backfills: BackfillService, collector: Collector, feed: Feed, job: Job, stop: Stop, tell: Tell
+    backfills: BackfillService, collector: Collector, feed: Feed, job: Job, stop: Stop, report: Report
 ) -> None:
-    """Do *job* until it ends or *stop* is asked for."""
-    telling = asyncio.create_task(_tell_on(backfills, feed, job, tell))
+    """Run *job* until it ends or *stop* is requested."""
+    reporting = asyncio.create_task(_report_progress(backfills, feed, job, report))
     try:
         work = asyncio.ensure_future(collector.backfill(job))
-        await wait_first(work, asyncio.ensure_future(stop.asked.wait()))
+        await wait_first(work, asyncio.ensure_future(stop.requested.wait()))
     finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
+        reporting.cancel()
+        await asyncio.gather(reporting, return_exceptions=True)
 
 
-async def _tell_on(backfills: BackfillService, feed: Feed, job: Job, tell: Tell) -> None:
+async def _report_progress(backfills: BackfillService, feed: Feed, job: Job, report: Report) -> None:
     while True:
-        await asyncio.sleep(_POLL_SECONDS)
-        tell(await backfills.progress(feed, job.number))
+        await asyncio.sleep(_PROGRESS_SECONDS)
+        report(await backfills.progress(feed, job.number))
 
 
 def _quiet(loaded: Loaded) -> Loaded:
-    """Without the endpoint, which a daemon may need meanwhile, and with warnings only in the log."""
+    """Without the endpoint, whose port a daemon may need meanwhile, and logging warnings only."""
     settings = loaded.settings
-    level = settings.log.level if settings.log.level in _LOUD else "warning"
+    level = settings.log.level if settings.log.level in _QUIET_LEVELS else "warning"
     changed = {
         "server": settings.server.model_copy(update={"listen": None}),
         "log": settings.log.model_copy(update={"level": level}),
@@ -165,13 +159,5 @@ def _quiet(loaded: Loaded) -> Loaded:
 
 def _object(answer: object) -> JsonObject:
     if not isinstance(answer, dict):
-        raise ConnectorError("the daemon gave no sound answer; is it of the same version?")
+        raise ConnectorError("unexpected reply from the daemon (version mismatch?)")
     return answer
-
-
-def _silent(_: str) -> None:
-    """There is no endpoint to announce."""
-
-
-def _ignore(_: Fact) -> None:
-    """A command tells what it did itself."""

@@ -1,4 +1,4 @@
-"""``check``: a verdict per item, and what to do, before anything runs."""
+"""``check``: verify configuration, accounts, searches, mappings and outputs; one result and hint per item."""
 
 from __future__ import annotations
 
@@ -22,95 +22,38 @@ from connector.journal import Journal
 from connector.mapping import lint, run_tests
 from connector.model import Event, Feed, JsonObject, Query, Record, Revision, Window
 from connector.net.clock import utc_now
+from connector.ops.client import ignore_fact
 from connector.ops.request_plan import SearchLoad, assess, describe_load, polls_a_day
-from connector.quantities import format_duration
+from connector.quantities import count_of, format_duration
 from connector.secret import Secret
-from connector.settings import Loaded, Settings
+from connector.settings import Loaded, Settings, require_paths
 from connector.source.client import CloudflareSource
 from connector.source.probe import Level, ProbeResult
-
-_FEED = Feed("", "check")
-_TEXT = "Test event of the Cloudflare Email Security connector: no mail, nothing to do"
-
-
-async def send_test_event(route: Route, now: datetime) -> str:
-    """Send one test event to the collector of *route*; ``when`` does not hold it back.
-
-    Returns one line that says how to find it there. Raises ``DeliveryError`` like ``Output.open`` and
-    ``Output.send``; an event that cannot be made or is not accepted is one as well.
-    """
-    event = _event(route, now)
-    try:
-        await route.output.open()
-        receipt = await route.output.send([event])
-    finally:
-        await route.output.close()
-    if receipt.rejected:
-        raise Refused(f"the collector refused it: {receipt.rejected[0]}")
-    if receipt.retry:
-        raise Retryable("the collector asked to send it again later")
-    return f"accepted; look for {event.revision.record.id}"
-
-
-def _event(route: Route, now: datetime) -> Event:
-    revision = build_test_revision(now)
-    try:
-        event = route.unfiltered()(revision)
-    except Exception as error:
-        raise Refused(f"the mapping failed on it: {error}") from error
-    if event is None:
-        raise Refused("the mapping makes no event of it")
-    most = route.output.limits.event_bytes
-    if most is not None and len(event.payload) > most:
-        raise Refused(f"it has {len(event.payload)} bytes, the output takes {most}", too_large=True)
-    return event
-
-
-def build_test_revision(now: datetime) -> Revision:
-    """A harmless record that says in its subject what it is; its fields are those of the API."""
-    name = f"test-{instant(now)}"
-    body: JsonObject = {
-        "id": name,
-        "alert_id": name,
-        "subject": _TEXT,
-        "from": "connector@test.invalid",
-        "from_name": "Connector",
-        "to": ["soc@test.invalid"],
-        "to_name": [],
-        "message_id": f"<{name}@test.invalid>",
-        "scanned_at": instant(now),
-        "sent_date": instant(now),
-        "final_disposition": "NONE",
-        "detection_reasons": [_TEXT],
-        "is_phish_submission": False,
-        "is_quarantined": False,
-    }
-    return Revision(_FEED, Record(name, body), "test", 1, now)
-
 
 Outcome: TypeAlias = Literal["ok", "note", "failed"]
 _OUTCOMES: Mapping[Level, Outcome] = {Level.OK: "ok", Level.WARNING: "note", Level.FAILED: "failed"}
 _LEVELS: Mapping[str, Outcome] = {"enough": "ok", "tight": "note", "short": "failed"}
 
 _PATIENCE = 90.0
-"""Seconds that the questions to one account may take; a rate limit ends them at once."""
+"""Longest that the requests to one account may take, in seconds; a rate limit ends them at once."""
 
 _SAMPLE = (timedelta(hours=24), timedelta(hours=1))
-"""From when to when the sample of records reaches back. It ends before now: around its end lie the records
-that another timestamp than the one believed in would put on the other side."""
+"""Window of the sample of records, back from now. It ends an hour ago, so that records near its end show
+whether the
+API filters by another timestamp than expected."""
 
-_UNTOLD = datetime.max.replace(tzinfo=UTC)
+_NO_TIME = datetime.max.replace(tzinfo=UTC)
 _SHARPER = {
-    "credential is valid": "the token itself is valid: give it the permission Cloud Email Security: Read "
-    "for this account, and check that account_id is the account it was made for",
-    "filters of this search": "this search had no filters: check account_id and base_url",
+    "credential is valid": "the token is valid: grant it the permission Cloud Email Security: Read "
+    "for this account, and check that account_id is the account it belongs to",
+    "filters of this search": "this search has no filters: check account_id and base_url",
 }
-"""Better hints, once the token is known to be valid, by a part of the general ones."""
+"""More specific hints for a token known to be valid, by a part of the general hint."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     item: str
     outcome: Outcome
@@ -122,49 +65,57 @@ async def check(
     loaded: Loaded,
     *,
     offline: bool,
+    with_files: bool = True,
     volume: int | None = None,
     setup: bool = False,
     send_test: bool = False,
 ) -> Sequence[CheckResult]:
-    """Look at everything that *loaded* describes; raises ``ConfigurationError`` like ``run`` would.
+    """Check everything that *loaded* describes; raises ``ConfigurationError`` like ``run`` would.
 
-    *volume* is how many records a day each search is expected to return, for the request plan; *setup*
-    lets outputs prepare their collectors first; *send_test* sends one test event to each output. No other
-    event is sent.
+    Args:
+        loaded: the configuration.
+        offline: skip what needs the network.
+        with_files: look at certificates, keys and the journal on this host.
+        volume: expected records a day per search, for the request plan.
+        setup: let outputs prepare their collectors first.
+        send_test: send one test event to each output. No other event is sent.
     """
     settings = loaded.settings
     names = {account.account_id: name for name, account in settings.accounts.items()}
+    require_paths(loaded, with_files=with_files)
     feeds = plan_feeds(loaded, utc_now)
-    routes = build_routes(loaded, _ignore, names)
+    routes = build_routes(loaded, ignore_fact, names)
     results = [CheckResult("configuration", "ok", str(loaded.file or "from the environment"))]
-    notes = (*loaded.notes, *expression_warnings(loaded))
-    results += [CheckResult("configuration", "note", note) for note in notes]
+    results += [
+        CheckResult("configuration", "note", note) for note in (*loaded.notes, *expression_warnings(loaded))
+    ]
     results += list(_plan(settings, feeds, volume))
     results += list(_mappings(loaded, routes))
-    results.append(await _state(settings.state.directory))
+    if with_files:
+        results.append(await _state(settings.state.directory))
     if not offline:
-        results += [verdict async for verdict in _accounts(settings, feeds)]
+        results += [result async for result in _accounts(settings, feeds)]
         results += [await _install(route) for route in routes if setup and isinstance(route.output, Setup)]
         results += [await _output(route) for route in routes]
-        results += [await _trial(route, utc_now()) for route in routes if send_test]
+        results += [await _test_event(route, utc_now()) for route in routes if send_test]
     return results
 
 
 def _plan(settings: Settings, feeds: Sequence[FeedPlan], volume: int | None) -> Iterator[CheckResult]:
-    """How many requests collecting will make, against the budget of each credential."""
+    """Requests needed for collecting, compared with the budget of each credential."""
     sharing: dict[Secret, list[str]] = {}
     for name, account in settings.accounts.items():
         sharing.setdefault(credentials_of(account).secret, []).append(name)
     for names in sharing.values():
         budget = settings.accounts[names[0]].budget
         loads = [(feed.account, _search_load(settings, feed)) for feed in feeds if feed.account in names]
-        verdict = assess([asking for _, asking in loads], volume, budget.requests, budget.window)
+        assessment = assess([load for _, load in loads], volume, budget.requests, budget.window)
         item = f"request plan {', '.join(names)}"
-        shared = "; these accounts share one credential and its budget" if len(names) > 1 else ""
-        yield CheckResult(item, _LEVELS[verdict.level], verdict.text + shared, verdict.hint)
-        for name, asking in loads:
-            text = f"in {format_duration(budget.window)}: {describe_load(asking, volume or 0, budget.window)}"
-            yield CheckResult(f"request plan {name}/{asking.search}", "ok", text)
+        shared = "; these accounts share a credential and its budget" if len(names) > 1 else ""
+        yield CheckResult(item, _LEVELS[assessment.level], assessment.text + shared, assessment.hint)
+        for name, load in loads:
+            text = f"in {format_duration(budget.window)}: {describe_load(load, volume or 0, budget.window)}"
+            yield CheckResult(f"request plan {name}/{load.search}", "ok", text)
 
 
 def _search_load(settings: Settings, feed: FeedPlan) -> SearchLoad:
@@ -191,22 +142,27 @@ def _mappings(loaded: Loaded, routes: Sequence[Route]) -> Iterator[CheckResult]:
         outcomes = run_tests(pack)
         failed = [outcome for outcome in outcomes if not outcome.passed]
         if failed:
-            text, hint = f"{len(failed)} of its tests fail", f"email-connector mapping test {name}"
+            text, hint = (
+                f"{len(failed)} of {count_of(len(outcomes), 'test')} failed",
+                f"email-connector mapping test {name}",
+            )
             yield CheckResult(f"mapping {name}", "failed", text, hint)
         else:
-            yield CheckResult(f"mapping {name}", "ok", f"{len(outcomes)} tests pass")
+            yield CheckResult(f"mapping {name}", "ok", f"{count_of(len(outcomes), 'test')} passed")
 
 
 async def _state(directory: Path) -> CheckResult:
-    """Open the journal, unless a daemon has it."""
+    """Open the journal, unless a daemon holds it."""
     try:
-        async with Journal.open(directory, observe=_ignore, clock=utc_now) as journal:
+        async with Journal.open(directory, observe=ignore_fact, clock=utc_now) as journal:
             head, about = (await journal.outline()).head, journal.about
     except JournalInUse as error:
-        return CheckResult("state", "note", f"a connector runs on {directory} (process {error.pid})")
+        return CheckResult("state", "note", f"a connector is running on {directory} (process {error.pid})")
     except JournalError as error:
         return CheckResult("state", "failed", str(error))
-    return CheckResult("state", "ok", f"{directory}, {head} revisions so far, SQLite {about.sqlite}")
+    return CheckResult(
+        "state", "ok", f"{directory}, {count_of(head, 'revision')} so far, SQLite {about.sqlite}"
+    )
 
 
 async def _accounts(settings: Settings, feeds: Sequence[FeedPlan]) -> AsyncIterator[CheckResult]:
@@ -217,7 +173,7 @@ async def _accounts(settings: Settings, feeds: Sequence[FeedPlan]) -> AsyncItera
             own = [feed for feed in feeds if feed.account == name]
             secret = credentials_of(account).secret
             results: list[CheckResult] = []
-            why = await limits.until(_account(name, source, own, results), secret)
+            why = await limits.bound(_account(name, source, own, results), secret)
             for verdict in results:
                 yield verdict
             if why is not None:
@@ -227,7 +183,7 @@ async def _accounts(settings: Settings, feeds: Sequence[FeedPlan]) -> AsyncItera
 async def _account(
     name: str, source: CloudflareSource, feeds: Sequence[FeedPlan], results: list[CheckResult]
 ) -> None:
-    """Add what one account has to say to *verdicts*, item by item."""
+    """Check one account and append the results to *results*."""
     findings = _sharper(await source.verify())
     results += [
         CheckResult(f"account {name} {finding.item}", _OUTCOMES[finding.level], finding.text, finding.hint)
@@ -242,7 +198,7 @@ async def _account(
 
 
 def _sharper(findings: Sequence[ProbeResult]) -> tuple[ProbeResult, ...]:
-    """Give hints that fit what is known once all was looked at."""
+    """Replace general hints by more specific ones, now that all findings are known."""
     valid = any(finding.item == "token" and finding.level is Level.OK for finding in findings)
     return tuple(
         replace(
@@ -255,39 +211,39 @@ def _sharper(findings: Sequence[ProbeResult]) -> tuple[ProbeResult, ...]:
 
 
 async def _search(item: str, source: CloudflareSource, query: Query) -> CheckResult:
-    """Ask for one record with the filters of a search."""
+    """Request one record with the filters of a search."""
     now = source.now()
     try:
         found = await _first(source, replace(query, per_page=1), Window(now - timedelta(hours=24), now))
     except SourceError as error:
         return _failed(item, error)
     return CheckResult(
-        item, "ok", "the API takes its filters" + ("" if found else "; nothing since yesterday")
+        item, "ok", "the API accepts its filters" + ("" if found else "; no records in the last 24 hours")
     )
 
 
 async def _window(item: str, source: CloudflareSource) -> CheckResult:
-    """See whether the API goes by the time that the connector believes in."""
+    """Check that the API filters by the timestamp that the connector expects."""
     begin, end = (source.now() - back for back in _SAMPLE)
     try:
         records = await _first(source, Query({"detections_only": False}), Window(begin, end))
     except SourceError as error:
         return replace(_failed(item, error), outcome="note")
-    times = [moment for record in records if (moment := time_of(record, _UNTOLD)) is not _UNTOLD]
+    times = [moment for record in records if (moment := time_of(record, _NO_TIME)) is not _NO_TIME]
     outside = sum(not begin - PAD <= moment < end + PAD for moment in times)
     if not times:
-        return CheckResult(item, "note", "no record of the last day could be compared")
+        return CheckResult(item, "note", "no record of the last 24 hours to compare")
     if not outside:
         return CheckResult(
-            item, "ok", f"all of {len(times)} records were scanned within the window asked for"
+            item, "ok", f"all {count_of(len(times), 'record')} were scanned within the requested window"
         )
     return CheckResult(
         item,
         "note",
-        f"scanned outside of the window asked for: {outside} of {len(times)} records; the API goes by "
-        "another time than scanned_at",
-        "nothing is dropped, but records may come late: keep the revisits, and make overlap as long as "
-        "mail is under way",
+        f"{outside} of {count_of(len(times), 'record')} were scanned outside the requested window: "
+        "the API filters by another time than scanned_at",
+        "nothing is lost, but records may appear late: keep revisit enabled, and set overlap "
+        "to the delivery time of your email",
     )
 
 
@@ -304,7 +260,7 @@ def _failed(item: str, error: SourceError) -> CheckResult:
 
 
 class _Limits:
-    """Ends questions that a rate limit, or an API that is silent, would make endless."""
+    """Bounds the requests of a check: ends them at a rate limit, or when the API does not answer."""
 
     def __init__(self) -> None:
         self._limited: set[Secret] = set()
@@ -312,14 +268,14 @@ class _Limits:
         self._seconds = 0.0
 
     def observe(self, fact: Fact) -> None:
-        """Notice a rate limit."""
+        """Note a rate limit."""
         if isinstance(fact, RateLimited):
             self._seconds = fact.seconds
             self._hit.set()
 
-    async def until(self, asking: Awaitable[None], secret: Secret) -> tuple[str, str] | None:
-        """Wait for *asking*; tells why it was given up, and what to do."""
-        task = asyncio.ensure_future(asking)
+    async def bound(self, work: Awaitable[None], secret: Secret) -> tuple[str, str] | None:
+        """Wait for *work*; returns why it was abandoned and what to do, or ``None``."""
+        task = asyncio.ensure_future(work)
         hit = asyncio.ensure_future(self._hit.wait())
         try:
             if secret not in self._limited:
@@ -331,24 +287,24 @@ class _Limits:
                 task.result()
                 return None
             if secret in self._limited:
-                return self._told()
+                return self._rate_limited()
             return f"the API did not answer within {_PATIENCE:.0f} s", "check base_url, proxy and network"
         finally:
             for one in (task, hit):
                 one.cancel()
             await asyncio.gather(task, hit, return_exceptions=True)
 
-    def _told(self) -> tuple[str, str]:
+    def _rate_limited(self) -> tuple[str, str]:
         return (
-            f"the API's rate limit stops this credential for {self._seconds:.0f} s",
-            "find out what else uses it, or lower budget.requests; then check again",
+            f"rate limited by the API for {self._seconds:.0f} s",
+            "find out what else uses this credential, or lower budget.requests; then check again",
         )
 
 
 async def _install(route: Route) -> CheckResult:
     item = f"setup {route.name}"
     if not isinstance(route.output, Setup):
-        return CheckResult(item, "note", "this type of output has nothing to set up")
+        return CheckResult(item, "note", "this output type has nothing to set up")
     try:
         return CheckResult(item, "ok", await route.output.install())
     except DeliveryError as error:
@@ -359,7 +315,7 @@ async def _output(route: Route) -> CheckResult:
     item = f"output {route.name}"
     output = route.output
     if not isinstance(output, Probe):
-        return CheckResult(item, "note", "this type of output cannot be checked without sending")
+        return CheckResult(item, "note", "this output type cannot be checked without sending an event")
     try:
         return CheckResult(item, "ok", await output.check())
     except DeliveryError as error:
@@ -368,7 +324,7 @@ async def _output(route: Route) -> CheckResult:
         await output.close()
 
 
-async def _trial(route: Route, now: datetime) -> CheckResult:
+async def _test_event(route: Route, now: datetime) -> CheckResult:
     item = f"test event {route.name}"
     try:
         return CheckResult(item, "ok", await send_test_event(route, now))
@@ -376,5 +332,60 @@ async def _trial(route: Route, now: datetime) -> CheckResult:
         return CheckResult(item, "failed", str(error))
 
 
-def _ignore(_: Fact) -> None:
-    """A check tells its verdicts, not its facts."""
+_FEED = Feed("", "check")
+_TEXT = "Test event of the Cloudflare Email Security connector; no action required"
+
+
+async def send_test_event(route: Route, now: datetime) -> str:
+    """Send one test event to the collector of *route*; its ``when`` does not apply.
+
+    Returns one line that says how to find it. Raises ``DeliveryError``, also for an event that cannot be
+    mapped or is not accepted.
+    """
+    event = _event(route, now)
+    try:
+        await route.output.open()
+        receipt = await route.output.send([event])
+    finally:
+        await route.output.close()
+    if receipt.rejected:
+        raise Refused(f"refused by the collector: {receipt.rejected[0]}")
+    if receipt.retry:
+        raise Retryable("the collector asked to retry later")
+    return f"accepted; look for {event.revision.record.id}"
+
+
+def _event(route: Route, now: datetime) -> Event:
+    revision = build_test_revision(now)
+    try:
+        event = route.unfiltered()(revision)
+    except Exception as error:
+        raise Refused(f"the mapping failed: {error}") from error
+    if event is None:
+        raise Refused("the mapping produces no event")
+    most = route.output.limits.event_bytes
+    if most is not None and len(event.payload) > most:
+        raise Refused(f"the event has {len(event.payload)} bytes, the output accepts {most}", too_large=True)
+    return event
+
+
+def build_test_revision(now: datetime) -> Revision:
+    """A harmless record with the fields of the API; its subject says that it is a test."""
+    name = f"test-{instant(now)}"
+    body: JsonObject = {
+        "id": name,
+        "alert_id": name,
+        "subject": _TEXT,
+        "from": "connector@test.invalid",
+        "from_name": "Connector",
+        "to": ["soc@test.invalid"],
+        "to_name": [],
+        "message_id": f"<{name}@test.invalid>",
+        "scanned_at": instant(now),
+        "sent_date": instant(now),
+        "final_disposition": "NONE",
+        "detection_reasons": [_TEXT],
+        "is_phish_submission": False,
+        "is_quarantined": False,
+    }
+    return Revision(_FEED, Record(name, body), "test", 1, now)

@@ -1,19 +1,22 @@
-"""How a command reaches the journal: through the running daemon, or by itself where none runs.
+"""Operator client: runs a command in the daemon, or on the journal itself where no daemon is running.
 
-The journal is opened for one request at a time, never while a person is being asked, so that a daemon
-that starts meanwhile finds its state directory free; the next request then goes to that daemon.
+The journal is opened for one request at a time, never while a person is being asked, so that a daemon that
+starts in between finds its state directory free; the next request then goes to that daemon.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
 
 import orjson
 
-from connector.app.control.operator import Action, handlers
+from connector.app.control.operator import Action, Configured, handlers
 from connector.app.control.server import NoDaemon, ask
 from connector.errors import ConnectorError, JournalInUse
 from connector.facts import Fact
@@ -23,101 +26,142 @@ from connector.model import JsonObject
 from connector.net.clock import utc_now
 from connector.settings import Settings
 
-_PATIENCE = 5.0
-"""Seconds to wait for a daemon that has the journal and does not answer: it is starting, or ending."""
+_RETRY_FOR = 5.0
+"""Seconds to retry while a daemon holds the journal and does not answer: it is starting or stopping."""
 
-_POLL_SECONDS = 0.1
-_AT_ONCE = 1000
+_RETRY_EVERY = 0.1
+
+_NUMBERS_PER_REQUEST = 1000
+"""Dead letters by number in one request: some 10 KiB, far below the limit of the control socket."""
+
+_RETAIN_ALL = timedelta(days=366)
+"""Retention for a journal whose configuration is unknown: the longest allowed, so that nothing is trimmed."""
+
+T = TypeVar("T")
+
+
+async def by_daemon_or_here(by_daemon: Callable[[], Awaitable[T]], here: Callable[[], Awaitable[T]]) -> T:
+    """Call *by_daemon*; where it raises ``NoDaemon``, call *here*.
+
+    Both are retried for a few seconds while *here* raises ``JournalInUse``: a daemon is starting or stopping.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _RETRY_FOR
+    while True:
+        try:
+            return await by_daemon()
+        except NoDaemon:
+            pass
+        try:
+            return await here()
+        except JournalInUse:
+            if clock() > deadline:
+                raise
+            await asyncio.sleep(_RETRY_EVERY)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The state directory to work on, and what is known of its configuration."""
+
+    directory: Path
+    retain: timedelta = _RETAIN_ALL
+    configured: Configured | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Target:
+        """The state directory of *settings*."""
+        return cls(settings.state.directory, settings.state.retain, Configured.of(settings))
 
 
 @dataclass(slots=True)
 class DeadLetterCounts:
-    """What became of a selection of dead letters: how many went, how many stay by output."""
+    """Result of a replay or purge: how many dead letters were resolved, and how many were kept by output."""
 
-    letters: int = 0
-    stay: Counter[str] = field(default_factory=Counter)
+    resolved: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+
+    def add(self, answer: JsonObject) -> None:
+        """Add one answer of ``resolve_dead_letters``."""
+        self.resolved += answer["resolved"]
+        self.kept.update(answer["kept"])
 
 
 class OperatorClient:
-    """Does what is asked for, wherever the journal is; ``running`` tells whether a daemon did it."""
+    """Runs operator commands; ``running`` says whether a daemon answered the last one."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._directory = settings.state.directory
+    def __init__(self, target: Target) -> None:
+        self._target = target
         self.running = False
 
-    async def do(self, command: str, **arguments: object) -> JsonObject:
+    async def call(self, command: str, **arguments: object) -> JsonObject:
         """The result of *command*, one of ``operator.handlers``.
 
-        Raises ``JournalInUse`` when another program has the journal, ``ConnectorError`` with what is wrong.
+        Raises ``JournalInUse`` if another program holds the journal, ``ConnectorError`` if the command fails.
         """
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + _PATIENCE
-        while True:
-            try:
-                return await self._do(command, arguments)
-            except JournalInUse:
-                if clock() > deadline:
-                    raise
-                await asyncio.sleep(_POLL_SECONDS)
 
-    async def settle(self, action: Action, output: str | None, *, upto: int) -> DeadLetterCounts:
+        async def by_daemon() -> object:
+            answer = await ask(self._target.directory, command, **arguments)
+            self.running = True
+            return answer
+
+        async def here() -> object:
+            self.running = False
+            return await self._call_here(command, arguments)
+
+        answer = await by_daemon_or_here(by_daemon, here)
+        if not isinstance(answer, dict):
+            raise ConnectorError("unexpected reply from the daemon (version mismatch?)")
+        return answer
+
+    async def resolve_all(self, action: Action, output: str | None, *, upto: int) -> DeadLetterCounts:
         """Replay or purge every dead letter up to number *upto*, of *output* or of all.
 
-        *upto* keeps a replayed one that is refused again from being replayed for ever.
+        *upto* keeps a replayed dead letter that is refused again from being replayed for ever.
         """
         total, last = DeadLetterCounts(), 0
         while last < upto:
-            part = await self.do("settle", action=action, output=output, after=last, upto=upto)
-            total.letters += part["settled"]
-            total.stay.update(part["stay"])
-            last = part["last"] or upto
+            page = await self.call(
+                "resolve_dead_letters", action=action, output=output, after=last, upto=upto
+            )
+            total.add(page)
+            last = page["last"] or upto
         return total
 
-    async def settle_numbers(self, action: Action, numbers: Sequence[int]) -> DeadLetterCounts:
-        """Replay or purge these dead letters. Raises ``ConnectorError`` when one is not there."""
+    async def resolve_numbers(self, action: Action, numbers: Sequence[int]) -> DeadLetterCounts:
+        """Replay or purge the dead letters *numbers*. Raises ``ConnectorError`` if one does not exist."""
         total = DeadLetterCounts()
-        for start in range(0, len(numbers), _AT_ONCE):
-            part = await self.do("settle", action=action, numbers=numbers[start : start + _AT_ONCE])
-            total.letters += part["settled"]
-            total.stay.update(part["stay"])
+        for start in range(0, len(numbers), _NUMBERS_PER_REQUEST):
+            page = numbers[start : start + _NUMBERS_PER_REQUEST]
+            total.add(await self.call("resolve_dead_letters", action=action, numbers=page))
         return total
 
-    async def _do(self, command: str, arguments: Mapping[str, object]) -> JsonObject:
+    async def _call_here(self, command: str, arguments: Mapping[str, object]) -> object:
+        target = self._target
         try:
-            answer = await ask(self._directory, command, **arguments)
-        except NoDaemon:
-            self.running = False
-            answer = await self._do_it_here(command, arguments)
-        else:
-            self.running = True
-        if not isinstance(answer, dict):
-            raise ConnectorError(f"the daemon gave no answer to {command}; is it of the same version?")
-        return answer
-
-    async def _do_it_here(self, command: str, arguments: Mapping[str, object]) -> object:
-        try:
-            (self._directory / FILE).stat()
+            (target.directory / FILE).stat()
         except FileNotFoundError:
             raise ConnectorError(
-                f"there is no journal in {self._directory}: no connector has run on this state directory yet"
+                f"no journal in {target.directory}: no connector has run on this state directory yet"
             ) from None
         except OSError as error:
             raise ConnectorError(
-                f"the journal in {self._directory} cannot be reached ({error.strerror}); "
+                f"cannot open the journal in {target.directory} ({error.strerror}); "
                 "run the command as the user that the connector runs as"
             ) from None
-        options = Options(retain=self._settings.state.retain)
-        async with Journal.open(self._directory, observe=_ignore, clock=utc_now, options=options) as journal:
-            handler = handlers(journal, self._settings, _ignore)[command]
+        options = Options(retain=target.retain)
+        async with Journal.open(
+            target.directory, observe=ignore_fact, clock=utc_now, options=options
+        ) as journal:
+            handler = handlers(journal, target.configured, ignore_fact)[command]
             return _through_json(await handler(_through_json(arguments)))
 
 
 def _through_json(value: object) -> JsonObject:
-    """*value* as it would be at the other end of the socket, so that both ways are one."""
+    """*value* as it would arrive through the socket, so that both ways behave alike."""
     passed: JsonObject = orjson.loads(orjson.dumps(value))
     return passed
 
 
-def _ignore(_: Fact) -> None:
-    """A command tells what it did itself."""
+def ignore_fact(_: Fact) -> None:
+    """Observer for commands, which report their results themselves."""

@@ -1,4 +1,4 @@
-"""What the commands ``mapping ...`` do: mappings without a daemon."""
+"""Use cases behind the ``mapping`` commands: apply, test, lint, explain and count usage, without a daemon."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ from connector.yaml_nodes import Node
 
 _ACCOUNT = "0" * 32
 _LEVELS = 20
+"""Nesting levels that are counted; the API nests records four deep."""
 _ACCOUNTS = MappingProxyType({_ACCOUNT: "default"})
 
 
 @dataclass(frozen=True, slots=True)
 class MappingRef:
-    """A mapping that was named: by its name, or by the path of its file."""
+    """A mapping given by its name or by the path of its file."""
 
     library: Library
     name: str
@@ -52,7 +53,7 @@ class MappingRef:
 
 
 def find_mapping(word: str, directory: Path | None) -> MappingRef:
-    """What *word* means: a file if it looks like one, else a mapping of *directory* or of the packs."""
+    """Resolve *word*: a file if it has a YAML suffix, else a mapping in *directory* or a built-in one."""
     path = Path(word)
     if path.suffix in {".yaml", ".yml"}:
         return MappingRef(Library((path.parent, *([directory] if directory else []))), path.stem)
@@ -62,7 +63,7 @@ def find_mapping(word: str, directory: Path | None) -> MappingRef:
 def apply(
     pack: Pack, lines: Iterable[bytes], file: str, redact: Redact | None = None
 ) -> Iterator[Event | Problem]:
-    """Map one record per line; a line that is no record, or that a rule fails on, becomes a problem."""
+    """Map one record per line; an invalid line, or one on which a rule fails, yields a ``Problem``."""
     mapper = build_mapper(pack, accounts=_ACCOUNTS, redact=redact)
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -71,12 +72,12 @@ def apply(
         try:
             record = _record(line)
         except Undecodable as error:
-            yield Problem(str(error), place, "one JSON object per line is needed")
+            yield Problem(str(error), place, "expected one JSON object per line")
             continue
         try:
             event = mapper(_revision(record))
         except Exception as error:  # noqa: BLE001, whatever one record does, the next is mapped
-            yield Problem(f"the mapping failed: {type(error).__name__}", place, "delivery would bury it")
+            yield Problem(f"the mapping failed: {type(error).__name__}", place, "it would be dead-lettered")
             continue
         if event is not None:
             yield event
@@ -85,7 +86,7 @@ def apply(
 def _record(text: bytes) -> Record:
     value = decode(text).value
     if not isinstance(value, dict):
-        raise Undecodable("this is JSON, but no object")
+        raise Undecodable("expected a JSON object")
     return parse_record(cast("JsonObject", value))
 
 
@@ -96,7 +97,7 @@ def _revision(record: Record) -> Revision:
 def records(text: bytes, file: str) -> Iterator[Record]:
     """The records in *text*: one JSON object, or one per line.
 
-    Raises ``ConfigurationError`` with the place of the first line that is no record.
+    Raises ``ConfigurationError`` with the position of the first invalid line.
     """
     try:
         yield _record(text)
@@ -107,29 +108,31 @@ def records(text: bytes, file: str) -> Iterator[Record]:
                     yield _record(line)
                 except Undecodable as error:
                     place = Position(file, number, 1)
-                    raise ConfigurationError(Problem(str(error), place, "one JSON object per line")) from None
+                    raise ConfigurationError(
+                        Problem(str(error), place, "expected one JSON object per line")
+                    ) from None
 
 
 def explain_record(pack: Pack, record: Record) -> Explanation:
-    """Where everything in the event of *record* comes from."""
+    """Explain where every field of the event of *record* comes from."""
     return explain(pack, _revision(record), accounts=_ACCOUNTS)
 
 
 def sample() -> Record:
-    """A record with every field that the API has today."""
+    """A record with every documented field of the API."""
     return parse_record(dict(SAMPLE))
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What lint says of a mapping: *errors* are mistakes, *warnings* may be on purpose."""
+    """Lint findings: *errors* are mistakes, *warnings* may be intentional."""
 
     errors: Sequence[Problem]
     warnings: Sequence[Problem]
 
 
 def lint_mapping(chosen: MappingRef) -> Findings:
-    """Lint a mapping; one that cannot even be used has its problems among the errors."""
+    """Lint a mapping; if it cannot be loaded, its problems are the errors."""
     try:
         pack = chosen.load()
     except ConfigurationError as error:
@@ -139,7 +142,7 @@ def lint_mapping(chosen: MappingRef) -> Findings:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What records show of a mapping: how many there were, what they held, what became of it."""
+    """Counts over records: how many, which fields have values, which targets were set."""
 
     records: int
     fields: Mapping[str, int]
@@ -147,7 +150,7 @@ class Usage:
 
 
 def count_usage(pack: Pack, found: Iterable[Record]) -> Usage:
-    """Count which fields *found* have values in, and which targets *pack* fills for them."""
+    """Count which fields have values in *found*, and which targets *pack* sets for them."""
     mapping = build_map(pack, accounts=_ACCOUNTS)
     fields: Counter[str] = Counter()
     targets: Counter[str] = Counter()
@@ -160,7 +163,7 @@ def count_usage(pack: Pack, found: Iterable[Record]) -> Usage:
 
 
 def reached(document: JsonObject, target: str, pack: Pack) -> bool:
-    """Whether *document* holds something under *target*."""
+    """Whether *document* has a value at *target*."""
     value: object = document
     for step in target.split(".") if SHAPES[pack.format].nested else (target,):
         value = value.get(step) if isinstance(value, dict) else None
@@ -168,7 +171,7 @@ def reached(document: JsonObject, target: str, pack: Pack) -> bool:
 
 
 def _paths(value: object, path: str = "", depth: int = 0) -> set[str]:
-    """Every path in *value* that leads to a value; lists leave no mark."""
+    """Every path in *value* that has a value, without list indexes."""
     if isinstance(value, dict) and depth < _LEVELS:
         below = [(item, f"{path}.{key}" if path else key) for key, item in value.items()]
         return {inner for item, name in below for inner in _paths(item, name, depth + 1)}
@@ -178,9 +181,9 @@ def _paths(value: object, path: str = "", depth: int = 0) -> set[str]:
 
 
 def redaction(fields: Sequence[str], key_file: Path | None) -> Redact | None:
-    """What ``FIELD=MODE`` words mean; without a file, the key is made up.
+    """The redaction for ``FIELD=MODE`` arguments; without a key file, a random key is used.
 
-    Raises ``ConfigurationError`` for a word that is wrong, or a file that cannot be read.
+    Raises ``ConfigurationError`` for an invalid argument or an unreadable file.
     """
     if not fields:
         return None
@@ -196,9 +199,9 @@ def _key(file: Path) -> str:
     try:
         return file.read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(Problem(f"{file} cannot be read: {error}")) from None
+        raise ConfigurationError(Problem(f"cannot read {file}: {error}")) from None
 
 
 def test(chosen: MappingRef) -> tuple[TestOutcome, ...]:
-    """Run the tests inside a mapping."""
+    """Run the inline tests of a mapping."""
     return tuple(run_tests(chosen.load()))

@@ -1,13 +1,13 @@
-"""How many requests polling will make, before it makes any: arithmetic of what is configured. Pure.
+"""Request plan: how many API requests a configuration needs, computed from the configuration alone.
 
-Every walk asks for at least one page, and for one more whenever a page is full::
+Every search requests at least one page per slice, and one more for each full page::
 
-    requests of a sweep  =  walks per slice * slices  +  records read / records per page
+    requests of a sweep  =  searches per slice * slices  +  records read / records per page
 
-Several dispositions are one walk each. A record is read once by each revisit, and by the live sweep as
-often as the overlap brings it back; enrichment asks once per record and endpoint. All figures are upper
-bounds of the mean: sweeps skip what another one has just read. Retries, deferred searches and look-ups of
-records that left their search come on top.
+Several dispositions are one search each. Each revisit reads a record once; the live sweep reads it as often
+as the overlap covers it; enrichment requests once per record and endpoint. All figures are upper bounds of
+the mean: sweeps skip what another has just read. Retries, deferred searches and look-ups of disappeared
+records are extra.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from connector.quantities import format_duration
 ENRICHMENT = "enrichment"
 DAY = timedelta(days=1)
 _PADDING = 2 * SECOND
-"""Every request asks one second beyond both ends of its window."""
+"""Every request covers one extra second at both ends of its window."""
 
 _BUSY_PAGES = 10
-"""A slice of more than twenty pages is halved: a busy search's slices hold at least this many."""
+"""A slice of more than twenty pages is halved, so slices of a busy search have at least this many."""
 
 _PEAK = 3
-"""A busy hour brings about three times the mail of the mean one."""
+"""A busy hour has about three times the email of the mean hour."""
 
 _ALLOWED, _PER = 1200, timedelta(minutes=5)
-"""What Cloudflare allows to one credential, the dashboard included."""
+"""Cloudflare's rate limit per credential, dashboard use included (API documentation, Rate limits)."""
 
 _MOST = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
 class SearchLoad:
-    """One search on one account, as far as it makes requests.
+    """What one search on one account contributes to the request plan.
 
     Args:
-        search: its name.
+        search: name.
         polls: live polls a day.
-        even: whether these come at even intervals.
-        walks: one, or one per disposition that is asked for.
+        even: whether they are evenly spaced.
+        walks: searches per slice: one, or one per disposition.
         per_page: records per request.
-        overlap: time that each poll reads again.
+        overlap: time that each poll rereads.
         ages: of the revisits.
-        details: endpoints that are asked for each record.
-        audit: how often everything is read again, and how far back.
+        details: enrichment endpoints per record.
+        audit: interval and reach of audits.
     """
 
     search: str
@@ -68,7 +68,7 @@ class SearchLoad:
 
 @dataclass(frozen=True, slots=True)
 class SweepRequests:
-    """The requests of one sweep: *walking* whatever the volume, *reading* for the records."""
+    """Requests of one sweep: *walking* at any volume, *reading* in proportion to the records."""
 
     search: str
     sweep: str
@@ -77,13 +77,13 @@ class SweepRequests:
 
     @property
     def requests(self) -> float:
-        """All of them."""
+        """Total requests."""
         return self.walking + self.reading
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """Whether a budget suffices: enough, tight (not for a busy hour), or short; and what to change."""
+    """Whether a budget suffices: enough, tight (too small for a busy hour) or short; and what to change."""
 
     level: Literal["enough", "tight", "short"]
     text: str
@@ -91,7 +91,7 @@ class Assessment:
 
 
 def polls_a_day(every: timedelta | None, cron: str | None) -> float:
-    """Live polls on a day; with *cron*, on a day on which all of its hours count."""
+    """Live polls per day; with *cron*, on a day that matches its date fields."""
     if cron is None:
         return DAY / (every or timedelta(minutes=1))
     minutes, hours = cron.split()[:2]
@@ -147,7 +147,7 @@ def max_volume(loads: Sequence[SearchLoad], budget: int, span: timedelta) -> int
 
 
 def assess(loads: Sequence[SearchLoad], volume: int | None, budget: int, span: timedelta) -> Assessment:
-    """Compare the plan with the budget; *volume* in records a day and search, ``None`` where unstated."""
+    """Compare the plan with the budget; *volume* in records a day per search, ``None`` if unknown."""
     needed = requests(loads, volume or 0, span)
     most = max_volume(loads, budget, span)
     bound = "at least" if volume is None else f"at {volume:,} records a day per search, up to"
@@ -159,13 +159,13 @@ def assess(loads: Sequence[SearchLoad], volume: int | None, budget: int, span: t
     peak = _PEAK * (volume or 0)
     needed = requests(loads, peak, span)
     if needed > budget:
-        lag = "in a busy hour it would fall behind, and catch up later"
+        lag = "in a busy hour it would lag behind and catch up later"
         return Assessment("tight", f"{text}; {lag}", _change(loads, peak, needed, span))
     return Assessment("enough", text)
 
 
 def describe_load(load: SearchLoad, volume: float, span: timedelta) -> str:
-    """The plan of one search in words: its sweeps, each with its requests within *span*."""
+    """The plan of one search as text: each sweep with its requests within *span*."""
     return ", ".join(
         f"{share.sweep} {_number(share.requests)}" for share in sweep_requests(load, volume, span)
     )
@@ -174,32 +174,34 @@ def describe_load(load: SearchLoad, volume: float, span: timedelta) -> str:
 def _share(
     load: SearchLoad, sweep: str, read: timedelta, slices: float, times: float, volume: float
 ) -> SweepRequests:
-    """A day of one sweep that walks so many *times*, *read* being the time that it reads together."""
+    """Requests per day of one sweep that runs *times* times and reads a total time span of *read*."""
     pages = (read + times * _PADDING) / DAY * volume / load.per_page
     return SweepRequests(load.search, sweep, load.walks * max(slices, pages / _BUSY_PAGES), pages)
 
 
 def _change(loads: Sequence[SearchLoad], volume: float, needed: float, span: timedelta) -> str:
-    """What to change where the budget does not suffice: where most of it goes."""
+    """Advice where the budget does not suffice: reduce the sweep with the most requests."""
     pairs = [(load, share) for load in loads for share in sweep_requests(load, volume, span)]
     load, share = max(pairs, key=lambda pair: pair[1].requests)
     advice = f"most go to {share.sweep} of searches.{share.search}: {_advice(load, share)}"
     if needed <= _ALLOWED * (span / _PER):
         return f"{advice}; or raise budget.requests to {math.ceil(needed)}"
-    return f"{advice}; Cloudflare allows no more than {_ALLOWED} in {format_duration(_PER)}"
+    return f"{advice}; Cloudflare allows at most {_ALLOWED} in {format_duration(_PER)}"
 
 
 def _advice(load: SearchLoad, share: SweepRequests) -> str:
     if share.sweep == AUDIT:
-        return "audit less often, or less far back"
+        return "audit less often, or reduce its reach"
     if share.sweep == ENRICHMENT:
-        return "ask fewer endpoints, or give enrich a when"
+        return "use fewer endpoints, or restrict enrich with when"
     if share.reading > share.walking:
         return "narrow its filters" + ("" if load.per_page >= 1000 else ", or raise per_page")  # noqa: PLR2004
-    fewer = "" if load.walks == 1 else "; ask for fewer values of final_disposition, each is a walk"
+    fewer = (
+        "" if load.walks == 1 else "; filter by fewer values of final_disposition, each is a separate search"
+    )
     if share.sweep == LIVE:
         return f"poll less often{fewer}"
-    return f"leave {share.sweep.removeprefix('revisit_')} out of revisit{fewer}"
+    return f"remove {share.sweep.removeprefix('revisit_')} from revisit{fewer}"
 
 
 def _number(value: float) -> str:
@@ -207,13 +209,13 @@ def _number(value: float) -> str:
 
 
 def _rounded(value: int) -> int:
-    """*value* cut to two digits that count."""
+    """*value* rounded down to two significant digits."""
     unit = int(10 ** max(0, len(str(value)) - 2))
     return value // unit * unit
 
 
 def _count(field: str, span: int) -> int:
-    """How many values a field of a cron expression stands for; the expression is known to be one."""
+    """Number of values that a field of a valid cron expression selects."""
     return len({value for part in field.split(",") for value in _values(part, span)})
 
 

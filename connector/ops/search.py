@@ -1,4 +1,4 @@
-"""``search``: records of one account, newest first, as they come; and as events or as rows of a table.
+"""``search``: records of one account, newest first, as they arrive; as records, events or table rows.
 
 The window is walked backwards in slices that grow while little is found and are halved when a walk cannot
 be completed, so that a month of nothing costs a dozen requests and a busy hour shows at once.
@@ -18,6 +18,7 @@ from connector.collect.revisions import digest_of, state_of, time_of
 from connector.collect.slices import SliceSizing
 from connector.collect.windows import SECOND, whole_second
 from connector.errors import BadQuery, ConfigurationError, SearchIncomplete, Unavailable
+from connector.formats.json import encode
 from connector.interfaces import Observe, Source
 from connector.mapping import Library, build_map, build_mapper
 from connector.mapping.language.file import read_mapping_file
@@ -29,7 +30,7 @@ from connector.settings import Account, Settings
 from connector.yaml_nodes import parse
 
 NAME = "search"
-"""What events of this command name as their search."""
+"""The search name in events of this command."""
 
 _LONGEST = timedelta(days=7)
 """Longest slice while next to nothing is found: a month of nothing costs a dozen requests."""
@@ -44,13 +45,13 @@ _NOISE = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """What to look for.
+    """What to search for.
 
     Args:
-        filters: parameters of the API's search, valid ones.
-        start: a time, or how far back from now.
-        end: a time, or how far back from now; ``None``: now.
-        limit: most records; ``None``: all.
+        filters: valid parameters of the API's search.
+        start: a time, or a duration back from now.
+        end: a time, or a duration back from now; ``None``: now.
+        limit: maximum number of records; ``None``: all.
     """
 
     filters: Mapping[str, FilterValue] = field(default_factory=dict)
@@ -59,22 +60,22 @@ class SearchRequest:
     limit: int | None = None
 
     def window(self, now: datetime) -> Window:
-        """The range of time, as of *now*, on whole seconds; raises ``BadQuery`` where there is none."""
+        """The time range as of *now*, in whole seconds; raises ``BadQuery`` if it is empty."""
         try:
             start = now - self.start if isinstance(self.start, timedelta) else self.start
             end = now - self.end if isinstance(self.end, timedelta) else self.end or now
         except OverflowError:
-            raise BadQuery("there is no time that far back") from None
+            raise BadQuery("the start or end is too far back") from None
         start, end = whole_second(start), min(_up(end), whole_second(now))
         if start >= end:
             raise BadQuery(
-                f"no time lies between {start:%Y-%m-%d %H:%M:%S} and {end:%Y-%m-%d %H:%M:%S} UTC",
-                hint="the start must lie before the end, and before now",
+                f"empty time range: {start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC",
+                hint="the start must be before the end, and in the past",
             )
         return Window(start, end)
 
     def queries(self) -> tuple[Query, ...]:
-        """What to ask: one query, or one per disposition where several are wanted."""
+        """The queries: one, or one per disposition if several are wanted."""
         per_page = _MOST_PER_PAGE if self.limit is None else max(_TELLING, self.limit)
         query = Query(self.filters, min(per_page, _MOST_PER_PAGE))
         several = self.filters.get("final_disposition")
@@ -88,9 +89,9 @@ class SearchRequest:
 async def search(
     settings: Settings, account: str, wanted: SearchRequest, *, observe: Observe
 ) -> AsyncGenerator[tuple[Record, ...], None]:
-    """Yield records of *account* as they come, newest slice first; raises ``SourceError``.
+    """Yield records of *account* as they arrive, newest slice first; raises ``SourceError``.
 
-    The caller must close the generator that it does not exhaust.
+    The caller must close the generator if it does not exhaust it.
     """
     alone = settings.model_copy(update={"accounts": {account: settings.accounts[account]}})
     async with (
@@ -102,7 +103,7 @@ async def search(
 
 
 async def stream(source: Source, wanted: SearchRequest) -> AsyncGenerator[tuple[Record, ...], None]:
-    """Yield what *source* finds, each record once, at most as many as are wanted."""
+    """Yield the records of *source*, each once, up to the limit."""
     slices, fresh = _Slices(source, wanted), _Fresh(wanted.limit)
     while (part := slices.next()) is not None:
         came = 0
@@ -125,9 +126,10 @@ async def stream(source: Source, wanted: SearchRequest) -> AsyncGenerator[tuple[
 async def _slice(
     source: Source, wanted: SearchRequest, per_page: int, part: Window, fresh: _Fresh
 ) -> AsyncGenerator[Sequence[Record], None]:
-    """Walk one slice, page by page.
+    """Read one slice, page by page.
 
-    Where the newest of several walks are wanted, all of them are walked before anything is shown.
+    With a limit and several queries, all of them are read before any record is yielded: the newest may be in
+    the last.
     """
     queries = [replace(query, per_page=min(query.per_page, per_page)) for query in wanted.queries()]
     together: list[Record] = []
@@ -156,7 +158,7 @@ async def _pages(
 
 
 def _refuse_disorder(wanted: SearchRequest, part: Window, query: Query, records: Sequence[Record]) -> None:
-    """Where only the newest are wanted, a full page must be of the newest, or the slice be shorter."""
+    """With a limit, refuse a full page that is not newest first; the slice is halved then."""
     if wanted.limit is None or part.length <= SECOND or len(records) < query.per_page:
         return
     times = [time_of(record, part.end) for record in records]
@@ -261,7 +263,7 @@ class _Fresh:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a line of the table tells of a record; every text is as hostile as its mail."""
+    """A table row of a record; every text is untrusted email content."""
 
     time: datetime
     disposition: str
@@ -285,7 +287,7 @@ fields:
 
 
 def describer(settings: Settings, account: str) -> Callable[[Record], Row]:
-    """What makes a row of a record, by the same rules as the events; raises ``ConfigurationError``."""
+    """Makes table rows of records, by the same rules as events; raises ``ConfigurationError``."""
     prelude = _library(settings.mappings.directory).prelude()
     fields = read_mapping_file(NAME, parse(_ROW, "the table of search")).fields
     pack = replace(prelude, fields={name: rule for name, rule in fields.items() if rule is not None})
@@ -313,7 +315,7 @@ def describer(settings: Settings, account: str) -> Callable[[Record], Row]:
 
 
 def encoder(settings: Settings, account: str, mapping: str) -> Callable[[Record], bytes | None]:
-    """What makes an event of a record, by a mapping's name or file; raises ``ConfigurationError``."""
+    """Makes events of records with a mapping given by name or file; raises ``ConfigurationError``."""
     pack = find_mapping(mapping, settings.mappings.directory).load()
     known = settings.accounts[account]
     mapper = build_mapper(pack, accounts={known.account_id: account})
@@ -323,6 +325,11 @@ def encoder(settings: Settings, account: str, mapping: str) -> Callable[[Record]
         return made.payload if made else None
 
     return event
+
+
+def record_line(record: Record) -> bytes:
+    """The record as received, as one line of JSON; ``mapping apply`` accepts it."""
+    return encode(dict(record.body))
 
 
 def _revision(account: Account, record: Record) -> Revision:

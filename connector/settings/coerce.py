@@ -6,11 +6,14 @@ before anything can log them, relative paths are resolved against the configurat
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 from connector.errors import ConfigurationError
 from connector.secret import Reference, Secret
+from connector.settings.interpolation import Missing
 from connector.settings.problems import Path, PathProblem
 from connector.settings.schema_index import SchemaNode
 from connector.yaml_nodes import Node, Plain, parse
@@ -28,6 +31,16 @@ class Coerced:
     problems: list[PathProblem] = field(default_factory=list)
     literals: list[Path] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set, repr=False)
+
+
+_SHELL_FORM = re.compile(
+    r"\$[A-Z][A-Z0-9_]+|\$\{[A-Za-z_][A-Za-z0-9_]*\}|\$\([A-Za-z_][A-Za-z0-9_]*\)|%[A-Z][A-Z0-9_]+%"
+)
+"""A whole value like ``$VAR``, ``${VAR}``, ``$(VAR)`` or ``%VAR%``: a variable that no shell, Compose file
+or manifest has resolved. Lower-case ``$var`` and ``%var%`` are left alone: they may be passwords."""
+
+_OMIT = object()
+"""A value to leave out, so that the default applies."""
 
 
 def coerce(node: Node, schema: SchemaNode, base: FilePath) -> Coerced:
@@ -60,15 +73,24 @@ class _Coercer:
                     PathProblem((*path, key), "the value is empty", "set a value, or remove the key")
                 )
                 continue
-            values[key] = self.value(
-                child, chosen.child(key) or SchemaNode(({},), schema.definitions), (*path, key)
-            )
+            inner = chosen.child(key) or SchemaNode(({},), schema.definitions)
+            value = self.value(child, inner, (*path, key))
+            if value is not _OMIT:
+                values[key] = value
         return values
 
     def _scalar(self, node: Node, schema: SchemaNode, path: Path) -> object:
         value = node.value
         if not isinstance(value, str):
             return value
+        if isinstance(value, Missing):
+            return _placeholder(value, schema, path)
+        if _SHELL_FORM.fullmatch(value) and not schema.untyped:
+            self.into.problems.append(
+                PathProblem(
+                    path, "the value is an unresolved variable", "write ${env:NAME}, or set the value"
+                )
+            )
         if isinstance(value, Reference) or schema.accepts_file:
             self.into.secrets.add(str(value))
         if schema.secret:
@@ -95,6 +117,17 @@ class _Coercer:
         if node.position.line:
             self.into.literals.append(path)
         return Secret(value)
+
+
+def _placeholder(text: str, schema: SchemaNode, path: Path) -> object:
+    """A value of the right kind for a reference that is missing: enough to validate everything else."""
+    if schema.secret:
+        return Secret("placeholder" * 3)
+    if schema.accepts_file:
+        return Reference(lambda: "https://placeholder.invalid/")
+    if path[-1] == "account_id":
+        return hashlib.sha256(text.encode()).hexdigest()[:32]  # different references, different accounts
+    return "placeholder" if schema.only_text() else _OMIT
 
 
 def typed(text: str, schema: SchemaNode) -> Plain:

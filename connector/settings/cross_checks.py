@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path as FilePath
 
 from pydantic import BaseModel
 
@@ -76,6 +77,57 @@ def _destinations(settings: Settings) -> Iterator[tuple[Path, object]]:
             yield ("outputs", name, "type"), "stdout"
         elif kind == "file":
             yield ("outputs", name, "path"), os.path.realpath(str(getattr(output, "path", name)))
+
+
+def missing_paths(settings: Settings, *, with_files: bool) -> Iterator[PathProblem]:
+    """Directories and files that settings name and that cannot be used.
+
+    Without this check, a missing ``mappings.directory`` would silently select the built-in mapping of the
+    same name, which may not redact what the custom one redacts.
+    """
+    for path, value in _paths(settings, ()):
+        key = path[-1]
+        if path == ("mappings", "directory"):
+            yield from (PathProblem(path, why) for why in _unusable_mappings(value))
+        elif str(key).endswith("_file") and with_files and (why := _unreadable(value)):
+            yield PathProblem(path, why)
+        elif path[0] == "outputs" and key == "path" and with_files and not value.parent.is_dir():
+            yield PathProblem(
+                path, f"{value.parent} is not a directory", "create it; the output creates only the file"
+            )
+
+
+def _unusable_mappings(directory: FilePath) -> Iterator[str]:
+    try:
+        names = [file.name for file in directory.iterdir()]
+    except OSError as error:
+        yield f"cannot read {directory}: {error.strerror}"
+        return
+    if not any(name.endswith((".yaml", ".yml")) for name in names):
+        yield f"{directory} contains no mapping files (is it mounted?)"
+
+
+def _unreadable(file: FilePath) -> str:
+    try:
+        with file.open("rb"):
+            return ""
+    except OSError as error:
+        return f"cannot read {file}: {error.strerror}"
+
+
+def _paths(value: object, path: Path) -> Iterator[tuple[Path, FilePath]]:
+    """Every file and directory name in the settings, with its key path."""
+    if isinstance(value, FilePath):
+        yield path, value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _paths(getattr(value, name), (*path, name))
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _paths(inner, (*path, str(key)))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _paths(inner, (*path, index))
 
 
 def _kind(output: OutputSettings) -> str:

@@ -26,13 +26,26 @@ class UnresolvedReference(LookupError):
     """A reference cannot be resolved; the text says why, without any value."""
 
 
-def resolve(node: Node, environ: Mapping[str, str], base: Path) -> tuple[Node, list[PathProblem]]:
+class MissingReference(UnresolvedReference):
+    """The variable or file is missing; the reference itself is valid."""
+
+
+class Missing(str):
+    """The text of a reference whose variable or file is missing, where that is allowed."""
+
+    __slots__ = ()
+
+
+def resolve(
+    node: Node, environ: Mapping[str, str], base: Path, *, allow_missing: bool = False
+) -> tuple[Node, list[PathProblem]]:
     """Replace the references in every text of *node*; report those that cannot be resolved.
 
     Args:
         node: the parsed tree.
         environ: variables for ``env``.
         base: directory for relative file names.
+        allow_missing: put ``Missing`` where a variable or file is missing, instead of reporting it.
     """
     problems: list[PathProblem] = []
 
@@ -46,8 +59,10 @@ def resolve(node: Node, environ: Mapping[str, str], base: Path) -> tuple[Node, l
         if not isinstance(one.value, str) or "${" not in one.value:
             return one
         try:
-            return replace(one, value=_resolve_text(one.value, environ, base))
+            return replace(one, value=resolve_text(one.value, environ, base))
         except UnresolvedReference as error:
+            if allow_missing and isinstance(error, MissingReference):
+                return replace(one, value=Missing(one.value))
             problems.append(PathProblem(path, str(error)))
             return one
 
@@ -65,7 +80,7 @@ def read_secret_file(path: Path) -> str:
             data = file.read(_LARGEST + 1)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "not a valid file name"
-        raise UnresolvedReference(f"cannot read {path}: {why}") from None
+        raise MissingReference(f"cannot read {path}: {why}") from None
     if len(data) > _LARGEST:
         raise UnresolvedReference(f"{path} is larger than {_LARGEST >> 10} KiB")
     try:
@@ -73,7 +88,7 @@ def read_secret_file(path: Path) -> str:
     except UnicodeDecodeError:
         raise UnresolvedReference(f"{path} is not UTF-8 text") from None
     if not text:
-        raise UnresolvedReference(f"{path} is empty")
+        raise MissingReference(f"{path} is empty")
     return text
 
 
@@ -85,11 +100,12 @@ def read_variable(name: str, environ: Mapping[str, str]) -> str:
     """
     text = environ.get(name)
     if not text:
-        raise UnresolvedReference(f"the variable {name} is {'not set' if text is None else 'empty'}")
+        raise MissingReference(f"the variable {name} is {'not set' if text is None else 'empty'}")
     return text
 
 
-def _resolve_text(text: str, environ: Mapping[str, str], base: Path) -> str:
+def resolve_text(text: str, environ: Mapping[str, str], base: Path) -> str:
+    """*text* with references resolved, a ``Reference`` if it has any; raises ``UnresolvedReference``."""
     parts = _parts(text, environ, base)
     if all(isinstance(part, str) for part in parts):
         return "".join(part for part in parts if isinstance(part, str))

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from connector.errors import ConfigurationError, Position, Problem
 from connector.settings import cross_checks
+from connector.settings.cloudflare_env import ACCOUNT, TOKEN
 from connector.settings.coerce import Coerced, coerce
 from connector.settings.defaults import apply_defaults
 from connector.settings.env_overrides import CONFIG, apply, suggest_names
@@ -22,6 +23,9 @@ from connector.yaml_nodes import Node, parse
 
 DEFAULT_FILES = (Path("connector.yaml"), Path("/etc/email-connector/connector.yaml"))
 _LARGEST = 4 << 20
+
+_PLACEHOLDERS = {TOKEN: "placeholder" * 3, ACCOUNT: "0" * 32}
+"""The account of the environment where it is not available."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +45,29 @@ class Loaded:
     node: Node = field(default_factory=lambda: Node({}, Position("", 0, 0)), repr=False)
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
+def load(path: Path | None, environ: Mapping[str, str], *, without_secrets: bool = False) -> Loaded:
     """Read the configuration.
 
     Args:
         path: the file requested; without it ``$CONNECTOR_CONFIG``, ``./connector.yaml`` and
             ``/etc/email-connector/connector.yaml`` are tried; none of them is required.
         environ: environment variables; secrets that are reread later look into it again.
+        without_secrets: accept references to missing variables and files, and put placeholders in their
+        place: to
+            validate a file where its secrets are not available. The result can be checked, not run.
 
     Raises:
         ConfigurationError: with every problem found.
     """
     file = find_file(path, environ)
+    if without_secrets:
+        environ = {**_PLACEHOLDERS, **environ}
     node = _read(file) if file else Node({}, Position("environment", 0, 0))
     if not isinstance(node.value, dict):
         raise ConfigurationError(Problem("expected a mapping of keys to values", node.position))
     base = file.absolute().parent if file else Path.cwd()
     schema = settings_schema(_kinds(node, environ))
-    node, problems = resolve(node, environ, base)
+    node, problems = resolve(node, environ, base, allow_missing=without_secrets)
     node, more = apply(node, environ, schema)
     done = apply_defaults(node, environ)
     coerced = coerce(done.node, schema, base)
@@ -68,6 +77,16 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
         problems = suggest_names(problems, done.node)
         raise ConfigurationError(*locate_problems(problems, done.node, coerced.secrets))
     return Loaded(settings, _notes(settings, done.notes, coerced, done.node), file, done.node)
+
+
+def require_paths(loaded: Loaded, *, with_files: bool = True) -> None:
+    """Raise ``ConfigurationError`` for every file and directory in *loaded* that cannot be used on this host.
+
+    Without *with_files* only the mappings directory is checked: certificates and keys may be elsewhere.
+    """
+    problems = list(cross_checks.missing_paths(loaded.settings, with_files=with_files))
+    if problems:
+        raise ConfigurationError(*locate_problems(problems, loaded.node, ()))
 
 
 def find_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:

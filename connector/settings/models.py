@@ -43,7 +43,7 @@ def _class(kind: str) -> type[OutputSettings]:
 
 def _as_invalid(error: ConfigurationError) -> PydanticCustomError:
     first = error.problems[0]
-    return invalid(first.message, hint=first.hint, key="type")
+    return invalid(first.message, hint=first.hint, key="type", quotes_value=True)
 
 
 AnyOutput = BeforeValidator(_choose)

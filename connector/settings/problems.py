@@ -16,12 +16,16 @@ from connector.yaml_nodes import Node
 KIND = "invalid_setting"
 
 
-def invalid(message: str, *, hint: str = "", key: str = "") -> PydanticCustomError:
+def invalid(
+    message: str, *, hint: str = "", key: str = "", quotes_value: bool = False
+) -> PydanticCustomError:
     """The pydantic error for an invalid value; *key* names the field when a whole model is validated.
 
-    Texts MUST NOT contain the value: it may be a secret pasted in the wrong place.
+    A message that contains the value MUST say so with *quotes_value*: the value may be a secret pasted in the
+    wrong place, and is masked then.
     """
-    return PydanticCustomError(KIND, "{message}", {"message": message, "hint": hint, "key": key})
+    context = {"message": message, "hint": hint, "key": key, "quotes_value": quotes_value}
+    return PydanticCustomError(KIND, "{message}", context)
 
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -33,12 +37,18 @@ _SHORTEST = 4
 
 @dataclass(frozen=True, slots=True)
 class PathProblem:
-    """A problem at a key path. *position* overrides the position of that path in the tree."""
+    """A problem at a key path.
+
+    *position* overrides the position of that path in the tree. *quotes_value* marks a text that may contain
+    the value, in which secrets are masked; constant texts are not, or ``such as 127.0.0.1:9464`` would lose a
+    port that happens to be somebody's value.
+    """
 
     path: Path
     text: str
     hint: str = ""
     position: Position | None = None
+    quotes_value: bool = False
 
 
 def dotted(path: Path) -> str:
@@ -70,7 +80,7 @@ def _related(one: Path, other: Path) -> bool:
 def _locate(problem: PathProblem, node: Node, masked: list[str]) -> Problem:
     between = " " if problem.text == MISSING else ": "
     message = f"{dotted(problem.path)}{between}{problem.text}" if problem.path else problem.text
-    for text in masked:
+    for text in masked if problem.quotes_value else ():
         message = message.replace(text, MASK)
     return Problem(message, problem.position or node.place(problem.path), problem.hint)
 

@@ -74,7 +74,9 @@ def _superseded(path: Path, unions: set[Path], found: Mapping[Path, object]) -> 
 def _joined(problems: list[PathProblem]) -> PathProblem:
     first = problems[0]
     texts = list(dict.fromkeys(problem.text for problem in problems))
-    return PathProblem(first.path, _alternatives(texts), first.hint if len(texts) == 1 else "")
+    hint = first.hint if len(texts) == 1 else ""
+    quotes_value = any(problem.quotes_value for problem in problems)
+    return PathProblem(first.path, _alternatives(texts), hint, quotes_value=quotes_value)
 
 
 def _alternatives(texts: list[str]) -> str:
@@ -117,7 +119,9 @@ def _follow(one: ErrorDetails, node: Node, schema: SchemaNode) -> _Place:
 def _fault(one: ErrorDetails, place: _Place) -> PathProblem:
     kind, given, path = one["type"], one.get("ctx", {}), place.path
     if kind == KIND:
-        return PathProblem((*path, given["key"]) if given["key"] else path, given["message"], given["hint"])
+        place_of_key = (*path, given["key"]) if given["key"] else path
+        quotes_value = bool(given["quotes_value"])
+        return PathProblem(place_of_key, given["message"], given["hint"], quotes_value=quotes_value)
     if kind == "missing":
         return PathProblem(path, MISSING, _description(place.above.child(str(path[-1]))))
     if kind == "extra_forbidden":
@@ -127,7 +131,7 @@ def _fault(one: ErrorDetails, place: _Place) -> PathProblem:
             path, "invalid name", "use lower-case letters, digits and _, starting with a letter"
         )
     if kind == "value_error":
-        return PathProblem(path, str(given.get("error") or "invalid value"))
+        return PathProblem(path, str(given.get("error") or "invalid value"), quotes_value=True)
     text = _FORMED[kind](given) if kind in _FORMED else _TEXTS.get(kind, "invalid value")
     quoted = kind in {"string_type", "literal_error"} and isinstance(place.node.value, bool | int | float)
     return PathProblem(path, text, "put it in quotes; YAML reads it as a number or boolean" if quoted else "")

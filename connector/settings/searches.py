@@ -38,7 +38,9 @@ def _validate(value: object) -> object:
         try:
             checked[name] = _one(str(name), one)
         except ValueError as error:
-            custom = error if isinstance(error, PydanticCustomError) else invalid(str(error))
+            custom = (
+                error if isinstance(error, PydanticCustomError) else invalid(str(error), quotes_value=True)
+            )
             errors.append(InitErrorDetails(type=custom, loc=(str(name),), input=None))
     if errors:
         raise ValidationError.from_exception_data("filters", errors, hide_input=True)
@@ -85,11 +87,33 @@ AGES = (
     timedelta(days=7),
 )
 _EVERY = timedelta(seconds=60)
+_OLDEST_AGE = timedelta(days=365)
+"""As far back as an audit may read."""
 _DAY = timedelta(days=1)
 _START = "expected a duration back from now such as 24h, or a date such as 2026-01-31 or 2026-01-31T12:00:00Z"
 
 
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""No record is older; a time before it is a typing error."""
+
+
 def _start(value: object) -> timedelta | datetime:
+    start = _parse_start(value)
+    now = datetime.now(UTC)
+    try:
+        moment = now - start if isinstance(start, timedelta) else start
+    except OverflowError:
+        moment = datetime.min.replace(tzinfo=UTC)
+    if moment > now:
+        raise invalid("the start is in the future", hint="use a date in the past, or a duration such as 24h")
+    if moment < _EARLIEST:
+        raise invalid(
+            f"the start is before {_EARLIEST:%Y-%m-%d}", hint="use a later date, or a shorter duration"
+        )
+    return start
+
+
+def _parse_start(value: object) -> timedelta | datetime:
     if isinstance(value, timedelta):
         return value
     if isinstance(value, datetime):
@@ -137,6 +161,10 @@ def _whole(value: timedelta) -> timedelta:
 def _ages(ages: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
     if any(age <= timedelta(0) for age in ages):
         raise invalid("each age must be greater than 0s", hint="write [] for no revisits")
+    if any(age > _OLDEST_AGE for age in ages):
+        raise invalid(
+            f"each age must be {format_duration(_OLDEST_AGE)} or less", hint="use audit to reread more"
+        )
     if any(later <= earlier for earlier, later in pairwise(ages)):
         raise invalid("ages must increase, without duplicates", hint="such as [5m, 1h, 24h]")
     return ages

@@ -39,7 +39,7 @@ class Burning:
     """Counts the facts of one kind and ends the process."""
 
     def __init__(self, app: App, fuse: Fuse) -> None:
-        self._tell = app.telemetry.observe
+        self._tell = app.core.telemetry.observe
         self._fuse = fuse
         self._left = fuse.nth
 
@@ -65,7 +65,7 @@ class Burning:
 async def _run(config: Path, fuse: Fuse | None) -> None:
     app, stop = build_app(load(config, os.environ), utc_now), Stop()
     if fuse is not None:
-        setattr(app.telemetry, "observe", Burning(app, fuse).observe)  # noqa: B010
+        setattr(app.core.telemetry, "observe", Burning(app, fuse).observe)  # noqa: B010
     with handle_signals(stop):
         await run(app, stop, lambda _: None)
 

@@ -1,4 +1,4 @@
-"""Backfills as asked for from outside: JSON in and out, for the control socket and for a command itself."""
+"""Backfill commands, JSON in and out: for the control socket, and for commands without a daemon."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from connector.model import Feed, JsonObject, Window
 
 @dataclass(frozen=True, slots=True)
 class BackfillRequest:
-    """What to backfill: a feed, from when to when, in the person's words and as times; *everything* of it."""
+    """A requested backfill: feed, time range as typed (*asked*) and as times; *everything* redelivers all."""
 
     account: str
     search: str
@@ -26,7 +26,7 @@ class BackfillRequest:
     everything: bool
 
     def match(self, book: BackfillList) -> Job | None:
-        """The unfinished backfill of *book* that was asked for like this."""
+        """The unfinished backfill in *book* with the same request."""
         if self.start > self.end:
             return None
         return book.match(
@@ -34,12 +34,12 @@ class BackfillRequest:
         )
 
     def to_json(self) -> JsonObject:
-        """As a request over the control socket."""
+        """As a request for the control socket."""
         return asdict(self)
 
     @classmethod
     def of_json(cls, request: JsonObject) -> BackfillRequest:
-        """Read what ``to_json`` gave; raises ``ConnectorError``."""
+        """Parse the output of ``to_json``; raises ``ConnectorError``."""
         try:
             first, last = map(str, request["asked"])
             return cls(
@@ -51,58 +51,60 @@ class BackfillRequest:
                 bool(request["everything"]),
             )
         except (KeyError, TypeError, ValueError):
-            raise _misunderstood() from None
+            raise _invalid_request() from None
 
 
 class BackfillService:
-    """Takes wishes to the collectors of their feeds, and tells how far they are."""
+    """Passes backfill requests to the collectors of their feeds, and reports progress."""
 
-    def __init__(self, collectors: Iterable[tuple[Feed, Collector]], trouble: Callable[[Feed], str]) -> None:
-        """*trouble* says why a feed's backfill fails at this moment, "" when it does not."""
+    def __init__(self, collectors: Iterable[tuple[Feed, Collector]], problem: Callable[[Feed], str]) -> None:
+        """*problem* says why a feed's backfill currently fails, "" if it does not."""
         self._collectors = dict(collectors)
-        self._trouble = trouble
+        self._problem = problem
 
     def handlers(self) -> Mapping[str, Handler]:
         """The commands by name."""
         return {"backfill": self._submit, "backfill_show": self._show, "backfill_drop": self._drop}
 
-    async def submit(self, wish: BackfillRequest) -> tuple[Collector, Job, bool]:
-        """Ask for *wish*; says whether that was asked for before and is not at its end.
+    async def submit(self, request: BackfillRequest) -> tuple[Collector, Job, bool]:
+        """Submit *request*; the flag says whether an unfinished backfill with the same request is resumed.
 
-        Raises ``ConnectorError`` for a feed that is not there, and a range of time that is none.
+        Raises ``ConnectorError`` for an unknown feed or an empty time range.
         """
-        feed = Feed(wish.account, wish.search)
+        feed = Feed(request.account, request.search)
         collector = self._of(feed)
-        start, end = whole_second(wish.start), whole_second(min(wish.end, collector.present()))
+        start, end = whole_second(request.start), whole_second(min(request.end, collector.present()))
         if start >= end:
             raise ConnectorError(
-                f"no time lies between {start:%Y-%m-%d %H:%M:%S} and {end:%Y-%m-%d %H:%M:%S} UTC; "
-                "the start must lie before the end, and before now"
+                f"empty time range: {start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC; "
+                "the start must be before the end, and in the past"
             )
-        job, known = await collector.jobs.submit(wish.asked, Window(start, end), everything=wish.everything)
+        job, known = await collector.jobs.submit(
+            request.asked, Window(start, end), everything=request.everything
+        )
         return collector, job, known
 
     async def progress(self, feed: Feed, number: int) -> JsonObject:
-        """How far backfill *number* is; raises ``ConnectorError`` when nothing is known of it."""
+        """Progress of backfill *number*; raises ``ConnectorError`` if it is unknown."""
         collector = self._of(feed)
         found = await collector.jobs.find(number)
         if found is None:
-            raise ConnectorError(f"backfill {number} of {feed.search} is no more: somebody cancelled it")
-        return _progress(feed, *found, collector.floor, self._trouble(feed))
+            raise ConnectorError(f"backfill {number} of {feed.search} was cancelled")
+        return _progress(feed, *found, collector.floor, self._problem(feed))
 
     async def _submit(self, request: JsonObject) -> JsonObject:
-        wish = BackfillRequest.of_json(request)
-        _, job, known = await self.submit(wish)
-        return {**await self.progress(Feed(wish.account, wish.search), job.number), "resumed": known}
+        wanted = BackfillRequest.of_json(request)
+        _, job, known = await self.submit(wanted)
+        return {**await self.progress(Feed(wanted.account, wanted.search), job.number), "resumed": known}
 
     async def _show(self, request: JsonObject) -> JsonObject:
         return await self.progress(*_named(request))
 
     async def _drop(self, request: JsonObject) -> JsonObject:
-        wish = BackfillRequest.of_json(request)
-        feed = Feed(wish.account, wish.search)
+        wanted = BackfillRequest.of_json(request)
+        feed = Feed(wanted.account, wanted.search)
         collector = self._of(feed)
-        job = wish.match(await collector.jobs.load())
+        job = wanted.match(await collector.jobs.load())
         if job is None:
             return {"dropped": False}
         progress = await self.progress(feed, job.number)
@@ -113,12 +115,12 @@ class BackfillService:
         if collector is None:
             raise ConnectorError(
                 f"the running connector has no search {feed.search} on this account: "
-                "it was started with another configuration; restart it"
+                "its configuration differs; reload or restart it"
             )
         return collector
 
 
-def _progress(feed: Feed, job: Job, tally: Tally, floor: datetime | None, trouble: str) -> JsonObject:
+def _progress(feed: Feed, job: Job, tally: Tally, floor: datetime | None, problem: str) -> JsonObject:
     return {
         "account": feed.account,
         "search": feed.search,
@@ -140,16 +142,16 @@ def _progress(feed: Feed, job: Job, tally: Tally, floor: datetime | None, troubl
         "before_floor": tally.before_floor,
         "floor": floor.isoformat() if floor else None,
         "beyond": tally.beyond.isoformat() if tally.beyond else None,
-        "trouble": trouble,
+        "problem": problem,
     }
 
 
 def _named(request: JsonObject) -> tuple[Feed, int]:
     account, search, number = (request.get(key) for key in ("account", "search", "number"))
     if not (isinstance(account, str) and isinstance(search, str) and isinstance(number, int)):
-        raise _misunderstood()
+        raise _invalid_request()
     return Feed(account, search), number
 
 
-def _misunderstood() -> ConnectorError:
-    return ConnectorError("the request is not understood; are command and daemon of the same version?")
+def _invalid_request() -> ConnectorError:
+    return ConnectorError("invalid request (version mismatch between command and daemon?)")

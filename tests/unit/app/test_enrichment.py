@@ -13,7 +13,7 @@ from connector.model import Feed, Record, Revision
 from connector.settings import load
 from tests.unit.settings.support import ACCOUNT, MINIMAL, TOKENS, read
 
-HINT = " (match the record's own fields, or give the output a when)"
+HINT = " (match fields of the record, or use the output's when)"
 NOW = datetime(2026, 11, 18, 12, tzinfo=UTC)
 
 
@@ -35,7 +35,7 @@ def wrong(tmp_path: Path, text: str) -> list[str]:
         ("{when: {subject: {gt: 5}}}", "6:54: there is no comparison gt (did you mean gte?)"),
         (
             "{when: {any: [{from: x}, {$change.fields: {exists: true}}]}}",
-            "6:62: $change.fields has no value yet when a record is enriched" + HINT,
+            "6:62: $change.fields is not set before enrichment" + HINT,
         ),
     ],
 )

@@ -78,8 +78,8 @@ WRONG = [
         "connector.yaml:3:80: outputs.siem.redact: records have no field subjct (did you mean subject?)",
     ),
     ("{to: hash}", "", "connector.yaml:3:84: outputs.siem.redact: hash needs a key (set redaction.key"),
-    ("{to: hsh}", "", "outputs.siem.redact.to: drop or hash is needed"),
-    ("{to: drop}", "redaction: {key: short}\n", "redaction.key: a key of at least 16 characters is needed"),
+    ("{to: hsh}", "", "outputs.siem.redact.to: expected drop or hash"),
+    ("{to: drop}", "redaction: {key: short}\n", "redaction.key: expected a key of at least 16 characters"),
 ]
 
 

@@ -43,7 +43,7 @@ def app(tmp_path: Path) -> App:
 
 
 def told(app: App) -> list[str]:
-    problems: list[str] = app.telemetry.snapshot()["configuration"]["problems"]
+    problems: list[str] = app.core.telemetry.snapshot()["configuration"]["problems"]
     return problems
 
 
@@ -61,7 +61,7 @@ def failing(*errors: Exception, then: Loaded) -> Callable[[], Loaded]:
 async def test_what_is_refused_is_told_and_the_next_try_is_waited_for(app: App, tmp_path: Path) -> None:
     wrong = ConfigurationError(Problem("first"), Problem("second"))
     reload = Reload(failing(wrong, ValueError("a bug"), then=read(tmp_path)))
-    waiting = asyncio.create_task(reload.successor(app, Stop()))
+    waiting = asyncio.create_task(reload.next_app(app, Stop()))
 
     assert (await reload.handle({}))["problems"] == ["first", "second"]
     assert told(app) == ["first", "second"]
@@ -69,21 +69,21 @@ async def test_what_is_refused_is_told_and_the_next_try_is_waited_for(app: App, 
     assert "ValueError" in problem
     assert "a bug" not in problem, "the text of an unexpected error may hold anything"
 
-    reload.ask()
+    reload.request()
     successor = await waiting
     assert successor is not None
-    assert successor.telemetry is app.telemetry
+    assert successor.core.telemetry is app.core.telemetry
 
 
 async def test_an_account_that_could_not_connect_is_refused(app: App, tmp_path: Path) -> None:
     """Found later, it would end the daemon instead: what collected and delivered before is gone by then."""
     text = CONFIG.replace('"${env:TOKEN}"', '"${env:TOKEN}", tls: {ca_file: missing.pem}')
     reload = Reload(failing(then=read(tmp_path, text)))
-    waiting = asyncio.create_task(reload.successor(app, Stop()))
+    waiting = asyncio.create_task(reload.next_app(app, Stop()))
 
     (problem,) = (await reload.handle({}))["problems"]
     assert "connector.yaml:3" in problem
-    assert "accounts.prod: " in problem
+    assert "accounts.prod.tls.ca_file: " in problem
     assert "missing.pem" in problem
     waiting.cancel()
 
@@ -91,21 +91,21 @@ async def test_an_account_that_could_not_connect_is_refused(app: App, tmp_path: 
 async def test_a_stop_ends_the_waiting(app: App, tmp_path: Path) -> None:
     stop = Stop()
     reload = Reload(lambda: read(tmp_path))
-    stop.ask("SIGTERM")
+    stop.request("SIGTERM")
 
-    assert await reload.successor(app, stop) is None
+    assert await reload.next_app(app, stop) is None
 
 
 async def test_state_and_endpoint_stay_and_that_is_said(app: App, tmp_path: Path) -> None:
     text = CONFIG.replace("directory: state", "directory: elsewhere").replace("60s", "30s")
     reload = Reload(lambda: read(tmp_path, text))
-    reload.ask()
-    successor = await reload.successor(app, Stop())
+    reload.request()
+    successor = await reload.next_app(app, Stop())
 
     assert successor is not None
     assert successor.settings.state == app.settings.state
-    noted = [one["text"] for one in app.telemetry.snapshot()["troubles"]]
-    assert any("state is changed" in text for text in noted)
+    noted = [one["text"] for one in app.core.telemetry.snapshot()["troubles"]]
+    assert any("state changed" in text for text in noted)
     assert changes(app.settings, successor.settings) == ("search detections changed",)
 
 
@@ -127,5 +127,5 @@ async def test_a_journal_without_room_is_asked_again_before_anything_is_collecte
     monkeypatch.setattr(daemon, "_ATTACH_RETRY", 0.01)
     journal = Journal()
 
-    assert await daemon._settle(app, journal, Stop())  # type: ignore[arg-type]
+    assert await daemon._switch_to(app, journal, Stop())  # type: ignore[arg-type]
     assert journal.asked == 3

@@ -26,7 +26,7 @@ async def test_a_full_disk_ends_no_reload_and_it_is_noted_when_there_is_room(
     async with here.journal() as journal:
         await journal.commit(Commit(FEED, "print", seen=(seen_row("a"),)))
         with monkeypatch.context() as disk:
-            disk.setattr(Journal, "remember", full)
+            disk.setattr(Journal, "set_value", full)
             await note_unconfigured_feeds((), journal, lambda: here.now)
         assert await journal.get_value(NOTE) is None
 

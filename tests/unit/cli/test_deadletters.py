@@ -69,7 +69,7 @@ def test_one_is_shown_whole(folder: StateFolder, shell: Shell) -> None:
     assert shown["revision"]["identity"] == dead.revision.identity
     assert shown["revision"]["number"] == 2
     assert (shown["sequence"], shown["reason"], shown["answer"]) == (4, "refused", "HTTP 400: no")
-    assert (shown["attempts"], shown["buried"]) == (3, "2026-11-22T12:01:00+00:00")
+    assert (shown["attempts"], shown["dead_lettered"]) == (3, "2026-11-22T12:01:00+00:00")
 
 
 def test_hostile_text_is_inert_and_yet_whole(folder: StateFolder, shell: Shell) -> None:
@@ -135,14 +135,14 @@ def test_a_person_at_a_terminal_is_asked_before_a_purge(folder: StateFolder, she
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        (("list", "--output", "seim"), 2, "no output is named 'seim' (did you mean siem?)"),
+        (("list", "--output", "seim"), 2, "unknown output 'seim' (did you mean siem?)"),
         (("replay", "--output", "seim"), 2, "did you mean siem?"),
-        (("replay",), 2, "choose dead letters in one way"),
-        (("replay", "--all", "1"), 2, "choose dead letters in one way"),
-        (("purge", "--all", "--output", "siem"), 2, "choose dead letters in one way"),
-        (("replay", "1", "4711"), 1, "there is no dead letter 4711"),
-        (("purge", "1", "4711", "--yes"), 1, "there is no dead letter 4711"),
-        (("show", "4711"), 1, "there is no dead letter 4711"),
+        (("replay",), 2, "expected numbers, --output NAME or --all"),
+        (("replay", "--all", "1"), 2, "expected numbers, --output NAME or --all"),
+        (("purge", "--all", "--output", "siem"), 2, "expected numbers, --output NAME or --all"),
+        (("replay", "1", "4711"), 1, "no dead letter 4711"),
+        (("purge", "1", "4711", "--yes"), 1, "no dead letter 4711"),
+        (("show", "4711"), 1, "no dead letter 4711"),
         (("show", "zero"), 2, "zero"),
         (("purge", "--all"), 2, "add --yes"),
     ],

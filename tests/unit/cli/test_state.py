@@ -19,7 +19,7 @@ def test_show_tells_where_all_stands_also_what_is_no_longer_or_not_yet_there(
     table, document = shell("state", "show"), shell("state", "show", "--json")
 
     assert (table.code, document.code) == (0, 0)
-    assert "no connector runs" in table.err
+    assert "no connector is running" in table.err
     for text in ("10 revisions so far", "lake (not configured)", "fresh (never started)", GONE, "retention"):
         assert text in table.out
     state = json.loads(document.out)
@@ -73,7 +73,7 @@ def test_a_rewind_never_goes_forward(folder: StateFolder, shell: Shell, to: str)
     answer = shell("state", "rewind", "siem", "--to", to)
 
     assert answer.code == 0
-    assert "siem is at 10: there is nothing to send again" in answer.err
+    assert "siem is at 10: nothing to send again" in answer.err
 
 
 def test_a_person_at_a_terminal_is_asked(folder: StateFolder, shell: Shell) -> None:
@@ -95,12 +95,12 @@ def test_a_forgotten_feed_is_gone_and_the_others_are_not(folder: StateFolder, sh
     answer = shell("state", "forget", "detections", "--yes")
 
     assert answer.code == 0
-    assert "1 checkpoint, 1 seen row and 1 gap" in answer.err
-    assert "delivers all it finds to every output as new" in answer.err
+    assert "1 checkpoint, 1 seen record and 1 gap" in answer.err
+    assert "delivers everything to every output as new" in answer.err
     feeds = {(one["account"], one["search"]): one["checkpoints"] for one in folder.outline()["feeds"]}
     assert feeds[FEED.account, "detections"] == {}
     assert feeds[FEED.account, "everything"]
-    assert "has not begun" in shell("state", "forget", "detections").err
+    assert "has not started" in shell("state", "forget", "detections").err
 
 
 def test_a_feed_that_is_no_longer_configured_is_forgotten_by_its_account_id(
@@ -118,10 +118,10 @@ def test_a_feed_that_is_no_longer_configured_is_forgotten_by_its_account_id(
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("rewind", "seim", "--to", "0"), "no output is named 'seim' (did you mean siem?)"),
+        (("rewind", "seim", "--to", "0"), "unknown output 'seim' (did you mean siem?)"),
         (("rewind", "siem", "--to", "yesterday"), "or a sequence number"),
         (("rewind", "siem", "--to", "0"), "add --yes"),
-        (("forget", "detectons"), "no search is named 'detectons' (did you mean detections?)"),
+        (("forget", "detectons"), "unknown search 'detectons' (did you mean detections?)"),
         (("forget", "everything"), "add --account prod or test or " + GONE),
         (("forget", "everything", "--account", "prd"), "did you mean prod?"),
         (("forget", "detections"), "add --yes"),
@@ -154,7 +154,7 @@ def test_what_is_no_longer_retained_is_said(folder: StateFolder, shell: Shell) -
     answer = shell("state", "rewind", "siem", "--to", "3", "--yes")
 
     assert answer.code == 0
-    assert "retained is what comes after 10, journaled since 2026-11-22 13:40:00 UTC" in answer.err
+    assert "only revisions after 10, journaled since 2026-11-22 13:40:00 UTC are retained" in answer.err
     assert "siem is at 10: 1 revision will be sent again" in answer.err
 
 
@@ -164,12 +164,12 @@ def test_an_output_that_never_started_has_nothing_to_send_again(folder: StateFol
     answer = shell("state", "rewind", "fresh", "--to", "0")
 
     assert answer.code == 0
-    assert "never started" in answer.err
+    assert "never been started" in answer.err
 
 
 def test_without_a_journal_nothing_is_made(folder: StateFolder, shell: Shell) -> None:
     answer = shell("state", "show")
 
     assert (answer.code, answer.out) == (1, "")
-    assert answer.err.startswith("error: there is no journal in ")
+    assert answer.err.startswith("error: no journal in ")
     assert not (folder.directory / "state").exists()

@@ -190,18 +190,18 @@ def test_a_plan_that_does_not_fit_names_the_sweep_and_what_to_change() -> None:
     enriching = assess([SearchLoad("rich", polls=1440, details=1)], 300_000, 600, SPAN)
 
     assert {verdict.level for verdict in (short, revisiting, reading, enriching)} == {"short"}
-    assert "searches.fast: poll less often; ask for fewer values" in short.hint
+    assert "searches.fast: poll less often; filter by fewer values" in short.hint
     assert "raise budget.requests to 600" in short.hint
-    assert "leave 5s out of revisit" in revisiting.hint
+    assert "remove 5s from revisit" in revisiting.hint
     assert "narrow its filters, or raise per_page" in reading.hint
-    assert "ask fewer endpoints" in enriching.hint
+    assert "use fewer endpoints" in enriching.hint
 
 
 def test_more_than_cloudflare_allows_cannot_be_had_by_raising_the_budget() -> None:
     verdict = assess([SearchLoad("fast", polls=86_400, walks=6)], 0, 600, SPAN)
 
     assert "raise budget" not in verdict.hint
-    assert "Cloudflare allows no more than 1200 in 5m" in verdict.hint
+    assert "Cloudflare allows at most 1200 in 5m" in verdict.hint
 
 
 def test_a_budget_that_only_a_busy_hour_exceeds_is_a_note() -> None:

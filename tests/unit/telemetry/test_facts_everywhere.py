@@ -112,14 +112,12 @@ def test_a_fact_of_a_feed_or_output_nobody_knows_is_taken_without_trouble() -> N
     assert told.snapshot()["outputs"][0]["output"] == "text"
 
 
-def test_observe_never_raises() -> None:
-    stream = io.StringIO()
-    told, _ = telemetry(stream)
+def test_observe_never_raises(capsys: pytest.CaptureFixture[str]) -> None:
+    told, _ = telemetry(io.StringIO())
 
     told.observe(facts.BatchSent("text", "many", 0, 0, 0, 0, 0.0, None))  # type: ignore[arg-type]
 
-    line = json.loads(stream.getvalue())
-    assert (line["event"], line["fact"], line["error"]) == ("telemetry_failed", "batch_sent", "TypeError")
+    assert "telemetry" in capsys.readouterr().err
 
 
 def test_metrics_tell_what_happened() -> None:

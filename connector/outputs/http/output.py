@@ -18,7 +18,7 @@ from connector.outputs.common import Template
 from connector.outputs.http.auth import AuthSettings, HeaderName, SigningSettings, header_secrets
 from connector.outputs.http.body import EVENTS, BodyEncoder, body_encoder, surrounds, tokens
 from connector.outputs.http.oauth import Token, TokenSource
-from connector.outputs.http.status_rules import Action, Status, action_for, error_of
+from connector.outputs.http.status_rules import Rules, Status, accepts_by_body, action_for, error_of
 from connector.outputs.shared.http_client import HttpSender, SingleUrlSettings
 from connector.secret import Secret
 
@@ -51,10 +51,11 @@ class HttpSettings(SingleUrlSettings):
     )
     auth: AuthSettings | None = None
     signing: SigningSettings | None = None
-    status: dict[Status, Action] = Field(
+    status: dict[Status, Rules] = Field(
         default_factory=dict,
-        description="What a status means, such as 409, or 5xx for the rest of its class; dead_letter halves "
-        "the batch until the culprit is alone.",
+        description="What a status means, such as 409, or 5xx for the rest of its class: accept, retry, "
+        "dead_letter (the batch is halved until the culprit is alone) or hold; {body: TEXT, action: ACTION} "
+        "applies to responses that contain TEXT; of a list the first match applies.",
     )
 
     @model_validator(mode="after")
@@ -73,6 +74,10 @@ class HttpSettings(SingleUrlSettings):
     def _nothing_without_effect(self) -> HttpSettings:
         if body_encoder(self.body).single and (self.batch.events or 1) > 1:
             raise ValueError("batch.events has no effect with a body of one event per request")
+        if accepts_by_body(self.status) and not body_encoder(self.body).single:
+            raise ValueError(
+                "a status rule that accepts by body requires one event per request, as body: single"
+            )
         if self.event is not None and self._templated_body():
             raise ValueError(f"`event` requires {EVENTS} in `body`")
         if self.template() is not None and self.heartbeat is not None:
@@ -173,7 +178,7 @@ class HttpOutput:
     def _classify(
         self, answer: Response, token: Token | None, secrets: Sequence[str], sent: Sequence[Event]
     ) -> DeliveryError | None:
-        action = action_for(answer.status, self._settings.status)
+        action = action_for(answer, self._settings.status, sent)
         if action is None:
             error = self._sender.classify(answer, secrets, sent)
         else:

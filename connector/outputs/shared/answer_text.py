@@ -62,6 +62,17 @@ def excerpt(body: bytes, secrets: Iterable[str], sent: Sequence[Event] = (), lon
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
+def says(body: bytes, text: str, sent: Sequence[Event]) -> bool:
+    """Whether *body* contains *text*, in any case, and not because it quotes the events *sent*.
+
+    A sender could otherwise write *text* into a subject and decide what a refusal means.
+    """
+    wanted = _normalized(text)
+    if wanted not in _normalized(body.decode("utf-8", "replace")):
+        return False
+    return not any(wanted in _normalized(value) for event in sent for value in _values(event.payload))
+
+
 def _masked(text: str, secrets: Iterable[str]) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:

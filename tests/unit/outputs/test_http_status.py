@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import shutil
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from connector.errors import DeliveryError, Hold, Refused, Retryable
 from connector.model import Receipt
 from connector.outputs.http.output import HttpOutput, HttpSettings
 from connector.testing.outputs import events
 from tests.support.collectors import authority, free_port
-from tests.support.scripted_http import Reply, scripted
+from tests.support.scripted_http import Reply, json_reply, scripted
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -25,11 +27,11 @@ def output(url: str, **options: Any) -> HttpOutput:
     return HttpOutput(HttpSettings.model_validate({"url": url, **options}), lambda: NOW)
 
 
-async def outcome(reply: Reply, **options: Any) -> Receipt | DeliveryError:
+async def outcome(reply: Reply, size: int = 2, **options: Any) -> Receipt | DeliveryError:
     async with scripted(lambda _: reply) as server:
         collector = output(f"{server.url}/services/canary-token-in-path", **options)
         try:
-            return await collector.send(events(2))
+            return await collector.send(events(size))
         except DeliveryError as error:
             return error
         finally:
@@ -136,3 +138,49 @@ async def test_an_untrusted_certificate_holds_until_the_authority_is_there(tmp_p
         assert await collector.send(events(1)) == Receipt()
         assert "TLSv1" in await collector.check()
         await collector.close()
+
+
+EXISTS = json_reply({"type": "CreateError", "message": "Alert already exists"}, 400)
+RULE = {"400": {"body": "already EXISTS", "action": "accept"}}
+
+
+async def test_a_repetition_that_the_collector_names_in_the_body_is_a_success() -> None:
+    assert await outcome(EXISTS, size=1, body="single", status=RULE) == Receipt()
+
+
+async def test_other_bodies_with_that_status_mean_what_they_meant() -> None:
+    error = await outcome(Reply(400, b"missing field"), size=1, body="single", status=RULE)
+    assert isinstance(error, Refused)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"), [(b"rate exceeded", Retryable), (b"license expired", Hold), (b"else", Refused)]
+)
+async def test_the_first_rule_that_matches_applies(body: bytes, kind: type[DeliveryError]) -> None:
+    rules = [{"body": "rate", "action": "retry"}, {"body": "license", "action": "hold"}, "dead_letter"]
+    assert isinstance(await outcome(Reply(403, body), size=1, body="single", status={"4xx": rules}), kind)
+
+
+async def test_a_message_cannot_make_a_refusal_a_success() -> None:
+    """The collector quotes the subject: a sender who writes the rule's text into it hides nothing."""
+    quoting = Reply(400, b'{"message": "invalid title: Re: alert already exists"}')
+    hostile = dataclasses.replace(events(1)[0], payload=b'{"subject":"Re: alert already exists"}')
+    async with scripted(lambda _: quoting) as server:
+        collector = output(server.url, body="single", status=RULE)
+        with pytest.raises(Refused):
+            await collector.send([hostile])
+        await collector.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"status": RULE}, "one event per request"),
+        ({"status": {"400": []}, "body": "single"}, "at least 1"),
+        ({"status": {"400": ["accept", {"body": "x", "action": "hold"}]}, "body": "single"}, "never applies"),
+        ({"status": {"400": {"body": "", "action": "hold"}}, "body": "single"}, "at least 1"),
+    ],
+)
+def test_rules_that_cannot_work_are_refused(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValidationError, match=text):
+        output("http://localhost/", **options)

@@ -8,7 +8,7 @@ SOAK   ?= 600
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all soak bench lint types report format reference dist sbom screenshot rehearse lock check clean
+.PHONY: help demo test test-all soak bench lint types report format reference dist sbom content screenshot rehearse lock check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ dist: $(VENV)/.dev ## build wheel and sdist (the same bytes each time), their bi
 
 sbom: $(VENV)/.dev ## print the bill of materials (CycloneDX) of what requirements/runtime.txt installs
 	@$(BIN)/python -m tools.sbom $(ARGS)
+
+content: $(VENV)/.dev ## write the queries in deploy/content from its Sigma rules
+	@$(BIN)/python -m tools.content
 
 screenshot: $(VENV)/.dev ## take docs/images/status-page.png of a connector that ran for ten minutes
 	$(BIN)/python -m tools.screenshot $(ARGS)

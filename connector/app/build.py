@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from connector import __version__
 from connector.app.collectors import FeedPlan, plan_feeds
@@ -24,7 +25,8 @@ from connector.journal import SQLITE
 from connector.model import Backlog, Feed
 from connector.settings import Loaded, Server, Settings, State, require_paths
 from connector.telemetry.endpoint import Board, bind
-from connector.telemetry.logs import Format, Logs
+from connector.telemetry.log_writer import LogWriter
+from connector.telemetry.logs import Format, Logs, dropped_line
 from connector.telemetry.metrics import Metrics
 from connector.telemetry.observer import Telemetry
 from connector.telemetry.status import Status
@@ -45,6 +47,7 @@ class Core:
     tls: ssl.SSLContext | None
     state: State
     server: Server
+    log: LogWriter | None = None
 
     def observe(self, fact: Fact) -> None:
         """Report *fact* to telemetry."""
@@ -65,8 +68,8 @@ class App:
     routes: tuple[Route, ...]
 
 
-def build_app(loaded: Loaded, clock: Clock) -> App:
-    """Build what *loaded* describes and bind the endpoint's socket.
+def build_app(loaded: Loaded, clock: Clock, log: LogWriter | None = None) -> App:
+    """Build what *loaded* describes and bind the endpoint's socket; *log* takes log lines instead of stderr.
 
     Raises ``ConfigurationError`` with every problem found.
     """
@@ -75,7 +78,7 @@ def build_app(loaded: Loaded, clock: Clock) -> App:
     feeds = plan_feeds(loaded, clock)
     names, limits, fresh = _account_names(settings), _backlog_limits(settings), _freshness(feeds)
     metrics = Metrics(__version__, SQLITE)
-    logs = _build_logs(settings, metrics)
+    logs = _build_logs(settings, metrics, log)
     status = Status(__version__, clock, fresh, limits, names, sqlite=SQLITE)
     telemetry = Telemetry(logs, metrics, status, limits)
     routes = build_routes(loaded, telemetry.observe, names)
@@ -83,7 +86,7 @@ def build_app(loaded: Loaded, clock: Clock) -> App:
     sock = bind(settings.server.listen) if settings.server.listen else None
     for note in (*loaded.notes, *mapping_notes(loaded), *expression_warnings(loaded)):
         telemetry.observe(ConfigurationWarning(note))
-    core = Core(clock, telemetry, metrics, Board(), sock, tls, settings.state, settings.server)
+    core = Core(clock, telemetry, metrics, Board(), sock, tls, settings.state, settings.server, log)
     return App(core, settings, feeds, routes)
 
 
@@ -103,7 +106,7 @@ def rebuild_app(core: Core, loaded: Loaded) -> App:
 def switch_telemetry(app: App) -> None:
     """Make logs, metrics and status describe *app* from now on."""
     core, settings = app.core, app.settings
-    logs = _build_logs(settings, core.metrics)
+    logs = _build_logs(settings, core.metrics, core.log)
     core.telemetry.watch(logs, _freshness(app.feeds), _backlog_limits(settings), _account_names(settings))
 
 
@@ -144,10 +147,11 @@ def _freshness(feeds: tuple[FeedPlan, ...]) -> dict[Feed, timedelta]:
     return {feed.plan.feed: feed.fresh_within for feed in feeds}
 
 
-def _build_logs(settings: Settings, metrics: Metrics) -> Logs:
-    return Logs(
-        settings.log.level, log_format(settings), monotonic=time.monotonic, suppressed=metrics.suppressed
-    )
+def _build_logs(settings: Settings, metrics: Metrics, log: LogWriter | None) -> Logs:
+    form = log_format(settings)
+    if log is not None:
+        log.dropped, log.notice = metrics.dropped, partial(dropped_line, form)
+    return Logs(settings.log.level, form, stream=log, monotonic=time.monotonic, suppressed=metrics.suppressed)
 
 
 def log_format(settings: Settings) -> Format:

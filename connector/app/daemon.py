@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ from connector.net.clock import utc_now
 from connector.quantities import count_of
 from connector.settings import Loaded
 from connector.telemetry.endpoint import Endpoint
+from connector.telemetry.log_writer import LogWriter
+from connector.telemetry.logs import interpreter_messages_logged
 from connector.telemetry.observer import Telemetry
 
 Announce = Callable[[str], None]
@@ -102,20 +105,34 @@ async def run_daemon(loaded: Loaded, announce: Announce, reread: ReadConfigurati
 
     With *reread*, SIGHUP reloads the configuration; without it, SIGHUP keeps its default action.
     """
-    app, stop = build_app(loaded, utc_now), Stop()
-    reload = Reload(reread) if reread else None
-    with handle_signals(stop, reload.request if reload else None):
-        await run(app, stop, announce, reload)
+    with _log() as log:
+        app, stop = build_app(loaded, utc_now, log), Stop()
+        reload = Reload(reread) if reread else None
+        with handle_signals(stop, reload.request if reload else None):
+            await run(app, stop, announce, reload)
 
 
 async def run_daemon_once(loaded: Loaded, announce: Announce, patience: timedelta) -> RunReport:
     """Collect every feed up to now, deliver, end; at most *patience*."""
-    app, stop = build_app(loaded, utc_now), Stop()
-    with handle_signals(stop):
-        report = await run_once(app, stop, announce, patience)
-        for problem in report.problems:
-            app.core.observe(RunIncomplete(problem))
-        return report
+    with _log() as log:
+        app, stop = build_app(loaded, utc_now, log), Stop()
+        with handle_signals(stop):
+            report = await run_once(app, stop, announce, patience)
+            for problem in report.problems:
+                app.core.observe(RunIncomplete(problem))
+            return report
+
+
+@contextmanager
+def _log() -> Iterator[LogWriter | None]:
+    """A writer for stderr that blocks nobody, and everything the interpreter prints in the log."""
+    try:
+        descriptor = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # replaced by something that is no file
+        yield None
+        return
+    with LogWriter(descriptor) as writer, interpreter_messages_logged():
+        yield writer
 
 
 async def run(app: App, stop: Stop, announce: Announce, reload: Reload | None = None) -> None:

@@ -318,7 +318,7 @@ def build_heartbeat(
 
 
 def _revision(output: str, every: timedelta, status: JsonObject, now: datetime) -> Revision:
-    """The status as a record, so that a mapping can transform it; ``docs/outputs.md`` lists its fields."""
+    """The status as a record, so that a mapping can transform it; ``docs/heartbeats.md`` lists its fields."""
     own: JsonObject = next((one for one in status["outputs"] if one["output"] == output), {})
     feeds = status["feeds"]
     name = f"heartbeat-{output}-{instant(now)}"

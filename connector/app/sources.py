@@ -61,6 +61,7 @@ async def open_sources(
                 budget=in_use[key],
                 observe=observe,
                 clock=clock,
+                notes=notes,
             )
         for terms in list(budgets)[: -len(in_use) - _SPARE_BUDGETS]:
             del budgets[terms]

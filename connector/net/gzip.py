@@ -5,9 +5,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from functools import cache
+from io import BytesIO
 from typing import Protocol, cast
 
 _GZIP = 16 + zlib.MAX_WBITS
+_MAGIC = b"\x1f\x8b"
+"""First bytes of every gzip member (RFC 1952, section 2.3.1)."""
 
 
 class _Decompressor(Protocol):
@@ -46,7 +49,9 @@ class BoundedBody:
     """Collects one body of at most *limit* bytes, before and after decompression; joins gzip members."""
 
     def __init__(self, limit: int, *, gzip: bool) -> None:
-        self._parts: list[bytes] = []
+        # BytesIO hands out its buffer without a copy: a large body exists once.
+        self._buffer = BytesIO()
+        self._rest = b""
         self._limit = self._left = self._packed_left = limit
         self._member = _decompressor() if gzip else None
 
@@ -56,10 +61,18 @@ class BoundedBody:
         if self._packed_left < 0:
             raise BodyTooLarge
         if self._member is None:
-            self._parts.append(data)
+            self._buffer.write(data)
             return
+        data = self._rest + data
+        self._rest = b""
         while data:
             if self._member.eof:
+                if not data.startswith(_MAGIC[: len(data)]):
+                    # Bytes after the last member are ignored, as gzip itself ignores them.
+                    return
+                if len(data) < len(_MAGIC):
+                    self._rest = data
+                    return
                 self._member = _decompressor()
             self._keep(self._unpack(self._member, data))
             data = self._member.unused_data if self._member.eof else b""
@@ -68,7 +81,7 @@ class BoundedBody:
         """Return the whole body; raises ``CorruptBody`` when its last member is cut off."""
         if self._member is not None and not self._member.eof and self._packed_left != self._limit:
             raise CorruptBody("the compressed data ends too early")
-        return b"".join(self._parts)
+        return self._buffer.getvalue()
 
     def _unpack(self, member: _Decompressor, data: bytes) -> bytes:
         try:
@@ -81,4 +94,4 @@ class BoundedBody:
         self._left -= len(part)
         if self._left < 0:
             raise BodyTooLarge
-        self._parts.append(part)
+        self._buffer.write(part)

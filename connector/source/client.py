@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random as chance
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,19 +14,21 @@ from urllib.parse import quote
 
 from connector.errors import BadQuery, SearchIncomplete, SourceError, Unavailable
 from connector.facts import PageDecoded, SearchAborted
-from connector.interfaces import Clock, Observe
+from connector.interfaces import Clock, KeyValueStore, Observe
 from connector.model import JsonObject, Page, Priority, Query, Record, Window
 from connector.net.http import HttpClient
 from connector.source.budget import Budget
 from connector.source.credentials import Credentials, Token
 from connector.source.deferred import DeferredSearches
 from connector.source.enrichment import CloudflareEnricher, Endpoint
-from connector.source.error_mapping import ROUTE_CODES
+from connector.source.error_mapping import ANSWER_TOO_LARGE, ROUTE_CODES
 from connector.source.filters import query_parameters
 from connector.source.options import SourceOptions
+from connector.source.page_size import PageSize
+from connector.source.pages import is_encodable
 from connector.source.paging import PagingGuard, next_cursor
 from connector.source.probe import ProbeResult, verify
-from connector.source.records import has_generated_id, parse_record, parse_records, path_segment
+from connector.source.records import has_generated_id, parse_record, path_segment
 from connector.source.request import ApiRequest, ApiResponse, Requester
 from connector.source.server_clock import ServerClock
 
@@ -84,6 +86,7 @@ class CloudflareSource:
         clock: the local wall clock.
         options: timeouts and retry limits.
         random: returns a number in ``[0, 1)``, for jitter.
+        notes: where the page size survives a restart.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class CloudflareSource:
         base_url: str = BASE_URL,
         options: SourceOptions | None = None,
         random: Callable[[], float] = chance.random,
+        notes: KeyValueStore | None = None,
     ) -> None:
         self._account = account_id
         self._base = base_url.rstrip("/")
@@ -114,6 +118,7 @@ class CloudflareSource:
         )
         self._is_token = isinstance(credentials, Token)
         self._page_size: int | None = None
+        self._sizing = PageSize(account_id, notes)
 
     def now(self) -> datetime:
         """The API's clock; the local one before the first response."""
@@ -173,6 +178,8 @@ class CloudflareSource:
             raise Unavailable(
                 "unusable response from the API: it does not contain the record", status=reply.status
             )
+        if not is_encodable([result]):
+            raise BadQuery("the record is nested too deeply", status=reply.status)
         return Record(record_id, parse_record(cast("JsonObject", result)).body)
 
     def _check_route(self, reply: ApiResponse) -> None:
@@ -209,17 +216,34 @@ class CloudflareSource:
     async def _pages(
         self, filters: _Parameters, query: Query, window: Window, progress: PagingGuard
     ) -> AsyncGenerator[Page, None]:
-        reply, fixed = await self._first_page(filters, query, window)
-        while True:
-            self._check_not_future(window)
-            page = self._parse_page(reply, query.per_page)
-            yield page
-            cursor = next_cursor(reply.envelope.info, self._url)
-            progress.page(page.records, cursor)
-            if cursor is None:
-                break
-            reply = await self._next_page(fixed, cursor, query.priority)
-        if progress.may_be_cut(len(page.records), self._page_size) and window.length > _SECOND:
+        per_page = progress.per_page = await self._sizing.choose(query.per_page)
+        cursor: str | None = ""
+        fixed: _Parameters = ()
+        while cursor is not None:
+            async with self._sizing.processing(per_page):
+                try:
+                    if cursor:
+                        reply = await self._next_page(fixed, cursor, query.priority)
+                    else:
+                        sized = replace(query, per_page=per_page)
+                        reply, fixed = await self._first_page(filters, sized, window)
+                except SearchIncomplete as error:
+                    if error.reason != ANSWER_TOO_LARGE or not await self._sizing.shrink(per_page) or cursor:
+                        raise
+                    per_page = progress.per_page = await self._sizing.choose(query.per_page)
+                    continue
+                self._check_not_future(window)
+                self._sizing.learn(per_page, query.per_page, reply.bytes)
+                ids: list[str] = []
+                for page in self._parse_page(reply, per_page):
+                    yield page
+                    ids += [record.id for record in page.records]
+                rows = reply.envelope.row_count or 0
+                cursor = next_cursor(reply.envelope.info, self._url)
+                # The body of a large page must be gone before the next one arrives.
+                del reply
+            progress.page(ids, cursor)
+        if progress.may_be_cut(rows, self._page_size) and window.length > _SECOND:
             raise SearchIncomplete(
                 "full_page_without_next",
                 hint="the last page was full; a shorter window shows whether more records exist",
@@ -286,14 +310,20 @@ class CloudflareSource:
             return await self._pending.result(reply, again, priority)
         return reply
 
-    def _parse_page(self, reply: ApiResponse, asked: int) -> Page:
-        records, made = parse_records(reply.envelope.rows or [])
-        self._observe(PageDecoded(self._account, len(records), reply.bytes, reply.envelope.lenient, made))
+    def _parse_page(self, reply: ApiResponse, asked: int) -> Iterator[Page]:
+        """Decode a response slice by slice; at least one page, which may be empty."""
+        count = without_id = 0
+        lenient = False
+        for part in reply.envelope.slices():
+            count += len(part.records)
+            without_id += sum(has_generated_id(record.id) for record in part.records)
+            lenient = lenient or part.lenient
+            yield Page(part.records, part.quarantined)
+        self._observe(PageDecoded(self._account, count, reply.bytes, lenient, without_id))
         size = reply.envelope.info.get("per_page")
-        if isinstance(size, int) and size > len(records):
-            # More than the rows of its own page: the number is a real page size and no mere count.
+        if isinstance(size, int) and size > (reply.envelope.row_count or 0):
+            # More than the rows of its own page, so the number is a page size and not a count.
             self._page_size = size if size < asked else None
-        return Page(records)
 
     def _check_not_future(self, window: Window) -> None:
         ahead = self._server.ahead(window.end)

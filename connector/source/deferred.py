@@ -207,4 +207,4 @@ class _Polling:
 
 
 def _empty(reply: ApiResponse) -> bool:
-    return not reply.envelope.rows and not reply.envelope.info.get("next")
+    return not reply.envelope.row_count and not reply.envelope.info.get("next")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
 from connector.model import JsonObject
+from connector.source.pages import Layout, PageSlice, decode_span, slice_of
 
 _MAX_TEXT = 300
 """Characters of an API text that are shown: a sentence or two, never a body."""
@@ -25,10 +27,16 @@ class ApiError:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The JSON object of one response. *lenient*: only the lenient decoder accepted it (see ``decode``)."""
+    """The JSON object of one response.
+
+    *lenient*: only the lenient decoder accepted it (see ``decode``). A page that must not be decoded in
+    one step has a *layout*: its items are still in *body*.
+    """
 
     document: JsonObject
     lenient: bool = False
+    layout: Layout | None = None
+    body: bytes = b""
 
     @property
     def failed(self) -> bool:
@@ -56,6 +64,22 @@ class Envelope:
         if isinstance(result, list):
             return cast("list[object]", result)
         return [] if result is None and self.info.get("count") == 0 else None
+
+    @property
+    def row_count(self) -> int | None:
+        """The number of rows of a page; ``None`` when the ``result`` is not a list."""
+        if self.layout is not None:
+            return self.layout.rows
+        rows = self.rows
+        return None if rows is None else len(rows)
+
+    def slices(self) -> Iterator[PageSlice]:
+        """Decode the rows of a page, slice by slice; at least one slice, which may be empty."""
+        if self.layout is None or not self.layout.spans:
+            yield slice_of(self.rows or [], lenient=self.lenient)
+            return
+        for span in self.layout.spans:
+            yield decode_span(self.body, span)
 
     @property
     def api_errors(self) -> tuple[ApiError, ...]:

@@ -13,6 +13,9 @@ from connector.errors import BadQuery, Denied, SearchIncomplete, SourceError, Un
 from connector.net.transport import Response, TooLarge, TransportError, Unsendable
 from connector.source.envelope import ApiError, Envelope, one_line
 
+ANSWER_TOO_LARGE = "answer_too_large"
+"""Reason of ``SearchIncomplete`` for a response beyond the HTTP client's limit."""
+
 ROUTE_CODES = frozenset({7000, 7003})
 _CREDENTIAL_CODES = frozenset({6003, 6103, 6111, 9106, 9109, 9300, 10000, 10001})
 _LIMIT_CODES = frozenset({10100})
@@ -68,7 +71,7 @@ def from_response(response: Response, envelope: Envelope | None) -> SourceError:
 def from_transport_error(error: TransportError) -> SourceError:
     """Classify an exchange without a complete response."""
     if isinstance(error, TooLarge):
-        return SearchIncomplete("answer_too_large", hint=error.reason)
+        return SearchIncomplete(ANSWER_TOO_LARGE, hint=error.reason)
     if isinstance(error, Unsendable):
         return Denied(
             "the request cannot be sent: the credential contains characters that are invalid in a header",

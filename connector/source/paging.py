@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from connector.errors import SearchIncomplete
-from connector.model import Record
 from connector.source.deferred import ForeignOrigin, cursor_from
 
 _REMEMBERED_IDS = 5_000
@@ -35,7 +34,7 @@ class PagingGuard:
 
     def __init__(self, per_page: int, *, pages_without_new: int, max_pages: int) -> None:
         self.pages = 0
-        self._per_page = per_page
+        self.per_page = per_page
         self._max_stalled = pages_without_new
         self._max_pages = max_pages
         self._stalled = 0
@@ -45,13 +44,13 @@ class PagingGuard:
         self._older: set[int] = set()
         self._contents: set[int] = set()
 
-    def page(self, records: Sequence[Record], cursor: str | None) -> None:
-        """Record a page and the *cursor* to the next one."""
+    def page(self, record_ids: Sequence[str], cursor: str | None) -> None:
+        """Record the ids of a page and the *cursor* to the next one."""
         self.pages += 1
-        self._stalled = 0 if self._has_new(records) else self._stalled + 1
+        self._stalled = 0 if self._has_new(record_ids) else self._stalled + 1
         if cursor is None:
             return
-        self._largest = max(self._largest, len(records))
+        self._largest = max(self._largest, len(record_ids))
         if hash(cursor) in self._cursors:
             raise SearchIncomplete("repeated_cursor", hint="the API returned the same cursor twice")
         self._cursors.add(hash(cursor))
@@ -68,10 +67,10 @@ class PagingGuard:
         *page_size* is the size the API is known to cut pages to, if any. A last page exactly as large as the
         largest before it was probably cut to the same size.
         """
-        return rows >= min(self._per_page, page_size or self._per_page) or 1 < rows == self._largest
+        return rows >= min(self.per_page, page_size or self.per_page) or 1 < rows == self._largest
 
-    def _has_new(self, records: Sequence[Record]) -> bool:
-        ids = [hash(record.id) for record in records]
+    def _has_new(self, record_ids: Sequence[str]) -> bool:
+        ids = [hash(record_id) for record_id in record_ids]
         content = hash(frozenset(ids))
         if content in self._contents:
             return False

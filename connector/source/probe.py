@@ -91,7 +91,7 @@ async def _permission(requester: Requester, search: str) -> ProbeResult:
         reply = await requester.ask(ask, Priority.LIVE)
     except SourceError as error:
         return ProbeResult("permission", Level.FAILED, _without_hint(error), error.hint)
-    rows = len(reply.envelope.rows or [])
+    rows = reply.envelope.row_count
     text = "messages of the last 30 days exist" if rows else "no messages in the last 30 days"
     if reply.status == 202:  # noqa: PLR2004
         text = "the API takes longer than usual to respond"

@@ -1,9 +1,9 @@
-"""Rows of an answer to records. Nothing is ever left out: what has no id gets one made of its content."""
+"""Rows of a page as records. No row is dropped: one without an id gets an id derived from its content."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
 from typing import cast
 from urllib.parse import quote
 
@@ -12,15 +12,16 @@ import orjson
 from connector.model import Body, JsonObject, Record
 
 NOT_AN_OBJECT = "not_an_object"
-"""Key under which a row that is no object is kept, so that it can be delivered like any other."""
+"""Key of a row that is not an object, so that it can be delivered like any other record."""
 
 _GENERATED = "sha256:"
 
 
-def parse_records(rows: Sequence[object]) -> tuple[tuple[Record, ...], int]:
-    """Return the records of *rows*, and how many of them had no id of their own."""
-    records = tuple(_record(row) for row in rows)
-    return records, sum(has_generated_id(record.id) for record in records)
+def parse_row(row: object) -> Record:
+    """Return one row of a page as a record, whatever its type."""
+    if isinstance(row, dict):
+        return parse_record(cast("JsonObject", row))
+    return parse_record({NOT_AN_OBJECT: row})
 
 
 def parse_record(row: Body) -> Record:
@@ -34,21 +35,19 @@ def parse_record(row: Body) -> Record:
 
 
 def has_generated_id(record_id: str) -> bool:
-    """Whether an id was made of a record's content, so that the API cannot know it."""
+    """Whether an id was derived from a record's content, so that the API does not know it."""
     return record_id.startswith(_GENERATED)
 
 
 def path_segment(record_id: str) -> str:
-    """An id as one step of a path; a hostile one cannot lead anywhere else."""
+    """Return an id as one segment of a URL path; a hostile id cannot leave its segment."""
     return "%2E" * len(record_id) if not record_id.strip(".") else quote(record_id, safe=":")
 
 
-def _record(row: object) -> Record:
-    if isinstance(row, dict):
-        return parse_record(cast("JsonObject", row))
-    return parse_record({NOT_AN_OBJECT: row})
-
-
 def _digest(body: Body) -> str:
-    canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    try:
+        canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # Deeper than orjson writes, or an integer beyond 64 bits.
+        canonical = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
     return hashlib.sha256(canonical).hexdigest()

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
+import orjson
+
 from connector.errors import SearchIncomplete, SourceError, Unavailable
 from connector.facts import RequestAnswered, RequestRetried
 from connector.interfaces import Clock, Observe
@@ -26,6 +28,7 @@ from connector.source.error_mapping import (
     is_retryable,
 )
 from connector.source.options import SourceOptions
+from connector.source.pages import is_encodable, is_large, scan
 from connector.source.server_clock import ServerClock
 
 _DEFAULT_LIMIT_WAIT = 300.0
@@ -170,19 +173,24 @@ class Requester:
         self._report(ask, outcome, response.status, response.seconds, len(response.body))
         return judged
 
-    async def _classify(self, ask: ApiRequest, response: Response) -> ApiResponse | _Failure:
+    async def _classify(  # noqa: PLR0911, one line per verdict
+        self, ask: ApiRequest, response: Response
+    ) -> ApiResponse | _Failure:
         self._budget.learn(response.headers, self.account)
         if response.status == 429:  # noqa: PLR2004
             return await self._limited(response)
-        envelope = _document(response)
+        try:
+            envelope = await _read_envelope(response, is_page=ask.expects_list)
+        except SearchIncomplete as error:
+            return self._failed(response, error)
         if response.status not in ask.accept or (envelope is None and not response.ok):
             return self._failed(response, self._error_from(response))
         if envelope is None:
             return self._failed(response, self._undecodable(response))
         if envelope.failed and response.ok:
             return self._failed(response, self._error_from(response))
-        if ask.expects_list and response.status == 200 and envelope.rows is None:  # noqa: PLR2004
-            return self._failed(response, from_content(response, "its result is no list"))
+        if ask.expects_list and response.status == 200 and envelope.row_count is None:  # noqa: PLR2004
+            return self._failed(response, from_content(response, "the result is not a list"))
         if response.ok:
             self.server.learn(response.headers.get("date"), response.seconds)
         return ApiResponse(response.status, response.headers, envelope, ask.url, len(response.body))
@@ -205,14 +213,14 @@ class Requester:
 
     def _error_from(self, response: Response) -> SourceError:
         clean = replace(response, body=mask_credential(response.body, self._credentials))
-        return from_response(clean, _document(clean))
+        return from_response(clean, _decode_envelope(clean.body))
 
     def _undecodable(self, response: Response) -> SourceError:
         if "json" not in response.headers.get("content-type", "json").lower():
             return self._error_from(response)
         if not response.body.strip():
-            return from_content(response, "with an empty body")
-        return from_content(response, "with a body that is cut off or no JSON object")
+            return from_content(response, "the body is empty")
+        return from_content(response, "the body is truncated or not a JSON object")
 
     def _report(self, ask: ApiRequest, outcome: str, status: int | None, seconds: float, size: int) -> None:
         self._observe(RequestAnswered(self.account, ask.endpoint, outcome, status, seconds, size))
@@ -227,10 +235,36 @@ def _final(ask: ApiRequest, failure: _Failure) -> SourceError:
     )
 
 
-def _document(response: Response) -> Envelope | None:
-    """The answer's JSON object, whatever its content type says; ``None`` where there is none."""
+async def _read_envelope(response: Response, *, is_page: bool) -> Envelope | None:
+    """Decode the response's JSON object, whatever its content type; ``None`` if there is none.
+
+    Pages that are large, or that hold an item the fast decoder or encoder refuses, are decoded in slices.
+    """
+    if is_page and response.ok:
+        if not is_large(response.body):
+            envelope = _decode_fast(response.body)
+            if envelope is not None and is_encodable(envelope.rows or ()):
+                return envelope
+        try:
+            layout = await scan(response.body)
+        except Undecodable:
+            return None
+        if layout is not None:
+            return Envelope(layout.document, layout=layout, body=response.body)
+    return _decode_envelope(response.body)
+
+
+def _decode_fast(body: bytes) -> Envelope | None:
     try:
-        decoded = decode(response.body)
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return Envelope(cast("JsonObject", document)) if isinstance(document, dict) else None
+
+
+def _decode_envelope(body: bytes) -> Envelope | None:
+    try:
+        decoded = decode(body)
     except Undecodable:
         return None
     if not isinstance(decoded.value, dict):

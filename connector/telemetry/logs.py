@@ -1,6 +1,7 @@
-"""Facts to log lines on standard error, as JSON or as text; the same line is said once in ten seconds.
+"""Log lines on standard error, as JSON or as text, for facts and for what libraries log.
 
-Normal operation is quiet: what happens to single pages and batches is on the level ``debug``.
+Normal operation is quiet: facts about single pages and batches have the level ``debug``. Every line passes
+``LogLimits``, so that no failure can fill a disk with its own description.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ import dataclasses
 import logging
 import re
 import sys
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Any, Literal, TextIO
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import orjson
 
 from connector.facts import Fact, Level
 from connector.import_guard import absent
 from connector.model import Feed, Gap, Window
+from connector.telemetry.log_limits import LogLimits
+from connector.telemetry.log_writer import LineStream
 
 with absent("pygments", "rich"):
     import structlog
@@ -26,56 +31,70 @@ Format = Literal["json", "text"]
 
 _RANK = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 VARYING = frozenset({"attempt", "after", "seconds", "sequence", "lag", "until", "asked", "answer"})
-"""Fields in which lines may differ and still say the same."""
+"""Fields in which two lines may differ and still count as the same line."""
 
-_WINDOW = 10.0
+_LONGEST_MESSAGE = 4000
+"""Characters of a library's message; some print whole objects."""
+
+LIBRARY = "library"
+SUPPRESSED = "log_lines_suppressed"
+DROPPED = "log_lines_dropped"
+FAILED = "telemetry_failed"
+"""Events of lines that no fact stands behind."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class Logs:
-    """Writes log lines for facts; never raises for a stream that is gone."""
+    """Writes log lines for facts and for libraries. Never raises, and never blocks if *stream* does not."""
 
     def __init__(
         self,
         level: Level,
         form: Format,
         *,
-        stream: TextIO | None = None,
+        stream: LineStream | None = None,
         monotonic: Callable[[], float],
         suppressed: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._rank = _RANK[level]
-        self._monotonic = monotonic
-        self._suppressed = suppressed
-        self._said: dict[tuple[object, ...], tuple[float, int]] = {}
+        self._limits = LogLimits(monotonic, suppressed)
         self._logger = _logger(level, form, stream or sys.stderr)
+        _adopt_standard_logging(_Bridge(self))
 
     def take(self, fact: Fact) -> None:
-        """Say *fact*, unless its level is too low or the same was said within ten seconds."""
-        level = fact.level
-        if _RANK[level] < self._rank:
+        """Write *fact*, unless its level or the limits forbid it."""
+        self._report_suppressed()
+        if _RANK[fact.level] < self._rank:
             return
         fields = fields_of(fact)
-        repeats = self._repeats(fact, fields)
+        line = (fact.event, *(str(value) for name, value in fields.items() if name not in VARYING))
+        self._write(fact.level, fact.event, fact.event, line, fields)
+
+    def failed(self, event: str, error: str) -> None:
+        """Write that telemetry itself failed on *event*."""
+        self._write("error", FAILED, FAILED, (FAILED, event, error), {"fact": event, "error": error})
+
+    def library(self, level: Level, logger: str, message: str, error: str) -> None:
+        """Write a *message* that a library logged; from any thread."""
+        fields = {"logger": logger, "message": message[:_LONGEST_MESSAGE]}
+        if error:
+            fields["error"] = error[:_LONGEST_MESSAGE]
+        self._write(level, LIBRARY, f"{LIBRARY} {logger}", (LIBRARY, logger, message, error), fields)
+
+    def _write(
+        self, level: Level, event: str, kind: str, line: tuple[str, ...], fields: dict[str, Any]
+    ) -> None:
+        repeats = self._limits.admit(kind, line, debug=level == "debug")
         if repeats is None:
             return
         if repeats:
             fields["repeated"] = repeats
-        self._logger.log(_RANK[level], fact.event, **fields)
+        self._logger.log(_RANK[level], event, **fields)
 
-    def _repeats(self, fact: Fact, fields: Mapping[str, Any]) -> int | None:
-        """How often the same was left out since it was last said; ``None``: leave it out again."""
-        key = (type(fact), *(str(value) for name, value in fields.items() if name not in VARYING))
-        now = self._monotonic()
-        said, left_out = self._said.get(key, (float("-inf"), 0))
-        if now - said < _WINDOW:
-            self._said[key] = (said, left_out + 1)
-            self._suppressed(1)
-            return None
-        if len(self._said) > 10_000:  # noqa: PLR2004, a bound for memory, not a rule
-            self._said.clear()
-        self._said[key] = (now, 0)
-        return left_out
+    def _report_suppressed(self) -> None:
+        for kind, count in self._limits.reports():
+            self._logger.warning(SUPPRESSED, kind=kind, count=count)
 
 
 def fields_of(fact: Fact) -> dict[str, Any]:
@@ -101,7 +120,15 @@ def _ends(window: Window) -> tuple[str, str]:
     return window.start.isoformat(), window.end.isoformat()
 
 
-def _logger(level: Level, form: Format, stream: TextIO) -> structlog.typing.FilteringBoundLogger:
+def dropped_line(form: Format, count: int) -> str:
+    """The line that says how many lines were dropped because nobody read the log."""
+    at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    if form == "json":
+        return _dump({"count": count, "event": DROPPED, "level": "warning", "timestamp": at}) + "\n"
+    return f"{at} [warning  ] {DROPPED} count={count}\n"
+
+
+def _logger(level: Level, form: Format, stream: LineStream) -> structlog.typing.FilteringBoundLogger:
     processors: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -116,7 +143,6 @@ def _logger(level: Level, form: Format, stream: TextIO) -> structlog.typing.Filt
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_RANK[level]),
     )
-    _adopt_standard_logging(logger)
     return logger
 
 
@@ -127,7 +153,7 @@ def _dump(value: object, **_: object) -> str:
 def _inert(
     _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Make control and direction characters visible: answers of collectors may hold anything."""
+    """Make control and direction characters visible: a collector's answer may contain anything."""
     return {name: _visible(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
@@ -138,7 +164,7 @@ def _visible(text: str) -> str:
 class _Stream:
     """The sink of structlog: a line at a time; a closed stream is no reason to fail."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: LineStream) -> None:
         self._stream = stream
 
     def msg(self, message: str) -> None:
@@ -152,21 +178,46 @@ class _Stream:
 
 
 class _Bridge(logging.Handler):
-    """Takes what libraries log and says it in our form."""
+    """Takes what libraries log, and the interpreter's own warnings."""
 
-    def __init__(self, logger: structlog.typing.FilteringBoundLogger) -> None:
+    def __init__(self, logs: Logs) -> None:
         super().__init__(logging.WARNING)
-        self._logger = logger
+        self._logs = logs
 
     def emit(self, record: logging.LogRecord) -> None:
-        level = min(max(record.levelno // 10 * 10, _RANK["debug"]), _RANK["error"])
-        fields = {"error": str(record.exc_info[1])} if record.exc_info and record.exc_info[1] else {}
-        self._logger.log(level, "library", logger=record.name, message=record.getMessage(), **fields)
+        error = record.exc_info[1] if record.exc_info else None
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001, a library formats its message wrongly
+            message = str(record.msg)
+        level: Level = "error" if record.levelno >= logging.ERROR else "warning"
+        self._logs.library(level, record.name, message, f"{type(error).__name__}: {error}" if error else "")
 
 
-def _adopt_standard_logging(logger: structlog.typing.FilteringBoundLogger) -> None:
+def _adopt_standard_logging(bridge: _Bridge) -> None:
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if isinstance(handler, _Bridge)]:
         root.removeHandler(handler)
-    root.addHandler(_Bridge(logger))
+    root.addHandler(bridge)
     root.setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+
+
+@contextmanager
+def interpreter_messages_logged() -> Iterator[None]:
+    """Send to the log what the interpreter would print on stderr: errors in threads and in finalizers."""
+    before = threading.excepthook, sys.unraisablehook
+    logger = logging.getLogger("python")
+
+    def in_thread(args: threading.ExceptHookArgs) -> None:
+        name = args.thread.name if args.thread else "?"
+        logger.error("thread %s ended: %r", name, args.exc_value)
+
+    def unraisable(args: sys.UnraisableHookArgs) -> None:
+        logger.error("%s: %r", args.err_msg or "error in a finalizer", args.exc_value)
+
+    threading.excepthook, sys.unraisablehook = in_thread, unraisable
+    try:
+        yield
+    finally:
+        threading.excepthook, sys.unraisablehook = before

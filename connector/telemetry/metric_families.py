@@ -82,6 +82,7 @@ COUNTERS: tuple[Family, ...] = (
     Family("config_reloads", "Configuration reloads.", ("outcome",)),
     Family("endpoint_connections_dropped", "Connections to this endpoint closed early.", ("reason",)),
     Family("log_lines_suppressed", "Log lines left out by rate limiting.", ()),
+    Family("log_lines_dropped", "Log lines dropped because the log's reader did not read.", ()),
 )
 
 GAUGES: tuple[Family, ...] = (

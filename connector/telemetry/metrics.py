@@ -56,8 +56,12 @@ class Metrics:
         self._metrics.count("endpoint_connections_dropped", reason)
 
     def suppressed(self, lines: int) -> None:
-        """Count log lines that were left out."""
+        """Count log lines left out by the limits; from any thread."""
         self._metrics.count("log_lines_suppressed", by=lines)
+
+    def dropped(self, lines: int) -> None:
+        """Count log lines dropped because nobody read the log; from any thread."""
+        self._metrics.count("log_lines_dropped", by=lines)
 
     def outline(self, outline: Outline, limits: Mapping[str, Backlog]) -> None:
         """Show the journal's sizes."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -54,7 +54,8 @@ class Telemetry:
             self._status.take(fact)
             self._logs.take(fact)
         except Exception as error:  # noqa: BLE001, telemetry must not stop what it watches
-            sys.stderr.write(f"telemetry: {type(error).__name__} while taking {type(fact).__name__}\n")
+            with suppress(Exception):
+                self._logs.failed(fact.event, type(error).__name__)
 
     def outline(self, outline: Outline) -> None:
         """Take the journal's sizes."""

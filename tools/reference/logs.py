@@ -6,17 +6,29 @@ import dataclasses
 import inspect
 
 from connector import facts
+from connector.telemetry.log_limits import DEBUG_LINES_PER_KIND, LINES_PER_KIND, SAME_LINE_SECONDS
 from tools.reference.markdown import table
 
-_HEAD = """\
+_HEAD = f"""\
 # Log lines
 
 The log goes to standard error, one line per event: text on a terminal, JSON elsewhere (`log.format`). A log in JSON
 contains nothing but JSON lines. Every line has `event`, `level` and `timestamp` (UTC), and the fields below. Lines of
-level `debug` are written only with `log: {level: debug}`; normal operation is quiet. No line holds a secret.
+level `debug` are written only with `log: {{level: debug}}`; normal operation is quiet. No line holds a secret.
 
-A line that repeats is written once in 10 seconds, then with `repeated`: how often it was left out. `library` is a
-message from a third-party library.
+Limits keep a failure from filling the disk with its own description. A line that repeats is written once in
+{SAME_LINE_SECONDS:g} seconds, then with `repeated`: how often it was left out. One event is written at most {LINES_PER_KIND} times a minute
+(level `debug`: {DEBUG_LINES_PER_KIND}); metrics and status lose nothing by that. The log never blocks the connector: if its reader
+stops reading, lines are dropped.
+
+Four events come from no part of the connector in particular:
+
+| event | fields | meaning |
+| --- | --- | --- |
+| `library` | `logger`, `message`, `error` | A message from a third-party library or the Python interpreter. |
+| `log_lines_suppressed` | `kind`, `count` | Lines of an event (or a library) left out in the last minute. |
+| `log_lines_dropped` | `count` | Lines dropped because the log's reader did not read. |
+| `telemetry_failed` | `fact`, `error` | A bug: a log line, metric or status could not be updated. |
 """
 _ORDER = ("error", "warning", "info", "debug")
 _SPREAD = {"Feed": "`account`, `search`", "Gap": "`cause`, `start`, `end`"}

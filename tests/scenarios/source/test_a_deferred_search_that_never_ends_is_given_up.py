@@ -35,7 +35,7 @@ def test_an_api_that_finishes_nothing_is_unavailable_after_two_deadlines() -> No
             began = it.clock()
             _, error = await it.read_until_error()
             assert isinstance(error, Unavailable)
-            assert "one second of mail" in str(error)
+            assert "one second of messages" in str(error)
             assert (it.clock() - began).total_seconds() == pytest.approx(240, abs=2)
             assert len(it.server.asked) < 40
 
@@ -48,7 +48,7 @@ def test_endless_pending_never_ends_as_if_there_were_nothing(shown: str) -> None
 
     async def story() -> None:
         async with simulated(behaviour, backlog=100) as it:
-            with pytest.raises(Unavailable, match="one second of mail"):
+            with pytest.raises(Unavailable, match="one second of messages"):
                 await anext(it.source.search(Query(), SPAN))
 
     run(story())

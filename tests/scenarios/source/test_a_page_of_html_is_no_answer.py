@@ -42,7 +42,7 @@ def test_a_portal_that_answers_everything_is_named_as_such() -> None:
         async with account(in_turn(html(200, "Sign in to the network"))) as it:
             _, error = await it.read_until_error()
             assert "Sign in to the network" in str(error)
-            assert "proxies and what else stands between" in str(error)
+            assert "check base_url and proxies" in str(error)
 
     run(story())
 

@@ -21,7 +21,7 @@ def test_it_is_named_and_its_target_is_not_asked(status: int, *, within: bool) -
                 _, error = await it.read_until_error()
                 assert isinstance(error, Unavailable)
                 assert error.status == status
-                assert all(text in str(error) for text in ("redirects", "base_url"))
+                assert all(text in str(error) for text in ("redirected", "base_url"))
                 assert [asked.path for asked in it.server.asked] == [SEARCH]
             assert elsewhere.asked == []
 

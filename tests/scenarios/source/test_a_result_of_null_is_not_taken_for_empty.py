@@ -26,7 +26,7 @@ def test_it_is_tried_again_and_then_unavailable(name: str) -> None:
         async with account(in_turn(FORMS[name])) as it:
             _, error = await it.read_until_error()
             assert isinstance(error, Unavailable)
-            assert "its result is no list" in str(error)
+            assert "the result is not a list" in str(error)
 
     run(story())
 

@@ -39,7 +39,7 @@ def test_html_that_is_called_json_is_no_answer() -> None:
         async with account(in_turn(_called(html(200), "application/json"))) as it:
             _, error = await it.read_until_error()
             assert isinstance(error, Unavailable)
-            assert "no JSON" in str(error)
+            assert "not a JSON object" in str(error)
 
     run(story())
 

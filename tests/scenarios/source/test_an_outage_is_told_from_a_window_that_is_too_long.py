@@ -55,7 +55,7 @@ def test_what_is_slow_for_one_second_too_is_unavailable(status: int) -> None:
             _, error = await it.read_until_error()
             assert isinstance(error, Unavailable)
             assert (error.status, error.ray) == (status, "ray-7")
-            assert "one second of mail" in str(error)
+            assert "one second of messages" in str(error)
             assert "Gateway time-out" in str(error)
             assert len(it.searches) == 6
             assert [fact.reason for fact in it.seen(SearchAborted)] == ["unavailable"]

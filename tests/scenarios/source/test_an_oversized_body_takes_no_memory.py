@@ -82,7 +82,8 @@ def test_the_text_names_the_limit() -> None:
         async with account(in_turn(page(rows(0, 5000))), max_body=10_000) as it:
             _, error = await it.read_until_error()
             assert "larger than 10000 bytes" in str(error)
-            assert len(it.searches) == 1
+            sizes = [asked.params["per_page"] for asked in it.searches]
+            assert sizes == ["1000", "250", "62", "15", "3", "1"]
 
     run(story())
 

@@ -45,7 +45,7 @@ def test_the_class_and_the_hint_follow_from_status_and_code(
             text = str(error)
             assert all(part in text for part in (message, str(code), RAY, hint, f"HTTP {status}"))
             assert len(it.searches) == 1
-            assert it.seen(SearchAborted)[0].reason == kind.__name__.lower()
+            assert it.seen(SearchAborted)[0].reason == kind.kind
 
     run(story())
 

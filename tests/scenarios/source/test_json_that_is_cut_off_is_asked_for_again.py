@@ -24,7 +24,12 @@ def test_wherever_it_is_cut_the_whole_page_comes_in_the_end(length: int) -> None
 
 @pytest.mark.parametrize(
     ("body", "text"),
-    [(b"", "empty body"), (b"  \n", "empty body"), (WHOLE[:-1], "cut off"), (b"[]", "no JSON object")],
+    [
+        (b"", "body is empty"),
+        (b"  \n", "body is empty"),
+        (WHOLE[:-1], "truncated"),
+        (b"[]", "not a JSON object"),
+    ],
 )
 def test_where_it_lasts_the_text_says_what_is_wrong(body: bytes, text: str) -> None:
     async def story() -> None:

@@ -69,7 +69,7 @@ def test_nothing_else_is_taken_for_gone(reply: Reply, kind: type[SourceError]) -
 def test_a_record_that_came_without_an_id_is_not_asked_for() -> None:
     async def story() -> None:
         async with account(in_turn(failure(404, 1002, "not found"))) as it:
-            with pytest.raises(BadQuery, match="without an id"):
+            with pytest.raises(BadQuery, match="no id of its own"):
                 await it.source.get("sha256:abc", Priority.REVISIT)
             assert it.server.asked == []
 

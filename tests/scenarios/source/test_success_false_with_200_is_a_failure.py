@@ -24,9 +24,9 @@ def test_it_is_tried_again_in_place(reply: Reply) -> None:
     ("reply", "text"),
     [
         (failure(200, 1234, "internal problem"), "internal problem (1234)"),
-        (failure(200), "no reason"),
-        (json_reply({"success": False, "errors": None}), "no reason"),
-        (json_reply({"success": False, "errors": ["x", {"message": None}]}), "no text"),
+        (failure(200), "no reason given"),
+        (json_reply({"success": False, "errors": None}), "no reason given"),
+        (json_reply({"success": False, "errors": ["x", {"message": None}]}), "no text given"),
     ],
 )
 def test_where_it_lasts_its_words_are_told(reply: Reply, text: str) -> None:
@@ -34,6 +34,6 @@ def test_where_it_lasts_its_words_are_told(reply: Reply, text: str) -> None:
         async with account(in_turn(reply)) as it:
             read, error = await it.read_until_error()
             assert isinstance(error, Unavailable)
-            assert (read, text in str(error), "reports a failure" in str(error)) == ([], True, True)
+            assert (read, text in str(error), "reported a failure" in str(error)) == ([], True, True)
 
     run(story())

@@ -50,7 +50,7 @@ def test_a_window_that_ends_in_the_servers_future_is_not_completed() -> None:
             read, error = await it.read_until_error()
             assert read == []
             assert isinstance(error, Unavailable)
-            assert "synchronise" in str(error)
+            assert "synchronize" in str(error)
             assert await it.ids(window=Window(HOUR.start, it.source.now())) == ["record-0"]
 
     run(story())

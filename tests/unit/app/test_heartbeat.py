@@ -21,7 +21,7 @@ from tests.support.leef_parser import parse as parse_leef
 
 NOW = datetime(2026, 11, 18, 9, 41, 7, 250_000, UTC)
 FORMATS = ("ecs", "cef", "leef", "ocsf", "cim", "json")
-PAGE = Path(__file__).parents[3] / "docs" / "outputs.md"
+PAGE = Path(__file__).parents[3] / "docs" / "heartbeats.md"
 
 
 def status(*reasons: JsonObject) -> JsonObject:

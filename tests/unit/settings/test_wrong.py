@@ -98,8 +98,8 @@ SEARCHES = {
     "(put it in quotes; YAML reads it as a number or boolean)",
     "filters: {sendr: x}": "6:26: searches.detections.filters.sendr: unknown filter (did you mean sender?)",
     "filters: {final_disposition: [SPAM, ENCRYPTED]}": "6:26: searches.detections.filters.final_disposition: the API "
-    "cannot filter final_disposition by ENCRYPTED: remove it here and set 'when: {final_disposition: ENCRYPTED}' "
-    "on the output",
+    "cannot filter final_disposition by ENCRYPTED: remove it here and set "
+    "'when: {final_disposition: ENCRYPTED}' on the output",
     "filters: {page: 2}": "6:26: searches.detections.filters.page: page is not a filter: "
     "Cloudflare removed page numbers; the connector follows cursors",
     "filters: {detections_only: no, subject: ''}": "6:26: searches.detections.filters.detections_only: "
@@ -149,8 +149,8 @@ OUTPUTS = {
     "(remove one of the two)",
     "type: file\n    path: a/../b\n  more: {type: file, path: ./b}": "11:22: outputs.more.path: writes to the same "
     "destination as outputs.siem (remove one of the two)",
-    "type: file": "8:3: outputs.siem.path is missing (File to append to. Its directory must exist; no "
-    "other output may use the file)",
+    "type: file": "8:3: outputs.siem.path is missing (The file. Its directory must exist; it belongs to this "
+    "output alone)",
 }
 
 REST = {

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.errors import SearchIncomplete
-from connector.model import Record
 from connector.source.deferred import ForeignOrigin, cursor_from, resolve_same_origin
 from connector.source.paging import PagingGuard
 
@@ -24,7 +23,7 @@ def test_pages_with_anything_new_every_now_and_then_pass(counts: list[int]) -> N
     for index, count in enumerate(counts):
         # Every tenth page has something new, whatever the others have.
         size = max(count, 1) if index % 10 == 0 else count
-        records = [Record(str(number + step), {}) for step in range(size)]
+        records = [str(number + step) for step in range(size)]
         number += size
         guard.page(records, f"cursor-{index}")
 
@@ -32,7 +31,7 @@ def test_pages_with_anything_new_every_now_and_then_pass(counts: list[int]) -> N
 def _circle(guard: PagingGuard, pages: int, size: int) -> None:
     for number in range(10_000):
         first = (number % pages) * size
-        guard.page([Record(str(first + step), {}) for step in range(size)], f"cursor-{number}")
+        guard.page([str(first + step) for step in range(size)], f"cursor-{number}")
 
 
 @given(st.integers(1, 60), st.integers(1, 30))

@@ -61,7 +61,7 @@ class Api:
             return envelope.failure(404, envelope.NOT_FOUND)
         build = self._details.get(ask.kind)
         if build is not None:
-            return envelope.success(build(body, message.template.details, behaviour.era))
+            return _detail_page(build(body, message.template.details, behaviour.era), ask, behaviour)
         answer = envelope.success(None)
         rendered = self._world.renderer.render(message, version, behaviour.era)
         answer.body = answer.body.replace(b"null", rendered, 1)
@@ -172,3 +172,21 @@ class Api:
         if era == "reference" and not criteria.with_action_log:
             return renderer.render_without_log
         return lambda message, version: renderer.render(message, version, era)
+
+
+def _detail_page(result: object, ask: ApiRequest, behaviour: Behaviour) -> Response:
+    """Answer a sibling endpoint, its list in pages where the switch says so."""
+    size = behaviour.details_per_page
+    if size is None or not isinstance(result, list):
+        return envelope.success(result)
+    parameters = dict(ask.query)
+    name = {"page": "page", "cursor": "cursor", "ignored": ""}[behaviour.details_paging]
+    text = parameters.get(name, "1")
+    number = int(text) if text.isdigit() else 1
+    shown = result[(number - 1) * size : number * size]
+    info: Body = {"count": len(shown), "per_page": size}
+    if behaviour.details_paging == "cursor":
+        info["next"] = str(number + 1) if number * size < len(result) else None
+    else:
+        info |= {"page": number, "total_count": len(result)}
+    return envelope.success(shown, info=info)

@@ -53,6 +53,8 @@ class Behaviour:
         retention: older records are not found; ``None``: all are.
         beyond_retention: response to a search with an older ``start``: what is left, or an error.
         quota: requests per credential; ``None``: unlimited.
+        details_per_page: entries of a page of a list endpoint such as action_log; ``None``: all at once.
+        details_paging: how such an endpoint pages: by number, by cursor, or not beyond the first page.
         missing_credentials: status for a request without any.
         wrong_credentials: status for a token, key or account that is not accepted.
         gzip: compression level where the client accepts it (0 stores, ``None`` never compresses).
@@ -94,6 +96,8 @@ class Behaviour:
     retention: timedelta | None = None
     beyond_retention: Literal["empty", "refused"] = "empty"
     quota: Quota | None = field(default_factory=Quota)
+    details_per_page: int | None = None
+    details_paging: Literal["page", "cursor", "ignored"] = "page"
     missing_credentials: int = 400
     wrong_credentials: int = 403
     gzip: int | None = 1

@@ -56,10 +56,12 @@ def failure(status: int, *problems: Problem) -> Response:
     return Response(status, encode({"success": False, "errors": errors, "messages": [], "result": None}))
 
 
-def success(result: object, message: Body | None = None) -> Response:
-    """Build a response with one result."""
-    messages = [message] if message else []
-    return Response(200, encode({"errors": [], "messages": messages, "result": result, "success": True}))
+def success(result: object, message: Body | None = None, *, info: Body | None = None) -> Response:
+    """Build a response with one result; *info* is its ``result_info``, if it has one."""
+    document: Body = {"errors": [], "messages": [message] if message else [], "result": result}
+    if info is not None:
+        document["result_info"] = info
+    return Response(200, encode({**document, "success": True}))
 
 
 def page(records: Iterable[bytes], info: Body, status: int = 200) -> Response:

@@ -1,17 +1,19 @@
-"""What further endpoints say of single records. Costs a request each, so it is asked for by name only."""
+"""Enrichment: queries further endpoints for single records, at the cost of a request each."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, get_args
 
 from connector.errors import BadQuery, SourceError
 from connector.facts import EnrichmentDisabled, RecordsEnriched
 from connector.interfaces import INCOMPLETE, Observe
 from connector.model import Body, JsonObject, Priority, Record
+from connector.source.pages import is_encodable
+from connector.source.paging import next_cursor
 from connector.source.records import has_generated_id, path_segment
 from connector.source.request import ApiRequest, Requester
 
@@ -21,14 +23,21 @@ ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
 _CONCURRENCY = 4
 _ATTEMPTS = 2
 _MAX_FAILURES = 5
-"""Failures of an endpoint in a row after which the other records of the page do without it."""
+"""Consecutive failures after which an endpoint is skipped for the rest of the call."""
+
+_MAX_PAGES = 20
+"""Pages of one list that are read: a thousand entries at 50 a page, far more than any message has."""
 
 
 @dataclass(slots=True)
 class _Run:
-    """One call: what was found, what is missing, what is still to ask (last first), failures in a row."""
+    """One call of ``enrich``.
 
-    found: dict[str, JsonObject]
+    Results and missing endpoints are by record id; *waiting* are requests to make, the next one last;
+    *failures* are consecutive ones by endpoint.
+    """
+
+    results: dict[str, JsonObject]
     missing: dict[str, set[Endpoint]]
     waiting: list[tuple[str, Endpoint]]
     failures: Counter[Endpoint] = field(default_factory=Counter)
@@ -37,17 +46,17 @@ class _Run:
 class CloudflareEnricher:
     """Implements ``interfaces.Enricher`` for one account.
 
-    Every record that is *wanted* gets an entry: the result of each endpoint under its name. An endpoint
-    that knows nothing of a record (404) is left out; one that failed or was too late is listed under
-    ``incomplete``. An endpoint that fails for record after record is given up for this call: waiting for
-    it would only hold back events.
+    Every *selected* record gets an entry: the result of each endpoint under its name. An endpoint that does
+    not know the record (404) is omitted; one that failed, was too late or returned only part of a list is
+    named under ``incomplete``. An endpoint that fails for several records in a row is skipped for the rest of
+    the call, because waiting for it would only delay events.
 
     Args:
-        requester: asks for the account.
-        search: address of the search; records lie below it.
-        endpoints: what to ask of each record.
+        requester: sends requests for the account.
+        search: URL of the search; records are below it.
+        endpoints: endpoints to query for each record.
         observe: takes facts.
-        wanted: which records to ask for.
+        wanted: which records to enrich.
         seconds: time for all records together.
     """
 
@@ -69,7 +78,7 @@ class CloudflareEnricher:
         self._seconds = seconds
 
     async def enrich(self, records: Sequence[Record]) -> Mapping[str, Body]:
-        """Return by record id what was found, within the time; never raises a ``SourceError``."""
+        """Return results by record id, within the time limit; never raises a ``SourceError``."""
         chosen = {
             record.id: record
             for record in records
@@ -90,9 +99,9 @@ class CloudflareEnricher:
                 await asyncio.gather(*workers, return_exceptions=True)
         for identity, endpoints in run.missing.items():
             if endpoints:
-                run.found[identity][INCOMPLETE] = sorted(endpoints)
+                run.results[identity][INCOMPLETE] = sorted(endpoints)
         self._report(run)
-        return run.found
+        return run.results
 
     async def _worker(self, run: _Run) -> None:
         while run.waiting:
@@ -108,9 +117,9 @@ class CloudflareEnricher:
             attempts=_ATTEMPTS,
         )
         try:
-            reply = await self._requester.ask(ask, Priority.ENRICHMENT)
+            result, complete = await self._read_all(ask)
         except BadQuery:
-            # The requester told the fact; the record goes on without it, marked.
+            # The requester reported it; the record is delivered without this endpoint, marked as incomplete.
             return
         except SourceError as error:
             run.failures[endpoint] += 1
@@ -118,9 +127,41 @@ class CloudflareEnricher:
                 self._observe(EnrichmentDisabled(self._requester.account, endpoint, str(error)))
             return
         run.failures[endpoint] = 0
-        run.missing[identity].discard(endpoint)
-        if reply.status != 404 and reply.envelope.result is not None:  # noqa: PLR2004
-            run.found[identity][endpoint] = reply.envelope.result
+        if not is_encodable([result]):
+            return
+        if complete:
+            run.missing[identity].discard(endpoint)
+        if result is not None:
+            run.results[identity][endpoint] = result
+
+    async def _read_all(self, ask: ApiRequest) -> tuple[object, bool]:
+        """Return the result of an endpoint and whether it is complete; ``None`` for an unknown record.
+
+        A list may come in pages, by cursor or by number: the schema documents neither for these endpoints, so
+        both forms of ``result_info`` are followed. What was read before a page fails is kept as incomplete.
+        """
+        reply = await self._requester.ask(ask, Priority.ENRICHMENT)
+        result = None if reply.status == 404 else reply.envelope.result  # noqa: PLR2004
+        if not isinstance(result, list):
+            return result, True
+        entries: list[object] = list(result)
+        page: object = result
+        for number in range(2, _MAX_PAGES + 2):
+            try:
+                following = _next_page(reply.envelope.info, ask.url, len(entries), number)
+                if following is None:
+                    return entries, True
+                if number > _MAX_PAGES:
+                    break
+                reply = await self._requester.ask(replace(ask, params=following), Priority.ENRICHMENT)
+            except SourceError:
+                break
+            previous, page = page, reply.envelope.result
+            # A server that ignores the parameter returns the same page for ever.
+            if not isinstance(page, list) or not page or page == previous:
+                break
+            entries += page
+        return entries, False
 
     def _report(self, run: _Run) -> None:
         left = [len(endpoints) for endpoints in run.missing.values()]
@@ -130,3 +171,18 @@ class CloudflareEnricher:
             self._observe(
                 RecordsEnriched(self._requester.account, enriched, len(left) - enriched - failed, failed)
             )
+
+
+def _next_page(
+    info: Mapping[str, object], url: str, read: int, number: int
+) -> tuple[tuple[str, str], ...] | None:
+    """Return the parameters of the next page, ``None`` after the last; raises ``SearchIncomplete``."""
+    cursor = next_cursor(info, url)
+    if cursor is not None:
+        return (("cursor", cursor),)
+    total = info.get("total_count")
+    if not isinstance(total, int) or total <= read:
+        return None
+    size = info.get("per_page")
+    per_page = (("per_page", str(size)),) if isinstance(size, int) and size > 0 else ()
+    return (("page", str(number)), *per_page)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
 
 import pytest
 
 from connector.facts import EnrichmentDisabled, RecordsEnriched
 from connector.model import Query, Record
+from connector.simulator import Behaviour
 from connector.source.enrichment import ENDPOINTS
 from tests.scenarios.source.account import ACCOUNT, SEARCH, account, failure, page, rows, run
+from tests.scenarios.source.simulated import simulated
 from tests.support.scripted_http import Asked, Reply, json_reply
 
 RECORDS = [Record(f"id-{number}", {"final_disposition": "SPAM"}) for number in range(5)]
@@ -139,3 +144,49 @@ def test_nothing_wanted_asks_nothing() -> None:
             assert it.server.asked == []
 
     run(story())
+
+
+@pytest.mark.parametrize("paging", ["page", "cursor"])
+def test_a_list_in_pages_is_read_to_its_end(paging: str) -> None:
+    async def story() -> None:
+        async with _simulated_log(paging) as (found, entries):
+            assert found["action_log"] == entries
+            assert "incomplete" not in found
+
+    run(story())
+
+
+def test_a_list_of_which_only_a_page_can_be_had_is_marked_as_incomplete() -> None:
+    async def story() -> None:
+        async with _simulated_log("ignored") as (found, entries):
+            assert found["action_log"] == entries[:20]
+            assert found["incomplete"] == ["action_log"]
+
+    run(story())
+
+
+def test_a_list_without_end_is_read_for_a_while_only() -> None:
+    def answer(asked: Asked) -> Reply:
+        number = int(asked.params.get("cursor", "0"))
+        info = {"next": str(number + 1)}
+        return json_reply({"success": True, "errors": [], "result": [number], "result_info": info})
+
+    async def story() -> None:
+        async with account(answer) as it:
+            found = await it.source.enricher(["action_log"]).enrich(RECORDS[:1])
+            assert found["id-0"] == {"action_log": list(range(20)), "incomplete": ["action_log"]}
+
+    run(story())
+
+
+@contextlib.asynccontextmanager
+async def _simulated_log(paging: str) -> AsyncIterator[tuple[Mapping[str, Any], list[Any]]]:
+    """What enrichment finds of a message with 47 entries in its log, and the entries."""
+    behaviour = Behaviour(details_per_page=20, details_paging=cast("Any", paging))
+    async with simulated(behaviour) as it:
+        times = [f"2026-11-18T09:{minute:02}:00Z" for minute in range(47)]
+        log = [{"completed_at": at, "operation": "MOVE", "properties": {}, "status": "OK"} for at in times]
+        name = it.simulator.world.add({"action_log": log})
+        found = await it.source.enricher(["action_log"]).enrich([Record(name, {})])
+        entries = [{**entry, "started_at": entry["completed_at"], "success": True} for entry in log]
+        yield found[name], entries

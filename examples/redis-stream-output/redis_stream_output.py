@@ -1,6 +1,6 @@
 """Output ``redis_stream``: each event is one entry of a Redis stream, with the fields ``id`` and ``event``.
 
-Accepted means: Redis answered with the entry's number. What that is worth is Redis' own setting.
+Accepted means: Redis answered with the entry's id. Its persistence settings decide how durable that is.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from connector.secret import Secret
 
 _LIMITS = Limits(events=500, bytes=1_000_000)
 _LONGEST = 64 << 10
-# What Redis says first in an error tells who can help: time, a person, or nobody.
-_PASSING = {"BUSY", "LOADING", "MASTERDOWN", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "CLUSTERDOWN"}
-_FOR_A_PERSON = {"NOAUTH", "NOPERM", "WRONGPASS", "WRONGTYPE", "MOVED"}
+# The first word of an error says whether to retry, to hold, or to reject the entry.
+_TEMPORARY = {"BUSY", "LOADING", "MASTERDOWN", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "CLUSTERDOWN"}
+_NEEDS_A_PERSON = {"NOAUTH", "NOPERM", "WRONGPASS", "WRONGTYPE", "MOVED"}
 
 
 class RedisStreamSettings(OutputSettings):
@@ -31,15 +31,15 @@ class RedisStreamSettings(OutputSettings):
     type: Literal["redis_stream"] = "redis_stream"
     address: str = Field(pattern=r"^[^:/ ]+:[0-9]+$", description="host:port of Redis.")
     stream: str = Field(default="cloudflare:email", min_length=1, description="Key of the stream.")
-    password: Secret | None = Field(default=None, description="Password, where Redis wants one.")
+    password: Secret | None = Field(default=None, description="Password, if Redis requires one.")
 
-    def build(self, name: str, observe: Observe) -> Output:  # noqa: ARG002, delivery tells all there is to tell
-        """Make the output; it connects when it is opened."""
+    def build(self, name: str, observe: Observe) -> Output:  # noqa: ARG002, delivery reports all facts
+        """Build the output; `open` connects."""
         return RedisStreamOutput(self)
 
 
 class RedisStreamOutput:
-    """One connection; all entries of a batch are asked for before the first answer is read."""
+    """One connection; all commands of a batch are sent before the first answer is read."""
 
     def __init__(self, settings: RedisStreamSettings) -> None:
         self._settings = settings
@@ -49,11 +49,11 @@ class RedisStreamOutput:
 
     @property
     def limits(self) -> Limits:
-        """What one send may hold."""
+        """Limits of one send."""
         return self._limits
 
     async def open(self) -> None:
-        """Connect and log in, with the password as it is now: a rotated one heals without a restart."""
+        """Connect and authenticate, with the password read again: a rotated one needs no restart."""
         await self.close()
         password = self._settings.password
         if password is not None:
@@ -64,12 +64,12 @@ class RedisStreamOutput:
                 self._connection = await asyncio.open_connection(host, int(port), limit=_LONGEST)
                 if password is not None:
                     [answer] = await self._ask([(b"AUTH", password.reveal().encode())])
-                    self._judge(answer)
+                    self._raise_for(answer)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError) as error:
-            raise await self._gone(error) from None
+            raise await self._lost(error) from None
 
     async def send(self, events: Sequence[Event]) -> Receipt:
-        """Add *events*; an error that is about one entry is in the receipt, any other is raised."""
+        """Add *events*; an error of one entry is in the receipt, any other is raised."""
         key = self._settings.stream.encode()
         entries = [
             (b"XADD", key, b"*", b"id", event.revision.identity.encode(), b"event", event.payload)
@@ -79,15 +79,15 @@ class RedisStreamOutput:
             async with self._turn, asyncio.timeout(self._settings.timeout.total_seconds()):
                 answers = await self._ask(entries)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError) as error:
-            raise await self._gone(error) from None
+            raise await self._lost(error) from None
         except asyncio.CancelledError:
-            # Answers may be on their way that belong to no later question: this connection is used up.
+            # Answers to these commands may still arrive: never use this connection again.
             await self.close()
             raise
         return self._receipt(answers)
 
     async def close(self) -> None:
-        """Close the connection; safe without ``open``, and twice."""
+        """Close the connection. Idempotent, and safe without ``open``."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection[1].close()
@@ -95,10 +95,10 @@ class RedisStreamOutput:
                 await connection[1].wait_closed()
 
     async def check(self) -> str:
-        """Say whether Redis is there and lets us in; no event is sent. Part of ``email-connector check``."""
+        """Check that Redis answers and accepts the password; for ``email-connector check``."""
         await self.open()
         [answer] = await self._ask([(b"TYPE", self._settings.stream.encode())])
-        self._judge(answer)
+        self._raise_for(answer)
         return f"reached redis at {self._settings.address}; {self._settings.stream} is {answer.lstrip('+')}"
 
     async def _ask(self, commands: Sequence[Sequence[bytes]]) -> list[str]:
@@ -116,36 +116,36 @@ class RedisStreamOutput:
             word = answer[1:].partition(" ")[0]
             if not answer.startswith("-"):
                 continue
-            if word in _FOR_A_PERSON:
-                self._judge(answer)
-            elif word in _PASSING:
+            if word in _NEEDS_A_PERSON:
+                self._raise_for(answer)
+            elif word in _TEMPORARY:
                 retry.add(index)
             else:
                 rejected[index] = word
         return Receipt(rejected, frozenset(retry))
 
-    def _judge(self, answer: str) -> None:
-        """Raise what *answer* means for everything. Only its first word is told: the rest may quote."""
+    def _raise_for(self, answer: str) -> None:
+        """Raise the error that *answer* means for the whole batch; its text may quote events."""
         word = answer[1:].partition(" ")[0]
         if not answer.startswith("-"):
             return
-        told = f"redis at {self._settings.address} answered {word}"
-        if word in _PASSING:
-            raise Retryable(told)
-        raise Hold(f"{told}; check password, rights and stream")
+        reason = f"redis at {self._settings.address} answered {word}"
+        if word in _TEMPORARY:
+            raise Retryable(reason)
+        raise Hold(f"{reason}; check password, permissions and stream")
 
-    async def _gone(self, error: Exception) -> Retryable:
+    async def _lost(self, error: Exception) -> Retryable:
         await self.close()
         return Retryable(f"redis at {self._settings.address}: {type(error).__name__}")
 
 
 def _command(parts: Sequence[bytes]) -> bytes:
-    """A command in Redis' protocol, RESP: each part with its length, so that no text can forge another."""
+    """Encode a command in RESP: each part has its length, so no text can forge another."""
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
 
 
 async def _answer(reader: asyncio.StreamReader) -> str:
-    """An answer as text; its first letter is its kind, as RESP has it."""
+    """Read an answer as text; its first character is its RESP type."""
     line = (await reader.readuntil(b"\r\n"))[:-2].decode("utf-8", "replace")
     if line[:1] != "$":
         return line

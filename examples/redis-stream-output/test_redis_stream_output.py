@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from fake_redis import fake_redis
 from redis_stream_output import RedisStreamSettings
-from stand_in import stand_in
 
 from connector.interfaces import Output
 from connector.testing.outputs import CHECKS, POISON, Check, OutputHarness
@@ -28,7 +28,7 @@ def harness() -> Iterator[OutputHarness]:
     def picky(event: bytes) -> str | None:
         return "ERR invalid entry" if POISON.encode() in event else None
 
-    with stand_in(PASSWORD, picky) as redis, stand_in(PASSWORD, lambda _: "OOM out of memory") as full:
+    with fake_redis(PASSWORD, picky) as redis, fake_redis(PASSWORD, lambda _: "OOM out of memory") as full:
         yield OutputHarness(
             build=lambda: output(redis.port),
             taken=lambda: list(redis.entries),

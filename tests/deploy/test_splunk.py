@@ -10,7 +10,7 @@ import yaml
 
 from connector import __version__
 from connector.mapping.schemas.cim import CimSchema
-from connector.outputs import settings_class
+from connector.outputs.splunk_hec.request import Metadata
 from tests.deploy.artefacts import ROOT
 from tests.deploy.splunk import ADDON, Fields, conf, searched, table
 from tests.support.cef_parser import parse
@@ -81,8 +81,8 @@ def test_eventtypes_tags_and_source_types_know_each_other() -> None:
     assert set(tags["eventtype=cloudflare_email_alert"]) == {"alert"}
     for search in (one["search"] for one in types.values()):
         assert all(f'sourcetype="{name}"' in search for name in props)
-    assert settings_class("splunk_hec").model_fields["sourcetype"].default == JSON
-    assert JSON in props
+    metadata = Metadata("soc-1", "cloudflare:email_security")
+    assert {metadata.sourcetype_for(payload) for payload in (b"{}", b"CEF:0|")} == {JSON, CEF} <= set(props)
 
 
 def test_a_heartbeat_is_no_mail() -> None:

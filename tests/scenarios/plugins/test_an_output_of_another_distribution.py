@@ -51,7 +51,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def redis() -> ModuleType:
     """The stand-in for Redis that the example brings along."""
-    spec = importlib.util.spec_from_file_location("stand_in", EXAMPLE / "stand_in.py")
+    spec = importlib.util.spec_from_file_location("fake_redis", EXAMPLE / "fake_redis.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -77,7 +77,7 @@ def test_a_daemon_delivers_to_it(installed: Path, redis: ModuleType, tmp_path: P
     def verdict(event: bytes) -> str | None:
         return f"ERR cannot take {poison.decode()}" if poison in event else None
 
-    with running(simulator) as base_url, redis.stand_in(PASSWORD, verdict) as server:
+    with running(simulator) as base_url, redis.fake_redis(PASSWORD, verdict) as server:
         (tmp_path / "connector.yaml").write_text(
             CONFIG.format(account=ACCOUNT, base_url=base_url, port=server.port, state=tmp_path / "state")
         )
@@ -106,7 +106,7 @@ def test_a_daemon_delivers_to_it(installed: Path, redis: ModuleType, tmp_path: P
 
 
 def test_it_passes_the_suite_as_its_author_would_run_it(installed: Path, tmp_path: Path) -> None:
-    for name in ("stand_in.py", "test_redis_stream_output.py"):
+    for name in ("fake_redis.py", "test_redis_stream_output.py"):
         shutil.copy(EXAMPLE / name, tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Enough of Redis to test an output against it: AUTH, TYPE and XADD, in a thread of its own."""
+"""A fake Redis for tests: AUTH, TYPE and XADD, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import BinaryIO
 Verdict = Callable[[bytes], str | None]
 
 
-class StandIn:
-    """What it is like, and the entries that it took.
+class FakeRedis:
+    """The server's state: its password and the entries it accepted.
 
-    *verdict* says for an event with which error it is refused; ``None`` takes it.
+    *verdict* returns the error for an event; ``None`` accepts it.
     """
 
     def __init__(self, password: str, verdict: Verdict) -> None:
@@ -65,9 +65,9 @@ def _read(stream: BinaryIO) -> list[bytes]:
 
 
 @contextmanager
-def stand_in(password: str = "", verdict: Verdict = lambda _: None) -> Iterator[StandIn]:
+def fake_redis(password: str = "", verdict: Verdict = lambda _: None) -> Iterator[FakeRedis]:
     """Run one on a free port of 127.0.0.1."""
-    redis = StandIn(password, verdict)
+    redis = FakeRedis(password, verdict)
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:

@@ -74,6 +74,18 @@ class RateLimited(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimitRestored(Fact):
+    """A rate limit from before the restart still holds; requests of this account stop until *until*."""
+
+    event: ClassVar[str] = "rate_limit_restored"
+    level: ClassVar[Level] = "warning"
+
+    account: str
+    seconds: float
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class SearchDeferred(Fact):
     """A search that the API deferred (a 202 answer) ended after *polls* polls.
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from connector.errors import ConnectorError
-from connector.facts import BudgetRemaining, BudgetWaited, RateLimited
+from connector.facts import BudgetRemaining, BudgetWaited, RateLimited, RateLimitRestored
 from connector.interfaces import Clock, KeyValueStore, Observe
 from connector.model import Priority
 from connector.source.quota_estimate import QuotaEstimate
@@ -72,7 +72,7 @@ class Budget:
 
     async def acquire(self, priority: Priority, account: str) -> None:
         """Wait until one request may be made; cancelling the wait gives the turn to the next."""
-        await self._restore()
+        await self._restore(account)
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         began = loop.time()
@@ -137,12 +137,12 @@ class Budget:
         """Seconds until requests may be made again; 0 when nothing stops them."""
         return max(0.0, self._blocked_until - asyncio.get_running_loop().time())
 
-    async def _restore(self) -> None:
+    async def _restore(self, account: str) -> None:
         if self._restoring is None:
-            self._restoring = asyncio.ensure_future(self._load())
+            self._restoring = asyncio.ensure_future(self._load(account))
         await asyncio.shield(self._restoring)
 
-    async def _load(self) -> None:
+    async def _load(self, account: str) -> None:
         try:
             noted = await self._notes.get_value(self._key) if self._notes is not None else None
             moment, _, length = (noted or "").partition(" ")
@@ -153,6 +153,7 @@ class Budget:
             return
         if left > 0:
             self._block_until(asyncio.get_running_loop().time() + left)
+            self._observe(RateLimitRestored(account, left, self._clock() + timedelta(seconds=left)))
 
     def _block_until(self, moment: float) -> None:
         self._blocked_until = max(self._blocked_until, moment)

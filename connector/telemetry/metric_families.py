@@ -101,6 +101,8 @@ GAUGES: tuple[Family, ...] = (
     Family("fresh_timestamp_seconds", "When the live sweep last reached the present.", FEED),
     Family("fresh_within_seconds", "How long the feed counts as fresh after that.", FEED),
     Family("feed_failing_attempts", "Failed attempts in a row, 0 when the sweep works.", SWEEP),
+    Family("feed_next_attempt_timestamp_seconds", "When a failing sweep is retried, 0 when it works.", SWEEP),
+    Family("output_next_attempt_timestamp_seconds", "When a failing output is retried, else 0.", ("output",)),
     Family("output_held", "1 while the output is held.", ("output",)),
     Family("output_newest_event_timestamp_seconds", "Time of the newest event delivered.", ("output",)),
     Family("output_success_timestamp_seconds", "When the collector last accepted events.", ("output",)),

@@ -16,6 +16,7 @@ LIVE = "live"
 _ACCEPTED = ("ok", "deferred")
 """Outcomes of a request that show that the API accepts the credentials."""
 
+_FILTERS = ("when", "emit", "max_age")
 _REASONS = ("refused", "rejected", "mapping", "too_large", "bug")
 """Of dead letters (``model.DeadLetter``)."""
 
@@ -96,11 +97,12 @@ class Metrics:
             self._metrics.forget(account=account)
 
     def renew_sweep(self, feed: Feed, sweep: str) -> None:
-        """A sweep is built anew, or is no more: it fails no longer, until it says so again."""
-        self._metrics.set("feed_failing_attempts", 0, *_labels(feed), sweep)
+        """A sweep was rebuilt or removed: forget its failures until it reports them again."""
+        self._sweep_works(feed, sweep)
 
     def renew(self, output: str) -> None:
-        """An output is built anew: it holds no more, until it says so again."""
+        """An output was rebuilt: forget that it was held until it reports it again."""
+        self._metrics.set("output_next_attempt_timestamp_seconds", 0, output)
         self._metrics.set("output_held", 0, output)
 
     def exposition(self) -> bytes:
@@ -126,6 +128,8 @@ class Metrics:
                     metrics.set("quota_remaining_requests", fact.remote, fact.account)
             case facts.RateLimited():
                 metrics.count("rate_limits", fact.account)
+                metrics.set("rate_limited_until_timestamp_seconds", fact.until.timestamp(), fact.account)
+            case facts.RateLimitRestored():
                 metrics.set("rate_limited_until_timestamp_seconds", fact.until.timestamp(), fact.account)
             case facts.SearchDeferred():
                 metrics.count("deferred_searches", fact.account, fact.outcome)
@@ -161,7 +165,7 @@ class Metrics:
                 metrics.count("slices", *sweep)
                 metrics.time("slice_seconds", fact.seconds, *_labels(fact.feed))
                 metrics.set("checkpoint_timestamp_seconds", fact.until.timestamp(), *sweep)
-                metrics.set("feed_failing_attempts", 0, *sweep)
+                self._sweep_works(fact.feed, fact.sweep)
             case facts.WindowSplit():
                 metrics.count("window_splits", *_labels(fact.feed), fact.sweep)
             case facts.RecordLate():
@@ -172,8 +176,10 @@ class Metrics:
             case facts.CollectionFailed():
                 metrics.count("collection_failures", *_labels(fact.feed), fact.sweep, fact.kind)
                 metrics.set("feed_failing_attempts", fact.attempt, *_labels(fact.feed), fact.sweep)
+                due = time.time() + fact.after
+                metrics.set("feed_next_attempt_timestamp_seconds", due, *_labels(fact.feed), fact.sweep)
             case facts.CollectionRecovered():
-                metrics.set("feed_failing_attempts", 0, *_labels(fact.feed), fact.sweep)
+                self._sweep_works(fact.feed, fact.sweep)
             case facts.CollectionPaused():
                 metrics.count("collection_pauses", *_labels(fact.feed))
             case facts.FeedCaughtUp():
@@ -229,8 +235,10 @@ class Metrics:
                 if fact.newest is not None:
                     newest = fact.newest.timestamp()
                     metrics.set("output_newest_event_timestamp_seconds", newest, fact.output)
+                metrics.set("output_next_attempt_timestamp_seconds", 0, fact.output)
             case facts.BatchRetried():
                 metrics.count("batches_retried", fact.output)
+                metrics.set("output_next_attempt_timestamp_seconds", time.time() + fact.after, fact.output)
             case facts.BatchSplit():
                 metrics.count("batches_split", fact.output)
             case facts.EventsFiltered():
@@ -243,6 +251,7 @@ class Metrics:
                 metrics.set("output_held", 1, fact.output)
             case facts.OutputReleased():
                 metrics.set("output_held", 0, fact.output)
+                metrics.set("output_next_attempt_timestamp_seconds", 0, fact.output)
             case facts.HeartbeatSent():
                 metrics.count("heartbeats", fact.output, "sent")
             case facts.HeartbeatRefused():
@@ -269,6 +278,10 @@ class Metrics:
                 self._metrics.count("config_reloads", "failure")
                 self._metrics.set("config_last_reload_successful", 0)
 
+    def _sweep_works(self, feed: Feed, sweep: str) -> None:
+        self._metrics.set("feed_failing_attempts", 0, *_labels(feed), sweep)
+        self._metrics.set("feed_next_attempt_timestamp_seconds", 0, *_labels(feed), sweep)
+
     def _configuration_loaded(self) -> None:
         self._metrics.set("config_last_reload_successful", 1)
         self._metrics.set("config_last_reload_success_timestamp_seconds", time.time())
@@ -290,8 +303,11 @@ class Metrics:
     def _output_started(self, fact: facts.OutputStarted) -> None:
         # An output that was held before the restart is reported as held again by its first probe.
         self._metrics.set("output_held", 0, fact.output)
+        self._metrics.set("output_next_attempt_timestamp_seconds", 0, fact.output)
         for name in ("events_sent", "events_rejected", "batches_retried", "revisions_skipped"):
             self._metrics.count(name, fact.output, by=0)
+        for reason in _FILTERS:
+            self._metrics.count("events_filtered", fact.output, reason, by=0)
         for reason in _REASONS:
             self._metrics.count("dead_letters", fact.output, reason, by=0)
 

@@ -1,4 +1,4 @@
-"""The warnings and errors of late, for people who look at the status and not at the log."""
+"""Recent warnings and errors, for people who look at the status and not at the log."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from connector.model import JsonObject
 from connector.telemetry.logs import VARYING, fields_of
 
 _KEPT = 20
-_SAID = ("reason", "message", "error", "answer")
-"""Fields that say by themselves what is wrong, the best first."""
+_REASONS = ("reason", "message", "error", "answer")
+"""Fields that describe a problem, the best first."""
 
 _ABOUT = ("output", "account", "search", "worker")
 
 
 @dataclass(slots=True)
-class _Trouble:
+class _Problem:
     level: str
-    fact: str
+    event: str
     about: JsonObject
     text: str
     first: datetime
@@ -28,11 +28,11 @@ class _Trouble:
     count: int = 1
 
 
-class Troubles:
-    """Keeps the last of them; what is the same but for its numbers counts as one."""
+class RecentProblems:
+    """Keeps the latest; facts that differ only in numbers count as one problem."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[object, ...], _Trouble] = {}
+        self._kept: dict[tuple[object, ...], _Problem] = {}
 
     def take(self, fact: Fact, now: datetime) -> None:
         """Note *fact* if it is a warning or an error."""
@@ -44,32 +44,32 @@ class Troubles:
         known = self._kept.pop(key, None)
         if known is None:
             about = {name: fields[name] for name in _ABOUT if name in fields}
-            known = _Trouble(level, fact.event, about, _text(fields), now, now, 0)
+            known = _Problem(level, fact.event, about, _text(fields), now, now, 0)
         known.last, known.count = now, known.count + 1
         self._kept[key] = known
         if len(self._kept) > _KEPT:
             del self._kept[next(iter(self._kept))]
 
     def snapshot(self) -> list[JsonObject]:
-        """What was kept, the latest first."""
+        """The problems as JSON values, the latest first."""
         return [
             {
-                "level": one.level,
-                "event": one.fact,
-                **one.about,
-                "text": one.text,
-                "first": one.first.isoformat(),
-                "last": one.last.isoformat(),
-                "count": one.count,
+                "level": problem.level,
+                "event": problem.event,
+                **problem.about,
+                "text": problem.text,
+                "first": problem.first.isoformat(),
+                "last": problem.last.isoformat(),
+                "count": problem.count,
             }
-            for one in reversed(self._kept.values())
+            for problem in reversed(self._kept.values())
         ]
 
 
 def _text(fields: dict[str, Any]) -> str:
-    said = next((str(fields[name]) for name in _SAID if fields.get(name)), "")
-    if said:
-        return said
+    reason = next((str(fields[name]) for name in _REASONS if fields.get(name)), "")
+    if reason:
+        return reason
     rest = {name: value for name, value in fields.items() if name not in {*_ABOUT, *VARYING}}
     return ", ".join(f"{name} {_plain(value)}" for name, value in rest.items())
 

@@ -1,6 +1,6 @@
-"""The state of the daemon as an operator asks for it: built from facts, handed out as plain values.
+"""The status of the daemon, built from facts and handed out as JSON values.
 
-Lives on the main loop; other threads see only the immutable snapshots it makes.
+It belongs to the main loop; other threads see only its immutable snapshots.
 """
 
 from __future__ import annotations
@@ -9,42 +9,69 @@ import platform
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from connector import facts
 from connector.interfaces import Clock
 from connector.model import Backlog, Feed, JsonObject, Outline
 from connector.quantities import format_duration
-from connector.telemetry.recent_problems import Troubles
+from connector.telemetry.recent_problems import RecentProblems
 
 _LIVE = "live"
+_ADDRESSED = "addressed"
+"""Filtered because the entry is a replay for another output: that says nothing of this output's filters."""
 
-_STUBBORN = 10
-"""Attempts after which a revisit that fails is no hiccup: some five minutes."""
+
+_PERSISTENT = 10
+"""Failed attempts after which a revisit counts as broken; with backoff that is about five minutes."""
+
+_ALL_FILTERED_AFTER = timedelta(days=1)
+"""A day has every hour of traffic in it: an output that filtered all of it may have a wrong filter."""
 
 
 @dataclass(slots=True)
 class FeedState:
-    """One feed: *fresh_at* is when its live sweep last reached the present."""
+    """One feed: *fresh_at* is when its live sweep last reached the present.
+
+    *failing*, *attempts* and *next_attempt* are by sweep: the reason, failures in a row, and when the next
+    attempt is due.
+    """
 
     fresh_within: timedelta
     fresh_at: datetime | None = None
     checkpoint: datetime | None = None
     failing: dict[str, str] = field(default_factory=dict)
     attempts: Counter[str] = field(default_factory=Counter)
+    next_attempt: dict[str, datetime] = field(default_factory=dict)
     paused: str = ""
     records: int = 0
     changes: int = 0
     backfill: JsonObject | None = None
 
+    def succeeded(self, sweep: str) -> None:
+        """Forget the failures of *sweep*."""
+        self.failing.pop(sweep, None)
+        self.attempts.pop(sweep, None)
+        self.next_attempt.pop(sweep, None)
+
+    def due(self) -> datetime | None:
+        """When the next attempt is made, of the live sweep if it fails."""
+        return self.next_attempt.get(_LIVE) or min(self.next_attempt.values(), default=None)
+
 
 @dataclass(slots=True)
 class OutputState:
-    """One output: *hold* and *retrying* say why nothing moves."""
+    """One output: *held* and *retrying* are reasons, *next_attempt* is when it tries again.
 
-    hold: str = ""
+    *filtered_since* is when it filtered the first event after the last one it sent.
+    """
+
+    held: str = ""
     retrying: str = ""
     attempts: int = 0
+    next_attempt: datetime | None = None
+    filtered: Counter[str] = field(default_factory=Counter)
+    filtered_since: datetime | None = None
     sent: int = 0
     dead: int = 0
     last_success: datetime | None = None
@@ -87,7 +114,7 @@ class Status:
         self._skew: dict[str, float] = {}
         self._budget: dict[str, float] = {}
         self._draining = False
-        self._troubles = Troubles()
+        self._problems = RecentProblems()
         self._reload: JsonObject = {"at": self._started.isoformat(), "successful": True, "problems": []}
 
     @property
@@ -107,19 +134,20 @@ class Status:
         states = {feed: self._feeds.get(feed) or FeedState(limit) for feed, limit in feeds.items()}
         for feed, limit in feeds.items():
             states[feed].fresh_within = limit
-            # What goes on failing says so again; a revisit that is no longer configured never would.
+            # A sweep that still fails reports it again; a revisit that was removed never would.
             states[feed].failing, states[feed].attempts = {}, Counter()
+            states[feed].next_attempt = {}
         self._feeds = states
         self._outputs = {name: self._outputs.get(name) or OutputState() for name in outputs}
         for output in self._outputs.values():
-            output.hold, output.retrying, output.attempts = "", "", 0
+            output.held, output.retrying, output.attempts, output.next_attempt = "", "", 0, None
         self._limits, self._names = dict(outputs), dict(names)
 
     def take(self, fact: facts.Fact) -> None:
         """Note *fact*."""
-        self._troubles.take(fact, self._clock())
+        self._problems.take(fact, self._clock())
         match fact:
-            case facts.RateLimited(account, _, until):
+            case facts.RateLimited(account, _, until) | facts.RateLimitRestored(account, _, until):
                 self._limited[account] = until
             case facts.ClockSkewed(account, seconds):
                 self._skew[account] = seconds
@@ -130,8 +158,8 @@ class Status:
             case facts.ConfigurationReloaded():
                 self._reload = {"at": self._clock().isoformat(), "successful": True, "problems": []}
             case facts.ConfigurationRefused(problems):
-                told = {"at": self._clock().isoformat(), "successful": False, "problems": list(problems)}
-                self._reload = told
+                at = self._clock().isoformat()
+                self._reload = {"at": at, "successful": False, "problems": list(problems)}
             case _:
                 self._take_feed(fact)
                 self._take_output(fact)
@@ -149,25 +177,24 @@ class Status:
             case facts.FeedCaughtUp(_, checkpoint):
                 state.fresh_at, state.checkpoint, state.paused = self._clock(), checkpoint, ""
             case facts.SliceCollected(_, sweep, _, until):
-                state.failing.pop(sweep, None)
-                state.attempts.pop(sweep, None)
+                state.succeeded(sweep)
                 state.paused = ""
                 if sweep == _LIVE:
                     state.checkpoint = until
             case facts.PageCollected():
                 state.records += fact.new
                 state.changes += fact.changed
-            case facts.CollectionFailed(_, sweep, _, reason, attempt):
+            case facts.CollectionFailed(_, sweep, _, reason, attempt, after):
                 state.failing[sweep], state.attempts[sweep] = reason, attempt
+                state.next_attempt[sweep] = self._in(after)
             case facts.CollectionRecovered(_, sweep):
-                state.failing.pop(sweep, None)
-                state.attempts.pop(sweep, None)
+                state.succeeded(sweep)
             case facts.CollectionPaused(_, reason):
                 state.paused = reason
             case _:
                 _take_backfill(state, fact)
 
-    def _take_output(self, fact: facts.Fact) -> None:
+    def _take_output(self, fact: facts.Fact) -> None:  # noqa: C901, one case per fact
         name = getattr(fact, "output", None)
         state = self._outputs.get(name) if isinstance(name, str) else None
         if state is None:
@@ -175,38 +202,63 @@ class Status:
         match fact:
             case facts.BatchSent():
                 state.sent += fact.accepted
-                state.retrying, state.attempts = "", 0
+                if fact.accepted or fact.duplicates:
+                    state.filtered_since = None
+                state.retrying, state.attempts, state.next_attempt = "", 0, None
                 state.last_success = self._clock()
                 if fact.newest and (state.newest is None or fact.newest > state.newest):
                     state.newest = fact.newest
             case facts.HeartbeatSent():
-                state.retrying, state.attempts = "", 0
-            case facts.BatchRetried(_, reason, attempt):
+                state.retrying, state.attempts, state.next_attempt = "", 0, None
+            case facts.EventsFiltered(_, count, reason):
+                state.filtered[reason] += count
+                if reason != _ADDRESSED and state.filtered_since is None:
+                    state.filtered_since = self._clock()
+            case facts.BatchRetried(_, reason, attempt, after):
                 state.retrying, state.attempts = reason, attempt
+                state.next_attempt = self._in(after)
             case facts.OutputHeld(_, reason):
-                state.hold = reason
+                state.held = reason
             case facts.OutputReleased():
-                state.hold = ""
+                state.held, state.next_attempt = "", None
             case facts.EventDeadLettered():
                 state.dead += 1
             case _:
                 pass
+
+    def _in(self, seconds: float) -> datetime:
+        """The time *seconds* from now; a wait beyond all calendars ends at their end."""
+        try:
+            return self._clock() + timedelta(seconds=seconds)
+        except OverflowError:
+            return datetime.max.replace(tzinfo=UTC)
 
     def unready(self) -> list[JsonObject]:
         """Why the daemon is not ready, one object per reason; empty when it is."""
         reasons: list[JsonObject] = [{"what": "process", "reason": "draining"}] if self._draining else []
         now = self._clock()
         for feed, state in self._feeds.items():
-            reason = _feed_reason(state, now)
+            reason = self._feed_reason(feed, state, now)
             if reason:
                 reasons.append(
-                    {"what": "feed", "account": feed.account, "search": feed.search, "reason": reason}
+                    {
+                        "what": "feed",
+                        **self._name(feed),
+                        "reason": reason,
+                        "next_attempt": _iso(self._due(feed, state, now)),
+                    }
                 )
         for name, output in self._outputs.items():
-            if output.hold:
-                reasons.append({"what": "output", "output": name, "reason": f"hold: {output.hold}"})
-            elif self._full(name):
-                reasons.append({"what": "output", "output": name, "reason": "the backlog is at its limit"})
+            reason = (
+                f"held: {output.held}"
+                if output.held
+                else "the backlog is at its limit"
+                if self._full(name)
+                else ""
+            )
+            if reason:
+                due = _iso(output.next_attempt)
+                reasons.append({"what": "output", "output": name, "reason": reason, "next_attempt": due})
         return reasons
 
     def snapshot(self) -> JsonObject:
@@ -220,29 +272,67 @@ class Status:
             "ready": not reasons,
             "reasons": reasons,
             "configuration": self._reload,
-            "troubles": self._troubles.snapshot(),
+            "notices": self._notices(now),
+            "recent_problems": [
+                {**problem, "account_name": self._names.get(problem["account"])}
+                if "account" in problem
+                else problem
+                for problem in self._problems.snapshot()
+            ],
             "accounts": [self._account(account) for account in sorted({x.account for x in self._feeds})],
             "feeds": [self._feed(feed, state, now) for feed, state in self._feeds.items()],
             "outputs": [self._output(name, state) for name, state in self._outputs.items()],
             "journal": self._journal(),
         }
 
+    def _notices(self, now: datetime) -> list[JsonObject]:
+        """What deserves a look although the daemon is ready."""
+        return [
+            {
+                "what": "output",
+                "output": name,
+                "reason": "every event was filtered for "
+                f"{format_duration(_seconds(now - output.filtered_since))}; check its filters",
+            }
+            for name, output in self._outputs.items()
+            if output.filtered_since is not None and now - output.filtered_since >= _ALL_FILTERED_AFTER
+        ]
+
+    def _name(self, feed: Feed) -> JsonObject:
+        return {
+            "account": feed.account,
+            "account_name": self._names.get(feed.account),
+            "search": feed.search,
+        }
+
+    def _limited_until(self, account: str, now: datetime) -> datetime | None:
+        until = self._limited.get(account)
+        return until if until is not None and until > now else None
+
+    def _due(self, feed: Feed, state: FeedState, now: datetime) -> datetime | None:
+        """When the feed is tried again: not before the account's rate limit ends."""
+        times = (state.due(), self._limited_until(feed.account, now))
+        return max((time for time in times if time is not None), default=None)
+
+    def _feed_reason(self, feed: Feed, state: FeedState, now: datetime) -> str:
+        reason = _feed_reason(state, now)
+        if reason and self._limited_until(feed.account, now):
+            return f"{reason}; the API's rate limit has stopped all requests of the account"
+        return reason
+
     def _account(self, account: str) -> JsonObject:
-        limited = self._limited.get(account)
         return {
             "account": account,
             "name": self._names.get(account),
             "clock_skew_seconds": self._skew.get(account),
             "budget_remaining": self._budget.get(account),
-            "rate_limited_until": limited.isoformat() if limited and limited > self._clock() else None,
+            "rate_limited_until": _iso(self._limited_until(account, self._clock())),
         }
 
     def _feed(self, feed: Feed, state: FeedState, now: datetime) -> JsonObject:
-        reason = _feed_reason(state, now)
+        reason = self._feed_reason(feed, state, now)
         return {
-            "account": feed.account,
-            "account_name": self._names.get(feed.account),
-            "search": feed.search,
+            **self._name(feed),
             "state": "fresh"
             if not reason
             else "failing"
@@ -251,6 +341,7 @@ class Status:
             if state.paused
             else "behind",
             "reason": reason,
+            "next_attempt": _iso(self._due(feed, state, now)),
             "checkpoint": _iso(state.checkpoint),
             "fresh_at": _iso(state.fresh_at),
             "fresh_within": format_duration(state.fresh_within),
@@ -267,10 +358,13 @@ class Status:
         )
         return {
             "output": name,
-            "state": "hold" if state.hold else "retrying" if state.retrying else "working",
-            "reason": state.hold or state.retrying,
+            "state": "held" if state.held else "retrying" if state.retrying else "working",
+            "reason": state.held or state.retrying,
             "attempts": state.attempts,
+            "next_attempt": _iso(state.next_attempt),
             "sent": state.sent,
+            "filtered": state.filtered.total(),
+            "filtered_by": dict(state.filtered),
             "last_success": _iso(state.last_success),
             "newest_event": _iso(state.newest),
             "position": outline.position if outline else None,
@@ -309,11 +403,11 @@ def _take_backfill(state: FeedState, fact: facts.Fact) -> None:
             window = {"number": number, "start": start.isoformat(), "end": end.isoformat()}
             state.backfill = {**window, "position": position.isoformat(), "read": 0, "revisions": 0}
         case facts.BackfillProgressed(_, _, position, read, revisions) if state.backfill is not None:
-            told = {"position": position.isoformat(), "read": read, "revisions": revisions}
-            state.backfill = {**state.backfill, **told}
+            progress = {"position": position.isoformat(), "read": read, "revisions": revisions}
+            state.backfill = {**state.backfill, **progress}
         case facts.BackfillEnded(_, number) if state.backfill and state.backfill["number"] == number:
             state.backfill = None
-            state.failing.pop("backfill", None)
+            state.succeeded("backfill")
         case _:
             pass
 
@@ -326,13 +420,17 @@ def _feed_reason(state: FeedState, now: datetime) -> str:
     if state.fresh_at is None:
         return "has not reached the present yet"
     if now - state.fresh_at > state.fresh_within:
-        age = format_duration(timedelta(seconds=int((now - state.fresh_at).total_seconds())))
+        age = format_duration(_seconds(now - state.fresh_at))
         return f"not fresh: the present was last reached {age} ago"
     for sweep in state.failing:
-        if sweep.startswith("revisit") and state.attempts[sweep] >= _STUBBORN:
+        if sweep.startswith("revisit") and state.attempts[sweep] >= _PERSISTENT:
             tried = f"failing ({state.attempts[sweep]} attempts)"
-            return f"{sweep} {tried}, late mail and changes are not found: {state.failing[sweep]}"
+            return f"{sweep} {tried}, so late messages and changes are missed: {state.failing[sweep]}"
     return ""
+
+
+def _seconds(length: timedelta) -> timedelta:
+    return timedelta(seconds=int(length.total_seconds()))
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -70,11 +70,11 @@ def test_the_page_tells_a_stopped_output_within_one_refresh(
         desk.take(facts.OutputHeld("siem", "HTTP 401"))
         window.until("return document.getElementById('verdict').textContent === 'not ready'")
         row = window.run("return document.querySelector('#outputs tr').innerText")
-        assert "hold" in row
+        assert "held" in row
         assert "HTTP 401" in row
         assert "1 of 2" in window.run("return document.getElementById('glance').innerText")
-        assert "hold begun" in window.run("return document.getElementById('troubles').innerText")
-        assert "hold: HTTP 401" in window.run("return document.getElementById('reasons').innerText")
+        assert "output held" in window.run("return document.getElementById('problems').innerText")
+        assert "held: HTTP 401" in window.run("return document.getElementById('reasons').innerText")
 
 
 def test_hostile_names_are_text_and_nothing_is_fetched_from_elsewhere(
@@ -86,10 +86,10 @@ def test_hostile_names_are_text_and_nothing_is_fetched_from_elsewhere(
     with browser(tmp_path, width=400) as window:
         window.open(endpoint.url + "/")
         window.until("return document.querySelectorAll('#outputs tr').length === 2")
-        shown = window.run("return document.querySelectorAll('#outputs tr')[1].firstChild.textContent")
+        shown = window.run("return document.querySelectorAll('#outputs tr')[0].firstChild.textContent")
 
         assert shown == HOSTILE
-        assert HOSTILE in window.run("return document.getElementById('troubles').textContent")
+        assert HOSTILE in window.run("return document.getElementById('problems').textContent")
         assert HOSTILE in window.run("return document.getElementById('reasons').textContent")
         assert window.run("return document.images.length") == 0
         assert window.run("return document.body.scrollWidth <= window.innerWidth")
@@ -117,6 +117,10 @@ def test_a_gap_is_told_and_a_daemon_that_went_away_too(
 
         endpoint.stop()
         window.until("return document.getElementById('verdict').textContent.includes('does not answer')")
+        said = window.run("return document.getElementById('verdict').textContent")
+        assert "as of 20" in said
+        opacity = float(window.run("return getComputedStyle(document.querySelector('main')).opacity"))
+        assert opacity < 0.6, "old figures are greyed out"
 
 
 def test_backfills_and_plots_are_shown_in_words_too_and_a_keyboard_reaches_everything(
@@ -148,3 +152,96 @@ def test_backfills_and_plots_are_shown_in_words_too_and_a_keyboard_reaches_every
         window.until(f"return performance.getEntriesByType('resource').length >= {looks + 4}")
         assert window.run("return document.getElementById('verdict').textContent") == "ready"
         assert window.complaints() == []
+
+
+BROKEN_WORDS = """
+const broken = [];
+const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+for (let node = texts.nextNode(); node; node = texts.nextNode()) {
+  for (const word of node.textContent.matchAll(/[^\\s/:-]+/g)) {
+    const range = document.createRange();
+    range.setStart(node, word.index);
+    range.setEnd(node, word.index + word[0].length);
+    const lines = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
+    if (lines.size > 1) broken.push(word[0]);
+  }
+}
+return broken;
+"""
+
+
+def test_on_a_phone_no_word_is_broken_and_nothing_is_cut_off(
+    desk: Desk, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    refusal = "the collector refused the credentials (HTTP 401 Unauthorized); check auth.token_file"
+    desk.take(facts.OutputHeld("siem", refusal))
+    desk.take(facts.EventsFiltered("siem", 123_456, "when"))
+    desk.take(facts.CollectionFailed(FEED, "live", "unavailable", "HTTP 503 Service Unavailable", 12, 60.0))
+    with browser(tmp_path, width=390, height=844, phone=True) as window:
+        window.open(endpoint.url + "/")
+        window.until("return document.querySelectorAll('#outputs tr').length === 2")
+
+        assert window.run("return [window.innerWidth, document.documentElement.scrollWidth]") == [390, 390]
+        window.screenshot(tmp_path / "phone.png")
+        assert window.run(BROKEN_WORDS) == []
+        row = window.run("return document.querySelector('#outputs tr').innerText")
+        assert "held" in row
+        label = "return getComputedStyle(document.querySelector('#outputs td'), '::before').content"
+        assert "State" in window.run(label), "without the table's head each value has its name"
+
+
+def test_many_feeds_of_many_accounts_are_grouped_sorted_and_filtered(tmp_path: Path) -> None:
+    accounts = {f"{number:032x}": f"customer-{number:03}" for number in range(300)}
+    every = [Feed(account, search) for account in accounts for search in ("detections", "all")]
+    status = Status(
+        "1.0",
+        lambda: datetime.now(UTC),
+        dict.fromkeys(every, timedelta(minutes=5)),
+        {"siem": Backlog()},
+        accounts,
+    )
+    for feed in every:
+        status.take(facts.FeedCaughtUp(feed, datetime.now(UTC)))
+    broken = [feed for feed in every if feed.search == "all"][-40:]
+    for attempt, feed in enumerate(broken, 3):
+        status.take(facts.CollectionFailed(feed, "live", "unavailable", "HTTP 503", attempt, 60.0))
+    status.outline(Outline(1, 1, (), ()))
+    board = Board()
+    board.post(status.snapshot())
+    endpoint = Endpoint(bind("127.0.0.1:0"), board, lambda: b"")
+    endpoint.start()
+    try:
+        with browser(tmp_path) as window:
+            window.open(endpoint.url + "/")
+            window.until("return document.querySelectorAll('#feeds tr').length > 0")
+            reasons = window.run(
+                "return [...document.querySelectorAll('#reasons li')].map(li => li.innerText)"
+            )
+            assert len(reasons) == 1
+            assert reasons[0].startswith("40 feeds: failing (3 attempts): HTTP 503 (next attempt in ")
+            assert "customer-260 / all" in reasons[0]
+            assert "and 35 more" in reasons[0]
+
+            rows = "return [...document.querySelectorAll('#feeds tr')].map(row => row.innerText)"
+            shown = window.run(rows)
+            assert len(shown) == 50
+            assert all("failing" in row for row in shown[:40])
+            assert window.run(
+                "return document.getElementById('outputs').getBoundingClientRect().top"
+                " < document.getElementById('feeds').getBoundingClientRect().top"
+            )
+            window.run(
+                "const box = document.getElementById('feeds-filter'); box.value = 'Customer-017';"
+                "box.dispatchEvent(new Event('input'))"
+            )
+            assert [row.split("\t")[0] for row in window.run(rows)] == [
+                "customer-017 / detections", "customer-017 / all",
+            ]  # fmt: skip
+            window.run(
+                "const box = document.getElementById('feeds-filter'); box.value = '';"
+                "box.dispatchEvent(new Event('input')); document.getElementById('feeds-all').click()"
+            )
+            assert len(window.run(rows)) == 600
+            assert window.complaints() == []
+    finally:
+        endpoint.stop()

@@ -26,11 +26,17 @@ _ARGUMENTS = [
 class Browser:
     """One browser window."""
 
-    def __init__(self, driver: str, profile: Path, *, width: int, height: int, dark: bool) -> None:
+    def __init__(
+        self, driver: str, profile: Path, *, width: int, height: int, dark: bool, phone: bool
+    ) -> None:
         self._driver = driver
         arguments = [*_ARGUMENTS, f"--window-size={width},{height}", f"--user-data-dir={profile}"]
         if dark:
             arguments.append("--force-dark-mode")
+        options: dict[str, Any] = {"args": arguments, "binary": shutil.which("chromium")}
+        if phone:  # a window cannot be as narrow as a phone
+            metrics = {"width": width, "height": height, "pixelRatio": 2.0}
+            options["mobileEmulation"] = {"deviceMetrics": metrics}
         answer = self._post(
             "/session",
             {
@@ -38,7 +44,7 @@ class Browser:
                     "alwaysMatch": {
                         "browserName": "chrome",
                         "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
-                        "goog:chromeOptions": {"args": arguments, "binary": shutil.which("chromium")},
+                        "goog:chromeOptions": options,
                     }
                 }
             },
@@ -104,7 +110,7 @@ class Browser:
 
 @contextmanager
 def browser(
-    directory: Path, *, width: int = 1200, height: int = 1000, dark: bool = False
+    directory: Path, *, width: int = 1200, height: int = 1000, dark: bool = False, phone: bool = False
 ) -> Iterator[Browser]:
     """A browser for the time of the block; skips where there is none, fails in CI."""
     program = shutil.which("chromedriver")
@@ -121,7 +127,7 @@ def browser(
             found[1] for line in process.stdout if (found := re.search(r"successfully on port (\d+)", line))
         )
         address = f"http://127.0.0.1:{port}"
-        made = Browser(address, directory / "profile", width=width, height=height, dark=dark)
+        made = Browser(address, directory / "profile", width=width, height=height, dark=dark, phone=phone)
         try:
             yield made
         finally:

@@ -1,9 +1,14 @@
 "use strict";
-// Shows /api/status and /api/trend, again every five seconds. All text goes through textContent: nothing is markup.
+// Shows /api/status and /api/trend, refreshed every five seconds. All text goes through textContent: nothing is markup.
 
 const EVERY = 5000;
+const PATIENCE = 10000; // after that an answer counts as missing
+const ROWS = 50; // feeds shown at once; failing ones come first
+const NAMES = 5; // names listed for a reason that many share
 const SVG = "http://www.w3.org/2000/svg";
 let paused = false;
+let everyFeed = false;
+let latest; // the last status and trend, for redrawing and for saying how old they are
 
 const byId = (id) => document.getElementById(id);
 const number = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
@@ -20,33 +25,44 @@ function ago(text, now) {
   return `${Math.round(seconds / 86400)} d ago`;
 }
 
+function until(text, now) {
+  if (!text) return "";
+  const seconds = Math.round((Date.parse(text) - now) / 1000);
+  if (seconds <= 0) return "next attempt now";
+  if (seconds < 120) return `next attempt in ${seconds} s`;
+  if (seconds < 7200) return `next attempt in ${Math.round(seconds / 60)} min`;
+  return `next attempt at ${moment(text)} UTC`;
+}
+
 function element(name, text, kind) {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
+  const node = document.createElement(name);
+  if (text !== undefined) node.textContent = text;
+  if (kind) node.className = kind;
+  return node;
 }
 
 function cell(row, content, kind) {
-  const made = element("td");
-  made.append(content instanceof Node ? content : element("span", content, kind));
-  row.append(made);
-  return made;
+  const node = element("td");
+  node.append(content instanceof Node ? content : element("span", content, kind));
+  row.append(node);
+  return node;
 }
 
 function count(row, value, kind) {
-  cell(row, number(value), kind).className = "number";
+  const node = cell(row, number(value), kind);
+  node.className = "number";
+  return node;
 }
 
 function head(row, text) {
-  const made = element("th", text);
-  made.scope = "row";
-  row.append(made);
-  return made;
+  const node = element("th", text);
+  node.scope = "row";
+  row.append(node);
+  return node;
 }
 
-function explain(made, reason) {
-  if (reason) made.append(element("span", reason, "why"));
+function explain(node, ...reasons) {
+  for (const reason of reasons.filter(Boolean)) node.append(element("span", reason, "why"));
 }
 
 // The values of the last hour as a small plot; what it shows is also said in words.
@@ -69,29 +85,35 @@ function plot(values, step, what) {
   return svg;
 }
 
+// Rows of a table; each cell carries its column's name, which a phone shows beside the value.
 function fill(id, rows, draw) {
-  byId(id).replaceChildren(...rows.map((one) => {
+  const body = byId(id);
+  const labels = [...body.closest("table").querySelectorAll("thead th")].map((th) => th.textContent);
+  body.replaceChildren(...rows.map((item) => {
     const row = element("tr");
-    draw(row, one);
+    draw(row, item);
+    [...row.children].forEach((node, at) => { node.dataset.label = labels[at]; });
     return row;
   }));
 }
 
-const label = (one) => `${one.account_name ?? one.account ?? ""} / ${one.search}`;
-const total = (rows, key) => rows.reduce((sum, one) => sum + (one[key] ?? 0), 0);
+const label = (item) => `${item.account_name ?? item.account ?? ""} / ${item.search}`;
+const subject = (item) => item.output ?? (item.search ? label(item) : item.account_name ?? item.account ?? item.worker ?? "connector");
+const total = (rows, key) => rows.reduce((sum, row) => sum + (row[key] ?? 0), 0);
 const oldest = (times) => times.filter(Boolean).sort()[0];
+const failingFirst = (good) => (one, other) => (one.state === good) - (other.state === good);
 
 function glance(status, now) {
-  const holds = status.outputs.filter((one) => one.state !== "working").length;
-  const late = status.feeds.filter((one) => one.state !== "fresh").length;
+  const broken = status.outputs.filter((output) => output.state !== "working").length;
+  const late = status.feeds.filter((feed) => feed.state !== "fresh").length;
   const dead = total(status.outputs, "dead_letters");
-  const least = Math.min(...status.accounts.map((one) => one.budget_remaining ?? Infinity));
+  const least = Math.min(...status.accounts.map((account) => account.budget_remaining ?? Infinity));
   const tiles = [
     ["Feeds fresh", `${status.feeds.length - late} of ${status.feeds.length}`, late ? "bad" : "good"],
-    ["Outputs working", `${status.outputs.length - holds} of ${status.outputs.length}`, holds ? "bad" : "good"],
-    ["Present reached", ago(oldest(status.feeds.map((one) => one.fresh_at)), now), ""],
+    ["Outputs working", `${status.outputs.length - broken} of ${status.outputs.length}`, broken ? "bad" : "good"],
+    ["All feeds caught up", ago(oldest(status.feeds.map((feed) => feed.fresh_at)), now), ""],
     ["Waiting", number(total(status.outputs, "backlog")), ""],
-    ["Oldest waiting", ago(oldest(status.outputs.map((one) => one.backlog_oldest)), now), ""],
+    ["Oldest waiting", ago(oldest(status.outputs.map((output) => output.backlog_oldest)), now), ""],
     ["Dead letters", number(dead), dead ? "bad" : ""],
     ["Requests left", least === Infinity ? "–" : number(Math.floor(least)), least < 1 ? "bad" : ""],
   ];
@@ -102,28 +124,71 @@ function glance(status, now) {
   }));
 }
 
-function attention(status) {
-  const said = [
-    ...(status.reasons ?? []).map((one) => `${one.what} ${one.output ?? one.search ?? ""}: ${one.reason}`),
-    ...(status.configuration.problems ?? []).map((one) => `the changed configuration is not in effect: ${one}`),
-    ...(status.journal.gaps ?? []).map((gap) => `gap in ${gap.search}: ${gap.start} to ${gap.end} (${gap.cause})`),
+// Numbers differ between feeds that fail for the same reason.
+const sameReason = (reason) => reason.replace(/\d+ attempts/, "# attempts").replace(/reached \S+ ago/, "reached # ago");
+
+function grouped(reasons, now) {
+  const groups = new Map();
+  for (const item of reasons) {
+    const key = JSON.stringify([item.what, sameReason(item.reason)]);
+    groups.set(key, [...(groups.get(key) ?? []), item]);
+  }
+  return [...groups.values()].map((items) => {
+    const names = items.map(subject);
+    const one = items[0];
+    const next = until(oldest(items.map((item) => item.next_attempt)), now);
+    const tail = `${one.reason}${next ? ` (${next})` : ""}`;
+    if (one.what === "process") return element("li", tail);
+    if (names.length === 1) return element("li", `${one.what} ${names[0]}: ${tail}`);
+    const entry = element("li", `${names.length} ${one.what}s: ${tail}: `);
+    entry.append(names.slice(0, NAMES).join(", "));
+    if (names.length > NAMES) {
+      const details = element("details");
+      details.append(element("summary", ` and ${names.length - NAMES} more`), names.slice(NAMES).join(", "));
+      entry.append(details);
+    }
+    return entry;
+  });
+}
+
+function attention(status, now) {
+  const feeds = new Map(status.feeds.map((feed) => [`${feed.account}/${feed.search}`, label(feed)]));
+  const gaps = (status.journal.gaps ?? []).map((gap) => {
+    const name = feeds.get(`${gap.account}/${gap.search}`) ?? label(gap);
+    return element("li", `gap in ${name}: ${moment(gap.start)} to ${moment(gap.end)} UTC (${gap.cause})`);
+  });
+  const entries = [
+    ...grouped(status.reasons ?? [], now),
+    ...grouped(status.notices ?? [], now),
+    ...(status.configuration.problems ?? []).map((text) => element("li", `the new configuration is not in effect: ${text}`)),
+    ...gaps,
   ];
-  byId("reasons").hidden = said.length === 0;
-  byId("reasons-list").replaceChildren(...said.map((text) => element("li", text)));
+  const open = new Set([...byId("reasons-list").querySelectorAll("details[open]")].map((node) => node.parentNode.textContent));
+  byId("reasons").hidden = entries.length === 0;
+  byId("reasons-list").replaceChildren(...entries);
+  for (const details of byId("reasons-list").querySelectorAll("details")) details.open = open.has(details.parentNode.textContent);
 }
 
 function feeds(status, trend, now) {
-  fill("feeds", status.feeds, (row, feed) => {
+  const wanted = byId("feeds-filter").value.trim().toLowerCase();
+  const text = (feed) => `${label(feed)} ${feed.account} ${feed.state}`.toLowerCase();
+  const matching = status.feeds.filter((feed) => text(feed).includes(wanted)).sort(failingFirst("fresh"));
+  const shown = everyFeed ? matching : matching.slice(0, ROWS);
+  byId("feeds-tools").hidden = status.feeds.length <= 10;
+  byId("feeds-all").hidden = shown.length === matching.length;
+  byId("feeds-shown").textContent = `${shown.length} of ${status.feeds.length}`;
+  const past = new Map((trend.feeds ?? []).map((feed) => [`${feed.account}/${feed.search}`, feed.records]));
+  fill("feeds", shown, (row, feed) => {
     head(row, label(feed));
-    explain(cell(row, feed.state, feed.state === "fresh" ? "good" : "bad"), feed.reason);
+    const state = cell(row, feed.state, feed.state === "fresh" ? "good" : "bad");
+    explain(state, feed.reason, feed.reason && until(feed.next_attempt, now));
     cell(row, ago(feed.fresh_at, now));
     cell(row, ago(feed.checkpoint, now));
     count(row, feed.records);
     count(row, feed.changes);
-    const past = (trend.feeds ?? []).find((one) => one.account === feed.account && one.search === feed.search);
-    cell(row, plot(past?.records, trend.step_seconds, "records"));
+    cell(row, plot(past.get(`${feed.account}/${feed.search}`), trend.step_seconds, "records"));
   });
-  const filling = status.feeds.filter((one) => one.backfill);
+  const filling = status.feeds.filter((feed) => feed.backfill);
   byId("backfills-section").hidden = filling.length === 0;
   fill("backfills", filling, (row, feed) => {
     const job = feed.backfill;
@@ -136,20 +201,22 @@ function feeds(status, trend, now) {
   });
 }
 
-const KINDS = { working: "good", retrying: "warn", hold: "bad" };
+const KINDS = { working: "good", retrying: "warn", held: "bad" };
 
 function outputs(status, trend, now) {
-  fill("outputs", status.outputs, (row, output) => {
+  const past = new Map((trend.outputs ?? []).map((output) => [output.output, output]));
+  fill("outputs", [...status.outputs].sort(failingFirst("working")), (row, output) => {
     head(row, output.output);
-    explain(cell(row, output.state, KINDS[output.state] ?? "bad"), output.reason);
+    explain(cell(row, output.state, KINDS[output.state] ?? "bad"), output.reason, output.reason && until(output.next_attempt, now));
     cell(row, ago(output.newest_event, now));
     count(row, output.sent);
+    const reasons = Object.entries(output.filtered_by ?? {}).map(([reason, events]) => `${reason}: ${number(events)}`);
+    explain(count(row, output.filtered), reasons.join(", "));
     count(row, output.backlog);
     cell(row, ago(output.backlog_oldest, now));
     count(row, output.dead_letters, output.dead_letters ? "bad" : "");
-    const past = (trend.outputs ?? []).find((one) => one.output === output.output);
-    cell(row, plot(past?.events, trend.step_seconds, "events"));
-    cell(row, plot(past?.backlog, trend.step_seconds, "waiting, looked at"));
+    cell(row, plot(past.get(output.output)?.events, trend.step_seconds, "events"));
+    cell(row, plot(past.get(output.output)?.backlog, trend.step_seconds, "events waiting, sampled"));
   });
 }
 
@@ -157,49 +224,66 @@ function rest(status, now) {
   fill("accounts", status.accounts, (row, account) => {
     head(row, account.name ?? account.account);
     count(row, account.budget_remaining === null ? null : Math.floor(account.budget_remaining));
-    cell(row, account.rate_limited_until ?? "–", account.rate_limited_until ? "bad" : "");
+    const limited = account.rate_limited_until;
+    cell(row, limited ? `until ${moment(limited)} UTC` : "–", limited ? "bad" : "");
     const skew = account.clock_skew_seconds;
     cell(row, skew === null ? "–" : `${skew.toFixed(1)} s`).className = "number";
   });
-  const troubles = status.troubles ?? [];
-  byId("untroubled").hidden = troubles.length > 0;
-  byId("troubles-table").hidden = troubles.length === 0;
-  fill("troubles", troubles, (row, one) => {
-    cell(row, ago(one.last, now));
-    cell(row, one.level, one.level === "error" ? "bad" : "warn");
-    cell(row, one.output ?? one.search ?? one.worker ?? "connector");
-    explain(cell(row, one.event.replaceAll("_", " ")), one.text);
-    count(row, one.count);
+  const problems = status.recent_problems ?? [];
+  byId("no-problems").hidden = problems.length > 0;
+  byId("problems-table").hidden = problems.length === 0;
+  fill("problems", problems, (row, problem) => {
+    cell(row, ago(problem.last, now));
+    cell(row, problem.level, problem.level === "error" ? "bad" : "warn");
+    cell(row, subject(problem));
+    explain(cell(row, problem.event.replaceAll("_", " ")), problem.text);
+    count(row, problem.count);
   });
 }
 
-function show(status, trend) {
+function verdict(text, kind) {
+  const node = byId("verdict");
+  if (node.textContent !== text) node.textContent = text; // a screen reader reads only changes
+  node.className = kind;
+}
+
+function show({ status, trend }) {
   const now = Date.parse(status.time);
-  const verdict = byId("verdict");
-  const said = status.ready ? "ready" : "not ready";
-  if (verdict.textContent !== said) verdict.textContent = said; // a screen reader speaks only of changes
-  verdict.className = status.ready ? "good" : "bad";
+  document.body.classList.remove("stale");
+  verdict(status.ready ? "ready" : "not ready", status.ready ? "good" : "bad");
   byId("facts").textContent =
-    `started ${ago(status.started, now)} · ${number(status.journal.head)} revisions journaled · journal ${size(status.journal.bytes)}`;
+    `started ${ago(status.started, now)} · ${number(status.journal.head)} revisions in the journal · journal ${size(status.journal.bytes)}`;
   byId("versions").textContent =
     `connector ${status.version} · Python ${status.python} · SQLite ${status.sqlite || "–"} · configuration of ${moment(status.configuration.at)} UTC`;
-  attention(status);
+  attention(status, now);
   glance(status, now);
-  feeds(status, trend, now);
   outputs(status, trend, now);
+  feeds(status, trend, now);
   rest(status, now);
 }
 
-async function look() {
+// Old figures must not look like current ones: they are greyed out, with their time.
+function stale() {
+  document.body.classList.add("stale");
+  verdict(`the connector does not answer${latest ? `; as of ${moment(latest.status.time)} UTC` : ""}`, "bad");
+}
+
+async function refresh() {
   try {
-    const asked = ["api/status", "api/trend"].map((path) => fetch(path, { cache: "no-store" }));
-    const [status, trend] = await Promise.all((await Promise.all(asked)).map((answer) => answer.json()));
-    if (!paused && status.time) show(status, trend);
+    const answers = ["api/status", "api/trend"].map(async (path) => {
+      const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+      if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+      return answer.json();
+    });
+    const [status, trend] = await Promise.all(answers);
+    if (!paused && status.time) {
+      latest = { status, trend };
+      show(latest);
+    }
   } catch (error) {
-    byId("verdict").textContent = "the connector does not answer";
-    byId("verdict").className = "bad";
+    stale();
   }
-  setTimeout(look, EVERY);
+  setTimeout(refresh, EVERY);
 }
 
 byId("pause").addEventListener("click", (event) => {
@@ -207,5 +291,10 @@ byId("pause").addEventListener("click", (event) => {
   event.target.setAttribute("aria-pressed", String(paused));
   event.target.textContent = paused ? "Resume updates" : "Pause updates";
 });
+byId("feeds-filter").addEventListener("input", () => latest && show(latest));
+byId("feeds-all").addEventListener("click", () => {
+  everyFeed = true;
+  if (latest) show(latest);
+});
 
-look();
+refresh();

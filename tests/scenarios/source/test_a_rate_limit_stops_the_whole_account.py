@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from connector.errors import JournalFull, Unavailable
-from connector.facts import RateLimited
+from connector.facts import RateLimited, RateLimitRestored
 from tests.scenarios.source.account import account, failure, in_turn, page, rows, run
 from tests.support.jumping_loop import EPOCH
 from tests.support.scripted_http import Reply
@@ -111,6 +111,8 @@ def test_the_pause_survives_a_restart() -> None:
             began = it.clock()
             await it.ids()
             assert (it.clock() - began).total_seconds() == pytest.approx(320, abs=1)
+            [restored] = it.seen(RateLimitRestored)
+            assert restored.until == began + timedelta(seconds=320)
 
     run(before())
     run(after())

@@ -104,7 +104,7 @@ async def test_state_and_endpoint_stay_and_that_is_said(app: App, tmp_path: Path
 
     assert successor is not None
     assert successor.settings.state == app.settings.state
-    noted = [one["text"] for one in app.core.telemetry.snapshot()["troubles"]]
+    noted = [one["text"] for one in app.core.telemetry.snapshot()["recent_problems"]]
     assert any("state changed" in text for text in noted)
     assert changes(app.settings, successor.settings) == ("search detections changed",)
 

@@ -70,7 +70,9 @@ def test_a_revisit_that_keeps_failing_makes_it_unready_because_updates_are_missi
     made = status(Clock())
     made.take(facts.FeedCaughtUp(FEED, START))
     made.take(facts.CollectionFailed(FEED, "revisit_1h", "bad_query", "HTTP 400", 10, 300.0))
-    assert "revisit_1h failing (10 attempts), late mail and changes are not found: HTTP 400" in reasons(made)
+    [reason] = made.unready()
+    assert reason["reason"].startswith("revisit_1h failing (10 attempts), so late messages and changes are ")
+    assert reason["reason"].endswith(": HTTP 400")
 
     made.take(facts.SliceCollected(FEED, "revisit_1h", START, START, 0, 0.1))
     assert made.unready() == []
@@ -80,7 +82,7 @@ def test_a_hold_and_a_full_backlog_are_not_ready() -> None:
     made = status(Clock())
     made.take(facts.FeedCaughtUp(FEED, START))
     made.take(facts.OutputHeld("siem", "HTTP 401"))
-    assert "hold: HTTP 401" in reasons(made)
+    assert "held: HTTP 401" in reasons(made)
 
     made.take(facts.OutputReleased("siem", 1.0))
     made.outline(Outline(9, 500, (OutputOutline("siem", 1, 8, 100, START, 0, attached=True),), ()))
@@ -110,7 +112,7 @@ def test_another_configuration_keeps_what_is_known_of_what_stays() -> None:
 def test_a_revisit_that_failed_and_is_no_longer_configured_keeps_nobody_unready() -> None:
     made = status(Clock())
     made.take(facts.FeedCaughtUp(FEED, START))
-    made.take(facts.CollectionFailed(FEED, "revisit_7d", "Gone", "the API keeps no such mail", 10, 10.0))
+    made.take(facts.CollectionFailed(FEED, "revisit_7d", "unavailable", "HTTP 500", 10, 10.0))
     assert "revisit_7d failing" in reasons(made)
 
     made.watch({FEED: timedelta(minutes=5)}, {"siem": Backlog()}, {})
@@ -125,3 +127,92 @@ def test_a_refused_configuration_is_told_until_one_is_accepted() -> None:
 
     made.take(facts.ConfigurationReloaded(1, 1, 1, ()))
     assert made.snapshot()["configuration"]["successful"] is True
+
+
+def named(clock: Clock) -> Status:
+    outputs = {"siem": Backlog(max_bytes=100)}
+    return Status("1.0", clock, {FEED: timedelta(minutes=5)}, outputs, {FEED.account: "prod"})
+
+
+def test_reasons_and_problems_name_the_account() -> None:
+    made = named(Clock())
+    made.take(facts.CollectionFailed(FEED, "live", "denied", "the token was refused", 3, 10.0))
+
+    assert made.unready()[0]["account_name"] == "prod"
+    assert made.snapshot()["recent_problems"][0]["account_name"] == "prod"
+
+
+def test_a_failing_feed_says_when_it_is_tried_again() -> None:
+    made = named(Clock())
+    made.take(facts.CollectionFailed(FEED, "live", "unavailable", "HTTP 503", 3, 90.0))
+    due = (START + timedelta(seconds=90)).isoformat()
+    assert made.unready()[0]["next_attempt"] == made.snapshot()["feeds"][0]["next_attempt"] == due
+
+    made.take(facts.CollectionRecovered(FEED, "live", 3))
+    assert made.snapshot()["feeds"][0]["next_attempt"] is None
+
+
+def test_a_rate_limit_is_the_reason_and_the_next_attempt_also_after_a_restart() -> None:
+    for fact in (facts.RateLimited, facts.RateLimitRestored):
+        clock = Clock()
+        made = named(clock)
+        until = START + timedelta(hours=1)
+        made.take(fact(FEED.account, 3600.0, until))
+
+        [reason] = made.unready()
+        assert "the API's rate limit has stopped all requests" in reason["reason"]
+        assert reason["next_attempt"] == until.isoformat()
+        clock.now = until + timedelta(seconds=1)
+        assert "rate limit" not in made.unready()[0]["reason"]
+        assert made.unready()[0]["next_attempt"] is None
+
+
+def test_a_held_output_says_when_it_is_tried_again() -> None:
+    made = named(Clock())
+    made.take(facts.FeedCaughtUp(FEED, START))
+    made.take(facts.OutputHeld("siem", "HTTP 401"))
+    made.take(facts.BatchRetried("siem", "HTTP 401", 1, 30.0, None))
+    due = (START + timedelta(seconds=30)).isoformat()
+    assert made.unready() == [
+        {"what": "output", "output": "siem", "reason": "held: HTTP 401", "next_attempt": due}
+    ]
+
+    made.take(facts.BatchRetried("siem", "HTTP 401", 1, 1e18, None))
+    assert made.unready()[0]["next_attempt"] == "9999-12-31T23:59:59.999999+00:00"
+    made.take(facts.OutputReleased("siem", 1.0))
+    assert made.snapshot()["outputs"][0]["next_attempt"] is None
+
+
+def test_what_an_output_filters_is_counted_beside_what_it_sends() -> None:
+    made = named(Clock())
+    made.take(facts.EventsFiltered("siem", 7, "when"))
+    made.take(facts.EventsFiltered("siem", 2, "max_age"))
+
+    output = made.snapshot()["outputs"][0]
+    assert (output["sent"], output["filtered"]) == (0, 9)
+    assert output["filtered_by"] == {"when": 7, "max_age": 2}
+
+
+def test_an_output_that_filtered_everything_for_a_day_is_noticed_until_it_sends() -> None:
+    clock = Clock()
+    made = named(clock)
+    made.take(facts.EventsFiltered("siem", 7, "when"))
+    clock.now = START + timedelta(hours=23)
+    assert made.snapshot()["notices"] == []
+
+    clock.now = START + timedelta(hours=25)
+    [notice] = made.snapshot()["notices"]
+    assert notice["output"] == "siem"
+    assert "every event was filtered for 25h" in notice["reason"] or "1d1h" in notice["reason"]
+
+    made.take(facts.BatchSent("siem", 1, 0, 0, 0, 10, 0.1, START))
+    assert made.snapshot()["notices"] == []
+
+
+def test_a_replay_for_another_output_is_no_filter() -> None:
+    clock = Clock()
+    made = named(clock)
+    made.take(facts.EventsFiltered("siem", 7, "addressed"))
+    clock.now = START + timedelta(days=2)
+
+    assert made.snapshot()["notices"] == []

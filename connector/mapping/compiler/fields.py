@@ -157,7 +157,7 @@ class FieldEmitter:
                 self._step(place)
         self._emitter.note = ""
         if into is not None:
-            self._emitter.line(f"make_rest(body, returned, {into.variable})")
+            self._emitter.line(f"make_rest(body, returned, {into.variable}, notes)")
         self._tree.close()
 
     def _place(self, step: TargetPlan) -> Slot | None:

@@ -181,7 +181,7 @@ class Interpreter:
                 if step.label is not None:
                     flat[f"{step.name}Label"] = step.label
         mapped = MappingResult(
-            self._document(flat, run.body, returned),
+            self._document(flat, run.body, returned, notes),
             datetime.fromisoformat(run.names[TIME]),
             severity_of(run.names.get(SEVERITY)),
             code_of(run.names.get(CODE)),
@@ -198,10 +198,10 @@ class Interpreter:
             return self.field(run, step, rule.fallback)
         return value
 
-    def _document(self, flat: JsonObject, body: Body, returned: set[str]) -> JsonObject:
+    def _document(self, flat: JsonObject, body: Body, returned: set[str], notes: list[str]) -> JsonObject:
         rest: JsonObject = {}
         if self._rest is not None:
-            self._rest(dict(body), returned, rest)
+            self._rest(dict(body), returned, rest, notes)
         if not self._plan.nested:
             return {**flat, **rest}
         document: JsonObject = {}

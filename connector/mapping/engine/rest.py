@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TypeAlias
 
+from connector.mapping.engine.conform import FITS, PLAIN, conform
 from connector.mapping.engine.plan import Plan
 from connector.mapping.functions.values import CONTAINERS, NUMBERS, Losses, Value, absent, compact, text
 from connector.mapping.language.grammar import RECORD, From
@@ -15,9 +16,10 @@ from connector.model import Body, JsonObject
 Returned: TypeAlias = AbstractSet[str]
 """Top-level fields that go back to the rest, since a value of theirs fitted nowhere."""
 
-CollectRest: TypeAlias = Callable[[JsonObject, Returned, JsonObject], None]
-"""Puts the rest of a body, with what goes back, into an object."""
+CollectRest: TypeAlias = Callable[[JsonObject, Returned, JsonObject, list[str]], None]
+"""Puts the rest of a body, with what goes back, into an object; notes values that do not have their type."""
 
+NO_TYPES: frozenset[type] = frozenset()
 _WORDS = re.compile(r"[A-Za-z0-9]+")
 _MAX_CACHED_NAMES = 1000
 _LINEAR_SEARCH_LIMIT = 4
@@ -61,33 +63,70 @@ def build_rest(plan: Plan) -> CollectRest | None:
         return None
     without = _without(plan)
     if plan.nested:
-        return _nested(without, frozenset(_occupied(plan)))
+        return _nested(without, frozenset(_occupied(plan)), plan.pack.rest.malformed)
     return _flat(plan.pack.rest.into, without, plan.targets | {f"{name}Label" for name in plan.pack.labels})
 
 
-def _nested(without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> CollectRest:
+def _nested(
+    without: Mapping[str, frozenset[str]], occupied: AbstractSet[str], malformed: str | None
+) -> CollectRest:
     dropped = frozenset(key for key, inner in without.items() if not inner)
-    special = occupied | (without.keys() - dropped)
+    taken_names = occupied if malformed is None else occupied | {malformed}
+    special = taken_names | (without.keys() - dropped)
+    quickly = _verbatim if malformed is None else _typed(malformed)
+    put_typed = _typed_placer(malformed)
 
-    def make(body: JsonObject, returned: Returned, rest: JsonObject) -> None:
-        if not body.keys().isdisjoint(special):
-            make_slowly(body, returned, rest)
+    def collect(body: JsonObject, returned: Returned, rest: JsonObject, notes: list[str]) -> None:
+        if body.keys().isdisjoint(special):
+            quickly(body, dropped - returned if returned else dropped, rest, notes)
             return
-        out = dropped - returned if returned else dropped
-        for key, value in body.items():  # no mapping spends more time anywhere else
-            if key not in out and (value or type(value) in NUMBERS):
-                rest[key] = value
-
-    def make_slowly(body: JsonObject, returned: Returned, rest: JsonObject) -> None:
         taken = {*body, *rest}
         for key, value in body.items():
             kept = value if key not in without or key in returned else _without_paths(value, without[key])
             if not absent(kept):
-                free = _unused_key(key, occupied, taken) if key in occupied else key
+                free = _unused_key(key, taken_names, taken) if key in taken_names else key
                 taken.add(free)
-                rest[free] = kept
+                put_typed(key, free, kept, rest, notes)
 
-    return make
+    return collect
+
+
+def _verbatim(body: JsonObject, out: AbstractSet[str], rest: JsonObject, notes: list[str]) -> None:
+    del notes
+    for key, value in body.items():  # no mapping spends more time anywhere else
+        if key not in out and (value or type(value) in NUMBERS):
+            rest[key] = value
+
+
+def _typed(malformed: str) -> Callable[[JsonObject, AbstractSet[str], JsonObject, list[str]], None]:
+    put_typed = _typed_placer(malformed)
+    plain = dict(PLAIN)
+
+    def collect(body: JsonObject, out: AbstractSet[str], rest: JsonObject, notes: list[str]) -> None:
+        for key, value in body.items():
+            if key not in out and (value or type(value) in NUMBERS):
+                if type(value) in plain.get(key, NO_TYPES) or key not in FITS or FITS[key](value):
+                    rest[key] = value
+                else:
+                    put_typed(key, key, value, rest, notes)
+
+    return collect
+
+
+def _typed_placer(malformed: str | None) -> Callable[[str, str, Value, JsonObject, list[str]], None]:
+    """The function that puts the record's field *key* into the rest as *name*, in its documented type."""
+
+    def put(key: str, name: str, value: Value, rest: JsonObject, notes: list[str]) -> None:
+        if malformed is None or key not in FITS or FITS[key](value):
+            rest[name] = value
+            return
+        typed, keeps_original = conform(key, value, notes)
+        if typed is not None:
+            rest[name] = typed
+        if keeps_original:
+            rest.setdefault(malformed, {})[name] = value
+
+    return put
 
 
 def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> CollectRest:
@@ -103,7 +142,8 @@ def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSe
 
     dropped = frozenset(key for key, inner in without.items() if not inner)
 
-    def make(body: JsonObject, returned: Returned, rest: JsonObject) -> None:
+    def collect(body: JsonObject, returned: Returned, rest: JsonObject, notes: list[str]) -> None:
+        del notes  # every value becomes text
         out = dropped - returned if returned else dropped
         for key in [key for key in body if key not in out]:
             value = body[key]
@@ -116,7 +156,7 @@ def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSe
             for path, line in _lines((key,), value):
                 rest[_numbered_name(name_of(path), rest, occupied)] = line
 
-    return make
+    return collect
 
 
 def _without(plan: Plan) -> Mapping[str, frozenset[str]]:

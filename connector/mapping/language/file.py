@@ -17,10 +17,13 @@ from connector.yaml_nodes import Node, Plain, suggestion
 KEYS = ("mapping", "format", "extends", "tables", "derive", "fields", "labels", "rest", "tests")
 GIVEN = ("$account", "$search", "$collected", "$revision", "$previous", "$enrichment", "$gone")
 
+REST_KEYS = ("into", "without", "malformed")
+
 DELETABLE = ("tables", "derive", "fields", "labels")
 """Sections in which ``null`` takes away what is inherited."""
 
 _VERSION = 1
+_KEY = re.compile(r"[^\s.${}\[\]]+")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -50,12 +53,17 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Where the rest of the record goes, and which fields of it do not."""
+    """Where the rest of the record goes, and which fields of it do not.
+
+    *malformed* is a key inside ``into`` for values of documented fields that do not have their type; without
+    one they stay with the others.
+    """
 
     into: str
     without: tuple[tuple[str, ...], ...]
     position: Position
     places: tuple[Position, ...] = ()
+    malformed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +184,8 @@ def _label(name: str, node: Node) -> Label | None:
 def _rest(node: Node) -> Rest:
     section = expect_mapping(node, "rest")
     for key in section:
-        if key not in ("into", "without"):
-            raise config_error(
-                f"{key} is not part of rest", node.keys[key], suggestion(key, ("into", "without"))
-            )
+        if key not in REST_KEYS:
+            raise config_error(f"{key} is not part of rest", node.keys[key], suggestion(key, REST_KEYS))
     into = section.get("into")
     if into is None or not isinstance(into.value, str) or not into.value:
         raise config_error("rest needs into: where the rest of the record goes", node.position)
@@ -188,7 +194,16 @@ def _rest(node: Node) -> Rest:
         if not isinstance(item.value, str):
             raise config_error("without is a list of record fields", item.position)
     paths = tuple(parse_ref(str(item.value), item.position).path for item in without)
-    return Rest(into.value, paths, node.position, tuple(item.position for item in without))
+    malformed = section.get("malformed")
+    if malformed is not None and not _KEY.fullmatch(str(malformed.value)):
+        raise config_error("rest.malformed: expected one name without dots", malformed.position)
+    return Rest(
+        into.value,
+        paths,
+        node.position,
+        tuple(item.position for item in without),
+        None if malformed is None else str(malformed.value),
+    )
 
 
 def _case(node: Node) -> InlineTest:

@@ -88,7 +88,7 @@ def explain(pack: Pack, revision: Revision, *, accounts: Mapping[str, str] = NO_
     rest: JsonObject = {}
     make_rest = build_rest(planned)
     if make_rest is not None:
-        make_rest(dict(revision.record.body), returned, rest)
+        make_rest(dict(revision.record.body), returned, rest, [])
     shortened = SHAPES[pack.format].encode(mapped.document)[1]
     return Explanation(mapped, targets, rest, (*mapped.notes, *shortened))
 

@@ -19,6 +19,7 @@ from connector.mapping.schemas.fields import RECORD_FIELDS
 from connector.model import JsonObject
 
 _STEP = r"[^\s.${}\[\]]+"
+_KEY = rf"^{_STEP}$"
 _NAME = "[a-z][a-z0-9_]*"
 _PLAIN = rf"{_STEP}(?:\.{_STEP})*"
 _NAMED = rf"\$(?!\$){_NAME}(?:\.{_STEP})*"
@@ -96,6 +97,11 @@ def _rest() -> JsonObject:
         "additionalProperties": False,
         "properties": {
             "into": {"type": "string", "minLength": 1, "description": "Its place; . is the top."},
+            "malformed": {
+                "type": "string",
+                "pattern": _KEY,
+                "description": "A key inside, for values of documented fields that do not have their type.",
+            },
             "without": {
                 "type": ["array", "null"],
                 "items": {"$ref": "#/$defs/reference"},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from connector.net.transport import TransportError, Unreachable, Untrusted
 
@@ -32,14 +34,21 @@ def classify_error(peer: str, error: BaseException, *, connecting: bool) -> Tran
     for cause in causes:
         if isinstance(cause, socket.gaierror):
             return Unreachable(f"{peer}: cannot resolve the host name ({cause.strerror})")
-    for cause in causes:
-        if isinstance(cause, OSError) and cause.strerror:
-            kind = Unreachable if connecting else TransportError
-            doing = "no connection" if connecting else "the connection broke"
-            return kind(f"{peer}: {doing}: {cause.strerror}")
+    reason = _system_reason(causes)
     if connecting:
-        return Unreachable(f"{peer}: no connection")
-    return TransportError(f"{peer}: the connection ended before the answer was complete")
+        return Unreachable(f"{peer}: {reason or 'cannot connect'}")
+    return TransportError(f"{peer}: {reason or 'the connection closed before the response was complete'}")
+
+
+def _system_reason(causes: Iterable[BaseException]) -> str:
+    """Name the first system error in the words of the C library.
+
+    The texts of event loops differ: asyncio says "Connect call failed", uvloop "Multiple exceptions".
+    """
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno is not None and cause.errno in errno.errorcode:
+            return os.strerror(cause.errno).lower()
+    return ""
 
 
 def _tls_fault(peer: str, error: ssl.SSLError) -> TransportError:

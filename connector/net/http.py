@@ -1,4 +1,4 @@
-"""HTTP as a client: the only module that knows the HTTP library, so that a successor is one change."""
+"""``HttpClient``: the only module that uses the HTTP library, so that replacing the library is one change."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from connector.errors import ConfigurationError, Problem
 from connector.import_guard import absent
 from connector.net.failures import classify_error
 from connector.net.gzip import BodyTooLarge, BoundedBody, CorruptBody
+from connector.net.no_proxy import ProxyEnvironment, with_scheme
 from connector.net.replaceable import Replaceable
 from connector.net.tls import TlsOptions, client_context
 from connector.net.transport import (
@@ -51,34 +52,33 @@ _SPENT = httpx.ByteStream(b"")
 
 @functools.cache
 def _default_context() -> ssl.SSLContext:
-    # Reading the trust store costs tens of milliseconds; all clients without options share one. It is
-    # not shared with other protocols, because the HTTP library announces HTTP in it.
+    # Reading the trust store costs tens of milliseconds; all clients without options share one. It is not
+    # shared with other protocols, because the HTTP library sets ALPN for HTTP in it.
     return client_context()
 
 
 class _Closeable(Protocol):
-    """A connection, as far as it matters here."""
+    """The part of a connection that is used here."""
 
     async def aclose(self) -> None:
-        """Close it; safe to repeat."""
+        """Close it. Idempotent."""
         ...
 
 
 class HttpClient:
-    """A pool of connections for one purpose: one account, or one output.
+    """A connection pool for one account or one output.
 
-    Redirects are never followed and answers never cached. After an exchange that failed or was broken off,
-    the next one begins with new connections, and with the certificate files and the proxy as they are then;
-    exchanges under way finish on the old ones. Closing is final.
+    Redirects are never followed, responses never cached. After an exchange that failed or was cancelled, the
+    next one starts with new connections and reads certificate files and proxy again; exchanges in progress
+    finish on the old connections. Closing is final.
 
     Args:
-        tls: options for ``https``; the system's trust store by default.
-        proxy: URL of an HTTP proxy; by default ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` of the
-            environment decide.
-        timeout: seconds that one exchange may take as a whole, waiting for a connection included.
-        max_body: bytes of an answer, as sent and unpacked, before ``TooLarge``.
-        user_agent: what the client calls itself.
-        cookies: keep cookies; for collectors behind a load balancer that needs them.
+        tls: TLS options; by default the system's trust store.
+        proxy: URL of an HTTP proxy; by default the environment decides (see ``no_proxy``).
+        timeout: seconds for a whole exchange, including the wait for a connection.
+        max_body: most bytes of a response, compressed and decompressed, before ``TooLarge``.
+        user_agent: value of ``User-Agent``.
+        cookies: keep cookies, for collectors behind a load balancer with sticky sessions.
         connections: most connections open at once.
     """
 
@@ -103,8 +103,8 @@ class HttpClient:
         self._timeout = timeout
         self._max_body = max_body
         self._clients = Replaceable(build, httpx.AsyncClient.aclose)
-        # The pool has a queue of its own, but whoever waits in there waits for ever behind a connection
-        # that was broken off: nobody enters before there is a free place.
+        # The pool has its own queue, but a request queued behind a cancelled connection waits for ever:
+        # no request enters the pool before there is a free connection.
         self._places = asyncio.Semaphore(connections)
 
     async def request(
@@ -117,10 +117,10 @@ class HttpClient:
         content: bytes | None = None,
         timeout: float | None = None,  # noqa: ASYNC109, one deadline for all parts of the exchange
     ) -> Response:
-        """Send one request and read its whole answer, whatever the status.
+        """Send one request and read the whole response, whatever its status.
 
-        *params* are added to a query that *url* already has. Raises a ``TransportError`` when there is no
-        complete answer in time.
+        *params* are added to the query of *url*. Raises a ``TransportError`` when there is no complete
+        response in time.
         """
         target = _target(url, params)
         peer = _peer(target)
@@ -132,21 +132,21 @@ class HttpClient:
                 request = _request(client, method, target, headers, content)
                 status, answered, body = await self._exchange(client, request, peer)
         except TimeoutError:
-            raise TimedOut(f"{peer}: no complete answer within {allowed:g} s") from None
+            raise TimedOut(f"{peer}: no complete response within {allowed:g} s") from None
         except (httpx.HTTPError, OSError) as error:
-            # TLS alerts that arrive after the handshake pass through the library as they are.
+            # TLS alerts after the handshake pass through the library unchanged.
             _raise(peer, error)
         except ConfigurationError as error:
-            # It was fine when the client was made: a certificate was replaced by something unusable.
+            # It was valid when the client was created: a certificate file has become unusable since.
             raise Untrusted(f"{peer}: {error}") from None
         return Response(status, answered, body, loop.time() - begun)
 
     def renew(self) -> None:
-        """Let the next exchange begin with new connections, such as after a credential was replaced."""
+        """Make the next exchange use new connections, for example after a credential was rotated."""
         self._clients.replace()
 
     async def close(self) -> None:
-        """Close all connections, also those in use; safe to repeat."""
+        """Close all connections, also those in use. Idempotent."""
         await self._clients.close()
 
     async def _exchange(
@@ -157,23 +157,23 @@ class HttpClient:
             body = await self._read(response, peer)
         finally:
             await response.aclose()
-            # The library's stream and response hold each other, and with them both bodies.
+            # The library's stream and response reference each other and keep both bodies alive.
             response.stream = _SPENT
         return response.status_code, dict(response.headers), body
 
     async def _read(self, response: httpx.Response, peer: str) -> bytes:
         coding = response.headers.get("content-encoding", "identity").strip().lower()
         if coding not in {"identity", "", "gzip", "x-gzip"}:
-            raise TransportError(f"{peer}: the answer is packed as {coding[:20]!r}, which was not asked for")
+            raise TransportError(f"{peer}: unexpected content encoding {coding[:20]!r}")
         body = BoundedBody(self._max_body, gzip="gzip" in coding)
         try:
             async for chunk in response.aiter_raw():
                 body.feed(chunk)
             return body.finish()
         except BodyTooLarge:
-            raise TooLarge(f"{peer}: the answer is larger than {self._max_body} bytes") from None
+            raise TooLarge(f"{peer}: the response is larger than {self._max_body} bytes") from None
         except CorruptBody:
-            raise TransportError(f"{peer}: the answer's compression is damaged or cut off") from None
+            raise TransportError(f"{peer}: the compressed response is damaged or truncated") from None
 
 
 _UNSENDABLE = "the request cannot be written as HTTP: check URL and header values for stray characters"
@@ -239,52 +239,82 @@ def _build(
     jar: CookieJar,
     connections: int,
 ) -> httpx.AsyncClient:
-    text = proxy.reveal() if isinstance(proxy, Secret) else proxy
-    if text and "://" not in text:
-        text = f"http://{text}"
+    configured = proxy.reveal() if isinstance(proxy, Secret) else proxy
+    limits = httpx.Limits(
+        max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_KEEP_ALIVE
+    )
+    client = httpx.AsyncClient(
+        transport=_RoutedTransport(context, limits, configured or None),
+        trust_env=False,
+        follow_redirects=False,
+        cookies=jar,
+        timeout=httpx.Timeout(None, connect=_CONNECT),
+    )
+    client.headers = httpx.Headers(dict(headers))
+    return client
+
+
+class _RoutedTransport(httpx.AsyncBaseTransport):
+    """Sends each request directly or through a proxy, as the setting or the environment decides.
+
+    The HTTP library reads the variables itself, but knows no networks in ``NO_PROXY`` and fails for IPv6.
+    """
+
+    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits, configured: str | None) -> None:
+        self._configured = configured
+        self._environment = ProxyEnvironment()
+        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        proxies = [("proxy setting", with_scheme(configured))] if configured else []
+        proxies = proxies or list(self._environment.proxies.values())
+        for name, url in (("", None), *proxies):
+            self._transports[url] = _transport(context, limits, url, name)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send *request* the way its host is reached."""
+        url = request.url
+        if self._configured:
+            proxy: str | None = with_scheme(self._configured)
+        else:
+            proxy = self._environment.route(url.scheme, url.host, url.port).proxy
+        return await self._transports[proxy].handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close the connections of every way."""
+        await asyncio.gather(*(transport.aclose() for transport in self._transports.values()))
+
+
+def _transport(
+    context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None, name: str
+) -> httpx.AsyncHTTPTransport:
     try:
-        client = httpx.AsyncClient(
-            verify=context,
-            proxy=text or None,
-            trust_env=not text,
-            http2=False,
-            follow_redirects=False,
-            cookies=jar,
-            timeout=httpx.Timeout(None, connect=_CONNECT),
-            limits=httpx.Limits(
-                max_connections=connections,
-                max_keepalive_connections=connections,
-                keepalive_expiry=_KEEP_ALIVE,
-            ),
+        return httpx.AsyncHTTPTransport(
+            verify=context, proxy=proxy, limits=limits, trust_env=False, http2=False
         )
     except (ValueError, ImportError, httpx.InvalidURL):
         raise ConfigurationError(
             Problem(
-                "the proxy cannot be used: " + ("the proxy setting" if text else "HTTPS_PROXY or ALL_PROXY")
-                + " is not the URL of an HTTP proxy",
+                f"the proxy cannot be used: {name} is not the URL of an HTTP proxy",
                 hint="write it as http://user:password@host:port; SOCKS is not supported",
             )
-        ) from None  # fmt: skip
-    client.headers = httpx.Headers(dict(headers))
-    return client
+        ) from None
 
 
 def _raise(peer: str, error: httpx.HTTPError | OSError) -> NoReturn:
     if isinstance(error, httpx.ConnectTimeout):
         raise Unreachable(f"{peer}: no connection within {_CONNECT:g} s") from None
     if isinstance(error, httpx.TimeoutException):
-        raise TimedOut(f"{peer}: no answer in time") from None
+        raise TimedOut(f"{peer}: no response in time") from None
     if isinstance(error, httpx.ProxyError):
-        raise Unreachable(f"{peer}: the proxy does not connect ({_proxy_status(error)})") from None
+        raise Unreachable(f"{peer}: the proxy refused to connect ({_proxy_status(error)})") from None
     if isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol)):
         raise Unsendable(
             f"{peer}: the request cannot be written as HTTP; check header values for line breaks"
         ) from None
     if isinstance(error, httpx.RemoteProtocolError):
-        raise TransportError(f"{peer}: the connection ended before the answer was complete") from None
+        raise TransportError(f"{peer}: the connection closed before the response was complete") from None
     raise classify_error(peer, error, connecting=isinstance(error, httpx.ConnectError)) from None
 
 
 def _proxy_status(error: httpx.ProxyError) -> str:
-    """The proxy's status line is all that is safe and useful of such an error, for example ``407 ...``."""
+    """Return the proxy's status line, such as ``407 ...``: all of the error that is safe to show."""
     return "".join(letter for letter in str(error) if letter.isprintable())[:80]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from connector.app.collectors import FeedPlan, plan_feeds
 from connector.app.routes import Route, build_routes, expression_warnings, mapping_library
@@ -22,8 +23,11 @@ from connector.journal import Journal
 from connector.mapping import lint, run_tests
 from connector.model import Event, Feed, JsonObject, Query, Record, Revision, Window
 from connector.net.clock import utc_now
+from connector.net.no_proxy import ProxyEnvironment, route_of
 from connector.ops.client import ignore_fact
 from connector.ops.request_plan import SearchLoad, assess, describe_load, polls_a_day
+from connector.outputs.shared.failover import MultiUrlSettings
+from connector.outputs.shared.http_client import SingleUrlSettings
 from connector.quantities import count_of, format_duration
 from connector.secret import Secret
 from connector.settings import Loaded, Settings, require_paths
@@ -92,13 +96,36 @@ async def check(
     results += list(_plan(settings, feeds, volume))
     results += list(_mappings(loaded, routes))
     if with_files:
-        results.append(await _state(settings.state.directory))
+        results += list(network_routes(settings, routes))
+    results.append(await _state(settings.state.directory))
     if not offline:
         results += [result async for result in _accounts(settings, feeds)]
         results += [await _install(route) for route in routes if setup and isinstance(route.output, Setup)]
         results += [await _output(route) for route in routes]
         results += [await _test_event(route, utc_now()) for route in routes if send_test]
     return results
+
+
+def network_routes(
+    settings: Settings, routes: Sequence[Route], environ: Mapping[str, str] | None = None
+) -> Iterator[CheckResult]:
+    """How each host is reached, where a proxy is configured at all."""
+    environment = ProxyEnvironment(environ)
+    urls = {account.base_url: account.proxy for account in settings.accounts.values()}
+    for route in routes:
+        output = route.settings
+        if isinstance(output, SingleUrlSettings):
+            urls[output.url.origin] = output.proxy
+        elif isinstance(output, MultiUrlSettings):
+            urls.update((url.origin, output.proxy) for url in output.urls)
+    if not environment.proxies and not any(urls.values()):
+        return
+    for entry in environment.exceptions.invalid:
+        hint = "expected a host name, an address or a network, each optionally with :port"
+        yield CheckResult("proxy", "note", f"NO_PROXY: ignored the entry {entry!r}", hint)
+    for url, proxy in urls.items():
+        way = route_of(url, proxy.reveal() if proxy else None, environ)
+        yield CheckResult(f"proxy {urlsplit(url).netloc.rpartition('@')[2]}", "ok", f"reached {way}")
 
 
 def _plan(settings: Settings, feeds: Sequence[FeedPlan], volume: int | None) -> Iterator[CheckResult]:

@@ -8,7 +8,6 @@ from functools import cache
 from http import HTTPStatus
 from typing import Self
 from urllib.parse import SplitResult, parse_qsl, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from pydantic import Field, model_validator
 
@@ -17,6 +16,7 @@ from connector.interfaces import Clock
 from connector.model import Event
 from connector.net.backoff import parse_retry_after
 from connector.net.http import HttpClient
+from connector.net.no_proxy import route_of
 from connector.net.tls import TlsOptions, client_context
 from connector.net.transport import Response, TransportError, Unsendable, Untrusted
 from connector.outputs.common import OutputSettings
@@ -240,13 +240,8 @@ class HttpSender:
 
 def _proxy_for(url: Url, configured: Secret | None) -> SplitResult | None:
     """The proxy that the HTTP client will use: the configured one, or that of the environment."""
-    proxy = configured.reveal() if configured else None
-    if proxy is None and not proxy_bypass(url.host):
-        proxies = getproxies()
-        proxy = proxies.get(url.parts.scheme) or proxies.get("all")
-    if not proxy:
-        return None
-    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    proxy = route_of(url.reveal(), configured.reveal() if configured else None).proxy
+    return urlsplit(proxy) if proxy else None
 
 
 def _status(status: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import zlib
 
 import httpx
@@ -94,7 +95,7 @@ async def test_gzip_of_several_members_is_unpacked() -> None:
 async def test_damaged_compression_is_a_transport_error(packed: bytes) -> None:
     async with scripted(lambda _: Reply(200, packed, {"content-encoding": "gzip"})) as server:
         client = HttpClient(timeout=5)
-        with pytest.raises(TransportError, match="compression"):
+        with pytest.raises(TransportError, match="damaged or truncated"):
             await client.request("GET", server.url)
         await client.close()
 
@@ -135,7 +136,7 @@ async def test_one_deadline_covers_an_answer_that_trickles() -> None:
 
     async with scripted(trickle) as server:
         client = HttpClient(timeout=30)
-        with pytest.raises(TimedOut, match=rf"127\.0\.0\.1:{server.port}: no complete answer within 0\.2 s"):
+        with pytest.raises(TimedOut, match=rf"127\.0\.0\.1:{server.port}: no complete response within"):
             await client.request("GET", server.url, timeout=0.2)
         await client.close()
 
@@ -144,7 +145,7 @@ async def test_an_answer_that_is_cut_off_is_a_transport_error() -> None:
     cut = Reply(raw=b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
     async with scripted(lambda _: cut) as server:
         client = HttpClient(timeout=5)
-        with pytest.raises(TransportError, match="before the answer was complete"):
+        with pytest.raises(TransportError, match="before the response was complete"):
             await client.request("GET", server.url)
         await client.close()
 
@@ -206,3 +207,22 @@ async def test_a_cancelled_exchange_leaves_the_client_usable() -> None:
             await task
         assert (await client.request("GET", server.url)).body == b"second"
         await client.close()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_refused_connection_reads_the_same_on_every_loop(loop: str) -> None:
+    async def attempt() -> str:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        client = HttpClient(timeout=5)
+        with pytest.raises(Unreachable) as caught:
+            await client.request("GET", f"http://127.0.0.1:{port}/")
+        await client.close()
+        return caught.value.reason.partition(" ")[2]
+
+    if loop == "uvloop":
+        uvloop = pytest.importorskip("uvloop")
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            assert runner.run(attempt()) == "connection refused"
+    else:
+        assert asyncio.run(attempt()) == "connection refused"

@@ -172,7 +172,7 @@ async def test_when_all_collectors_are_dead_the_error_names_each() -> None:
     siem = output(*ports)
     with pytest.raises(Retryable) as caught:
         await siem.open()
-    assert all(f"127.0.0.1:{port}: no connection" in caught.value.reason for port in ports)
+    assert all(f"127.0.0.1:{port}: connection refused" in caught.value.reason for port in ports)
     await siem.close()
 
 

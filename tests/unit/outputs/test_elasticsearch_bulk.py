@@ -324,3 +324,73 @@ def test_no_reason_lets_the_text_of_a_mail_through(before: str, after: str) -> N
     assert told == (
         "mapper_parsing_exception: failed to parse field [source.ip] of type [ip], caused by error"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "named"),
+    [
+        (
+            "mapper_parsing_exception",
+            "failed to parse field [event.severity] of type [long] in document",
+            "event.severity",
+        ),
+        (
+            "document_parsing_exception",
+            "[1:23] failed to parse field [a.b] of type [boolean] in document",
+            "[a.b]",
+        ),
+        (
+            "mapper_parsing_exception",
+            "object mapping for [email] tried to parse field [email] as object, but",
+            "[email]",
+        ),
+        (
+            "document_parsing_exception",
+            "[1:9] object mapping for [a.b] tried to parse field [b] as object",
+            "[a.b]",
+        ),
+        (
+            "illegal_argument_exception",
+            "can't merge a non object mapping [a.b] with an object mapping",
+            "[a.b]",
+        ),
+        (
+            "illegal_argument_exception",
+            "mapper [a.score] cannot be changed from type [long] to [float]",
+            "[a.score]",
+        ),
+        (
+            "strict_dynamic_mapping_exception",
+            "mapping set to strict, dynamic introduction of [x] within [a.b] is not allowed",
+            "[x]",
+        ),
+        (
+            "mapper_parsing_exception",
+            "Could not dynamically add mapping for field [a.b]. Existing mapping for [a] must be",
+            "[a.b]",
+        ),
+        (
+            "parse_exception",
+            "The depth of the field has exceeded the allowed limit of [20]. This limit can be set",
+            "[20]",
+        ),
+        (
+            "illegal_argument_exception",
+            "Limit of mapping depth [20] has been exceeded due to object field [a.b]",
+            "[a.b]",
+        ),
+        (
+            "illegal_argument_exception",
+            "object field starting or ending with a [.] makes object resolution ambiguous: [a..b]",
+            "[a..b]",
+        ),
+        ("illegal_argument_exception", "field name cannot be an empty string", "empty"),
+        ("illegal_state_exception", "Can't get text on a START_OBJECT at 1:23", "START_OBJECT"),
+    ],
+)
+def test_every_refusal_of_a_field_names_it(kind: str, reason: str, named: str) -> None:
+    """Texts of Elasticsearch 8 and 9 and of OpenSearch 2 and 3."""
+    text = describe({"type": kind, "reason": f"{reason}: '{MAIL}'"})
+    assert named in text
+    assert MAIL not in text
+    assert "bonus" not in text

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from connector.errors import Hold, Retryable
 from connector.interfaces import Probe, Setup
 from connector.mapping import Library
+from connector.mapping.schemas.fields import RECORD_FIELDS
 from connector.outputs.elasticsearch.index_template import shipped, template_for
 from connector.outputs.elasticsearch.output import ElasticsearchSettings
 from connector.testing.outputs import events
@@ -167,6 +168,19 @@ def test_every_field_of_the_ecs_pack_has_a_type_in_the_template() -> None:
     }
     assert targets
     assert missing == set()
+
+
+def test_every_documented_field_of_a_record_has_a_type_and_nothing_else_is_guessed() -> None:
+    vendor = shipped()["template"]["mappings"]["properties"]["cloudflare"]["properties"]["email_security"]
+    assert vendor["dynamic"] is False
+    kinds = {"text": "keyword"}  # exact, so that detection rules can match them
+    documented = {
+        field.replace("[]", ""): kinds.get(kind, kind)
+        for field, kind in RECORD_FIELDS.items()
+        if kind != "object"
+    }
+    typed = {field: MAPPED.get(f"cloudflare.email_security.{field}") for field in documented}
+    assert typed == documented
 
 
 def test_types_are_those_of_the_elastic_common_schema() -> None:

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -145,6 +145,26 @@ def _has_value(value: object) -> bool:
     if isinstance(value, list):
         return any(_has_value(item) for item in value)
     return value is not None and value != ""
+
+
+def test_every_observable_names_an_attribute_of_the_event_that_holds_its_value() -> None:
+    """Addresses that OCSF refuses, of internationalised senders, included."""
+    for case in CASES:
+        document = json.loads(events("ocsf")[case.name].payload)
+        for observable in document.get("observables", []):
+            held = list(flat(at(document, observable["name"].split("."))))
+            assert held, f"{case.name}: {observable['name']} is absent"
+            if observable["type"] != "Hostname":  # it stands inside of addresses
+                assert observable["value"] in held or isinstance(held[0], dict), f"{case.name}: {observable}"
+
+
+def at(value: Any, path: Sequence[str]) -> list[Any]:
+    """What *path* leads to, through lists."""
+    if isinstance(value, list):
+        return [found for item in value for found in at(item, path)]
+    if not path:
+        return [value]
+    return at(value[path[0]], path[1:]) if isinstance(value, dict) and path[0] in value else []
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,11 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
             may_lose="always",
             unchanged=addresses.IS_BARE_ADDRESS,
         ),
+        "mailbox": Function(
+            "the address, if it is of ASCII letters and its domain has a dot",
+            addresses.mailbox,
+            may_lose="always",
+        ),
         "unique": Function(
             "each value once",
             lists.unique,

@@ -105,6 +105,7 @@ CASES: list[tuple[str, object, object]] = [
     ("table: t", [True, "zzz"], ["yes", "other"]),
     ("table: strict", "zzz", None),
     ("addresses", "a@b.example", ["a@b.example"]),
+    ("mailbox", ["a@b.example", "jürgen@bücher.example", "root@localhost"], ["a@b.example"]),
     ("unique", ["b", "a", "b"], ["b", "a"]),
     ("unique", [1, True, 1, {"a": 1}, {"a": 1}], [1, True, {"a": 1}]),
     ("unique", "a", "a"),

@@ -35,8 +35,9 @@ class Decoded:
 def decode(body: bytes) -> Decoded:
     """Decode one JSON text; raises ``Undecodable``.
 
-    Strings never hold a lone surrogate afterwards; a number that nothing could encode again is kept as
-    text, digit for digit.
+    Strings never hold a lone surrogate afterwards. An integer beyond 64 bits is a float, as most JSON readers
+    have it; a number beyond those is kept as text, digit for digit. A record decodes the same alone and in a
+    page with others.
     """
     try:
         return Decoded(orjson.loads(body), lenient=False)
@@ -54,13 +55,14 @@ def decode(body: bytes) -> Decoded:
         ) from None
 
 
-def _integer(digits: str) -> int | str:
+def _integer(digits: str) -> int | float | str:
+    """As the fast decoder: an integer beyond 64 bits becomes a float, whatever else is in the body."""
     if len(digits) <= _SAFE_DIGITS:
         return int(digits)
     if len(digits) > 2 * _SAFE_DIGITS:
-        return digits
+        return _float(digits)
     number = int(digits)
-    return number if -_LARGEST <= number < 2 * _LARGEST else digits
+    return number if -_LARGEST <= number < 2 * _LARGEST else float(number)
 
 
 def _float(digits: str) -> float | str:

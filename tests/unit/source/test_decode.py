@@ -61,13 +61,26 @@ def test_pairs_stay_pairs_and_halves_become_replacements() -> None:
 
 
 def test_numbers_that_fit_nowhere_are_kept_digit_for_digit() -> None:
-    text = b'{"big":123456789012345678901234567890,"beyond":1e999,"max":18446744073709551615,"x":"\\ud800"}'
+    text = b'{"beyond":1e999,"long":' + b"1" * 400 + b',"max":18446744073709551615,"x":"\\ud800"}'
     assert decode(text).value == {
-        "big": "123456789012345678901234567890",
         "beyond": "1e999",
+        "long": "1" * 400,
         "max": 18446744073709551615,
         "x": "\ufffd",
     }
+
+
+@pytest.mark.parametrize("number", ["123456789012345678901234567890", "-9223372036854775809", "1" * 300])
+def test_an_integer_beyond_64_bits_is_the_same_alone_and_beside_a_record_that_needs_the_lenient_decoder(
+    number: str,
+) -> None:
+    """``mapping apply`` decodes one record at a time, the daemon a page."""
+    record = f'{{"n":{number}}}'.encode()
+
+    alone, page = decode(record), decode(b"[" + record + b',{"x":"\\ud800"}]')
+
+    assert (alone.lenient, page.lenient) == (False, True)
+    assert page.value == [alone.value, {"x": "\ufffd"}]
 
 
 @pytest.mark.parametrize("body", [b"", b"  ", b"<html>", b"{", b'{"a":1}}', b"[" * 100_000])

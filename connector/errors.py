@@ -13,6 +13,7 @@
     │   ├── JournalFull       disk or backlog limit: wait, lose nothing
     │   │   └── DeadLettersFull an output keeps as many dead letters as it may: a person has to look
     │   ├── JournalBroken     the database cannot be used: stop, say how to get out
+    │   │   └── JournalDamaged its contents are damaged: name the file, point at ``state recover``
     │   ├── JournalInUse      another process holds the state directory (``pid``): ask it instead
     │   └── Moved             a compare-and-set found another value: read again
     └── DeliveryError         about a whole request; per-item results are data in ``Receipt``
@@ -174,6 +175,12 @@ class JournalBroken(JournalError):
     """The database cannot be used; the message says how to get out."""
 
     kind = "journal_broken"
+
+
+class JournalDamaged(JournalBroken):
+    """The database holds what the connector never wrote; the message names the file and how to recover."""
+
+    kind = "journal_damaged"
 
 
 class JournalInUse(JournalError):

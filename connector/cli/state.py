@@ -9,11 +9,19 @@ from pathlib import Path
 
 import click
 
-from connector.cli.common import load_config, operator_target, print_json, say, state_options
+from connector.cli.common import (
+    load_config,
+    operator_target,
+    print_json,
+    say,
+    state_directory,
+    state_options,
+)
 from connector.cli.param_types import PositionParam
 from connector.cli.terminal import confirm, console, format_time, table, unknown_name
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
+from connector.net.clock import utc_now
 from connector.ops.client import OperatorClient
 from connector.quantities import count_of, format_duration
 
@@ -22,7 +30,7 @@ _yes = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmati
 
 @click.group("state")
 def command() -> None:
-    """Show checkpoints and positions; rewind an output, forget a feed.
+    """Show checkpoints and positions; rewind an output, forget a feed; check and recover the journal.
 
     Works through the running connector, or on its journal if none is running.
     """
@@ -117,6 +125,55 @@ def forget(search: str, account: str | None, yes: bool, config: Path | None, sta
     confirm(f"Forget {name}?", yes=yes)
     asyncio.run(client.call("forget", account=feed["account"], search=search))
     say(f"forgot {name}")
+
+
+@command.command("check")
+@state_options
+def check_journal(config: Path | None, state: Path | None) -> None:
+    """Check all of the journal for damage while the connector is stopped. Exits with 1 if there is any."""
+    from connector.journal import FILE, recovery
+
+    directory = state_directory(config, state)
+    _require(directory / FILE)
+    problems = recovery.check(directory, FILE)
+    for problem in problems:
+        say(f"damaged: {problem}")
+    if problems:
+        say("`email-connector state recover` saves what can be read")
+        raise click.exceptions.Exit(1)
+    say(f"{directory / FILE} is intact")
+
+
+@command.command("recover")
+@_yes
+@state_options
+def recover_journal(yes: bool, config: Path | None, state: Path | None) -> None:
+    """Replace a damaged journal by what can be read of it, while the connector is stopped.
+
+    The damaged file stays beside the new one. Events that are lost are counted, with the time to backfill.
+    """
+    from connector.journal import FILE, recovery
+
+    directory = state_directory(config, state)
+    path = directory / FILE
+    _require(path)
+    confirm(f"Replace {path} by what can be read of it? The damaged file is kept.", yes=yes)
+    report = recovery.recover(directory, FILE, utc_now())
+    say(f"recovered {path}; the damaged file is {report.kept}")
+    lost = ", ".join(f"{count} of {table}" for table, count in report.lost.items() if count)
+    if lost:
+        say(f"left out damaged rows: {lost}")
+    if report.revisions:
+        since = f" --from {report.since:%Y-%m-%dT%H:%M:%SZ}" if report.since else ""
+        say(
+            f"{count_of(report.revisions, 'journaled revision')} lost. Outputs that had not sent them need "
+            f"`email-connector backfill SEARCH{since} --all` after the start"
+        )
+
+
+def _require(path: Path) -> None:
+    if not path.exists():
+        raise ConfigurationError(Problem(f"no journal in {path.parent}", hint="name it with --state DIR"))
 
 
 def _when(output: JsonObject, running: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connector.journal.database import SQLITE
-from connector.journal.journal import Journal
+from connector.journal.journal import FILE, Journal
 from connector.journal.options import About, Options
 
-__all__ = ["SQLITE", "About", "Journal", "Options"]
+__all__ = ["FILE", "SQLITE", "About", "Journal", "Options"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -27,8 +28,25 @@ def to_micros(moment: datetime) -> int:
 
 
 def to_moment(micros: int) -> datetime:
-    """The moment, in UTC, that :func:`to_micros` was given."""
-    return _EPOCH + timedelta(microseconds=micros)
+    """The moment, in UTC, that :func:`to_micros` was given. Raises ValueError beyond the years 1 to 9999."""
+    try:
+        return _EPOCH + timedelta(microseconds=micros)
+    except OverflowError as error:
+        raise ValueError(f"{micros} is not a time") from error
+
+
+UNREADABLE = (TypeError, ValueError, KeyError, IndexError, AttributeError, RecursionError, zlib.error)
+"""What decoding a row raises that the connector never wrote. Not OverflowError: that is a caller's number."""
+
+
+@contextmanager
+def decode_errors() -> Iterator[list[Exception]]:
+    """Collect the error of decoding a damaged row, instead of raising it."""
+    errors: list[Exception] = []
+    try:
+        yield errors
+    except UNREADABLE as error:
+        errors.append(error)
 
 
 def whole_seconds(earliest: int, latest: int) -> tuple[int, int]:

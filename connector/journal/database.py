@@ -17,6 +17,8 @@ from typing import TypeVar
 
 from connector.errors import JournalBroken, JournalError, JournalFull
 from connector.journal.ballast import Ballast
+from connector.journal.codec import UNREADABLE
+from connector.journal.integrity import damaged, find_damage
 from connector.journal.schema import migrate
 
 SQLITE = sqlite3.sqlite_version
@@ -25,6 +27,9 @@ SQLITE = sqlite3.sqlite_version
 _PAGE = 4096
 _CHECKPOINT_PAGES = 1024
 """Length of the write-ahead log at which it is folded in. The ballast must hold as much, and some more."""
+
+_CHECK_SECONDS = 5.0
+"""Longest check for damage at the start; it covers a journal of about a gigabyte on an ordinary disk."""
 
 _WAL_LIMIT = 64 << 20
 _CACHE_KIB = 4 << 10
@@ -72,7 +77,7 @@ def explain(error: sqlite3.Error | OSError, path: Path) -> JournalError:
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None
     if primary in _DAMAGED or code in _READING:
-        return broken(path, str(error))
+        return damaged(path, str(error))
     if primary in _NO_ROOM:
         name = getattr(error, "sqlite_errorname", "")
         return JournalFull(
@@ -80,17 +85,14 @@ def explain(error: sqlite3.Error | OSError, path: Path) -> JournalError:
         )
     if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return JournalFull(f"{path} is locked by another program; end that program, it goes on by itself")
+    if primary is not None:
+        # Every statement is tested: what SQLite refuses beyond the above, the file is to blame for.
+        return damaged(path, str(error))
     return JournalError(f"{path}: {error}")
 
 
-def broken(path: Path, what: str) -> JournalBroken:
-    """The error for a damaged database, with the way out."""
-    return JournalBroken(
-        f"{path} is damaged ({what}). Stop the connector and bring the file back from a backup; or move "
-        f"{path.name}* to another directory and start again: the searches then begin anew at their start, "
-        "so set each search's start to before the damage. What was delivered before comes once more, under "
-        "the same event ids"
-    )
+def _unreadable(error: BaseException) -> str:
+    return f"a row cannot be read: {type(error).__name__}: {error}"
 
 
 @contextmanager
@@ -186,9 +188,16 @@ class Database:
         try:
             self._connection = connect(self.path)
             migrate(self._connection, str(self.path))
+            problem = find_damage(self._connection, _CHECK_SECONDS)
         except (sqlite3.Error, OSError) as error:
             self._close()
             raise explain(error, self.path) from error
+        except UNREADABLE as error:
+            self._close()
+            raise damaged(self.path, _unreadable(error)) from error
+        if problem:
+            self._close()
+            raise damaged(self.path, problem)
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
@@ -215,6 +224,8 @@ class Database:
             if isinstance(known, JournalFull):
                 known = JournalBroken(f"{self.path} cannot be read: {error}; check that disk")
             raise known from error
+        except UNREADABLE as error:
+            raise damaged(self.path, _unreadable(error)) from error
 
     def _write(
         self,
@@ -268,6 +279,8 @@ class Database:
                 undo()
             if isinstance(error, sqlite3.Error):
                 raise explain(error, self.path) from error
+            if isinstance(error, UNREADABLE):
+                raise damaged(self.path, _unreadable(error)) from error
             raise
         with suppress(sqlite3.Error):
             _give_back(connection, keep=_KEPT_FREE)

@@ -29,7 +29,8 @@ from connector.journal import emitted as emitted_table
 from connector.journal.ballast import Ballast
 from connector.journal.codec import choose_compression, to_micros, to_moment
 from connector.journal.commit import TRIM_AT_ONCE, Written, encode_entries, write_commit
-from connector.journal.database import Database, broken, open_database
+from connector.journal.database import Database, open_database
+from connector.journal.integrity import damaged
 from connector.journal.lock import hold_directory
 from connector.journal.notifier import HeadNotifier
 from connector.journal.options import About, Options
@@ -97,7 +98,7 @@ class Journal:
         path, ballast = directory / FILE, directory / "ballast"
         with hold_directory(directory):
             if path.exists() and path.stat().st_size == 0 and ballast.exists():
-                raise broken(path, "the file is empty")
+                raise damaged(path, "the file is empty")
             async with open_database(path, Ballast(ballast, options.ballast)) as database:
                 counters = await database.read(entries.read_counters)
                 yield cls(database, counters.head, observe=observe, clock=clock, options=options)

@@ -8,9 +8,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from connector.journal.codec import from_blob
-from connector.journal.database import broken
+from connector.journal.codec import UNREADABLE, from_blob
 from connector.journal.entries import NewEntry, entry_after
+from connector.journal.integrity import damaged
 from connector.model import Entry, Revision
 
 
@@ -93,7 +93,7 @@ class Reader:
     def next(self, connection: sqlite3.Connection, output: str, after: int) -> Entry | None:
         """The next retained entry for *output*, without the revisions up to *after*.
 
-        Raises ``JournalBroken`` for a damaged one.
+        Raises ``JournalDamaged`` for a damaged one.
         """
         entry, size = self._cache.find(after + 1), 0
         if entry is None:
@@ -143,7 +143,7 @@ class Reader:
             return None, 0
         try:
             revisions, size = from_blob(stored.body, tolerant=stored.tolerant)
-        except ValueError as error:
+        except UNREADABLE as error:
             what = f"the entry of revisions {stored.first} to {stored.last} cannot be decoded: {error}"
-            raise broken(self._path, what) from error
+            raise damaged(self._path, what) from error
         return Entry(stored.first, revisions, stored.only), size

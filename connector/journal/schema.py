@@ -7,8 +7,10 @@ surrogate is no SQL text.
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 from connector.errors import JournalBroken
+from connector.journal.integrity import damaged
 
 APPLICATION_ID = 0x43464553
 """Marks the file as ours, so that a foreign database is refused rather than extended."""
@@ -165,5 +167,7 @@ def _version(connection: sqlite3.Connection, name: str) -> int:
         raise JournalBroken(
             f"{name} is a database of another program; set another state.directory, or move it away"
         )
-    newest: int | None = connection.execute("SELECT max(version) FROM schema").fetchone()[0]
-    return newest or 0
+    newest, count = connection.execute("SELECT coalesce(max(version), 0), count(*) FROM schema").fetchone()
+    if newest != count:
+        raise damaged(Path(name), f"its schema is {newest} after {count} migrations")
+    return int(newest)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -173,3 +175,22 @@ def test_without_a_journal_nothing_is_made(folder: StateFolder, shell: Shell) ->
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.startswith("error: no journal in ")
     assert not (folder.directory / "state").exists()
+
+
+def test_a_damaged_journal_is_named_and_recovered(folder: StateFolder, shell: Shell) -> None:
+    folder.fill()
+    assert shell("state", "check").code == 0
+    path = folder.directory / "state" / "journal.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("UPDATE entries SET body = zeroblob(9) WHERE first = (SELECT max(first) FROM entries)")
+        other.execute("UPDATE feeds SET seen = 'many'")
+        other.commit()
+
+    checked = shell("state", "check")
+    assert checked.code == 1
+    assert "damaged: " in checked.err
+    assert "state recover" in checked.err
+    assert shell("state", "recover", "--yes").code == 0
+    assert shell("state", "check").code == 0
+    assert shell("state", "show").code == 0
+    assert [*path.parent.glob("journal.db.damaged-*")]

@@ -1,0 +1,264 @@
+"""Saves what can be read of a damaged journal into a new one; the damaged file is kept beside it.
+
+Rows are read one by one, forwards and backwards around what SQLite cannot read, and checked before they are
+written. What is lost is counted. Lost entries held revisions that collection takes for delivered, so the
+report names the time that a backfill has to read again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from connector.errors import JournalBroken
+from connector.journal.codec import UNREADABLE, from_blob, to_moment
+from connector.journal.database import connect, explain, transaction
+from connector.journal.entries import bytes_at
+from connector.journal.integrity import TYPES, find_damage, find_undecodable
+from connector.journal.lock import hold_directory
+from connector.journal.schema import migrate
+
+_Row: TypeAlias = dict[str, Any]
+
+_KEYS: dict[str, tuple[str, ...]] = {
+    "outputs": ("output",),
+    "feeds": ("feed",),
+    "checkpoints": ("feed", "sweep"),
+    "gaps": ("feed", "start", "end", "cause"),
+    "notes": ("key",),
+    "states": ("state",),
+    "seen": ("row",),
+    "emitted": ("row",),
+    "letters": ("number",),
+    "entries": ("first",),
+}
+"""The tables to copy, each with the columns by which its rows are read in order."""
+
+_LONGEST_JUMP = 40
+"""Powers of two of row ids to jump over behind a row that cannot be read: beyond any table."""
+
+_SUFFIXES = ("", "-wal", "-shm")
+
+_MOST = 1 << 60
+"""A sequence number that no journal reaches."""
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What became of a damaged journal.
+
+    Args:
+        kept: where the damaged file is now.
+        rows: rows saved, by table.
+        lost: rows seen and left out because their content is damaged, by table.
+        revisions: revisions missing among those that the journal still counts as retained.
+        since: earliest record time of which entries may be missing; ``None`` where none are.
+    """
+
+    kept: Path
+    rows: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)
+    revisions: int = 0
+    since: datetime | None = None
+
+
+def check(directory: Path, file: str) -> tuple[str, ...]:
+    """Check all of the journal in *directory*; return a sentence per problem. Raises ``JournalError``."""
+    path = directory / file
+    with hold_directory(directory):
+        if not path.exists():
+            return ()
+        try:
+            connection = connect(path)
+        except sqlite3.Error as error:
+            return (str(error),)
+        try:
+            migrate(connection, str(path))
+            problem = find_damage(connection)
+            return ((problem,) if problem else ()) + tuple(find_undecodable(connection))
+        except (sqlite3.Error, *UNREADABLE) as error:
+            return (f"{type(error).__name__}: {error}",)
+        finally:
+            connection.close()
+
+
+def recover(directory: Path, file: str, now: datetime) -> Recovered:
+    """Replace the journal in *directory* by what can be read of it. Raises ``JournalError``.
+
+    The damaged files stay as they are, with *now* in their names. Where nothing can be read, nothing changes.
+    """
+    path = directory / file
+    kept = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%SZ}")
+    fresh = path.with_name(f"{path.name}.recovering")
+    report = Recovered(kept)
+    with hold_directory(directory):
+        _delete(fresh)
+        try:
+            _rebuild(path, fresh, report)
+        except (sqlite3.Error, OSError) as error:
+            _delete(fresh)
+            raise explain(error, path) from error
+        if not any(report.rows.values()):
+            _delete(fresh)
+            raise JournalBroken(
+                f"nothing can be read of {path}. Restore it from a backup, or move {path.name}* to another "
+                "directory and set each search's start to before the damage"
+            )
+        for suffix in _SUFFIXES:
+            old = path.with_name(path.name + suffix)
+            if old.exists():
+                old.rename(kept.with_name(kept.name + suffix))
+        fresh.rename(path)
+    return report
+
+
+def _rebuild(path: Path, fresh: Path, report: Recovered) -> None:
+    with closing(sqlite3.connect(path)) as old, closing(connect(fresh)) as new:
+        # SQLite then reads a file that is shorter than its header says.
+        old.execute("PRAGMA writable_schema = ON")
+        migrate(new, str(fresh))
+        with transaction(new):
+            _copy(old, new, report)
+
+
+def _delete(path: Path) -> None:
+    for suffix in _SUFFIXES:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, report: Recovered) -> None:
+    for table, key in _KEYS.items():
+        columns = {name for _, name, *_ in new.execute(f"PRAGMA table_info({table})")}
+        saved = lost = 0
+        for row in _rows(old, table, key):
+            kept = {name: value for name, value in row.items() if name in columns}
+            if not _is_sound(table, kept):
+                lost += 1
+                continue
+            names, marks = ", ".join(kept), ", ".join("?" * len(kept))
+            insert = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608, our own names
+            saved += new.execute(insert, tuple(kept.values())).rowcount
+        report.rows[table], report.lost[table] = saved, lost
+    _count_seen_rows(new, report)
+    _count_entries(new, _old_counters(old), report)
+
+
+def _rows(connection: sqlite3.Connection, table: str, key: tuple[str, ...]) -> Iterator[_Row]:
+    """Every row that SQLite can read: forwards up to the damage, over it, and backwards from the end."""
+    seen: set[tuple[object, ...]] = set()
+    after: int | None = None
+    jump = 0
+    while jump <= _LONGEST_JUMP:
+        try:
+            for row in _select(connection, table, key, after):
+                name = tuple(row[column] for column in key)
+                if name in seen:
+                    break  # damaged pages can lead in circles
+                seen.add(name)
+                yield row
+                after, jump = (name[0] if len(key) == 1 and isinstance(name[0], int) else None), 0
+            break
+        except (sqlite3.Error, *UNREADABLE):
+            if len(key) > 1 or (seen and after is None):
+                break  # no row ids to jump over the damage by
+            after, jump = (after or 0) + (1 << jump), jump + 1
+    try:
+        for row in _select(connection, table, key, None, order="DESC"):
+            name = tuple(row[column] for column in key)
+            if name in seen:
+                break
+            seen.add(name)
+            yield row
+    except (sqlite3.Error, *UNREADABLE):
+        return
+
+
+def _select(
+    connection: sqlite3.Connection, table: str, key: tuple[str, ...], after: int | None, order: str = "ASC"
+) -> Iterator[_Row]:
+    where = "" if after is None else f"WHERE {key[0]} > {after}"
+    by = ", ".join(f"{column} {order}" for column in key)
+    cursor = connection.execute(f"SELECT * FROM {table} {where} ORDER BY {by}")  # noqa: S608, our own names
+    names = [name for name, *_ in cursor.description]
+    for values in cursor:
+        yield dict(zip(names, values, strict=True))
+
+
+_KINDS: dict[str, type] = {"integer": int, "text": str, "blob": bytes}
+
+
+def _is_sound(table: str, row: _Row) -> bool:
+    if any(not isinstance(row.get(column), _KINDS[kind]) for column, kind in TYPES[table].items()):
+        return False
+    try:
+        if "body" in row and table != "states":
+            revisions, _ = from_blob(row["body"], tolerant=bool(row["tolerant"]))
+            return table != "entries" or len(revisions) == row["last"] - row["first"] + 1
+        for column in ("time", "until", "at", "recorded"):
+            if column in row:
+                to_moment(row[column])
+    except UNREADABLE:
+        return False
+    return True
+
+
+def _old_counters(old: sqlite3.Connection) -> tuple[int, int]:
+    """Head and floor of the damaged journal; zeros where they cannot be read."""
+    try:
+        head, floor = old.execute("SELECT head, floor FROM ledger").fetchone()
+    except (sqlite3.Error, *UNREADABLE):
+        return 0, 0
+    sound = isinstance(head, int) and isinstance(floor, int) and 0 <= floor <= head < _MOST
+    return (head, floor) if sound else (0, 0)
+
+
+def _count_seen_rows(new: sqlite3.Connection, report: Recovered) -> None:
+    orphans = new.execute("DELETE FROM seen WHERE state NOT IN (SELECT state FROM states)").rowcount
+    report.rows["seen"] -= orphans
+    report.lost["seen"] += orphans
+    new.execute("UPDATE states SET uses = (SELECT count(*) FROM seen WHERE seen.state = states.state)")
+    new.execute("UPDATE feeds SET seen = (SELECT count(*) FROM seen WHERE seen.feed = feeds.feed)")
+    new.execute(
+        "UPDATE outputs SET letters = (SELECT count(*) FROM letters WHERE letters.output = outputs.output)"
+    )
+
+
+def _count_entries(new: sqlite3.Connection, old: tuple[int, int], report: Recovered) -> None:
+    """Give the entries new byte counts, and find the holes between them."""
+    head, floor = old
+    rows = new.execute("SELECT first, last, size, earliest, committed FROM entries ORDER BY first").fetchall()
+    reached = new.execute("SELECT coalesce(max(position), 0) FROM outputs").fetchone()[0]
+    head = max(head, reached)
+    floor = min(floor, rows[0][0] - 1) if rows else head
+    report.revisions += 0 if rows else max(0, old[0] - old[1])
+    position, total, newest, before = floor, 0, 0, None
+    for first, last, size, earliest, committed in rows:
+        if first > position + 1:
+            _note_hole(report, first - position - 1, earliest if before is None else before)
+        new.execute("UPDATE entries SET before = ? WHERE first = ?", (total, first))
+        position, total, newest, before = last, total + size, max(newest, committed), earliest
+    if rows:
+        if head > position:
+            _note_hole(report, head - position, before)
+        # A head beyond the last entry would have readers wait for revisions that are gone.
+        head = position
+    new.execute(
+        "UPDATE ledger SET head = ?, floor = ?, bytes = ?, trimmed = 0, committed = ?",
+        (head, floor, total, newest),
+    )
+    new.execute("UPDATE outputs SET position = max(min(position, ?), ?)", (head, floor))
+    for output, reached in new.execute("SELECT output, position FROM outputs").fetchall():
+        size = bytes_at(new, reached)
+        new.execute("UPDATE outputs SET bytes = ?, mark = ? WHERE output = ?", (size, size, output))
+
+
+def _note_hole(report: Recovered, revisions: int, earliest: int | None) -> None:
+    report.revisions += revisions
+    if earliest is not None:
+        since = to_moment(earliest)
+        report.since = since if report.since is None else min(report.since, since)

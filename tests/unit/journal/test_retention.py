@@ -61,7 +61,7 @@ async def test_a_clock_that_steps_back_does_not_reorder_the_journal(here: Surrou
 async def test_an_unknown_output_is_answered_with_the_known_ones(here: Surroundings) -> None:
     async with here.journal() as journal:
         await journal.attach("siem", "head", Backlog())
-        with pytest.raises(JournalError, match="unknown output; known: siem"):
+        with pytest.raises(JournalError, match="no output is named seim; known: siem"):
             await journal.rewind("seim", 0)
 
 

@@ -30,7 +30,7 @@ def test_no_panel_covers_another_or_leaves_the_page() -> None:
 def test_every_query_asks_the_chosen_source_and_the_chosen_instance() -> None:
     variables = {one["name"] for one in BOARD["templating"]["list"]}
 
-    assert variables == {"datasource", "instance", "search", "output"}
+    assert variables == {"datasource", "instance", "account", "search", "output"}
     for panel in PANELS:
         for target in panel.get("targets", ()):
             assert target["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
@@ -45,6 +45,7 @@ def test_every_metric_of_the_dashboard_is_one_of_the_connector() -> None:
 
     for title, expression in dashboard_expressions():
         assert metrics_in(expression) <= known, title
+        assert metrics_in(expression), title
 
 
 def test_colours_are_for_what_needs_a_look() -> None:
@@ -54,3 +55,14 @@ def test_colours_are_for_what_needs_a_look() -> None:
         steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
         assert steps[0] == {"color": "green", "value": None}
         assert panel["description"]
+
+
+def test_a_feed_is_shown_with_the_name_of_its_account() -> None:
+    feeds = [
+        (p["title"], t) for p in PANELS for t in p.get("targets", ()) if "{{search}}" in t["legendFormat"]
+    ]
+
+    assert feeds
+    for title, target in feeds:
+        assert "{{name}} / {{search}}" in target["legendFormat"], title
+        assert 'email_connector_account_info{instance=~"$instance",name=~"$account"}' in target["expr"], title

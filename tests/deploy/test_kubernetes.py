@@ -162,6 +162,15 @@ def test_the_operators_objects_carry_what_the_repository_has() -> None:
         assert (CHART / "files" / copied).read_bytes() == original.read_bytes(), "copy it into the chart"
 
 
+def test_the_links_of_the_alerts_lead_to_where_the_documentation_is_published() -> None:
+    address = "https://wiki.example.org/mail"
+    manifests = rendered("everything.yaml", "--set", f"prometheusRule.docsUrl={address}/")
+
+    [group] = one(manifests, "PrometheusRule")["spec"]["groups"]
+    links = {rule["annotations"]["runbook_url"] for rule in group["rules"]}
+    assert all(link.startswith(f"{address}/operations.md#emailconnector") for link in links)
+
+
 def test_the_values_that_the_page_shows_make_a_connector(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "kubernetes.md").read_text()
     [shown] = re.findall(r"```yaml\n(# values\.yaml\n.*?)```", page, re.DOTALL)

@@ -124,7 +124,7 @@ def test_everything_that_rules_and_dashboard_name_is_there(connector: Daemon, tm
         judged = watching.rules()
         for _, expression in dashboard_expressions():
             query = expression.replace("$__rate_interval", "1m")
-            for name in ("instance", "search", "output"):
+            for name in ("instance", "account", "search", "output"):
                 query = query.replace(f"${name}", ".*")
             assert "$" not in query
             watching.query(query)

@@ -22,6 +22,7 @@ from connector.app.build import App, Core, build_app, switch_telemetry
 from connector.app.collectors import FeedPlan, build_collectors, note_unconfigured_feeds, start_delays
 from connector.app.control.backfill import BackfillService
 from connector.app.control.operator import Configured, handlers
+from connector.app.control.resume import ResumeService
 from connector.app.control.server import Handler, serve_control
 from connector.app.monitor import measure_journal, post_status
 from connector.app.reload import ReadConfiguration, Reload, changes
@@ -240,7 +241,17 @@ async def open_delivery(
             start(_stop_with_reader(app.routes, deliverers, stop))
             for name, deliverer in deliverers.items():
                 start(supervise(f"output {name}", deliverer.run, observe))
+            resume = ResumeService(sources, collectors, deliverers, observe)
+            services.commands.update(resume.handlers())
+            services.commands["forget"] = partial(_forget, services.commands["forget"], resume)
             yield Running(journal, deliverers, collectors, backfills)
+
+
+async def _forget(forget: Handler, resume: ResumeService, request: JsonObject) -> object:
+    """Forget a feed, then start it over at once: its account's pause is part of what is forgotten."""
+    answer = await forget(request)
+    await resume.resume_account(str(request.get("account")))
+    return answer
 
 
 @contextmanager

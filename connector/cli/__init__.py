@@ -28,6 +28,7 @@ _COMMANDS = {
     "init": "Write a first configuration for a collector.",
     "mapping": "Apply, test, lint and explain mappings.",
     "reload": "Reload the configuration of the running connector.",
+    "resume": "End the waits of the running connector.",
     "run": "Run the connector.",
     "schema": "Print JSON Schemas of configuration and mapping files for editors.",
     "search": "Search email from the terminal.",

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
+from connector.broadcast import Broadcast
 from connector.errors import BadQuery, Denied, SourceError, Unavailable
 from connector.facts import CollectionFailed, CollectionRecovered
 from connector.interfaces import Observe
@@ -31,8 +32,16 @@ a year."""
 class FailureBackoff:
     """Counts failures of one sweep, reports them and waits."""
 
-    def __init__(self, feed: Feed, sweep: str, observe: Observe, refresh: Callable[[], bool]) -> None:
-        """*refresh* reads the account's secrets again, so that a rotated token is picked up."""
+    def __init__(
+        self,
+        feed: Feed,
+        sweep: str,
+        observe: Observe,
+        refresh: Callable[[], bool],
+        resumed: Broadcast,
+    ) -> None:
+        """*refresh* reads rotated secrets of the account again; *resumed* ends a wait early."""
+        self._resumed = resumed
         self._feed = feed
         self._sweep = sweep
         self._observe = observe
@@ -46,7 +55,8 @@ class FailureBackoff:
         self._observe(
             CollectionFailed(self._feed, self._sweep, error.kind, str(error), self._attempts, after)
         )
-        await asyncio.sleep(after)
+        clock = asyncio.get_running_loop().time
+        await self._resumed.wait(clock() + after)
         if isinstance(error, Denied):
             self._refresh()
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
+from connector.broadcast import Broadcast
 from connector.collect.audit import AUDIT, Auditor
 from connector.collect.backfill.job import Job
 from connector.collect.backfill.queue import BackfillQueue
@@ -113,6 +114,7 @@ class Collector:
             self._auditor = Auditor(config, config.audit, reader, self._sweeper, self._checkpoints, now=now)
             expiry.keep_for(self._auditor)
         self._revisiting = asyncio.Lock()
+        self._resumed = Broadcast()
 
     @property
     def checkpoints(self) -> Mapping[str, datetime]:
@@ -127,6 +129,10 @@ class Collector:
     def present(self) -> datetime:
         """The earlier of both clocks: a checkpoint never passes what either takes for the present."""
         return min(self._source.now(), self._clock())
+
+    def resume(self) -> None:
+        """End the waits after failures: every sweep tries again now."""
+        self._resumed.notify()
 
     async def run(self, schedule: Schedule) -> None:
         """Collect until cancelled. Raises unexpected errors in a group, ``JournalBroken`` as such."""
@@ -209,7 +215,7 @@ class Collector:
 
     async def _until_done(self, name: str, sweep: Callable[[], Awaitable[object]]) -> None:
         """Run *sweep* until it succeeds."""
-        backoff = FailureBackoff(self._config.feed, name, self._observe, self._refresh)
+        backoff = FailureBackoff(self._config.feed, name, self._observe, self._refresh, self._resumed)
         reached, moved = self._checkpoints.get(name), 0
         while True:
             try:

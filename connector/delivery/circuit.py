@@ -121,6 +121,13 @@ class CircuitBreaker:
         """Let no send begin for so long; a longer pause under way stays."""
         self._resume = max(self._resume, asyncio.get_running_loop().time() + seconds)
 
+    def resume(self) -> bool:
+        """End a pause now; returns whether there was one. A hold by the journal stays."""
+        waiting = asyncio.get_running_loop().time() < self._resume
+        self._resume = float("-inf")
+        self._notifier.notify()
+        return waiting
+
     def answered(self, generation: int, decision: Decision) -> None:
         """Take in what a collector's answer says about the way to it.
 

@@ -147,6 +147,10 @@ class Deliverer:
             self._running = False
             self._notifier.notify()
 
+    def resume(self) -> bool:
+        """End the current wait: the next attempt starts now; returns whether the output was waiting."""
+        return self._circuit.resume()
+
     async def drain(self, seconds: float) -> bool:
         """Deliver what is in the journal now, then end ``run``; after *seconds* cut it short.
 

@@ -86,6 +86,38 @@ class RateLimitRestored(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimitLifted(Fact):
+    """An operator ended the pause after a rate limit; requests of this account start again."""
+
+    event: ClassVar[str] = "rate_limit_lifted"
+    level: ClassVar[Level] = "info"
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAfterCapped(Fact):
+    """The API asked to wait *asked* seconds, more than is accepted; the connector waits *seconds*."""
+
+    event: ClassVar[str] = "retry_after_capped"
+    level: ClassVar[Level] = "warning"
+
+    account: str
+    asked: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestsResumed(Fact):
+    """An operator ended the waits of a feed, account or output with the command ``resume``."""
+
+    event: ClassVar[str] = "requests_resumed"
+    level: ClassVar[Level] = "info"
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class SearchDeferred(Fact):
     """A search that the API deferred (a 202 answer) ended after *polls* polls.
 

@@ -12,10 +12,19 @@ from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from connector.app.collectors import FeedPlan, plan_feeds
+from connector.app.control.server import NoDaemon, ask
 from connector.app.routes import Route, build_routes, expression_warnings, mapping_library
 from connector.app.sources import credentials_of, open_sources
 from connector.collect.revisions import PAD, time_of
-from connector.errors import DeliveryError, JournalError, JournalInUse, Refused, Retryable, SourceError
+from connector.errors import (
+    ConnectorError,
+    DeliveryError,
+    JournalError,
+    JournalInUse,
+    Refused,
+    Retryable,
+    SourceError,
+)
 from connector.facts import Fact, RateLimited
 from connector.formats.json import instant
 from connector.interfaces import Probe, Setup
@@ -31,6 +40,7 @@ from connector.outputs.shared.http_client import SingleUrlSettings
 from connector.quantities import count_of, format_duration
 from connector.secret import Secret
 from connector.settings import Loaded, Settings, require_paths
+from connector.source.budget import stored_pause
 from connector.source.client import CloudflareSource
 from connector.source.probe import Level, ProbeResult
 
@@ -98,6 +108,7 @@ async def check(
     if with_files:
         results += list(network_routes(settings, routes))
     results.append(await _state(settings.state.directory))
+    results += await _pauses(settings)
     if not offline:
         results += [result async for result in _accounts(settings, feeds)]
         results += [await _install(route) for route in routes if setup and isinstance(route.output, Setup)]
@@ -190,6 +201,38 @@ async def _state(directory: Path) -> CheckResult:
     return CheckResult(
         "state", "ok", f"{directory}, {count_of(head, 'revision')} so far, SQLite {about.sqlite}"
     )
+
+
+async def _pauses(settings: Settings) -> Sequence[CheckResult]:
+    """Accounts paused by a rate limit, according to the running connector or to the journal."""
+    directory = settings.state.directory
+    until: dict[str, datetime] = {}
+    try:
+        status = await ask(directory, "status")
+        for account in status["accounts"] if isinstance(status, dict) else ():
+            if account.get("rate_limited_until"):
+                until[str(account["account"])] = datetime.fromisoformat(account["rate_limited_until"])
+    except NoDaemon:
+        try:
+            async with Journal.open(directory, observe=ignore_fact, clock=utc_now) as journal:
+                for configured in settings.accounts.values():
+                    end = await stored_pause(journal, configured.account_id, utc_now())
+                    if end is not None:
+                        until[configured.account_id] = end
+        except JournalError:
+            return ()
+    except ConnectorError:
+        return ()
+    names = {account.account_id: name for name, account in settings.accounts.items()}
+    return [
+        CheckResult(
+            f"account {names.get(account, account)}",
+            "note",
+            f"a rate limit of the API stops all requests until {instant(end)}",
+            f"wait, or run: email-connector resume {names.get(account, account)}",
+        )
+        for account, end in until.items()
+    ]
 
 
 async def _accounts(settings: Settings, feeds: Sequence[FeedPlan]) -> AsyncIterator[CheckResult]:

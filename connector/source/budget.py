@@ -19,7 +19,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from connector.errors import ConnectorError
-from connector.facts import BudgetRemaining, BudgetWaited, RateLimited, RateLimitRestored
+from connector.facts import (
+    BudgetRemaining,
+    BudgetWaited,
+    RateLimited,
+    RateLimitLifted,
+    RateLimitRestored,
+    RetryAfterCapped,
+)
 from connector.interfaces import Clock, KeyValueStore, Observe
 from connector.model import Priority
 from connector.source.quota_estimate import QuotaEstimate
@@ -27,9 +34,12 @@ from connector.source.ratelimit_headers import parse_policy, parse_remaining
 
 _REPORTED_WAIT = 0.05
 _ROUNDING = 0.001
-_LONGEST = timedelta(days=366).total_seconds()
+LONGEST_BLOCK = 3600.0
+"""Longest pause in seconds that the API may ask for. Cloudflare blocks for five minutes; a wrong unit in
+``Retry-After`` must not stop a credential for a year."""
+
 _EMPTY_AT_MOST = 300.0
-"""Longest pause, in seconds, for a header that says nothing is left; a 429 may ask for any time."""
+"""Longest pause in seconds for a ``Ratelimit`` header that says nothing is left."""
 
 
 class Budget:
@@ -119,8 +129,10 @@ class Budget:
         self._serve()
 
     async def block(self, seconds: float, account: str) -> None:
-        """Stop every request for *seconds*, also after a restart."""
-        seconds = min(seconds, _LONGEST)
+        """Stop every request for *seconds*, at most ``LONGEST_BLOCK``, also after a restart."""
+        if seconds > LONGEST_BLOCK:
+            self._observe(RetryAfterCapped(account, seconds, LONGEST_BLOCK))
+            seconds = LONGEST_BLOCK
         self._block_until(asyncio.get_running_loop().time() + seconds)
         until = self._clock() + timedelta(seconds=seconds)
         self._observe(RateLimited(account, seconds, until))
@@ -128,9 +140,23 @@ class Budget:
         if self._notes is not None:
             try:
                 await self._notes.set_value(self._key, f"{until.isoformat()} {seconds:.0f}")
+                await self._notes.set_value(_account_key(account), self._key)
             except ConnectorError:
                 # A journal without room must not turn a pause into a failure: it holds in memory.
                 return
+
+    async def resume(self, account: str) -> bool:
+        """End the pause now, also the stored one; returns whether there was one."""
+        await self._restore(account)
+        was_blocked = self.blocked > 0
+        self._blocked_until = float("-inf")
+        self._tokens = max(self._tokens, 1.0)
+        self._serve()
+        if self._notes is not None:
+            await clear_pause(self._notes, account)
+        if was_blocked:
+            self._observe(RateLimitLifted(account))
+        return was_blocked
 
     @property
     def blocked(self) -> float:
@@ -148,7 +174,7 @@ class Budget:
             moment, _, length = (noted or "").partition(" ")
             left = (datetime.fromisoformat(moment).astimezone(UTC) - self._clock()).total_seconds()
             # A wall clock that was set back meanwhile must not make the pause longer than it was.
-            left = min(left, float(length))
+            left = min(left, float(length), LONGEST_BLOCK)
         except (ValueError, ConnectorError):
             return
         if left > 0:
@@ -192,6 +218,31 @@ class Budget:
     def _until_next(self, now: float) -> float:
         wait = (1 - self._tokens) / self._refill_rate(now) + _ROUNDING
         return min(wait, self._slow_until - now + _ROUNDING) if now < self._slow_until else wait
+
+
+async def stored_pause(notes: KeyValueStore, account: str, now: datetime) -> datetime | None:
+    """Return when the stored rate limit of *account* ends; ``None`` if there is none or it is over."""
+    key = await notes.get_value(_account_key(account))
+    moment, _, length = ((await notes.get_value(key) if key else None) or "").partition(" ")
+    try:
+        until = datetime.fromisoformat(moment).astimezone(UTC)
+        left = min((until - now).total_seconds(), float(length), LONGEST_BLOCK)
+    except ValueError:
+        return None
+    return now + timedelta(seconds=left) if left > 0 else None
+
+
+async def clear_pause(notes: KeyValueStore, account: str) -> None:
+    """Forget the stored rate limit of *account*."""
+    key = await notes.get_value(_account_key(account))
+    if key:
+        await notes.set_value(key, None)
+        await notes.set_value(_account_key(account), None)
+
+
+def _account_key(account: str) -> str:
+    """Key of an account's reference to its credential's rate limit: commands do not know credentials."""
+    return f"rate_limit_of/{account}"
 
 
 def _bucket(requests: int, window: float) -> tuple[float, float]:

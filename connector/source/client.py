@@ -128,6 +128,10 @@ class CloudflareSource:
         """Read the credential from its source again; returns whether it changed."""
         return self._requester.refresh()
 
+    async def resume(self) -> bool:
+        """End a rate limit's pause now; returns whether there was one."""
+        return await self._requester.resume()
+
     async def verify(self) -> tuple[ProbeResult, ...]:
         """Probe credential, permission and clock; costs two or three requests."""
         return await verify(self._requester, self._base, self._url, is_token=self._is_token)

@@ -10,13 +10,13 @@ from typing import cast
 import orjson
 
 from connector.errors import SearchIncomplete, SourceError, Unavailable
-from connector.facts import RequestAnswered, RequestRetried
+from connector.facts import RequestAnswered, RequestRetried, RetryAfterCapped
 from connector.interfaces import Clock, Observe
 from connector.model import JsonObject, Priority
 from connector.net.backoff import full_jitter, parse_retry_after
 from connector.net.http import HttpClient
 from connector.net.transport import Response, TimedOut, TransportError, Untrusted
-from connector.source.budget import Budget
+from connector.source.budget import LONGEST_BLOCK, Budget
 from connector.source.credentials import Credentials, mask_credential
 from connector.source.decode import Undecodable, decode
 from connector.source.envelope import Envelope
@@ -138,6 +138,10 @@ class Requester:
         """Seconds that a rate limit still stops all requests."""
         return self._budget.blocked
 
+    async def resume(self) -> bool:
+        """End a rate limit's pause now; returns whether there was one."""
+        return await self._budget.resume(self.account)
+
     def refresh(self) -> bool:
         """Read the credential again where it came from; says whether it changed."""
         return self._credentials.secret.refresh()
@@ -199,6 +203,7 @@ class Requester:
         asked = parse_retry_after(response.headers.get("retry-after"), self.server.now())
         seconds = _DEFAULT_LIMIT_WAIT if asked is None else max(asked, 1.0)
         await self._budget.block(seconds, self.account)
+        seconds = min(seconds, LONGEST_BLOCK)
         error = self._error_from(response)
         limited = Unavailable(
             error.reason,
@@ -208,7 +213,11 @@ class Requester:
 
     def _failed(self, response: Response, error: SourceError) -> _Failure:
         if isinstance(error, Unavailable):
-            error.after = parse_retry_after(response.headers.get("retry-after"), self.server.now())
+            asked = parse_retry_after(response.headers.get("retry-after"), self.server.now())
+            if asked is not None and asked > LONGEST_BLOCK:
+                self._observe(RetryAfterCapped(self.account, asked, LONGEST_BLOCK))
+                asked = LONGEST_BLOCK
+            error.after = asked
         return _Failure(error, is_retryable(response, error), slow=is_gateway_timeout(response))
 
     def _error_from(self, response: Response) -> SourceError:

@@ -33,6 +33,7 @@ COUNTERS: tuple[Family, ...] = (
     Family("request_retries", "API requests retried without failing the search.", ("account", "endpoint")),
     Family("budget_wait_seconds", "Time requests spent waiting for the budget.", ("account", "priority")),
     Family("rate_limits", "429 responses from the API.", ("account",)),
+    Family("retry_after_capped", "Waits the API asked for that were longer than accepted.", ("account",)),
     Family("deferred_searches", "Searches the API deferred (202), by outcome.", ("account", "outcome")),
     Family("pages", "Search pages read.", ("account",)),
     Family("pages_decoded_leniently", "Pages of invalid JSON read by the lenient decoder.", ("account",)),

@@ -122,6 +122,10 @@ class Metrics:
                 metrics.count("request_retries", fact.account, fact.endpoint)
             case facts.BudgetWaited():
                 metrics.count("budget_wait_seconds", fact.account, fact.priority, by=fact.seconds)
+            case facts.RateLimitLifted():
+                metrics.set("rate_limited_until_timestamp_seconds", 0, fact.account)
+            case facts.RetryAfterCapped():
+                metrics.count("retry_after_capped", fact.account)
             case facts.BudgetRemaining():
                 metrics.set("budget_remaining_requests", fact.own, fact.account)
                 if fact.remote is not None:
@@ -297,6 +301,7 @@ class Metrics:
         for name in ("records_outside_window", "gap_seconds", "collection_pauses"):
             self._metrics.count(name, *labels, by=0)
         self._metrics.count("rate_limits", account, by=0)
+        self._metrics.count("retry_after_capped", account, by=0)
         for priority in Priority:
             self._metrics.count("budget_wait_seconds", account, priority.name.lower(), by=0)
 

@@ -149,6 +149,8 @@ class Status:
         match fact:
             case facts.RateLimited(account, _, until) | facts.RateLimitRestored(account, _, until):
                 self._limited[account] = until
+            case facts.RateLimitLifted(account):
+                self._limited.pop(account, None)
             case facts.ClockSkewed(account, seconds):
                 self._skew[account] = seconds
             case facts.BudgetRemaining(account, own, _):

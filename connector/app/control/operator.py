@@ -24,6 +24,7 @@ from connector.formats.json import encode
 from connector.interfaces import KeyValueStore, Observe, OperatorLog
 from connector.model import Body, DeadLetter, Feed, FeedOutline, Gap, JsonObject, OutputOutline, Revision
 from connector.settings import Settings
+from connector.source.budget import clear_pause
 
 Action: TypeAlias = Literal["replay", "purge"]
 
@@ -137,6 +138,7 @@ class Operator:
         with suppress(TimeoutError):
             async with asyncio.timeout(_FORGET_SECONDS):
                 await self._log.forget(feed)
+        await clear_pause(self._log, feed.account)
         self._observe(FeedForgotten(feed, known.seen))
         return {"seen": known.seen}
 

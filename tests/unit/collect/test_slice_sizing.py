@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from connector.broadcast import Broadcast
 from connector.collect.backoff import FailureBackoff
 from connector.collect.slices import SliceSizing
 from connector.collect.windows import LONGEST_EMPTY_SLICE, LONGEST_SLICE, SECOND
@@ -73,7 +74,7 @@ def test_a_busy_slice_makes_the_next_one_shorter_and_leaves_other_sweeps_alone(
 def test_waits_grow_only_as_long_as_nothing_is_achieved(progress: bool) -> None:
     async def story() -> None:
         facts: list[Fact] = []
-        backoff = FailureBackoff(Feed("a", "b"), "live", facts.append, lambda: False)
+        backoff = FailureBackoff(Feed("a", "b"), "live", facts.append, lambda: False, Broadcast())
         began = asyncio.get_running_loop().time()
         for _ in range(30):
             if progress:

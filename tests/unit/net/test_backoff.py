@@ -51,3 +51,10 @@ def test_an_unusable_retry_after_says_nothing(value: str | None) -> None:
 def test_no_header_value_can_break_the_parser(value: str) -> None:
     found = parse_retry_after(value, NOW)
     assert found is None or found >= 0
+
+
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_a_time_since_1970_is_read_as_one(unit: int) -> None:
+    at = int((NOW + timedelta(seconds=90)).timestamp()) * unit
+    assert parse_retry_after(str(at), NOW) == pytest.approx(90.0)
+    assert parse_retry_after(str(at - 3600 * unit), NOW) == 0.0

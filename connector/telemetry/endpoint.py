@@ -34,13 +34,13 @@ from connector.telemetry.listener import Limits, Listener, Reason
 from connector.telemetry.trend import Trend
 
 _ALIVE = 30.0
-"""Seconds without a heartbeat of the main loop after which the process counts as hanging."""
+"""Seconds without a snapshot from the main loop after which the process counts as hung."""
 
 _QUEUE = 128
-"""Connections that the kernel keeps until they are accepted; they are accepted at once."""
+"""Connections the kernel queues until they are accepted, which happens at once."""
 
 _COMPRESS_FROM = 1024
-"""Bytes of an answer from which on gzip is worth its header."""
+"""Bytes; shorter answers are not worth compressing."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -59,7 +59,7 @@ _PAGE = {
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the endpoint may see: the status, the *beat* (monotonic seconds) of its making, and the plots."""
+    """What the endpoint serves: status, plots, and *beat*, when they were made (monotonic seconds)."""
 
     status: JsonObject
     beat: float
@@ -67,14 +67,14 @@ class Snapshot:
 
 
 class Board:
-    """Hands the newest snapshot from the main loop to the endpoint's thread."""
+    """Passes the newest snapshot from the main loop to the endpoint's thread."""
 
     def __init__(self) -> None:
         self._snapshot = Snapshot({}, time.monotonic())
         self._trend = Trend()
 
     def post(self, status: JsonObject) -> None:
-        """Show *status*; it must not be changed afterwards."""
+        """Publish *status*, which must not be changed afterwards."""
         now = time.monotonic()
         self._snapshot = Snapshot(status, now, self._trend.take(status, now))
 
@@ -124,7 +124,7 @@ class Endpoint:
         token: required for everything but /healthz and the bare answer of /readyz; "" for no authentication.
         tls: serve HTTPS.
         limits: bounds of connections.
-        dropped: hears of each connection that was closed early.
+        dropped: called for each connection closed early.
     """
 
     def __init__(
@@ -166,13 +166,13 @@ class Endpoint:
         return address_of(self._sock, tls=self._tls is not None)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start to answer requests."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, args=(self._loop,), name="endpoint", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End, whatever is being answered; safe to repeat."""
+        """Stop at once; may be called again."""
         if self._loop is not None and self._thread is not None:
             with suppress(RuntimeError):  # it has ended already
                 self._loop.call_soon_threadsafe(self._stopped.set)

@@ -56,7 +56,7 @@ class Limits:
 
 
 class Listener:
-    """Serves *config*'s application on *sock*; *dropped* hears why a connection was closed early."""
+    """Serves *config*'s application on *sock*; *dropped* is called for each connection closed early."""
 
     def __init__(
         self,

@@ -65,7 +65,7 @@ class Metrics:
         self._metrics.count("log_lines_dropped", by=lines)
 
     def outline(self, outline: Outline, limits: Mapping[str, Backlog]) -> None:
-        """Show the journal's sizes."""
+        """Set the gauges of the journal and the backlogs."""
         self._metrics.set("journal_bytes", outline.bytes)
         self._metrics.set("journal_head", outline.head)
         for feed in outline.feeds:
@@ -88,7 +88,7 @@ class Metrics:
                 self._metrics.set("output_backlog_ratio", output.counted_bytes / limit.max_bytes, name)
 
     def forget(self, *, feeds: Iterable[Feed], outputs: Iterable[str], accounts: Iterable[str]) -> None:
-        """Drop the series of what is no longer configured."""
+        """Drop the series of removed feeds, outputs and accounts."""
         for feed in feeds:
             self._metrics.forget(account=feed.account, search=feed.search)
         for output in outputs:
@@ -106,7 +106,7 @@ class Metrics:
         self._metrics.set("output_held", 0, output)
 
     def exposition(self) -> bytes:
-        """The metrics in Prometheus' text format."""
+        """The metrics in the Prometheus text format."""
         return generate_latest(self._registry)
 
     def _take_source(self, fact: facts.Fact) -> None:  # noqa: C901, PLR0912, one case per fact

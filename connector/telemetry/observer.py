@@ -1,4 +1,4 @@
-"""One fact in, log line, metrics and status out. Whatever goes wrong in here stays in here."""
+"""Passes each fact to log, metrics and status. An error in here never reaches the reporting component."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from connector.telemetry.status import Status
 
 
 class Telemetry:
-    """The process's ``observe`` and what it tells; for the main loop only."""
+    """The ``observe`` of the process, with the log, metrics and status behind it; for the main loop only."""
 
     def __init__(self, logs: Logs, metrics: Metrics, status: Status, limits: Mapping[str, Backlog]) -> None:
         self._logs = logs
@@ -31,7 +31,7 @@ class Telemetry:
         limits: Mapping[str, Backlog],
         names: Mapping[str, str],
     ) -> None:
-        """Tell of another configuration from now on; *feeds*, *limits* and *names* as ``Status`` has them."""
+        """Switch to another configuration; *feeds*, *limits* and *names* as for ``Status``."""
         gone = self._status.watched()
         self._logs, self._limits = logs, dict(limits)
         self._status.watch(feeds, limits, names)
@@ -58,7 +58,7 @@ class Telemetry:
                 self._logs.failed(fact.event, type(error).__name__)
 
     def outline(self, outline: Outline) -> None:
-        """Take the journal's sizes."""
+        """Update the sizes of the journal."""
         watched = self._status.watched().feeds
         feeds = tuple(feed for feed in outline.feeds if feed.feed in watched)
         self._metrics.outline(replace(outline, feeds=feeds), self._limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,9 @@ from connector.model import JsonObject
 from connector.telemetry.logs import VARYING, fields_of
 
 _KEPT = 20
+_SUBJECTS = 1000
+"""Feeds or outputs counted per problem; the bound is for memory."""
+
 _REASONS = ("reason", "message", "error", "answer")
 """Fields that describe a problem, the best first."""
 
@@ -25,28 +28,31 @@ class _Problem:
     text: str
     first: datetime
     last: datetime
-    count: int = 1
+    count: int = 0
+    subjects: set[tuple[str, ...]] = field(default_factory=set)
 
 
 class RecentProblems:
-    """Keeps the latest; facts that differ only in numbers count as one problem."""
+    """Keeps the latest. The same problem of many feeds or outputs counts as one, so that it hides no other."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[object, ...], _Problem] = {}
+        self._kept: dict[tuple[str, str], _Problem] = {}
 
     def take(self, fact: Fact, now: datetime) -> None:
-        """Note *fact* if it is a warning or an error."""
+        """Keep *fact* if it is a warning or an error."""
         level = fact.level
         if level not in {"warning", "error"}:
             return
         fields = fields_of(fact)
-        key = (type(fact), *(str(value) for name, value in fields.items() if name not in VARYING))
-        known = self._kept.pop(key, None)
-        if known is None:
-            about = {name: fields[name] for name in _ABOUT if name in fields}
-            known = _Problem(level, fact.event, about, _text(fields), now, now, 0)
-        known.last, known.count = now, known.count + 1
-        self._kept[key] = known
+        about = {name: fields[name] for name in _ABOUT if name in fields}
+        text = _text(fields)
+        problem = self._kept.pop((fact.event, text), None) or _Problem(
+            level, fact.event, about, text, now, now
+        )
+        problem.about, problem.last, problem.count = about, now, problem.count + 1
+        if len(problem.subjects) < _SUBJECTS:
+            problem.subjects.add(tuple(map(str, about.values())))
+        self._kept[fact.event, text] = problem
         if len(self._kept) > _KEPT:
             del self._kept[next(iter(self._kept))]
 
@@ -61,6 +67,7 @@ class RecentProblems:
                 "first": problem.first.isoformat(),
                 "last": problem.last.isoformat(),
                 "count": problem.count,
+                "others": len(problem.subjects) - 1,
             }
             for problem in reversed(self._kept.values())
         ]

@@ -80,7 +80,7 @@ class OutputState:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What a status is about."""
+    """The feeds, outputs and accounts that a status covers."""
 
     feeds: frozenset[Feed]
     outputs: frozenset[str]
@@ -89,7 +89,7 @@ class Watched:
 
 
 class Status:
-    """Collects facts; see the module."""
+    """Builds the status from facts."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Status:
         *,
         sqlite: str = "",
     ) -> None:
-        """*feeds* gives how old a feed may be and still count as fresh, *names* the accounts' names."""
+        """*feeds*: how long each feed counts as fresh; *outputs*: backlog limits; *names*: by account id."""
         self._versions = {"version": version, "python": platform.python_version(), "sqlite": sqlite}
         self._clock = clock
         self._started = clock()
@@ -123,14 +123,14 @@ class Status:
         return self._names
 
     def watched(self) -> Watched:
-        """What it is about at present."""
+        """What the status covers now."""
         failing = frozenset((feed, sweep) for feed, state in self._feeds.items() for sweep in state.failing)
         return Watched(frozenset(self._feeds), frozenset(self._outputs), frozenset(self._names), failing)
 
     def watch(
         self, feeds: Mapping[Feed, timedelta], outputs: Mapping[str, Backlog], names: Mapping[str, str]
     ) -> None:
-        """Show these from now on; a feed that stays keeps what is known of it, an output what it did."""
+        """Cover these from now on; feeds and outputs that stay keep their figures."""
         states = {feed: self._feeds.get(feed) or FeedState(limit) for feed, limit in feeds.items()}
         for feed, limit in feeds.items():
             states[feed].fresh_within = limit
@@ -144,7 +144,7 @@ class Status:
         self._limits, self._names = dict(outputs), dict(names)
 
     def take(self, fact: facts.Fact) -> None:
-        """Note *fact*."""
+        """Update the status with *fact*."""
         self._problems.take(fact, self._clock())
         match fact:
             case facts.RateLimited(account, _, until) | facts.RateLimitRestored(account, _, until):
@@ -167,7 +167,7 @@ class Status:
                 self._take_output(fact)
 
     def outline(self, outline: Outline) -> None:
-        """Note the journal's sizes."""
+        """Update the sizes of the journal."""
         self._outline = outline
 
     def _take_feed(self, fact: facts.Fact) -> None:
@@ -264,7 +264,7 @@ class Status:
         return reasons
 
     def snapshot(self) -> JsonObject:
-        """Everything, as JSON values."""
+        """The whole status as JSON values."""
         now = self._clock()
         reasons = self.unready()
         return {

@@ -1,4 +1,4 @@
-"""How much was collected and delivered in the last hour, for the plots of the status page."""
+"""Records collected and events delivered during the last hour, for the plots of the status page."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from itertools import pairwise
 from connector.model import JsonObject
 
 STEP = 30
-"""Seconds of one value."""
+"""Seconds per value."""
 
 _KEPT = 120
-"""Values that are kept: an hour."""
+"""Values kept: one hour."""
 
 
 class Trend:
-    """Takes snapshots of the status and remembers totals; for the main loop only."""
+    """Keeps totals from snapshots of the status; for the main loop only."""
 
     def __init__(self) -> None:
         self._totals: dict[tuple[str, ...], list[int]] = {}
         self._bin: int | None = None
 
     def take(self, status: JsonObject, seconds: float) -> JsonObject:
-        """Note *status* at *seconds* (monotonic); return what is known, oldest first.
+        """Add *status* at *seconds* (monotonic); return the values of the last hour, oldest first.
 
-        Values of ``records`` and ``events`` count what came in a step, ``backlog`` what waited at its end.
-        The last value of each is of the step that runs.
+        ``records`` and ``events`` count per step, ``backlog`` is what waited at the end of a step. The last
+        value of each is of the current step.
         """
         present = int(seconds // STEP)
         steps = 1 if self._bin is None else min(present - self._bin, _KEPT)
         self._bin = present
         now = dict(_totals(status))
-        self._totals = {key: _grown(self._totals.get(key), now[key], steps) for key in now}
+        self._totals = {key: _extended(self._totals.get(key), now[key], steps) for key in now}
         feeds = [
             {
                 **_named(feed, "account", "search"),
@@ -62,10 +62,10 @@ def _totals(status: JsonObject) -> Iterator[tuple[tuple[str, ...], int]]:
         yield ("backlog", output["output"]), output["backlog"] or 0
 
 
-def _grown(totals: Sequence[int] | None, now: int, steps: int) -> list[int]:
-    """*totals* after *steps* more steps, the last of which stands at *now*.
+def _extended(totals: Sequence[int] | None, now: int, steps: int) -> list[int]:
+    """*totals* extended by *steps* steps, of which the last has the total *now*.
 
-    The first value is the total before the oldest step; a step that nobody looked at has what came before it.
+    The first value is the total before the oldest step. A step without a snapshot repeats the previous total.
     """
     if totals is None:
         return [now, now]
@@ -74,5 +74,5 @@ def _grown(totals: Sequence[int] | None, now: int, steps: int) -> list[int]:
     return [*totals, *[totals[-1]] * (steps - 1), now][-(_KEPT + 1) :]
 
 
-def _named(one: JsonObject, *keys: str) -> JsonObject:
-    return {key: one[key] for key in keys}
+def _named(item: JsonObject, *keys: str) -> JsonObject:
+    return {key: item[key] for key in keys}

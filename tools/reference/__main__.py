@@ -1,4 +1,4 @@
-"""``python -m tools.reference`` writes the pages anew."""
+"""``python -m tools.reference`` writes the pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/reference/commands.md: every command with its options, of ``connector.cli``."""
+"""docs/reference/commands.md: every command with its options, from ``connector.cli``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HEAD = """\
 # Commands
 
 Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 usage or configuration. `-h` and
-`--help` work everywhere. What the operator's commands do in detail: [commands](../commands.md),
+`--help` work everywhere. Details of the operator's commands: [commands](../commands.md),
 [search](../search.md), [backfill](../backfill.md).
 """
 
@@ -24,7 +24,7 @@ def page() -> str:
 
 
 def contexts() -> Iterator[click.Context]:
-    """Every command that does something, as it is when called."""
+    """Every command, with the context it is called in."""
     yield from _below(click.Context(group, info_name="email-connector"))
 
 

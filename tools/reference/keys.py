@@ -1,4 +1,4 @@
-"""docs/reference/configuration.md: every key with its variable and its limits, of ``connector.settings``."""
+"""docs/reference/configuration.md: every key with its variable and limits, from ``connector.settings``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from tools.reference.tables import Row, rows_of
 _HEAD = """\
 # Configuration keys
 
-Every key with the variable that sets it, for looking up; how configuration works is told in
-[configuration](../configuration.md). `NAME` is the name of an account, a search or an output, in upper case. A secret or
-URL may also come from a file: the variable with `_FILE` behind it names that file. A JSON Schema for editors:
-`email-connector schema config`.
+Every key with the environment variable that sets it. [Configuration](../configuration.md) explains how configuration works.
+`NAME` is the name of an account, a search or an output, in upper case. A secret or URL may also come from a file: append `_FILE`
+to the variable and set it to the file's path. A JSON Schema for editors: `email-connector schema config`.
 """
 
 

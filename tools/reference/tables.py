@@ -1,7 +1,4 @@
-"""The tables of docs/configuration.md, made from the models.
-
-``make reference`` writes them into the page anew.
-"""
+"""The tables of docs/configuration.md, generated from the settings models by ``make reference``."""
 
 from __future__ import annotations
 
@@ -24,8 +21,8 @@ Row = tuple[str, str, str, str]
 
 
 def rendered(page: str) -> str:
-    """*page* with every table as the models are now."""
-    return _BLOCK.sub(lambda found: found[1] + table(found[2]) + found[3], page)
+    """*page* with every table regenerated."""
+    return _BLOCK.sub(lambda match: match[1] + table(match[2]) + match[3], page)
 
 
 def table(name: str) -> str:
@@ -37,7 +34,7 @@ def table(name: str) -> str:
 
 
 def tables() -> set[str]:
-    """The names of all tables that the page must have."""
+    """The names of all tables the page must have."""
     own = {f"output {kind}" for kind in BUILT_IN if any(rows_of(f"output {kind}"))}
     return {"accounts", "searches", "filters", "tls", "outputs", "top", *own}
 

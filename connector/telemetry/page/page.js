@@ -235,7 +235,7 @@ function rest(status, now) {
   fill("problems", problems, (row, problem) => {
     cell(row, ago(problem.last, now));
     cell(row, problem.level, problem.level === "error" ? "bad" : "warn");
-    cell(row, subject(problem));
+    cell(row, subject(problem) + (problem.others ? ` and ${number(problem.others)} more` : ""));
     explain(cell(row, problem.event.replaceAll("_", " ")), problem.text);
     count(row, problem.count);
   });

@@ -33,7 +33,7 @@ class _Problem:
 
 
 class RecentProblems:
-    """Keeps the latest. The same problem of many feeds or outputs counts as one, so that it hides no other."""
+    """Keeps the latest. The same problem of many feeds counts as one, so that it hides no other."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str], _Problem] = {}

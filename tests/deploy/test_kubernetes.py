@@ -171,6 +171,23 @@ def test_the_links_of_the_alerts_lead_to_where_the_documentation_is_published() 
     assert all(link.startswith(f"{address}/operations.md#emailconnector") for link in links)
 
 
+def test_probes_and_scrapes_follow_the_endpoints_tls_and_token(tmp_path: Path) -> None:
+    values = tmp_path / "tls.yaml"
+    values.write_text(
+        "config: {server: {token: '${file:/run/token}', tls: {cert_file: /run/tls.pem}}}\n"
+        "serviceMonitor: {endpoint: {authorization: {credentials: {name: s, key: endpoint_token}}}}\n"
+    )
+    for arguments, scheme in (((), "HTTP"), (("-f", str(values)), "HTTPS")):
+        manifests = rendered("everything.yaml", *arguments)
+        [container] = one(manifests, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+        probes = [container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
+        assert {probe.get("scheme", "HTTP") for probe in probes} == {scheme}
+
+    [endpoint] = one(manifests, "ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["scheme"] == "https"
+    assert endpoint["authorization"]["credentials"]["key"] == "endpoint_token"
+
+
 def test_the_values_that_the_page_shows_make_a_connector(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "kubernetes.md").read_text()
     [shown] = re.findall(r"```yaml\n(# values\.yaml\n.*?)```", page, re.DOTALL)

@@ -56,3 +56,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- toYaml $config }}
 {{- end }}
+
+{{/* Of the probes: config.server.tls makes the endpoint serve HTTPS. */}}
+{{- define "connector.scheme" -}}
+{{- $server := get .Values.config "server" | default dict -}}
+{{- if get $server "tls" -}}, scheme: HTTPS{{- end -}}
+{{- end }}

@@ -16,7 +16,7 @@ from connector.mapping.engine.context import INLINE_CODE, NAMES, ContextValues, 
 from connector.mapping.engine.interpreter import time_or
 from connector.mapping.engine.plan import Derived, Plan, matched_names, order
 from connector.mapping.engine.rest import build_rest, record_misfits
-from connector.mapping.engine.result import MappingResult, code_of, put, severity_of
+from connector.mapping.engine.result import EARLIEST, MappingResult, code_of, put, severity_of
 from connector.mapping.functions import lists, texts
 from connector.mapping.functions.predicates import any_holds, any_is_text
 from connector.mapping.functions.values import (
@@ -139,7 +139,7 @@ def _derive_one(emitter: Emitter, rules: RuleEmitter, item: Derived) -> None:
     if item.name == TIME:
         # A text among dates is a date; what else there may be is looked at.
         dates = infer(item.rule, rules.pack, rules.known).kind == "date"
-        doubt = "if type(n_time) is not str or n_time > n_collected: " if dates else ""
+        doubt = f"if type(n_time) is not str or not {EARLIEST!r} <= n_time <= n_collected: " if dates else ""
         emitter.line(f"{doubt}n_time = time_or(n_collected, n_time, lost, notes)")
     elif not rule_may_lose(item.rule, rules.pack, rules.known):
         return

@@ -10,14 +10,15 @@ from connector.mapping.engine.plan import Derived, Plan, TargetPlan, bind_call
 from connector.mapping.engine.rest import build_rest, record_misfits
 from connector.mapping.engine.result import (
     AFTER_COLLECTION,
+    EARLIEST,
     MAX_LEAD,
-    NO_TIME,
+    TIME_OF_COLLECTION,
     MappingResult,
     code_of,
     put,
     severity_of,
 )
-from connector.mapping.functions.dates import date
+from connector.mapping.functions.dates import NO_TIME, date
 from connector.mapping.functions.lists import as_list, each, only, pick
 from connector.mapping.functions.predicates import COMPARISONS, any_holds
 from connector.mapping.functions.registry import FUNCTIONS
@@ -227,14 +228,14 @@ def derive_all(run: Evaluation, derived: Sequence[Derived], notes: list[str], re
 def time_or(collected: str, value: Value, lost: Losses, notes: list[str]) -> str:
     """*value* as a date; the time of collection, noted, where it is none or later than tomorrow."""
     made = None if absent(value) else date(value[0] if type(value) is list else value, lost)
-    if (
-        made is not None
-        and made > collected  # a cheap test first: dates of one form sort as texts
-        and datetime.fromisoformat(made) - datetime.fromisoformat(collected) > MAX_LEAD
-    ):
-        lost.append((AFTER_COLLECTION, value))
-        made = None
+    if made is not None and not EARLIEST <= made <= collected:  # dates of one form sort as texts
+        if made < EARLIEST:
+            lost.append((NO_TIME, value))
+            made = None
+        elif datetime.fromisoformat(made) - datetime.fromisoformat(collected) > MAX_LEAD:
+            lost.append((AFTER_COLLECTION, value))
+            made = None
     if made is None:
-        notes.append(NO_TIME)
+        notes.append(TIME_OF_COLLECTION)
         return collected
     return str(made)

@@ -13,8 +13,11 @@ LOWEST, HIGHEST = 0, 10
 _NO_SEVERITY = 1
 _NO_CODE = "email.unknown"
 
-NO_TIME = "$time: no usable time in the record, the time of collection is used"
+TIME_OF_COLLECTION = "$time: no usable time in the record, the time of collection is used"
 AFTER_COLLECTION = "later than its collection"
+
+EARLIEST = "1990"
+"""No email was scanned before: an earlier time, as text, is a placeholder."""
 
 MAX_LEAD = timedelta(days=1)
 """How far the clocks of the API and of this host may differ before a time is held to be wrong."""

@@ -15,7 +15,9 @@ from typing import NamedTuple
 MAX_HEADER = 65_536
 """Characters of the longest header that is parsed; mail servers accept far less in one header."""
 
-_SPECIAL = re.compile(r'[",;:<>()\[\\]')
+_SPECIAL = re.compile(r'(?:[,;]\s*)+|[":<>()\[\\]')
+"""Separators in a row count as one: nothing stands between them."""
+
 _UNESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -94,7 +96,7 @@ class _Scanner:
             element.add(self._header[position:start])
             if self._header[start] in ",;":
                 yield element
-                element, position = _Element(), start + 1
+                element, position = _Element(), special.end()
             else:
                 position = self._special(element, start)
         element.add(self._header[position:])

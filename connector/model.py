@@ -171,6 +171,8 @@ class Seen:
         occurrences: digest to how often the record entered that state.
         number: number of the last revision.
         until: end of the latest window that returned it; a row may go once every sweep is past it.
+        message: checksums of what tells one message from another (time, sender, subject); empty in rows of
+            older versions. See ``collect.revisions.message_of``.
     """
 
     id: str
@@ -180,6 +182,7 @@ class Seen:
     occurrences: Mapping[str, int]
     number: int
     until: datetime
+    message: bytes = b""
 
 
 RETRIED = timedelta(days=1)

@@ -11,7 +11,14 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from connector.collect.enrichment import is_enrichment_pending
-from connector.collect.revisions import Comparison, compare, disappearance
+from connector.collect.revisions import (
+    Comparison,
+    api_id,
+    compare,
+    disappearance,
+    is_other_message,
+    message_of,
+)
 from connector.errors import BadQuery, SourceError
 from connector.facts import RecordDisappeared
 from connector.interfaces import Clock, FeedLog, Lookup, Observe
@@ -87,7 +94,7 @@ class DisappearedRecords:
 
     async def _look_up(self, row: Seen, window: Window) -> Disappeared:
         try:
-            record = await self._lookup.get(row.id, Priority.REVISIT)
+            record = await self._lookup.get(api_id(row.id), Priority.REVISIT)
         except SourceError as error:
             self._failures += not isinstance(error, BadQuery)
             if not isinstance(error, BadQuery) and self._failures < _MOST_FAILURES:
@@ -99,6 +106,10 @@ class DisappearedRecords:
             comparison = disappearance(row, feed=self._feed, window=window, collected=now)
             self._observe(RecordDisappeared(self._feed, "gone" if comparison.revision else "same"))
             return Disappeared(row, None, comparison)
+        if is_other_message(row.message, message_of(record.body)):
+            self._observe(RecordDisappeared(self._feed, "unknown"))
+            return Disappeared(row, None, Comparison())
+        record = Record(row.id, record.body)
         comparison = compare(
             record, row, feed=self._feed, window=window, collected=now, watched=self._watched
         )

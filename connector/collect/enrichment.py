@@ -13,7 +13,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from connector.collect.revisions import ENRICHMENT_PENDING, Comparison, digest_of, without_marks
+from connector.collect.revisions import (
+    ENRICHMENT_PENDING,
+    Comparison,
+    digest_of,
+    shares_its_id,
+    without_marks,
+)
 from connector.interfaces import INCOMPLETE, Enricher
 from connector.model import Body, Feed, Record, Revision, Seen, Window
 
@@ -65,7 +71,8 @@ class Enrichment:
             page: the enrichment known so far.
         """
         revision, row = comparison.revision, comparison.seen or known
-        if self._enricher is None or row is None:
+        if self._enricher is None or row is None or shares_its_id(record.id):
+            # The endpoints go by the id alone, and could answer for the other message.
             return comparison
         age = self._age(row, visit.at)
         is_due = is_enrichment_pending(row) and age > _mark(row)[_AGE]

@@ -22,8 +22,18 @@ from connector.broadcast import Broadcast
 from connector.collect.disappeared import Disappeared
 from connector.collect.enrichment import Enrichment, PageEnrichment, Visit
 from connector.collect.feed_writer import FeedWriter
-from connector.collect.revisions import PAD, Comparison, compare, redelivery, time_of
-from connector.facts import PageCollected, RecordLate
+from connector.collect.revisions import (
+    PAD,
+    Comparison,
+    api_id,
+    compare,
+    is_other_message,
+    message_of,
+    redelivery,
+    time_of,
+    under_own_id,
+)
+from connector.facts import PageCollected, RecordIdReused, RecordLate
 from connector.interfaces import Clock, Enricher, FeedLog, Observe, Source
 from connector.model import Page, Query, Record, Seen, Step, Window
 
@@ -196,19 +206,21 @@ class SliceIngester:
                     await self._move_checkpoint(part, part.step)
                 while page is not None:
                     records += len(page.records)
-                    ids.add(record.id for record in page.records)
-                    page = await self._store_while_fetching(part, page, pages, number)
+                    page = await self._store_while_fetching(part, page, pages, number, ids)
         return SliceResult(records, ids)
 
     async def _store_while_fetching(
-        self, part: Slice, page: Page, pages: AsyncGenerator[Page, None], number: int
+        self, part: Slice, page: Page, pages: AsyncGenerator[Page, None], number: int, ids: IdHashSet
     ) -> Page | None:
-        """Store *page* while the next one is fetched; the last page takes the checkpoint along."""
+        """Store *page* while the next one is fetched; the last page takes the checkpoint along.
+
+        Adds the ids of the page to *ids*.
+        """
         following = asyncio.ensure_future(anext(pages, None))
         try:
             await asyncio.wait({following}, timeout=_LAST_PAGE_WAIT)
             is_last = following.done() and following.exception() is None and following.result() is None
-            await self._store(part, page.records, part.step if is_last else None, number)
+            ids.add(await self._store(part, page, part.step if is_last else None, number))
             next_page = await following
             if next_page is None and not is_last and part.step is not None:
                 await self._move_checkpoint(part, part.step)
@@ -222,11 +234,12 @@ class SliceIngester:
         note = part.recorder.record((), (), step) if part.recorder else None
         await self._writer.commit(generation=self._writer.generation, step=step, note=note)
 
-    async def _store(self, part: Slice, records: Sequence[Record], step: Step | None, number: int) -> None:
-        """Compare the records of a page with what was seen and make the outcome durable."""
+    async def _store(self, part: Slice, page: Page, step: Step | None, number: int) -> list[str]:
+        """Compare the records of a page with what was seen and make the outcome durable; return their ids."""
         enrichment = PageEnrichment()
-        redeliver = part.recorder.redeliver(records) if part.recorder else frozenset[str]()
-        async with self._record_locks.hold(record.id for record in records):
+        async with self._record_locks.hold(record.id for record in page.records):
+            records, reused = await self._tell_apart(page.records)
+            redeliver = part.recorder.redeliver(records) if part.recorder else frozenset[str]()
             while True:
                 visit, generation = Visit(self._feed, part.window, self._clock()), self._writer.generation
                 known = dict(await self._log.seen(self._feed, [record.id for record in records]))
@@ -239,6 +252,26 @@ class SliceIngester:
             await self._commit(comparisons, generation, step, note)
             self._order.note_changed((c.revision.record.id for c in comparisons if c.revision), number)
         self._report(part, records, comparisons, visit.at)
+        for record in reused:
+            if any(c.new and c.revision and c.revision.record.id == record.id for c in comparisons):
+                self._observe(RecordIdReused(self._feed, api_id(record.id)))
+        return [record.id for record in records]
+
+    async def _tell_apart(self, records: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
+        """Give a record whose id belongs to another message an id of its own; return all, and these."""
+        known = await self._log.seen(self._feed, [record.id for record in records])
+        owners: dict[str, bytes] = {row.id: row.message for row in known.values()}
+        distinct: list[Record] = []
+        reused: list[Record] = []
+        for record in records:
+            message = message_of(record.body)
+            owner = owners.setdefault(record.id, message)
+            if is_other_message(owner, message):
+                reused.append(under_own_id(record, message))
+                distinct.append(reused[-1])
+            else:
+                distinct.append(record)
+        return distinct, reused
 
     def _compare(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -73,6 +74,56 @@ def state_of(body: Body, watched: Sequence[str] = WATCHED) -> JsonObject:
     return {name: _canonical(body[name]) for name in watched if name in body}
 
 
+_MESSAGE_FIELDS = ("scanned_at", "ts", "from", "subject")
+"""What never changes about a message. Where both sides have a field and it differs, they are two messages."""
+
+_OTHER = "\x1f"
+"""Separates the API's id from a message's checksums where another message has the same id: no id of the API
+holds a control character."""
+
+
+def message_of(body: Body) -> bytes:
+    """Four bytes per field that tells one message from another; zeros where *body* lacks it."""
+    return b"".join([_checksum(body.get(name)) for name in _MESSAGE_FIELDS])
+
+
+def is_other_message(known: bytes, found: bytes) -> bool:
+    """Whether two results of :func:`message_of` belong to different messages."""
+    if known == found:
+        return False
+    pairs = ((known[at : at + 4], found[at : at + 4]) for at in range(0, min(len(known), len(found)), 4))
+    return any(one != other and _ABSENT not in {one, other} for one, other in pairs)
+
+
+def under_own_id(record: Record, message: bytes) -> Record:
+    """*record*, under an id of its own because another message has its id."""
+    return Record(f"{record.id}{_OTHER}{message.hex()}", record.body)
+
+
+def api_id(record_id: str) -> str:
+    """The id by which the API knows a record."""
+    return record_id.partition(_OTHER)[0]
+
+
+def shares_its_id(record_id: str) -> bool:
+    """Whether another message has the same id at the API."""
+    return _OTHER in record_id
+
+
+_ABSENT = bytes(4)
+
+
+def _checksum(value: object) -> bytes:
+    # Not cryptographic: both messages come from the API, and a collision needs the same id as well.
+    if value is None or value == "":
+        return _ABSENT
+    moment = _moment(value)
+    text = value if isinstance(value, str) else repr(value)
+    if moment is not None:  # another notation of the same second is the same time
+        text = moment.isoformat(timespec="seconds")
+    return (zlib.crc32(text.encode("utf-8", "surrogatepass")) or 1).to_bytes(4, "big")
+
+
 def digest_of(state: Body) -> str:
     """The state's digest: 32 hexadecimal digits, equal for equal states."""
     text = orjson.dumps(state, option=orjson.OPT_SORT_KEYS)
@@ -113,7 +164,12 @@ def compare(
     state, digest = _judged(record.body, watched)
     if known is None:
         return _first(record, state, digest, feed, window, collected)
-    row = replace(known, time=_within(window, known.time), until=max(known.until, window.end))
+    row = replace(
+        known,
+        time=_within(window, known.time),
+        until=max(known.until, window.end),
+        message=known.message or message_of(record.body),
+    )
     changed = {
         name: known.state[name] for name in state if name in known.state and known.state[name] != state[name]
     }
@@ -122,7 +178,7 @@ def compare(
         return _change(record, row, merged, changed, feed, window, collected)
     merged = {**known.state, **state}
     if len(merged) == len(known.state):
-        return Comparison(seen=row if row.time != known.time or row.until - known.until > SLACK else None)
+        return Comparison(seen=row if _is_worth_writing(row, known) else None)
     digest = digest_of(without_marks(merged))
     return Comparison(
         seen=replace(
@@ -140,7 +196,7 @@ def disappearance(known: Seen, *, feed: Feed, window: Window, collected: datetim
         return Comparison()
     watched = without_marks(known.state)
     state = {**watched, _GONE: True}
-    body = {"id": known.id, "scanned_at": known.time.isoformat(), **watched}
+    body = {"id": api_id(known.id), "scanned_at": known.time.isoformat(), **watched}
     comparison = _change(Record(known.id, body), known, state, {}, feed, window, collected)
     return replace(
         comparison, revision=replace(comparison.revision, gone=True) if comparison.revision else None
@@ -191,8 +247,13 @@ def _first(
             {digest: 1},
             1,
             window.end,
+            message_of(record.body),
         ),
     )
+
+
+def _is_worth_writing(row: Seen, known: Seen) -> bool:
+    return row.time != known.time or row.message != known.message or row.until - known.until > SLACK
 
 
 def _within(window: Window, moment: datetime) -> datetime:

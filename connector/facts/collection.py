@@ -67,6 +67,35 @@ class SliceCollected(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordIdReused(Fact):
+    """The API returned another message (time, sender or subject differ) under the id of a known one.
+
+    Both are delivered. *record* is the id; reported once for each such message.
+    """
+
+    event: ClassVar[str] = "record_id_reused"
+    level: ClassVar[Level] = "warning"
+
+    feed: Feed
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordQuarantined(Fact):
+    """An item of a page cannot become a record. Its bytes are stored; ``deadletters list`` shows them.
+
+    The same bytes are stored and reported once.
+    """
+
+    event: ClassVar[str] = "record_quarantined"
+    level: ClassVar[Level] = "warning"
+
+    feed: Feed
+    reason: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordLate(Fact):
     """A record became searchable only after an earlier sweep had read its time.
 

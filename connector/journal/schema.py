@@ -127,6 +127,8 @@ _FOURTH = (
         at INTEGER NOT NULL
     )""",
     "CREATE UNIQUE INDEX emitted_by_key ON emitted (output, key)",
+    # Checksums of time, sender and subject; NULL in rows of older versions.
+    "ALTER TABLE seen ADD COLUMN message BLOB",
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)

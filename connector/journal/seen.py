@@ -106,36 +106,36 @@ def from_key(key: bytes) -> str:
 
 
 _CHUNK = 250
-_COLUMNS = "key, row, time, until, state, number, occurrences"
+_COLUMNS = "key, row, time, until, state, number, occurrences, message"
 _MARKS = ",".join("?" * _CHUNK)
 
-_Values: TypeAlias = tuple[int, int, int, int, bytes | None]
-"""time, until, state, number, occurrences"""
+_Values: TypeAlias = tuple[int, int, int, int, bytes | None, bytes | None]
+"""time, until, state, number, occurrences, message"""
 
 
 @dataclass(slots=True)
 class _Changes:
     """What a commit does to the table, by kind: most rows seen again only get a later window."""
 
-    added: list[tuple[int, bytes, int, int, int, int, bytes | None]]
+    added: list[tuple[int, bytes, int, int, int, int, bytes | None, bytes | None]]
     moved: list[tuple[int, int]]
-    rewritten: list[tuple[int, int, int, int, bytes | None, int]]
+    rewritten: list[tuple[int, int, int, int, bytes | None, bytes | None, int]]
     uses: Counter[int]
 
     def note(self, feed: int, key: bytes, values: _Values, known: tuple[int, _Values] | None) -> None:
         """Sort in what becomes of the row *key*, which is stored as *known*."""
-        time, until, state, number, occurrences = values
+        time, until, state, number, occurrences, message = values
         if known is None:
-            self.added.append((feed, key, time, until, state, number, occurrences))
+            self.added.append((feed, key, time, until, state, number, occurrences, message))
             self.uses[state] += 1
             return
         row, before = known
         if before == values:
             return
-        if (before[0], *before[2:]) == (time, state, number, occurrences):
+        if (before[0], *before[2:]) == (time, state, number, occurrences, message):
             self.moved.append((until, row))
             return
-        self.rewritten.append((time, until, state, number, occurrences, row))
+        self.rewritten.append((time, until, state, number, occurrences, message, row))
         self.uses[state] += 1
         self.uses[before[2]] -= 1
 
@@ -174,16 +174,24 @@ class SeenTable:
         changes = _Changes([], [], [], Counter())
         for key, one in latest.items():
             state = self._states.number(connection, one.digest, one.state)
-            values = to_micros(one.time), to_micros(one.until), state, one.number, _to_occurrences(one)
+            values = (
+                to_micros(one.time),
+                to_micros(one.until),
+                state,
+                one.number,
+                _to_occurrences(one),
+                one.message or None,
+            )
             changes.note(feed, key, values, known.get(key))
         connection.executemany(
-            "INSERT INTO seen (feed, key, time, until, state, number, occurrences) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO seen (feed, key, time, until, state, number, occurrences, message) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             changes.added,
         )
         connection.executemany("UPDATE seen SET until = ? WHERE row = ?", changes.moved)
         connection.executemany(
-            "UPDATE seen SET time = ?, until = ?, state = ?, number = ?, occurrences = ? WHERE row = ?",
+            "UPDATE seen SET time = ?, until = ?, state = ?, number = ?, occurrences = ?, message = ? "
+            "WHERE row = ?",
             changes.rewritten,
         )
         self._states.count(connection, changes.uses)
@@ -216,7 +224,7 @@ class SeenTable:
                 yield row[0], (row[1], row[2:])
 
     def _seen(self, connection: sqlite3.Connection, name: str, values: _Values) -> Seen:
-        time, until, state, number, occurrences = values
+        time, until, state, number, occurrences, message = values
         digest, watched = self._states.load(connection, state)
         return Seen(
             name,
@@ -226,6 +234,7 @@ class SeenTable:
             {digest: 1} if occurrences is None else _from_occurrences(occurrences),
             number,
             to_moment(until),
+            message or b"",
         )
 
 

@@ -43,6 +43,8 @@ COUNTERS: tuple[Family, ...] = (
     Family("enrichment_disabled", "Pages for which a failing endpoint was skipped.", ("account", "endpoint")),
     Family("records", "Records read, by outcome.", (*SWEEP, "outcome")),
     Family("records_outside_window", "Records with a scan time outside the requested window.", FEED),
+    Family("record_ids_reused", "Messages returned under the id of another message.", FEED),
+    Family("records_quarantined", "Items that cannot become a record, by reason.", (*FEED, "reason")),
     Family("records_disappeared", "Records missing from their search, by outcome.", (*FEED, "outcome")),
     Family("slices", "Slices completed.", SWEEP),
     Family("window_splits", "Windows the API could not search, split in two.", SWEEP),

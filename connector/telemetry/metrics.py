@@ -172,6 +172,10 @@ class Metrics:
                 self._sweep_works(fact.feed, fact.sweep)
             case facts.WindowSplit():
                 metrics.count("window_splits", *_labels(fact.feed), fact.sweep)
+            case facts.RecordIdReused():
+                metrics.count("record_ids_reused", *_labels(fact.feed))
+            case facts.RecordQuarantined():
+                metrics.count("records_quarantined", *_labels(fact.feed), fact.reason)
             case facts.RecordLate():
                 metrics.time("lateness_min_seconds", fact.least, *_labels(fact.feed))
                 metrics.time("lateness_max_seconds", fact.most, *_labels(fact.feed))

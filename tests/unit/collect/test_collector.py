@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -149,6 +150,33 @@ async def test_a_month_of_nearly_nothing_costs_tens_of_requests(feed: FeedUnderT
 
     assert len(await feed.poll()) == 3
     assert len(feed.source.asked) < 45
+
+
+async def test_another_message_under_a_known_id_is_delivered_once(feed: FeedUnderTest) -> None:
+    scanned = START - timedelta(minutes=1)
+    invoice: dict[str, Any] = {"subject": "Invoice", "from": "a@example.com", "final_disposition": "SPAM"}
+    payroll: dict[str, Any] = {**invoice, "subject": "Payroll"}
+    feed.source.add("m", scanned, **invoice)
+    assert len(await feed.poll()) == 1
+    feed.source.add("m", scanned, **payroll)
+    (other,) = await feed.poll(timedelta(minutes=1))
+
+    assert (other.number, other.record.body["subject"]) == (1, "Payroll")
+    assert await feed.poll(timedelta(minutes=1)) == []
+    feed.source.change("m", final_disposition="MALICIOUS")
+    (changed,) = await feed.poll(timedelta(minutes=10))
+    assert (changed.number, changed.record.id) == (2, other.record.id)
+    feed.source.add("m", scanned, **invoice)
+    assert await feed.poll(timedelta(hours=1)) == []
+    assert [fact.record for fact in feed.observed if isinstance(fact, facts.RecordIdReused)] == ["m"]
+
+
+async def test_a_field_that_comes_later_makes_no_other_message(feed: FeedUnderTest) -> None:
+    scanned = START - timedelta(minutes=1)
+    feed.source.add("m", scanned)
+    assert len(await feed.poll()) == 1
+    feed.source.change("m", subject="Invoice", scanned_at=scanned.isoformat().replace("+00:00", ".000Z"))
+    assert await feed.poll(timedelta(minutes=1)) == []
 
 
 async def test_seen_rows_are_forgotten_behind_the_slowest_sweep_only(feed: FeedUnderTest) -> None:

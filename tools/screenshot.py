@@ -27,7 +27,7 @@ searches:
 outputs:
   siem: {{type: syslog, address: "tcp://127.0.0.1:{port}", mapping: cef, from: beginning}}
   lake: {{type: http, url: "{lake}", body: ndjson, mapping: ecs, from: beginning}}
-  soar: {{type: http, url: "http://127.0.0.1:9/hook", body: single, mapping: ecs, when: {{$severity: 9}}}}
+  soar: {{type: http, url: "http://127.0.0.1:9/hook", body: single, mapping: ecs, when: {{$severity: {{gte: 8}}}}}}
 state: {{directory: state}}
 server: {{listen: "127.0.0.1:0"}}
 """

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from connector.app.build import endpoint_tls
 from connector.app.collectors import FeedPlan, plan_feeds
 from connector.app.control.server import NoDaemon, ask
 from connector.app.routes import Route, build_routes, expression_warnings, mapping_library
@@ -97,6 +98,8 @@ async def check(
     settings = loaded.settings
     names = {account.account_id: name for name, account in settings.accounts.items()}
     require_paths(loaded, with_files=with_files)
+    if with_files:
+        endpoint_tls(settings.server)
     feeds = plan_feeds(loaded, utc_now)
     routes = build_routes(loaded, ignore_fact, names)
     results = [CheckResult("configuration", "ok", str(loaded.file or "from the environment"))]

@@ -33,6 +33,15 @@ _OTHER = re.compile(
 # Browsers read the three ideographic ones as dots of a host name too (UTS 46).
 _DOT = re.compile(r"[.\u3002\uff0e\uff61](?<=[^\s.].)(?=[^\W\d_])")
 _QUAD = re.compile(r"\d(?<![\d.].)\d{0,2}(?:\.\d{1,3}){3}(?![\d.])")
+# Constants of the connector: event codes, its dataset, and the dashboard link of the shipped mappings. No
+# verdict is a top-level domain, and nothing may stand before or after that would make another host of it.
+_OWN = re.compile(
+    r"(?<![\w.@/:-])("
+    r"email\.(?:malicious(?:-bec)?|suspicious|spoof|spam|bulk|encrypted|external|unknown|none)"
+    r"|connector\.heartbeat|cloudflare\.email_security"
+    r"|https://one\.dash\.cloudflare\.com/[0-9a-f]{32}/email-security/investigation"
+    r")(?![\w@/?#:-]|\.\w)"
+)
 _SHARE = re.compile(r"\\\\(?=\w)")
 
 _MENTION = re.compile(r"([@#])(?<![^\W_].)(?=\w)")
@@ -70,12 +79,21 @@ def one_line(text: str) -> str:
 
 
 def defanged(text: str) -> str:
-    """*text* in which no program detects a link, host name, IP address or file share. Idempotent."""
+    """*text* in which no program detects a link, host name, IP address or file share. Idempotent.
+
+    Constants of the connector (``email.malicious``) stay as they are: people search for them.
+    """
+    pieces = _OWN.split(text)  # constants are at the odd places
+    pieces[::2] = [_without_links(piece) for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+def _without_links(text: str) -> str:
     if ":" in text:
         text = _OTHER.sub("[:]", _WEB.sub(r"\1xx\2:", text))
     if "\\\\" in text:
         text = _SHARE.sub(r"[\\\\]", text)
-    return _DOT.sub("[.]", _QUAD.sub(lambda found: found[0].replace(".", "[.]"), text))
+    return _DOT.sub("[.]", _QUAD.sub(lambda match: match[0].replace(".", "[.]"), text))
 
 
 def _slack(text: str) -> str:

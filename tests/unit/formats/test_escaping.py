@@ -108,3 +108,36 @@ def test_everything_but_none_stays_on_one_line(text: str, kind: Escaping) -> Non
 def test_a_long_text_costs_no_more_than_its_length(kind: Escaping, piece: str) -> None:
     """Would not end within a test's patience if an expression looked back and forth."""
     assert escape(kind)(piece * (50_000 // len(piece)))
+
+
+@pytest.mark.parametrize(
+    "constant",
+    [
+        "email.malicious",
+        "email.malicious-bec",
+        "email.none",
+        "connector.heartbeat",
+        "cloudflare.email_security",
+        f"https://one.dash.cloudflare.com/{'0a' * 16}/email-security/investigation",
+    ],
+)
+def test_constants_of_the_connector_are_not_defanged(constant: str) -> None:
+    for text in (constant, f"Class {constant}, see", f"({constant})", f"{constant}."):
+        assert escape("plain")(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "email.malicious.example",
+        "www.email.malicious",
+        "https://email.malicious/x",
+        "a@email.spam",
+        "email.support",
+        f"https://one.dash.cloudflare.com/{'0a' * 16}/email-security/investigation/../x",
+        f"https://one.dash.cloudflare.com.evil.example/{'0a' * 16}/email-security/investigation",
+        f"https://one.dash.cloudflare.com/{'0a' * 16}/email-security/investigation?x",
+    ],
+)
+def test_what_only_looks_like_a_constant_is_defanged(text: str) -> None:
+    assert text not in escape("plain")(text)

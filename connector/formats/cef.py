@@ -253,7 +253,7 @@ _SHORTENING = ShorteningPolicy(
         "cs4": ",",
         "cs6": "; ",
         "duser": ",",
-        "fileHash": ",",
+        "CloudflareEmailSecurityFileHashes": ",",
         "fname": ",",
         "reason": "; ",
     },

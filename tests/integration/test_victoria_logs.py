@@ -91,9 +91,17 @@ def test_splunk_hec(server: VictoriaLogs, tmp_path: Path) -> None:
     )
 
 
-def test_ndjson_over_http(server: VictoriaLogs, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"type": "http", "url": "/insert/jsonline", "gzip": True},
+        {"type": "elasticsearch", "url": "/insert/elasticsearch/_bulk"},
+    ],
+    ids=["ndjson", "bulk"],
+)
+def test_json_over_http(server: VictoriaLogs, tmp_path: Path, settings: dict[str, Any]) -> None:
     query = "_time_field=@timestamp&_msg_field=message&_stream_fields=event.dataset"
-    output = {"type": "http", "url": f"{server.url}/insert/jsonline?{query}", "mapping": "ecs", "gzip": True}
+    output = {**settings, "url": f"{server.url}{settings['url']}?{query}", "mapping": "ecs"}
 
     run = deliver(tmp_path, server, output, event_id)
     rows = server.rows()

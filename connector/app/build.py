@@ -22,7 +22,9 @@ from connector.errors import ConfigurationError, Problem
 from connector.facts import ConfigurationWarning, Fact
 from connector.interfaces import Clock
 from connector.journal import SQLITE
+from connector.masking import SecretMasker, secrets_in
 from connector.model import Backlog, Feed
+from connector.net.no_proxy import ProxyEnvironment
 from connector.settings import Loaded, Server, Settings, State, require_paths
 from connector.telemetry.endpoint import Board, bind
 from connector.telemetry.log_writer import LogWriter
@@ -80,7 +82,7 @@ def build_app(loaded: Loaded, clock: Clock, log: LogWriter | None = None) -> App
     metrics = Metrics(__version__, SQLITE)
     logs = _build_logs(settings, metrics, log)
     status = Status(__version__, clock, fresh, limits, names, sqlite=SQLITE)
-    telemetry = Telemetry(logs, metrics, status, limits)
+    telemetry = Telemetry(logs, metrics, status, limits, _masker(settings))
     routes = build_routes(loaded, telemetry.observe, names)
     tls = endpoint_tls(settings.server)
     sock = bind(settings.server.listen) if settings.server.listen else None
@@ -107,7 +109,19 @@ def switch_telemetry(app: App) -> None:
     """Make logs, metrics and status describe *app* from now on."""
     core, settings = app.core, app.settings
     logs = _build_logs(settings, core.metrics, core.log)
-    core.telemetry.watch(logs, _freshness(app.feeds), _backlog_limits(settings), _account_names(settings))
+    core.telemetry.watch(
+        logs,
+        _freshness(app.feeds),
+        _backlog_limits(settings),
+        _account_names(settings),
+        _masker(settings),
+    )
+
+
+def _masker(settings: Settings) -> SecretMasker:
+    """A masker of every secret of the configuration, and of the proxies of the environment."""
+    proxies = [url for _, url in ProxyEnvironment().proxies.values() if "@" in url]
+    return SecretMasker([*secrets_in(settings), *(partial(str, url) for url in proxies)])
 
 
 def endpoint_tls(server: Server) -> ssl.SSLContext | None:

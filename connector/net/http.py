@@ -7,11 +7,12 @@ import functools
 import ssl
 from collections.abc import Mapping, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from connector import __version__
 from connector.errors import ConfigurationError, Problem
 from connector.import_guard import absent
+from connector.masking import mask_secrets
 from connector.net.failures import classify_error
 from connector.net.gzip import BodyTooLarge, BoundedBody, CorruptBody
 from connector.net.no_proxy import ProxyEnvironment, with_scheme
@@ -100,6 +101,7 @@ class HttpClient:
             context = _default_context() if tls is None or tls == TlsOptions() else client_context(tls)
             return _build(context, proxy, headers=headers, jar=jar, connections=connections)
 
+        self._proxy = proxy
         self._timeout = timeout
         self._max_body = max_body
         self._clients = Replaceable(build, httpx.AsyncClient.aclose)
@@ -135,11 +137,18 @@ class HttpClient:
             raise TimedOut(f"{peer}: no complete response within {allowed:g} s") from None
         except (httpx.HTTPError, OSError) as error:
             # TLS alerts after the handshake pass through the library unchanged.
-            _raise(peer, error)
+            failure = _failure(peer, error)
+            raise type(failure)(self.mask(failure.reason)) from None
         except ConfigurationError as error:
             # It was valid when the client was created: a certificate file has become unusable since.
             raise Untrusted(f"{peer}: {error}") from None
         return Response(status, answered, body, loop.time() - begun)
+
+    def mask(self, text: str) -> str:
+        """Mask the credentials of the proxies in *text*, should a peer have repeated them."""
+        configured = self._proxy.reveal() if isinstance(self._proxy, Secret) else self._proxy
+        proxies = [url for _, url in ProxyEnvironment().proxies.values()]
+        return mask_secrets(text, [*([configured] if configured else []), *proxies])
 
     def renew(self) -> None:
         """Make the next exchange use new connections, for example after a credential was rotated."""
@@ -299,22 +308,22 @@ def _transport(
         ) from None
 
 
-def _raise(peer: str, error: httpx.HTTPError | OSError) -> NoReturn:
+def _failure(peer: str, error: httpx.HTTPError | OSError) -> TransportError:
     if isinstance(error, httpx.ConnectTimeout):
-        raise Unreachable(f"{peer}: no connection within {_CONNECT:g} s") from None
+        return Unreachable(f"{peer}: no connection within {_CONNECT:g} s")
     if isinstance(error, httpx.TimeoutException):
-        raise TimedOut(f"{peer}: no response in time") from None
+        return TimedOut(f"{peer}: no response in time")
     if isinstance(error, httpx.ProxyError):
-        raise Unreachable(f"{peer}: the proxy refused to connect ({_proxy_status(error)})") from None
+        return Unreachable(f"{peer}: the proxy refused to connect ({_proxy_status(error)})")
     if isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol)):
-        raise Unsendable(
+        return Unsendable(
             f"{peer}: the request cannot be written as HTTP; check header values for line breaks"
-        ) from None
+        )
     if isinstance(error, httpx.RemoteProtocolError):
-        raise TransportError(f"{peer}: the connection closed before the response was complete") from None
-    raise classify_error(peer, error, connecting=isinstance(error, httpx.ConnectError)) from None
+        return TransportError(f"{peer}: the connection closed before the response was complete")
+    return classify_error(peer, error, connecting=isinstance(error, httpx.ConnectError))
 
 
 def _proxy_status(error: httpx.ProxyError) -> str:
     """Return the proxy's status line, such as ``407 ...``: all of the error that is safe to show."""
-    return "".join(letter for letter in str(error) if letter.isprintable())[:80]
+    return "".join(letter for letter in str(error) if letter.isprintable())[:200]

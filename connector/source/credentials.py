@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from connector.secret import MASK, Secret
+from connector.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,3 @@ class KeyPair:
 
 
 Credentials: TypeAlias = Token | KeyPair
-
-
-def mask_credential(body: bytes, credentials: Credentials) -> bytes:
-    """Mask the credential in *body*, should the other side have repeated it."""
-    secret = credentials.secret.reveal().encode()
-    return body.replace(secret, MASK.encode()) if secret else body

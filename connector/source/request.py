@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import orjson
@@ -12,12 +13,13 @@ import orjson
 from connector.errors import SearchIncomplete, SourceError, Unavailable
 from connector.facts import RequestAnswered, RequestRetried, RetryAfterCapped
 from connector.interfaces import Clock, Observe
+from connector.masking import mask_secrets
 from connector.model import JsonObject, Priority
 from connector.net.backoff import full_jitter, parse_retry_after
 from connector.net.http import HttpClient
 from connector.net.transport import Response, TimedOut, TransportError, Untrusted
 from connector.source.budget import LONGEST_BLOCK, Budget
-from connector.source.credentials import Credentials, mask_credential
+from connector.source.credentials import Credentials
 from connector.source.decode import Undecodable, decode
 from connector.source.envelope import Envelope
 from connector.source.error_mapping import (
@@ -35,6 +37,10 @@ _DEFAULT_LIMIT_WAIT = 300.0
 """Cloudflare blocks for five minutes; assumed where a 429 does not say how long."""
 
 _MAX_LIMIT_WAITS = 2
+
+_EXPLAINED = 1 << 20
+"""Bytes of a failed response that are read for an explanation."""
+
 _MAX_BACKOFF = 10.0
 
 
@@ -221,7 +227,15 @@ class Requester:
         return _Failure(error, is_retryable(response, error), slow=is_gateway_timeout(response))
 
     def _error_from(self, response: Response) -> SourceError:
-        clean = replace(response, body=mask_credential(response.body, self._credentials))
+        """Classify *response* with every secret masked that the peer may have repeated."""
+        secrets = [self._credentials.secret.reveal()]
+        mask = partial(mask_secrets, secrets=secrets)
+        text = response.body[:_EXPLAINED].decode("utf-8", "surrogateescape")
+        clean = replace(
+            response,
+            headers={name: self._http.mask(mask(value)) for name, value in response.headers.items()},
+            body=self._http.mask(mask(text)).encode("utf-8", "surrogateescape"),
+        )
         return from_response(clean, _decode_envelope(clean.body))
 
     def _undecodable(self, response: Response) -> SourceError:

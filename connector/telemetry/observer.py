@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 
 from connector.facts import Fact
@@ -17,7 +17,16 @@ from connector.telemetry.status import Status
 class Telemetry:
     """The ``observe`` of the process, with the log, metrics and status behind it; for the main loop only."""
 
-    def __init__(self, logs: Logs, metrics: Metrics, status: Status, limits: Mapping[str, Backlog]) -> None:
+    def __init__(
+        self,
+        logs: Logs,
+        metrics: Metrics,
+        status: Status,
+        limits: Mapping[str, Backlog],
+        mask: Callable[[str], str] = str,
+    ) -> None:
+        """*mask* removes secrets from every text of a fact before anything shows it."""
+        self._mask = mask
         self._logs = logs
         self._metrics = metrics
         self._status = status
@@ -30,10 +39,11 @@ class Telemetry:
         feeds: Mapping[Feed, timedelta],
         limits: Mapping[str, Backlog],
         names: Mapping[str, str],
+        mask: Callable[[str], str] = str,
     ) -> None:
         """Switch to another configuration; *feeds*, *limits* and *names* as for ``Status``."""
         gone = self._status.watched()
-        self._logs, self._limits = logs, dict(limits)
+        self._logs, self._limits, self._mask = logs, dict(limits), mask
         self._status.watch(feeds, limits, names)
         self._metrics.forget(
             feeds=gone.feeds - feeds.keys(),
@@ -50,12 +60,27 @@ class Telemetry:
     def observe(self, fact: Fact) -> None:
         """Take *fact*; never raises (``interfaces.Observe``)."""
         try:
+            fact = self._masked(fact)
             self._metrics.take(fact)
             self._status.take(fact)
             self._logs.take(fact)
         except Exception as error:  # noqa: BLE001, telemetry must not stop what it watches
             with suppress(Exception):
                 self._logs.failed(fact.event, type(error).__name__)
+
+    def _masked(self, fact: Fact) -> Fact:
+        changed: dict[str, object] = {}
+        for field in fields(fact):
+            value = getattr(fact, field.name)
+            if isinstance(value, str):
+                masked: object = self._mask(value)
+            elif isinstance(value, tuple) and value and isinstance(value[0], str):
+                masked = tuple(self._mask(item) if isinstance(item, str) else item for item in value)
+            else:
+                continue
+            if masked != value:
+                changed[field.name] = masked
+        return replace(fact, **changed) if changed else fact
 
     def outline(self, outline: Outline) -> None:
         """Update the sizes of the journal."""

@@ -15,8 +15,8 @@ from urllib.parse import unquote
 
 import orjson
 
+from connector.masking import mask_secrets
 from connector.model import Event
-from connector.secret import MASK
 
 REMOVED = "[...]"
 """Stands for words of the request."""
@@ -25,8 +25,6 @@ REMOVED = "[...]"
 _LONGEST = 300
 # How much of a response is looked at, in bytes; an explanation further down would not be shown anyway.
 _READ = 16 << 10
-# Shorter secrets would match by chance all over a response.
-_SHORTEST_SECRET = 4
 # Words of this length are searched anywhere in the values sent, so that parts of longer words match too;
 # shorter ones must match a whole word.
 _SUBSTRING_LENGTH = 4
@@ -55,7 +53,7 @@ def excerpt(body: bytes, secrets: Iterable[str], sent: Sequence[Event] = (), lon
     """
     if not body:
         return ""
-    text = _masked(body[:_READ].decode("utf-8", "replace"), secrets)
+    text = mask_secrets(body[:_READ].decode("utf-8", "replace"), secrets)
     if sent:
         text = _without_request(text, sent)
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
@@ -71,13 +69,6 @@ def says(body: bytes, text: str, sent: Sequence[Event]) -> bool:
     if wanted not in _normalized(body.decode("utf-8", "replace")):
         return False
     return not any(wanted in _normalized(value) for event in sent for value in _values(event.payload))
-
-
-def _masked(text: str, secrets: Iterable[str]) -> str:
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, MASK)
-    return text
 
 
 def _without_request(text: str, sent: Sequence[Event]) -> str:

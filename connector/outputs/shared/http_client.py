@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
 from typing import Self
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, model_validator
 
@@ -202,7 +202,8 @@ class HttpSender:
 
     def safe_excerpt(self, answer: Response, secrets: Iterable[str], sent: Sequence[Event] = ()) -> str:
         """The beginning of the response without *secrets*, secret parts of the URL and text of *sent*."""
-        return excerpt(answer.body, [*secrets, self._url.reveal(), *_path_parts(self._url)], sent)
+        proxy = route_of(self._url.reveal(), _reveal(self._settings.proxy)).proxy
+        return excerpt(answer.body, [*secrets, self._url.reveal(), *([proxy] if proxy else [])], sent)
 
     def error_for_status(self, answer: Response, said: str) -> DeliveryError:
         """The error for a status other than 2xx, with *said* as the excerpt of the response."""
@@ -240,8 +241,12 @@ class HttpSender:
 
 def _proxy_for(url: Url, configured: Secret | None) -> SplitResult | None:
     """The proxy that the HTTP client will use: the configured one, or that of the environment."""
-    proxy = route_of(url.reveal(), configured.reveal() if configured else None).proxy
+    proxy = route_of(url.reveal(), _reveal(configured)).proxy
     return urlsplit(proxy) if proxy else None
+
+
+def _reveal(secret: Secret | None) -> str | None:
+    return secret.reveal() if secret is not None else None
 
 
 def _status(status: int) -> str:
@@ -249,9 +254,3 @@ def _status(status: int) -> str:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         return str(status)
-
-
-def _path_parts(url: Url) -> list[str]:
-    """Pieces of path and query that may be a webhook's token."""
-    values = (value for _, value in parse_qsl(url.parts.query))
-    return [piece for piece in (*url.parts.path.split("/"), url.parts.query, *values) if len(piece) >= 8]  # noqa: PLR2004

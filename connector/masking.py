@@ -1,0 +1,128 @@
+"""Masks configured secrets in texts that come from a peer, in every form in which a peer may repeat them.
+
+Proxies and collectors echo requests in their errors: a password as it was sent, percent-encoded,
+Base64-encoded, or as a piece of a URL. ``mask_secrets`` is applied where such a text enters an error, and
+``SecretMasker`` once more where facts leave for log, metrics and status.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol, runtime_checkable
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+
+from pydantic import BaseModel
+
+from connector.secret import MASK, Reference, Secret
+
+_SHORTEST = 4
+"""Characters of a secret that is masked: a shorter one would match by chance all over a text."""
+
+_TOKEN = re.compile(r"(?![A-Za-z]{8,15}$).{8,}", re.DOTALL)
+"""A piece of a URL's path or query that may be a token, unlike ``v1``, ``services`` and ``collector``."""
+
+_HEADER = re.compile(r"(?i)\b(basic|bearer|splunk|apikey|genie-?key)(\s+)(?=\S*[\d/+=_-])[\w./+=~-]{8,}")
+"""Credentials in an echoed ``Authorization`` header, whoever's they are."""
+
+
+@runtime_checkable
+class _Revealable(Protocol):
+    def reveal(self) -> str:
+        """The secret text."""
+        ...
+
+
+def mask_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Return *text* with every form of *secrets* and every echoed ``Authorization`` value masked."""
+    forms = {form for secret in secrets for form in forms_of(secret)}
+    masked = _pattern(forms).sub(MASK, text) if forms else text
+    return _HEADER.sub(rf"\1\2{MASK}", masked)
+
+
+def forms_of(secret: str) -> frozenset[str]:
+    """Return the forms in which *secret* may appear: itself, pieces of a URL, and encodings of each."""
+    forms: set[str] = set()
+    for piece in {secret, *_pieces_of_url(secret)}:
+        for plain in {piece, unquote(piece)}:
+            forms |= {
+                plain,
+                quote(plain, safe=""),
+                quote(plain, safe="").lower(),
+                quote(plain),
+                quote_plus(plain),
+            }
+            forms |= {
+                html.escape(plain),
+                json.dumps(plain)[1:-1],
+                json.dumps(plain, ensure_ascii=False)[1:-1],
+                plain.encode("unicode_escape").decode(),
+            }
+            data = plain.encode("utf-8", "surrogatepass")
+            for encoded in (base64.b64encode(data), base64.urlsafe_b64encode(data)):
+                forms |= {encoded.decode(), encoded.decode().rstrip("=")}
+            forms.add(data.hex())
+    return frozenset(form for form in forms if len(form) >= _SHORTEST)
+
+
+def secrets_in(value: object) -> Iterator[Callable[[], str]]:
+    """Yield a reader for every secret in *value*, a settings model or a container of them."""
+    if isinstance(value, (Secret, _Revealable)):
+        yield value.reveal
+    elif isinstance(value, Reference):
+        text = str(value)
+        yield lambda: text
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from secrets_in(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from secrets_in(item)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            yield from secrets_in(item)
+
+
+class SecretMasker:
+    """Masks a fixed set of secrets, at little cost per text; follows secrets that are rotated."""
+
+    def __init__(self, secrets: Iterable[Callable[[], str]]) -> None:
+        self._secrets = tuple(secrets)
+        self._texts: frozenset[str] = frozenset()
+        self._known: re.Pattern[str] | None = None
+
+    def __call__(self, text: str) -> str:
+        """Return *text* with the secrets masked."""
+        texts = frozenset(secret() for secret in self._secrets)
+        if not texts <= self._texts:
+            # A rotated secret stays masked: a peer may still echo it.
+            self._texts |= texts
+            forms = {form for secret in self._texts for form in forms_of(secret)}
+            self._known = _pattern(forms) if forms else None
+        return text if self._known is None else self._known.sub(MASK, text)
+
+
+def _pattern(forms: Iterable[str]) -> re.Pattern[str]:
+    # Longest first: a form that contains another must be masked as a whole.
+    return re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
+
+
+def _pieces_of_url(secret: str) -> Iterator[str]:
+    """The secret pieces of a URL: user and password, long segments of the path, values of the query."""
+    if "://" not in secret and "@" not in secret:
+        return
+    try:
+        parts = urlsplit(secret if "://" in secret else f"http://{secret}")
+    except ValueError:
+        return
+    user, password = parts.username or "", parts.password or ""
+    if password:
+        yield password
+        yield f"{unquote(user)}:{unquote(password)}"
+    elif user:
+        yield user
+    values = [value for _, value in parse_qsl(parts.query)]
+    yield from (piece for piece in (*parts.path.split("/"), parts.query, *values) if _TOKEN.fullmatch(piece))

@@ -112,7 +112,7 @@ def _print_usage_error(error: click.ClickException) -> None:
 def _run() -> int:
     """Run the command and return its exit code; known errors are printed as ``error: ...``."""
     try:
-        code = group.main(standalone_mode=False)
+        code = group.main(prog_name="email-connector", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
         _print_usage_error(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 
 import click
@@ -55,5 +56,7 @@ def command(host: str, port: int, backlog: int, rate: float, seed: int) -> None:
     try:
         asyncio.run(serve())
     except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or "invalid host name"
+        number = getattr(error, "errno", None) or 0
+        # asyncio wraps the reason into a sentence of its own; name resolution has negative numbers.
+        why = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or "invalid host name"
         raise ConnectorError(f"cannot listen on {host}:{port}: {why}") from None

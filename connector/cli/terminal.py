@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import click
 
 from connector.errors import ConfigurationError, Problem
-from connector.yaml_nodes import suggestion
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -101,6 +100,8 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def unknown_name(what: str, name: str, names: Iterable[str]) -> ConfigurationError:
     """The error for an unknown *name*, with the nearest of *names* as a hint."""
+    from connector.yaml_nodes import suggestion
+
     return ConfigurationError(Problem(f"unknown {what} {name!a}", hint=suggestion(name, set(names))))
 
 

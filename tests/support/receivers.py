@@ -16,7 +16,7 @@ import orjson
 class HttpReceiver:
     """Keeps the events of every request that it answered with 200; ``gate`` holds answers back.
 
-    A request with an event that ``refuse`` says yes to is answered with 400 as a whole.
+    A request with an event that ``refuse`` says yes to is answered with ``refusal`` as a whole.
     """
 
     def __init__(self) -> None:
@@ -26,6 +26,7 @@ class HttpReceiver:
         self.gate.set()
         self.waiting = threading.Event()
         self.refuse: Callable[[dict[str, Any]], bool] = lambda _: False
+        self.refusal = 400
         self.url = ""
 
     def reached(self, count: int) -> bool:
@@ -57,7 +58,7 @@ def http_receiver() -> Iterator[HttpReceiver]:
             receiver.waiting.set()
             receiver.gate.wait()
             taken = receiver.take(body, {name.lower(): value for name, value in self.headers.items()})
-            self.send_response(200 if taken else 400)
+            self.send_response(200 if taken else receiver.refusal)
             self.send_header("content-length", "0")
             self.end_headers()
 

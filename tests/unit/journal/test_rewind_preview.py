@@ -65,7 +65,7 @@ async def test_it_says_when_something_asked_for_is_gone(here: Surroundings) -> N
         for to, complete in ((0, False), (1, True), (begin, False), (here.now + timedelta(seconds=1), True)):
             assert (await journal.preview_rewind("siem", to)).complete is complete, to
         assert (await journal.preview_rewind("siem", 0)).target == 1
-        with pytest.raises(JournalError, match="unknown output; known: siem"):
+        with pytest.raises(JournalError, match="no output is named seim; known: siem"):
             await journal.preview_rewind("seim", 0)
 
 

@@ -1,5 +1,8 @@
 # Two stages: the first builds the wheel and installs it with its locked dependencies, the second holds
 # only Python and the result. Build:  docker build -t email-connector .
+# Pin the base image by digest for a reproducible build:
+#   docker build --build-arg PYTHON=3.13-slim@sha256:... -t email-connector .
+# with the digest that `docker buildx imagetools inspect python:3.13-slim` prints.
 ARG PYTHON=3.13-slim
 
 FROM python:${PYTHON} AS build
@@ -33,8 +36,8 @@ COPY --from=build --chown=10001:0 /var/lib/email-connector /var/lib/email-connec
 ENV PATH=/opt/connector/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    CONNECTOR_STATE__DIRECTORY=/var/lib/email-connector \
-    CONNECTOR_SERVER__LISTEN=0.0.0.0:9464
+    CONNECTOR_STATE__DIRECTORY=/var/lib/email-connector
+# The endpoint listens on loopback inside the container until CONNECTOR_SERVER__LISTEN opens it.
 USER 10001:10001
 VOLUME /var/lib/email-connector
 EXPOSE 9464

@@ -48,7 +48,7 @@ def test_the_state_directory_is_the_only_volume_and_belongs_to_the_user() -> Non
     assert copies == [f"--from=build --chown=10001:0 {volume} {volume}"]
 
 
-def test_its_variables_are_settings_and_open_the_endpoint(tmp_path: Path) -> None:
+def test_its_variables_are_settings_and_leave_the_endpoint_on_loopback(tmp_path: Path) -> None:
     own = {name: value for name, value in IMAGE.environment.items() if name.startswith("CONNECTOR_")}
     (tmp_path / "token").write_text("secret\n")
     account = {
@@ -58,7 +58,7 @@ def test_its_variables_are_settings_and_open_the_endpoint(tmp_path: Path) -> Non
 
     settings = load(None, {**own, **account}).settings
 
-    assert settings.server.listen == f"0.0.0.0:{IMAGE.ports[0]}"
+    assert settings.server.listen == f"127.0.0.1:{IMAGE.ports[0]}"
     assert str(settings.state.directory) == IMAGE.volumes[0]
 
 

@@ -108,6 +108,24 @@ def test_chart_and_plain_manifests_run_the_same_pod() -> None:
 
 
 @pytest.mark.parametrize("values", ["least.yaml", "everything.yaml"])
+def test_no_neighbour_on_the_network_can_restart_the_pod(values: str) -> None:
+    [container] = pod_of(rendered(values))["containers"]
+
+    for probe in ("startupProbe", "livenessProbe"):
+        assert container[probe]["exec"] == {"command": ["email-connector", "status", "--health"]}
+    assert pod_of(plain())["containers"][0]["livenessProbe"] == container["livenessProbe"]
+
+
+def test_a_network_policy_is_on_and_lets_the_usual_collectors_through() -> None:
+    policy = one(rendered("least.yaml"), "NetworkPolicy")["spec"]
+    ports = {(port["port"], port["protocol"]) for rule in policy["egress"] for port in rule["ports"]}
+
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert {(53, "UDP"), (443, "TCP"), (514, "UDP"), (6514, "TCP"), (8088, "TCP"), (9200, "TCP")} <= ports
+    assert policy["ingress"][0]["from"] == [{"podSelector": {}}]
+
+
+@pytest.mark.parametrize("values", ["least.yaml", "everything.yaml"])
 def test_the_pod_can_do_nothing_that_it_needs_not(values: str) -> None:
     manifests = rendered(values)
     pod, stateful = pod_of(manifests), one(manifests, "StatefulSet")["spec"]

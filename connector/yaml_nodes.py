@@ -204,7 +204,7 @@ def _syntax_hint(what: str, text: str, position: Position) -> str:
     if "${" in line and "{" in line.replace("${", ""):
         return 'between { and } a reference must be quoted: "${env:NAME}"'
     if what.startswith("could not find expected ':'"):
-        return "here or on the line above: a space is needed after the colon of a key"
+        return "here or on the line above: missing space after the colon of a key"
     if what.startswith("mapping values"):
         return 'quote a text that holds ": "'
     return ""

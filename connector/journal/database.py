@@ -81,10 +81,12 @@ def explain(error: sqlite3.Error | OSError, path: Path) -> JournalError:
     if primary in _NO_ROOM:
         name = getattr(error, "sqlite_errorname", "")
         return JournalFull(
-            f"{path} cannot be written ({error}, {name}); make room on that disk, it goes on by itself"
+            f"{path} cannot be written ({error}, {name}); free disk space, then writing resumes automatically"
         )
     if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return JournalFull(f"{path} is locked by another program; end that program, it goes on by itself")
+        return JournalFull(
+            f"{path} is locked by another program; writing resumes automatically when that ends"
+        )
     if primary is not None:
         # Every statement is tested: what SQLite refuses beyond the above, the file is to blame for.
         return damaged(path, str(error))
@@ -237,7 +239,7 @@ class Database:
         if not last_resort and not self._has_ballast():
             raise JournalFull(
                 f"the disk of {self.path} is full, what is left is kept for acknowledgements; "
-                "make room, it goes on by itself"
+                "free disk space, then writing resumes automatically"
             )
         remedies: list[Callable[[], object]] = [self._ballast.release] if last_resort else []
         for remedy in (*remedies, self._fold):

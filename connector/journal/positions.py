@@ -87,7 +87,7 @@ def check_room(connection: sqlite3.Connection) -> None:
     if rows:
         names = tuple(name for (name,) in rows)
         raise JournalFull(
-            f"the backlog of {', '.join(names)} is over its limit; collection goes on when it is delivered, "
+            f"the backlog of {', '.join(names)} is over its limit; collection resumes when it is delivered, "
             "or raise backlog.max_bytes, or set backlog.when_full: skip",
             names,
         )

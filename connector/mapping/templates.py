@@ -180,7 +180,7 @@ class _Renderer:
             lambda uncut, limit: shortened(uncut, limit, separator=separator),
             lambda made: len(self.escape(made)),
         )
-        self.notes.append(f"{ref} cut from {len(whole)} to {len(cut)} characters: it stands among other text")
+        self.notes.append(f"{ref} cut from {len(whole)} to {len(cut)} characters: it is part of other text")
         return self.escape(cut)
 
 

@@ -145,7 +145,7 @@ async def gaps_are_repaired_piece_by_piece(open_journal: Open) -> None:
         await journal.repaired(FEED, gap, Window(START + 5 * MINUTE, START + 7 * MINUTE))
         expect(await left(journal), [(0, 5), (7, 9)], "what is left of a gap")
         await journal.repaired(FEED, gap, gap.window)
-        expect(await left(journal), [(0, 5), (7, 9)], "repairing a gap that is no more")
+        expect(await left(journal), [(0, 5), (7, 9)], "repairing a gap that was already repaired")
         first, last = (await journal.progress(FEED)).gaps
         await journal.repaired(FEED, first, first.window)
         await journal.repaired(FEED, last, Window(START + 8 * MINUTE, START + 20 * MINUTE))

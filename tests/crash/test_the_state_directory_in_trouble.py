@@ -58,7 +58,7 @@ def test_a_full_disk_pauses_collection_and_all_goes_on_by_itself_when_there_is_r
             until(lambda: _lines(place) > 100, "the first events")
             _fill(filler)
             until(lambda: _feed(connector)["state"] == "paused", "a feed that says it is paused")
-            assert "make room" in _feed(connector)["reason"]
+            assert "free disk space" in _feed(connector)["reason"]
             assert not connector.ready()
             # All that is in the journal still reaches the output, although nothing can be written but that.
             until(lambda: connector.status()["outputs"][0]["backlog"] == 0, "an empty backlog")

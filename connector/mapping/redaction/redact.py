@@ -124,7 +124,7 @@ def _path(name: str, node: Node) -> tuple[str, ...]:
         raise config_error(f"records have no field {name}", place, suggestion(name, known))
     if name == _IDENTITY:
         raise config_error(
-            "id cannot be redacted", place, "every event is recognised by it; it holds no text of a mail"
+            "id cannot be redacted", place, "it identifies every event, and contains no message text"
         )
     return ref.path
 

@@ -112,7 +112,7 @@ async def test_acknowledgements_go_on_while_another_program_fills_the_disk(small
             await journal.commit(large(f"r{number}"))
         fill(filler)
         await commit_until_full(journal)
-        assert "goes on by itself" in here.reported(JournalWriteFailed)[0].reason
+        assert "resumes automatically" in here.reported(JournalWriteFailed)[0].reason
         head = (await journal.outline()).head
         assert await delivered(journal, 0, head) == head
         filler.unlink()

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
+from types import MappingProxyType
 
 from connector.errors import ConfigurationError
 from connector.secret import Reference, Secret
@@ -24,13 +26,14 @@ class Coerced:
     """The values, with the problems found.
 
     *literals* are the paths of credentials written in the file in clear text; *secrets* are the texts of all
-    credentials and references, for masking.
+    credentials and references, for masking; *placeholders* are the paths of missing references.
     """
 
     values: object = None
     problems: list[PathProblem] = field(default_factory=list)
     literals: list[Path] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set, repr=False)
+    placeholders: set[Path] = field(default_factory=set)
 
 
 _SHELL_FORM = re.compile(
@@ -42,11 +45,26 @@ or manifest has resolved. Lower-case ``$var`` and ``%var%`` are left alone: they
 _OMIT = object()
 """A value to leave out, so that the default applies."""
 
+PLACEHOLDERS = (
+    "placeholder",
+    "https://placeholder.invalid/",
+    "tls://placeholder.invalid:6514",
+    "tcp://placeholder.invalid:514",
+    "1h",
+    _OMIT,
+)
+"""Values to try, in this order, for text whose reference is missing: nothing says what a validator accepts."""
 
-def coerce(node: Node, schema: SchemaNode, base: FilePath) -> Coerced:
-    """Convert *node*; relative paths in the configuration file are resolved against *base*."""
+
+def coerce(
+    node: Node, schema: SchemaNode, base: FilePath, attempts: Mapping[Path, int] = MappingProxyType({})
+) -> Coerced:
+    """Convert *node*; relative paths in the configuration file are resolved against *base*.
+
+    *attempts* counts by path how many ``PLACEHOLDERS`` were invalid there.
+    """
     coerced = Coerced()
-    coerced.values = _Coercer(coerced, base).value(node, schema, ())
+    coerced.values = _Coercer(coerced, base, attempts).value(node, schema, ())
     return coerced
 
 
@@ -54,6 +72,7 @@ def coerce(node: Node, schema: SchemaNode, base: FilePath) -> Coerced:
 class _Coercer:
     into: Coerced
     base: FilePath
+    attempts: Mapping[Path, int]
 
     def value(self, node: Node, schema: SchemaNode, path: Path) -> object:
         if isinstance(node.value, dict):
@@ -84,7 +103,8 @@ class _Coercer:
         if not isinstance(value, str):
             return value
         if isinstance(value, Missing):
-            return _placeholder(value, schema, path)
+            self.into.placeholders.add(path)
+            return _placeholder(value, schema, path, self.attempts.get(path, 0))
         if _SHELL_FORM.fullmatch(value) and not schema.untyped:
             self.into.problems.append(
                 PathProblem(
@@ -119,7 +139,7 @@ class _Coercer:
         return Secret(value)
 
 
-def _placeholder(text: str, schema: SchemaNode, path: Path) -> object:
+def _placeholder(text: str, schema: SchemaNode, path: Path, attempt: int) -> object:
     """A value of the right kind for a reference that is missing: enough to validate everything else."""
     if schema.secret:
         return Secret("placeholder" * 3)
@@ -127,7 +147,7 @@ def _placeholder(text: str, schema: SchemaNode, path: Path) -> object:
         return Reference(lambda: "https://placeholder.invalid/")
     if path[-1] == "account_id":
         return hashlib.sha256(text.encode()).hexdigest()[:32]  # different references, different accounts
-    return "placeholder" if schema.only_text() else _OMIT
+    return PLACEHOLDERS[attempt] if schema.only_text() else _OMIT
 
 
 def typed(text: str, schema: SchemaNode) -> Plain:

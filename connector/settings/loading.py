@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from connector.errors import ConfigurationError, Position, Problem
 from connector.settings import cross_checks
 from connector.settings.cloudflare_env import ACCOUNT, TOKEN
-from connector.settings.coerce import Coerced, coerce
+from connector.settings.coerce import PLACEHOLDERS, Coerced, coerce
 from connector.settings.defaults import apply_defaults
 from connector.settings.env_overrides import CONFIG, apply, suggest_names
 from connector.settings.interpolation import resolve
 from connector.settings.models import Settings
+from connector.settings.problems import Path as KeyPath
 from connector.settings.problems import PathProblem, locate_problems
 from connector.settings.pydantic_errors import pydantic_problems, unknown_key
 from connector.settings.schema_index import SchemaNode, settings_schema
@@ -70,9 +71,21 @@ def load(path: Path | None, environ: Mapping[str, str], *, without_secrets: bool
     node, problems = resolve(node, environ, base, allow_missing=without_secrets)
     node, more = apply(node, environ, schema)
     done = apply_defaults(node, environ)
-    coerced = coerce(done.node, schema, base)
-    problems += [*more, *done.problems, *coerced.problems]
-    settings = _validate(coerced, done.node, schema, problems)
+    attempts: dict[KeyPath, int] = {}
+    while True:
+        coerced = coerce(done.node, schema, base, attempts)
+        invalid: list[PathProblem] = []
+        settings = _validate(coerced, done.node, schema, invalid)
+        retry = [
+            path
+            for path in coerced.placeholders
+            if any(path[: len(problem.path)] == problem.path for problem in invalid)
+            and attempts.get(path, 0) + 1 < len(PLACEHOLDERS)
+        ]
+        if not retry:
+            break
+        attempts.update({path: attempts.get(path, 0) + 1 for path in retry})
+    problems += [*more, *done.problems, *coerced.problems, *invalid]
     if problems or settings is None:
         problems = suggest_names(problems, done.node)
         raise ConfigurationError(*locate_problems(problems, done.node, coerced.secrets))

@@ -65,7 +65,7 @@ def test_without_a_daemon_status_says_so_and_fails(tmp_path: Path) -> None:
     )
 
     assert (code, out) == (1, "")
-    assert "no daemon runs on the state directory" in err
+    assert "no daemon is running on the state directory" in err
     assert len(err.splitlines()) == 1
 
 

@@ -149,8 +149,8 @@ OUTPUTS = {
     "(remove one of the two)",
     "type: file\n    path: a/../b\n  more: {type: file, path: ./b}": "11:22: outputs.more.path: writes to the same "
     "destination as outputs.siem (remove one of the two)",
-    "type: file": "8:3: outputs.siem.path is missing (The file. Its directory must exist; it belongs to this "
-    "output alone)",
+    "type: file": "8:3: outputs.siem.path is missing (File to append to. Its directory must exist; "
+    "no other output may use the file)",
 }
 
 REST = {

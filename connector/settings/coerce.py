@@ -53,7 +53,7 @@ PLACEHOLDERS = (
     "1h",
     _OMIT,
 )
-"""Values to try, in this order, for text whose reference is missing: nothing says what a validator accepts."""
+"""Tried in this order for text whose reference is missing: no schema says what a validator accepts."""
 
 
 def coerce(

@@ -147,7 +147,7 @@ def _placeholder(text: str, schema: SchemaNode, path: Path, attempt: int) -> obj
         return Reference(lambda: "https://placeholder.invalid/")
     if path[-1] == "account_id":
         return hashlib.sha256(text.encode()).hexdigest()[:32]  # different references, different accounts
-    return PLACEHOLDERS[attempt] if schema.only_text() else _OMIT
+    return PLACEHOLDERS[attempt] if schema.accepts("string") else _OMIT
 
 
 def typed(text: str, schema: SchemaNode) -> Plain:

@@ -360,7 +360,8 @@ class Receipt:
 class DeadLetter:
     """A revision that an output can never take, kept whole.
 
-    *reason* is a short class (``refused``, ``rejected``, ``mapping``, ``too_large``, ``bug``),
+    *reason* is a short class (``refused``, ``rejected``, ``mapping``, ``too_large``,
+    ``bug``, ``poison``),
     *answer* an excerpt of what the collector said, without secrets.
     """
 

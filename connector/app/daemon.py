@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from connector import __version__
@@ -43,7 +43,7 @@ from connector.facts import (
     Fact,
     RunIncomplete,
 )
-from connector.interfaces import Observe
+from connector.interfaces import Clock, Observe, Source
 from connector.journal import Journal, Options
 from connector.model import Feed, JsonObject
 from connector.net.clock import utc_now
@@ -235,7 +235,12 @@ async def open_delivery(
             {**handlers(journal, Configured.of(app.settings), observe), **backfills.handlers()}
         )
         deliverers = build_deliverers(
-            app.routes, journal, observe=observe, clock=core.clock, snapshot=core.telemetry.snapshot
+            app.routes,
+            journal,
+            observe=observe,
+            clock=core.clock,
+            snapshot=core.telemetry.snapshot,
+            server_clock=_server_clock(app, sources, core.clock),
         )
         async with task_scope() as start:
             start(_stop_with_reader(app.routes, deliverers, stop))
@@ -431,6 +436,16 @@ async def _stop_with_reader(
         await asyncio.sleep(_POLL_SECONDS)
     stop.request("the reader of stdout left")
     stop.immediate.set()
+
+
+def _server_clock(app: App, sources: Mapping[str, Source], local: Clock) -> Callable[[str], datetime]:
+    """The API's clock by account id; the local clock for an account that is no longer configured."""
+    clocks = {
+        account.account_id: sources[name].now
+        for name, account in app.settings.accounts.items()
+        if name in sources
+    }
+    return lambda account: clocks.get(account, local)()
 
 
 async def _status(telemetry: Telemetry, _: JsonObject) -> JsonObject:

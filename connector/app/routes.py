@@ -252,8 +252,9 @@ def build_deliverers(
     observe: Observe,
     clock: Clock,
     snapshot: Callable[[], JsonObject],
+    server_clock: Callable[[str], datetime] | None = None,
 ) -> Mapping[str, Deliverer]:
-    """One deliverer per output, by name."""
+    """One deliverer per output, by name. *server_clock* is the API's clock by account id."""
 
     async def head() -> int:
         return (await journal.outline()).head
@@ -271,6 +272,7 @@ def build_deliverers(
             options=route.options(snapshot, clock),
             shrink=route.shrink,
             head=head,
+            server_clock=server_clock,
         )
         for route in routes
     }

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from connector.delivery.heartbeat import Heartbeat
-from connector.delivery.reader import Emit, Shrink
+from connector.delivery.reader import Emit, ServerClock, Shrink
 from connector.delivery.retry_policy import RetryPolicy
 from connector.delivery.worker import Deliverer, DeliveryOptions, DeliveryState
 
-__all__ = ["Deliverer", "DeliveryOptions", "DeliveryState", "Emit", "Heartbeat", "RetryPolicy", "Shrink"]
+__all__ = [
+    "Deliverer",
+    "DeliveryOptions",
+    "DeliveryState",
+    "Emit",
+    "Heartbeat",
+    "RetryPolicy",
+    "ServerClock",
+    "Shrink",
+]

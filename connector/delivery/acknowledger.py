@@ -1,27 +1,37 @@
-"""Makes durable what is done: the position, with the dead letters it covers, in one transaction."""
+"""Acknowledges delivery to the journal: the position, with the dead letters it covers, in one transaction."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from connector.broadcast import Broadcast
 from connector.delivery.circuit import HoldState
 from connector.delivery.context import DeliveryContext
+from connector.delivery.filter_watch import FilterWatch
 from connector.delivery.in_flight import FinishedPrefix, InFlight
+from connector.delivery.reader import PrefetchReader
 from connector.errors import DeadLettersFull, JournalFull
 from connector.facts import EventDeadLettered, EventsFiltered, MappingWarnings, OutputPosition
 from connector.interfaces import OutputLog
 from connector.model import DeadLetter
-from connector.net.backoff import full_jitter
 
 
 class Acknowledger:
-    """Moves one output's position over the finished beginning of its ledger.
+    """Moves one output's position over the finished prefix of what is in flight.
 
     A journal without room, or with as many dead letters as the output may keep, leaves the
-    acknowledgement in memory and the output on hold until it is written: sending on would repeat more
-    than was in flight, should the process end now.
+    acknowledgement in memory and the output held until it is written: sending more would repeat more than
+    one window if the process ended now.
+
+    Args:
+        context: what the output's delivery shares.
+        log: the journal.
+        in_flight: what is being delivered.
+        hold: the hold of the output.
+        notifier: notified when something changed.
+        position: the stored position.
+        reader: how far the journal was read; it learns what is acknowledged.
+        filter_watch: notices when everything is filtered.
     """
 
     def __init__(
@@ -29,18 +39,20 @@ class Acknowledger:
         context: DeliveryContext,
         log: OutputLog,
         in_flight: InFlight,
-        holding: HoldState,
+        hold: HoldState,
         notifier: Broadcast,
         *,
         position: int,
-        read: Callable[[], int],
+        reader: PrefetchReader,
+        filter_watch: FilterWatch,
     ) -> None:
         self._context = context
         self._log = log
         self._in_flight = in_flight
-        self._hold = holding
+        self._hold = hold
         self._notifier = notifier
-        self._read = read
+        self._reader = reader
+        self._filter_watch = filter_watch
         self.position = position
 
     async def run(self) -> None:
@@ -53,40 +65,44 @@ class Acknowledger:
                 continue
             try:
                 await self._log.acknowledge(
-                    self._context.name, after=self.position, upto=prefix.upto, dead=prefix.dead
+                    self._context.name,
+                    after=self.position,
+                    upto=prefix.upto,
+                    dead=prefix.dead,
+                    emitted=prefix.emitted,
                 )
             except JournalFull as error:
                 attempt += 1
                 self._hold.begin("journal", _cause(error))
-                policy = self._context.policy
-                await asyncio.sleep(
-                    full_jitter(attempt, base=policy.base, cap=policy.cap, random=self._context.random)
-                )
+                await asyncio.sleep(self._context.policy.backoff(attempt, self._context.random))
                 continue
             attempt = 0
             self._in_flight.release(prefix)
             self.position = prefix.upto
+            self._reader.acknowledged(prefix.upto)
             self._hold.end("journal")
-            self._tell(prefix)
+            self._report(prefix)
             self._notifier.notify()
 
-    def _tell(self, prefix: FinishedPrefix) -> None:
+    def _report(self, prefix: FinishedPrefix) -> None:
         name, observe = self._context.name, self._context.observe
         for reason, count in prefix.filtered.items():
             observe(EventsFiltered(name, count, reason))
+            if reason != "addressed":
+                self._filter_watch.filtered(count)
         if prefix.noted:
             observe(MappingWarnings(name, prefix.noted, prefix.notes))
         for letter in prefix.dead:
-            observe(EventDeadLettered(name, letter.sequence, letter.reason, _told(letter)))
-        observe(OutputPosition(name, prefix.upto, max(prefix.upto, self._read())))
+            observe(EventDeadLettered(name, letter.sequence, letter.reason, _public_answer(letter)))
+        observe(OutputPosition(name, prefix.upto, max(prefix.upto, self._reader.read)))
 
 
-def _told(letter: DeadLetter) -> str:
-    """What may be said of *letter* elsewhere: the text of a mapping's error may quote the mail."""
+def _public_answer(letter: DeadLetter) -> str:
+    """What logs may show of *letter*: of a mapping error its class only, its text may quote a message."""
     return letter.answer.partition(":")[0] if letter.reason == "mapping" else letter.answer
 
 
 def _cause(error: JournalFull) -> str:
     if isinstance(error, DeadLettersFull):
         return str(error)
-    return f"the journal cannot store how far delivery is: {error}"
+    return f"the journal cannot store the delivery position: {error}"

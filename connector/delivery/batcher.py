@@ -1,4 +1,4 @@
-"""Batches within an output's limits. No clock and no loop of its own: the caller says what time it is."""
+"""Groups events into batches within an output's limits. Pure: the caller passes the time."""
 
 from __future__ import annotations
 
@@ -8,22 +8,32 @@ from dataclasses import dataclass, field
 
 from connector.model import DeadLetter, Event, Limits
 
-_QUICK = 0.1
-"""Seconds that a batch waits after a quiet time: what comes alone should not wait for company."""
+_LINGER_AFTER_IDLE = 0.1
+"""Seconds that the first event after an idle time waits for others: long enough for the rest of one commit,
+too short for a person to notice."""
 
-_COVERED = 1000
-"""Revisions after which a batch leaves even if few or none of them became events."""
+_MOST_REVISIONS = 1000
+"""Revisions after which a batch leaves even if few became events, so that a filter that drops nearly
+everything does not keep the position, and with it the journal, from moving."""
 
-_NOTES = 20
-"""Different notes that are kept per batch."""
+_MOST_NOTES = 20
+"""Different mapping warnings kept per batch. A batch has one mapping; more kinds than this repeat each
+other."""
+
+_SHRINK = 0.5
+"""What remains of a batch size that the collector refused: a limit is found in a few steps."""
+
+_GROW = 1.05
+"""Growth per accepted batch: back at twice the size after 15 batches, so a limit is tried again rarely."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An event and its place in the journal."""
+    """An event and its place in the journal; *first_key* is its record's key under ``emit: first``."""
 
     sequence: int
     event: Event
+    first_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +44,9 @@ class Batch:
         items: what is to be sent, in order; may be empty.
         upto: the sequence number up to which the batch covers the journal.
         dead: revisions that could not become events.
-        filtered: how many revisions the output does not want, by reason.
+        filtered: how many revisions the output leaves out, by reason.
         noted: how many of the events were shortened or had values that did not fit.
-        notes: what was noted, each kind once.
+        notes: the mapping warnings, each kind once.
     """
 
     items: tuple[Item, ...]
@@ -48,15 +58,15 @@ class Batch:
 
 
 @dataclass(slots=True)
-class _Forming:
-    """A batch that still grows, since *began*."""
+class _OpenBatch:
+    """A batch that still grows, since *began*; it lingers for at most *linger* seconds."""
 
     began: float
-    patience: float
+    linger: float
     upto: int = 0
     items: list[Item] = field(default_factory=list)
     bytes: int = 0
-    covered: int = 0
+    revisions: int = 0
     dead: list[DeadLetter] = field(default_factory=list)
     filtered: Counter[str] = field(default_factory=Counter)
     noted: int = 0
@@ -70,103 +80,99 @@ class _Forming:
 
 
 class Batcher:
-    """Takes revisions in journal order and gives batches in the same order.
+    """Takes revisions in journal order and returns batches in the same order.
 
-    A batch leaves when it is full, or when its patience ends: the output's linger, or less after a
-    quiet time. Where the collector found a batch too large, batches shrink at once and grow back slowly.
-    An event larger than ``limits.bytes`` travels alone.
+    A batch leaves when it is full, or when its linger ends: the output's, or a shorter one after an idle
+    time. Where the collector refused a batch as too large, batches shrink at once and grow back slowly. An
+    event larger than ``limits.bytes`` travels alone.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._ready: deque[Batch] = deque()
-        self._forming: _Forming | None = None
-        self._ceiling = float(limits.bytes)
-        self._left = float("-inf")
+        self._open: _OpenBatch | None = None
+        self._most_bytes = float(limits.bytes)
+        self._last_left = float("-inf")
 
     @property
     def full(self) -> bool:
-        """Whether a whole batch waits; the caller should bring no more."""
+        """Whether a whole batch waits, so that the caller should add no more (backpressure)."""
         return bool(self._ready)
 
     @property
     def empty(self) -> bool:
         """Whether nothing at all is kept."""
-        return not self._ready and self._forming is None
+        return not self._ready and self._open is None
 
     @property
     def due(self) -> float | None:
-        """When the oldest of what is kept may leave; ``None`` where nothing is."""
+        """When the oldest batch may leave; ``None`` where nothing is kept."""
         if self._ready:
             return float("-inf")
-        return self._forming.began + self._forming.patience if self._forming else None
+        return self._open.began + self._open.linger if self._open else None
 
     def add(self, item: Item, now: float) -> None:
         """Keep an event."""
         size = len(item.event.payload)
-        if self._forming and self._forming.items and self._forming.bytes + size > self._ceiling:
+        if self._open and self._open.items and self._open.bytes + size > self._most_bytes:
             self._close()
-        forming = self._cover(item.sequence, now)
-        forming.items.append(item)
-        forming.bytes += size
+        batch = self._cover(item.sequence, now)
+        batch.items.append(item)
+        batch.bytes += size
         if item.event.notes:
-            forming.noted += 1
-            for note in item.event.notes[:_NOTES]:
-                if len(forming.notes) < _NOTES:
-                    forming.notes[note] = None
-        self._close_if_full(forming)
+            batch.noted += 1
+            for note in item.event.notes[:_MOST_NOTES]:
+                if len(batch.notes) < _MOST_NOTES:
+                    batch.notes[note] = None
+        self._close_if_full(batch)
 
     def dead_letter(self, letter: DeadLetter, now: float) -> None:
         """Keep a revision that cannot become an event."""
-        forming = self._cover(letter.sequence, now)
-        forming.dead.append(letter)
-        self._close_if_full(forming)
+        batch = self._cover(letter.sequence, now)
+        batch.dead.append(letter)
+        self._close_if_full(batch)
 
     def skip(self, sequence: int, reason: str, now: float) -> None:
-        """Pass a revision that the output does not want."""
-        forming = self._cover(sequence, now)
-        forming.filtered[reason] += 1
-        self._close_if_full(forming)
+        """Pass a revision that the output leaves out."""
+        batch = self._cover(sequence, now)
+        batch.filtered[reason] += 1
+        self._close_if_full(batch)
 
     def take(self, now: float, *, flush: bool = False) -> Batch | None:
-        """Give the next batch that is full or due; with *flush* the last one, however small."""
-        if (
-            not self._ready
-            and self._forming
-            and (flush or now >= self._forming.began + self._forming.patience)
-        ):
+        """Return the next batch that is full or due; with *flush* the last one, however small."""
+        if not self._ready and self._open and (flush or now >= self._open.began + self._open.linger):
             self._close()
         if not self._ready:
             return None
-        self._left = now
+        self._last_left = now
         return self._ready.popleft()
 
     def shrink(self, size: int) -> None:
-        """The collector refused *size* bytes: stay at half of them, for now."""
-        self._ceiling = max(1.0, min(self._ceiling, size / 2))
+        """The collector refused *size* bytes as too large: allow half of them."""
+        self._most_bytes = max(1.0, min(self._most_bytes, size * _SHRINK))
 
     def grow(self) -> None:
         """The collector took a batch: allow a little more, up to the limit."""
-        self._ceiling = min(float(self._limits.bytes), self._ceiling * 1.05 + 1)
+        self._most_bytes = min(float(self._limits.bytes), self._most_bytes * _GROW + 1)
 
-    def _cover(self, sequence: int, now: float) -> _Forming:
-        if self._forming is None:
+    def _cover(self, sequence: int, now: float) -> _OpenBatch:
+        if self._open is None:
             linger = self._limits.linger
-            busy = now - self._left < linger
-            self._forming = _Forming(now, linger if busy else min(linger, _QUICK))
-        self._forming.upto = sequence
-        self._forming.covered += 1
-        return self._forming
+            busy = now - self._last_left < linger
+            self._open = _OpenBatch(now, linger if busy else min(linger, _LINGER_AFTER_IDLE))
+        self._open.upto = sequence
+        self._open.revisions += 1
+        return self._open
 
-    def _close_if_full(self, forming: _Forming) -> None:
+    def _close_if_full(self, batch: _OpenBatch) -> None:
         if (
-            len(forming.items) >= self._limits.events
-            or forming.bytes >= self._ceiling
-            or forming.covered >= max(_COVERED, self._limits.events)
+            len(batch.items) >= self._limits.events
+            or batch.bytes >= self._most_bytes
+            or batch.revisions >= max(_MOST_REVISIONS, self._limits.events)
         ):
             self._close()
 
     def _close(self) -> None:
-        if self._forming:
-            self._ready.append(self._forming.finish())
-            self._forming = None
+        if self._open:
+            self._ready.append(self._open.finish())
+            self._open = None

@@ -1,35 +1,49 @@
-"""Who may send now: keeps the output open, waits out back-offs, and probes slowly while on hold."""
+"""The circuit breaker of an output: when a send may begin, how many at once, and what holds the output.
+
+It keeps the output open, waits out backoffs, probes slowly while the output is held, and limits concurrency
+to what the collector copes with. Closed, open and half-open are: sends flow, a wait is under way, and one
+trial send after a failure.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 from connector.broadcast import Broadcast
 from connector.delivery.context import DeliveryContext
 from connector.delivery.outcome import outcome_of
-from connector.delivery.retry_policy import Answered, Decision, History, HoldOutput, Retry, decide, fault_of
-from connector.facts import BatchRetried, OutputHeld, OutputReleased
+from connector.delivery.retry_policy import (
+    Answered,
+    Decision,
+    History,
+    HoldOutput,
+    Retry,
+    decide,
+    fault_of,
+)
+from connector.facts import BatchRetried, OutputHeld, OutputReleased, WaitShortened
 from connector.interfaces import Output
 
-Side: TypeAlias = Literal["collector", "journal"]
-"""Who makes it wait: the collector, or a journal that cannot take an acknowledgement."""
+HeldBy: TypeAlias = Literal["collector", "journal"]
+"""What holds an output: the collector, or a journal that cannot store an acknowledgement."""
 
 
 class HoldState:
-    """The hold of one output. Both sides may cause it; it ends when neither does."""
+    """The hold of one output. Collector and journal may each cause it; it ends when neither does."""
 
     def __init__(self, context: DeliveryContext) -> None:
         self._context = context
-        self._reasons: dict[Side, str] = {}
+        self._reasons: dict[HeldBy, str] = {}
         self._began = 0.0
         self.since: datetime | None = None
 
-    def by(self, side: Side) -> bool:
-        """Whether *side* makes the output wait."""
+    def by(self, side: HeldBy) -> bool:
+        """Whether *side* holds the output."""
         return side in self._reasons
 
     @property
@@ -37,8 +51,8 @@ class HoldState:
         """Why the output waits for a person; ``None`` where it does not."""
         return next(iter(self._reasons.values()), None)
 
-    def begin(self, side: Side, reason: str) -> None:
-        """Wait because of *side*; a hold that is there already only learns the new reason."""
+    def begin(self, side: HeldBy, reason: str) -> None:
+        """Hold because of *side*; an existing hold only takes over the new reason."""
         if not self._reasons:
             self._began = asyncio.get_running_loop().time()
             self.since = self._context.clock()
@@ -46,43 +60,81 @@ class HoldState:
             self._context.observe(OutputHeld(self._context.name, reason))
         self._reasons[side] = reason
 
-    def end(self, side: Side) -> None:
-        """*side* is well again."""
+    def end(self, side: HeldBy) -> None:
+        """*side* works again: release the output unless the other side still holds it."""
         if self._reasons.pop(side, None) is not None and not self._reasons:
             self.since = None
             seconds = asyncio.get_running_loop().time() - self._began
             self._context.observe(OutputReleased(self._context.name, seconds))
 
 
+class AdaptiveConcurrency:
+    """How many sends may be under way: additive increase, multiplicative decrease (AIMD).
+
+    Starts at *maximum*. Backpressure (429, a queue that is full) halves it, at most once per send begun since
+    the last decrease, because concurrent answers report the same congestion. Each fully accepted send adds
+    ``1 / limit``, so the limit grows by about one per round of sends.
+    """
+
+    def __init__(self, maximum: int) -> None:
+        self._maximum = maximum
+        self._limit = float(maximum)
+        self.round = 0
+
+    @property
+    def limit(self) -> int:
+        """The most sends at once, at least 1."""
+        return int(self._limit)
+
+    def accepted(self) -> None:
+        """A send was accepted whole."""
+        self._limit = min(float(self._maximum), self._limit + 1.0 / self._limit)
+
+    def pushed_back(self, began_in: int) -> None:
+        """A send that began in round *began_in* met backpressure."""
+        if began_in == self.round:
+            self.round += 1
+            self._limit = max(1.0, self._limit / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to send once: over connection *generation*, in *round* of the concurrency limit."""
+
+    generation: int
+    round: int
+
+
 _CLOSING = 5.0
-"""Seconds that closing an output may take; then it is left to itself."""
+"""Seconds that closing an output may take. Syslog uses them to resend what was unconfirmed; a collector that
+needs longer is gone, and delivery to the next connection should not wait for it."""
 
 
 class CircuitBreaker:
     """The one way to an output, shared by all its concurrent sends.
 
     After any error nothing is sent until the sends under way ended and the output was closed and opened
-    again. A pause concerns all sends: what a collector asked of one it asked of all.
+    again; then one trial send at a time, until one is accepted. A wait applies to all sends.
 
     Args:
-        kit: what the output's delivery shares.
+        context: what the output's delivery shares.
         output: the destination.
-        holding: the hold of the output.
-        pulse: beats when something changed.
-        refresh: reads secrets again; called before each probe.
+        hold: the hold of the output.
+        notifier: notified when something changed.
+        refresh: reads secrets again; called before each probe of a hold.
     """
 
     def __init__(
         self,
         context: DeliveryContext,
         output: Output,
-        holding: HoldState,
+        hold: HoldState,
         notifier: Broadcast,
         refresh: Callable[[], bool] | None = None,
     ) -> None:
         self._context = context
         self._output = output
-        self._hold = holding
+        self._hold = hold
         self._notifier = notifier
         self._refresh = refresh
         self._lock = asyncio.Lock()
@@ -90,67 +142,100 @@ class CircuitBreaker:
         self._touched = False
         self._wholesale = False
         self._users = 0
-        self._resume = float("-inf")
+        self._resume_at = float("-inf")
+        self._wait_reason = ""
         self._probes = 0
         self._opening = History()
+        self._concurrency = AdaptiveConcurrency(output.limits.concurrency)
         self.generation = 0
         self.failures = 0
+        self.failed_openings = 0
 
-    async def enter(self) -> int:
-        """Wait until a send may begin; return the generation of the connection it will use."""
+    @property
+    def limit(self) -> int:
+        """How many sends may be under way now."""
+        half_open = self.failures > 0 or self._hold.by("collector")
+        return 1 if half_open else self._concurrency.limit
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """When the wait under way ends, by the wall clock; ``None`` where there is none."""
+        seconds = self._resume_at - asyncio.get_running_loop().time()
+        return self._context.clock() + timedelta(seconds=seconds) if seconds > 0 else None
+
+    @property
+    def wait_reason(self) -> str | None:
+        """Why it waits; ``None`` where it does not."""
+        return self._wait_reason if self._resume_at > asyncio.get_running_loop().time() else None
+
+    async def enter(self) -> Permit:
+        """Wait until a send may begin."""
         async with self._lock:
             await self._wait()
-            while not self._usable:
-                while self._users:
+            while not self._usable or self._users >= self.limit:
+                if self._users:
                     await self._notifier.wait()
-                await self._reopen()
+                else:
+                    await self._reopen()
                 await self._wait()
             self._users += 1
-            return self.generation
+            return Permit(self.generation, self._concurrency.round)
 
     def leave(self) -> None:
-        """A send ended, however."""
+        """A send ended, with whatever outcome."""
         self._users -= 1
         self._notifier.notify()
 
     def history(self, *, refusals: int, fault: str, faults: int) -> History:
-        """What a decision about a part needs to know."""
+        """What a decision about a chunk needs to know."""
         return History(self.failures, refusals, self._hold.by("collector"), self._probes, fault, faults)
 
-    def pause(self, seconds: float) -> None:
-        """Let no send begin for so long; a longer pause under way stays."""
-        self._resume = max(self._resume, asyncio.get_running_loop().time() + seconds)
+    def pause(self, seconds: float, reason: str = "") -> None:
+        """Let no send begin for *seconds*; a longer wait under way stays."""
+        until = asyncio.get_running_loop().time() + seconds
+        if until > self._resume_at:
+            self._resume_at, self._wait_reason = until, reason
 
     def resume(self) -> bool:
-        """End a pause now; returns whether there was one. A hold by the journal stays."""
-        waiting = asyncio.get_running_loop().time() < self._resume
-        self._resume = float("-inf")
+        """End the wait under way, on an operator's word; returns whether there was one."""
+        waiting = self._resume_at > asyncio.get_running_loop().time()
+        self._resume_at = float("-inf")
+        self._probes = 0
         self._notifier.notify()
         return waiting
 
-    def answered(self, generation: int, decision: Decision) -> None:
-        """Take in what a collector's answer says about the way to it.
+    def answered(self, permit: Permit, decision: Decision) -> None:
+        """Take in what the outcome of a send says about the collector.
 
         An answer to a send that began before the last error says nothing about now.
         """
-        current = self._usable and generation == self.generation
+        current = self._usable and permit.generation == self.generation
         if isinstance(decision, Answered):
             if decision.after is not None:
-                self.pause(decision.after)
+                self.pause(decision.after, "the collector asked to slow down")
+            self._report_shortened(decision.asked)
+            if decision.retry or decision.busy:
+                self._concurrency.pushed_back(permit.round)
+            elif decision.accepted:
+                self._concurrency.accepted()
             if current:
-                self.failures = self.failures + 1 if decision.retry else 0
-                self._answers(accepted=decision.accepted > 0)
+                # Events to retry beside accepted ones are progress: only a send without any counts as failed.
+                stuck = bool(decision.retry) and not decision.accepted and not decision.rejected
+                self.failures = self.failures + 1 if stuck else 0
+                self._end_hold(accepted=decision.accepted > 0)
             return
         if isinstance(decision, Retry | HoldOutput):
+            if isinstance(decision, Retry):
+                self._concurrency.pushed_back(permit.round)
             self._failed(decision, fresh=current)
         elif current:
             self.failures = 0
-            self._answers(accepted=False)
-        self.distrust(generation)
+            self._end_hold(accepted=False)
+        self.distrust(permit)
 
-    def distrust(self, generation: int) -> None:
-        """A send of *generation* was cancelled: open the output again before the next one."""
-        if generation == self.generation:
+    def distrust(self, permit: Permit) -> None:
+        """The send with *permit* ended in an unknown state: open the output again before the next one."""
+        if permit.generation == self.generation:
             self._usable = False
 
     async def close(self) -> None:
@@ -165,8 +250,8 @@ class CircuitBreaker:
 
     async def _wait(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._hold.by("journal") or loop.time() < self._resume:
-            await self._notifier.wait(None if self._hold.by("journal") else self._resume)
+        while self._hold.by("journal") or loop.time() < self._resume_at:
+            await self._notifier.wait(None if self._hold.by("journal") else self._resume_at)
 
     async def _reopen(self) -> None:
         await self.close()
@@ -176,11 +261,12 @@ class CircuitBreaker:
             self.generation += 1
             self._usable = True
             return
+        self.failed_openings += 1
         fault = fault_of(outcome)
-        seen = self._opening
-        history = self.history(refusals=0, fault=seen.fault, faults=seen.faults)
+        last = self._opening
+        history = self.history(refusals=0, fault=last.fault, faults=last.faults)
         decision = decide(outcome, 0, history, policy=self._context.policy, random=self._context.random)
-        self._opening = History(fault=fault, faults=seen.faults + 1 if fault == seen.fault else 1)
+        self._opening = History(fault=fault, faults=last.faults + 1 if fault == last.fault else 1)
         if isinstance(decision, Retry | HoldOutput):
             self._failed(decision, fresh=True)
 
@@ -192,20 +278,26 @@ class CircuitBreaker:
 
     def _failed(self, decision: Retry | HoldOutput, *, fresh: bool) -> None:
         if isinstance(decision, HoldOutput):
-            holding = self._hold.by("collector")
-            self._wholesale = decision.wholesale or (holding and self._wholesale)
+            held = self._hold.by("collector")
+            self._wholesale = decision.wholesale or (held and self._wholesale)
             self._hold.begin("collector", decision.reason)
-        self.pause(decision.after)
+        self.pause(decision.after, decision.reason)
         if fresh:
             self.failures += 1
             self._probes += isinstance(decision, HoldOutput)
-        asked = decision.asked if isinstance(decision, Retry) else None
-        self._context.observe(
-            BatchRetried(self._context.name, decision.reason, self.failures, decision.after, asked)
+        self._report_shortened(decision.asked)
+        retried = BatchRetried(
+            self._context.name, decision.reason, self.failures, decision.after, decision.asked
         )
+        self._context.observe(retried)
 
-    def _answers(self, *, accepted: bool) -> None:
-        """An answer ends a hold, unless the hold began because everything was refused."""
+    def _report_shortened(self, asked: float | None) -> None:
+        longest = self._context.policy.longest_wait
+        if asked is not None and asked > longest:
+            self._context.observe(WaitShortened(self._context.name, asked, longest))
+
+    def _end_hold(self, *, accepted: bool) -> None:
+        """An answer ends a hold, unless it began because everything was refused: then only an acceptance."""
         if self._hold.by("collector") and (accepted or not self._wholesale):
             self._probes = 0
             self._hold.end("collector")

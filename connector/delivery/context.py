@@ -1,4 +1,4 @@
-"""What every part of one output's delivery needs to know."""
+"""The context that every part of one output's delivery shares: its name, policy, clock and observer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DeliveryContext:
     policy: RetryPolicy
     random: Random
 
-    def letter(self, sequence: int, revision: Revision, reason: str, answer: str) -> DeadLetter:
-        """A dead letter for a revision that was never sent."""
+    def dead_letter(self, sequence: int, revision: Revision, reason: str, answer: str) -> DeadLetter:
+        """Make a dead letter of a revision that was never sent."""
         now = self.clock()
         return DeadLetter(self.name, sequence, revision, reason, answer, 0, now, now)

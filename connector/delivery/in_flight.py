@@ -1,10 +1,10 @@
-"""What is under way, in journal order: the position moves over the finished beginning only. Pure."""
+"""What is being delivered, in journal order; the position moves over the finished prefix only. Pure."""
 
 from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from connector.model import DeadLetter
 
 
 class Status(enum.Enum):
-    """What became of a part."""
+    """How far a chunk is. ``SUSPECT``: its one event failed alone; later events may overtake it."""
 
     OPEN = enum.auto()
     SUSPECT = enum.auto()
@@ -24,9 +24,31 @@ class Status(enum.Enum):
 class Chunk:
     """A batch, or what is left of one after a split: the unit of a send and of the position.
 
-    *attempts* counts sends, those of the batch it was cut from included; *fault* and *faults* name the
-    last unknown error and how often it came in a row; *dead*, *filtered* and *notes* wait for the
-    position that covers them; *sealed* says that they are being made durable just now.
+    Args:
+        batch: number of the batch it belongs to.
+        items: the events still to be accepted, in order.
+        upto: the sequence number up to which it covers the journal.
+        status: how far it is.
+        attempts: sends so far, those of the batch it was cut from included.
+        first_tried: when it was first sent.
+        fault: the last unknown error, by name, and *faults* how often it came in a row.
+        dead: dead letters that become durable together with the position that covers them.
+        filtered: revisions that were left out, by reason; *noted* and *notes* count mapping warnings. All
+            wait for the position as well.
+        emitted: first emissions of records (``emit: first``) to store with the position, key to identity.
+        sealed: its prefix is being made durable, so nothing may be added to it.
+        remainder: some events of it were accepted, these are to be sent again.
+        alone: a request that combined it with other chunks failed, so it is sent by itself.
+        failures: requests with these events that failed in a row without saying that the data is wrong.
+        run: how often its one event failed alone in a row, without another request in between.
+        contrasts: how often the request that followed such a failure was accepted (see ``PoisonSearch``).
+        trials: how many of these contrasts count as proof.
+        rests: how many more turns other events get before it is sent again.
+        awaits_control: its last request failed, and no other request was answered since.
+        per_item: the collector itself asked for this event again, it did not fail the request.
+        answer: the last failure, in words.
+        not_before: loop time before which it is not sent again.
+        failing_since: loop time of its first failure, and *last_failed* of its last.
     """
 
     batch: int
@@ -41,12 +63,50 @@ class Chunk:
     filtered: Counter[str] = field(default_factory=Counter)
     noted: int = 0
     notes: dict[str, None] = field(default_factory=dict)
+    emitted: dict[str, str] = field(default_factory=dict)
     sealed: bool = False
+    remainder: bool = False
+    alone: bool = False
+    failures: int = 0
+    run: int = 0
+    contrasts: int = 0
+    trials: int = 0
+    rests: int = 0
+    awaits_control: bool = False
+    per_item: bool = False
+    answer: str = ""
+    not_before: float = float("-inf")
+    failing_since: float | None = None
+    last_failed: float = float("-inf")
 
     @property
     def bytes(self) -> int:
         """The size of the payloads."""
         return sum(len(item.event.payload) for item in self.items)
+
+    @property
+    def sequence(self) -> int:
+        """The sequence number of its first event."""
+        return self.items[0].sequence
+
+    def part(self, items: tuple[Item, ...]) -> Chunk:
+        """A chunk of some of its events, with the same past; what it covers beside them stays here."""
+        return Chunk(
+            self.batch,
+            items,
+            items[-1].sequence,
+            attempts=self.attempts,
+            first_tried=self.first_tried,
+            fault=self.fault,
+            faults=self.faults,
+            alone=self.alone,
+            failures=self.failures,
+            contrasts=self.contrasts,
+            awaits_control=self.awaits_control,
+            per_item=self.per_item,
+            answer=self.answer,
+            failing_since=self.failing_since,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +119,55 @@ class FinishedPrefix:
     filtered: Counter[str]
     noted: int
     notes: tuple[str, ...]
+    emitted: dict[str, str]
 
 
 class InFlight:
-    """Parts in journal order."""
+    """Chunks in journal order, from the position on."""
 
     def __init__(self) -> None:
         self._chunks: list[Chunk] = []
         self._batches = 0
 
+    def __iter__(self) -> Iterator[Chunk]:
+        return iter(self._chunks)
+
     @property
     def empty(self) -> bool:
-        """Whether all is acknowledged."""
+        """Whether everything is acknowledged."""
         return not self._chunks
 
     @property
     def busy(self) -> int:
-        """How many batches are unacknowledged for another reason than doubt."""
-        return len({chunk.batch for chunk in self._chunks if chunk.status is not Status.SUSPECT})
+        """How many unacknowledged batches count against the window; suspects and remainders do not."""
+        return len(
+            {
+                chunk.batch
+                for chunk in self._chunks
+                if chunk.status is not Status.SUSPECT and not (chunk.remainder and chunk.items)
+            }
+        )
+
+    @property
+    def remainders(self) -> int:
+        """How many batches were accepted in part and wait for the rest."""
+        return len({chunk.batch for chunk in self._chunks if chunk.remainder and chunk.items})
+
+    @property
+    def held_back(self) -> bool:
+        """Whether a remainder or an event that fails alone keeps the position from moving."""
+        return any(
+            chunk.items and (chunk.remainder or (chunk.failures and chunk.status is Status.SUSPECT))
+            for chunk in self._chunks
+        )
+
+    @property
+    def suspects(self) -> int:
+        """How many events failed alone and may be overtaken."""
+        return sum(chunk.status is Status.SUSPECT for chunk in self._chunks)
 
     def open(self, batch: Batch) -> Chunk | None:
-        """Enter *batch*; return the part to send, ``None`` where it has no events."""
+        """Add *batch*; return the chunk to send, ``None`` where it has no events."""
         if not batch.items and not batch.dead and self._chunks and not self._chunks[-1].sealed:
             _extend(self._chunks[-1], batch)
             return None
@@ -92,41 +180,27 @@ class InFlight:
         chunk.status = Status.DONE
         return None
 
-    def carve(self, chunk: Chunk, groups: Sequence[tuple[Item, ...]]) -> list[Chunk]:
-        """Replace *part* by one part for each of *groups*, which hold all its items in order."""
-        chunks = [
-            Chunk(
-                chunk.batch,
-                group,
-                group[-1].sequence,
-                attempts=chunk.attempts,
-                first_tried=chunk.first_tried,
-                fault=chunk.fault,
-                faults=chunk.faults,
-            )
-            for group in groups
-        ]
+    def split(self, chunk: Chunk, groups: Sequence[tuple[Item, ...]]) -> list[Chunk]:
+        """Replace *chunk* by one chunk for each of *groups*, which hold all its items in order."""
+        chunks = [chunk.part(group) for group in groups]
         last = chunks[-1]
-        last.upto, last.filtered, last.noted, last.notes = (
-            chunk.upto,
-            chunk.filtered,
-            chunk.noted,
-            chunk.notes,
-        )
+        last.upto, last.filtered = chunk.upto, chunk.filtered
+        last.noted, last.notes, last.emitted = chunk.noted, chunk.notes, chunk.emitted
         for letter in chunk.dead:
-            # Each with the part that covers it: else the position could pass a letter that is not stored.
+            # Each with the chunk that covers it, or the position could pass a letter that is not stored.
             next(new for new in chunks if letter.sequence <= new.upto).dead.append(letter)
         at = self._chunks.index(chunk)
         self._chunks[at : at + 1] = chunks
         return chunks
 
     def finished(self) -> FinishedPrefix | None:
-        """Sum up and seal the finished beginning; ``None`` where there is none."""
+        """Sum up and seal the finished prefix; ``None`` where there is none."""
         count = 0
         dead: list[DeadLetter] = []
         filtered: Counter[str] = Counter()
         noted = 0
         notes: dict[str, None] = {}
+        emitted: dict[str, str] = {}
         for chunk in self._chunks:
             if chunk.status is not Status.DONE:
                 break
@@ -136,13 +210,15 @@ class InFlight:
             filtered += chunk.filtered
             noted += chunk.noted
             notes |= chunk.notes
+            emitted |= chunk.emitted
         if not count:
             return None
         dead.sort(key=lambda letter: letter.sequence)
-        return FinishedPrefix(count, self._chunks[count - 1].upto, tuple(dead), filtered, noted, tuple(notes))
+        upto = self._chunks[count - 1].upto
+        return FinishedPrefix(count, upto, tuple(dead), filtered, noted, tuple(notes), emitted)
 
     def release(self, prefix: FinishedPrefix) -> None:
-        """Forget what is durable. Parts that finished since *covered* was taken stay."""
+        """Forget what is durable. Chunks that finished since *prefix* was taken stay."""
         del self._chunks[: prefix.chunks]
 
 

@@ -1,10 +1,10 @@
-"""Reads the journal ahead of the sends, but never further than one full batch."""
+"""Prefetches from the journal: reads ahead of the sends, filters, maps and fills batches."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
 from connector.broadcast import Broadcast
@@ -15,18 +15,44 @@ from connector.interfaces import Mapper, OutputLog
 from connector.model import DeadLetter, Entry, Event, Revision
 
 Emit: TypeAlias = Literal["all", "first"]
+
 Shrink: TypeAlias = Callable[[Event, int], Event | None]
-"""Makes an event fit into so many bytes, or says ``None``. Pure; it SHOULD note what it shortened."""
+"""Makes an event fit into so many bytes, or returns ``None``. Pure; it SHOULD note what it shortened."""
+
+ServerClock: TypeAlias = Callable[[str], datetime]
+"""The clock of the API as an account (by id) sees it: aware, UTC."""
+
+_NO_TIME = datetime(1990, 1, 1, tzinfo=UTC)
+"""Before this there was no email scanning: such a time (year 1, the Unix epoch) means that it is unknown."""
+
+_AHEAD = timedelta(days=1)
+"""An event time this far after its collection is no time either: no clock of a sane host is a day off."""
+
+
+def record_key(revision: Revision) -> str:
+    """What ``emit: first`` remembers a record by: searches that overlap on one account share it."""
+    return f"{revision.feed.account}|{revision.record.id}"
+
+
+def event_age(event: Event, now: datetime) -> timedelta:
+    """How old *event* is at *now*; where its time is unknown, since it was collected."""
+    collected = event.revision.collected
+    unknown = event.time < _NO_TIME or event.time > collected + _AHEAD
+    return now - (collected if unknown else event.time)
 
 
 class EventMapper:
-    """The mapper of an output and the rules around it.
+    """The mapper of an output and the filters around it, in the order they apply.
+
+    ``addressed`` (a replay for another output), ``when`` (inside the mapper), ``max_age``, then ``emit:
+    first``: *first* means the first revision that passes every other filter of this output.
 
     Args:
-        kit: what the output's delivery shares.
-        mapper: maps and encodes.
-        emit: ``first`` leaves updates out.
+        context: what the output's delivery shares.
+        mapper: filters with ``when``, redacts, maps and encodes.
+        emit: ``first`` leaves later revisions of a record out.
         max_age: what happened longer ago is left out.
+        server_clock: tells the time for ``max_age`` by account; the local clock may be wrong.
         event_bytes: the most one payload may have.
         shrink: makes a payload that is too large fit, where that can be done.
     """
@@ -38,6 +64,7 @@ class EventMapper:
         *,
         emit: Emit = "all",
         max_age: timedelta | None = None,
+        server_clock: ServerClock | None = None,
         event_bytes: int | None = None,
         shrink: Shrink | None = None,
     ) -> None:
@@ -45,60 +72,73 @@ class EventMapper:
         self._mapper = mapper
         self._emit = emit
         self._max_age = max_age
+        self._server_clock = server_clock
         self._event_bytes = event_bytes
         self._shrink = shrink
 
-    def map_revision(self, sequence: int, revision: Revision, only: str | None) -> Item | DeadLetter | str:
-        """Return the event, a dead letter, or in a word why the output does not want it.
+    @property
+    def first_only(self) -> bool:
+        """Whether ``map_revision`` needs to know what was emitted before."""
+        return self._emit == "first"
 
-        A replay addressed to this output passes ``emit`` and ``max_age``: a person asked for it.
+    def map_revision(
+        self, sequence: int, revision: Revision, only: str | None, emitted: Mapping[str, str]
+    ) -> Item | DeadLetter | str:
+        """Return the event, a dead letter, or the name of the filter that leaves it out.
+
+        *emitted* maps record keys to the identity that was emitted first. A replay addressed to this output
+        (*only*) passes ``emit`` and ``max_age``: a person asked for it.
         """
         if only is not None and only != self._context.name:
             return "addressed"
-        if only is None and self._emit == "first" and revision.number > 1:
-            return "emit"
         try:
             event = self._mapper(revision)
             if event is None:
                 return "when"
-            if (
-                only is None
-                and self._max_age is not None
-                and event.time < self._context.clock() - self._max_age
-            ):
+            if only is None and self._too_old(event):
                 return "max_age"
-            return self._fit(sequence, event)
-        except Exception as error:  # noqa: BLE001, a mapping is the user's: any error is that revision's fate
+            key = record_key(revision) if self.first_only else None
+            if key and only is None and emitted.get(key, revision.identity) != revision.identity:
+                return "emit"
+            return self._fit(sequence, event, key)
+        except Exception as error:  # noqa: BLE001, a mapping is the user's: an error concerns this revision only
             answer = excerpt(f"{type(error).__name__}: {error}")
-            return self._context.letter(sequence, revision, "mapping", answer)
+            return self._context.dead_letter(sequence, revision, "mapping", answer)
 
-    def _fit(self, sequence: int, event: Event) -> Item | DeadLetter:
+    def _too_old(self, event: Event) -> bool:
+        if self._max_age is None:
+            return False
+        clock = self._server_clock
+        now = self._context.clock() if clock is None else clock(event.revision.feed.account)
+        return event_age(event, now) > self._max_age
+
+    def _fit(self, sequence: int, event: Event, key: str | None) -> Item | DeadLetter:
         limit = self._event_bytes
         if limit is None or len(event.payload) <= limit:
-            return Item(sequence, event)
+            return Item(sequence, event, key)
         shrunk = self._shrink(event, limit) if self._shrink else None
         if shrunk is not None and len(shrunk.payload) <= limit:
-            return Item(sequence, shrunk)
+            return Item(sequence, shrunk, key)
         answer = f"the event has {len(event.payload)} bytes, the output takes {limit}"
-        return self._context.letter(sequence, event.revision, "too_large", answer)
+        return self._context.dead_letter(sequence, event.revision, "too_large", answer)
 
 
-_TURN = 100
-"""Revisions that are mapped before other tasks get their turn."""
+_REVISIONS_PER_TURN = 100
+"""Revisions to map before other tasks run: about 30 ms at 300 us each, well under what liveness notices."""
 
-_GRACE = 0.5
-"""Seconds without data that count as the end of the journal, where nobody knows its head."""
+_END_OF_JOURNAL = 0.5
+"""Seconds without data that count as the end of the journal while draining, where its head is unknown."""
 
 
 class PrefetchReader:
-    """Entries become batches.
+    """Turns journal entries into batches, ahead of the sends by at most one full batch (backpressure).
 
     Args:
-        kit: what the output's delivery shares.
+        context: what the output's delivery shares.
         log: the journal.
-        translator: makes events of revisions.
-        batcher: makes batches of events.
-        pulse: beats when something changed.
+        event_mapper: makes events of revisions.
+        batcher: groups events into batches.
+        notifier: notified when something changed.
         position: the sequence number after which reading begins.
     """
 
@@ -120,12 +160,13 @@ class PrefetchReader:
         self._reading: asyncio.Task[Entry] | None = None
         self._stopping = False
         self._head: int | None = None
+        self._unacknowledged: dict[str, tuple[int, str]] = {}
         self.read = position
         self.exhausted = False
 
     @property
     def dry(self) -> bool:
-        """Whether the journal has nothing more to give for now."""
+        """Whether the journal has nothing more for now."""
         return self._batcher.empty and (self.exhausted or self._reading is not None)
 
     @property
@@ -138,12 +179,12 @@ class PrefetchReader:
         while not self._complete():
             entry = await self._next()
             if entry is not None:
-                await self._digest(entry)
+                await self._process(entry)
         self.exhausted = True
         self._notifier.notify()
 
     def take(self) -> Batch | None:
-        """Give the next batch, if one may leave."""
+        """Return the next batch, if one may leave."""
         batch = self._batcher.take(asyncio.get_running_loop().time(), flush=self.exhausted)
         if batch is not None:
             self._notifier.notify()
@@ -155,15 +196,23 @@ class PrefetchReader:
         if self._reading is not None:
             self._reading.cancel()
 
+    def acknowledged(self, upto: int) -> None:
+        """The position moved to *upto*: the journal knows itself what was emitted up to there."""
+        self._unacknowledged = {
+            key: (sequence, identity)
+            for key, (sequence, identity) in self._unacknowledged.items()
+            if sequence > upto
+        }
+
     def _complete(self) -> bool:
         return self._stopping and self._head is not None and self.read >= self._head
 
     async def _next(self) -> Entry | None:
         self._reading = asyncio.ensure_future(self._log.read(self._context.name, self.read))
         self._notifier.notify()
-        guess = self._stopping and self._head is None
+        head_unknown = self._stopping and self._head is None
         try:
-            async with asyncio.timeout(_GRACE if guess else None):
+            async with asyncio.timeout(_END_OF_JOURNAL if head_unknown else None):
                 return await self._reading
         except TimeoutError:
             self._head = self.read
@@ -176,21 +225,34 @@ class PrefetchReader:
         finally:
             self._reading = None
 
-    async def _digest(self, entry: Entry) -> None:
+    async def _process(self, entry: Entry) -> None:
+        emitted = await self._emitted(entry)
         for sequence, revision in enumerate(entry.revisions, entry.first):
             while self._batcher.full:
                 await self._notifier.wait()
             now = asyncio.get_running_loop().time()
-            made = self._event_mapper.map_revision(sequence, revision, entry.only)
-            if isinstance(made, str):
-                self._batcher.skip(sequence, made, now)
-            elif isinstance(made, Item):
-                self._batcher.add(made, now)
+            result = self._event_mapper.map_revision(sequence, revision, entry.only, emitted)
+            if isinstance(result, str):
+                self._batcher.skip(sequence, result, now)
+            elif isinstance(result, Item):
+                if result.first_key is not None:
+                    emitted.setdefault(result.first_key, revision.identity)
+                    self._unacknowledged.setdefault(result.first_key, (sequence, revision.identity))
+                self._batcher.add(result, now)
             else:
-                self._batcher.dead_letter(made, now)
+                self._batcher.dead_letter(result, now)
             self.read = sequence
             if self._batcher.full:
                 self._notifier.notify()
-            if (sequence - entry.first) % _TURN == _TURN - 1:
+            if (sequence - entry.first) % _REVISIONS_PER_TURN == _REVISIONS_PER_TURN - 1:
                 await asyncio.sleep(0)
         self._notifier.notify()
+
+    async def _emitted(self, entry: Entry) -> dict[str, str]:
+        """What was emitted first of the records in *entry*: durably, or in flight."""
+        if not self._event_mapper.first_only:
+            return {}
+        keys = [record_key(revision) for revision in entry.revisions]
+        # Copied before the journal is asked: what is acknowledged meanwhile must be in one of both.
+        in_flight = {key: self._unacknowledged[key][1] for key in keys if key in self._unacknowledged}
+        return {**in_flight, **await self._log.emitted(self._context.name, keys)}

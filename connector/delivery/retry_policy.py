@@ -1,18 +1,20 @@
-"""What follows from the outcome of a send: the brain of the only retry loop of delivery. Pure.
+"""Decides what follows from the outcome of a send: done, retry, split, isolate, or hold. Pure functions.
 
-::
+This is the only place in delivery that classifies an outcome::
 
     outcome              what it says                          decision
     Receipt              the collector answered per event      Answered
-    Retryable            nothing may be assumed                Retry    the same again, after a wait
-    Refused, many        the culprit is among them             Split    head, suspect, tail; or halves
-    Refused, one         this is the culprit                   Isolate  a dead letter once others are accepted
-    Refused, 20 in a row it is not the events                  HoldOutput  hold, nothing is buried
-    Hold                 only a person can help                HoldOutput  hold, probe slowly
-    unknown, 1st and 2nd a bug, perhaps passing                Retry
-    unknown, 3rd equal   a bug in these events                 as Refused, reason ``bug``
+    Retryable            nothing may be assumed                Retry       the same again, after a backoff
+    Refused, many        the culprit is among them             Split       head, suspect, tail; or halves
+    Refused, one         this event is the culprit             Isolate     a dead letter once others pass
+    Refused, 20 in a row it is not the events                  HoldOutput  nothing is dead-lettered
+    Hold                 a person has to act                   HoldOutput  probe slowly
+    unknown, 1st and 2nd a bug, perhaps transient              Retry
+    unknown, 3rd equal   a bug that these events trigger       as Refused, reason ``bug``
 
-While holding, ``Retryable`` stays a hold: a server that is down cannot say that it would take us again.
+While an output is held, ``Retryable`` prolongs the hold: a server that is down cannot say that it would
+accept events again. Whether a *request* rather than the collector causes ``Retryable`` or ``Hold`` is
+found out by ``suspects.PoisonSearch``.
 """
 
 from __future__ import annotations
@@ -31,7 +33,11 @@ Random: TypeAlias = Callable[[], float]
 """Returns a number in ``[0, 1)``."""
 
 _EXCERPT = 1000
-"""Characters of an answer that are kept."""
+"""Characters of an answer to keep: enough for the error object of every collector we know, and a few hundred
+of them still fit on a status page."""
+
+_FIRST_PROBE = 5.0
+"""Seconds to the first probe of a hold: a person who just fixed a token should not wait a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +45,51 @@ class RetryPolicy:
     """The numbers behind the decisions.
 
     Args:
-        base: seconds of the first back-off, before jitter.
-        cap: seconds that a back-off never exceeds, unless the collector asks for more.
+        base: seconds of the first backoff, before jitter.
+        cap: longest backoff in seconds, unless the collector asks for more.
+        longest_wait: longest wait in seconds that a collector can ask for (``Retry-After``). Longer requests
+            are usually a unit error (an epoch, milliseconds); they are cut to this and reported.
         probe: seconds between the slow probes of a hold; the first ones come sooner.
-        refusals: refusals in a row, nothing accepted in between, that make a hold.
+        refusals: refusals in a row, nothing accepted in between, that hold the output.
         faults: equal unknown errors in a row that count as a refusal.
+        halve_after: failures in a row after which a request is halved, to find out whether one event causes
+            them.
+        overtake_after: seconds of failure after which later events may overtake an event that fails alone.
+            A shorter outage does not disturb the order of events.
+        proof: times that an event has to fail twice in a row while the next request without it is accepted,
+            before it is dead-lettered. Five, because a collector that fails every second request at random
+            produces five such trials in a row for one event in about 20 000.
     """
 
     base: float = 1.0
     cap: float = 60.0
+    longest_wait: float = 600.0
     probe: float = 60.0
     refusals: int = 20
     faults: int = 3
+    halve_after: int = 2
+    overtake_after: float = 60.0
+    proof: int = 5
+
+    def backoff(self, attempt: int, random: Random) -> float:
+        """Seconds to wait after failure number *attempt* (from 1): full jitter, doubling up to ``cap``."""
+        return full_jitter(attempt, base=self.base, cap=self.cap, random=random)
+
+    def granted(self, hint: float | None) -> float:
+        """Seconds of the wait *hint* that a collector gets; 0 where it asked for nothing usable."""
+        return min(usable_hint(hint) or 0.0, self.longest_wait)
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What happened before the outcome that is to be decided.
+    """What happened before the outcome to decide about.
 
     Args:
-        failures: sends in a row that brought no progress; the exponent of the back-off.
+        failures: sends in a row that brought no progress; the exponent of the backoff.
         refusals: events and requests refused in a row, nothing accepted in between.
-        holding: whether the output is on hold, and this was a probe.
+        holding: whether the output is held, so that this send was a probe.
         probes: probes of this hold so far.
-        fault: the last unknown error of this part.
+        fault: the last unknown error of this chunk.
         faults: how often it came in a row.
     """
 
@@ -76,18 +103,23 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The collector answered per event; *after* is the wait before the next send, if one is due."""
+    """The collector answered per event.
+
+    *after* is the wait in seconds before the next send of any event (``None``: none), *asked* the wait that
+    the collector requested. Events in *retry* beside accepted ones are progress: they do not grow a backoff.
+    """
 
     accepted: int
     rejected: Mapping[int, str] = field(default_factory=dict)
     retry: frozenset[int] = frozenset()
     after: float | None = None
     asked: float | None = None
+    busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Send the same again after *after* seconds; *asked* is what the collector wished."""
+    """Send the same again after *after* seconds; *asked* is the wait that the collector requested."""
 
     reason: str
     after: float
@@ -96,7 +128,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Send the half-open ranges *parts* one by one, in this order."""
+    """Send the half-open index ranges *chunks* one by one, in this order."""
 
     reason: str
     chunks: tuple[tuple[int, int], ...]
@@ -105,7 +137,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Isolate:
-    """The one event is the culprit: a dead letter, as soon as the collector accepts anything else."""
+    """The one event is the culprit: a dead letter as soon as the collector accepts any other event."""
 
     reason: str
     answer: str
@@ -118,6 +150,7 @@ class HoldOutput:
     reason: str
     after: float
     wholesale: bool = False
+    asked: float | None = None
 
 
 Decision: TypeAlias = Answered | Retry | Split | Isolate | HoldOutput
@@ -126,10 +159,10 @@ Decision: TypeAlias = Answered | Retry | Split | Isolate | HoldOutput
 def decide(
     outcome: Receipt | BaseException, size: int, history: History, *, policy: RetryPolicy, random: Random
 ) -> Decision:
-    """Say what to do after *outcome* of a send of *size* events; 0 means: of opening the output."""
+    """Return what to do after *outcome* of a send of *size* events; size 0 means opening the output."""
     match outcome:
         case Receipt():
-            return _settled(outcome, size, history, policy, random)
+            return _answered(outcome, size, history, policy, random)
         case Hold():
             return HoldOutput(excerpt(outcome.reason), probe_wait(history.probes, policy, random))
         case Retryable():
@@ -142,9 +175,9 @@ def decide(
 
 
 def fault_of(outcome: Receipt | BaseException) -> str:
-    """Name an unknown error so that equal ones have equal names; empty for all that is known.
+    """Name an unknown error by class and line, so that equal errors have equal names; empty for known ones.
 
-    The error's text stays out on purpose: nobody knows whether it quotes a mail or a secret.
+    The error's text is left out on purpose: it may quote a message or a secret.
     """
     if isinstance(outcome, Receipt | Retryable | Refused | Hold):
         return ""
@@ -154,41 +187,42 @@ def fault_of(outcome: Receipt | BaseException) -> str:
 
 
 def probe_wait(probes: int, policy: RetryPolicy, random: Random) -> float:
-    """Seconds until the next probe: 5, 10, 20, 40, then *policy.probe*, each a quarter more or less."""
-    wait = min(policy.probe, 5.0 * 2.0 ** min(probes, 30))
+    """Seconds until the next probe: 5, 10, 20, 40, then ``policy.probe``, each a quarter more or less."""
+    wait = min(policy.probe, _FIRST_PROBE * 2.0 ** min(probes, 30))
     return wait * (0.75 + 0.5 * random())
 
 
 def usable_hint(hint: float | None) -> float | None:
-    """A wait that a collector asked for, if it is one."""
+    """The wait that a collector asked for, or ``None`` where it is not a finite number of seconds."""
     return hint if hint is not None and math.isfinite(hint) and hint >= 0 else None
 
 
 def excerpt(text: str) -> str:
-    """As much of an answer as is kept."""
+    """The part of an answer to keep."""
     return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…"
 
 
-def _settled(receipt: Receipt, size: int, history: History, policy: RetryPolicy, random: Random) -> Decision:
+def _answered(receipt: Receipt, size: int, history: History, policy: RetryPolicy, random: Random) -> Decision:
     accepted = size - len(receipt.rejected) - len(receipt.retry)
     hint = usable_hint(receipt.retry_after)
     after: float | None = None
-    if receipt.retry or receipt.busy or hint:
-        after = max(
-            full_jitter(history.failures + 1, base=policy.base, cap=policy.cap, random=random), hint or 0.0
-        )
+    if receipt.retry and not accepted and not receipt.rejected:
+        after = max(policy.backoff(history.failures + 1, random), policy.granted(hint))
+    elif receipt.busy or hint:
+        # It accepts events, so the pause stays short: backing off further would punish progress.
+        after = max(policy.backoff(1, random), policy.granted(hint))
     if not accepted and receipt.rejected and history.refusals + len(receipt.rejected) >= policy.refusals:
         return _wholesale(next(iter(receipt.rejected.values())), history, policy, random)
-    return Answered(accepted, receipt.rejected, receipt.retry, after, hint)
+    return Answered(accepted, receipt.rejected, receipt.retry, after, hint, receipt.busy)
 
 
 def _again(
     reason: str, hint: float | None, history: History, policy: RetryPolicy, random: Random
 ) -> Retry | HoldOutput:
+    granted = policy.granted(hint)
     if history.holding:
-        return HoldOutput(reason, max(probe_wait(history.probes, policy, random), hint or 0.0))
-    wait = full_jitter(history.failures + 1, base=policy.base, cap=policy.cap, random=random)
-    return Retry(reason, max(wait, hint or 0.0), hint)
+        return HoldOutput(reason, max(probe_wait(history.probes, policy, random), granted), asked=hint)
+    return Retry(reason, max(policy.backoff(history.failures + 1, random), granted), hint)
 
 
 def _refused(

@@ -1,16 +1,18 @@
-"""Sends parts, and does with them what was decided."""
+"""Sends chunks and applies the decision about each outcome: done, retry, split, suspect, or dead letter."""
 
 from __future__ import annotations
 
 import asyncio
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
+from typing import TypeAlias
 
 from connector.delivery.batcher import Batcher, Item
-from connector.delivery.circuit import CircuitBreaker
+from connector.delivery.circuit import CircuitBreaker, Permit
 from connector.delivery.context import DeliveryContext
+from connector.delivery.filter_watch import FilterWatch
 from connector.delivery.in_flight import Chunk, InFlight, Status
 from connector.delivery.outcome import outcome_of
 from connector.delivery.retry_policy import (
@@ -24,11 +26,23 @@ from connector.delivery.retry_policy import (
     excerpt,
     fault_of,
 )
-from connector.delivery.suspects import Suspect, Suspects
+from connector.delivery.suspects import PoisonSearch, Suspect, Suspects
 from connector.facts import BatchRetried, BatchSending, BatchSent, BatchSplit
 from connector.interfaces import Output
-from connector.model import DeadLetter, Event, Receipt
-from connector.net.backoff import full_jitter
+from connector.model import DeadLetter, Event, Limits, Receipt
+
+Request: TypeAlias = tuple[Chunk, ...]
+"""What one send carries: a chunk, or the remainders of several that were accepted in part."""
+
+
+_OVERTAKING = 8
+"""Batches beyond the window that may be unacknowledged while a suspect or a remainder is behind: enough for
+most controls of a suspect and for the tails of 30 % refused items (500, 150, 45, 14, 4, 1). A
+crash repeats at most these."""
+
+_OVERTAKING_PER_ITEM = 1000
+"""The same while one event is waited out that the collector asks for again and again. Only collectors with
+an answer per item do that, and these recognise repeated events by their id; so an hour's events may pass."""
 
 
 class ContradictoryReceipt(Exception):
@@ -36,14 +50,15 @@ class ContradictoryReceipt(Exception):
 
 
 class Sender:
-    """The parts that wait for a send, in journal order, and what becomes of them.
+    """The chunks that wait for a send, in journal order, and what becomes of them.
 
     Args:
-        kit: what the output's delivery shares.
+        context: what the output's delivery shares.
         output: the destination.
-        gate: says when a send may begin.
-        ledger: holds what is under way.
+        circuit: says when a send may begin.
+        in_flight: holds what is being delivered.
         batcher: learns what size the collector takes.
+        filter_watch: learns that an event was sent.
     """
 
     def __init__(
@@ -53,58 +68,203 @@ class Sender:
         circuit: CircuitBreaker,
         in_flight: InFlight,
         batcher: Batcher,
+        filter_watch: FilterWatch,
     ) -> None:
         self._context = context
         self._output = output
         self._circuit = circuit
         self._in_flight = in_flight
         self._batcher = batcher
+        self._filter_watch = filter_watch
+        self._limits: Limits = output.limits
         self._waiting: list[Chunk] = []
         self._suspects = Suspects()
+        self._search = PoisonSearch(context.policy, context.random)
+        self._suspect_sent: Chunk | None = None
         self.sending = 0
         self.last_success: datetime | None = None
 
     @property
-    def suspects(self) -> int:
-        """How many events were refused alone and wait for proof that it is their own fault."""
+    def refused(self) -> int:
+        """How many events were refused alone and wait for an acceptance of another event."""
         return len(self._suspects)
 
-    def next(self) -> Chunk | None:
-        """Take the first part that waits to be sent again."""
-        return self._waiting.pop(0) if self._waiting else None
+    @property
+    def suspects(self) -> int:
+        """How many events were refused or failed alone and wait for evidence."""
+        return self._in_flight.suspects
 
-    async def send(self, chunk: Chunk) -> None:
-        """Send *part* once, when the gate opens, and see to what follows."""
-        generation = await self._circuit.enter()
-        loop, size = asyncio.get_running_loop(), len(chunk.items)
-        self.sending += size
+    @property
+    def needs_control(self) -> bool:
+        """Whether another event should be sent next, to tell a poisoned event from a failing collector."""
+        return any(self._search.needs_control(chunk) for chunk in self._waiting)
+
+    @property
+    def overtaking(self) -> int:
+        """How many batches may overtake what holds the position back."""
+        return _OVERTAKING_PER_ITEM if any(map(self._search.waits_out, self._waiting)) else _OVERTAKING
+
+    @property
+    def due(self) -> float | None:
+        """Loop time at which the next chunk has backed off long enough; ``None`` where none backs off."""
+        now = asyncio.get_running_loop().time()
+        return min((chunk.not_before for chunk in self._waiting if chunk.not_before > now), default=None)
+
+    def next(self, now: float, *, full: bool, dry: bool) -> Request | None:
+        """Take what waits to be sent again.
+
+        The order is that of the journal, with two exceptions: a suspect takes turns with other events, and
+        remainders of batches that were accepted in part are collected until they fill a request.
+
+        Args:
+            now: the loop's time.
+            full: the window allows no new batch.
+            dry: there are no new events.
+        """
+        plain = next((c for c in self._waiting if c.status is not Status.SUSPECT and not c.remainder), None)
+        controlled = self.needs_control
+        if not controlled:
+            suspect = self._due_suspect(now, eager=plain is not None or not (full or dry))
+            if suspect is not None:
+                return self._take(suspect)
+        if plain is not None and self.suspects < self._context.policy.refusals:
+            return self._take(self.control(plain))
+        if (request := self._remainders(now, full=full)) is not None:
+            return request
+        if controlled and (full or dry or plain is not None):
+            return self._take_suspect_again(now)
+        return None
+
+    def control(self, chunk: Chunk) -> Chunk:
+        """Cut *chunk* down to its first event while a suspect is on trial: one is enough to compare with."""
+        on_trial = any(c.status is Status.SUSPECT and self._search.on_trial(c) for c in self._waiting)
+        if not on_trial or len(chunk.items) == 1:
+            return chunk
+        first, rest = self._in_flight.split(chunk, [chunk.items[:1], chunk.items[1:]])
+        if chunk in self._waiting:
+            self._waiting.remove(chunk)
+            self._again([first])
+        self._again([rest])
+        return first
+
+    async def send(self, request: Request) -> None:
+        """Send *request* once, when the circuit breaker permits, and apply what follows."""
         try:
-            self._context.observe(BatchSending(self._context.name, size, chunk.bytes))
-            chunk.attempts += 1
-            chunk.first_tried = chunk.first_tried or self._context.clock()
-            began = loop.time()
-            outcome = await outcome_of(self._attempt([item.event for item in chunk.items]))
+            permit = await self._circuit.enter()
+            outcome, seconds = await self._send(request)
         finally:
-            self.sending -= size
-            self._circuit.leave()
-        decision = self._decide(chunk, outcome)
+            if request[0] is self._suspect_sent:
+                self._suspect_sent = None
+        if len(request) > 1 and not isinstance(outcome, Receipt):
+            # One chunk may be to blame: each is sent by itself from now on.
+            self._circuit.answered(
+                permit, self._decide(request[0], outcome, sum(len(c.items) for c in request))
+            )
+            for chunk in request:
+                chunk.alone = True
+            self._again(request)
+            return
         if isinstance(outcome, Receipt):
-            self._tell(chunk, outcome, loop.time() - began)
-        self._circuit.answered(generation, decision)
+            self._report(request, outcome, seconds)
+        if len(request) > 1 and isinstance(outcome, Receipt):
+            self._apply_to_remainders(request, outcome, permit)
+            return
+        [chunk] = request
+        decision = self._decide(chunk, outcome, len(chunk.items))
+        if (failure := self._failure(chunk, decision)) is not None:
+            self._fail(chunk, failure, decision, permit)
+            return
+        self._circuit.answered(permit, decision)
         self._apply(chunk, decision)
 
     def on_idle(self) -> None:
-        """Nothing else is there to send: bury what is in doubt, or ask the collector once more."""
+        """Nothing else is left to send: dead-letter refused events, or retry them once more."""
         suspects = self._suspects.on_idle()
         if suspects is not None:
-            self._dead_letter(suspects)
+            self._dead_letter_suspects(suspects)
             return
-        policy = self._context.policy
-        wait = full_jitter(
-            self._suspects.refusals, base=policy.base, cap=policy.cap, random=self._context.random
-        )
-        self._circuit.pause(wait)
-        self._again([each.chunk for each in self._suspects.retry_all()])
+        self._circuit.pause(self._context.policy.backoff(self._suspects.refusals, self._context.random))
+        self._again([suspect.chunk for suspect in self._suspects.retry_all()])
+
+    def resume(self) -> None:
+        """End the backoff of every chunk."""
+        for chunk in self._waiting:
+            chunk.not_before = float("-inf")
+
+    def _take(self, chunk: Chunk) -> Request:
+        self._waiting.remove(chunk)
+        if chunk.status is Status.SUSPECT:
+            self._suspect_sent = chunk
+        return (chunk,)
+
+    def _due_suspect(self, now: float, *, eager: bool) -> Chunk | None:
+        """The first suspect in the journal. One at a time, or their failures would be taken for controls.
+
+        *eager*: there are controls at hand, so the suspects that need them do not back off.
+        """
+        if self._suspect_sent is not None:
+            return None
+        for chunk in self._waiting:
+            if chunk.status is not Status.SUSPECT:
+                continue
+            if chunk.rests and eager:
+                chunk.rests -= 1
+                return None
+            if chunk.not_before <= now or (eager and self._search.on_trial(chunk)):
+                return chunk
+        return None
+
+    def _take_suspect_again(self, now: float) -> Request | None:
+        """There is no plain control: try a suspect without evidence, as in an outage all are, in turns."""
+        if self._suspect_sent is not None:
+            return None
+        suspects = [c for c in self._waiting if c.status is Status.SUSPECT and c.not_before <= now]
+        unproven = [chunk for chunk in suspects if not chunk.contrasts and not chunk.awaits_control]
+        chunk = min(unproven or suspects, key=lambda chunk: chunk.last_failed, default=None)
+        return None if chunk is None else self._take(chunk)
+
+    def _remainders(self, now: float, *, full: bool) -> Request | None:
+        chosen: list[Chunk] = []
+        events = size = 0
+        due = full
+        for chunk in self._waiting:
+            if not chunk.remainder or chunk.status is Status.SUSPECT:
+                continue
+            if chosen and (
+                chunk.alone
+                or events + len(chunk.items) > self._limits.events
+                or size + chunk.bytes > self._limits.bytes
+            ):
+                break
+            chosen.append(chunk)
+            events += len(chunk.items)
+            size += chunk.bytes
+            due = due or chunk.not_before <= now
+            if chunk.alone:
+                break
+        if not chosen or not (due or 2 * events >= self._limits.events):
+            return None
+        for chunk in chosen:
+            self._waiting.remove(chunk)
+        return tuple(chosen)
+
+    async def _send(self, request: Request) -> tuple[Receipt | Exception, float]:
+        loop = asyncio.get_running_loop()
+        events = [item.event for chunk in request for item in chunk.items]
+        self.sending += len(events)
+        try:
+            self._context.observe(
+                BatchSending(self._context.name, len(events), sum(chunk.bytes for chunk in request))
+            )
+            for chunk in request:
+                chunk.attempts += 1
+                chunk.first_tried = chunk.first_tried or self._context.clock()
+            began = loop.time()
+            outcome = await outcome_of(self._attempt(events))
+            return outcome, loop.time() - began
+        finally:
+            self.sending -= len(events)
+            self._circuit.leave()
 
     async def _attempt(self, events: Sequence[Event]) -> Receipt:
         receipt = await self._output.send(events)
@@ -113,61 +273,142 @@ class Sender:
             raise ContradictoryReceipt
         return receipt
 
-    def _decide(self, chunk: Chunk, outcome: Receipt | Exception) -> Decision:
+    def _decide(self, chunk: Chunk, outcome: Receipt | Exception, size: int) -> Decision:
+        context = self._context
         history = self._circuit.history(
             refusals=self._suspects.refusals, fault=chunk.fault, faults=chunk.faults
         )
-        decision = decide(
-            outcome, len(chunk.items), history, policy=self._context.policy, random=self._context.random
-        )
+        decision = decide(outcome, size, history, policy=context.policy, random=context.random)
         fault = fault_of(outcome)
         chunk.faults = chunk.faults + 1 if fault == chunk.fault else 1
         chunk.fault = fault
         return decision
 
+    def _failure(self, chunk: Chunk, decision: Decision) -> Retry | None:
+        """The failure where request or collector may be to blame; ``None`` for every other outcome.
+
+        That is: nothing was accepted, and no event was called wrong.
+        """
+        match decision:
+            case Answered(accepted=0) if decision.retry and not decision.rejected:
+                reason = f"the collector asked for all {len(chunk.items)} events again"
+                return Retry(reason, decision.after or 0.0, decision.asked)
+            case HoldOutput(wholesale=False):
+                return Retry(decision.reason, decision.after, decision.asked)
+            case Retry():
+                return decision
+            case _:
+                return None
+
+    def _fail(self, chunk: Chunk, failure: Retry, decision: Decision, permit: Permit) -> None:
+        """A request failed: blame the collector, unless others are accepted where this one is not."""
+        per_item = isinstance(decision, Answered)
+        answer = failure.reason
+        now, context = asyncio.get_running_loop().time(), self._context
+        self._search.failed(
+            chunk, answer, self._in_flight, self._circuit.failed_openings, now, per_item=per_item
+        )
+        if self._search.to_blame(chunk):
+            wait = context.policy.backoff(chunk.failures, context.random)
+            chunk.not_before = now + wait
+            context.observe(BatchRetried(context.name, answer, chunk.failures, wait, failure.asked))
+            if not per_item:
+                self._circuit.distrust(permit)
+        else:
+            self._circuit.answered(permit, decision)
+            if per_item:
+                context.observe(
+                    BatchRetried(context.name, answer, chunk.failures, failure.after, failure.asked)
+                )
+        cut = self._search.cut(chunk)
+        if not cut:
+            self._again([chunk])
+            return
+        context.observe(BatchSplit(context.name, len(chunk.items), answer))
+        self._again(self._in_flight.split(chunk, [chunk.items[:cut], chunk.items[cut:]]))
+
     def _apply(self, chunk: Chunk, decision: Decision) -> None:
         match decision:
             case Answered():
-                self._settle(chunk, decision)
+                self._apply_answer(chunk, decision)
             case Split():
                 self._split(chunk, decision)
             case Isolate():
                 self._suspects.refused()
                 self._suspect(chunk, decision.reason, decision.answer)
-            case HoldOutput(wholesale=True):
-                self._again([chunk, *(each.chunk for each in self._suspects.release_all())])
-            case Retry() | HoldOutput():
-                self._again([chunk])
+            case HoldOutput():
+                self._again([chunk, *(suspect.chunk for suspect in self._suspects.release_all())])
+            case Retry():
+                raise AssertionError("failures are handled by _fail")
 
-    def _settle(self, chunk: Chunk, answered: Answered) -> None:
-        if answered.retry:
-            reason = f"{len(answered.retry)} of {len(chunk.items)} events are to be sent again"
-            self._context.observe(
-                BatchRetried(
-                    self._context.name, reason, chunk.attempts, answered.after or 0.0, answered.asked
-                )
-            )
+    def _apply_answer(self, chunk: Chunk, answered: Answered) -> None:
+        if answered.retry and not (answered.rejected and not answered.accepted):
+            self._report_retry(len(answered.retry), len(chunk.items), chunk.attempts, answered)
         if not answered.accepted and answered.rejected:
             self._suspects.refused(len(answered.rejected))
             self._sort_out(chunk, answered)
             return
         if answered.accepted:
-            self.last_success = self._context.clock()
-            self._batcher.grow()
-            self._dead_letter(self._suspects.accepted())
-        for index, answer in answered.rejected.items():
+            self._progress()
+        self._keep_remainder(chunk, answered.rejected, answered.retry)
+
+    def _apply_to_remainders(self, request: Request, receipt: Receipt, permit: Permit) -> None:
+        """Divide one receipt among the chunks whose remainders travelled together."""
+        size = sum(len(chunk.items) for chunk in request)
+        decision = self._decide(request[0], receipt, size)
+        self._circuit.answered(permit, decision)
+        accepted = size - len(receipt.rejected) - len(receipt.retry)
+        if not accepted:
+            for chunk in request:
+                chunk.alone = True
+            self._again(request)
+            return
+        if receipt.retry and isinstance(decision, Answered):
+            self._report_retry(len(receipt.retry), size, request[0].attempts, decision)
+        self._progress()
+        start = 0
+        for chunk in request:
+            stop = start + len(chunk.items)
+            rejected = {i - start: text for i, text in receipt.rejected.items() if start <= i < stop}
+            retry = frozenset(i - start for i in receipt.retry if start <= i < stop)
+            self._keep_remainder(chunk, rejected, retry)
+            start = stop
+
+    def _progress(self) -> None:
+        """The collector accepted events: settle what waited for that."""
+        self.last_success = self._context.clock()
+        self._batcher.grow()
+        self._filter_watch.accepted()
+        self._dead_letter_suspects(self._suspects.accepted())
+        for chunk in self._search.accepted(self._in_flight, self._circuit.failed_openings):
+            # One that is being sent just now may still be accepted.
+            if chunk in self._waiting:
+                self._waiting.remove(chunk)
+                answer = f"every request with this event failed while others were accepted: {chunk.answer}"
+                self._dead_letter(chunk, "poison", excerpt(answer))
+
+    def _keep_remainder(self, chunk: Chunk, rejected: Mapping[int, str], retry: frozenset[int]) -> None:
+        """Dead-letter what was rejected, and keep what is to be sent again; the rest is accepted."""
+        for index, answer in rejected.items():
             chunk.dead.append(self._letter(chunk, chunk.items[index], "rejected", excerpt(answer)))
-        chunk.items = tuple(chunk.items[index] for index in sorted(answered.retry))
-        if chunk.items:
-            self._again([chunk])
-        else:
+        for index, item in enumerate(chunk.items):
+            if item.first_key is not None and index not in retry and index not in rejected:
+                chunk.emitted[item.first_key] = item.event.revision.identity
+        chunk.items = tuple(chunk.items[index] for index in sorted(retry))
+        if not chunk.items:
             chunk.status = Status.DONE
+            return
+        context = self._context
+        # The wait does not grow: events of this request were accepted, so the collector makes progress.
+        chunk.not_before = asyncio.get_running_loop().time() + context.policy.backoff(1, context.random)
+        chunk.remainder = True
+        self._again([chunk])
 
     def _sort_out(self, chunk: Chunk, answered: Answered) -> None:
-        """Nothing was accepted: condemn each rejected event alone, send what lies between them again."""
+        """Nothing was accepted: suspect each rejected event alone, send what lies between them again."""
         cuts = sorted({0, len(chunk.items), *answered.rejected, *(index + 1 for index in answered.rejected)})
         groups = [chunk.items[start:stop] for start, stop in pairwise(cuts)]
-        for start, piece in zip(cuts, self._in_flight.carve(chunk, groups), strict=False):
+        for start, piece in zip(cuts, self._in_flight.split(chunk, groups), strict=False):
             if start in answered.rejected:
                 self._suspect(piece, "rejected", excerpt(answered.rejected[start]))
             else:
@@ -178,22 +419,27 @@ class Sender:
         if split.too_large:
             self._batcher.shrink(chunk.bytes)
         self._context.observe(BatchSplit(self._context.name, len(chunk.items), split.reason))
-        self._again(self._in_flight.carve(chunk, [chunk.items[start:stop] for start, stop in split.chunks]))
+        groups = [chunk.items[start:stop] for start, stop in split.chunks]
+        self._again(self._in_flight.split(chunk, groups))
 
     def _suspect(self, chunk: Chunk, reason: str, answer: str) -> None:
         chunk.status = Status.SUSPECT
         self._suspects.add(Suspect(chunk, reason, answer))
 
-    def _dead_letter(self, suspects: Sequence[Suspect]) -> None:
-        for each in suspects:
-            each.chunk.dead.append(self._letter(each.chunk, each.chunk.items[0], each.reason, each.answer))
-            each.chunk.items = ()
-            each.chunk.status = Status.DONE
+    def _dead_letter_suspects(self, suspects: Sequence[Suspect]) -> None:
+        for suspect in suspects:
+            self._dead_letter(suspect.chunk, suspect.reason, suspect.answer)
+
+    def _dead_letter(self, chunk: Chunk, reason: str, answer: str) -> None:
+        chunk.dead.append(self._letter(chunk, chunk.items[0], reason, answer))
+        chunk.items = ()
+        chunk.status = Status.DONE
 
     def _again(self, chunks: Sequence[Chunk]) -> None:
         for chunk in chunks:
-            chunk.status = Status.OPEN
-            insort(self._waiting, chunk, key=lambda waiting: waiting.items[0].sequence)
+            if chunk.status is not Status.SUSPECT or not chunk.failures:
+                chunk.status = Status.OPEN
+            insort(self._waiting, chunk, key=lambda waiting: waiting.sequence)
 
     def _letter(self, chunk: Chunk, item: Item, reason: str, answer: str) -> DeadLetter:
         now = self._context.clock()
@@ -202,18 +448,25 @@ class Sender:
             self._context.name, item.sequence, item.event.revision, reason, answer, chunk.attempts, first, now
         )
 
-    def _tell(self, chunk: Chunk, receipt: Receipt, seconds: float) -> None:
+    def _report_retry(self, count: int, size: int, attempt: int, answered: Answered) -> None:
+        reason = f"the collector asked for {count} of {size} events again"
+        self._context.observe(
+            BatchRetried(self._context.name, reason, attempt, answered.after or 0.0, answered.asked)
+        )
+
+    def _report(self, request: Request, receipt: Receipt, seconds: float) -> None:
         named = receipt.retry | receipt.rejected.keys()
-        taken = [item.event for index, item in enumerate(chunk.items) if index not in named]
+        items = [item for chunk in request for item in chunk.items]
+        accepted = [item.event for index, item in enumerate(items) if index not in named]
         self._context.observe(
             BatchSent(
                 self._context.name,
-                len(taken),
+                len(accepted),
                 len(receipt.rejected),
                 len(receipt.retry),
                 receipt.duplicates,
-                sum(len(event.payload) for event in taken),
+                sum(len(event.payload) for event in accepted),
                 seconds,
-                max((event.time for event in taken), default=None),
+                max((event.time for event in accepted), default=None),
             )
         )

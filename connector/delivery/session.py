@@ -1,4 +1,4 @@
-"""One stretch of delivery: from a position until drained, cancelled, or moved by somebody else."""
+"""One run of delivery: from a position until drained, cancelled, or moved by an operator."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from connector.broadcast import Broadcast
 from connector.delivery.acknowledger import Acknowledger
 from connector.delivery.circuit import CircuitBreaker
 from connector.delivery.heartbeat import HeartbeatSender
-from connector.delivery.in_flight import Chunk, InFlight
+from connector.delivery.idle_probe import IdleProbe
+from connector.delivery.in_flight import InFlight
 from connector.delivery.reader import PrefetchReader
-from connector.delivery.sender import Sender
+from connector.delivery.sender import Request, Sender
 
 
 class Session:
-    """Runs the reader, the acknowledger and one lane per concurrent send over one ledger.
+    """Runs the reader, the acknowledger and one lane per concurrent send over one ``InFlight``.
 
-    At most *concurrency* batches are unacknowledged at a time, so that a crash repeats no more. Events in
-    doubt do not count: only what comes after them can prove them guilty.
+    The window: at most *concurrency* batches are unacknowledged at a time, so that a crash repeats no more.
+    While a suspect or a remainder holds the position back, a few more may overtake it
+    (``Sender.overtaking``).
     """
 
     def __init__(
@@ -30,19 +32,23 @@ class Session:
         in_flight: InFlight,
         circuit: CircuitBreaker,
         heartbeats: HeartbeatSender,
+        idle_probe: IdleProbe,
         notifier: Broadcast,
         concurrency: int,
         settle: float,
+        most_suspects: int,
     ) -> None:
         self.reader = reader
         self.sender = sender
         self.acknowledger = acknowledger
         self.circuit = circuit
         self._heartbeats = heartbeats
+        self._idle_probe = idle_probe
         self._in_flight = in_flight
         self._notifier = notifier
         self._concurrency = concurrency
         self._settle = settle
+        self._most_suspects = most_suspects
         self._sending = 0
         self._quiet_since: float | None = None
         self._end: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -65,11 +71,17 @@ class Session:
     def stop(self, head: int | None) -> None:
         """Deliver no further than *head*, or than what is there now, then end."""
         self._heartbeats.stop()
+        self._idle_probe.stop()
         self.reader.stop(head)
 
     def cut(self) -> None:
         """End now. What is not acknowledged will be sent again."""
         self._finish(complete=False)
+
+    def resume(self) -> None:
+        """End every backoff: send again now."""
+        self.sender.resume()
+        self._notifier.notify()
 
     async def _guard(self, work: Coroutine[None, None, None]) -> None:
         try:
@@ -81,44 +93,69 @@ class Session:
     async def _lane(self) -> None:
         while True:
             if self._heartbeats.claim():
-                await self._heartbeats.beat()
-            elif (chunk := self._take()) is not None:
-                await self._carry(chunk)
+                await self._heartbeats.send()
+            elif (request := self._take()) is not None:
+                await self._send(request)
             elif self._drained():
                 self._finish(complete=True)
                 return
+            elif self._idle() and self._idle_probe.claim():
+                await self._idle_probe.probe()
             else:
                 await self._rest()
 
-    def _take(self) -> Chunk | None:
-        """What to send next: what waits to be repeated, else a new batch as far as the window allows."""
-        if (chunk := self.sender.next()) is not None:
-            return chunk
-        while self._in_flight.busy < self._concurrency:
+    def _take(self) -> Request | None:
+        """What to send next: what waits to be sent again, else a new batch as far as the window allows."""
+        if not self._lane_free():
+            return None
+        now = asyncio.get_running_loop().time()
+        request = self.sender.next(now, full=not self._window_open(), dry=self.reader.dry)
+        if request is not None:
+            return request
+        while self._window_open():
             batch = self.reader.take()
             if batch is None:
                 return None
             chunk = self._in_flight.open(batch)
             if chunk is not None:
-                return chunk
+                return (self.sender.control(chunk),)
             self._notifier.notify()
         return None
 
-    async def _carry(self, chunk: Chunk) -> None:
+    def _lane_free(self) -> bool:
+        """Whether the circuit breaker allows one more send; later choices know more than earlier ones."""
+        return self._sending < self.circuit.limit
+
+    def _window_open(self) -> bool:
+        """Whether another batch may be sent before what is in flight is acknowledged."""
+        in_flight = self._in_flight
+        overtaking = self.sender.overtaking
+        if in_flight.suspects >= self._most_suspects or in_flight.remainders >= overtaking:
+            return False
+        if in_flight.busy < self._concurrency or self.sender.needs_control:
+            return True
+        return in_flight.held_back and in_flight.busy < self._concurrency + overtaking
+
+    async def _send(self, request: Request) -> None:
         self._quiet_since = None
         self._sending += 1
         try:
-            await self.sender.send(chunk)
+            await self.sender.send(request)
         finally:
             self._sending -= 1
+        self._idle_probe.postpone()
         self._notifier.notify()
 
     async def _rest(self) -> None:
-        """Wait until there may be something to do; what is in doubt is settled when all is quiet."""
+        """Wait until there may be something to do; refused events are decided about when all is quiet."""
         until = _earliest(
-            self.reader.due if self._in_flight.busy < self._concurrency else None, self._heartbeats.due
+            self.reader.due if self._lane_free() and self._window_open() else None,
+            self._heartbeats.due,
+            self.sender.due,
         )
-        if self.sender.suspects and self._quiet():
+        if self._idle():
+            until = _earliest(until, self._idle_probe.due)
+        if self.sender.refused and self._quiet():
             now = asyncio.get_running_loop().time()
             since = self._quiet_since = now if self._quiet_since is None else self._quiet_since
             if self.reader.exhausted or now >= since + self._settle:
@@ -132,16 +169,13 @@ class Session:
         await self._notifier.wait(until)
 
     def _quiet(self) -> bool:
-        return not self._sending and (self.reader.dry or self._in_flight.busy >= self._concurrency)
+        return not self._sending and (self.reader.dry or not self._window_open())
+
+    def _idle(self) -> bool:
+        return not self._sending and self._in_flight.empty
 
     def _drained(self) -> bool:
-        return (
-            self.reader.exhausted
-            and self.reader.dry
-            and not self._sending
-            and not self.sender.suspects
-            and self._in_flight.empty
-        )
+        return self.reader.exhausted and self.reader.dry and self._idle()
 
     def _finish(self, *, complete: bool) -> None:
         if not self._end.done():

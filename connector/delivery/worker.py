@@ -1,43 +1,44 @@
-"""The delivery of one output: one worker, to be supervised."""
+"""Delivers the journal to one output: the worker that a supervisor runs, and what it can be asked."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random as chance
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from random import random as default_random
 
 from connector.broadcast import Broadcast
 from connector.delivery.acknowledger import Acknowledger
 from connector.delivery.batcher import Batcher
 from connector.delivery.circuit import CircuitBreaker, HoldState
 from connector.delivery.context import DeliveryContext
+from connector.delivery.filter_watch import FilterWatch
 from connector.delivery.heartbeat import Heartbeat, HeartbeatSender
+from connector.delivery.idle_probe import IdleProbe
 from connector.delivery.in_flight import InFlight
-from connector.delivery.reader import Emit, EventMapper, PrefetchReader, Shrink
+from connector.delivery.reader import Emit, EventMapper, PrefetchReader, ServerClock, Shrink
 from connector.delivery.retry_policy import Random, RetryPolicy
 from connector.delivery.sender import Sender
 from connector.delivery.session import Session
 from connector.errors import JournalFull, Moved
 from connector.interfaces import Clock, Mapper, Observe, Output, OutputLog, Start
 from connector.model import Backlog
-from connector.net.backoff import full_jitter
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOptions:
-    """What an output's delivery may be told.
+    """How to deliver to one output.
 
     Args:
         start: where a new output begins.
         backlog: how much it may leave undelivered.
-        emit: ``all`` revisions, or only the ``first`` sight of a record.
+        emit: ``all`` revisions, or only the ``first`` of a record that passes the output's other filters.
         max_age: events older than this when they are mapped are left out and counted.
         heartbeat: a status event at regular times; ``None`` for none.
-        settle: seconds without anything to send after which an event in doubt is buried.
-        policy: the numbers of back-off, probes and refusals.
+        settle: seconds without anything to send after which a refused event is dead-lettered.
+        policy: the numbers of backoff, probes, refusals and evidence.
     """
 
     start: Start = "head"
@@ -54,13 +55,16 @@ class DeliveryState:
     """Where an output's delivery stands, for people.
 
     Args:
-        position: the sequence number up to which all is done and durable.
+        position: the sequence number up to which everything is done and durable.
         hold: why it waits for a person; ``None`` where it does not.
         hold_since: when that began.
         attempt: failures in a row; 0 when all is well.
-        in_flight: events that are being sent just now.
-        doubtful: events that were refused alone and wait for proof that it is their own fault.
+        in_flight: events being sent just now.
+        suspects: events that were refused or failed alone and wait for evidence.
         last_success: when the collector last accepted an event.
+        retry_at: when the wait under way ends; ``None`` where there is none.
+        wait_reason: why it waits.
+        concurrency: how many sends may be under way now.
     """
 
     position: int
@@ -70,14 +74,18 @@ class DeliveryState:
     in_flight: int
     suspects: int
     last_success: datetime | None
+    retry_at: datetime | None
+    wait_reason: str | None
+    concurrency: int
 
 
 class Deliverer:
     """Delivers the journal to one output, endlessly and in order.
 
-    Every revision is accepted by the output, or filtered on purpose, or becomes a dead letter, before the
-    position passes it. A crash, a cancelled ``run`` and a drain cut short repeat at most the batches that
-    were in flight, one per concurrent send.
+    Every revision is accepted by the output, left out by a filter, or becomes a dead letter before the
+    position passes it. A crash, a cancelled ``run`` and a drain cut short repeat at most one window of
+    batches, one per concurrent send (see ``Session``). Order is the journal's at concurrency 1, except that
+    later events overtake one that was refused, or failed alone twice.
 
     Args:
         name: the output's name.
@@ -89,8 +97,9 @@ class Deliverer:
         options: how to deliver.
         refresh: reads rotated secrets again; called before each probe of a hold.
         shrink: makes an event that is too large fit, where that can be done.
-        head: tells the newest sequence number; a drain without it guesses by waiting a moment.
-        random: chance for jitter, in ``[0, 1)``.
+        head: returns the newest sequence number; a drain without it guesses by waiting a moment.
+        server_clock: the API's clock by account id, for ``max_age``; default *clock*.
+        random: random numbers for jitter, in ``[0, 1)``.
     """
 
     def __init__(
@@ -106,7 +115,8 @@ class Deliverer:
         refresh: Callable[[], bool] | None = None,
         shrink: Shrink | None = None,
         head: Callable[[], Awaitable[int]] | None = None,
-        random: Random = chance.random,
+        server_clock: ServerClock | None = None,
+        random: Random = default_random,
     ) -> None:
         self._output = output
         self._log = log
@@ -114,11 +124,14 @@ class Deliverer:
         self._options = options or DeliveryOptions()
         self._shrink = shrink
         self._head = head
+        self._server_clock = server_clock
         self._context = DeliveryContext(name, observe, clock, self._options.policy, random)
         self._hold = HoldState(self._context)
         self._notifier = Broadcast()
         self._circuit = CircuitBreaker(self._context, output, self._hold, self._notifier, refresh)
         self._heartbeats = HeartbeatSender(self._context, output, self._circuit, self._options.heartbeat)
+        self._filter_watch = FilterWatch(self._context)
+        self._idle_probe = IdleProbe(self._context, output, self._circuit)
         self._session: Session | None = None
         self._position = 0
         self._last_success: datetime | None = None
@@ -131,14 +144,14 @@ class Deliverer:
     async def run(self) -> None:
         """Deliver until cancelled or drained.
 
-        Somebody who moves the position (``rewind``, ``when_full: skip``) is followed: what is in memory
-        is dropped and delivery goes on from there. Raises what only a supervisor can handle.
+        When the position is moved (``rewind``, ``when_full: skip``), what is in memory is dropped and
+        delivery continues from the new position. Raises what only a supervisor can handle.
         """
         self._running, self._over = True, False
         try:
             while not self._cut and not self._complete:
                 with contextlib.suppress(Moved):
-                    await self._stretch()
+                    await self._run_session()
             self._over = True
         except asyncio.CancelledError:
             self._over = True
@@ -147,14 +160,10 @@ class Deliverer:
             self._running = False
             self._notifier.notify()
 
-    def resume(self) -> bool:
-        """End the current wait: the next attempt starts now; returns whether the output was waiting."""
-        return self._circuit.resume()
-
     async def drain(self, seconds: float) -> bool:
         """Deliver what is in the journal now, then end ``run``; after *seconds* cut it short.
 
-        Says whether all was delivered; what was not waits in the journal. A ``run`` that failed and is
+        Returns whether everything was delivered; the rest waits in the journal. A ``run`` that failed and is
         about to be started again is waited for.
         """
         self._draining = True
@@ -170,7 +179,8 @@ class Deliverer:
     async def finish(self, seconds: float) -> bool:
         """Deliver what was read from the journal already, then end ``run``; the rest waits for a successor.
 
-        Cut short after *seconds*, and at once where nothing is accepted anyway. Says whether it was not.
+        Cut short after *seconds*, and at once where nothing is accepted anyway. Returns whether it was not
+        cut.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -180,6 +190,16 @@ class Deliverer:
                     await self._notifier.wait()
         await self._cut_short()
         return self._complete
+
+    def resume(self) -> bool:
+        """End every wait and try again now; returns whether the output was waiting.
+
+        For a person who knows that the collector is ready, after a collector asked for a long wait.
+        """
+        waiting = self._circuit.resume()
+        if self._session:
+            self._session.resume()
+        return waiting
 
     @property
     def state(self) -> DeliveryState:
@@ -193,9 +213,12 @@ class Deliverer:
             in_flight=0 if session is None else session.sender.sending,
             suspects=0 if session is None else session.sender.suspects,
             last_success=(session and session.sender.last_success) or self._last_success,
+            retry_at=self._circuit.retry_at,
+            wait_reason=self._circuit.wait_reason,
+            concurrency=self._circuit.limit,
         )
 
-    async def _stretch(self) -> None:
+    async def _run_session(self) -> None:
         """Deliver from the stored position on, until drained, cut, or moved."""
         position = await self._attach()
         if position is None:
@@ -212,14 +235,14 @@ class Deliverer:
 
     async def _attach(self) -> int | None:
         """The stored position, as soon as the journal gives it; ``None`` when cut before."""
-        attempt, policy = 0, self._context.policy
+        attempt = 0
         while not self._cut:
             try:
                 return await self._log.attach(self._context.name, self._options.start, self._options.backlog)
             except JournalFull as error:
                 attempt += 1
-                self._hold.begin("journal", f"the journal cannot begin this output: {error}")
-                wait = full_jitter(attempt, base=policy.base, cap=policy.cap, random=self._context.random)
+                self._hold.begin("journal", f"the journal cannot add this output: {error}")
+                wait = self._context.policy.backoff(attempt, self._context.random)
                 await self._notifier.wait(asyncio.get_running_loop().time() + wait)
         return None
 
@@ -232,13 +255,14 @@ class Deliverer:
             self._mapper,
             emit=options.emit,
             max_age=options.max_age,
+            server_clock=self._server_clock,
             event_bytes=limits.event_bytes,
             shrink=self._shrink,
         )
         reader = PrefetchReader(context, self._log, event_mapper, batcher, notifier, position=position)
         return Session(
             reader=reader,
-            sender=Sender(context, self._output, circuit, in_flight, batcher),
+            sender=Sender(context, self._output, circuit, in_flight, batcher, self._filter_watch),
             acknowledger=Acknowledger(
                 context,
                 self._log,
@@ -246,18 +270,21 @@ class Deliverer:
                 self._hold,
                 notifier,
                 position=position,
-                read=lambda: reader.read,
+                reader=reader,
+                filter_watch=self._filter_watch,
             ),
             in_flight=in_flight,
             circuit=circuit,
             heartbeats=self._heartbeats,
+            idle_probe=self._idle_probe,
             notifier=notifier,
             concurrency=limits.concurrency,
             settle=options.settle,
+            most_suspects=options.policy.refusals,
         )
 
     async def _cut_short(self) -> None:
-        """End ``run`` where it goes on; what is not acknowledged will be sent again."""
+        """End ``run`` if it still runs; what is not acknowledged will be sent again."""
         if self._over:
             return
         self._cut = True

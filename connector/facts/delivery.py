@@ -60,6 +60,27 @@ class BatchRetried(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class WaitShortened(Fact):
+    """The collector asked for a wait of *asked* seconds, more than a collector can get; it gets *granted*."""
+
+    event: ClassVar[str] = "wait_shortened"
+    level: ClassVar[Level] = "warning"
+
+    output: str
+    asked: float
+    granted: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutputProbed(Fact):
+    """An idle output's collector was checked and works."""
+
+    event: ClassVar[str] = "output_probed"
+
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
 class BatchSplit(Fact):
     """The collector refused a batch; its events are sent again in smaller batches."""
 
@@ -83,6 +104,18 @@ class EventsFiltered(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class EverythingFiltered(Fact):
+    """An output's filters left out all *count* revisions of the last *seconds*: nothing was sent."""
+
+    event: ClassVar[str] = "everything_filtered"
+    level: ClassVar[Level] = "warning"
+
+    output: str
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class MappingWarnings(Fact):
     """Events that were shortened, or that left out values which did not fit their target field."""
 
@@ -97,7 +130,7 @@ class MappingWarnings(Fact):
 class EventDeadLettered(Fact):
     """An event could not be delivered and was stored as a dead letter.
 
-    *reason*: `refused`, `rejected`, `mapping`, `too_large` or `bug`.
+    *reason*: `refused`, `rejected`, `mapping`, `too_large`, `bug` or `poison`.
     """
 
     event: ClassVar[str] = "event_dead_lettered"

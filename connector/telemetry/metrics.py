@@ -17,7 +17,7 @@ _ACCEPTED = ("ok", "deferred")
 """Outcomes of a request that show that the API accepts the credentials."""
 
 _FILTERS = ("when", "emit", "max_age")
-_REASONS = ("refused", "rejected", "mapping", "too_large", "bug")
+_REASONS = ("refused", "rejected", "mapping", "too_large", "bug", "poison")
 """Of dead letters (``model.DeadLetter``)."""
 
 
@@ -239,7 +239,8 @@ class Metrics:
                 metrics.count("events_duplicate", fact.output, by=fact.duplicates)
                 metrics.count("sent_bytes", fact.output, by=fact.bytes)
                 metrics.time("send_seconds", fact.seconds, fact.output)
-                metrics.set("output_success_timestamp_seconds", time.time(), fact.output)
+                if fact.accepted:
+                    metrics.set("output_success_timestamp_seconds", time.time(), fact.output)
                 if fact.newest is not None:
                     newest = fact.newest.timestamp()
                     metrics.set("output_newest_event_timestamp_seconds", newest, fact.output)
@@ -247,6 +248,8 @@ class Metrics:
             case facts.BatchRetried():
                 metrics.count("batches_retried", fact.output)
                 metrics.set("output_next_attempt_timestamp_seconds", time.time() + fact.after, fact.output)
+            case facts.WaitShortened():
+                metrics.count("waits_shortened", fact.output)
             case facts.BatchSplit():
                 metrics.count("batches_split", fact.output)
             case facts.EventsFiltered():

@@ -196,7 +196,7 @@ class Status:
             case _:
                 _take_backfill(state, fact)
 
-    def _take_output(self, fact: facts.Fact) -> None:  # noqa: C901, one case per fact
+    def _take_output(self, fact: facts.Fact) -> None:  # noqa: C901, PLR0912, one case per fact
         name = getattr(fact, "output", None)
         state = self._outputs.get(name) if isinstance(name, str) else None
         if state is None:
@@ -207,10 +207,11 @@ class Status:
                 if fact.accepted or fact.duplicates:
                     state.filtered_since = None
                 state.retrying, state.attempts, state.next_attempt = "", 0, None
-                state.last_success = self._clock()
+                if fact.accepted:
+                    state.last_success = self._clock()
                 if fact.newest and (state.newest is None or fact.newest > state.newest):
                     state.newest = fact.newest
-            case facts.HeartbeatSent():
+            case facts.HeartbeatSent() | facts.OutputProbed():
                 state.retrying, state.attempts, state.next_attempt = "", 0, None
             case facts.EventsFiltered(_, count, reason):
                 state.filtered[reason] += count

@@ -73,7 +73,7 @@ async def splunk(_: Path) -> AsyncIterator[Bench]:
 
 @contextlib.asynccontextmanager
 async def splunk_lines(_: Path) -> AsyncIterator[Bench]:
-    async with hec_collector(poison=lambda line: 6 if b"|6789|" in line else None) as collector:
+    async with hec_collector(poison=lambda line: 6 if "|6789|" in str(line) else None) as collector:
         output = made("splunk_hec", url=collector.url, token=TOKEN)
         yield Bench(output, collector.documents, "refused", as_line)
 
@@ -147,7 +147,7 @@ async def test_exactly_that_one_is_a_dead_letter(name: str, tmp_path: Path) -> N
         async with delivering(bench.output, *pages, mapper=bench.mapper) as delivery:
             await delivery.done(60)
 
-        assert delivery.log.buried == {POISON: bench.reason}
+        assert delivery.log.dead_lettered == {POISON: bench.reason}
         assert len(delivery.log.letters) == 1
         assert len(delivery.seen.of(BatchSending)) < COUNT // 50
         names = [NAME.findall(item)[0].decode() for item in bench.taken()]

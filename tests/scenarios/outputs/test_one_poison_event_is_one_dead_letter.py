@@ -32,7 +32,7 @@ async def test_splunk_names_the_event(code: int, *, keeps_head: bool) -> None:
             taken = [one["event"]["id"] for one in collector.events]
             assert set(taken) == ALL - {POISON}
             assert len(taken) - len(set(taken)) <= (500 if keeps_head else 0)
-            assert delivery.log.buried == {POISON: "refused"}
+            assert delivery.log.dead_lettered == {POISON: "refused"}
             [letter] = delivery.log.letters
             assert f"code {code}" in letter.answer
 
@@ -48,7 +48,7 @@ async def test_whether_splunk_counts_from_0_or_1_buries_nobody_else(base: int, p
         async with delivering(settings.build("siem", unobserved), revisions(2000)) as delivery:
             await delivery.done()
             assert {one["event"]["id"] for one in collector.events} == ALL - {position}
-            assert delivery.log.buried == {position: "refused"}
+            assert delivery.log.dead_lettered == {position: "refused"}
 
 
 async def test_an_index_of_its_own_that_does_not_exist_buries_that_event_alone() -> None:
@@ -62,12 +62,14 @@ async def test_an_index_of_its_own_that_does_not_exist_buries_that_event_alone()
         async with delivering(output, revisions(2000), mapper=mapper) as delivery:
             await delivery.done()
             assert {one["event"]["id"] for one in collector.events} == ALL - {POISON}
-            assert delivery.log.buried == {POISON: "refused"}
+            assert delivery.log.dead_lettered == {POISON: "refused"}
 
 
 async def test_splunk_does_not_name_a_line_which_is_found_by_halving() -> None:
+    text = f"CEF:0|test|{POISON}|"
+
     def poison(line: Any) -> int | None:
-        return 6 if line == f"CEF:0|test|{POISON}|".encode() else None
+        return 6 if line in {text, text.encode()} else None
 
     async with hec_collector(poison=poison) as collector:
         settings = SplunkHecSettings.model_validate({"url": collector.url, "token": TOKEN})
@@ -77,7 +79,7 @@ async def test_splunk_does_not_name_a_line_which_is_found_by_halving() -> None:
             assert sorted(collector.lines) == sorted(
                 f"CEF:0|test|{name}|".encode() for name in ALL - {POISON}
             )
-            assert delivery.log.buried == {POISON: "refused"}
+            assert delivery.log.dead_lettered == {POISON: "refused"}
 
 
 async def test_a_cluster_answers_for_each_event() -> None:
@@ -93,7 +95,7 @@ async def test_a_cluster_answers_for_each_event() -> None:
             await delivery.done()
             assert {one["id"] for one in collector.stored.values()} == ALL - {POISON}
             assert len(collector.sizes) == 2
-            assert delivery.log.buried == {POISON: "rejected"}
+            assert delivery.log.dead_lettered == {POISON: "rejected"}
             assert "document_parsing_exception" in delivery.log.letters[0].answer
 
 
@@ -112,4 +114,4 @@ async def test_an_event_that_is_too_large_for_the_collector_is_buried_alone() ->
         async with delivering(output, revisions(2000), mapper=mapper) as delivery:
             await delivery.done()
             assert {one["id"] for one in collector.stored.values()} == ALL - {POISON}
-            assert delivery.log.buried == {POISON: "too_large"}
+            assert delivery.log.dead_lettered == {POISON: "too_large"}

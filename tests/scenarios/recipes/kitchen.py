@@ -106,7 +106,7 @@ async def cooked(name: str, directory: Path, answer: Script, urls: Mapping[str, 
         wanted = [revision for revision in everything if route.mapper(revision) is not None]
         async with delivering(route.output, everything, mapper=route.mapper) as delivery:
             await delivery.done()
-        assert delivery.log.buried == {}
+        assert delivery.log.dead_lettered == {}
         return Meal(server.asked, wanted)
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Self, TypeVar
 
-from connector.delivery import Deliverer, DeliveryOptions, Shrink
+from connector.delivery import Deliverer, DeliveryOptions, ServerClock, Shrink
 from connector.errors import Moved
 from connector.facts import Fact
 from connector.interfaces import Mapper, Output, Start
@@ -31,15 +31,15 @@ def revisions(count: int, first: int = 1) -> tuple[Revision, ...]:
     return tuple(revision(str(number)) for number in range(first, first + count))
 
 
-def plain(found: Revision) -> Event:
+def plain(revision_: Revision) -> Event:
     """A mapper that maps everything; the payload is the record's id."""
-    return Event(found, found.record.id.encode(), EPOCH, 3, "email.test")
+    return Event(revision_, revision_.record.id.encode(), EPOCH, 3, "email.test")
 
 
 class MemoryLog:
     """Implements ``OutputLog`` for one output. *failures* are raised by acknowledgements, in order.
 
-    *witness* is told each position when it is durable.
+    *on_acknowledged* is told each position when it is durable.
     """
 
     def __init__(self, *entries: Sequence[Revision], failures: Sequence[Exception] = ()) -> None:
@@ -48,7 +48,7 @@ class MemoryLog:
         self.positions: list[int] = []
         self.first_emitted: dict[str, str] = {}
         self.frozen = False
-        self.witness: Callable[[int], None] = lambda _: None
+        self.on_acknowledged: Callable[[int], None] = lambda _: None
         self._entries: list[Entry] = []
         self._failures = list(failures)
         self._moved = False
@@ -62,13 +62,13 @@ class MemoryLog:
         return self._entries[-1].last if self._entries else 0
 
     @property
-    def buried(self) -> dict[str, str]:
+    def dead_lettered(self) -> dict[str, str]:
         """Record id to reason, of all dead letters."""
         return {letter.revision.record.id: letter.reason for letter in self.letters}
 
-    def append(self, found: Sequence[Revision], only: str | None = None, hole: int = 0) -> None:
+    def append(self, revision_: Sequence[Revision], only: str | None = None, hole: int = 0) -> None:
         """Store an entry, after *hole* numbers that nobody will ever see."""
-        self._entries.append(Entry(self.head + 1 + hole, tuple(found), only))
+        self._entries.append(Entry(self.head + 1 + hole, tuple(revision_), only))
         self._wake()
 
     def rewind(self, to: int) -> None:
@@ -118,7 +118,7 @@ class MemoryLog:
         self.positions.append(upto)
         self.letters += dead
         self.first_emitted = {**emitted, **self.first_emitted}
-        self.witness(upto)
+        self.on_acknowledged(upto)
         self._wake()
 
     async def reached_head(self) -> None:
@@ -160,6 +160,7 @@ class RunningDeliverer:
         options: DeliveryOptions | None = None,
         refresh: Callable[[], bool] | None = None,
         shrink: Shrink | None = None,
+        server_clock: ServerClock | None = None,
         random: Callable[[], float] = lambda: 0.5,
     ) -> None:
         self.log = log
@@ -174,6 +175,7 @@ class RunningDeliverer:
             options=options,
             refresh=refresh,
             shrink=shrink,
+            server_clock=server_clock,
             head=self._head,
             random=random,
         )

@@ -15,13 +15,13 @@ def test_a_send_under_way_ends_and_is_acknowledged_so_that_a_successor_repeats_n
     async def scenario() -> None:
         first = ScriptedOutput(limits=Limits(events=2, linger=0.0), seconds=5.0)
         log = MemoryLog(revisions(6))
-        async with RunningDeliverer(first, log) as world:
+        async with RunningDeliverer(first, log) as running:
             await asyncio.sleep(1)
-            assert await world.deliverer.finish(60)
-            await world.task
+            assert await running.deliverer.finish(60)
+            await running.task
         second = ScriptedOutput(limits=Limits(events=2, linger=0.0))
-        async with RunningDeliverer(second, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(second, log) as running:
+            await running.delivered()
 
         assert sorted([*first.identities, *second.identities]) == list("123456")
 
@@ -33,12 +33,12 @@ def test_a_collector_that_does_not_take_anything_is_not_waited_for() -> None:
         for trouble in (Retryable("HTTP 503"), Hold("HTTP 401")):
             output = ScriptedOutput([trouble] * 99, limits=Limits(events=2, linger=0.0))
             log, loop = MemoryLog(revisions(4)), asyncio.get_running_loop()
-            async with RunningDeliverer(output, log) as world:
+            async with RunningDeliverer(output, log) as running:
                 await asyncio.sleep(1)
                 began = loop.time()
-                assert not await world.deliverer.finish(60)
+                assert not await running.deliverer.finish(60)
                 assert loop.time() == began
-                await world.task
+                await running.task
             assert log.position == 0
 
     run(scenario())
@@ -48,13 +48,13 @@ def test_a_send_that_never_ends_is_cut_and_sent_again_by_the_successor() -> None
     async def scenario() -> None:
         output = ScriptedOutput([Receipt(), hang], limits=Limits(events=2, linger=0.0))
         log = MemoryLog(revisions(6))
-        async with RunningDeliverer(output, log) as world:
+        async with RunningDeliverer(output, log) as running:
             await asyncio.sleep(1)
-            assert not await world.deliverer.finish(10)
-            await world.task
+            assert not await running.deliverer.finish(10)
+            await running.task
         again = ScriptedOutput(limits=Limits(events=2, linger=0.0))
-        async with RunningDeliverer(again, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(again, log) as running:
+            await running.delivered()
 
         assert again.identities == ["3", "4", "5", "6"]
 

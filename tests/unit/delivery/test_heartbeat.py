@@ -50,19 +50,19 @@ def test_the_first_beat_comes_at_once_and_then_one_per_interval_whether_or_not_t
     async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog()
-        async with RunningDeliverer(output, log, options=beating()) as world:
+        async with RunningDeliverer(output, log, options=beating()) as running:
             await asyncio.sleep(10)
             assert output.identities == ["beat"]
             log.append(revisions(3))
-            await world.delivered()
+            await running.delivered()
             await asyncio.sleep(3600)
 
         assert output.identities.count("beat") == 13
         assert [name for name in output.identities if name != "beat"] == ["1", "2", "3"]
         assert log.positions == [3]
         assert output.contract_violations == []
-        assert len(world.seen.of(HeartbeatSent)) == 13
-        assert sum(sent.accepted for sent in world.seen.of(BatchSent)) == 3
+        assert len(running.seen.of(HeartbeatSent)) == 13
+        assert sum(sent.accepted for sent in running.seen.of(BatchSent)) == 3
 
     run(scenario())
 
@@ -71,8 +71,8 @@ def test_a_backlog_keeps_its_order_and_does_not_keep_heartbeats_away() -> None:
     async def scenario() -> None:
         output = ScriptedOutput(limits=Limits(events=10, linger=0.0), seconds=10.0)
         log = MemoryLog(revisions(1000))
-        async with RunningDeliverer(output, log, options=beating()) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log, options=beating()) as running:
+            await running.delivered()
 
         mail = [name for name in output.identities if name != "beat"]
         assert mail == [str(number) for number in range(1, 1001)]
@@ -86,8 +86,8 @@ def test_no_more_sends_are_under_way_than_the_output_allows() -> None:
     async def scenario() -> None:
         output = ScriptedOutput(limits=Limits(events=10, concurrency=3, linger=0.0), seconds=10.0)
         log = MemoryLog(revisions(1000))
-        async with RunningDeliverer(output, log, options=beating(timedelta(seconds=15))) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log, options=beating(timedelta(seconds=15))) as running:
+            await running.delivered()
 
         assert output.identities.count("beat") > 5
         assert output.contract_violations == []
@@ -100,13 +100,13 @@ def test_a_heartbeat_that_is_refused_is_told_and_is_no_dead_letter() -> None:
         for refusal in (Refused("not this"), Receipt(rejected={0: "not this"})):
             output = ScriptedOutput(then=only(refusal, heartbeats=True))
             log = MemoryLog(revisions(3))
-            async with RunningDeliverer(output, log, options=beating()) as world:
-                await world.delivered()
+            async with RunningDeliverer(output, log, options=beating()) as running:
+                await running.delivered()
                 await asyncio.sleep(620)
-                assert world.deliverer.state.hold is None
+                assert running.deliverer.state.hold is None
 
-            assert [fact.reason for fact in world.seen.of(HeartbeatRefused)] == ["not this"] * 3
-            assert world.seen.of(EventDeadLettered) == []
+            assert [fact.reason for fact in running.seen.of(HeartbeatRefused)] == ["not this"] * 3
+            assert running.seen.of(EventDeadLettered) == []
             assert log.letters == []
             assert output.identities == ["1", "2", "3"]
 
@@ -121,12 +121,12 @@ def test_a_heartbeat_that_cannot_be_made_harms_nothing() -> None:
         output = ScriptedOutput()
         log = MemoryLog(revisions(3))
         options = DeliveryOptions(heartbeat=Heartbeat(MINUTES, broken))
-        async with RunningDeliverer(output, log, options=options) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log, options=options) as running:
+            await running.delivered()
             await asyncio.sleep(10)
 
         assert output.identities == ["1", "2", "3"]
-        [fact] = world.seen.of(HeartbeatRefused)
+        [fact] = running.seen.of(HeartbeatRefused)
         assert "ValueError" in fact.reason
         assert "field" not in fact.reason
 
@@ -139,14 +139,14 @@ def test_a_heartbeat_that_is_taken_does_not_prove_mail_guilty() -> None:
     async def scenario() -> None:
         output = ScriptedOutput(then=only(Receipt(rejected=dict.fromkeys(range(50), "no")), heartbeats=False))
         log = MemoryLog(revisions(50))
-        async with RunningDeliverer(output, log, options=beating(timedelta(seconds=10))) as world:
+        async with RunningDeliverer(output, log, options=beating(timedelta(seconds=10))) as running:
             await asyncio.sleep(3600)
-            assert world.deliverer.state.hold is not None
+            assert running.deliverer.state.hold is not None
 
         assert log.letters == []
         assert log.position == 0
-        assert world.seen.of(HeartbeatSent)
-        assert world.seen.of(OutputReleased) == []
+        assert running.seen.of(HeartbeatSent)
+        assert running.seen.of(OutputReleased) == []
 
     run(scenario())
 
@@ -157,8 +157,8 @@ def test_a_collector_that_fails_on_heartbeats_only_still_gets_its_mail() -> None
             then=only(Retryable("busy"), heartbeats=True), limits=Limits(events=1, linger=0.0)
         )
         log = MemoryLog(revisions(200))
-        async with RunningDeliverer(output, log, options=beating(timedelta(seconds=10))) as world:
-            await world.delivered(patience=3600)
+        async with RunningDeliverer(output, log, options=beating(timedelta(seconds=10))) as running:
+            await running.delivered(patience=3600)
 
         assert output.identities == [str(number) for number in range(1, 201)]
         assert log.letters == []
@@ -169,10 +169,10 @@ def test_a_collector_that_fails_on_heartbeats_only_still_gets_its_mail() -> None
 def test_a_quiet_output_learns_from_its_heartbeat_that_the_collector_is_gone_and_back() -> None:
     async def scenario() -> None:
         output = ScriptedOutput([Receipt(), Hold("the token is gone"), Hold("the token is gone")])
-        async with RunningDeliverer(output, MemoryLog(), options=beating()) as world:
+        async with RunningDeliverer(output, MemoryLog(), options=beating()) as running:
             await asyncio.sleep(1000)
-            assert len(world.seen.of(OutputHeld)) == len(world.seen.of(OutputReleased)) == 1
-            assert world.deliverer.state.hold is None
+            assert len(running.seen.of(OutputHeld)) == len(running.seen.of(OutputReleased)) == 1
+            assert running.deliverer.state.hold is None
         assert output.contract_violations == []
 
     run(scenario())
@@ -182,10 +182,10 @@ def test_a_drain_does_not_wait_for_a_heartbeat() -> None:
     async def scenario() -> None:
         for stuck in (hang, Retryable("away", after=3600)):
             output = ScriptedOutput([stuck])
-            async with RunningDeliverer(output, MemoryLog(), options=beating()) as world:
+            async with RunningDeliverer(output, MemoryLog(), options=beating()) as running:
                 await asyncio.sleep(1)
                 async with asyncio.timeout(1):
-                    assert await world.deliverer.drain(25)
+                    assert await running.deliverer.drain(25)
             assert output.contract_violations == []
 
     run(scenario())
@@ -195,10 +195,10 @@ def test_a_drain_that_stops_a_heartbeat_in_mid_send_still_delivers_the_rest() ->
     async def scenario() -> None:
         output = ScriptedOutput([hang])
         log = MemoryLog()
-        async with RunningDeliverer(output, log, options=beating()) as world:
+        async with RunningDeliverer(output, log, options=beating()) as running:
             await asyncio.sleep(1)
             log.append(revisions(3))
-            assert await world.deliverer.drain(25)
+            assert await running.deliverer.drain(25)
 
         assert output.identities == ["1", "2", "3"]
         assert output.contract_violations == []
@@ -210,10 +210,10 @@ def test_a_rewind_brings_no_further_heartbeat() -> None:
     async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog(revisions(3))
-        async with RunningDeliverer(output, log, options=beating()) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log, options=beating()) as running:
+            await running.delivered()
             log.rewind(0)
-            await world.delivered()
+            await running.delivered()
             await asyncio.sleep(10)
 
         assert output.identities.count("beat") == 1
@@ -226,9 +226,9 @@ def test_doubt_about_the_last_event_is_settled_as_without_heartbeats() -> None:
     async def scenario() -> None:
         output = ScriptedOutput(then=refusing(lambda event: event.payload == b"3"))
         log = MemoryLog(revisions(3))
-        async with RunningDeliverer(output, log, options=beating(timedelta(seconds=10))) as world:
-            await world.delivered(patience=60)
+        async with RunningDeliverer(output, log, options=beating(timedelta(seconds=10))) as running:
+            await running.delivered(patience=60)
 
-        assert log.buried == {"3": "refused"}
+        assert log.dead_lettered == {"3": "refused"}
 
     run(scenario())

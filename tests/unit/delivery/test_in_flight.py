@@ -68,7 +68,7 @@ def test_parts_of_a_split_take_over_what_their_batch_covers() -> None:
         Batch((item(2), item(4), item(6)), 7, (letter(1), letter(5), letter(7)), {"when": 1}, 1, ("note",))
     )
     assert chunk is not None
-    pieces = in_flight.carve(chunk, [(each,) for each in chunk.items])
+    pieces = in_flight.split(chunk, [(each,) for each in chunk.items])
 
     assert [piece.upto for piece in pieces] == [2, 4, 7]
     assert [[each.sequence for each in piece.dead] for piece in pieces] == [[1], [], [5, 7]]
@@ -84,7 +84,7 @@ def test_batches_in_doubt_do_not_count_as_busy() -> None:
     in_flight = InFlight()
     chunk = opened(in_flight, 1, 2)
     assert in_flight.busy == 1
-    for piece in in_flight.carve(chunk, [chunk.items[:1], chunk.items[1:]]):
+    for piece in in_flight.split(chunk, [chunk.items[:1], chunk.items[1:]]):
         assert in_flight.busy == 1
         piece.status = Status.SUSPECT
     assert in_flight.busy == 0

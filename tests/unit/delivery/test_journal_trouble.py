@@ -18,15 +18,15 @@ def test_a_full_journal_pauses_the_output_instead_of_sending_again() -> None:
     async def scenario() -> None:
         output = ScriptedOutput(limits=Limits(events=2, concurrency=2, linger=0.0))
         log = MemoryLog(revisions(8), failures=[JournalFull("the disk is full")] * 5)
-        async with RunningDeliverer(output, log) as world:
+        async with RunningDeliverer(output, log) as running:
             await asyncio.sleep(0.1)
-            assert world.deliverer.state.hold is not None
-            assert "the disk is full" in world.deliverer.state.hold
+            assert running.deliverer.state.hold is not None
+            assert "the disk is full" in running.deliverer.state.hold
             assert len(output.sends) <= 2
-            await world.delivered()
+            await running.delivered()
 
         assert sorted(output.identities) == [str(number) for number in range(1, 9)]
-        assert len(world.seen.of(OutputHeld)) == len(world.seen.of(OutputReleased)) == 1
+        assert len(running.seen.of(OutputHeld)) == len(running.seen.of(OutputReleased)) == 1
 
     run(scenario())
 
@@ -36,11 +36,11 @@ def test_nothing_is_sent_again_while_an_acknowledgement_cannot_be_stored() -> No
         limits = Limits(events=1, concurrency=2, linger=0.0)
         output = ScriptedOutput([Receipt(), Retryable("down")], limits=limits)
         log = MemoryLog(revisions(2), failures=[JournalFull("the disk is full")] * 10)
-        async with RunningDeliverer(output, log) as world:
+        async with RunningDeliverer(output, log) as running:
             await asyncio.sleep(60)
             assert log.position == 0
             assert output.sends == [["1"], ["2"]]
-            await world.delivered()
+            await running.delivered()
 
         assert output.sends == [["1"], ["2"], ["2"]]
 
@@ -51,10 +51,10 @@ def test_a_rewind_is_followed_even_when_nothing_new_comes() -> None:
     async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog(revisions(4))
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
             log.rewind(2)
-            await world.delivered()
+            await running.delivered()
 
         assert output.identities == ["1", "2", "3", "4", "3", "4"]
         assert output.contract_violations == []
@@ -66,10 +66,10 @@ def test_a_rewind_during_a_send_drops_what_is_in_memory_and_goes_on_from_there()
     async def scenario() -> None:
         output = ScriptedOutput([hang], limits=Limits(events=2, linger=0.0))
         log = MemoryLog(revisions(4))
-        async with RunningDeliverer(output, log) as world:
+        async with RunningDeliverer(output, log) as running:
             await asyncio.sleep(10)
             log.rewind(1)
-            await world.delivered()
+            await running.delivered()
 
         assert output.sends == [["1", "2"], ["2", "3"], ["4"]]
         assert output.contract_violations == []
@@ -81,9 +81,9 @@ def test_a_journal_that_is_broken_is_the_supervisors_matter() -> None:
     async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog([revision("a")], failures=[JournalBroken("restore it from a backup")])
-        async with RunningDeliverer(output, log) as world:
+        async with RunningDeliverer(output, log) as running:
             with pytest.raises(JournalBroken):
-                await world.task
+                await running.task
 
         assert log.position == 0
         assert output.calls[-1] == "close"

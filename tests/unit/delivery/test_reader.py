@@ -51,9 +51,9 @@ def test_mapping_lets_other_tasks_have_their_turn() -> None:
             turns.append(mapped)
 
         log = MemoryLog(revisions(1000))
-        async with RunningDeliverer(ScriptedOutput(), log, mapper=counting) as world:
+        async with RunningDeliverer(ScriptedOutput(), log, mapper=counting) as running:
             await another()
-            await world.delivered()
+            await running.delivered()
 
         pauses = [later - earlier for earlier, later in pairwise(turns)]
         assert max(pauses) <= 100

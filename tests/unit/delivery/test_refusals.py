@@ -22,17 +22,17 @@ def test_bisection_buries_the_culprit_alone_and_keeps_the_order() -> None:
     async def scenario() -> None:
         output = ScriptedOutput(then=refusing(lambda event: event.payload == b"6"))
         log = MemoryLog(revisions(9))
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
 
         assert output.identities == ["1", "2", "3", "4", "5", "7", "8", "9"]
-        assert log.buried == {"6": "refused"}
+        assert log.dead_lettered == {"6": "refused"}
         letter = log.letters[0]
         assert (letter.output, letter.sequence, letter.answer) == ("siem", 6, "malformed event")
         assert letter.attempts >= 2
         assert letter.first_tried <= letter.dead_lettered_at
-        assert world.seen.of(BatchSplit)
-        assert [fact.sequence for fact in world.seen.of(EventDeadLettered)] == [6]
+        assert running.seen.of(BatchSplit)
+        assert [fact.sequence for fact in running.seen.of(EventDeadLettered)] == [6]
 
     run(scenario())
 
@@ -41,8 +41,8 @@ def test_a_named_suspect_goes_alone_and_is_buried_only_if_it_is_refused_again() 
     async def scenario() -> None:
         output = ScriptedOutput([Refused("event 2 is malformed", suspect=2)])
         log = MemoryLog(revisions(5))
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
 
         assert output.sends == [["1", "2", "3", "4", "5"], ["1", "2"], ["3"], ["4", "5"]]
         assert log.letters == []
@@ -54,21 +54,21 @@ def test_twenty_refusals_in_a_row_hold_and_bury_nobody() -> None:
     async def scenario() -> None:
         output = ScriptedOutput([Receipt(), *[refuse_all] * 200], limits=Limits(events=8, linger=0.0))
         log = MemoryLog(revisions(40))
-        async with RunningDeliverer(output, log) as world:
+        async with RunningDeliverer(output, log) as running:
             await asyncio.sleep(200)
-            holds = world.seen.of(OutputHeld)
+            holds = running.seen.of(OutputHeld)
             assert len(holds) == 1
             assert "20 refusals in a row" in holds[0].reason
             assert "mapping conflict" in holds[0].reason
-            assert world.deliverer.state.hold == holds[0].reason
+            assert running.deliverer.state.hold == holds[0].reason
             assert log.letters == []
             assert log.position == 8
 
-            await world.delivered()
+            await running.delivered()
 
         assert output.identities == [str(number) for number in range(1, 41)]
         assert log.letters == []
-        assert len(world.seen.of(OutputReleased)) == 1
+        assert len(running.seen.of(OutputReleased)) == 1
 
     run(scenario())
 
@@ -80,11 +80,11 @@ def test_a_collector_that_rejects_each_of_many_events_is_a_hold_too() -> None:
     async def scenario() -> None:
         output = ScriptedOutput([reject_all, reject_all])
         log = MemoryLog(revisions(30))
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
 
         assert log.letters == []
-        assert len(world.seen.of(OutputHeld)) == 1
+        assert len(running.seen.of(OutputHeld)) == 1
         assert len(output.identities) == 30
 
     run(scenario())
@@ -94,11 +94,11 @@ def test_items_rejected_beside_accepted_ones_are_buried_at_once() -> None:
     async def scenario() -> None:
         output = ScriptedOutput([Receipt(rejected={1: "field too long"}, retry=frozenset({2}))])
         log = MemoryLog(revisions(4))
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
 
         assert output.sends == [["1", "2", "3", "4"], ["3"]]
-        assert log.buried == {"2": "rejected"}
+        assert log.dead_lettered == {"2": "rejected"}
         assert log.letters[0].answer == "field too long"
 
     run(scenario())
@@ -108,10 +108,10 @@ def test_a_lonely_culprit_is_buried_when_nothing_else_is_there_to_send() -> None
     async def scenario() -> None:
         output = ScriptedOutput(then=refuse_all)
         log = MemoryLog([revision("poison")])
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered(patience=5.0)
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered(patience=5.0)
 
-        assert log.buried == {"poison": "refused"}
+        assert log.dead_lettered == {"poison": "refused"}
 
     run(scenario())
 
@@ -120,12 +120,12 @@ def test_silence_proves_guilt_once_and_then_the_collector_has_to_accept_somethin
     async def scenario() -> None:
         output = ScriptedOutput([refuse_all, refuse_all, refuse_all])
         log = MemoryLog([revision("first")])
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
             log.append([revision("second")])
-            await world.delivered()
+            await running.delivered()
 
-        assert log.buried == {"first": "refused"}
+        assert log.dead_lettered == {"first": "refused"}
         assert output.identities == ["second"]
 
     run(scenario())
@@ -137,11 +137,11 @@ def test_doubt_ends_when_a_later_event_is_accepted() -> None:
             then=refusing(lambda event: event.payload == b"2"), limits=Limits(events=2, linger=0.0)
         )
         log = MemoryLog(revisions(4))
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
 
         assert output.identities == ["1", "3", "4"]
-        assert log.buried == {"2": "refused"}
+        assert log.dead_lettered == {"2": "refused"}
 
     run(scenario())
 
@@ -155,13 +155,13 @@ def test_a_batch_that_is_too_large_shrinks_and_later_ones_start_smaller() -> Non
     async def scenario() -> None:
         output = ScriptedOutput(then=at_most_four_bytes, limits=Limits(events=100, linger=0.0))
         log = MemoryLog([revision(name) for name in "abcdefgh"], [revision(name) for name in "ijkl"])
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
             log.append([revision("x" * 9)])
             log.append([revision(name) for name in "mnop"])
-            await world.delivered()
+            await running.delivered()
 
-        assert log.buried == {"x" * 9: "too_large"}
+        assert log.dead_lettered == {"x" * 9: "too_large"}
         assert output.identities == list("abcdefghijklmnop")
         assert output.sends[:3] == [list("abcdefgh"), list("abcd"), list("efgh")]
         assert all(len(sent) <= 5 for sent in output.sends[1:])
@@ -178,10 +178,10 @@ def test_a_bug_that_one_event_triggers_buries_that_event() -> None:
     async def scenario() -> None:
         output = ScriptedOutput(then=stumbling)
         log = MemoryLog(revisions(6))
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
 
-        assert log.buried == {"3": "bug"}
+        assert log.dead_lettered == {"3": "bug"}
         assert "KeyError" in log.letters[0].answer
         assert "secret text" not in log.letters[0].answer
         assert output.identities == ["1", "2", "4", "5", "6"]
@@ -199,9 +199,9 @@ def test_dead_letters_before_a_split_are_stored_with_the_position_that_covers_th
         stored: list[tuple[int, list[int]]] = []
         output = ScriptedOutput([Refused("?"), Receipt(), TimeoutError(), Receipt()])
         log = MemoryLog(revisions(6))
-        log.witness = lambda upto: stored.append((upto, [letter.sequence for letter in log.letters]))
-        async with RunningDeliverer(output, log, mapper=unmappable) as world:
-            await world.delivered()
+        log.on_acknowledged = lambda upto: stored.append((upto, [letter.sequence for letter in log.letters]))
+        async with RunningDeliverer(output, log, mapper=unmappable) as running:
+            await running.delivered()
 
         assert stored == [(3, [1]), (6, [1, 4])]
 
@@ -215,10 +215,10 @@ def test_what_lies_between_rejected_events_is_sent_again_together() -> None:
         first = Receipt({0: "no", 6: "no"}, frozenset({1, 2, 3, 4, 5, 7, 8, 9}))
         output = ScriptedOutput([first], limits=Limits(events=10, linger=0.0))
         log = MemoryLog(revisions(10))
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
 
         assert output.sends[1:] == [["2", "3", "4", "5", "6"], ["8", "9", "10"]]
-        assert log.buried == {"1": "rejected", "7": "rejected"}
+        assert log.dead_lettered == {"1": "rejected", "7": "rejected"}
 
     run(scenario())

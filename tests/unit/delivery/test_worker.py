@@ -25,8 +25,8 @@ def test_every_revision_arrives_in_order_and_the_position_ends_at_the_head() -> 
     async def scenario() -> None:
         output = ScriptedOutput(limits=Limits(events=3, linger=0.0))
         log = MemoryLog(revisions(7), revisions(4, first=8))
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
 
         assert output.identities == [str(number) for number in range(1, 12)]
         assert log.positions == sorted(set(log.positions))
@@ -41,11 +41,11 @@ def test_what_comes_later_arrives_too() -> None:
     async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog(revisions(2))
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
             await asyncio.sleep(3600)
             log.append([revision("late")])
-            await world.delivered()
+            await running.delivered()
 
         assert output.identities == ["1", "2", "late"]
 
@@ -56,11 +56,11 @@ def test_a_tail_leaves_when_its_linger_ends_although_no_further_event_comes() ->
     async def scenario() -> None:
         output = ScriptedOutput(limits=Limits(events=500, linger=5.0))
         log = MemoryLog(revisions(2))
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered(patience=1.0)
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered(patience=1.0)
             log.append(revisions(1, first=3))
             log.append(revisions(1, first=4))
-            await world.delivered(patience=6.0)
+            await running.delivered(patience=6.0)
 
         assert output.sends == [["1", "2"], ["3", "4"]]
 
@@ -78,12 +78,12 @@ def test_what_an_output_does_not_want_still_moves_the_position_and_is_counted() 
         log = MemoryLog(revisions(5), [revision("2", number=2), revision("old")])
         log.append([revision("6")], only="another")
         options = DeliveryOptions(emit="first", max_age=timedelta(hours=1))
-        async with RunningDeliverer(output, log, mapper=wants_even, options=options) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log, mapper=wants_even, options=options) as running:
+            await running.delivered()
 
         assert output.identities == ["2", "4"]
         counted: dict[str, int] = {}
-        for fact in world.seen.of(EventsFiltered):
+        for fact in running.seen.of(EventsFiltered):
             counted[fact.reason] = counted.get(fact.reason, 0) + fact.count
         assert counted == {"when": 3, "emit": 1, "max_age": 1, "addressed": 1}
 
@@ -99,8 +99,8 @@ def test_a_replay_for_this_output_passes_emit_and_max_age() -> None:
         log = MemoryLog()
         log.append([revision("a", number=3)], only="siem")
         options = DeliveryOptions(emit="first", max_age=timedelta(hours=1))
-        async with RunningDeliverer(output, log, mapper=old, options=options) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log, mapper=old, options=options) as running:
+            await running.delivered()
 
         assert output.identities == ["a"]
 
@@ -116,13 +116,13 @@ def test_a_revision_that_cannot_be_mapped_is_buried_and_the_rest_arrives() -> No
     async def scenario() -> None:
         output = ScriptedOutput()
         log = MemoryLog(revisions(3))
-        async with RunningDeliverer(output, log, mapper=hostile) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log, mapper=hostile) as running:
+            await running.delivered()
 
         assert output.identities == ["1", "3"]
         assert [letter.answer for letter in log.letters] == ["ValueError: no such table"]
         # The error may quote the mail; a log must not.
-        told = [(fact.reason, fact.answer) for fact in world.seen.of(EventDeadLettered)]
+        told = [(fact.reason, fact.answer) for fact in running.seen.of(EventDeadLettered)]
         assert told == [("mapping", "ValueError")]
 
     run(scenario())
@@ -140,12 +140,14 @@ def test_an_event_that_is_too_large_is_shrunk_where_that_works_and_buried_where_
     async def scenario() -> None:
         output = ScriptedOutput(limits=Limits(event_bytes=10, linger=0.0))
         log = MemoryLog(revisions(3))
-        async with RunningDeliverer(output, log, mapper=large, shrink=shrink) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log, mapper=large, shrink=shrink) as running:
+            await running.delivered()
 
         assert output.identities == ["1", "3"]
-        assert log.buried == {"2": "too_large"}
-        assert [(fact.count, fact.notes) for fact in world.seen.of(MappingWarnings)] == [(2, ("shortened",))]
+        assert log.dead_lettered == {"2": "too_large"}
+        assert [(fact.count, fact.notes) for fact in running.seen.of(MappingWarnings)] == [
+            (2, ("shortened",))
+        ]
         assert output.contract_violations == []
 
     run(scenario())
@@ -155,14 +157,14 @@ def test_facts_tell_of_each_send_and_each_step_of_the_position() -> None:
     async def scenario() -> None:
         output = ScriptedOutput(limits=Limits(events=2, linger=0.0), seconds=0.5)
         log = MemoryLog(revisions(4))
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
             await asyncio.sleep(0)
 
-            state = world.deliverer.state
-        assert [fact.events for fact in world.seen.of(BatchSending)] == [2, 2]
-        assert [(fact.accepted, fact.seconds) for fact in world.seen.of(BatchSent)] == [(2, 0.5), (2, 0.5)]
-        assert [fact.position for fact in world.seen.of(OutputPosition)] == [2, 4]
+            state = running.deliverer.state
+        assert [fact.events for fact in running.seen.of(BatchSending)] == [2, 2]
+        assert [(fact.accepted, fact.seconds) for fact in running.seen.of(BatchSent)] == [(2, 0.5), (2, 0.5)]
+        assert [fact.position for fact in running.seen.of(OutputPosition)] == [2, 4]
         assert (state.position, state.hold, state.attempt, state.in_flight) == (4, None, 0, 0)
         assert state.last_success is not None
 
@@ -174,8 +176,8 @@ def test_numbers_that_nobody_will_ever_see_do_not_stop_the_position() -> None:
         output = ScriptedOutput()
         log = MemoryLog(revisions(2))
         log.append(revisions(2, first=3), hole=10)
-        async with RunningDeliverer(output, log) as world:
-            await world.delivered()
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
 
         assert output.identities == ["1", "2", "3", "4"]
         assert log.position == 14
@@ -193,12 +195,12 @@ def test_concurrent_sends_overlap_and_the_position_waits_for_the_slowest() -> No
 
         output = ScriptedOutput([held], limits=Limits(events=1, concurrency=3, linger=0.0))
         log = MemoryLog(revisions(6))
-        async with RunningDeliverer(output, log) as world:
+        async with RunningDeliverer(output, log) as running:
             await asyncio.sleep(60)
             assert log.position == 0
             assert output.sends == [["1"], ["2"], ["3"]]
             first.set()
-            await world.delivered()
+            await running.delivered()
 
         assert sorted(output.identities) == ["1", "2", "3", "4", "5", "6"]
         assert output.contract_violations == []

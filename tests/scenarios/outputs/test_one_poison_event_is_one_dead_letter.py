@@ -72,7 +72,7 @@ async def test_splunk_does_not_name_a_line_which_is_found_by_halving() -> None:
         return 6 if line in {text, text.encode()} else None
 
     async with hec_collector(poison=poison) as collector:
-        settings = SplunkHecSettings.model_validate({"url": collector.url, "token": TOKEN})
+        settings = SplunkHecSettings.model_validate({"url": collector.url, "token": TOKEN, "endpoint": "raw"})
         output = settings.build("siem", unobserved)
         async with delivering(output, revisions(2000), mapper=as_line) as delivery:
             await delivery.done()

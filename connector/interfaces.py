@@ -27,6 +27,7 @@ from connector.model import (
     Page,
     Priority,
     Progress,
+    QuarantinedItem,
     Query,
     Receipt,
     Record,
@@ -115,7 +116,7 @@ class FeedLog(Protocol):
         ...
 
     async def commit(self, commit: Commit) -> None:
-        """Make revisions, seen rows, the step and the note durable in one transaction.
+        """Make revisions, seen rows, quarantined items, the step and the note durable in one transaction.
 
         When it returns, all of it survives kill -9 and power loss; when it raises, none of it is
         stored. Once begun it MUST finish, even if the caller is cancelled. Raises ``Moved`` when
@@ -238,6 +239,10 @@ class OperatorLog(Protocol):
         self, output: str | None = None, *, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, DeadLetter]]:
         """Return dead letters with their numbers, oldest first, with a number greater than *after*."""
+        ...
+
+    async def quarantined(self, *, after: int = 0, limit: int = 100) -> Sequence[QuarantinedItem]:
+        """Return items that collection could not make a record of, oldest first, after number *after*."""
         ...
 
     async def resolve_dead_letters(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:

@@ -110,6 +110,16 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantinedItem:
+    """A quarantined item as the journal keeps it, under its own *number*, since it was first seen *at*."""
+
+    number: int
+    feed: Feed
+    item: Quarantined
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One answer of the API, or a slice of it. The cursor to the next page stays in ``source``.
 
@@ -265,6 +275,7 @@ class Commit:
     step: Step | None = None
     note: tuple[str, str] | None = None
     generation: int | None = None
+    quarantined: tuple[Quarantined, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ from connector.quantities import count_of
 F = TypeVar("F", bound=Callable[..., object])
 
 _ROWS = 100
+_BEGINNING = 60
+"""Characters of a quarantined item in the table; --json shows more."""
 _NUMBER = click.IntRange(1, 2**62)
 _HEADINGS = ("number", "output", "since (UTC)", "reason", "tries", "account/search", "subject", "answer")
 _output = click.option("--output", "output", metavar="NAME", help="Only those of this output.")
@@ -62,7 +64,10 @@ def command() -> None:
 def list_(
     output: str | None, as_json: bool, limit: int | None, config: Path | None, state: Path | None
 ) -> None:
-    """List dead letters, oldest first, with the reason and the collector's answer."""
+    """List dead letters, oldest first, with the reason and the collector's answer.
+
+    Without --output, also what collection quarantined: items of the API that cannot become a record.
+    """
     client = OperatorClient(operator_target(config, state))
     total = sum(_counts(asyncio.run(client.call("state")), output).values())
     if limit is None and not as_json:
@@ -77,6 +82,8 @@ def list_(
             rows.append(_row(letter))
     if rows:
         console().print(table(_HEADINGS, rows))
+    if output is None:
+        _list_quarantined(client, as_json=as_json)
     if shown < total and limit is not None:
         say(f"{shown} of {total} dead letters; --limit {total} shows all")
     elif not as_json:
@@ -203,6 +210,32 @@ def _letters(client: OperatorClient, output: str | None, limit: int | None) -> I
             return
         last = page["last"]
         left = None if left is None else left - len(found)
+
+
+def _list_quarantined(client: OperatorClient, *, as_json: bool) -> None:
+    """Dead letters of collection: items that cannot become a record, so that no output has them."""
+    last, rows = 0, []
+    while True:
+        answer = asyncio.run(client.call("quarantined", after=last, limit=PAGE_SIZE))
+        found = answer["quarantined"]
+        for item in found:
+            last = item["number"]
+            if as_json:
+                _print(item, None)
+            rows.append(
+                (
+                    f"{item['account']}/{item['search']}",
+                    format_time(item["quarantined"]),
+                    item["reason"],
+                    str(item["bytes"]),
+                    escape_controls(item["raw"][:_BEGINNING]),
+                )
+            )
+        if not found:
+            break
+    if rows and not as_json:
+        console().print(table(("collected by", "since (UTC)", "reason", "bytes", "begins with"), rows))
+        say(f"{count_of(len(rows), 'item')} quarantined: not JSON, nested too deeply or contradictory")
 
 
 def _print(value: JsonObject, indent: int | None) -> None:

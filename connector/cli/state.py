@@ -163,7 +163,9 @@ def recover_journal(yes: bool, config: Path | None, state: Path | None) -> None:
     lost = ", ".join(f"{count} of {table}" for table, count in report.lost.items() if count)
     if lost:
         say(f"left out damaged rows: {lost}")
-    if report.revisions:
+    if not report.is_complete_count:
+        say("the counters were lost: more journaled revisions may be missing than are counted")
+    if report.revisions or not report.is_complete_count:
         since = f" --from {report.since:%Y-%m-%dT%H:%M:%SZ}" if report.since else ""
         say(
             f"{count_of(report.revisions, 'journaled revision')} lost. Outputs that had not sent them need "

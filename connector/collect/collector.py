@@ -176,6 +176,10 @@ class Collector:
         await self._sweeper.load()
 
     async def _run_live(self, schedule: Schedule) -> None:
+        checkpoint = self._checkpoints.get(LIVE)
+        if checkpoint is not None:
+            # The checkpoint trails the last poll by the settling time.
+            schedule.catch_up(checkpoint + self._config.timing.settle)
         while True:
             await schedule.wait()
             # The later of both clocks: a clock that is behind must not make a feed look fresh.

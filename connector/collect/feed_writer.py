@@ -10,7 +10,7 @@ from functools import partial
 from connector.errors import JournalFull
 from connector.facts import CollectionPaused
 from connector.interfaces import FeedLog, Observe
-from connector.model import Commit, Feed, Revision, Seen, Step
+from connector.model import Commit, Feed, Quarantined, Revision, Seen, Step
 from connector.net.backoff import full_jitter
 
 _LEAST = 0.5
@@ -40,12 +40,13 @@ class FeedWriter:
         seen: tuple[Seen, ...] = (),
         step: Step | None = None,
         note: tuple[str, str] | None = None,
+        quarantined: tuple[Quarantined, ...] = (),
     ) -> None:
         """Store all of it in one transaction, waiting for room as long as it takes.
 
         *generation* is what :attr:`generation` was when the compared data was read. Raises ``Moved``.
         """
-        commit = Commit(self.feed, self._fingerprint, revisions, seen, step, note, generation)
+        commit = Commit(self.feed, self._fingerprint, revisions, seen, step, note, generation, quarantined)
         await self.when_room(partial(self._log.commit, commit))
 
     async def when_room(self, write: Callable[[], Awaitable[None]]) -> None:

@@ -28,14 +28,14 @@ from connector.collect.revisions import (
     api_id,
     compare,
     is_other_message,
+    known_time_of,
     message_of,
     redelivery,
-    time_of,
     under_own_id,
 )
 from connector.facts import PageCollected, RecordIdReused, RecordLate
 from connector.interfaces import Clock, Enricher, FeedLog, Observe, Source
-from connector.model import Page, Query, Record, Seen, Step, Window
+from connector.model import Page, Quarantined, Query, Record, Seen, Step, Window
 
 
 class ReadOrder:
@@ -249,7 +249,7 @@ class SliceIngester:
                     break
                 await self._enrichment.fetch(enrichment)
             note = part.recorder.record(records, comparisons, step) if part.recorder else None
-            await self._commit(comparisons, generation, step, note)
+            await self._commit(comparisons, generation, step, note, page.quarantined)
             self._order.note_changed((c.revision.record.id for c in comparisons if c.revision), number)
         self._report(part, records, comparisons, visit.at)
         for record in reused:
@@ -334,13 +334,19 @@ class SliceIngester:
         generation: int | None,
         step: Step | None = None,
         note: tuple[str, str] | None = None,
+        quarantined: tuple[Quarantined, ...] = (),
     ) -> None:
         revisions = tuple(c.revision for c in comparisons if c.revision is not None)
         rows = {c.seen.id: c.seen for c in comparisons if c.seen is not None}
-        if not (revisions or rows or step):
+        if not (revisions or rows or step or quarantined):
             return
         await self._writer.commit(
-            generation=generation, revisions=revisions, seen=tuple(rows.values()), step=step, note=note
+            generation=generation,
+            revisions=revisions,
+            seen=tuple(rows.values()),
+            step=step,
+            note=note,
+            quarantined=quarantined,
         )
 
     def _report(
@@ -349,9 +355,9 @@ class SliceIngester:
         new = sum(comparison.new for comparison in comparisons)
         changed = sum(comparison.changed for comparison in comparisons)
         completed = sum(comparison.completes for comparison in comparisons)
-        times = [time_of(record, part.window.start) for record in records]
+        times = [known_time_of(record) for record in records]
         start, end = part.window.start - PAD, part.window.end + PAD
-        outside = sum(not start <= moment < end for moment in times)
+        outside = sum(moment is not None and not start <= moment < end for moment in times)
         self._observe(
             PageCollected(
                 self._feed,
@@ -367,6 +373,6 @@ class SliceIngester:
         if part.known is None:
             return
         for moment, comparison in zip(times, comparisons, strict=True):
-            if comparison.new and moment in part.known:
+            if comparison.new and moment is not None and moment in part.known:
                 most = max(part.least_late, (now - moment).total_seconds())
                 self._observe(RecordLate(self._feed, part.sweep, part.least_late, most))

@@ -137,13 +137,22 @@ def without_marks(state: Body) -> Body:
     return {name: value for name, value in state.items() if name != ENRICHMENT_PENDING}
 
 
+_FIRST_YEAR, _LAST_YEAR = 2000, 2100
+"""A time outside these years means *no time*: year 1 and 1970 are what zero values look like."""
+
+
 def time_of(record: Record, fallback: datetime) -> datetime:
     """When the message was scanned: ``scanned_at``, else the retired ``ts``, else *fallback*."""
+    return known_time_of(record) or fallback
+
+
+def known_time_of(record: Record) -> datetime | None:
+    """When the message was scanned; ``None`` where the record does not say, or says a zero value."""
     for name in ("scanned_at", "ts"):
         moment = _moment(record.body.get(name))
-        if moment is not None:
+        if moment is not None and _FIRST_YEAR <= moment.year < _LAST_YEAR:
             return moment
-    return fallback
+    return None
 
 
 def compare(

@@ -14,10 +14,10 @@ from apscheduler.triggers.cron import CronTrigger
 from connector.interfaces import Clock
 
 _GLANCE = 30.0
-"""Seconds between two looks at the wall clock while waiting for a cron time: clocks get set."""
+"""Seconds between two looks at the wall clock while waiting for a cron time, because clocks get set."""
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-"""When an expression is due that no day fulfils, such as the 30th of February."""
+"""When an expression is due that no day matches, such as the 30th of February."""
 
 
 class Interval:
@@ -26,6 +26,9 @@ class Interval:
     def __init__(self, every: timedelta) -> None:
         self._every = every.total_seconds()
         self._next: float | None = None
+
+    def catch_up(self, last: datetime) -> None:
+        """Nothing to do: the first tick comes at once."""
 
     async def wait(self) -> None:
         """Return at the next tick, the first time at once; ticks missed meanwhile count as one."""
@@ -43,10 +46,18 @@ class Cron:
         """Raises ValueError for an expression that is not one."""
         self._trigger = CronTrigger.from_crontab(expression, timezone=UTC)
         self._clock = clock
+        self._last: datetime | None = None
+
+    def catch_up(self, last: datetime) -> None:
+        """Have the next ``wait`` return at once if a time of the expression has passed since *last*."""
+        self._last = last
 
     async def wait(self) -> None:
         """Return at the next time of the expression; a clock that is set back starts the wait anew."""
         asked = self._clock()
+        last, self._last = self._last, None
+        if last is not None and self._due(last) <= asked:
+            return
         due = self._due(asked)
         while (now := self._clock()) < due:
             if now < asked:

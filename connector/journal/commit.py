@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from connector.journal import feeds, kv, positions
+from connector.journal import feeds, kv, positions, quarantine
 from connector.journal.codec import portions, revision_text, to_blob, to_micros
 from connector.journal.entries import NewEntry, append, read_counters
 from connector.journal.positions import Skip, Trim
 from connector.journal.seen import SeenTable
-from connector.model import Commit
+from connector.model import Commit, Quarantined
 
 TRIM_AT_ONCE = 1000
 """Entries that one transaction deletes at most."""
@@ -25,6 +25,7 @@ class Written:
     bytes: int
     skips: tuple[Skip, ...]
     trim: Trim | None
+    quarantined: tuple[Quarantined, ...] = ()
 
 
 def encode_entries(
@@ -57,6 +58,7 @@ def write_commit(
     new_entries = encode()
     number = feeds.ensure_number(connection, commit.feed, commit.fingerprint)
     seen.store(connection, number, commit.seen)
+    quarantined = quarantine.store(connection, number, commit.quarantined, now)
     if commit.step is not None:
         feeds.take_step(connection, number, commit.step, now)
     if commit.note is not None:
@@ -65,4 +67,4 @@ def write_commit(
     skips = positions.enforce_skips(connection) if new_entries else []
     trim = positions.trim(connection, now - retain, TRIM_AT_ONCE)
     size = sum(len(new_entry.blob.data) for new_entry in new_entries)
-    return Written(counters.head, size, tuple(skips), trim)
+    return Written(counters.head, size, tuple(skips), trim, quarantined)

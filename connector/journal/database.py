@@ -42,6 +42,15 @@ _READING = frozenset(
     {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_READONLY_DBMOVED}
 )
 
+_LOCKING = frozenset(
+    {
+        sqlite3.SQLITE_IOERR_LOCK,
+        sqlite3.SQLITE_IOERR_RDLOCK,
+        sqlite3.SQLITE_IOERR_UNLOCK,
+        sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK,
+    }
+)
+
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the database, made readable for its owner only where it is new.
@@ -76,21 +85,27 @@ def explain(error: sqlite3.Error | OSError, path: Path) -> JournalError:
         return JournalBroken(f"{path} cannot be opened: {error.strerror}; make it readable and writable")
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None
+    known: JournalError = JournalError(f"{path}: {error}")
     if primary in _DAMAGED or code in _READING:
-        return damaged(path, str(error))
-    if primary in _NO_ROOM:
+        known = damaged(path, str(error))
+    elif code in _LOCKING or primary == sqlite3.SQLITE_PROTOCOL:
+        known = JournalBroken(
+            f"{path} cannot be locked ({error}); a network file system such as NFS may not support the locks "
+            "of SQLite: set state.directory to a local disk"
+        )
+    elif primary in _NO_ROOM:
         name = getattr(error, "sqlite_errorname", "")
-        return JournalFull(
+        known = JournalFull(
             f"{path} cannot be written ({error}, {name}); free disk space, then writing resumes automatically"
         )
-    if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return JournalFull(
+    elif primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        known = JournalFull(
             f"{path} is locked by another program; writing resumes automatically when that ends"
         )
-    if primary is not None:
+    elif primary is not None:
         # Every statement is tested: what SQLite refuses beyond the above, the file is to blame for.
-        return damaged(path, str(error))
-    return JournalError(f"{path}: {error}")
+        known = damaged(path, str(error))
+    return known
 
 
 def _unreadable(error: BaseException) -> str:
@@ -238,8 +253,8 @@ class Database:
         connection = self._open()
         if not last_resort and not self._has_ballast():
             raise JournalFull(
-                f"the disk of {self.path} is full, what is left is kept for acknowledgements; "
-                "free disk space, then writing resumes automatically"
+                f"the disk of {self.path} is full; what is left is reserved for acknowledgements. "
+                "Free disk space, then writing resumes automatically"
             )
         remedies: list[Callable[[], object]] = [self._ballast.release] if last_resort else []
         for remedy in (*remedies, self._fold):

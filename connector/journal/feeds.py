@@ -12,7 +12,7 @@ import sqlite3
 from datetime import datetime
 
 from connector.errors import Moved
-from connector.journal import gaps
+from connector.journal import gaps, quarantine
 from connector.journal.codec import to_micros, to_moment
 from connector.model import Commit, Feed, FeedOutline, Gap, Progress, Step, Window
 
@@ -105,6 +105,7 @@ def forget(connection: sqlite3.Connection, feed: Feed) -> None:
         return
     connection.execute("DELETE FROM checkpoints WHERE feed = ?", (number,))
     gaps.drop(connection, number)
+    quarantine.drop(connection, number)
     connection.execute("UPDATE feeds SET forgotten = 1 WHERE feed = ?", (number,))
 
 

@@ -43,6 +43,7 @@ TYPES = {
         "number": "integer",
     },
     "notes": {"key": "text", "value": "text"},
+    "quarantine": {"feed": "integer", "hash": "blob", "reason": "text", "raw": "blob", "at": "integer"},
     "emitted": {"output": "text", "key": "blob", "identity": "blob", "at": "integer"},
 }
 """The type of every column that is read without a check, by table. The small tables come first."""

@@ -22,9 +22,10 @@ from connector.facts import (
     JournalCommitting,
     JournalTrimmed,
     JournalWriteFailed,
+    RecordQuarantined,
 )
 from connector.interfaces import Clock, Observe, Start
-from connector.journal import dead_letters, entries, feeds, kv, positions, rewinding
+from connector.journal import dead_letters, entries, feeds, kv, positions, quarantine, rewinding
 from connector.journal import emitted as emitted_table
 from connector.journal.ballast import Ballast
 from connector.journal.codec import choose_compression, to_micros, to_moment
@@ -47,6 +48,7 @@ from connector.model import (
     Gap,
     Outline,
     Progress,
+    QuarantinedItem,
     RewindPreview,
     Seen,
     Window,
@@ -150,6 +152,8 @@ class Journal:
             self._observe(
                 JournalCommitted(commit.feed, len(commit.revisions), written.bytes, self._time() - began)
             )
+            for item in written.quarantined:
+                self._observe(RecordQuarantined(commit.feed, item.reason, len(item.raw)))
             for skip in written.skips:
                 self._notifier.mark_moved(skip.output)
                 self._report_skip(skip)
@@ -307,6 +311,10 @@ class Journal:
         return await self._database.read(
             lambda connection: dead_letters.read(connection, output, after, limit)
         )
+
+    async def quarantined(self, *, after: int = 0, limit: int = 100) -> Sequence[QuarantinedItem]:
+        """See ``OperatorLog``. At most a thousand per feed are kept."""
+        return await self._database.read(lambda connection: quarantine.read(connection, after, limit))
 
     async def resolve_dead_letters(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:
         """See ``OperatorLog``. Letters of an output that is not attached are not replayed, they stay."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -12,6 +13,9 @@ from pathlib import Path
 from connector.errors import JournalBroken, JournalInUse
 
 FILE = "lock"
+
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EIO, errno.ESTALE}
+"""What flock answers on a network file system whose lock service is missing or unreachable."""
 
 
 @contextmanager
@@ -45,6 +49,11 @@ def _lock(handle: int, directory: Path) -> None:
             pid,
         ) from None
     except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise JournalBroken(
+                f"the file system of {directory} does not support locks ({error.strerror}), like NFS without "
+                "its lock service; set state.directory to a local disk, or mount it with locks"
+            ) from error
         raise JournalBroken(_unusable(directory, error)) from error
     try:
         os.ftruncate(handle, 0)

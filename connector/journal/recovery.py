@@ -34,6 +34,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "states": ("state",),
     "seen": ("row",),
     "emitted": ("row",),
+    "quarantine": ("number",),
     "letters": ("number",),
     "entries": ("first",),
 }
@@ -57,6 +58,7 @@ class Recovered:
         rows: rows saved, by table.
         lost: rows seen and left out because their content is damaged, by table.
         revisions: revisions missing among those that the journal still counts as retained.
+        is_complete_count: whether *revisions* is known to be all; not where the counters were lost.
         since: earliest record time of which entries may be missing; ``None`` where none are.
     """
 
@@ -65,6 +67,7 @@ class Recovered:
     lost: dict[str, int] = field(default_factory=dict)
     revisions: int = 0
     since: datetime | None = None
+    is_complete_count: bool = True
 
 
 def check(directory: Path, file: str) -> tuple[str, ...]:
@@ -207,14 +210,14 @@ def _is_sound(table: str, row: _Row) -> bool:
     return True
 
 
-def _old_counters(old: sqlite3.Connection) -> tuple[int, int]:
-    """Head and floor of the damaged journal; zeros where they cannot be read."""
+def _old_counters(old: sqlite3.Connection) -> tuple[int, int] | None:
+    """Head and floor of the damaged journal; ``None`` where they cannot be read."""
     try:
         head, floor = old.execute("SELECT head, floor FROM ledger").fetchone()
     except (sqlite3.Error, *UNREADABLE):
-        return 0, 0
+        return None
     sound = isinstance(head, int) and isinstance(floor, int) and 0 <= floor <= head < _MOST
-    return (head, floor) if sound else (0, 0)
+    return (head, floor) if sound else None
 
 
 def _count_seen_rows(new: sqlite3.Connection, report: Recovered) -> None:
@@ -228,14 +231,16 @@ def _count_seen_rows(new: sqlite3.Connection, report: Recovered) -> None:
     )
 
 
-def _count_entries(new: sqlite3.Connection, old: tuple[int, int], report: Recovered) -> None:
+def _count_entries(new: sqlite3.Connection, old: tuple[int, int] | None, report: Recovered) -> None:
     """Give the entries new byte counts, and find the holes between them."""
-    head, floor = old
+    head, floor = old or (0, 0)
+    report.is_complete_count = old is not None
     rows = new.execute("SELECT first, last, size, earliest, committed FROM entries ORDER BY first").fetchall()
     reached = new.execute("SELECT coalesce(max(position), 0) FROM outputs").fetchone()[0]
     head = max(head, reached)
+    if not rows:
+        report.revisions += head - floor
     floor = min(floor, rows[0][0] - 1) if rows else head
-    report.revisions += 0 if rows else max(0, old[0] - old[1])
     position, total, newest, before = floor, 0, 0, None
     for first, last, size, earliest, committed in rows:
         if first > position + 1:

@@ -127,6 +127,15 @@ _FOURTH = (
         at INTEGER NOT NULL
     )""",
     "CREATE UNIQUE INDEX emitted_by_key ON emitted (output, key)",
+    """CREATE TABLE quarantine (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        feed INTEGER NOT NULL,
+        hash BLOB NOT NULL,          -- of the bytes
+        reason TEXT NOT NULL,
+        raw BLOB NOT NULL,           -- the bytes, compressed
+        at INTEGER NOT NULL
+    )""",
+    "CREATE UNIQUE INDEX quarantine_by_hash ON quarantine (feed, hash)",
     # Checksums of time, sender and subject; NULL in rows of older versions.
     "ALTER TABLE seen ADD COLUMN message BLOB",
 )

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from connector.errors import DeadLettersFull, JournalFull, Moved
-from connector.model import Backlog, Commit, Feed, Gap, GapCause, Step, WhenFull, Window
+from connector.model import Backlog, Commit, Feed, Gap, GapCause, Quarantined, Step, WhenFull, Window
 from connector.testing.journal_harness import (
     FEED,
     HOSTILE,
@@ -347,6 +347,22 @@ async def positions_can_be_rewound(open_journal: Open) -> None:
         expect(names_of(await next_entry(journal, "siem", 0)), ["a", "b"], "what comes again")
 
 
+async def quarantined_items_are_kept_once(open_journal: Open) -> None:
+    """Items that are no record are stored with the commit, each once per feed, until it is forgotten."""
+    items = (Quarantined(b"{" * 2000, "nested_too_deeply"), Quarantined(b"\xff\x00", "undecodable"))
+    async with open_journal() as journal:
+        await journal.commit(Commit(FEED, "print", quarantined=items))
+        await journal.commit(Commit(FEED, "print", quarantined=items))
+        await journal.commit(Commit(Feed("account", "other"), "print", quarantined=items[:1]))
+    async with open_journal() as journal:
+        stored = await journal.quarantined()
+        expect([kept.item for kept in stored], [*items, items[0]], "items")
+        expect([kept.feed.search for kept in stored][1:], [FEED.search, "other"], "their feeds")
+        expect(len(await journal.quarantined(after=stored[1].number)), 1, "a page")
+        await journal.forget(FEED)
+        expect([kept.feed.search for kept in await journal.quarantined()], ["other"], "what is left")
+
+
 async def the_first_emitted_revision_is_remembered(open_journal: Open) -> None:
     """What an output emitted first stays known by record, per output, over a restart and a rewind."""
     first, second = "aa" * 32, "bb" * 32
@@ -405,6 +421,7 @@ CHECKS: tuple[Check, ...] = (
     letters_are_replayed_or_purged,
     letters_have_a_limit,
     positions_can_be_rewound,
+    quarantined_items_are_kept_once,
     the_first_emitted_revision_is_remembered,
     a_forgotten_feed_starts_anew,
 )

@@ -22,7 +22,17 @@ from connector.errors import ConnectorError
 from connector.facts import DeadLettersPurged, DeadLettersReplayed, FeedForgotten, OutputRewound
 from connector.formats.json import encode
 from connector.interfaces import KeyValueStore, Observe, OperatorLog
-from connector.model import Body, DeadLetter, Feed, FeedOutline, Gap, JsonObject, OutputOutline, Revision
+from connector.model import (
+    Body,
+    DeadLetter,
+    Feed,
+    FeedOutline,
+    Gap,
+    JsonObject,
+    OutputOutline,
+    QuarantinedItem,
+    Revision,
+)
 from connector.settings import Settings
 from connector.source.budget import clear_pause
 
@@ -61,6 +71,11 @@ class Configured:
         )
 
 
+_QUARANTINED_AT_ONCE = 100
+_RAW = 4096
+"""Quarantined items in one answer, and bytes shown of each: an answer stays below a megabyte."""
+
+
 def handlers(log: OperatorJournal, configured: Configured | None, observe: Observe) -> Mapping[str, Handler]:
     """The commands by name; *configured* is ``None`` when the configuration is unknown."""
     operator = Operator(log, configured, observe)
@@ -71,6 +86,7 @@ def handlers(log: OperatorJournal, configured: Configured | None, observe: Obser
         "forget": operator.forget,
         "dead_letters": operator.dead_letters,
         "dead_letter": operator.dead_letter,
+        "quarantined": operator.quarantined,
         "resolve_dead_letters": operator.resolve_dead_letters,
     }
 
@@ -149,6 +165,12 @@ class Operator:
             "dead_letters": to_text([dead_letter_summary(*entry, self._names) for entry in found]),
             "last": found[-1][0] if found else 0,
         }
+
+    async def quarantined(self, request: JsonObject) -> JsonObject:
+        """Items that collection could not make a record of, after number ``after``, oldest first."""
+        limit = min(_number(request, "limit"), _QUARANTINED_AT_ONCE)
+        items = await self._log.quarantined(after=_number(request, "after"), limit=limit)
+        return {"quarantined": [quarantined_summary(item, self._names) for item in items]}
 
     async def dead_letter(self, request: JsonObject) -> JsonObject:
         """Dead letter ``number`` in full."""
@@ -299,6 +321,19 @@ def _invalid_request(key: str) -> ConnectorError:
 
 _SUBJECT = 400
 """Characters of a subject in a list; ``deadletters show`` prints all of it."""
+
+
+def quarantined_summary(kept: QuarantinedItem, names: Mapping[str, str]) -> JsonObject:
+    """What ``deadletters list`` shows of a quarantined item; *raw* as text, other bytes written out."""
+    return {
+        "number": kept.number,
+        "account": names.get(kept.feed.account, kept.feed.account),
+        "search": kept.feed.search,
+        "quarantined": kept.at.isoformat(),
+        "reason": kept.item.reason,
+        "bytes": len(kept.item.raw),
+        "raw": kept.item.raw[:_RAW].decode("utf-8", "backslashreplace"),
+    }
 
 
 def dead_letter_summary(number: int, letter: DeadLetter, names: Mapping[str, str]) -> JsonObject:

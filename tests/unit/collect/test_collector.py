@@ -200,3 +200,17 @@ async def test_revisits_cost_one_more_read_each(feed: FeedUnderTest) -> None:
     revisit_1h = 240 / 6
 
     assert len(feed.source.asked) <= (live + revisit_5m + revisit_1h) * 1.1
+
+
+@pytest.mark.parametrize("scanned", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+async def test_a_time_that_means_no_time_counts_as_none(feed: FeedUnderTest, scanned: str) -> None:
+    await feed.poll()
+    feed.source.add("m", START + timedelta(seconds=30), scanned_at=scanned)
+    (found,) = await feed.poll(timedelta(minutes=1))
+
+    assert found.collected == START + timedelta(minutes=1)
+    (row,) = (await feed.journal.seen(FEED, ["m"])).values()
+    assert START - timedelta(hours=2) <= row.time <= START + timedelta(minutes=1)
+    assert feed.of(facts.RecordLate) == []
+    assert sum(fact.outside for fact in feed.observed if isinstance(fact, facts.PageCollected)) == 0
+    assert await feed.poll(timedelta(minutes=1)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ from connector import facts
 from connector.collect.feed_config import FeedConfig
 from connector.collect.windows import Timing
 from connector.errors import JournalFull, SearchIncomplete
-from connector.model import Commit, Query, Step
+from connector.model import Commit, Page, Quarantined, Query, Step, Window
 from tests.unit.collect.feed_under_test import AGES, FEED, START, FeedUnderTest, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
@@ -112,3 +113,23 @@ async def test_what_a_wider_filter_finds_in_old_time_is_not_told_as_late(feed: F
 
     assert ids(found) == ["clean"]
     assert feed.of(facts.RecordLate) == []
+
+
+async def test_what_cannot_become_a_record_is_kept_once_and_stops_nothing(
+    feed: FeedUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = Quarantined(b'{"id": "deep", "x": [[[[', "nested_too_deeply")
+    original = feed.source.search
+
+    async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
+        yield Page((), (item,))
+        async for page in original(query, window):
+            yield page
+
+    monkeypatch.setattr(feed.source, "search", search)
+    feed.source.add("m", START - MINUTE)
+    assert ids(await feed.poll()) == ["m"]
+    assert await feed.poll(MINUTE) == []
+
+    assert [kept.item for kept in await feed.journal.quarantined()] == [item]
+    assert len(feed.of(facts.RecordQuarantined)) == 1

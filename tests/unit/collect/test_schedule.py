@@ -111,3 +111,18 @@ def test_the_longest_time_between_two_polls_is_known(cron: str, longest: timedel
     noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
     assert period_of(None, cron, lambda: noon) == longest
+
+
+@pytest.mark.parametrize(
+    ("last", "ticks"), [(120, [0, 42 * 60]), (19, [0, 42 * 60]), (12, [42 * 60, 102 * 60])]
+)
+def test_a_cron_time_that_passed_during_downtime_is_caught_up(last: int, ticks: list[float]) -> None:
+    """It is 12:18, the expression means every full hour, and the last poll was *last* minutes ago."""
+
+    async def story() -> None:
+        clock = wall_clock(asyncio.get_running_loop(), datetime(2026, 11, 22, 12, 18, tzinfo=UTC))
+        schedule = Cron("0 * * * *", clock)
+        schedule.catch_up(clock() - last * MINUTE)
+        assert await _ticks(schedule, 2) == ticks
+
+    run(story())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
@@ -224,3 +225,15 @@ async def test_a_closed_journal_says_so(here: Surroundings) -> None:
         await journal.outline()
     with pytest.raises(JournalError, match=r"journal\.db is closed"):
         await journal.commit(commit_of("a"))
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ESTALE])
+async def test_a_file_system_without_locks_is_named(
+    here: Surroundings, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def flock(_handle: int, _operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(JournalBroken, match=r"does not support locks .*NFS.*local disk"):
+        await _open(here)

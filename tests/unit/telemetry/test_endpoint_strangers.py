@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -198,3 +199,32 @@ def test_a_tls_handshake_that_never_ends_is_dropped(
     with connect(endpoint) as silent:
         assert silent.recv(1) == b""
     assert dropped == ["timeout"]
+
+
+def test_many_scrapes_at_once_make_the_metrics_once() -> None:
+    calls: list[int] = []
+    go_on = threading.Event()
+
+    def metrics() -> bytes:
+        calls.append(1)
+        go_on.wait(30)
+        return b"x 1\n"
+
+    endpoint = Endpoint(bind("127.0.0.1:0"), Board(), metrics)
+    endpoint.start()
+    try:
+        with ExitStack() as opened:
+            clients = [opened.enter_context(connect(endpoint)) for _ in range(20)]
+            for client in clients:
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert health(endpoint) == 200
+            go_on.set()
+            for client in clients:
+                answer = b""
+                while piece := client.recv(4096):
+                    answer += piece
+                assert answer.endswith(b"x 1\n")
+        assert len(calls) < len(clients) / 2
+    finally:
+        go_on.set()
+        endpoint.stop()

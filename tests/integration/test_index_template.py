@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from connector.mapping.language.library import Library
 from connector.mapping.mapper import build_mapper
-from connector.model import Feed, Record, Revision
+from connector.model import Feed, Receipt, Record, Revision
 from connector.net.clock import utc_now
 from connector.outputs.elasticsearch.index_template import template_for
+from connector.outputs.elasticsearch.output import ElasticsearchSettings
 from tests.support.opensearch import OpenSearch
 
 pytestmark = pytest.mark.xdist_group("opensearch")  # one server, not one per worker
 
 INDEX = "first-events"
+FEED = Feed("0" * 32, "all")
 GOOD = {
     "id": "good",
     "scanned_at": "2026-11-29T15:00:00Z",
@@ -104,6 +107,29 @@ def test_a_flat_rule_finds_an_attachment(index: OpenSearch) -> None:
     assert found(index, {"term": {"email.attachments.file.name": "invoice.exe"}}) == 1
     nested = {"path": "email.attachments", "query": {"term": {"email.attachments.file.extension": "exe"}}}
     assert found(index, {"nested": nested}) == 1
+
+
+async def test_a_message_that_is_back_in_an_earlier_state_after_a_lost_journal(index: OpenSearch) -> None:
+    output = ElasticsearchSettings.model_validate({"url": index.url, "index": INDEX}).build(
+        "x", lambda _: None
+    )
+
+    async def send(verdict: str, minute: int, number: int) -> Receipt:
+        collected = datetime(2026, 11, 29, 16, minute, tzinfo=UTC)
+        record = Record("x", {**GOOD, "final_disposition": verdict})
+        event = build_mapper(Library().load("ecs"))(Revision(FEED, record, verdict, number, collected))
+        assert event is not None
+        receipt = await output.send([event])
+        index.json(f"/{INDEX}/_refresh", {}, method="POST")
+        return receipt
+
+    assert [await send("SPAM", 1, 1), await send("MALICIOUS", 2, 2)] == [Receipt(), Receipt()]
+    assert await send("MALICIOUS", 2, 2) == Receipt(duplicates=1)
+    assert await send("SPAM", 3, 1) == Receipt()  # a new journal counts from 1
+    assert await send("SPAM", 3, 1) == Receipt(duplicates=1)
+    await output.close()
+    shown = max(index.documents(INDEX), key=lambda hit: str(hit["_source"]["event"]["created"]))
+    assert shown["_source"]["cloudflare"]["email_security"]["final_disposition"] == "SPAM"
 
 
 def test_what_is_not_documented_is_kept_but_not_indexed(index: OpenSearch) -> None:

@@ -105,9 +105,18 @@ class BulkCollector:
                 reply = json_reply({"index_templates": listed})
             case "PUT", ["_index_template", name]:
                 reply = self._template(name, json.loads(asked.body))
+            case "POST", [_, "_search"]:
+                reply = self._search(json.loads(asked.body))
             case "POST", ["_security", "user", "_has_privileges"] if self.product == "elasticsearch":
                 reply = self._privileges(json.loads(asked.body))
         return reply
+
+    def _search(self, query: dict[str, Any]) -> Reply:
+        """The document stored last of each record that is asked for."""
+        wanted = query["query"]["terms"]["event.id"]
+        newest = {each["event"]["id"]: (name, each) for name, each in self.stored.items() if "event" in each}
+        hits = [{"_id": name, "_source": each} for key, (name, each) in newest.items() if key in wanted]
+        return json_reply({"hits": {"hits": hits}})
 
     def _about(self) -> Reply:
         version = {"number": "9.5.0"}

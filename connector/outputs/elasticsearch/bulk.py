@@ -69,7 +69,7 @@ class Outcome:
     Args:
         rejected: index of an event to why it can never be accepted.
         retry: indexes of events to send again.
-        duplicates: how many events existed already.
+        conflicts: indexes of events that existed already.
         hold: why an operator has to act, if so.
         busy: why events of *retry* were refused, if so.
         diverted: how many events went to the failure store instead of the index.
@@ -77,27 +77,35 @@ class Outcome:
 
     rejected: Mapping[int, str]
     retry: frozenset[int]
-    duplicates: int
+    conflicts: frozenset[int]
     hold: str | None
     busy: str | None = None
     diverted: int = 0
 
 
-def body(events: Sequence[Event], *, document_id: bool = True, index: str | None = None) -> bytes:
+def body(
+    events: Sequence[Event],
+    *,
+    document_id: bool = True,
+    index: str | None = None,
+    ids: Sequence[str] | None = None,
+) -> bytes:
     """Encode a request that creates each event.
 
     Args:
         events: to create.
         document_id: send their identities as ``_id``, so that a repetition is a conflict.
+        ids: replace the identities.
         index: names the index in every action, for a URL that does not.
     """
     named = b'"_index":%b' % orjson.dumps(index) if index is not None else b""
     if not document_id:
         return b"".join(b'{"create":{%b}}\n%b' % (named, _framed(event.payload)) for event in events)
     named += b"," if named else b""
+    identities = (event.revision.identity for event in events) if ids is None else ids
     return b"".join(
-        b'{"create":{%b"_id":"%b"}}\n%b' % (named, event.revision.identity.encode(), _framed(event.payload))
-        for event in events
+        b'{"create":{%b"_id":"%b"}}\n%b' % (named, identity.encode(), _framed(event.payload))
+        for event, identity in zip(events, identities, strict=True)
     )
 
 
@@ -117,7 +125,8 @@ def outcome(answer: bytes, size: int) -> Outcome | None:
         return None
     rejected: dict[int, str] = {}
     retry: set[int] = set()
-    duplicates, diverted = 0, 0
+    conflicts: set[int] = set()
+    diverted = 0
     hold: str | None = None
     busy: str | None = None
     for index, item in enumerate(items):
@@ -130,7 +139,7 @@ def outcome(answer: bytes, size: int) -> Outcome | None:
             diverted += result.get("failure_store") == "used"
             continue
         if status == _CONFLICT:
-            duplicates += 1
+            conflicts.add(index)
         elif status >= 500 or status in _BUSY:  # noqa: PLR2004
             retry.add(index)
             busy = busy or f"{status} {describe(error)}"
@@ -138,7 +147,7 @@ def outcome(answer: bytes, size: int) -> Outcome | None:
             hold = hold or f"{status} {describe(error)}"
         else:
             rejected[index] = f"{status} {describe(error)}"
-    return Outcome(rejected, frozenset(retry), duplicates, hold, busy, diverted)
+    return Outcome(rejected, frozenset(retry), frozenset(conflicts), hold, busy, diverted)
 
 
 def describe(error: object) -> str:

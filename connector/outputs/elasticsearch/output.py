@@ -18,6 +18,7 @@ from connector.outputs.elasticsearch import bulk
 from connector.outputs.elasticsearch.index_template import template_for
 from connector.outputs.elasticsearch.node import ClusterCredentials, Node
 from connector.outputs.elasticsearch.probe import UnsuitableTarget, check_target, inspect
+from connector.outputs.elasticsearch.returned import NotComparable, returned
 from connector.outputs.shared.failover import Failover, MultiUrlSettings
 from connector.secret import Secret
 
@@ -25,6 +26,10 @@ from connector.secret import Secret
 _LIMITS = Limits(events=1600, bytes=4_800_000)
 # Checking the target must not delay a start whose cluster is slow, in seconds.
 _CHECK_TIMEOUT = 5.0
+_INCOMPARABLE = (
+    "events that exist already cannot be compared with the stored ones: if the journal was lost and a "
+    "message returned to an earlier state, the cluster keeps showing the later one"
+)
 _DIVERTED = (
     "events went to the failure store, because indexing them failed: they are not in the data stream; see "
     "GET <data stream>::failures/_search for the error"
@@ -95,6 +100,7 @@ class ElasticsearchOutput:
         self._document_id = settings.document_id
         self._target = settings.target
         self._target_checked = False
+        self._incomparable = False
         self._stream = settings.index is None
         self._clock = clock
         self._credentials = ClusterCredentials(settings.api_key, settings.username, settings.password)
@@ -170,8 +176,12 @@ class ElasticsearchOutput:
         raise AssertionError("there is always a node")
 
     async def _create(self, node: Node, events: Sequence[Event]) -> Receipt:
+        return await self._post(node, events, None)
+
+    async def _post(self, node: Node, events: Sequence[Event], ids: Sequence[str] | None) -> Receipt:
+        """Create *events* under their identities, or under *ids*."""
         named = None if node.names_index_itself else self._target
-        body = bulk.body(events, document_id=self._document_id, index=named)
+        body = bulk.body(events, document_id=self._document_id, index=named, ids=ids)
         answer = await node.bulk(self._target, body)
         error = node.classify(answer, events)
         if error is not None:
@@ -189,4 +199,25 @@ class ElasticsearchOutput:
             reason = node.describe(answer, f"all events refused: {outcome.busy}")
             raise Retryable(reason, parse_retry_after(answer.headers.get("retry-after"), self._clock()))
         after = parse_retry_after(answer.headers.get("retry-after"), self._clock()) if outcome.retry else None
-        return Receipt(outcome.rejected, outcome.retry, after, outcome.duplicates)
+        duplicates = len(outcome.conflicts)
+        if outcome.conflicts and ids is None:
+            conflicts = [events[index] for index in sorted(outcome.conflicts)]
+            duplicates -= await self._create_returned(node, conflicts)
+        return Receipt(outcome.rejected, outcome.retry, after, duplicates)
+
+    async def _create_returned(self, node: Node, conflicts: Sequence[Event]) -> int:
+        """Create those of *conflicts* that returned to an earlier state; return how many."""
+        try:
+            ids = await returned(node, self._target, conflicts)
+        except NotComparable as error:
+            if not self._incomparable:
+                self._incomparable = True
+                self._observe(OutputWarning(self._name, f"{error.reason}; {_INCOMPARABLE}"))
+            return 0
+        if not ids:
+            return 0
+        receipt = await self._post(node, [conflicts[index] for index in ids], list(ids.values()))
+        if receipt.rejected or receipt.retry:
+            # Sent again as a whole: what was stored meanwhile is a repetition then.
+            raise Retryable(f"{node.origin}: not all messages that returned to an earlier state were stored")
+        return len(ids) - receipt.duplicates

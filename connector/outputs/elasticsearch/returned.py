@@ -2,9 +2,9 @@
 
 A document's ``_id`` is the identity of a record in one state. While the journal remembers a record, a return
 to an earlier state gets an identity of its own (``Revision.occurrence``). A new journal does not know that
-the record ever left the state: the event then conflicts with the old document although the cluster shows a
-later state. So conflicts are compared with the newest document of the record: if that shows another state and was
-collected earlier, the event is created once more, under an identity derived from that document.
+the record ever left the state: the event then conflicts with the old document, although the cluster shows a
+later state. So conflicts are compared with the newest document of the record: if that shows another state
+and was collected earlier, the event is created once more, under an identity derived from that document.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ _STOP_WORDS = frozenset({
 })  # fmt: skip
 
 _MARKUP = re.compile(r"<(script|style)\b[^>]*>.{0,4000}?</\1\s*>|<[^<>]*>", re.IGNORECASE | re.DOTALL)
-_UNICODE_ESCAPE = re.compile(r"\\+u([0-9A-Fa-f]{4})")
+# From the first backslash of a run only, so that long runs take linear time.
+_UNICODE_ESCAPE = re.compile(r"(?<!\\)\\+u([0-9A-Fa-f]{4})")
 _ESCAPE = re.compile(r"\\+[A-Za-z\"'/=|\\]?")
 _WORD = re.compile(r"[^\W_]+")
 # Identifiers and encodings (Base64, hashes): letters and digits mixed, or longer than any word.

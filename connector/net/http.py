@@ -190,7 +190,7 @@ _UNSENDABLE = "the request cannot be written as HTTP: check URL and header value
 
 
 class _Handshake:
-    """Follows how a connection is made, and closes one whose TLS handshake is broken off.
+    """Tracks how a connection is made, and closes one whose TLS handshake is cancelled.
 
     The library closes it after errors of its own, not after a cancellation or a deadline from outside: the
     socket would stay open for ever, because the loop keeps watching it.

@@ -104,7 +104,7 @@ def _known(query: Iterable[tuple[str, str]], behaviour: Behaviour) -> dict[str, 
                 raise InvalidParameter(name, "is not a parameter")
             continue
         if name in parameters:
-            raise InvalidParameter(name, "may be given once only")
+            raise InvalidParameter(name, "must not be repeated")
         parameters[name] = value
     return parameters
 

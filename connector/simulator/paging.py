@@ -75,7 +75,7 @@ class PagedSearches:
     def resume(
         self, cursor: str, account: str, digest: str, behaviour: Behaviour, now: int
     ) -> tuple[PagedSearch, int]:
-        """Return the walk of *cursor* and where it stands; raises ``CursorRefused``."""
+        """Return the search of *cursor* and its offset; raises ``CursorRefused``."""
         number, offset = self._read(cursor)
         search = self._searches.get(number)
         lifetime = behaviour.cursor_lifetime

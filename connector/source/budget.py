@@ -1,13 +1,12 @@
-"""How many requests one credential may make, and who goes first when they are short.
+"""The request budget of one credential: a token bucket with priorities; rate limits survive restarts.
 
-One object per credential, shared by all sources that use it. Whoever waits is served by priority, and
-within a priority in the order of arrival. A walk has one request under way at a time, so that order of
-arrival means: the walks of all feeds take turns, however long each of them is. The priority is strict: a
-backfill moves only while nothing fresher waits.
+One object per credential, shared by all sources that use it. Waiting requests are served by priority, and
+within a priority in order of arrival. A search has one request in flight, so all feeds take turns, however
+long their searches are. Priorities are strict: a backfill proceeds only while nothing fresher waits.
 
-The bucket holds a quarter of the budget and refills with the rest over the window, so that no window ever
-sees more requests than configured. What the API says of its own limits can only slow it down further, and
-leaves alone what others who share the credential's quota seem to need.
+The bucket holds a quarter of the budget and refills with the rest over the window, so that no window sees
+more requests than configured. The API's own limits can only slow it down further; what other clients of the
+credential seem to need is left to them.
 """
 
 from __future__ import annotations
@@ -33,7 +32,11 @@ from connector.source.quota_estimate import QuotaEstimate
 from connector.source.ratelimit_headers import parse_policy, parse_remaining
 
 _REPORTED_WAIT = 0.05
+"""Seconds of waiting that are worth a fact."""
+
 _ROUNDING = 0.001
+"""Seconds added to a timer, so that a whole token is there when it fires."""
+
 LONGEST_BLOCK = 3600.0
 """Longest pause in seconds that the API may ask for. Cloudflare blocks for five minutes; a wrong unit in
 ``Retry-After`` must not stop a credential for a year."""
@@ -46,10 +49,10 @@ class Budget:
     """The request budget of one credential.
 
     Args:
-        name: names the credential in the journal, so that a rate limit survives a restart; no secret.
+        name: identifies the credential in the journal; not a secret.
         requests: most requests in any *window* seconds.
         window: see *requests*.
-        notes: where the end of a rate limit is kept.
+        notes: stores the end of a rate limit.
         observe: takes facts.
         clock: the wall clock.
     """
@@ -81,7 +84,7 @@ class Budget:
         self._restoring: asyncio.Task[None] | None = None
 
     async def acquire(self, priority: Priority, account: str) -> None:
-        """Wait until one request may be made; cancelling the wait gives the turn to the next."""
+        """Wait until one request may be made; cancelling the wait passes the turn on."""
         await self._restore(account)
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
@@ -101,7 +104,7 @@ class Budget:
             self._observe(BudgetWaited(account, priority.name.lower(), waited))
 
     def learn(self, headers: Mapping[str, str], account: str) -> None:
-        """Take over what an answer says of the API's limits."""
+        """Apply the ``Ratelimit`` headers of a response."""
         now = asyncio.get_running_loop().time()
         self._refill(now)
         items, rules = parse_remaining(headers), parse_policy(headers)
@@ -113,17 +116,18 @@ class Budget:
             if item.requests == 0:
                 self._block_until(now + min(float(item.seconds), _EMPTY_AT_MOST))
             elif item.seconds:
-                rates.append(ours / item.seconds)
-        buckets = [_bucket(rule.requests, rule.seconds) for rule in rules]
+                rates.append(ours / min(item.seconds, LONGEST_BLOCK))
+        buckets = [_bucket(rule.requests, min(rule.seconds, LONGEST_BLOCK)) for rule in rules]
         rates += [rate for _, rate in buckets]
         if buckets:
             self._ceiling = min(self._capacity, *(capacity for capacity, _ in buckets))
             self._tokens = min(self._tokens, self._ceiling)
         if rates:
-            # The newest answer wins: a limit that was reset shows in the answer after it.
+            # The newest response wins: a limit that was reset shows in the one after it.
             self._slow_rate = min(self._rate, *rates)
             spans = [item.seconds for item in items] + [rule.seconds for rule in rules]
-            self._slow_until = now + max(spans)
+            # A window in a wrong unit must not slow every request down for a year.
+            self._slow_until = now + min(max(spans), LONGEST_BLOCK)
         least = min((item.requests for item in items), default=None)
         self._observe(BudgetRemaining(account, self._tokens, least))
         self._serve()
@@ -160,7 +164,7 @@ class Budget:
 
     @property
     def blocked(self) -> float:
-        """Seconds until requests may be made again; 0 when nothing stops them."""
+        """Seconds until requests may be made again; 0 if they may."""
         return max(0.0, self._blocked_until - asyncio.get_running_loop().time())
 
     async def _restore(self, account: str) -> None:
@@ -194,7 +198,7 @@ class Budget:
         self._refilled = now
 
     def _serve(self) -> None:
-        """Give turns to those first in line, and come back when there is something to give again."""
+        """Grant turns while there are tokens, and set a timer for the next one."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

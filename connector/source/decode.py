@@ -1,8 +1,8 @@
-"""Bytes to JSON values that can be encoded again, whatever an attacker wrote into a mail.
+"""Decodes JSON to values that can be encoded again, whatever an attacker wrote into an email.
 
-The fast decoder refuses some bodies that are complete: half a surrogate pair, bytes that are no UTF-8,
-control characters, numbers beyond 64 bits. Such a body is read again with more tolerance, because one
-hostile subject must not freeze a feed. Only what is cut off or no JSON at all is refused.
+The fast decoder refuses some complete bodies: half a surrogate pair, bytes that are not UTF-8, control
+characters, numbers beyond 64 bits. Such a body is decoded leniently: one hostile subject must not stop a
+feed. Only what is truncated or not JSON is refused.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
 _LARGEST = 1 << 63
 _SAFE_DIGITS = 18
+"""Digits of an integer that certainly fit into 64 bits."""
 
 
 class Undecodable(Exception):
-    """The body is empty, cut off, or no JSON."""
+    """The body is empty, truncated, or not JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A JSON value, and whether it took the tolerant way."""
+    """A JSON value, and whether it took the lenient decoder."""
 
     value: object
     lenient: bool
@@ -51,7 +52,7 @@ def decode(body: bytes) -> Decoded:
         return Decoded(_replace_surrogates(value), lenient=True)
     except (ValueError, RecursionError):
         raise Undecodable(
-            "the body is empty" if not text.strip() else "the body is no complete JSON"
+            "the body is empty" if not text.strip() else "the body is not complete JSON"
         ) from None
 
 

@@ -13,7 +13,7 @@ _MAX_TEXT = 300
 """Characters of an API text that are shown: a sentence or two, never a body."""
 
 _MAX_ERRORS = 10
-"""Errors read from one envelope, chained ones included; nobody reads more."""
+"""Errors read from one envelope, chained ones included; more would not fit into a message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,8 +262,8 @@ def _end_of_value(body: bytes, at: int) -> int:
 
 
 def _after_separators(body: bytes, at: int) -> int:
-    found = _BETWEEN.match(body, at)
-    return found.end() if found else at
+    separators = _BETWEEN.match(body, at)
+    return separators.end() if separators else at
 
 
 def _ends(body: bytes, at: int, bracket: bytes) -> bool:

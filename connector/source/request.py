@@ -1,4 +1,4 @@
-"""One request of the API: within the budget, signed in, tried again briefly, its answer judged once."""
+"""``Requester``: sends one API request within the budget, retries it briefly and classifies its response."""
 
 from __future__ import annotations
 
@@ -34,14 +34,17 @@ from connector.source.pages import is_encodable, is_large, scan
 from connector.source.server_clock import ServerClock
 
 _DEFAULT_LIMIT_WAIT = 300.0
-"""Cloudflare blocks for five minutes; assumed where a 429 does not say how long."""
+"""Seconds assumed for a 429 without ``Retry-After``: Cloudflare blocks for five minutes."""
 
 _MAX_LIMIT_WAITS = 2
+"""Rate limits that one request waits for; a third means that the budget is wrong."""
+
 
 _EXPLAINED = 1 << 20
 """Bytes of a failed response that are read for an explanation."""
 
 _MAX_BACKOFF = 10.0
+"""Longest backoff in seconds inside one request; longer outages are the caller's to wait for."""
 
 
 OK = "ok"
@@ -51,7 +54,7 @@ DEFERRED = "deferred"
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """An answer with one of the statuses that were accepted, and its document."""
+    """A response with one of the accepted statuses, and its decoded document."""
 
     status: int
     headers: Mapping[str, str]
@@ -62,17 +65,17 @@ class ApiResponse:
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """What to ask.
+    """One request.
 
     Args:
         endpoint: short name for facts and messages.
-        url: the whole address, without what *params* adds.
+        url: the URL without *params*.
         params: query parameters.
-        accept: statuses that are an answer; all others are failures.
-        listed: a 200 is an answer only with a list as its result.
-        divisible: an answer that takes too long means ``SearchIncomplete``: less may be asked for at once.
-        patient: sit out a rate limit instead of failing, because a walk's progress would be lost.
-        attempts: tries; ``None`` takes the source's.
+        accept: statuses of success; all others are failures.
+        expects_list: a 200 is a success only with a list as its result.
+        splittable: a timeout means ``SearchIncomplete``: a smaller search may succeed.
+        wait_for_limit: wait for a rate limit to end instead of failing and losing the progress of a search.
+        attempts: number of tries; ``None``: as configured for the source.
     """
 
     endpoint: str
@@ -119,7 +122,7 @@ class Requester:
         self._random = random
 
     async def ask(self, ask: ApiRequest, priority: Priority) -> ApiResponse:
-        """Return the reply, or raise the ``SourceError`` of the last try."""
+        """Return the response, or raise the ``SourceError`` of the last try."""
         loop = asyncio.get_running_loop()
         last = loop.time() + self._options.retry_for
         attempts = self._options.attempts if ask.attempts is None else ask.attempts
@@ -141,7 +144,7 @@ class Requester:
 
     @property
     def blocked(self) -> float:
-        """Seconds that a rate limit still stops all requests."""
+        """Seconds for which a rate limit still stops all requests."""
         return self._budget.blocked
 
     async def resume(self) -> bool:
@@ -149,7 +152,7 @@ class Requester:
         return await self._budget.resume(self.account)
 
     def refresh(self) -> bool:
-        """Read the credential again where it came from; says whether it changed."""
+        """Read the credential from its source again; returns whether it changed."""
         return self._credentials.secret.refresh()
 
     def _waits_for_limit(self, ask: ApiRequest, error: SourceError) -> bool:
@@ -176,12 +179,12 @@ class Requester:
             self._report(ask, known.kind, None, loop.time() - began, 0)
             repeat = isinstance(known, Unavailable) and not isinstance(error, Untrusted)
             return _Failure(known, repeat, slow=isinstance(error, TimedOut))
-        judged = await self._classify(ask, response)
-        outcome = judged.error.kind if isinstance(judged, _Failure) else OK
+        result = await self._classify(ask, response)
+        outcome = result.error.kind if isinstance(result, _Failure) else OK
         if outcome == OK and response.status == 202:  # noqa: PLR2004
             outcome = DEFERRED
         self._report(ask, outcome, response.status, response.seconds, len(response.body))
-        return judged
+        return result
 
     async def _classify(  # noqa: PLR0911, one line per verdict
         self, ask: ApiRequest, response: Response

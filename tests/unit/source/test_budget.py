@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.facts import BudgetRemaining, BudgetWaited, Fact
+from connector.facts import BudgetRemaining, BudgetWaited, Fact, RateLimitLifted, RetryAfterCapped
 from connector.interfaces import Observe
 from connector.model import Priority
-from connector.source.budget import Budget
+from connector.source.budget import LONGEST_BLOCK, Budget
 from tests.support.jumping_loop import run, wall_clock
 
 
@@ -191,5 +191,52 @@ def test_the_apis_own_policy_caps_a_generous_budget() -> None:
             while recent[0] <= now - 60:
                 recent.popleft()
             assert len(recent) <= 10
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"ratelimit": '"default";r=50;t=999999999'},
+        {"ratelimit-policy": '"default";q=50;w=999999999'},
+    ],
+)
+def test_a_limit_in_a_wrong_unit_slows_requests_down_but_stops_none_for_a_year(
+    headers: dict[str, str],
+) -> None:
+    async def story() -> None:
+        it = budget()
+        it.learn(headers, "a")
+        for _ in range(100):
+            await it.acquire(Priority.LIVE, "a")
+        assert asyncio.get_running_loop().time() < 2 * LONGEST_BLOCK
+
+    run(story())
+
+
+def test_a_rate_limit_is_at_most_an_hour_and_its_excess_is_reported() -> None:
+    async def story() -> None:
+        facts: list[Fact] = []
+        it = budget(facts.append)
+        await it.block(366 * 86_400.0, "a")
+        assert it.blocked == pytest.approx(LONGEST_BLOCK)
+        assert RetryAfterCapped("a", 366 * 86_400.0, LONGEST_BLOCK) in facts
+
+    run(story())
+
+
+def test_a_pause_that_an_operator_ended_stays_ended() -> None:
+    async def story() -> None:
+        facts: list[Fact] = []
+        it = budget(facts.append)
+        await it.block(600.0, "a")
+        waiting = asyncio.ensure_future(it.acquire(Priority.LIVE, "a"))
+        await asyncio.sleep(1)
+        assert await it.resume("a")
+        await waiting
+        assert asyncio.get_running_loop().time() == pytest.approx(1, abs=0.1)
+        assert RateLimitLifted("a") in facts
+        assert not await it.resume("a")
 
     run(story())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import orjson
 import pytest
 
 from connector.facts import PageDecoded
-from tests.scenarios.source.account import account, in_turn, page, run
+from connector.model import Quarantined, Query
+from tests.scenarios.source.account import HOUR, account, in_turn, page, run
 from tests.support.scripted_http import Reply
 
 
@@ -73,5 +75,36 @@ def test_a_row_that_is_no_object_is_kept_whole() -> None:
                 {"not_an_object": None},
                 {"not_an_object": [1, 2]},
             ]
+
+    run(story())
+
+
+@pytest.mark.parametrize("levels", [300, 1025, 50_000])
+def test_a_record_nested_too_deeply_is_set_aside_and_the_page_goes_on(levels: int) -> None:
+    deep = b'{"id":"b","subject":' + b"[" * levels + b"]" * levels + b"}"
+    body = b'[{"id":"a"},' + deep + b',{"id":"c"}]'
+
+    async def story() -> None:
+        async with account(in_turn(raw(body))) as it:
+            async with contextlib.aclosing(it.source.search(Query(), HOUR)) as pages:
+                found = [page async for page in pages]
+            assert [record.id for part in found for record in part.records] == ["a", "c"]
+            assert [item for part in found for item in part.quarantined] == [
+                Quarantined(deep, "nested_too_deeply")
+            ]
+            assert len(it.searches) == 1
+
+    run(story())
+
+
+def test_two_states_of_one_message_in_a_page_are_one_record_whatever_their_order() -> None:
+    states = [b'{"id":"a","final_disposition":"SPAM"}', b'{"id":"a","final_disposition":"MALICIOUS"}']
+
+    async def story() -> None:
+        bodies = [b"[" + b",".join(order) + b"]" for order in (states, states[::-1])]
+        async with account(in_turn(*map(raw, bodies))) as it:
+            first, second = await it.pages(), await it.pages()
+            assert first == second
+            assert [record.id for record in first[0]] == ["a"]
 
     run(story())

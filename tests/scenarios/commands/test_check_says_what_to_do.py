@@ -68,7 +68,7 @@ async def test_a_wrong_token_is_told_from_a_missing_permission(tmp_path: Path) -
     for found in (forbidden, elsewhere):
         assert found["account prod token"].outcome == "ok"
         assert found["account prod permission"].outcome == "failed"
-        assert "the token itself is valid: give it the permission" in found["account prod permission"].hint
+        assert "the token is valid: grant it the permission" in found["account prod permission"].hint
         assert "account_id" in found["account prod permission"].hint
         assert "account prod window" not in found
 
@@ -76,18 +76,18 @@ async def test_a_wrong_token_is_told_from_a_missing_permission(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("code", "status", "todo"),
     [
-        (1000, 401, "the token itself is valid"),
+        (1000, 401, "the token is valid"),
         (6003, 400, "malformed"),
         (6103, 400, "malformed"),
         (6111, 400, "malformed"),
         (7000, 404, "check account_id and base_url"),
         (7003, 404, "check account_id"),
-        (9106, 400, "no credential arrived"),
-        (9109, 403, "the token itself is valid"),
-        (9300, 401, "make a new token"),
-        (10000, 403, "the token itself is valid"),
-        (10001, 401, "the token itself is valid"),
-        (10100, 429, "something else uses up"),
+        (9106, 400, "the API received no credential"),
+        (9109, 403, "the token is valid"),
+        (9300, 401, "create a new token"),
+        (10000, 403, "the token is valid"),
+        (10001, 401, "the token is valid"),
+        (10100, 429, "other clients use up"),
         (10405, 405, "check base_url"),
         (4711, 400, "check account_id and base_url"),
     ],
@@ -133,7 +133,7 @@ async def test_an_account_without_mail_cannot_be_compared(tmp_path: Path) -> Non
     found = await results(tmp_path, Simulator())
 
     assert found["account prod window"].outcome == "note"
-    assert "nothing since yesterday" in found["search prod/detections"].text
+    assert "no records in the last 24 hours" in found["search prod/detections"].text
 
 
 async def test_a_filter_that_the_api_refuses_is_the_searchs_failure(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ async def test_a_rate_limit_is_told_at_once_for_all_that_share_the_credential(tm
     for name in ("prod", "more"):
         assert found[f"account {name}"].outcome == "failed"
         assert "for 300 s" in found[f"account {name}"].text
-    assert found["request plan prod, more"].text.endswith("share one credential and its budget")
+    assert found["request plan prod, more"].text.endswith("share a credential and its budget")
 
 
 async def test_the_plan_fails_before_the_budget_does(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ async def test_the_plan_fails_before_the_budget_does(tmp_path: Path) -> None:
     found = await results(tmp_path, Simulator(), config)
 
     assert found["request plan prod"].outcome == "failed"
-    assert "poll less often; ask for fewer values of final_disposition" in found["request plan prod"].hint
+    assert "poll less often; filter by fewer values of final_disposition" in found["request plan prod"].hint
     assert "live 900" in found["request plan prod/detections"].text
 
 

@@ -46,7 +46,7 @@ def test_damaged_compression_is_asked_for_again(name: str) -> None:
         async with account(in_turn(_packed(BROKEN[name]))) as it:
             _, error = await it.read_until_error()
             assert isinstance(error, Unavailable)
-            assert "compression" in str(error)
+            assert "damaged or truncated" in str(error)
 
     run(story())
 

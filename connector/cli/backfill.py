@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from connector.ops.backfill import Outcome
 
 _NOW = "now"
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""No record is older; a time before it is a typing error."""
 
 
 @click.command("backfill")
@@ -83,6 +85,9 @@ def command(
         return
     what = "everything" if everything else "what is missing or changed"
     say(f"backfill of {name}: delivers {what} to every output")
+    length = backfill_request.end - backfill_request.start
+    if length > timedelta(0):
+        say(f"costs {_cost(configuration.settings, chosen, search, length)}")
     confirm("Start?", yes=yes)
     screen = _Screen()
     try:
@@ -94,6 +99,20 @@ def command(
     screen.end()
     if not _report(outcome, detach):
         context.exit(FAILED)
+
+
+def _cost(settings: Settings, account: str, search: str, length: timedelta) -> str:
+    from connector.ops.request_plan import describe_backfill
+
+    budget, options = settings.accounts[account].budget, settings.searches[search]
+    dispositions = options.filters.get("final_disposition")
+    return describe_backfill(
+        length,
+        walks=len(dispositions) if isinstance(dispositions, tuple) else 1,
+        per_page=options.per_page,
+        budget=budget.requests,
+        window=budget.window,
+    )
 
 
 def _report(outcome: Outcome, detach: bool) -> bool:
@@ -184,8 +203,15 @@ def _account(settings: Settings, search: str, account: str | None) -> str:
 
 def _when(option: str, text: str, now: datetime) -> datetime:
     try:
-        moment = parse_time(text)
-        return now - moment if isinstance(moment, timedelta) else moment
+        given = parse_time(text)
+        moment = now - given if isinstance(given, timedelta) else given
     except (ValueError, OverflowError) as error:
         text = str(error) if isinstance(error, ValueError) else f"expected {EXPECTED_TIME}"
         raise click.BadParameter(text, param_hint=option) from None
+    if moment < _EARLIEST:
+        raise click.BadParameter(
+            f"{moment.date()} is before {_EARLIEST.date()}; no record is that old", param_hint=option
+        )
+    if option == "--from" and moment > now:
+        raise click.BadParameter("the time is in the future", param_hint=option)
+    return moment

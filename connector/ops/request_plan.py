@@ -19,7 +19,14 @@ from datetime import timedelta
 from typing import Literal
 
 from connector.collect.audit import AUDIT
-from connector.collect.windows import ACCUMULATE, LIVE, LONGEST_SLICE, SECOND, sweeps_of
+from connector.collect.windows import (
+    ACCUMULATE,
+    LIVE,
+    LONGEST_EMPTY_SLICE,
+    LONGEST_SLICE,
+    SECOND,
+    sweeps_of,
+)
 from connector.quantities import format_duration
 
 ENRICHMENT = "enrichment"
@@ -224,3 +231,26 @@ def _values(part: str, span: int) -> Iterator[int]:
     first, _, last = body.partition("-")
     low, high = (0, span - 1) if body == "*" else (int(first), int(last or first))
     yield from range(low, high + 1, int(step or 1))
+
+
+def backfill_requests(length: timedelta, walks: int = 1) -> int:
+    """Requests for a backfill over *length* that finds next to nothing, each slice read *walks* times.
+
+    Every full page of records adds one. Slices grow from an hour to a day while they are nearly empty.
+    """
+    count, part, left = 0, LONGEST_SLICE, length
+    while left > timedelta(0) and part < LONGEST_EMPTY_SLICE:
+        count, left, part = count + 1, left - part, min(part * 2, LONGEST_EMPTY_SLICE)
+    return walks * (count + max(0, math.ceil(left / LONGEST_EMPTY_SLICE)))
+
+
+def describe_backfill(length: timedelta, *, walks: int, per_page: int, budget: int, window: timedelta) -> str:
+    """The cost of a backfill in words: requests, and their time against *budget* requests per *window*."""
+    least = backfill_requests(length, walks)
+    seconds = math.ceil(least / budget * window.total_seconds())
+    spent = format_duration(timedelta(seconds=seconds))
+    per_million = math.ceil(1_000_000 / per_page) / budget * (window / timedelta(hours=1))
+    return (
+        f"at least {least:,} requests ({spent} of the budget of {budget} per {format_duration(window)}), "
+        f"plus one per {per_page:,} records: a million records take about {per_million:.1f} h"
+    )

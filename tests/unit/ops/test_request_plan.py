@@ -11,6 +11,7 @@ from apscheduler.triggers.cron import CronTrigger
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connector.collect.slices import SliceSizing
 from connector.collect.windows import LONGEST_SLICE, Timing, live_window, next_slice, revisit_window
 from connector.model import Window
 from connector.ops.request_plan import (
@@ -18,6 +19,8 @@ from connector.ops.request_plan import (
     ENRICHMENT,
     SearchLoad,
     assess,
+    backfill_requests,
+    describe_backfill,
     describe_load,
     max_volume,
     polls_a_day,
@@ -231,3 +234,35 @@ def test_an_audit_is_part_of_the_plan_and_of_the_advice() -> None:
     often = replace(USUAL, audit=(timedelta(minutes=5), timedelta(days=30)))
     assert "audit less often" in assess([often], None, 300, SPAN).hint
     assert requests([USUAL], 0, SPAN) < requests([load], 0, SPAN)
+
+
+@pytest.mark.parametrize(
+    ("length", "requests"),
+    [
+        (timedelta(minutes=5), 1),
+        (timedelta(hours=3), 2),
+        (timedelta(days=30), 34),
+        (timedelta(days=365), 369),
+    ],
+)
+def test_the_requests_of_a_backfill_that_finds_nothing(length: timedelta, requests: int) -> None:
+    """The estimate is what the sizing of slices makes of an empty range."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    sizing, window, count = SliceSizing(1000), Window(start, start + length), 0
+    while window.length:
+        part = sizing.first_slice("backfill", window)
+        sizing.adapt("backfill", part, 0, 1000)
+        window, count = Window(part.end, window.end), count + 1
+
+    assert backfill_requests(length) == count == requests
+    assert backfill_requests(length, walks=3) == 3 * count
+
+
+def test_the_cost_of_a_backfill_in_words() -> None:
+    cost = describe_backfill(
+        timedelta(days=30), walks=1, per_page=1000, budget=600, window=timedelta(minutes=5)
+    )
+    assert cost == (
+        "at least 34 requests (17s of the budget of 600 per 5m), plus one per 1,000 records: a million "
+        "records take about 0.1 h"
+    )

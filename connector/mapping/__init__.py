@@ -1,7 +1,9 @@
-"""The mapping language: from a record to the document of a format, by declarative files.
+"""Maps a record to the document of a format (ECS, CEF, LEEF, OCSF, CIM, JSON) by declarative YAML files.
 
-A file is read by ``loader``, checked by ``check`` and ``lint``, compiled by ``generate``; ``evaluate``
-is the same by walking the rules, and the reference for the compiler. ``docs/mapping.md`` teaches it.
+``language`` parses and validates a file, ``engine`` plans and interprets it, ``compiler`` turns the plan into
+one Python function that must give the same result, ``redaction`` removes personal data first, ``tools`` serve
+authors of mappings. ``mapper`` and ``templates`` are what the rest of the program uses. The language itself
+is described in ``docs/mapping.md``.
 """
 
 from connector.mapping.engine.match_check import KnownNames

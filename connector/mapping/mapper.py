@@ -1,4 +1,4 @@
-"""Composes the parts of the room: a mapper of a pack, a predicate of a match."""
+"""Builds mappers, predicates and interpreters from a pack; the one place that knows the compiler."""
 
 from __future__ import annotations
 
@@ -26,19 +26,18 @@ from connector.model import Event, JsonObject, Record, Revision
 from connector.yaml_nodes import Node
 
 Render: TypeAlias = Callable[[Revision, JsonObject], tuple[Value, tuple[str, ...]]]
-"""Makes something else of a revision and its mapped document, such as the body of a request, and says what
-it had to shorten."""
+"""Renders a revision and its mapped document as something else, such as a request body; notes what it cut."""
 
 NO_ACCOUNTS: Mapping[str, str] = MappingProxyType({})
 
 
 def build_map(pack: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS) -> MapFunction:
-    """The compiled function that makes a document of a revision, not yet encoded."""
+    """Compile *pack* to a function from a revision to its document, not yet encoded."""
     return compile_plan(plan(pack), ContextValues(accounts))
 
 
 def build_interpreter(pack: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS) -> Interpreter:
-    """The same as ``build_map``, by walking the rules; for explanations and tests."""
+    """The same as ``build_map`` without compiling: slow, for ``explain`` and as the reference in tests."""
     return Interpreter(plan(pack), ContextValues(accounts))
 
 
@@ -50,14 +49,14 @@ def build_mapper(
     redact: Redact | None = None,
     render: Render | None = None,
 ) -> Mapper:
-    """The whole way of a revision to its event.
+    """Everything between a revision and its event: filter, redact, map, render, encode.
 
     Args:
         pack: the mapping.
         accounts: names of accounts by their ids.
-        when: which revisions are wanted, as they are; see ``either_state`` for that of an output.
-        redact: takes out of a revision what the mapping must not see.
-        render: what makes the payload, JSON, of the revision and its document; by default the pack's format.
+        when: which revisions to map; outputs wrap theirs in ``matches_either_state``.
+        redact: removes from a revision what the mapping must not see.
+        render: makes the JSON payload instead of the pack's format, such as the body of a webhook.
     """
     mapping = build_map(pack, accounts=accounts)
     encode = SHAPES[pack.format].encode
@@ -80,7 +79,7 @@ def build_mapper(
 def compile_matcher(
     node: Node, scope: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS, known: KnownNames = NO_NAMES
 ) -> Predicate:
-    """The predicate of a ``when``.
+    """Compile a ``when`` to a predicate on revisions.
 
     Args:
         node: the match as written.
@@ -89,8 +88,7 @@ def compile_matcher(
         known: names that the configuration defines, for what a match compares with them.
 
     Raises:
-        ConfigurationError: with the place of everything that is wrong with it, among it that no record can
-            ever satisfy it.
+        ConfigurationError: with the position of every problem; that no record can satisfy it is one.
     """
     match = _named(parse_match(node), scope)
     errors = check_match(match, scope, known).errors
@@ -113,9 +111,9 @@ def _named(match: Match, scope: Pack) -> Match:
 
 
 def matches_either_state(predicate: Predicate) -> Predicate:
-    """A predicate by which an update passes if its new or its previous state matches.
+    """A predicate that an update satisfies if its new or its previous state does.
 
-    An alert that was corrected must reach who got the alert.
+    Whoever received the alert must receive its correction.
     """
 
     def either(revision: Revision) -> bool:
@@ -127,6 +125,6 @@ def matches_either_state(predicate: Predicate) -> Predicate:
 
 
 def previous_state(revision: Revision) -> Revision:
-    """*revision* with the watched fields that changed as they were before."""
+    """*revision* with the fields that changed set back to their previous values."""
     body = {**revision.record.body, **(revision.previous or {})}
     return replace(revision, record=Record(revision.record.id, body))

@@ -1,9 +1,9 @@
-"""Templates outside of mappings: bodies of web hooks, made of a revision and its mapped document.
+"""Templates in output settings: bodies of webhooks, rendered from a revision and its mapped document.
 
-Every text is a template, but for one that stands in a file or variable of its own: that may be a secret,
-whatever braces it holds. ``{path}`` alone keeps the kind of its value, and is left out where there is none.
-``{$event}`` is the mapped document, and with a path behind it a part of that: data for programs, given on
-as it is. Everything else that comes from a mail is escaped.
+Every text is a template, except one that comes whole from a file or variable: that may be a secret, and its
+braces mean nothing. ``{path}`` alone keeps the type of its value and is left out where there is none.
+``{$event}`` is the mapped document, with a path a part of it, inserted as data without escaping. Everything
+else that comes from an email is escaped.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from connector.yaml_nodes import Node, Scalar, suggestion
 EVENT = "event"
 
 MAX_INSERTED = 400
-"""The most characters that one value may take among other text, after escaping. Collectors refuse what is
-too long as a whole, and a sender must not be able to suppress the alert by a subject of a megabyte."""
+"""Characters one value may take inside other text, after escaping. Chat and ticket APIs refuse a message
+that is too long as a whole; a sender must not be able to suppress an alert with a subject of a megabyte."""
 
-# One reference and nothing beside it, whatever it brought in.
+# A value that is one ${...} reference and nothing else.
 _REFERENCE = re.compile(r"\$\{[^}]*\}")
 
 Read: TypeAlias = Callable[[Revision], JsonObject]
@@ -46,12 +46,12 @@ Tree: TypeAlias = Template | Scalar | list["Tree"] | dict[str, "Tree"]
 def compile_body(
     node: Node, scope: Pack, *, escape: Escape = str, accounts: Mapping[str, str] = NO_ACCOUNTS
 ) -> Render:
-    """The function that makes a body of a revision and its mapped document.
+    """Compile a body to a function of a revision and its mapped document.
 
     Args:
         node: the body as written.
         scope: the mapping whose derived values it may read.
-        escape: what makes text from a mail harmless where it is put into other text.
+        escape: makes text from an email inert inside other text.
         accounts: names of accounts by their ids.
 
     Raises:
@@ -84,7 +84,7 @@ def _ref_key(ref: Ref) -> tuple[str, tuple[str, ...]]:
 
 
 def _reader(refs: Mapping[str, Ref], scope: Pack, accounts: Mapping[str, str]) -> Read:
-    """What gives the values of *refs* by name: a small mapping, compiled as every other."""
+    """A compiled mapping that reads the values of *refs* by name."""
     fields = {name: Field(Rule(From(ref), ref.position), ref.position) for name, ref in refs.items()}
     pack = replace(scope, format="json", fields=fields, labels={}, rest=None)
     mapping = build_map(pack, accounts=accounts)
@@ -92,13 +92,13 @@ def _reader(refs: Mapping[str, Ref], scope: Pack, accounts: Mapping[str, str]) -
 
 
 def body_warnings(node: Node) -> Sequence[Problem]:
-    """What is doubtful in a body that works: fields of the record that the API is not known to send."""
+    """Warnings about a body that works: it reads record fields that the API does not document."""
     refs: list[Ref] = []
     _read(node, refs, [])
     known = {path.replace("[]", "") for path in RECORD_FIELDS}
     return [
         Problem(
-            f"records have no field {path}, as far as the API is documented",
+            f"the API documents no record field {path}",
             ref.position,
             suggestion(path, known),
         )
@@ -108,7 +108,7 @@ def body_warnings(node: Node) -> Sequence[Problem]:
 
 
 def _read(node: Node, refs: list[Ref], found: list[Problem]) -> Tree:
-    """The templates of *node*; notes what they read in *refs*, and what is no template in *found*."""
+    """Parse the templates in *node*; append references to *refs* and problems to *findings*."""
     if isinstance(node.value, dict):
         return {key: _read(child, refs, found) for key, child in node.value.items()}
     if isinstance(node.value, list):
@@ -127,7 +127,7 @@ def _read(node: Node, refs: list[Ref], found: list[Problem]) -> Tree:
 
 
 def _event_problems(ref: Ref, scope: Pack) -> Iterator[Problem]:
-    """What the mapping never makes, as far as its targets tell."""
+    """References to fields that the mapping never fills, judging by its targets."""
     if not ref.path or not scope.fields or (scope.rest is not None and scope.rest.into == "."):
         return
     targets = [*scope.fields, *(f"{name}Label" for name in scope.labels)]
@@ -145,14 +145,14 @@ def _event_problems(ref: Ref, scope: Pack) -> Iterator[Problem]:
 
 @dataclass(frozen=True, slots=True)
 class _Renderer:
-    """Fills templates with the values of one revision; *notes* takes what had to be cut."""
+    """Fills templates with the values of one revision; appends to *notes* what it cut."""
 
     read: Callable[[Ref], Value]
     escape: Escape
     notes: list[str]
 
     def tree(self, tree: Tree) -> Value:
-        """*tree* with values in the place of references; what has none is left out."""
+        """*tree* with references replaced by values; entries without a value are left out."""
         if isinstance(tree, dict):
             made = {key: self.tree(child) for key, child in tree.items()}
             return {key: value for key, value in made.items() if value is not None or tree[key] is None}
@@ -168,7 +168,7 @@ class _Renderer:
         return "".join(part if isinstance(part, str) else self._inserted(part) for part in tree.parts)
 
     def _inserted(self, ref: Ref) -> str:
-        """Harmless text, short enough that its author cannot make the whole too long to be taken."""
+        """Escaped text, short enough that its author cannot make the whole message too long."""
         value = self.read(ref)
         whole = text(value)
         if len(whole) <= MAX_INSERTED and len(made := self.escape(whole)) <= MAX_INSERTED:
@@ -185,7 +185,7 @@ class _Renderer:
 
 
 def _escaped(value: Value, escape: Escape) -> Value:
-    """*value* with every text in it escaped; names inside objects are the API's own."""
+    """*value* with every text in it escaped; keys of objects come from the API, not from the email."""
     if type(value) is str:
         return escape(value)
     if type(value) is list:

@@ -1,4 +1,4 @@
-"""Writes the functions of ``as``. What is known of a value decides between a short way and the whole one."""
+"""Emits calls of mapping functions (``as``): inline code where the type is known, else a function call."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CallEmitter:
         self._rule = rule
 
     def write(self, calls: tuple[Call, ...], made: Expression, out: str | None) -> Expression:
-        """*calls* on *made*, one after the other; no value stays none."""
+        """Emit *calls* on *expr*, from left to right; an absent value stays absent."""
         static = made.static
         for call in calls:
             static = infer_call(call, static, self._pack)
@@ -55,14 +55,14 @@ class CallEmitter:
         return Expression(out, static)
 
     def _unsure(self, calls: tuple[Call, ...], static: StaticType) -> bool:
-        """Whether the first of *calls* gains from a look at the value: is it one, or a list?"""
+        """Whether it pays to test at run time if the value is a list before the first of *calls*."""
         first = FUNCTIONS[calls[0].name]
         if static.is_list is not None or any(FUNCTIONS[call.name].code is None for call in calls):
             return False
         return not first.takes_list or (first.unchanged is not None and not static.usually_list)
 
     def _by_shape(self, calls: tuple[Call, ...], made: Expression, out: str | None) -> str:
-        """The short way for what is usual, one function for everything else."""
+        """Inline code for the usual type of the value, one function call for every other type."""
         value = self._emitter.named(made).code
         out = out or self._emitter.fresh()
         static = made.static

@@ -1,4 +1,4 @@
-"""Compiles a mapping to one Python function. It does what ``evaluate`` does, without walking rules."""
+"""Compiles a mapping or a match to one Python function with the same result as the interpreter."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def compile_plan(plan: Plan, provider: ContextValues) -> MapFunction:
 
 
 def compile_match(match: Match, pack: Pack, provider: ContextValues) -> Predicate:
-    """The function that says whether *match* holds for a revision; it never raises."""
+    """Compile *match* to a predicate on revisions; the predicate never raises."""
     emitter = _emitter()
     place = next(match_refs(match)).position
     derived = order(pack, matched_names(match, pack))
@@ -69,7 +69,7 @@ def compile_match(match: Match, pack: Pack, provider: ContextValues) -> Predicat
 
 
 def operands(value: Value) -> list[Value]:
-    """The values that a reference on the right of a test stands for."""
+    """The values of a reference that a test compares with."""
     return [] if value is None else lists.as_list(value)
 
 
@@ -102,7 +102,7 @@ def _emitter(**more: object) -> Emitter:
 def _begin(
     emitter: Emitter, derived: Sequence[Derived], refs: Sequence[Ref], provider: ContextValues
 ) -> FieldVariables:
-    """What every function starts with: the fields of the record and the provided values that are read."""
+    """Emit the prologue: variables for the record fields and context values that the function reads."""
     refs = [*refs, *(ref for item in derived for ref in rule_refs(item.rule))]
     emitter.line("body = revision.record.body")
     emitter.line("if type(body) is not dict: body = dict(body)")

@@ -1,7 +1,7 @@
-"""Python source under construction: lines, fresh names, and the namespace that constants live in.
+"""Builds Python source: lines, blocks, fresh variable names, and a namespace for constants.
 
-Text of a mapping file enters the source only through ``repr``; every other constant is a name in the
-namespace. What cannot be written in this way cannot be injected.
+Text of a mapping file enters the source only through ``ascii`` (a quoted literal); every other constant is a
+name in the namespace. So a mapping file cannot inject code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from connector.mapping.schemas.fields import RECORD_FIELDS
 
 
 class Expression(NamedTuple):
-    """The expression of a value, and what is sure of it. An expression that is no name is used once."""
+    """A Python expression and its inferred type. Only an expression that is a variable may be used twice."""
 
     code: str
     static: StaticType
@@ -45,7 +45,7 @@ class Emitter:
 
     @contextmanager
     def block(self, head: str) -> Iterator[None]:
-        """A head such as ``if x:`` and what stands below it; without a head, just that."""
+        """Open a block below *head* such as ``if x:``; without a head, continue at the same depth."""
         if not head:
             yield
             return
@@ -58,14 +58,14 @@ class Emitter:
         self._depth -= 1
 
     def assigned(self, made: Expression, out: str | None) -> Expression:
-        """*made* in the variable *out*; *made* itself where none is given."""
+        """Assign *expr* to the variable *out*, if one is given; return the expression to use."""
         if out is None or made.code == out:
             return made
         self.line(f"{out} = {made.code}")
         return Expression(out, made.static)
 
     def named(self, made: Expression) -> Expression:
-        """*made* under a name, so that it can be used more than once."""
+        """Assign *expr* to a fresh variable unless it is one, so that it can be used more than once."""
         return made if made.code.isidentifier() else self.assigned(made, self.fresh())
 
     def fresh(self, start: str = "v") -> str:
@@ -74,7 +74,7 @@ class Emitter:
         return f"{start}{self._count}"
 
     def constant(self, value: object, start: str = "c") -> str:
-        """How *value* is written: simple texts and numbers as they are, all else by name."""
+        """The code of a constant: a literal for text, numbers and booleans, else a name in the namespace."""
         if value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < 1 << 63):
             return repr(value)
         if isinstance(value, str):
@@ -102,11 +102,11 @@ _UNUSUAL: Mapping[str, str] = MappingProxyType(
         "text": "type({0}) is not str or not {0}",
     }
 )
-"""When a field is not what it usually is, and has to be looked at: it may be no value."""
+"""Conditions under which a field does not have its usual type, so the slow path normalizes it."""
 
 
 class FieldVariables:
-    """Variables by field of the record. What they hold is a value, or ``None``."""
+    """Variables by record field; each holds a value, or ``None`` for an absent one."""
 
     def __init__(self, emitter: Emitter, refs: Iterable[Ref]) -> None:
         self._variables: dict[str, str] = {}
@@ -127,7 +127,7 @@ class FieldVariables:
 
 
 def _shapes() -> Mapping[str, str]:
-    """How every known field usually looks."""
+    """The usual type of every documented field."""
     shapes: dict[str, str] = {}
     for path, kind in RECORD_FIELDS.items():
         if path.endswith("[]"):

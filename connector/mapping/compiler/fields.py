@@ -1,4 +1,4 @@
-"""Writes the targets of a mapping: fitting, nesting, labels, and what goes back to the rest."""
+"""Emits the targets of a mapping: coercion, nesting into objects, labels, misfits that return to the rest."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class DocumentTree:
         self.root = ObjectNode("document", filled=True)
 
     def branch(self, path: Sequence[str]) -> ObjectNode:
-        """The object at *path*, made where there is none yet."""
+        """The object at *path*, created if it does not exist."""
         branch = self.root
         for step in path:
             if step not in branch.inner:
@@ -117,7 +117,7 @@ class DocumentTree:
 
 
 def _is_wrapper(branch: ObjectNode) -> bool:
-    """Whether *branch* is nothing but the way to one object that may be hollow no more."""
+    """Whether *branch* only wraps one inner object, so it needs no variable of its own."""
     if branch.fixed or branch.leaves or branch.filled or len(branch.inner) != 1:
         return False
     [inner] = branch.inner.values()
@@ -126,7 +126,7 @@ def _is_wrapper(branch: ObjectNode) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where a step's value goes."""
+    """Where the value of a target goes."""
 
     step: TargetPlan
     branch: ObjectNode
@@ -161,7 +161,7 @@ class FieldEmitter:
         self._tree.close()
 
     def _place(self, step: TargetPlan) -> Slot | None:
-        """Where *step* goes; ``None`` if it is the same for every record and in its place from the start."""
+        """The slot of *step*; ``None`` for a constant, which is part of the initial document."""
         *path, name = step.name.split(".") if self._plan.nested else [step.name]
         branch = self._tree.branch(path)
         value = constant_value(step) if self._plan.nested else None
@@ -198,7 +198,7 @@ class FieldEmitter:
             self._settle(step)
 
     def _coerce_and_put(self, place: Slot, made: Expression, *, loses: bool) -> None:
-        """Looks for the short way first: what fits as it is, then what nearly always does."""
+        """Emit the cheapest sufficient check: none if proven, a type test if it usually fits, else coerce."""
         target, static = place.step.target, made.static
         known = always_fits(static, target) or proven_constant(place.step.rule, place.step)
         if known and _shaped(static, target):
@@ -224,7 +224,7 @@ class FieldEmitter:
             self._settle(place.step)
 
     def _aligned(self, place: Slot, made: Expression) -> None:
-        """Put what fits, with a list around it where one is due."""
+        """Emit storing a value that fits, wrapped in a list where the target is one."""
         wrap = place.step.target.is_list is True and made.static.is_list is False
         if not made.static.always_present:
             made = self._emitter.named(made)
@@ -242,7 +242,7 @@ class FieldEmitter:
             self._emitter.line(f"record_misfits({step.name!a}, {reads}, lost, body, notes, returned)")
 
     def _coerce_into(self, step: TargetPlan, rule: Rule, value: str) -> bool:
-        """Writes *rule* and its fitting into *value*, then what stands in; says whether it may lose."""
+        """Emit *rule*, its coercion and its fallbacks into *value*; return whether a value may be lost."""
         made = self._rules.own(rule, value)
         is_list, loses = step.target.is_list, False
         always_present = always_fits(made.static, step.target) or proven_constant(rule, step)
@@ -272,7 +272,7 @@ def _shaped(static: StaticType, target: Target) -> bool:
 
 
 def _usual(step: TargetPlan, static: StaticType, value: str, *, known: bool) -> tuple[str, bool]:
-    """When *value* fits as it is, and whether it is a list then; "" where that is never sure."""
+    """The condition under which *value* fits uncoerced, and whether it is a list then; "" for never."""
     if not known:
         return (f"type({value}) is str" if accepts_any_text(step.target) else ""), False
     if step.target.is_list is True and static.usually_list:
@@ -311,7 +311,7 @@ def proven_constant(rule: Rule, step: TargetPlan) -> bool:
 
 
 def _all_proven(step: TargetPlan) -> bool:
-    """Whether the rule of *step* and what stands in for it are proven, and the shape of both is known."""
+    """Whether the rule of *step* and its fallback are constants that are proven to fit."""
     other = step.rule.fallback
     if not proven_constant(step.rule, step) or (other is not None and not proven_constant(other, step)):
         return False

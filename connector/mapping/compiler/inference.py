@@ -1,4 +1,10 @@
-"""What is sure of the value of a rule before it exists, so that the compiler can leave checks out."""
+"""Static type inference: what is known of a rule's value before it runs, so the compiler can omit checks.
+
+The types form a lattice. ``StaticType()`` is its top, nothing known; more knowledge is lower: a ``kind``
+below ``any``, ``is_list`` True or False below None, ``always_present`` True below False. ``join_types``
+returns the least upper bound of two types: what holds for a value of either. ``usually_list`` and
+``rarely_present`` are hints that choose the faster code path; correctness never depends on them.
+"""
 
 from __future__ import annotations
 
@@ -43,14 +49,14 @@ TEXT_KINDS = frozenset(("text", "date", "ip"))
 
 @dataclass(frozen=True, slots=True)
 class StaticType:
-    """What is known of a value before it exists.
+    """What is known of a value before it is computed; see the module for the lattice.
 
     Args:
-        kind: what every single value is; ``any`` where that is open.
-        many: a list, no list, or ``None`` for unknown.
-        sure: there is a value for every record.
-        often: where *many* is unknown: it is nearly always a list.
-        seldom: there is no value for nearly every record.
+        kind: the type of every single value; ``any`` for unknown.
+        is_list: whether it is a list; ``None`` for unknown.
+        always_present: every record has a value.
+        usually_list: a hint where *is_list* is unknown: nearly always a list.
+        rarely_present: a hint: nearly no record has a value.
     """
 
     kind: str = "any"
@@ -63,7 +69,7 @@ class StaticType:
 UNKNOWN = StaticType()
 TEXT = StaticType("text", is_list=False, always_present=True)
 TypeEnvironment = Mapping[str, StaticType]
-"""What is known of derived and provided values by name."""
+"""Types of derived and provided values by name."""
 
 _LISTS = frozenset(path.removesuffix("[]") for path in RECORD_FIELDS if path.endswith("[]"))
 _PROVIDED: TypeEnvironment = MappingProxyType(
@@ -84,7 +90,7 @@ def always_fits(static: StaticType, target: Target) -> bool:
 
 
 def infer_names(derived: Sequence[Derived], pack: Pack) -> dict[str, StaticType]:
-    """What is sure of every provided and derived value."""
+    """Infer the types of all provided and derived values."""
     known = {**_PROVIDED, TIME: replace(TEXT, kind="date")}
     for item in derived:
         if item.name not in known:
@@ -94,7 +100,7 @@ def infer_names(derived: Sequence[Derived], pack: Pack) -> dict[str, StaticType]
 
 
 def rarely_present_root(rule: Rule, known: TypeEnvironment) -> str | None:
-    """The provided or derived value that is seldom there and without which *rule* makes none."""
+    """The rarely present value that *rule* depends on: without it the rule has no value."""
     if rule.fallback is not None:
         return None
     if isinstance(rule.source, From):
@@ -117,13 +123,13 @@ def target_may_reject(target: Target) -> bool:
 
 
 def infer(rule: Rule, pack: Pack, known: TypeEnvironment) -> StaticType:
-    """What *rule* makes, or what stands in for it."""
+    """The type of *rule*, its fallback included."""
     static = infer_own(rule, pack, known)
     return static if rule.fallback is None else join_types(static, infer(rule.fallback, pack, known))
 
 
 def infer_own(rule: Rule, pack: Pack, known: TypeEnvironment) -> StaticType:
-    """What *rule* itself makes."""
+    """The type of *rule* without its fallback."""
     static = infer_source(rule, pack, known)
     for call in rule.calls:
         static = infer_call(call, static, pack)
@@ -131,7 +137,7 @@ def infer_own(rule: Rule, pack: Pack, known: TypeEnvironment) -> StaticType:
 
 
 def infer_source(rule: Rule, pack: Pack, known: TypeEnvironment) -> StaticType:
-    """What the source of *rule* makes, before any function."""
+    """The type of the source of *rule*, before any function."""
     match rule.source:
         case From(ref):
             return infer_ref(ref, known)
@@ -152,7 +158,7 @@ def infer_source(rule: Rule, pack: Pack, known: TypeEnvironment) -> StaticType:
 
 
 def infer_ref(ref: Ref, known: TypeEnvironment) -> StaticType:
-    """What *ref* leads to."""
+    """The type of the value at *ref*."""
     if ref.root == RECORD and ref.path:
         return StaticType(usually_list=ref.path[0] in _LISTS)
     if ref.root == "account" and ref.path in (("id",), ("name",)):
@@ -162,7 +168,7 @@ def infer_ref(ref: Ref, known: TypeEnvironment) -> StaticType:
 
 
 def infer_constant(value: Plain) -> StaticType:
-    """What a fixed value is."""
+    """The type of a constant."""
     always_present = not absent(value)
     if isinstance(value, bool):
         return StaticType("boolean", is_list=False, always_present=always_present)
@@ -175,7 +181,7 @@ def infer_constant(value: Plain) -> StaticType:
 
 
 def infer_call(call: Call, static: StaticType, pack: Pack) -> StaticType:
-    """What *call* makes of a value of which *static* is known."""
+    """The type of the result of *call* on a value of type *static*."""
     function = FUNCTIONS[call.name]
     if isinstance(call.argument, TableRef):
         return _entry(table_entries(call.argument, pack), static)
@@ -193,7 +199,7 @@ def infer_call(call: Call, static: StaticType, pack: Pack) -> StaticType:
 
 
 def join_types(left: StaticType, right: StaticType) -> StaticType:
-    """What is known of *left*, or of *right* where *left* has no value."""
+    """The least upper bound: the type of *left*, or of *right* where *left* has no value."""
     return StaticType(
         left.kind if left.kind == right.kind else "any",
         left.is_list if left.is_list == right.is_list else None,
@@ -203,7 +209,7 @@ def join_types(left: StaticType, right: StaticType) -> StaticType:
 
 
 def rule_may_lose(rule: Rule, pack: Pack, known: TypeEnvironment) -> bool:
-    """Whether *rule* may report something lost."""
+    """Whether evaluating *rule* may report a loss."""
     parts = rule.source.rules if isinstance(rule.source, FirstOf | AllOf) else ()
     parts = (*parts, rule.fallback) if rule.fallback is not None else parts
     if any(rule_may_lose(part, pack, known) for part in parts):

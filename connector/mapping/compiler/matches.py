@@ -1,4 +1,4 @@
-"""Writes matches as Python expressions. Common comparisons are inline, the others call ``comparisons``."""
+"""Emits matches as Python expressions: common comparisons inline, the others as calls of predicates."""
 
 from __future__ import annotations
 

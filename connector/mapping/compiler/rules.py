@@ -1,6 +1,6 @@
-"""Writes rules as Python: expressions where that is possible, else statements that fill a variable.
+"""Emits rules as Python: expressions where possible, else statements that assign a variable.
 
-Whatever is sure of a value before it exists saves a check: see ``infer``.
+Whatever ``inference`` proves about a value saves a check.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class RuleEmitter:
         self.known = known
 
     def rule(self, rule: Rule, out: str | None = None, element: str = "") -> Expression:
-        """*rule*, or what stands in for it; in the variable *out* if one is given.
+        """Emit *rule* with its fallback; into the variable *out* if one is given.
 
         *element* is the variable that ``.`` stands for.
         """
@@ -63,7 +63,7 @@ class RuleEmitter:
         return Expression(out, static)
 
     def own(self, rule: Rule, out: str | None = None, element: str = "") -> Expression:
-        """*rule* without what stands in for it: when, source, as."""
+        """Emit *rule* without its fallback: when, source, as."""
         if rule.when is None:
             return self._emitter.assigned(self._valued(rule, out, element), out)
         static = infer_own(rule, self.pack, self.known)
@@ -155,7 +155,7 @@ class RuleEmitter:
         return Expression(out, static)
 
     def _first_of(self, rules: tuple[Rule, ...], out: str, element: str) -> None:
-        """One after the other; fixed values with a condition stand together as one ``if`` and ``elif``."""
+        """Emit one part after the other; constants with conditions share one ``if`` / ``elif`` chain."""
         left = list(rules)
         while left:
             choices = list(takewhile(_fixed_choice, left))
@@ -168,7 +168,7 @@ class RuleEmitter:
             left = [] if always_present else left[len(choices) or 1 :]
 
     def _choices(self, choices: list[Rule], then: list[Rule], out: str, element: str) -> bool:
-        """*choices*, and the fixed value after them; says whether there was one."""
+        """Emit *choices* and the constant after them; return whether there was one."""
         word = "if"
         for rule in choices:
             if rule.when is not None and isinstance(rule.source, Constant):

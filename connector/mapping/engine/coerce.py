@@ -1,6 +1,6 @@
-"""Fits a value to its target: kind, list or single, allowed values. What does not fit is reported lost.
+"""Coerces a value to its target: type, list or single value, allowed values. Misfits are reported as lost.
 
-Lengths are not cut here: the encoder knows its limits, cuts before it escapes and says so.
+Length limits are the encoder's business: it cuts before it escapes, and notes it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _INTEGER = range(-(1 << 31), 1 << 31)
 
 
 def coercer(target: Target, *, nested: bool) -> ValueFunction:
-    """The function that fits a value to *target*; it never raises and returns ``None`` for a misfit."""
+    """The function that coerces a value to *target*; it never raises and returns ``None`` for a misfit."""
     one = _COERCIONS[target.kind]
     allowed = target.allowed
     joined = join(",") if target.kind == "string" and not nested else None
@@ -67,7 +67,7 @@ def _integer(value: Value, lost: Losses) -> Value:
     made = _long(value, lost)
     if made is None or made in _INTEGER:
         return made
-    lost.append(("too large a number", value))
+    lost.append(("number too large", value))
     return None
 
 

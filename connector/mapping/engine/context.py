@@ -1,4 +1,4 @@
-"""What a mapping may read beside the record: the names that start with ``$`` and are not derived."""
+"""Values that a mapping reads besides the record, such as ``$account``, ``$search`` and ``$change``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from connector.model import JsonObject, Revision
 
 
 class ContextValues:
-    """Provides values by name. *accounts* maps account ids to the names that people gave them."""
+    """Values by name. *accounts* maps account ids to configured names."""
 
     def __init__(self, accounts: Mapping[str, str]) -> None:
         self._accounts = {key: {"id": key, "name": name} for key, name in accounts.items()}
@@ -24,7 +24,7 @@ class ContextValues:
         return self._accounts.get(key) or {"id": key, "name": key}
 
     def search(self, revision: Revision) -> Value:
-        """The search that found it."""
+        """The name of the search that found the record."""
         return revision.feed.search or None
 
     def collected(self, revision: Revision) -> Value:
@@ -40,15 +40,15 @@ class ContextValues:
         return revision.number
 
     def identity(self, revision: Revision) -> Value:
-        """What collectors deduplicate by."""
+        """The key that collectors deduplicate by."""
         return revision.identity
 
     def change(self, revision: Revision) -> Value:
-        """What is new since the last revision; no value at first sight."""
+        """What changed since the last revision; absent for the first."""
         return change_of(revision)
 
     def enrichment(self, revision: Revision) -> Value:
-        """What further endpoints said."""
+        """Answers of the enrichment endpoints."""
         return dict(revision.enrichment) or None
 
     def record(self, revision: Revision) -> Value:
@@ -93,7 +93,7 @@ def change_of(revision: Revision) -> JsonObject | None:
 
 
 def _comparable_value(value: Value) -> Value:
-    """Lists compare as sets; what is no value is alike."""
+    """A form to compare by: lists as sets, all absent values equal."""
     if absent(value):
         return None
     if type(value) is list:

@@ -1,4 +1,4 @@
-"""The mapping language as a walk over its rules: slow, plain, and the reference for the compiler."""
+"""Interprets a mapping by walking its rules: slow and simple, the reference for the compiler."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ from connector.model import Body, JsonObject, Revision
 
 
 class Evaluation:
-    """The values of one revision: what references read, what rules make, what was lost."""
+    """Evaluates rules on one revision; collects what was lost."""
 
     def __init__(self, pack: Pack, body: Body, provided: Mapping[str, Value]) -> None:
         self._pack = pack
@@ -65,7 +65,7 @@ class Evaluation:
         self.lost: Losses = []
 
     def read(self, ref: Ref, element: Value = None) -> Value:
-        """What *ref* leads to."""
+        """The value at *ref*."""
         if ref.root == ELEMENT:
             return walk(element, ref.path)
         if ref.root == RECORD:
@@ -73,14 +73,14 @@ class Evaluation:
         return walk(self.names.get(ref.root), ref.path)
 
     def rule(self, rule: Rule, element: Value = None) -> Value:
-        """What *rule* makes, or what stands in for it."""
+        """The value of *rule*, or of its fallback."""
         value = self.without_else(rule, element)
         if value is None and rule.fallback is not None:
             return self.rule(rule.fallback, element)
         return value
 
     def without_else(self, rule: Rule, element: Value = None) -> Value:
-        """What *rule* makes without what stands in for it: when, source, as."""
+        """The value of *rule* without its fallback: when, source, as."""
         if rule.when is not None and not self.match(rule.when, element):
             return None
         value = self._source(rule.source, element)
@@ -168,7 +168,7 @@ class Interpreter:
         return self.trace(revision)[0]
 
     def trace(self, revision: Revision) -> tuple[MappingResult, Mapping[str, Value]]:
-        """Map *revision* and tell what the names with a ``$`` stood for."""
+        """Map *revision*; also return the values of all ``$`` names."""
         run = Evaluation(self._plan.pack, revision.record.body, self._provider.values(revision))
         notes: list[str] = []
         returned: set[str] = set()
@@ -191,7 +191,7 @@ class Interpreter:
         return mapped, run.names
 
     def field(self, run: Evaluation, step: TargetPlan, rule: Rule) -> Value:
-        """What *rule* makes, fitted to its target; what stands in is fitted too."""
+        """The value of *rule* or of its fallback, coerced to its target."""
         value = run.without_else(rule)
         if value is not None:
             value = step.coerce(value, run.lost)
@@ -215,7 +215,7 @@ class Interpreter:
 
 
 def derive_all(run: Evaluation, derived: Sequence[Derived], notes: list[str], returned: set[str]) -> None:
-    """Make the derived values in their order; ``$time`` always becomes a date."""
+    """Evaluate the derived values in dependency order; ``$time`` always becomes a date."""
     for item in derived:
         value = run.rule(item.rule)
         if item.name == TIME:
@@ -226,7 +226,7 @@ def derive_all(run: Evaluation, derived: Sequence[Derived], notes: list[str], re
 
 
 def time_or(collected: str, value: Value, lost: Losses, notes: list[str]) -> str:
-    """*value* as a date; the time of collection, noted, where it is none or later than tomorrow."""
+    """*value* as a date; the time of collection, noted, for a placeholder or a time in the future."""
     made = None if absent(value) else date(value[0] if type(value) is list else value, lost)
     if made is not None and not EARLIEST <= made <= collected:  # dates of one form sort as texts
         if made < EARLIEST:

@@ -153,7 +153,7 @@ def _unknown_fields(match: Match) -> Iterator[Problem]:
     for ref in match_refs(match):
         path = ".".join(ref.path)
         if ref.root == RECORD and ref.path and path not in known:
-            yield Problem(f"records have no field {path} in the API's documentation", ref.position,
+            yield Problem(f"the API documents no record field {path}", ref.position,
                           suggestion(path, known))  # fmt: skip
 
 
@@ -407,7 +407,7 @@ def _contradictions(match: Match) -> Iterator[Problem]:
         for test in tests:
             if not _wants_none(test) and str(test.ref) in absent:
                 yield Problem(
-                    f"this never holds: {test.ref} must have no value and one at once", test.ref.position
+                    f"this never holds: {test.ref} cannot be both absent and present", test.ref.position
                 )
 
 

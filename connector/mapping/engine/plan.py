@@ -1,4 +1,4 @@
-"""A pack made ready to run: what is needed, in which order, fitted to which targets."""
+"""The execution plan of a pack: derived values in dependency order, targets with rule and coercion."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class TargetPlan:
-    """One target: its rule, how values are fitted to it, and its label."""
+    """One target: its rule, the coercion to its type, and its label."""
 
     name: str
     target: Target
@@ -39,7 +39,7 @@ class TargetPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that both back ends need of a pack."""
+    """What both back ends, compiler and interpreter, need of a pack."""
 
     pack: Pack
     nested: bool
@@ -53,7 +53,7 @@ class Plan:
 
 
 def plan(pack: Pack) -> Plan:
-    """Make *pack* ready; it must be free of ``check.problems``."""
+    """Plan *pack*; it must have passed ``validate``."""
     wanted = [name for field in pack.fields.values() for name in derived_names(field.rule, pack)]
     derived = order(pack, [*(name for name in ENVELOPE if name in pack.derive), *wanted])
     reads = {item.name: item.reads for item in derived}
@@ -91,7 +91,7 @@ def bind_call(call: Call, pack: Pack) -> ValueFunction:
 
 
 def bind_calls(calls: Sequence[Call], pack: Pack) -> ValueFunction:
-    """All of *calls* as one function of a value as it stands in the record."""
+    """All of *calls* as one function of a value of the record."""
     steps = [(bind_call(call, pack), FUNCTIONS[call.name].takes_list) for call in calls]
 
     def run(value: Value, lost: Losses) -> Value:

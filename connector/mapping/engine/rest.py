@@ -1,4 +1,4 @@
-"""The rest of the record: everything that the mapping did not move, so that nothing is ever lost."""
+"""Collects the unmapped fields of a record (``rest``), so that no field is ever lost."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from connector.mapping.language.grammar import RECORD, From
 from connector.model import Body, JsonObject
 
 Returned: TypeAlias = AbstractSet[str]
-"""Top-level fields that go back to the rest, since a value of theirs fitted nowhere."""
+"""Top-level fields that return to the rest because a value of theirs did not fit its target."""
 
 CollectRest: TypeAlias = Callable[[JsonObject, Returned, JsonObject, list[str]], None]
-"""Puts the rest of a body, with what goes back, into an object; notes values that do not have their type."""
+"""Adds the rest of a body, with the returned fields, to an object; notes values of a wrong type."""
 
 NO_TYPES: frozenset[type] = frozenset()
 _WORDS = re.compile(r"[A-Za-z0-9]+")
@@ -28,7 +28,7 @@ _LINEAR_SEARCH_LIMIT = 4
 def record_misfits(
     name: str, reads: Iterable[str], lost: Losses, body: Body, notes: list[str], returned: set[str]
 ) -> None:
-    """Note why values did not fit *name* and send the fields that they came from back to the rest."""
+    """Note why values did not fit *name*, and return the fields they came from to the rest."""
     notes.extend([f"{name}: {reason}" for reason in dict.fromkeys([reason for reason, _ in lost]) if reason])
     if len(lost) <= _LINEAR_SEARCH_LIMIT:
         for _, value in lost:
@@ -41,7 +41,7 @@ def record_misfits(
 
 
 def _holders(reads: Iterable[str], body: Body) -> Mapping[int, set[str]]:
-    """Fields by the identity of what they hold: a mail may have thousands of recipients that do not fit.
+    """Fields by the identity of what they hold: an email may have thousands of recipients that do not fit.
 
     Many of them may be one: redaction puts one text in the place of many.
     """
@@ -58,7 +58,7 @@ def _holds(field: Value, value: Value) -> bool:
 
 
 def build_rest(plan: Plan) -> CollectRest | None:
-    """The function that makes the rest of a record; ``None`` where the mapping keeps none."""
+    """The function that collects the rest of a record; ``None`` where the mapping keeps no rest."""
     if plan.pack.rest is None:
         return None
     without = _without(plan)

@@ -1,4 +1,4 @@
-"""What a mapping makes of a revision, before it is encoded."""
+"""The result of mapping one revision: document, time, severity, class and notes, before encoding."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+\.[A-Za-z0
 _SPECIAL = re.compile(r'(["\\])')
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
-NO_MAILBOX = "not a plain mail address"
+NO_MAILBOX = "not a plain email address"
 
 
 def mailbox(value: Value, lost: Losses) -> Value:

@@ -14,7 +14,7 @@ _BITS = 63
 
 FIRST_YEAR, LAST_YEAR = 1971, 2099
 """Dates outside of these years are placeholders: ``0001-01-01`` (the zero of Go and .NET), the epoch of Unix,
-``9999-12-31``. No email was scanned then, and an event at such a time is found by nobody."""
+``9999-12-31``. No email was scanned then, and no search looks for events at such a time."""
 
 _FIRST_MS, _LAST_MS = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 1000
                        for year in (FIRST_YEAR, LAST_YEAR + 1))  # fmt: skip
@@ -45,7 +45,7 @@ def date(value: Value, lost: Losses) -> Value:
 
 
 def moment_of(text: str) -> datetime | None:
-    """The moment that *text* names, in UTC; ``None`` where it names none."""
+    """Parse an ISO 8601 time as UTC; ``None`` if it is not one."""
     try:
         moment = _fromisoformat(text)
     except ValueError:

@@ -1,6 +1,6 @@
-"""What the tests of a match compare, one value with one operand.
+"""The comparisons of a match: one value with one operand.
 
-Equality is exact; ``contains`` and ``matches`` ignore case, as people do when they look for words.
+Equality is exact, except for verdicts; ``contains`` and ``matches`` ignore case.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The closed set of functions of the mapping language: one row each.
+"""The registry of mapping functions: what each is called, takes and returns, one row each.
 
 ``docs/mapping.md`` shows the same table; a test holds both together. A new function is one row here,
-one row there, and its code in ``scalars``, ``lists``, ``dates`` or ``addresses``.
+one row there, and its code in ``texts``, ``scalars``, ``lists``, ``dates`` or ``addresses``.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Function:
         gives: the kind of value that comes out.
         shape: whether one value or a list comes out.
         loses: whether it may report a value as lost; most only do for what is no text.
-        text: the short way where a value is sure to be text, or what makes it of its argument.
+        text: a faster variant for a value that is text, or what makes it of the argument.
         inline: the short way as a Python expression of a text and the argument, both as written in code.
-        always: for what it is sure to make a value.
+        always: for which values the result is always present.
         keeps: tells texts that come out as they are.
     """
 
@@ -247,4 +247,4 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         ),
     }
 )
-"""Functions by the name that stands in ``as``."""
+"""Functions by their name in ``as``."""

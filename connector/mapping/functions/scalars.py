@@ -22,7 +22,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def as_text(value: Value, lost: Losses) -> Value:
-    """Text as it stands, numbers and booleans written out, objects as compact JSON."""
+    """Text unchanged, numbers and booleans written out, objects as compact JSON."""
     del lost
     return value if type(value) is str else text(value) or None
 
@@ -38,7 +38,7 @@ def on_text(on_text: OnText) -> ValueFunction:
 
 
 def verdict(value: Value, lost: Losses) -> Value:
-    """A verdict in capitals; one that is not documented is kept, and noted: somebody should look at it."""
+    """A verdict in capitals; one that is not documented is kept and noted, so that a person looks at it."""
     word = _text_of_scalar(value, lost)
     made = texts.verdict(word) if word else None
     if made is not None and made not in VERDICTS:
@@ -55,7 +55,7 @@ def integer(value: Value, lost: Losses) -> Value:
     if type(value) is float:
         value = round(value)
     if value is not None and not -(1 << 63) <= value < 1 << 63:
-        lost.append(("too large a number", value))
+        lost.append(("number too large", value))
         return None
     return value
 
@@ -78,7 +78,7 @@ def boolean(value: Value, lost: Losses) -> Value:
         return value
     truth = _BOOLEANS.get(value.strip().lower()) if type(value) is str else None
     if truth is None:
-        lost.append(("neither true nor false", value))
+        lost.append(("not true or false", value))
     return truth
 
 
@@ -129,7 +129,7 @@ def _text_of_scalar(value: Value, lost: Losses) -> str | None:
         word: str = value
         return word or None
     if type(value) is dict or type(value) is list:
-        lost.append(("not a text", value))
+        lost.append(("not text", value))
         return None
     return text(value) or None
 

@@ -1,6 +1,6 @@
-"""Functions from one text that is not empty to another, or to ``None``; they never lose anything.
+"""Functions from non-empty text to text or ``None``; none of them reports a loss.
 
-Memo of recent results is kept where one record, or one day of mail, asks the same again and again.
+Recent results are memoized where one record, or one day of email, repeats the same text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def verdict(text: str) -> str | None:
 
 
 def strip_tags(text: str) -> str | None:
-    """Without markup such as ``<b>``; what stands between the tags stays."""
+    """Without markup such as ``<b>``; the text between the tags stays."""
     if "<" in text:
         text = text.replace("<b>", "").replace("</b>", "")  # all that the API uses today
         return (_TAG.sub("", text) if "<" in text else text) or None

@@ -1,4 +1,4 @@
-"""Values of the mapping language: what is none, how a path reads, how a value becomes text.
+"""Values of the mapping language: which are absent, how a path is read, how a value becomes text.
 
 Values are JSON as a decoder made it: text, numbers, booleans, lists and objects. ``None``, ``""``,
 ``[]`` and ``{}`` are no value; everywhere below *no value* is ``None``.
@@ -17,7 +17,7 @@ Value: TypeAlias = Any
 """A piece of a record's body, or something made of it."""
 
 Losses: TypeAlias = list[tuple[str, Value]]
-"""What could not be kept, and why; an empty reason is no misfit, only a loss of form."""
+"""What could not be kept, and why; an empty reason means that only the spelling was lost, not the value."""
 
 ValueFunction: TypeAlias = Callable[[Value, Losses], Value]
 """A function of the language with its argument filled in."""
@@ -92,7 +92,7 @@ def map_elements(function: ValueFunction, values: list[Value], lost: Losses) -> 
 def map_unless_unchanged(
     unchanged: Mapping[str, object], function: ValueFunction, values: list[Value], lost: Losses
 ) -> Value:
-    """The same for a function that leaves texts as they are for which *keeps* says yes."""
+    """The same for a function that leaves a text as it is if *unchanged* is true for it."""
     for value in values:
         if type(value) is not str or not unchanged[value]:
             return map_elements(function, values, lost)
@@ -100,7 +100,7 @@ def map_unless_unchanged(
 
 
 def append_flat(found: list[Value], value: Value) -> None:
-    """Add *value* to *found*, or all that is in it."""
+    """Add *value* to *results*, or all that is in it."""
     if type(value) is list:
         found.extend(value)
     elif value is not None:
@@ -183,7 +183,7 @@ def _number_text(value: float) -> str:
 
 
 def hashable(value: Value) -> Value:
-    """Something hashable that tells *value* from others; 1 and true differ."""
+    """A hashable key of *value*; 1 and true have different ones."""
     kind = type(value)
     if kind is str:
         return value

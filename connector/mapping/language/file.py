@@ -1,4 +1,4 @@
-"""One mapping file, read: its sections, each value with its place. ``null`` deletes what is inherited."""
+"""Parses one mapping file into its sections. Values keep their positions; ``null`` deletes inherited ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GIVEN = ("$account", "$search", "$collected", "$revision", "$previous", "$enrich
 REST_KEYS = ("into", "without", "malformed")
 
 DELETABLE = ("tables", "derive", "fields", "labels")
-"""Sections in which ``null`` takes away what is inherited."""
+"""Sections in which ``null`` removes an inherited entry."""
 
 _VERSION = 1
 _KEY = re.compile(r"[^\s.${}\[\]]+")
@@ -29,7 +29,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """The rule of one target, and where the target stands."""
+    """The rule of one target, and the position of the target."""
 
     rule: Rule
     position: Position
@@ -102,11 +102,11 @@ def read_mapping_file(name: str, node: Node) -> MappingFile:
     for key in file:
         if key not in KEYS:
             raise config_error(
-                f"{key} is no section of a mapping file", node.keys[key], suggestion(key, KEYS)
+                f"{key} is not a section of a mapping file", node.keys[key], suggestion(key, KEYS)
             )
     if "mapping" not in file or file["mapping"].value != _VERSION or file["mapping"].value is True:
         place = file["mapping"].position if "mapping" in file else node.position
-        raise config_error("this is not a mapping file of version 1", place, "its first line is mapping: 1")
+        raise config_error("expected a mapping file of version 1", place, "the first line must be mapping: 1")
     rest = file.get("rest")
     return MappingFile(
         name,
@@ -147,7 +147,7 @@ def _word(node: Node | None, name: str, known: Mapping[str, object] | None) -> s
     if node is None or node.value is None:
         return None
     if not isinstance(node.value, str):
-        raise config_error(f"{name} needs a name", node.position)
+        raise config_error(f"{name}: expected a name", node.position)
     if known is not None and node.value not in known:
         raise config_error(f"there is no {name} {node.value}", node.position, suggestion(node.value, known))
     return node.value
@@ -163,13 +163,13 @@ def _table(name: str, node: Node) -> Table | None:
 def _derived(section: Node, name: str, node: Node) -> Rule | None:
     if not _NAME.fullmatch(name):
         raise config_error(f"{name!r} cannot be the name of a derived value", section.keys[name],
-                    "names are small letters, digits and _, without the $")  # fmt: skip
+                    "use lower-case letters, digits and _, without the $")  # fmt: skip
     return None if node.value is None else parse_rule(node)
 
 
 def _field(section: Node, name: str, node: Node) -> Field | None:
     if not name or not all(name.split(".")):
-        raise config_error(f"{name!r} cannot be a field", section.keys[name])
+        raise config_error(f"{name!r} is not a valid field name", section.keys[name])
     return None if node.value is None else Field(parse_rule(node), section.keys[name])
 
 
@@ -177,7 +177,7 @@ def _label(name: str, node: Node) -> Label | None:
     if node.value is None:
         return None
     if not isinstance(node.value, str) or not node.value:
-        raise config_error(f"the label of {name} must be a text", node.position)
+        raise config_error(f"the label of {name}: expected text", node.position)
     return Label(node.value, node.position)
 
 
@@ -188,11 +188,11 @@ def _rest(node: Node) -> Rest:
             raise config_error(f"{key} is not part of rest", node.keys[key], suggestion(key, REST_KEYS))
     into = section.get("into")
     if into is None or not isinstance(into.value, str) or not into.value:
-        raise config_error("rest needs into: where the rest of the record goes", node.position)
+        raise config_error("rest: expected into, the place for unmapped fields", node.position)
     without = _items(section.get("without"), "without")
     for item in without:
         if not isinstance(item.value, str):
-            raise config_error("without is a list of record fields", item.position)
+            raise config_error("without: expected a list of record fields", item.position)
     paths = tuple(parse_ref(str(item.value), item.position).path for item in without)
     malformed = section.get("malformed")
     if malformed is not None and not _KEY.fullmatch(str(malformed.value)):
@@ -213,11 +213,13 @@ def _case(node: Node) -> InlineTest:
             raise config_error(f"{key} is not part of a test", node.keys[key],
                         suggestion(key, ("name", "given", "expect")))  # fmt: skip
     if not {"name", "given", "expect"} <= set(section):
-        raise config_error("a test needs name, given and expect", node.position)
+        raise config_error("a test must have name, given and expect", node.position)
     given, expect = expect_mapping(section["given"], "given"), expect_mapping(section["expect"], "expect")
     for key in given:
         if key.startswith("$") and key not in GIVEN:
-            raise config_error(f"{key} cannot be given", section["given"].keys[key], suggestion(key, GIVEN))
+            raise config_error(
+                f"{key} is not allowed in given", section["given"].keys[key], suggestion(key, GIVEN)
+            )
     return InlineTest(
         str(section["name"].value),
         {key: value.plain() for key, value in given.items()},

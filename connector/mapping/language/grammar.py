@@ -1,4 +1,4 @@
-"""The mapping language as frozen values. ``docs/mapping.md`` teaches it; ``parse`` reads it.
+"""The abstract syntax of the mapping language, as frozen dataclasses; ``rules`` and ``matches`` parse it.
 
 ::
 
@@ -41,7 +41,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A value that stands in the file."""
+    """A literal value."""
 
     value: Plain
 
@@ -135,7 +135,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What makes a value: when, source, as, and what stands in where there is none."""
+    """How a value is made: when, source, as; *fallback* (``else``) where there is none."""
 
     source: Source
     position: Position
@@ -145,7 +145,7 @@ class Rule:
 
 
 def rule_refs(rule: Rule) -> Iterator[Ref]:
-    """Every reference in *rule*, matches, arguments and what stands in for it included."""
+    """Every reference in *rule*, those in matches, arguments and the fallback included."""
     match rule.source:
         case From(ref):
             yield ref
@@ -191,7 +191,7 @@ def rule_calls(rule: Rule) -> Iterator[Call]:
 
 
 def rule_parts(rule: Rule) -> Iterator[Rule]:
-    """*rule* and every rule inside it, those that stand in for others included."""
+    """*rule* and every rule inside it, fallbacks included."""
     yield rule
     if isinstance(rule.source, FirstOf | AllOf):
         for part in rule.source.rules:

@@ -1,4 +1,4 @@
-"""Finds mapping files: a user's directories first, then the packs that come with the connector."""
+"""Finds and loads mapping files by name: the user's directories first, then the packs that ship."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Library:
 
     def _hint(self, name: str, start: int) -> str:
         if start:
-            return f"no other {name}{_SUFFIX} stands behind this one"
+            return f"there is no other {name}{_SUFFIX} to extend"
         return suggestion(name, self.names())
 
 

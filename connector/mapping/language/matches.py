@@ -1,4 +1,4 @@
-"""Reads MATCH and TEST from YAML nodes."""
+"""Parses matches, the conditions of ``when``, ``pick`` and ``only``, from YAML nodes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMPARISONS = ("gte", "lte", "contains", "matches", "exists")
 def parse_match(node: Node, scope: Scope = RECORD_SCOPE) -> Match:
     """``{REF: TEST, ...}``, and ``any``, ``all`` and ``not`` around such."""
     if not isinstance(node.value, dict) or not node.value:
-        raise config_error("a match is a map of paths to what they must be", node.position,
+        raise config_error("expected a map of paths to expected values", node.position,
                     "such as {final_disposition: MALICIOUS}")  # fmt: skip
     parts: list[Match] = []
     for key, value in node.value.items():
@@ -76,9 +76,7 @@ def _is_verdict(ref: Ref) -> bool:
 def _comparisons(ref: Ref, node: Node, scope: Scope) -> Match:
     assert isinstance(node.value, dict)  # noqa: S101, the caller looked
     if not node.value:
-        raise config_error(
-            "an empty test holds for nothing", node.position, f"known: {', '.join(COMPARISONS)}"
-        )
+        raise config_error("empty test", node.position, f"expected one of {', '.join(COMPARISONS)}")
     tests: list[Match] = []
     for key, value in node.value.items():
         if key not in COMPARISONS:
@@ -89,15 +87,15 @@ def _comparisons(ref: Ref, node: Node, scope: Scope) -> Match:
 
 def _comparand(comparison: str, node: Node, scope: Scope) -> tuple[Operand, ...]:
     if comparison == "exists" and not isinstance(node.value, bool):
-        raise config_error("exists needs true or false", node.position)
+        raise config_error("exists: expected true or false", node.position)
     if comparison in ("gte", "lte") and (isinstance(node.value, bool | list) or node.value is None):
-        raise config_error(f"{comparison} needs a number, a date or a text", node.position)
+        raise config_error(f"{comparison}: expected a number, a date or text", node.position)
     operands = _operands(node, scope)
     if comparison == "matches" and any(isinstance(operand, Ref) for operand in operands):
-        raise config_error("matches needs a fixed pattern", node.position, "contains takes a $name")
+        raise config_error("matches: expected a fixed pattern", node.position, "contains accepts a $name")
     texts = all(isinstance(operand, Ref) or isinstance(operand.value, str) for operand in operands)
     if comparison in ("contains", "matches") and not texts:
-        raise config_error(f"{comparison} needs a text", node.position, "put it in quotes")
+        raise config_error(f"{comparison}: expected text", node.position, "put it in quotes")
     return operands
 
 
@@ -110,7 +108,7 @@ def _operands(node: Node, scope: Scope) -> tuple[Operand, ...]:
 def _operand(node: Node, scope: Scope) -> Operand:
     value = node.value
     if isinstance(value, dict | list):
-        raise config_error("only single values can be compared", node.position)
+        raise config_error("expected a single value to compare with", node.position)
     if isinstance(value, str) and value.startswith("$$"):
         return Constant(value[1:])
     if isinstance(value, str) and value.startswith("$"):

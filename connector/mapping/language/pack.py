@@ -1,4 +1,4 @@
-"""A mapping with all that it inherits: what the loader makes and everything else works on."""
+"""A pack: a mapping merged with everything it inherits, ready for planning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROVIDED: Mapping[str, tuple[str, ...]] = {
     "enrichment": (),
     "record": (),
 }
-"""Names that every mapping may read with a ``$``, and what is inside them where that is fixed."""
+"""Names that every mapping may read with a ``$``, with their keys where those are fixed."""
 
 TIME, SEVERITY, CODE = "time", "severity", "code"
 ENVELOPE = (TIME, SEVERITY, CODE)

@@ -1,4 +1,4 @@
-"""Reads REF from YAML, and the small shapes that all of the grammar is made of."""
+"""Parses references (``path.to.value``, ``$name``) from YAML nodes, and checks for maps and lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where a reference stands: *element* is true inside ``each``, ``pick`` and ``only``."""
+    """What plain paths start from: the record, or the *element* inside ``each``, ``pick`` and ``only``."""
 
     element: bool = False
 
@@ -52,20 +52,18 @@ def parse_ref(text: str, position: Position, scope: Scope = RECORD_SCOPE) -> Ref
     """``path.to.value``, ``$name``, ``$name.path`` or ``.``."""
     if text == ".":
         if not scope.element:
-            raise config_error("the path . means the element, and there is none here", position,
-                        "it works inside each, pick and only")  # fmt: skip
+            raise config_error("the path . is the current element, and there is none here", position,
+                        "use it inside each, pick and only")  # fmt: skip
         return Ref(ELEMENT, (), position)
     named = text.startswith("$")
     segments = text.removeprefix("$").split(".")
     if not all(_SEGMENT.fullmatch(segment) for segment in segments):
         raise config_error(f"{text!r} is not a path", position,
-                    "a path is names with dots between them, such as validation.spf; for a fixed value "
-                    "write {const: ...}, for text with values in it {template: ...}")  # fmt: skip
+                    "paths are dotted names such as validation.spf; for a fixed value "
+                    "write {const: ...}, for text with placeholders {template: ...}")  # fmt: skip
     if not named:
         return Ref(scope.root, tuple(segments), position)
     root, path = segments[0], tuple(segments[1:])
     if not _NAME.fullmatch(root):
-        raise config_error(
-            f"${root} is not a name", position, "names are written in small letters, such as $time"
-        )
+        raise config_error(f"${root} is not a name", position, "names are lower case, such as $time")
     return Ref(root, path, position)

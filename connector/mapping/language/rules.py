@@ -1,4 +1,4 @@
-"""Reads RULE and ``as`` from YAML nodes; every error says where it stands and what to write."""
+"""Parses rules, functions (``as``) and templates from YAML nodes; errors have a position and a suggestion."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def parse_rule(node: Node, scope: Scope = RECORD_SCOPE) -> Rule:
     if isinstance(node.value, str):
         return Rule(From(parse_ref(node.value, node.position, scope)), node.position)
     if not isinstance(node.value, dict):
-        raise config_error("a rule is a path, or a map with one source", node.position,
+        raise config_error("expected a path, or a map with one source", node.position,
                     f"for a fixed value write {{const: {node.plain()}}}")  # fmt: skip
     rule = node.value
     for key in rule:
@@ -62,9 +62,9 @@ def _source(node: Node, scope: Scope) -> Source:
     rule = expect_mapping(node, "a rule")
     given = [key for key in SOURCES if key in rule]
     if len(given) != 1:
-        found = f"this one has {' and '.join(given)}" if given else "this one has none"
-        raise config_error(f"a rule has exactly one source; {found}", node.position,
-                    f"a source is one of {', '.join(SOURCES)}")  # fmt: skip
+        found = " and ".join(given) if given else "none"
+        raise config_error(f"expected exactly one source, got {found}", node.position,
+                    f"sources are {', '.join(SOURCES)}")  # fmt: skip
     key, value = given[0], rule[given[0]]
     if key == "const":
         return Constant(value.plain())
@@ -73,7 +73,7 @@ def _source(node: Node, scope: Scope) -> Source:
     if key == "all_of":
         return AllOf(tuple(parse_rule(item, scope) for item in expect_list(value, key)))
     if not isinstance(value.value, str):
-        raise config_error(f"{key} needs a text", value.position)
+        raise config_error(f"{key}: expected text", value.position)
     if key == "template":
         return parse_template(value.value, value.position, scope)
     return From(parse_ref(value.value, value.position, scope))
@@ -120,11 +120,11 @@ def _call(node: Node) -> Call:
         function = _function(node.value, node.position)
         if function.argument_kind != "nothing":
             raise config_error(
-                f"{node.value} needs an argument", node.position, f"write {{{node.value}: ...}}"
+                f"{node.value} requires an argument", node.position, f"write {{{node.value}: ...}}"
             )
         return Call(node.value, None, node.position)
     if not isinstance(node.value, dict) or len(node.value) != 1:
-        raise config_error("a function is a name, or one name with its argument", node.position,
+        raise config_error("expected a function name, or one name with its argument", node.position,
                     'such as lower, or {join: ", "}')  # fmt: skip
     [(name, argument)] = node.value.items()
     function = _function(name, node.keys[name])
@@ -142,14 +142,14 @@ def _argument(name: str, function: Function, node: Node) -> Argument:
         raise config_error(f"{name} takes no argument", node.position, f"write {name} alone")
     if function.argument_kind == "length":
         if isinstance(node.value, bool) or not isinstance(node.value, int) or node.value < 1:
-            raise config_error(f"{name} needs a whole number from 1 on", node.position)
+            raise config_error(f"{name}: expected a whole number of at least 1", node.position)
         return node.value
     if function.argument_kind == "match":
         return parse_selection(node, alone=name == "only")
     if function.argument_kind == "rules":
         return _element_rules(node)
     if not isinstance(node.value, str):
-        raise config_error(f"{name} needs a text", node.position, "put it in quotes")
+        raise config_error(f"{name}: expected text", node.position, "put it in quotes")
     if function.argument_kind == "table":
         return TableRef(node.value, node.position)
     if function.argument_kind == "path":
@@ -160,10 +160,10 @@ def _argument(name: str, function: Function, node: Node) -> Argument:
 def _element_rules(node: Node) -> Mapping[str, Rule]:
     rules = {key: parse_rule(item, ELEMENT_SCOPE) for key, item in expect_mapping(node, "each").items()}
     if not rules:
-        raise config_error("each needs at least one key with a rule", node.position)
+        raise config_error("each: expected at least one key with a rule", node.position)
     clash = conflicting_name(rules)
     if clash:
-        raise config_error(f"{clash} is a value and an object at once", node.keys[clash])
+        raise config_error(f"{clash} cannot be both a value and an object", node.keys[clash])
     return rules
 
 

@@ -1,4 +1,4 @@
-"""Rules written out on one line, as a person would write them in a file."""
+"""Unparses rules and matches to one line of YAML, for explanations and hints."""
 
 from __future__ import annotations
 

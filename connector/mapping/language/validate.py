@@ -1,4 +1,4 @@
-"""What makes a pack unusable: names, tables and functions that do not exist, cycles, clashing targets."""
+"""Validates a pack: unknown names and tables, cycles, conflicting targets, misplaced labels."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from connector.yaml_nodes import suggestion
 
 
 def validate(pack: Pack) -> Sequence[Problem]:
-    """Everything that keeps *pack* from being used."""
+    """Every error in *pack*."""
     return [*_names(pack), *_tables(pack), *_cycles(pack), *_targets(pack), *_labels(pack)]
 
 
 def validate_match(match: Match, pack: Pack) -> Sequence[Problem]:
-    """Everything that keeps *match* from being used in the scope of *pack*."""
+    """Every unknown name in *match*, in the scope of *pack*."""
     return [problem for ref in match_refs(match) for problem in _ref(ref, pack)]
 
 
 def validate_refs(refs: Sequence[Ref], pack: Pack) -> Sequence[Problem]:
-    """Everything that keeps *refs* from being read in the scope of *pack*."""
+    """Every unknown name in *refs*, in the scope of *pack*."""
     return [problem for ref in refs for problem in _ref(ref, pack)]
 
 
@@ -45,7 +45,7 @@ def derived_names(rule: Rule, pack: Pack) -> frozenset[str]:
 def _names(pack: Pack) -> Iterator[Problem]:
     for name, rule in pack.derive.items():
         if name in PROVIDED:
-            yield Problem(f"${name} is provided, it cannot be derived", rule.position, "take another name")
+            yield Problem(f"${name} is built in and cannot be derived", rule.position, "choose another name")
     for _, rule in rules(pack):
         for ref in rule_refs(rule):
             yield from _ref(ref, pack)
@@ -94,20 +94,20 @@ def _targets(pack: Pack) -> Iterator[Problem]:
     places: Mapping[str, Position] = {name: field.position for name, field in pack.fields.items()}
     clash = conflicting_name(places)
     if clash:
-        yield Problem(f"{clash} is a value and an object at once", places[clash])
+        yield Problem(f"{clash} cannot be both a value and an object", places[clash])
     if pack.rest is not None and pack.rest.into != ".":
         steps = pack.rest.into.split(".")
         for name in (".".join(steps[:end]) for end in range(1, len(steps) + 1)):
             if name in places:
-                yield Problem(f"{name} is a field, and the rest goes into it", places[name])
+                yield Problem(f"{name} is a field, so the rest cannot go into it", places[name])
 
 
 def _labels(pack: Pack) -> Iterator[Problem]:
     for name, label in pack.labels.items():
         if not SHAPES[pack.format].labels:
-            yield Problem(f"the format {pack.format} knows no labels", label.position)
+            yield Problem(f"the format {pack.format} has no labels", label.position)
         elif name not in pack.fields:
             hint = suggestion(name, pack.fields)
             yield Problem(f"a label for {name}, which is not mapped", label.position, hint)
         elif f"{name}Label" in pack.fields:
-            yield Problem(f"{name}Label is a field already", label.position)
+            yield Problem(f"{name}Label is already a field", label.position)

@@ -1,4 +1,4 @@
-"""Keyed hashes that stand in for values: the same for the same value, and worth nothing without the key.
+"""Pseudonyms: keyed hashes in place of values, equal for equal values, not reversible without the key.
 
 HMAC-SHA-256 (RFC 2104), cut to 96 bits. The shape is that of the value where something depends on it: a
 mail address stays one (below ``.invalid``, RFC 2606), an IP address too (in 2001:db8::/32, RFC 3849).
@@ -24,7 +24,7 @@ class Pseudonyms:
         self._key = key
 
     def of(self, text: str) -> str:
-        """What stands in for *text*: an address for an address, addresses for a header, else digits."""
+        """The pseudonym of *text*: an address for an address, addresses for a header, else hex digits."""
         mailboxes = addresses_in(text)
         if mailboxes:
             return ", ".join(map(self.address, mailboxes))
@@ -44,7 +44,7 @@ class Pseudonyms:
 
 
 def addresses_in(text: str) -> list[str]:
-    """Everything in *text* that looks like a mail address; it need not be a valid one."""
+    """Everything in *text* that looks like an email address, valid or not."""
     if "@" not in text:
         return []
     words = (word.strip(".'`") for word in _APART.split(text))

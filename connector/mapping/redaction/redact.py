@@ -1,7 +1,7 @@
 """Redaction of record fields for one output, before its mapping sees the record.
 
-A redacted text goes from everywhere: from its field, from what the field was before, from enrichment, and
-from inside all other texts. The journal keeps the record whole; only what leaves is redacted.
+A redacted text is removed everywhere: from its field, from the previous value, from enrichment, and from
+inside all other texts. The journal keeps the record whole; only events that leave are redacted.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Redaction:
         return None if value is None else Scrubbed(self._pseudonyms.of(str(value)))
 
     def _secrets(self, bodies: list[dict[str, Value]]) -> Needles:
-        """What must not appear anywhere; where modes differ, drop wins."""
+        """The texts to remove everywhere, with their replacements; where modes differ, drop wins."""
         found: dict[str, Needle] = {}
         for mode in ("hash", "drop"):
             for path in (path for path, wanted in self._fields.items() if wanted == mode):
@@ -116,12 +116,12 @@ def _path(name: str, node: Node) -> tuple[str, ...]:
         return (f"${_ENRICHMENT}", *ref.path)
     if ref.root != RECORD:
         raise config_error(
-            f"${ref.root} cannot be redacted", place, "name the record's own fields that it reads"
+            f"${ref.root} cannot be redacted", place, "redact the record fields it is derived from"
         )
     known = [path.replace("[]", "") for path in RECORD_FIELDS]
     if name not in known:
-        # A typing error here would let out the very thing that somebody wanted to keep in.
-        raise config_error(f"records have no field {name}", place, suggestion(name, known))
+        # A misspelt field would leak exactly what was to be redacted.
+        raise config_error(f"the API documents no record field {name}", place, suggestion(name, known))
     if name == _IDENTITY:
         raise config_error(
             "id cannot be redacted", place, "it identifies every event, and contains no message text"
@@ -132,10 +132,10 @@ def _path(name: str, node: Node) -> tuple[str, ...]:
 def _mode(node: Node, key: str | None) -> Mode:
     mode = next((mode for mode in MODES if mode == node.value), None)
     if mode is None:
-        raise config_error("a field is redacted by drop or hash", node.position)
+        raise config_error("expected drop or hash", node.position)
     if mode == "hash" and not key:
         raise config_error(
-            "hash needs a key", node.position, "set redaction.key, a secret that stays the same"
+            "hash requires a key", node.position, "set redaction.key to a secret that does not change"
         )
     return mode
 

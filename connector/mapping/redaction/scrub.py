@@ -1,8 +1,8 @@
-"""ArgumentKind given texts out of all other texts of a record, however mails and links write them.
+"""Removes given texts (needles) from all other texts of a record, however emails and links spell them.
 
-A text is looked for without regard to case, markup, defanging (``[dot]``), escapes of links and HTML,
-and with ``=`` for ``@`` as bounce addresses have it. Where it is found but cannot be cut out exactly, the
-whole text around it goes: rather too much than a trace.
+The search ignores case, markup, defanging (``[dot]``) and escapes of links and HTML, and reads ``=`` as
+``@``, as bounce addresses write it. Where a needle is found but cannot be cut out exactly, the whole text
+around it is replaced: too much is better than a trace.
 """
 
 from __future__ import annotations
@@ -21,26 +21,27 @@ from connector.mapping.functions.values import DEPTH, TOO_DEEP, Value
 from connector.mapping.redaction.pseudonym import addresses_in
 
 REDACTED = "[redacted]"
-"""What stands where a text was."""
+"""The replacement of a dropped text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needle:
-    """What must not appear: what stands in for it, and whether it is a mailbox or other text."""
+    """A text to remove: its replacement, and whether it is a mailbox."""
 
     replacement: str
     mailbox: bool = False
 
 
 Needles: TypeAlias = Mapping[str, Needle]
-"""Needles by their normal form."""
+"""Needles by their normalized form."""
 
 _WHOLE_WORD_BELOW = 4
-"""Texts with fewer characters are only looked for as whole words, or every line would fall to pieces."""
+"""Shorter needles only match whole words; otherwise a two-letter name would shred every sentence."""
 _MAX_NEEDLE_LENGTH = 2000
-"""Texts with more characters are not cut out of others: the whole other text goes."""
+"""A longer needle is not cut out of a text: the whole text is replaced."""
 _MAX_NEEDLES, _MAX_PATTERNS = 1000, 100
-"""More texts than these are not cut out of one, plainly or by a pattern each: a sender chooses how many."""
+"""With more needles than this (plain, or with a pattern each) the whole text is replaced: the sender
+chooses how many there are, so the work must be bounded."""
 
 _DOT = re.compile(r"[\[(](?:\.|dot)[\])]")
 _AT = re.compile(r"[\[(](?:@|at)[\])]|=")
@@ -63,17 +64,17 @@ _VENDOR_FIELDS = frozenset(
         *("whitelisted_pattern_type", "edf_hash", "htmltext_structure_hash", "sha256", "sha1", "md5"),
     )
 )  # fmt: skip
-"""Fields that hold Cloudflare's own words. A mail with the subject MALICIOUS must not undo a verdict."""
+"""Fields that hold Cloudflare's own words. An email with the subject MALICIOUS must not erase a verdict."""
 
 MAILBOX_FIELDS = frozenset(("from", "to", "replyto", "envelope_from", "envelope_to", "client_recipients"))
-"""Fields that hold mail addresses."""
+"""Fields that hold email addresses."""
 
 _INDICATOR_FIELDS = MAILBOX_FIELDS | {"smtp_helo_server_ip", "smtp_previous_hop_ip", "x_originating_ip", "ip"}
-"""Fields whose mailboxes and IP addresses give way to mailboxes alone: whoever writes his own address into a
-subject must not become invisible where subjects are redacted."""
+"""Fields whose addresses are only removed for a needle that is a mailbox. Otherwise a sender could hide by
+writing his own address into a subject that is redacted."""
 
 _API_FIELD_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""Names that the API gives to fields; no mail has a part in them."""
+"""Names that the API gives to fields; no email text gets into them."""
 
 
 def normalized(text: str) -> str:
@@ -90,12 +91,12 @@ def normalized(text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    """*text* without letters that nobody sees, such as blanks of no width."""
+    """*text* without invisible characters, such as zero-width spaces."""
     return "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
 
 
 class Scrubbed(str):
-    """A text that was made here and needs no second look."""
+    """A replacement made here, which is not searched again."""
 
     __slots__ = ()
 
@@ -161,7 +162,7 @@ class Finder:
 
 
 class _Text(NamedTuple):
-    """One text, and whether it stands in a field of indicators."""
+    """One text, and whether it is in an indicator field (*guarded*)."""
 
     guarded: bool
     text: str

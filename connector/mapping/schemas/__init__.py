@@ -1,6 +1,6 @@
-"""The fields of every format that a mapping can be written for: one file per format.
+"""Target schemas: the fields of every format that a mapping can be written for, one file per format.
 
-``lookup`` and ``names`` are all that the rest of the mapping room needs.
+``lookup`` and ``names`` are all that the other packages of ``mapping`` need.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
         "json": FreeSchema(),
     }
 )
-"""Formats by the name that stands after ``format:`` in a mapping."""
+"""Schemas by the ``format`` of a mapping."""
 
 
 def lookup(format: str, name: str) -> Target | None:  # noqa: A002, the word of the mapping files

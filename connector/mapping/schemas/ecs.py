@@ -1,4 +1,4 @@
-"""Elastic Common Schema 9.5: the field sets that can describe a mail, and the vendor's own namespace.
+"""Elastic Common Schema 9.5: the field sets that can describe an email, and the vendor's own namespace.
 
 ``ecs.tsv`` holds one field per line: name, kind, ``*`` where a list is expected, allowed values.
 ``event_types.tsv`` holds the types that go with each ``event.category``.

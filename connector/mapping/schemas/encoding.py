@@ -1,4 +1,4 @@
-"""How a mapped document becomes bytes, by format. A format is one row here and one schema."""
+"""How a mapped document is encoded to bytes, by format. A format is one row here and one schema."""
 
 from __future__ import annotations
 
@@ -47,4 +47,4 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
         "cim": Shape(nested=True, labels=False, encode=_json),
     }
 )
-"""Shapes by the name that stands after ``format:`` in a mapping."""
+"""Shapes by the ``format`` of a mapping."""

@@ -1,4 +1,4 @@
-"""The fields of a record, so that a mapping that reads an unknown one can be told so.
+"""The documented fields of an API record, their types and closed value lists, for lint and type checks.
 
 A path marks lists with ``[]``: ``findings[].score`` is the score of every finding.
 """

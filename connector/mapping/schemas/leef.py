@@ -1,4 +1,4 @@
-"""LEEF 2.0: the header, the attributes of the standard that a producer may set, and words of one's own."""
+"""LEEF 2.0: the header, the standard attributes that a producer may set, and custom attributes."""
 
 from __future__ import annotations
 

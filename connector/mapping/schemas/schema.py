@@ -1,4 +1,4 @@
-"""The seam between the mapping room and the fields of one format."""
+"""The protocol that every target schema implements, and the schema of a format without rules (json)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a format says of one of its fields."""
+"""A target field as its format defines it: type, list or single, maximum length, allowed values."""
 
 from __future__ import annotations
 

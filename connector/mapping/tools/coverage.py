@@ -1,4 +1,4 @@
-"""What a mapping uses: where each field of the API goes, and which fields of the format are filled."""
+"""Coverage of a mapping: where each API field goes, and which fields of the format are filled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from connector.mapping.schemas.fields import RECORD_FIELDS
 from connector.mapping.tools.lineage import LineageTracer
 
 REST = "rest"
-"""What stands among the targets of a field that the rest carries."""
+"""The target of a field that ``rest`` keeps."""
 
 SUCCESSORS: Mapping[str, str] = MappingProxyType(
     {
@@ -23,7 +23,7 @@ SUCCESSORS: Mapping[str, str] = MappingProxyType(
         "ts": "scanned_at",
     }
 )
-"""Fields of old, and the fields that tell the same today."""
+"""Deprecated fields, and the fields that replaced them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +76,19 @@ def leaves() -> list[str]:
 
 
 def unmapped_fields(pack: Pack) -> Iterator[Problem]:
-    """A warning for each field of today's API that neither a rule nor the rest carries, at its place."""
+    """A warning for each current API field that neither a rule nor the rest maps, with its position."""
     if not pack.fields and pack.rest is None:
         return
     lost = [path for path in coverage(pack).unmapped if path not in SUCCESSORS]
     if pack.rest is None:
         if lost:
             place = next(iter(pack.fields.values())).position
-            yield Problem(f"no rule carries {_some_of(lost)}", place, "rest: {into: ...} would")
+            yield Problem(f"no rule maps {_some_of(lost)}", place, "rest: {into: ...} would keep them")
         return
     for path, place in zip(pack.rest.without, pack.rest.places, strict=True):
         below = [one for one in lost if _begins(tuple(one.split(".")), path)]
         if below:
-            yield Problem(f"no rule carries {_some_of(below)}, and the rest is without it", place)
+            yield Problem(f"no rule maps {_some_of(below)}, and rest excludes it", place)
 
 
 def _begins(path: tuple[str, ...], start: tuple[str, ...]) -> bool:

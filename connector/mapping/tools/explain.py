@@ -1,6 +1,6 @@
-"""Why an event looks as it does: per target the rule, what it read, and what came of it.
+"""Explains an event: per target the rule, what it read, and the result.
 
-It walks the rules as ``evaluate`` does, so what it tells is what happens.
+It uses the interpreter, whose results equal those of the compiled mapping.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class TargetExplanation:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A whole event: its targets in the order of the file, what else it holds, what was noted."""
+    """A whole event: targets in the order of the file, the rest, and the notes."""
 
     mapped: MappingResult
     targets: tuple[TargetExplanation, ...]
@@ -75,7 +75,7 @@ class Explanation:
 
 
 def explain(pack: Pack, revision: Revision, *, accounts: Mapping[str, str] = NO_ACCOUNTS) -> Explanation:
-    """Tell where everything in the event of *revision* came from."""
+    """Explain where everything in the event of *revision* came from."""
     planned, provider = plan(pack), ContextValues(accounts)
     walker = Interpreter(planned, provider)
     mapped = walker(revision)
@@ -95,7 +95,7 @@ def explain(pack: Pack, revision: Revision, *, accounts: Mapping[str, str] = NO_
 
 @dataclass(slots=True)
 class _TargetExplainer:
-    """Tells of one target; collects what its rules read on the way."""
+    """Explains one target; collects what its rules read on the way."""
 
     walker: Interpreter
     run: Evaluation

@@ -1,4 +1,4 @@
-"""Runs the tests that stand inside a mapping file."""
+"""Runs the inline tests of a mapping file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run_tests(pack: Pack) -> Sequence[TestOutcome]:
 
 
 def revision_of(given: Body) -> Revision:
-    """The revision that a test's ``given`` stands for; keys with ``$`` set what is not in a record."""
+    """The revision that a test's ``given`` describes; keys with ``$`` set values outside the record."""
     record = {key: value for key, value in given.items() if not key.startswith("$")}
     account = given.get("$account")
     return Revision(
@@ -71,7 +71,7 @@ def _failures(pack: Pack, case: InlineTest) -> list[str]:
     mapped, names = reference.trace(revision)
     failures = []
     if build_map(pack, accounts=accounts)(revision) != mapped:
-        failures.append("compiled and walked, the mapping makes two different documents: please report this")
+        failures.append("the compiled and the interpreted mapping differ: please report this bug")
     for name, expected in case.expect.items():
         if name.startswith("$"):
             actual = names.get(name[1:])

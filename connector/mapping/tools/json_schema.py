@@ -1,7 +1,7 @@
 """JSON Schema of mapping files, so that editors complete and check them while they are written.
 
-It describes the grammar of ``parse``, ``parse_match`` and ``document``. What takes more than one place to
-see (names that nothing defines, cycles, targets inside each other) is left to the loader.
+It covers the grammar of ``language``. Checks that need more than one place in the file (undefined names,
+cycles, conflicting targets) are left to ``language.validate``.
 """
 
 from __future__ import annotations

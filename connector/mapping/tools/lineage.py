@@ -1,4 +1,4 @@
-"""Which fields of the record the value of a rule may hold, by reading the rules alone."""
+"""Traces data lineage: which record fields the value of a rule may contain, from the rules alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from connector.mapping.language.grammar import (
 from connector.mapping.language.pack import Pack
 
 _NUMBERS_ONLY = frozenset({"count"})
-"""Functions that keep nothing of what a value says."""
+"""Functions whose result contains nothing of the value itself."""
 
 
 @dataclass(frozen=True, slots=True)

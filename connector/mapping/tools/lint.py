@@ -1,4 +1,4 @@
-"""What is doubtful in a pack that works: fields nobody sends, targets nobody knows, values not allowed."""
+"""Lints a valid pack: undocumented fields, unknown targets, invalid constants, unused and dead rules."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OPEN = ("object", "flattened", "nested")
 
 
 def lint(pack: Pack) -> Sequence[Problem]:
-    """Everything doubtful, in the order of the file."""
+    """Every finding, in the order of the file."""
     found = [
         *_paths(pack),
         *_targets(pack),
@@ -70,7 +70,7 @@ def _paths(pack: Pack) -> Iterator[Problem]:
 def _path(path: str, position: Position, known: Mapping[str, str]) -> Iterator[Problem]:
     if path not in known:
         hint = suggestion(path, known)
-        yield Problem(f"records have no field {path}, as far as the API is documented", position, hint)
+        yield Problem(f"the API documents no record field {path}", position, hint)
 
 
 def _known_paths() -> Mapping[str, str]:
@@ -85,7 +85,7 @@ def _targets(pack: Pack) -> Iterator[Problem]:
 
 
 def _target(pack: Pack, name: str) -> Target | None:
-    """The target *name*; what stands below an open object, or in the rest, may be anything."""
+    """The target *name*; anything below an open object or in the rest is allowed."""
     found = lookup(pack.format, name)
     if found is not None:
         return found
@@ -157,7 +157,7 @@ def _unused(pack: Pack) -> Iterator[Problem]:
 
 
 def _pairs(pack: Pack) -> Iterator[Problem]:
-    """ECS says which values of event.type go with each event.category."""
+    """ECS defines which values of event.type are expected with each event.category."""
     category, kind = pack.fields.get("event.category"), pack.fields.get("event.type")
     if pack.format != "ecs" or category is None or kind is None:
         return
@@ -165,7 +165,7 @@ def _pairs(pack: Pack) -> Iterator[Problem]:
     allowed = {word for value in _words(category) for word in expected.get(value, ())}
     for word in _words(kind):
         if allowed and word not in allowed:
-            yield Problem(f"event.type {word} goes with none of the categories", kind.position,
+            yield Problem(f"event.type {word} is not expected with any of the categories", kind.position,
                           suggestion(word, allowed))  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""One record with every field that the API has today, to try mappings on. All names are made up."""
+"""A sample record with every current API field, to try mappings on. All names are made up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules and parts of rules that can never count, and tests that can never hold."""
+"""Finds rules that are never reached, fallbacks that are never used and matches that never hold."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _TOTAL_FUNCTIONS = frozenset(
 
 
 def unreachable(pack: Pack) -> Iterator[Problem]:
-    """Everything in *pack* that never counts."""
+    """Every unreachable part of *pack*."""
     for (section, name), place in pack.useless_deletes.items():
         known = getattr(pack, section)
         yield Problem(
-            f"null takes nothing away: there is no {name} in {section}", place, suggestion(name, known)
+            f"null removes nothing: there is no {name} in {section}", place, suggestion(name, known)
         )
     for _, rule in rules(pack):
         for part in rule_parts(rule):
@@ -57,7 +57,7 @@ def _unreachable_parts(rule: Rule, pack: Pack) -> Iterator[Problem]:
     bare = Rule(rule.source, rule.position, rule.calls, rule.when)
     if rule.fallback is not None and isinstance(rule.source, Constant) and _always(bare, pack):
         yield Problem(
-            "this else never counts", rule.fallback.position, "the rule always has a value; add a when"
+            "this else is never used", rule.fallback.position, "the rule always has a value; add a when"
         )
 
 

@@ -20,7 +20,7 @@ mapping: 1
 extends: ecs
 fields: {event.kind: {const: event}, labels.team: {const: mail}}
 """
-UNKNOWN = "records have no field subjct, as far as the API is documented"
+UNKNOWN = "the API documents no record field subjct"
 RECORD: dict[str, Any] = {
     "id": "r7",
     "final_disposition": "SPAM",
@@ -158,8 +158,8 @@ def test_a_field_that_nothing_carries_is_a_warning(mine: Path) -> None:
     done, strict = mapping("lint", "mine.yaml"), mapping("lint", "--strict", "mine.yaml")
 
     assert (done.exit_code, strict.exit_code) == (0, 1)
-    assert "mine.yaml:4:38: warning: no rule carries to, and the rest is without it" in done.stdout
-    assert "mine.yaml:4:42: warning: no rule carries subject" in done.stdout
+    assert "mine.yaml:4:38: warning: no rule maps to, and rest excludes it" in done.stdout
+    assert "mine.yaml:4:42: warning: no rule maps subject" in done.stdout
 
 
 def test_a_mapping_without_a_rest_is_told_all_that_it_leaves_out(mine: Path) -> None:
@@ -167,8 +167,8 @@ def test_a_mapping_without_a_rest_is_told_all_that_it_leaves_out(mine: Path) -> 
     done = mapping("lint", "mine.yaml")
 
     assert done.exit_code == 0
-    assert "mine.yaml:3:10: warning: no rule carries action_log.completed_at, " in done.stdout
-    assert "more; mapping coverage lists them (rest: {into: ...} would)" in done.stdout
+    assert "mine.yaml:3:10: warning: no rule maps action_log.completed_at, " in done.stdout
+    assert "more; mapping coverage lists them (rest: {into: ...} would keep them)" in done.stdout
 
 
 @pytest.mark.parametrize("name", Library().names())

@@ -59,5 +59,5 @@ def test_a_field_that_the_api_does_not_document_is_a_warning(tmp_path: Path, pla
 
     build(loaded)
     assert "connector.yaml:" in warning
-    assert "records have no field final_dispositon" in warning
+    assert "the API documents no record field final_dispositon" in warning
     assert "did you mean final_disposition?" in warning

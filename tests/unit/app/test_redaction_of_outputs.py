@@ -75,9 +75,9 @@ WRONG = [
     (
         "{subjct: drop}",
         "",
-        "connector.yaml:3:80: outputs.siem.redact: records have no field subjct (did you mean subject?)",
+        "outputs.siem.redact: the API documents no record field subjct (did you mean subject?)",
     ),
-    ("{to: hash}", "", "connector.yaml:3:84: outputs.siem.redact: hash needs a key (set redaction.key"),
+    ("{to: hash}", "", "connector.yaml:3:84: outputs.siem.redact: hash requires a key (set redaction.key"),
     ("{to: hsh}", "", "outputs.siem.redact.to: expected drop or hash"),
     ("{to: drop}", "redaction: {key: short}\n", "redaction.key: expected a key of at least 16 characters"),
 ]

@@ -71,7 +71,7 @@ def test_check_notes_a_field_that_no_record_has(tmp_path: Path) -> None:
     results = asyncio.run(check(load(file, ENVIRON), offline=True))
     [note] = [result for result in results if "sbject" in result.text]
     assert note.outcome == "note"
-    assert "connector.yaml:9:18: records have no field sbject" in note.text
+    assert "connector.yaml:9:18: the API documents no record field sbject" in note.text
 
 
 def test_a_secret_of_a_body_is_not_shown(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def ecs(directory: Path, body: str) -> Pack:
         ("event.kind", "alarm", None, "event.kind: not an allowed value"),
         ("event.category", ["email", "post"], ["email"], "event.category: not an allowed value"),
         ("email.subject", 5, "5", None),
-        ("email.subject", {"a": 1}, None, "email.subject: not a text"),
+        ("email.subject", {"a": 1}, None, "email.subject: not text"),
         ("email.sender.address", ["a", "b"], "a", "email.sender.address: more than one value"),
         ("email.to.address", "a", ["a"], None),
         ("email.attachments", [{"file": {"name": "x", "size": None}}], [{"file": {"name": "x"}}], None),

@@ -20,8 +20,8 @@ from tests.properties.test_mapping_equality import EVERYTHING
 from tests.unit.mapping.test_refusals import FILES
 
 ONLY_THE_LOADER_SEES = (
-    *("a single { in a template", "a single } in a template", "matches needs a fixed pattern"),
-    *("is a value and an object at once", "is a field, and the rest goes into it", "knows no labels"),
+    *("a single { in a template", "a single } in a template", "matches: expected a fixed pattern"),
+    *("cannot be both a value and an object", "is a field, so the rest cannot go into it", "has no labels"),
     "depends on itself",
 )
 

@@ -73,10 +73,10 @@ def test_a_pack_whose_last_use_of_a_deleted_value_remains_is_refused(tmp_path: P
         (
             {"a": "mapping: 1\nextends: a\n"},
             "a",
-            "a.yaml:2:10: there is no mapping a (no other a.yaml stands behind",
+            "a.yaml:2:10: there is no mapping a (there is no other a.yaml to extend",
         ),
         ({}, "../secret", "there is no mapping ../secret"),
-        ({"a": "mapping: 1\nfields:\n  x: [1]\n"}, "a", "a.yaml:3:6: a rule is a path"),
+        ({"a": "mapping: 1\nfields:\n  x: [1]\n"}, "a", "a.yaml:3:6: expected a path"),
     ],
 )
 def test_files_that_cannot_be_found_or_followed_are_named(

@@ -184,13 +184,13 @@ def test_a_subject_is_cut_out_of_a_display_name_whose_address_stays() -> None:
 
 
 WRONG = [
-    ("{subjct: drop}", "c.yaml:1:2: records have no field subjct (did you mean subject?)"),
-    ("{subject: remove}", "c.yaml:1:11: a field is redacted by drop or hash"),
+    ("{subjct: drop}", "c.yaml:1:2: the API documents no record field subjct (did you mean subject?)"),
+    ("{subject: remove}", "c.yaml:1:11: expected drop or hash"),
     ("{id: drop}", "c.yaml:1:2: id cannot be redacted"),
     ("{$senders: drop}", "c.yaml:1:2: $senders cannot be redacted"),
     ("{a b: drop}", "c.yaml:1:2: 'a b' is not a path"),
-    ("{to: hash}", "c.yaml:1:6: hash needs a key (set redaction.key"),
-    ("{subject: drop, to: hash, from: x}", "c.yaml:1:33: a field is redacted by"),
+    ("{to: hash}", "c.yaml:1:6: hash requires a key (set redaction.key"),
+    ("{subject: drop, to: hash, from: x}", "c.yaml:1:33: expected drop or hash"),
     ("[subject]", "c.yaml:1:1: redact must be a map"),
 ]
 

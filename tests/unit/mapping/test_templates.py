@@ -83,7 +83,7 @@ def test_what_is_cut_is_noted_by_its_name() -> None:
     event = build_mapper(PACK, render=render)(revision(body))
     assert event is not None
     assert [note for note in event.notes if "cut" in note] == [
-        "subject cut from 1000 to 400 characters: it stands among other text"
+        "subject cut from 1000 to 400 characters: it is part of other text"
     ]
 
 
@@ -130,7 +130,7 @@ def test_everything_that_is_wrong_is_told_with_its_place() -> None:
 
 def test_a_field_that_the_api_is_not_known_to_send_deserves_a_look() -> None:
     [note] = body_warnings(parse('a: "{subjct}"\nb: "{subject} {findings.name}"\nc: 5', "connector.yaml"))
-    assert str(note).startswith("connector.yaml:1:4: records have no field subjct")
+    assert str(note).startswith("connector.yaml:1:4: the API documents no record field subjct")
     assert "subject" in note.hint
 
 

@@ -12,7 +12,12 @@ from connector.yaml_nodes import parse
 from tests.unit.mapping.packs import pack_of, revision, write
 
 DOUBTFUL = [
-    ("ecs", "fields: {email.subject: subjct}", "3:25: records have no field subjct", "did you mean subject?"),
+    (
+        "ecs",
+        "fields: {email.subject: subjct}",
+        "3:25: the API documents no record field subjct",
+        "did you mean subject?",
+    ),
     (
         "ecs",
         "fields: {email.subjct: subject}",
@@ -34,13 +39,13 @@ DOUBTFUL = [
     (
         "ecs",
         "fields: {event.category: {const: [email]}, event.type: {const: [denied]}}",
-        "event.type denied goes with none",
+        "event.type denied is not expected",
         "",
     ),
     (
         "ecs",
         "rest: {into: cloudflare.x, without: [subjct]}",
-        "3:38: records have no field subjct",
+        "3:38: the API documents no record field subjct",
         "did you mean subject?",
     ),
     ("ecs", "tables: {t: {a: b}}\nfields: {event.id: id}", "3:13: nothing uses the table t", ""),
@@ -60,7 +65,7 @@ DOUBTFUL = [
         "7 does not fit severity_id: not an allowed value",
         "0, 1, 2",
     ),
-    ("ocsf", "fields: {from: {const: root@localhost}}", "from: not a plain mail address", ""),
+    ("ocsf", "fields: {from: {const: root@localhost}}", "from: not a plain email address", ""),
     ("cim", "fields: {recipent: to}", "cim has no field recipent", "did you mean recipient?"),
     (
         "json",
@@ -74,11 +79,11 @@ DOUBTFUL = [
         "3:52: this rule is never reached",
         "{from: $code, else: none} before it",
     ),
-    ("json", "fields: {a: {const: x, else: y}}", "3:30: this else never counts", "add a when"),
+    ("json", "fields: {a: {const: x, else: y}}", "3:30: this else is never used", "add a when"),
     (
         "json",
         "fields: {a: {const: x, when: {to: {exists: false}, not: {id: z}, all: [{to: q, id: y}, {id: z}]}}}",
-        "this never holds: to must have no value and one at once",
+        "this never holds: to cannot be both absent and present",
         "",
     ),
     (
@@ -87,8 +92,8 @@ DOUBTFUL = [
         "3:31: final_disposition is never 'MALICOUS'",
         "did you mean MALICIOUS?",
     ),
-    ("json", "fields: {a: id, b: null}", "3:17: null takes nothing away: there is no b in fields", ""),
-    ("json", "derive: {tme: null}\nfields: {a: id}", "3:10: null takes nothing away", "did you mean time?"),
+    ("json", "fields: {a: id, b: null}", "3:17: null removes nothing: there is no b in fields", ""),
+    ("json", "derive: {tme: null}\nfields: {a: id}", "3:10: null removes nothing", "did you mean time?"),
     ("cim", "fields: {severity: {const: hgh}}", "'hgh' does not fit severity", "did you mean high?"),
 ]
 

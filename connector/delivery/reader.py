@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
@@ -126,6 +127,10 @@ class EventMapper:
 _REVISIONS_PER_TURN = 100
 """Revisions to map before other tasks run: about 30 ms at 300 us each, well under what liveness notices."""
 
+_TURN_SECONDS = 0.05
+"""Time to map before other tasks run. A record whose headers were made to be slow takes up to half a second,
+so a page of a thousand must not be mapped in one turn."""
+
 _END_OF_JOURNAL = 0.5
 """Seconds without data that count as the end of the journal while draining, where its head is unknown."""
 
@@ -227,6 +232,7 @@ class PrefetchReader:
 
     async def _process(self, entry: Entry) -> None:
         emitted = await self._emitted(entry)
+        turn_began = time.monotonic()
         for sequence, revision in enumerate(entry.revisions, entry.first):
             while self._batcher.full:
                 await self._notifier.wait()
@@ -244,8 +250,10 @@ class PrefetchReader:
             self.read = sequence
             if self._batcher.full:
                 self._notifier.notify()
-            if (sequence - entry.first) % _REVISIONS_PER_TURN == _REVISIONS_PER_TURN - 1:
+            turn_is_over = (sequence - entry.first) % _REVISIONS_PER_TURN == _REVISIONS_PER_TURN - 1
+            if turn_is_over or time.monotonic() - turn_began > _TURN_SECONDS:
                 await asyncio.sleep(0)
+                turn_began = time.monotonic()
         self._notifier.notify()
 
     async def _emitted(self, entry: Entry) -> dict[str, str]:

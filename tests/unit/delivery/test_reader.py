@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
@@ -57,6 +58,36 @@ def test_mapping_lets_other_tasks_have_their_turn() -> None:
 
         pauses = [later - earlier for earlier, later in pairwise(turns)]
         assert max(pauses) <= 100
+
+    run(scenario())
+
+
+def test_records_that_are_slow_to_map_let_other_tasks_run_after_each() -> None:
+    """The author of a message chooses how long its headers take: a page of such must not block liveness."""
+
+    async def scenario() -> None:
+        mapped, turns = 0, 0
+
+        def slow(_: Revision) -> Event | None:
+            nonlocal mapped
+            end = time.monotonic() + 0.06
+            while time.monotonic() < end:
+                pass
+            mapped += 1
+            return None
+
+        async def another() -> None:
+            nonlocal turns
+            while mapped < 20:
+                turns += 1
+                await asyncio.sleep(0)
+
+        log = MemoryLog(revisions(20))
+        async with RunningDeliverer(ScriptedOutput(), log, mapper=slow) as world:
+            await another()
+            await world.delivered()
+
+        assert turns >= 19
 
     run(scenario())
 

@@ -26,7 +26,7 @@ from connector.delivery.retry_policy import (
     decide,
     fault_of,
 )
-from connector.facts import BatchRetried, OutputHeld, OutputReleased, WaitShortened
+from connector.facts import BatchRetried, OutputHeld, OutputReleased, OutputRetryAfterCapped
 from connector.interfaces import Output
 
 HeldBy: TypeAlias = Literal["collector", "journal"]
@@ -294,7 +294,7 @@ class CircuitBreaker:
     def _report_shortened(self, asked: float | None) -> None:
         longest = self._context.policy.longest_wait
         if asked is not None and asked > longest:
-            self._context.observe(WaitShortened(self._context.name, asked, longest))
+            self._context.observe(OutputRetryAfterCapped(self._context.name, asked, longest))
 
     def _end_hold(self, *, accepted: bool) -> None:
         """An answer ends a hold, unless it began because everything was refused: then only an acceptance."""

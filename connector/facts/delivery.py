@@ -60,10 +60,10 @@ class BatchRetried(Fact):
 
 
 @dataclass(frozen=True, slots=True)
-class WaitShortened(Fact):
-    """The collector asked for a wait of *asked* seconds, more than a collector can get; it gets *granted*."""
+class OutputRetryAfterCapped(Fact):
+    """The collector asked to wait *asked* seconds, more than is accepted; the output waits *granted*."""
 
-    event: ClassVar[str] = "wait_shortened"
+    event: ClassVar[str] = "output_retry_after_capped"
     level: ClassVar[Level] = "warning"
 
     output: str

@@ -70,7 +70,11 @@ COUNTERS: tuple[Family, ...] = (
     Family("events_with_mapping_warnings", "Events shortened or with values left out.", ("output",)),
     Family("sent_bytes", "Payload bytes accepted.", ("output",)),
     Family("batches_retried", "Batches that failed and were retried.", ("output",)),
-    Family("waits_shortened", "Waits a collector asked for that were too long to grant.", ("output",)),
+    Family(
+        "output_retry_after_capped",
+        "Waits a collector asked for that were longer than accepted.",
+        ("output",),
+    ),
     Family("batches_split", "Batches refused and sent again in parts.", ("output",)),
     Family("dead_letters", "Events that became dead letters.", ("output", "reason")),
     Family("events_resent", "Unconfirmed events sent again after a broken connection.", ("output",)),

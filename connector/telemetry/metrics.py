@@ -248,8 +248,8 @@ class Metrics:
             case facts.BatchRetried():
                 metrics.count("batches_retried", fact.output)
                 metrics.set("output_next_attempt_timestamp_seconds", time.time() + fact.after, fact.output)
-            case facts.WaitShortened():
-                metrics.count("waits_shortened", fact.output)
+            case facts.OutputRetryAfterCapped():
+                metrics.count("output_retry_after_capped", fact.output)
             case facts.BatchSplit():
                 metrics.count("batches_split", fact.output)
             case facts.EventsFiltered():

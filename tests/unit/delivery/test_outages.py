@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from connector.errors import Hold, Retryable
-from connector.facts import BatchRetried, BatchSending, OutputHeld, OutputReleased, WaitShortened
+from connector.facts import BatchRetried, BatchSending, OutputHeld, OutputReleased, OutputRetryAfterCapped
 from connector.model import Limits, Receipt
 from connector.testing.scripted import ScriptedOutput, Step, Unanswered
 from tests.support.jumping_loop import run
@@ -80,7 +80,7 @@ def test_a_collector_that_asks_for_minutes_gets_minutes() -> None:
         assert asked_at[1] - asked_at[0] >= 600
         assert asked_at[2] - asked_at[1] >= 300
         assert [fact.asked for fact in running.seen.of(BatchRetried)] == [600, 300]
-        assert running.seen.of(WaitShortened) == []
+        assert running.seen.of(OutputRetryAfterCapped) == []
 
     run(scenario())
 
@@ -108,7 +108,9 @@ def test_a_wait_in_a_wrong_unit_is_cut_to_minutes_reported_and_shown(answer: Ste
             await running.delivered()
 
         assert loop.time() < 700
-        assert [(fact.asked, fact.granted) for fact in running.seen.of(WaitShortened)] == [(1.8e9, 600)]
+        assert [(fact.asked, fact.granted) for fact in running.seen.of(OutputRetryAfterCapped)] == [
+            (1.8e9, 600)
+        ]
 
     run(scenario())
 

@@ -218,6 +218,6 @@ class ElasticsearchOutput:
             return 0
         receipt = await self._post(node, [conflicts[index] for index in ids], list(ids.values()))
         if receipt.rejected or receipt.retry:
-            # Sent again as a whole: what was stored meanwhile is a repetition then.
+            # The batch is sent again; documents stored meanwhile then count as repetitions.
             raise Retryable(f"{node.origin}: not all messages that returned to an earlier state were stored")
         return len(ids) - receipt.duplicates

@@ -79,6 +79,9 @@ async def test_pagerduty_gets_one_alert_per_message(tmp_path: Path) -> None:
         assert 1 <= len(payload["summary"]) <= 1024
         assert payload["severity"] in {"critical", "error", "warning", "info"}
         assert payload["source"] == "Cloudflare Email Security, prod"
+        assert payload["class"].startswith("email.")
+        link = r"https://one\.dash\.cloudflare\.com/[0-9a-f]{32}/email-security/investigation"
+        assert re.fullmatch(link, body["client_url"])
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", payload["timestamp"])
         assert set(payload) <= {"summary", "source", "severity", "timestamp", "component", "group", "class",
                                 "custom_details"}  # fmt: skip

@@ -1,8 +1,8 @@
-"""What makes a record new or changed: pure comparison of its state with what was seen.
+"""Compares a record with what was seen of it: is it new, changed, or another message? Pure functions.
 
-A record's *state* is its watched fields. Values that say nothing (null, "", [], {}) are alike, and lists
-compare as sets, since the API promises no order. A field that one side lacks is not compared: the API
-adds and retires fields, and that is no news about a mail.
+A record's *state* is its watched fields. Empty values (null, "", [], {}) are equal, and lists compare as
+sets, since the API promises no order. A field that one side lacks is not compared: the API adds and retires
+fields, and that is no change of a message.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ PAD = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a record turned out to be: a revision to deliver, a row to store, both or neither.
+    """The outcome for a record: a revision to deliver, a row to store, both or neither.
 
-    *completes*: the revision brings enrichment that was missing, the state is the same. *again*: it tells
-    what was told before, because everything was asked for.
+    *completes*: the revision adds enrichment that was missing; the state is the same. *again*: it was
+    delivered before, and is delivered once more because a backfill asked for everything.
     """
 
     revision: Revision | None = None
@@ -166,8 +166,8 @@ def compare(
 ) -> Comparison:
     """Say what *record*, returned for *window*, is against the row *known* of its id.
 
-    First sight is revision 1; a changed state the next; a state that comes back counts up again, also
-    that of a record that was told to be gone. Whichever of its timestamps the API goes by, a record lies in
+    First sight is revision 1, a changed state the next one. A state that returns counts up again, also
+    that of a record reported as gone. Whichever of its timestamps the API goes by, a record lies in
     every window that returns it, so its row's time is kept inside all of them.
     """
     state, digest = _judged(record.body, watched)
@@ -200,7 +200,7 @@ def compare(
 
 
 def disappearance(known: Seen, *, feed: Feed, window: Window, collected: datetime) -> Comparison:
-    """The revision that tells that the API no longer knows the record; told once."""
+    """The revision that reports, once, that the API no longer knows the record."""
     if known.state.get(_GONE):
         return Comparison()
     watched = without_marks(known.state)

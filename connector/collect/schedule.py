@@ -1,4 +1,4 @@
-"""When a feed polls: a fixed interval or a cron expression, computed by APScheduler's triggers.
+"""Schedules a feed's polls: a fixed interval or a cron expression, computed by APScheduler's triggers.
 
 Only the triggers are used. The scheduler itself would run jobs by the wall clock, drop ticks that come
 late and cancel work at shutdown; here the collector sleeps and never runs a sweep twice at once.

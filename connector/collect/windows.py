@@ -1,4 +1,4 @@
-"""The windows that a feed's sweeps ask for: pure arithmetic of time.
+"""Computes the windows of time that a feed's sweeps ask for. Pure arithmetic.
 
 One sweep is *live*; each revisit trails it at an age and reads the same time again::
 

@@ -1,6 +1,6 @@
-"""Room kept for acknowledgements: a file that is given up when the disk is full.
+"""The ballast: a file that reserves disk space for acknowledgements and is given up when the disk is full.
 
-Without it a full disk could not even note what was delivered, and delivery would have to repeat it.
+Without it a full disk could not even store what was delivered, and delivery would have to repeat it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class Ballast:
-    """A file of *size* bytes that holds nothing."""
+    """A file of *size* bytes without content."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._path = path
@@ -19,7 +19,7 @@ class Ballast:
         self._whole = False
 
     def restore(self) -> bool:
-        """Make the file whole; says whether it is. Costs nothing while it is."""
+        """Allocate the file; returns whether it is whole. Costs nothing while it is."""
         if self._whole or self._size == 0:
             return True
         try:
@@ -37,7 +37,7 @@ class Ballast:
         return self._whole
 
     def release(self) -> bool:
-        """Give the room up; says whether there was any."""
+        """Give up the space; returns whether there was any."""
         self._whole = False
         try:
             had = self._path.stat().st_size > 0

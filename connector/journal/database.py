@@ -1,7 +1,7 @@
-"""The database on its own thread, so that the main loop never waits for a disk.
+"""Runs the SQLite database on a thread of its own, so that the main loop never waits for a disk.
 
-Work is a function of the connection. Writing work runs in a transaction, finishes once handed over even
-when its caller is cancelled, and may use the ballast as its last resort.
+Work is a function of the connection. Work that writes runs in a transaction, finishes once it was handed
+over even if its caller is cancelled, and may use the ballast as its last resort.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Dead letters: revisions that an output can never take, kept whole, and what a person makes of them."""
+"""The table of dead letters: revisions that an output refused for good, until replayed or purged."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ _CHUNK = 500
 
 
 def check_room(connection: sqlite3.Connection, output: str, most: int | None) -> None:
-    """Raise ``DeadLettersFull`` when *output* keeps *most* letters already.
+    """Raise ``DeadLettersFull`` when *output* has *most* dead letters already.
 
-    One batch may lead beyond that: else a batch with more letters than that could never end.
+    One batch may exceed the limit: otherwise a batch with more dead letters could never end.
     """
     row = connection.execute("SELECT letters FROM outputs WHERE output = ?", (output,)).fetchone()
     if row is not None and most is not None and row[0] >= most:
         raise DeadLettersFull(
-            f"{output} keeps {row[0]} dead letters, and {most} are the most; look at them with "
-            "`deadletters list`, then replay or purge them, or raise dead_letters.max",
+            f"{output} has {row[0]} dead letters, and its limit is {most}; see `deadletters list`, then "
+            "replay or purge them, or raise dead_letters.max",
             (output,),
         )
 
@@ -122,7 +122,7 @@ def replay(
 ) -> tuple[int, Counters | None]:
     """Append the revisions of letters for their own outputs only, and delete the letters.
 
-    Letters of an output that is not attached stay: nobody would read them. Returns how many went.
+    Dead letters of an output that is not attached stay: no delivery would read them. Returns how many moved.
     """
     rows = [
         row for at in range(0, len(numbers), _CHUNK) for row in _rows(connection, numbers[at : at + _CHUNK])
@@ -171,10 +171,10 @@ def _delete(connection: sqlite3.Connection, numbers: Sequence[int]) -> int:
 
 
 def _letter(output: str, about: bytes, tolerant: bool, body: bytes) -> DeadLetter:
-    sequence, reason, answer, attempts, first_tried, buried = cast(
+    sequence, reason, answer, attempts, first_tried, stored = cast(
         "_About", from_text(Text(about, tolerant=False))
     )
     revisions, _ = from_blob(body, tolerant=tolerant)
     return DeadLetter(
-        output, sequence, revisions[0], reason, answer, attempts, to_moment(first_tried), to_moment(buried)
+        output, sequence, revisions[0], reason, answer, attempts, to_moment(first_tried), to_moment(stored)
     )

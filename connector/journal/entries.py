@@ -15,7 +15,7 @@ from connector.journal.codec import Blob
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """The journal's counters; see the schema."""
+    """The row of counters; see the table ``ledger`` in the schema."""
 
     head: int
     floor: int
@@ -46,7 +46,7 @@ class StoredEntry:
 
 
 def read_counters(connection: sqlite3.Connection) -> Counters:
-    """The counters as they are."""
+    """Read the counters."""
     row = connection.execute("SELECT head, floor, bytes, trimmed, committed FROM ledger").fetchone()
     return Counters(*row)
 

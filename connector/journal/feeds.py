@@ -1,4 +1,4 @@
-"""Where feeds stand: checkpoints, fingerprints, gaps, and from when on their seen rows are complete.
+"""The tables of feeds and checkpoints: how far each sweep is, and from when on seen rows are complete.
 
 **The floor.** Seen rows of a feed are complete from its floor on. It is set by the first step of the
 live sweep: to the step's end, or to the oldest row seen until then if that is older (rows are never
@@ -45,7 +45,7 @@ def ensure_number(connection: sqlite3.Connection, feed: Feed, fingerprint: str) 
 
 
 def progress(connection: sqlite3.Connection, feed: Feed) -> Progress:
-    """Where *feed* stands."""
+    """The progress of *feed*."""
     number = number_of(connection, feed)
     if number is None:
         return Progress({})
@@ -87,19 +87,19 @@ def take_step(connection: sqlite3.Connection, number: int, step: Step, now: int)
 
 
 def repair(connection: sqlite3.Connection, feed: Feed, gap: Gap, part: Window) -> None:
-    """Leave of *gap* what lies outside *part*."""
+    """Reduce *gap* to what lies outside *part*."""
     number = number_of(connection, feed)
     if number is not None:
         gaps.repair(connection, number, gap, part)
 
 
 def raise_floor(connection: sqlite3.Connection, number: int, passed: int) -> None:
-    """Note that rows before *passed* are gone."""
+    """Note that rows before *passed* are deleted."""
     connection.execute("UPDATE feeds SET floor = ? WHERE feed = ? AND floor < ?", (passed, number, passed))
 
 
 def forget(connection: sqlite3.Connection, feed: Feed) -> None:
-    """Drop everything of *feed* at once, but leave the deletion of its seen rows for later."""
+    """Delete everything of *feed* at once, except its seen rows, which may be millions."""
     number = number_of(connection, feed)
     if number is None:
         return
@@ -110,7 +110,7 @@ def forget(connection: sqlite3.Connection, feed: Feed) -> None:
 
 
 def forgotten(connection: sqlite3.Connection) -> int | None:
-    """A forgotten feed that still has seen rows to delete; ends those that have none."""
+    """A forgotten feed that still has seen rows; forgotten feeds without any are deleted."""
     connection.execute(
         "DELETE FROM feeds WHERE forgotten = 1 "
         "AND NOT EXISTS (SELECT 1 FROM seen WHERE seen.feed = feeds.feed)"

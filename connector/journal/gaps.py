@@ -1,7 +1,7 @@
-"""Gaps of feeds: recorded with the step that skips, made smaller by what is read after all.
+"""The table of gaps: recorded with the step that skips time, reduced by what is read after all.
 
-A gap that is not retried any more is final. Final ones with one cause that touch become one, so that an age
-beyond the API's retention does not fill pages with them.
+A gap that is no longer retried is final. Final gaps of one cause that touch are merged, so that a revisit
+age beyond the API's retention does not add a row per poll.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def of(connection: sqlite3.Connection, number: int) -> tuple[Gap, ...]:
 
 
 def record(connection: sqlite3.Connection, number: int, gap: Gap, now: int) -> None:
-    """Note *gap*."""
+    """Record *gap*."""
     cause = printable(gap.reason)
     _fold(connection, number, cause, now - _RETRIED)
     _add(connection, number, (to_micros(gap.window.start), to_micros(gap.window.end)), cause, now)
 
 
 def repair(connection: sqlite3.Connection, number: int, gap: Gap, part: Window) -> None:
-    """Leave of *gap* what lies before and behind *part*."""
+    """Reduce *gap* to what lies before and after *part*."""
     start, end = to_micros(gap.window.start), to_micros(gap.window.end)
     cause = printable(gap.reason)
     row = connection.execute(
@@ -48,7 +48,7 @@ def repair(connection: sqlite3.Connection, number: int, gap: Gap, part: Window) 
 
 
 def drop(connection: sqlite3.Connection, number: int) -> None:
-    """Forget all gaps of the feed."""
+    """Delete all gaps of the feed."""
     connection.execute("DELETE FROM gaps WHERE feed = ?", (number,))
 
 
@@ -62,7 +62,7 @@ def _add(
 
 
 def _fold(connection: sqlite3.Connection, number: int, cause: str, final: int) -> None:
-    """Make one of final gaps that touch."""
+    """Merge final gaps that touch."""
     rows = connection.execute(
         "SELECT start, end, recorded FROM gaps WHERE feed = ? AND cause = ? AND recorded <= ? ORDER BY start",
         (number, cause, final),

@@ -295,7 +295,7 @@ class Journal:
         )
 
     async def forget(self, feed: Feed) -> None:
-        """See ``OperatorLog``. The rows go in many transactions; cut short, the next ``expire`` goes on."""
+        """See ``OperatorLog``. Rows are deleted in many transactions; the next ``expire`` continues."""
 
         def work(connection: sqlite3.Connection) -> None:
             self._generations[feed] += 1

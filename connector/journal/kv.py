@@ -1,4 +1,4 @@
-"""Small facts that survive a restart, such as a rate limit's end."""
+"""Keys and values that survive a restart, such as the end of a rate limit."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from connector.journal.codec import printable
 
 
 def get_value(connection: sqlite3.Connection, key: str) -> str | None:
-    """What was remembered under *key*, if anything."""
+    """The value of *key*, if it has one."""
     row = connection.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
     return None if row is None else str(row[0])
 
 
 def set_value(connection: sqlite3.Connection, key: str, value: str | None) -> None:
-    """Keep *value* under *key*; ``None`` forgets it."""
+    """Store *value* under *key*; ``None`` deletes it."""
     if value is None:
         connection.execute("DELETE FROM notes WHERE key = ?", (key,))
     else:

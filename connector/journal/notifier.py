@@ -6,7 +6,7 @@ from connector.broadcast import Broadcast
 
 
 class HeadNotifier:
-    """The head as the main loop knows it, and the outputs whose position somebody else moved."""
+    """The head as the main loop knows it, and the outputs whose position was moved under them."""
 
     def __init__(self, head: int) -> None:
         self.head = head

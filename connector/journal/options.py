@@ -1,4 +1,4 @@
-"""How a journal keeps its data, and what it is made of."""
+"""Options of a journal, and the versions it is made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where outputs stand: positions, backlogs and their limits, and what an output had to skip."""
+"""The table of outputs: positions, backlog limits, trimming, and what an output had to skip."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from connector.model import Backlog, Gap, GapCause, OutputOutline, RewindPreview
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """What an output lost: how many revisions, and the gap as it is recorded now."""
+    """What an output skipped: how many revisions, and the gap as recorded now."""
 
     output: str
     revisions: int
@@ -35,7 +35,7 @@ class Trim:
 def attach(
     connection: sqlite3.Connection, output: str, start: Start, backlog: Backlog
 ) -> tuple[int, Skip | None]:
-    """Begin or resume; returns the position, and what was deleted while the output was detached."""
+    """Start or resume; returns the position, and what was deleted while the output was detached."""
     row = connection.execute("SELECT position, missed FROM outputs WHERE output = ?", (output,)).fetchone()
     if row is None:
         counters = entries.read_counters(connection)
@@ -57,7 +57,7 @@ def attach(
 
 
 def detach(connection: sqlite3.Connection, output: str) -> None:
-    """Let the output pin nothing."""
+    """Stop retaining entries for the output."""
     connection.execute("UPDATE outputs SET attached = 0 WHERE output = ?", (output,))
 
 
@@ -94,9 +94,9 @@ def check_room(connection: sqlite3.Connection) -> None:
 
 
 def enforce_skips(connection: sqlite3.Connection) -> list[Skip]:
-    """Move outputs over their limit that may skip, but never past the newest revision.
+    """Skip the oldest revisions of outputs over a limit with ``when_full: skip``, never the newest one.
 
-    A tenth of the limit is cleared at once: who is moved at every commit would never get to acknowledge.
+    A tenth of the limit is cleared at once: an output that is moved at every commit could never acknowledge.
     What a rewind brings back does not count, or the next commit would undo the rewind.
     """
     counters = entries.read_counters(connection)
@@ -116,10 +116,9 @@ def enforce_skips(connection: sqlite3.Connection) -> list[Skip]:
 
 
 def trim(connection: sqlite3.Connection, written_before: int, most: int) -> Trim | None:
-    """Delete at most *most* of the oldest entries that every attached output is done with.
+    """Delete at most *most* of the oldest entries that every attached output has acknowledged.
 
-    Without any attached output nothing goes: nobody is done with it. Detached outputs that had not read
-    what goes get a gap.
+    Without any attached output nothing is deleted. Detached outputs that had not read it get a gap.
     """
     done = connection.execute("SELECT min(position) FROM outputs WHERE attached = 1").fetchone()[0]
     if done is None:

@@ -1,4 +1,4 @@
-"""Finds, decodes and cuts the entry that an output has to read next."""
+"""Reads the next entry for an output: finds, decodes and caches it, and cuts it to the position."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from connector.model import Entry, Revision
 class EntryCache:
     """Entries by position, at most *most* bytes of JSON, the least recently used going first.
 
-    It belongs to the journal's thread; nobody else touches it.
+    Used by the journal's thread only.
     """
 
     def __init__(self, most: int) -> None:
@@ -71,7 +71,8 @@ class EntryCache:
 
 
 _SOON = 2000
-"""Revisions within which an output that comes behind will want an entry; decoded, one takes 8 kB."""
+"""Distance in revisions within which a following output still profits from a cached entry; decoded, a
+revision takes about 8 kB, so two thousand are the cache's default size."""
 
 
 class Reader:
@@ -107,7 +108,7 @@ class Reader:
         return Entry(after + 1, entry.revisions[after + 1 - entry.first :], entry.only)
 
     def adopt(self, first: int, new_entries: Sequence[NewEntry], revisions: Sequence[Revision]) -> None:
-        """Keep what is being written, from sequence number *first* on, so that nobody has to decode it."""
+        """Keep what is being written, from sequence number *first* on, so that it need not be decoded."""
         start = 0
         for new_entry in new_entries:
             part = tuple(revisions[start : start + new_entry.blob.count])

@@ -1,7 +1,8 @@
-"""Going back: an output's position, and the dead letters that lie in the stretch it reads again.
+"""Rewinds an output: moves its position back, and deletes the dead letters in the range that it reads again.
 
-Those leave: their revisions are read once more, and whatever is refused once more is buried once more. Kept,
-each would be there twice, or be replayed after it was accepted. So none lies beyond its output's position.
+Their revisions are read once more, and what is refused again becomes a dead letter again. If they were kept,
+each would exist twice, or be replayed after its event was accepted. So no dead letter lies beyond its
+output's position.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from connector.model import RewindPreview
 
 
 def preview(connection: sqlite3.Connection, output: str, to: int | datetime) -> RewindPreview:
-    """What :func:`rewind` would do."""
+    """Return what :func:`rewind` would do."""
     found = positions.preview(connection, output, to)
     return replace(found, dead_letters=len(dead_letters.beyond(connection, output, found.target)))
 

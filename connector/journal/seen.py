@@ -1,4 +1,4 @@
-"""Seen rows: what the journal remembers of records, so that only what is new or changed is delivered."""
+"""The tables of seen rows and their states: what is remembered of records to tell new from known."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from connector.journal.codec import Text, from_text, to_micros, to_moment, to_te
 from connector.model import Body, Seen, Window
 
 _MOST = 4096
+"""States in the cache: real feeds have a few hundred."""
 
 
 class States:

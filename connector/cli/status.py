@@ -18,7 +18,6 @@ from connector.cli.common import print_json, state_directory, state_options
 from connector.cli.terminal import ago, elapsed, format_time, paint, sanitize
 from connector.errors import ConnectorError
 from connector.model import JsonObject
-from connector.quantities import count_of
 
 _PIPED_WIDTH = 80
 _FEEDS_SHOWN = 20
@@ -149,6 +148,8 @@ def _feed_table(feeds: Sequence[JsonObject], now: datetime, width: int, *, every
     ]
     yield from _table(("FEED", "STATE", "COLLECTED UP TO", "RECORDS", "CHANGES"), rows, width)
     if len(shown) < len(ordered):
+        from connector.quantities import count_of
+
         healthy = sum(feed["state"] in _GOOD for feed in ordered[len(shown) :])
         rest = len(ordered) - len(shown)
         yield f"and {count_of(rest, 'more feed')}, {healthy} of them healthy (--all shows every one)"
@@ -211,6 +212,8 @@ def _footnotes(
 
 
 def _backfill(feed: JsonObject) -> str:
+    from connector.quantities import count_of
+
     job = feed["backfill"]
     start, end, position = (format_time(job[key]) for key in ("start", "end", "position"))
     read = count_of(job["read"], "record")

@@ -24,7 +24,7 @@ searches:
   detections: {{every: 60s}}
 outputs:
   lake: {{type: http, url: "${{env:URL}}/lake", mapping: ecs}}
-  chat: {{type: http, url: "${{env:URL}}/chat", when: {{$code: none}}, body: {{text: "{{subject}}"}}}}
+  chat: {{type: http, url: "${{env:URL}}/chat", when: {{subject: other}}, body: {{text: "{{subject}}"}}}}
   disk: {{type: file, path: events.cef, mapping: cef, redact: {{subject: drop}}}}
 state: {{directory: state}}
 server: {{listen: null}}

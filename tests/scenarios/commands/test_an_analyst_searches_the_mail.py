@@ -288,7 +288,7 @@ def test_a_rate_limit_ends_the_search_at_once(called: Called) -> None:
         code, _, err = called("search", environ=environ)
 
     assert code == 1
-    assert "no request for 300 s" in err
+    assert "waiting 300 s" in err
 
 
 def test_of_several_accounts_one_must_be_named(called: Called, tmp_path: Path) -> None:

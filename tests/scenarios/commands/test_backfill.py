@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -106,7 +107,7 @@ def test_a_running_daemon_delivers_what_it_never_read_once_and_says_what_it_foun
 
     assert (code, again, detached) == (0, 0, 0)
     assert live < len(here.expected)
-    assert f"{len(here.expected)} records read in 72 slices" in told
+    assert re.search(rf"{len(here.expected)} records read in \d+ slices", told)
     assert "before the floor" in told
     assert "the running connector does it" in said
     assert set(here.delivered.values()) == {2}
@@ -121,7 +122,7 @@ def test_without_a_daemon_the_command_delivers_by_itself(tmp_path: Path) -> None
             assert connector.terminate() == 0
 
     assert code == 0, told
-    assert f"{len(here.expected)} records read in 72 slices: {len(here.expected)} new" in told
+    assert re.search(rf"{len(here.expected)} records read in \d+ slices: {len(here.expected)} new", told)
     assert first.keys() == here.expected
     assert here.delivered == first
 
@@ -163,10 +164,10 @@ def test_ctrl_c_leaves_it_to_the_same_command(tmp_path: Path) -> None:
         code, told = here.run(*ASK)
 
     assert stopped == 1
-    assert "the same command goes on where it was" in why
+    assert "it resumes with the same command" in why
     assert code == 0
     assert "it was asked for before" in told
-    assert f"{len(here.expected)} records read in 72 slices: {len(here.expected)} new" in told
+    assert re.search(rf"{len(here.expected)} records read in \d+ slices: {len(here.expected)} new", told)
     assert here.delivered.keys() == here.expected
     assert set(here.delivered.values()) == {1}
 
@@ -186,7 +187,7 @@ def test_what_was_asked_for_is_dropped_or_refused_in_one_line(tmp_path: Path) ->
 
     assert (wrong, future, silent, handed, dropped, twice) == (2, 1, 2, 0, 0, 0)
     assert (nearest.count("\n"), "did you mean everything?" in nearest) == (1, True)
-    assert "no time lies between" in never
+    assert "empty time range" in never
     assert "add --yes" in unasked
     assert "is dropped" in gone
     assert "there is no such backfill" in nothing

@@ -50,7 +50,7 @@ def test_a_forgotten_search_starts_anew_while_it_runs(tmp_path: Path) -> None:
 
             code, _, told = here.operator("state", "forget", "everything", "--yes")
             assert code == 0, told
-            assert f"{len(everything)} seen rows" in told
+            assert f"{len(everything)} seen records" in told
             until(lambda: len(here.lake.events) >= 2 * len(everything), "everything again in the lake")
             until(lambda: len(here.siem.events) >= 2 * len(everything), "everything again in the SIEM")
             until(lambda: connector.status()["journal"]["seen"] == len(everything), "its seen rows")

@@ -110,7 +110,7 @@ async def check(
     results += list(_mappings(loaded, routes))
     if with_files:
         results += list(network_routes(settings, routes))
-    results.append(await _state(settings.state.directory))
+        results.append(await _state(settings.state.directory))
     results += await _pauses(settings)
     if not offline:
         results += [result async for result in _accounts(settings, feeds)]

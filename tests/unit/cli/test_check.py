@@ -18,6 +18,7 @@ searches:
 outputs:
   splunk: {type: splunk_hec, url: "${env:SPLUNK}", token: "${env:HEC}", tls: {ca_file: /etc/ca.pem}}
   siem: {type: syslog, address: "${env:SIEM}", tls: {cert_file: client.pem}}
+state: {directory: state}
 redaction: {key: "${file:/run/secrets/key}"}
 server: {token: "${env:STATUS_TOKEN}"}
 """

@@ -133,11 +133,11 @@ def test_a_daemon_that_is_killed_in_the_middle_goes_on_by_itself(tmp_path: Path)
             until(connector.ready, "readiness")
             with here.started(*ASK) as following:
                 until(lambda: told_of(connector, "revisions") > 0, "the middle")
-                shown, _, err = command("status", environ=environment(TOKEN=TOKEN), cwd=tmp_path)
+                shown, err, _ = command("status", environ=environment(TOKEN=TOKEN), cwd=tmp_path)
                 connector.kill()
                 code, told = ended(following)
             assert (shown, "backfill: prod/everything" in err) == (0, True)
-            assert (code, "goes on when it runs again" in told) == (1, True)
+            assert (code, "resumes when it starts again" in told) == (1, True)
         here.delays.clear()
         before = sum(here.delivered.values())
         with here.daemon() as connector:
@@ -190,4 +190,4 @@ def test_what_was_asked_for_is_dropped_or_refused_in_one_line(tmp_path: Path) ->
     assert "empty time range" in never
     assert "add --yes" in unasked
     assert "cancelled the backfill" in gone
-    assert "there is no such backfill" in nothing
+    assert "no such backfill" in nothing

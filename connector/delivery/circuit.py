@@ -214,9 +214,10 @@ class CircuitBreaker:
             if decision.after is not None:
                 self.pause(decision.after, "the collector asked to slow down")
             self._report_shortened(decision.asked)
-            if decision.retry or decision.busy:
+            if decision.busy or len(decision.retry) > decision.accepted:
                 self._concurrency.pushed_back(permit.round)
-            elif decision.accepted:
+            elif decision.accepted and not decision.retry:
+                # Where most of a request is accepted, fewer requests at once would deliver less, not more.
                 self._concurrency.accepted()
             if current:
                 # Events to retry beside accepted ones are progress: only a send without any counts as failed.

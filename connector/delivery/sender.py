@@ -101,7 +101,7 @@ class Sender:
 
     @property
     def overtaking(self) -> int:
-        """How many batches may overtake what holds the position back."""
+        """How many batches per concurrent send may overtake what holds the position back."""
         return _OVERTAKING_PER_ITEM if any(map(self._search.waits_out, self._waiting)) else _OVERTAKING
 
     @property

@@ -129,7 +129,7 @@ class Session:
     def _window_open(self) -> bool:
         """Whether another batch may be sent before what is in flight is acknowledged."""
         in_flight = self._in_flight
-        overtaking = self.sender.overtaking
+        overtaking = self.sender.overtaking * self._concurrency
         if in_flight.suspects >= self._most_suspects or in_flight.remainders >= overtaking:
             return False
         if in_flight.busy < self._concurrency or self.sender.needs_control:

@@ -136,3 +136,99 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
     writer.transport.abort()
+
+
+@dataclass(frozen=True, slots=True)
+class PoisonFault:
+    """What happens to a connection that carries *needle*: one certain message, as a firewall sees it.
+
+    Args:
+        needle: bytes of the poisoned message as they travel.
+        answer: raw bytes sent back instead of the collector's answer; the connection ends after them.
+        hang: answer nothing and keep the connection open. Without *answer* and *hang* it is reset.
+    """
+
+    needle: bytes
+    answer: bytes | None = None
+    hang: bool = False
+
+
+class PoisonProxy:
+    """A proxy that refuses every connection at the moment it carries the poisoned message.
+
+    Nothing from the first byte of the message on reaches the collector. *refused* counts how often that was.
+    """
+
+    def __init__(self, collector: int, fault: PoisonFault) -> None:
+        self.port = 0
+        self.refused = 0
+        self._collector = collector
+        self._fault = fault
+        self._carrying: set[asyncio.Task[None]] = set()
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection to its end."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._carrying.add(task)
+            task.add_done_callback(self._carrying.discard)
+        responses, requests = await asyncio.open_connection(_HOST, self._collector)
+        back = asyncio.ensure_future(_pump(responses, writer, _PIECE))
+        try:
+            if await self._forward(reader, requests):
+                requests.write_eof()
+                await back
+            else:
+                self.refused += 1
+                back.cancel()
+                requests.transport.abort()
+                await self._refuse(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            back.cancel()
+            await asyncio.gather(back, return_exceptions=True)
+            requests.close()
+            _reset(writer)
+
+    async def close(self) -> None:
+        """Reset every connection that is left."""
+        for task in list(self._carrying):
+            task.cancel()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
+
+    async def _forward(self, reader: asyncio.StreamReader, requests: asyncio.StreamWriter) -> bool:
+        """Forward until the end (true) or the poisoned message (false), which may come in two pieces."""
+        needle, held = self._fault.needle, b""
+        while data := await reader.read(_PIECE):
+            held += data
+            if needle in held:
+                return False
+            partial = range(min(len(held), len(needle) - 1), -1, -1)
+            keep = next(count for count in partial if held.endswith(needle[:count]))
+            requests.write(held[: len(held) - keep])
+            held = held[len(held) - keep :]
+            await requests.drain()
+        requests.write(held)
+        return True
+
+    async def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._fault.answer is not None:
+            writer.write(self._fault.answer)
+            await writer.drain()
+        if self._fault.answer is not None or self._fault.hang:
+            # Until the output has read the answer, or given up: a reset could overtake the answer.
+            await _pump(reader, None, _PIECE)
+
+
+@contextlib.asynccontextmanager
+async def poison_proxy(collector: int, fault: PoisonFault) -> AsyncIterator[PoisonProxy]:
+    """A ``PoisonProxy`` on a loopback port to the *collector* on another, while the block runs."""
+    proxy = PoisonProxy(collector, fault)
+    server = await asyncio.start_server(proxy.carry, _HOST, 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
+        await proxy.close()

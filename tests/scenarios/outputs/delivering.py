@@ -13,7 +13,7 @@ from connector.interfaces import Output
 from connector.model import Event, Revision
 from tests.unit.delivery.fakes import FactRecorder, MemoryLog
 
-POLICY = RetryPolicy(base=0.01, cap=0.05, probe=0.05)
+POLICY = RetryPolicy(base=0.01, cap=0.05, probe=0.05, overtake_after=5.0)
 """Numbers that make an hour of patience pass in a second."""
 
 

@@ -1,0 +1,104 @@
+"""The fault matrix, column "one poisoned request": whatever refuses it and however, one dead letter,
+nothing lost."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from urllib.parse import urlsplit
+
+import pytest
+
+from connector.outputs import BUILT_IN
+from connector.testing.fault_proxy import PoisonFault, poison_proxy
+from tests.scenarios.outputs.delivering import delivering
+from tests.support.bulk_collector import bulk_collector
+from tests.support.collectors import unobserved
+from tests.support.hec_collector import TOKEN, hec_collector
+from tests.support.scripted_http import Asked, Reply, scripted
+from tests.unit.delivery.fakes import revisions
+
+COUNT = 201
+POISON = "100"
+NEEDLE = b'"id": "100"'
+EXPECTED = sorted(str(number) for number in range(1, COUNT + 1) if str(number) != POISON)
+
+
+def status(number: int, headers: bytes = b"") -> PoisonFault:
+    """A firewall that answers with this status and ends the connection."""
+    answer = b"HTTP/1.1 %d No\r\n%scontent-length: 7\r\nconnection: close\r\n\r\nblocked" % (number, headers)
+    return PoisonFault(NEEDLE, answer)
+
+
+FAULTS = {
+    **{str(number): status(number) for number in (400, 401, 403, 429, 500)},
+    "413": status(413),
+    "503 with a wait": status(503, b"retry-after: 0\r\n"),
+    "reset": PoisonFault(NEEDLE),
+    "hang": PoisonFault(NEEDLE, hang=True),
+}
+REASONS = {"400": "refused", "413": "too_large"}
+"""What these statuses say of an event; all other refusals say nothing."""
+
+Collector = Callable[[], contextlib.AbstractAsyncContextManager[tuple[int, Callable[[], Sequence[str]]]]]
+
+
+@contextlib.asynccontextmanager
+async def http() -> AsyncIterator[tuple[int, Callable[[], Sequence[str]]]]:
+    """The port of a collector, and the ids that it took."""
+    taken: list[str] = []
+
+    def answer(asked: Asked) -> Reply:
+        taken.extend(line.split(b'"')[3].decode() for line in asked.body.splitlines())
+        return Reply(200)
+
+    async with scripted(answer) as server:
+        yield server.port, lambda: taken
+
+
+@contextlib.asynccontextmanager
+async def splunk() -> AsyncIterator[tuple[int, Callable[[], Sequence[str]]]]:
+    """The same for Splunk HEC."""
+    async with hec_collector() as collector:
+        yield urlsplit(collector.url).port or 0, lambda: [one["event"]["id"] for one in collector.events]
+
+
+@contextlib.asynccontextmanager
+async def cluster() -> AsyncIterator[tuple[int, Callable[[], Sequence[str]]]]:
+    """The same for Elasticsearch."""
+    async with bulk_collector() as collector:
+        yield urlsplit(collector.url).port or 0, lambda: [one["id"] for one in collector.stored.values()]
+
+
+OUTPUTS: dict[str, tuple[Collector, dict[str, object]]] = {
+    "http": (http, {}),
+    "splunk_hec": (splunk, {"token": TOKEN, "gzip": False}),
+    "elasticsearch": (cluster, {"gzip": False}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("kind", OUTPUTS)
+async def test_one_message_that_is_refused_in_whatever_way_stops_nothing(kind: str, fault: str) -> None:
+    collector, options = OUTPUTS[kind]
+    async with (
+        collector() as (port, taken),
+        poison_proxy(port, FAULTS[fault]) as proxy,
+    ):
+        settings = BUILT_IN[kind].model_validate(
+            {
+                "type": kind,
+                "url": f"http://127.0.0.1:{proxy.port}",
+                "timeout": "400ms",
+                "batch": {"events": 50, "linger": "10ms"},
+                **options,
+            }
+        )
+        output = settings.build("siem", unobserved)
+        async with delivering(output, revisions(COUNT)) as delivery:
+            await delivery.done(60)
+
+        assert sorted(set(taken())) == EXPECTED
+        assert delivery.log.dead_lettered == {POISON: REASONS.get(fault, "poison")}
+        assert proxy.refused >= 2
+        assert delivery.deliverer.state.hold is None

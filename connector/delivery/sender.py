@@ -100,6 +100,13 @@ class Sender:
         return any(self._search.needs_control(chunk) for chunk in self._waiting)
 
     @property
+    def searching(self) -> bool:
+        """Whether requests failed, and it is open whether an event or the collector is to blame."""
+        return any(
+            chunk.failures and chunk.items and not self._search.waits_out(chunk) for chunk in self._in_flight
+        )
+
+    @property
     def overtaking(self) -> int:
         """How many batches per concurrent send may overtake what holds the position back."""
         return _OVERTAKING_PER_ITEM if any(map(self._search.waits_out, self._waiting)) else _OVERTAKING

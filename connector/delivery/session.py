@@ -124,7 +124,8 @@ class Session:
 
     def _lane_free(self) -> bool:
         """Whether the circuit breaker allows one more send; later choices know more than earlier ones."""
-        return self._sending < self.circuit.limit
+        # One at a time while the cause of a failure is searched: concurrent requests fail with it.
+        return self._sending < (1 if self.sender.searching else self.circuit.limit)
 
     def _window_open(self) -> bool:
         """Whether another batch may be sent before what is in flight is acknowledged."""

@@ -18,7 +18,7 @@ COUNT = 6000
 
 
 def seconds_for(share: float, concurrency: int) -> float:
-    """Virtual seconds to deliver ``COUNT`` events per concurrent send where *share* of the items is answered 429."""
+    """Virtual seconds to deliver ``COUNT`` events per lane, *share* of the items answered 429."""
     seconds: list[float] = []
 
     async def scenario() -> None:

@@ -111,7 +111,7 @@ async def check(
     if with_files:
         results += list(network_routes(settings, routes))
         results.append(await _state(settings.state.directory))
-    results += await _pauses(settings)
+        results += await _pauses(settings)
     if not offline:
         results += [result async for result in _accounts(settings, feeds)]
         results += [await _install(route) for route in routes if setup and isinstance(route.output, Setup)]

@@ -149,7 +149,7 @@ class Site:
 
 @contextmanager
 def site(
-    directory: Path, *, rate: float = 60.0, state: Path | None = None, level: str = "warning"
+    directory: Path, *, rate: float = 60.0, state: Path | None = None, level: str = "info"
 ) -> Iterator[Site]:
     """A simulator with *rate* messages per second, and a configuration for daemons on it."""
     simulator = Simulator(

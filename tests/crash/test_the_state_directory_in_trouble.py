@@ -82,7 +82,7 @@ def test_a_second_daemon_on_the_same_state_says_who_has_it_and_ends(tmp_path: Pa
         code, _, told = command("run", environ=environment(TOKEN=TOKEN), cwd=tmp_path)
 
         assert code == 1
-        (line,) = [line for line in told.splitlines() if line.startswith("error: ")]
+        (line,) = [line for line in told.splitlines() if "command_failed" in line]
         assert f"in use by process {connector.process.pid}; stop that process" in line
         assert connector.terminate() == 0
 

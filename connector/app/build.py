@@ -25,7 +25,7 @@ from connector.journal import SQLITE
 from connector.masking import SecretMasker, secrets_in
 from connector.model import Backlog, Feed
 from connector.net.no_proxy import ProxyEnvironment
-from connector.settings import Loaded, Server, Settings, State, require_paths
+from connector.settings import Loaded, ServerSettings, Settings, StateSettings, require_paths
 from connector.telemetry.endpoint import Board, bind
 from connector.telemetry.log_writer import LogWriter
 from connector.telemetry.logs import Format, Logs, dropped_line
@@ -47,8 +47,8 @@ class Core:
     board: Board
     sock: socket.socket | None
     tls: ssl.SSLContext | None
-    state: State
-    server: Server
+    state: StateSettings
+    server: ServerSettings
     log: LogWriter | None = None
 
     def observe(self, fact: Fact) -> None:
@@ -124,7 +124,7 @@ def _masker(settings: Settings) -> SecretMasker:
     return SecretMasker([*secrets_in(settings), *(partial(str, url) for url in proxies)])
 
 
-def endpoint_tls(server: Server) -> ssl.SSLContext | None:
+def endpoint_tls(server: ServerSettings) -> ssl.SSLContext | None:
     """TLS context of the HTTP endpoint; ``None`` for plain HTTP.
 
     Raises ``ConfigurationError`` for a certificate, key or authority that cannot be used.

@@ -1,26 +1,33 @@
 """Configuration: YAML, environment variables and secret files, validated into one frozen value."""
 
-from connector.settings.accounts import Account, Budget
+from connector.settings.accounts import Account, BudgetSettings
 from connector.settings.json_schema import json_schema
 from connector.settings.loading import Loaded, find_file, load, require_paths
 from connector.settings.models import Settings
-from connector.settings.process import Log, Mappings, Server, ServerTls, State, split_address
+from connector.settings.process import (
+    LogSettings,
+    MappingsSettings,
+    ServerSettings,
+    ServerTls,
+    StateSettings,
+    split_address,
+)
 from connector.settings.render import render
 from connector.settings.searches import Enrich, Search
 from connector.settings.state_location import locate_state
 
 __all__ = [
     "Account",
-    "Budget",
+    "BudgetSettings",
     "Enrich",
     "Loaded",
-    "Log",
-    "Mappings",
+    "LogSettings",
+    "MappingsSettings",
     "Search",
-    "Server",
+    "ServerSettings",
     "ServerTls",
     "Settings",
-    "State",
+    "StateSettings",
     "find_file",
     "json_schema",
     "load",

@@ -90,7 +90,7 @@ Credential = Annotated[Secret, AfterValidator(_credential)]
 Proxy = Annotated[Secret, AfterValidator(_proxy)]
 
 
-class Budget(BaseModel):
+class BudgetSettings(BaseModel):
     """How much of the API's request limit the connector may use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -130,7 +130,9 @@ class Account(BaseModel):
     base_url: Annotated[str, AfterValidator(_base_url)] = Field(
         default=BASE_URL, description="Base URL of the API, including /client/v4; https unless loopback."
     )
-    budget: Budget = Field(default=Budget(), description="Request budget of this account's credential.")
+    budget: BudgetSettings = Field(
+        default=BudgetSettings(), description="Request budget of this account's credential."
+    )
     proxy: Proxy | None = Field(
         default=None,
         description="URL of an HTTP proxy; by default HTTPS_PROXY and NO_PROXY apply.",

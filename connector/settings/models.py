@@ -15,7 +15,13 @@ from connector.outputs.common import OutputSettings
 from connector.quantities import Duration
 from connector.settings.accounts import Account
 from connector.settings.problems import invalid
-from connector.settings.process import Log, Mappings, Redaction, Server, State
+from connector.settings.process import (
+    LogSettings,
+    MappingsSettings,
+    RedactionSettings,
+    ServerSettings,
+    StateSettings,
+)
 from connector.settings.searches import Search
 
 
@@ -73,11 +79,13 @@ class Settings(BaseSettings):
     outputs: dict[Name, Annotated[SerializeAsAny[OutputSettings], AnyOutput]] = Field(
         min_length=1, description="Outputs, by name."
     )
-    mappings: Mappings = Field(default=Mappings(), description="Custom mappings.")
-    redaction: Redaction = Field(default=Redaction(), description="Key for hashed fields.")
-    state: State = Field(default=State(), description="The journal.")
-    server: Server = Field(default=Server(), description="The endpoint for metrics, health and status.")
-    log: Log = Field(default=Log(), description="The log on standard error.")
+    mappings: MappingsSettings = Field(default=MappingsSettings(), description="Custom mappings.")
+    redaction: RedactionSettings = Field(default=RedactionSettings(), description="Key for hashed fields.")
+    state: StateSettings = Field(default=StateSettings(), description="The journal.")
+    server: ServerSettings = Field(
+        default=ServerSettings(), description="The endpoint for metrics, health and status."
+    )
+    log: LogSettings = Field(default=LogSettings(), description="The log on standard error.")
     drain: Duration = Field(
         default=timedelta(seconds=25),
         ge=timedelta(0),

@@ -43,7 +43,7 @@ def _address(text: str) -> str:
     return text
 
 
-class State(BaseModel):
+class StateSettings(BaseModel):
     """Where the journal is stored and how long it keeps delivered revisions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,7 +86,7 @@ class ServerTls(BaseModel):
     minimum: Literal["1.2", "1.3"] = Field(default="1.2", description="Oldest TLS version accepted.")
 
 
-class Server(BaseModel):
+class ServerSettings(BaseModel):
     """The read-only HTTP endpoint: metrics, health, status."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,7 +102,7 @@ class Server(BaseModel):
     tls: ServerTls | None = Field(default=None, description="Serve HTTPS with this certificate; null: HTTP.")
 
 
-class Log(BaseModel):
+class LogSettings(BaseModel):
     """Logging to standard error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -122,7 +122,7 @@ def _strong(secret: Secret) -> Secret:
     return secret
 
 
-class Redaction(BaseModel):
+class RedactionSettings(BaseModel):
     """Key for hashing redacted fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -133,7 +133,7 @@ class Redaction(BaseModel):
     )
 
 
-class Mappings(BaseModel):
+class MappingsSettings(BaseModel):
     """Where mappings come from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -63,7 +63,7 @@ _SAFE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BulkOutcome:
     """The result of a request, event by event.
 
     Args:
@@ -114,7 +114,7 @@ def _framed(payload: bytes) -> bytes:
     return line(payload) if b"\n" in payload else payload + b"\n"
 
 
-def outcome(answer: bytes, size: int) -> Outcome | None:
+def outcome(answer: bytes, size: int) -> BulkOutcome | None:
     """Read the response to *size* events; ``None`` if it does not report on each of them."""
     try:
         document = orjson.loads(answer)
@@ -147,7 +147,7 @@ def outcome(answer: bytes, size: int) -> Outcome | None:
             hold = hold or f"{status} {describe(error)}"
         else:
             rejected[index] = f"{status} {describe(error)}"
-    return Outcome(rejected, frozenset(retry), frozenset(conflicts), hold, busy, diverted)
+    return BulkOutcome(rejected, frozenset(retry), frozenset(conflicts), hold, busy, diverted)
 
 
 def describe(error: object) -> str:

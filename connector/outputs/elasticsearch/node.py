@@ -60,7 +60,7 @@ class ClusterCredentials:
         yield from (secret for secret in (self._api_key, self._password) if secret is not None)
 
 
-class Node:
+class ClusterNode:
     """Sends requests to one node.
 
     Args:

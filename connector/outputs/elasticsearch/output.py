@@ -16,7 +16,7 @@ from connector.net.backoff import parse_retry_after
 from connector.net.clock import utc_now
 from connector.outputs.elasticsearch import bulk
 from connector.outputs.elasticsearch.index_template import template_for
-from connector.outputs.elasticsearch.node import ClusterCredentials, Node
+from connector.outputs.elasticsearch.node import ClusterCredentials, ClusterNode
 from connector.outputs.elasticsearch.probe import UnsuitableTarget, check_target, inspect
 from connector.outputs.elasticsearch.returned import NotComparable, returned
 from connector.outputs.shared.failover import Failover, MultiUrlSettings
@@ -104,7 +104,7 @@ class ElasticsearchOutput:
         self._stream = settings.index is None
         self._clock = clock
         self._credentials = ClusterCredentials(settings.api_key, settings.username, settings.password)
-        self._nodes = [Node(settings, url, self._credentials, clock) for url in settings.urls]
+        self._nodes = [ClusterNode(settings, url, self._credentials, clock) for url in settings.urls]
         self._failover = Failover(len(self._nodes))
 
     @property
@@ -147,7 +147,7 @@ class ElasticsearchOutput:
         )
         return f"installed the index template {template.name} at {node.origin}; {effect}"
 
-    async def _check_target(self, node: Node) -> None:
+    async def _check_target(self, node: ClusterNode) -> None:
         """Report a target without a template. What else is wrong shows when events are sent."""
         if self._target_checked:
             return
@@ -160,7 +160,7 @@ class ElasticsearchOutput:
             return
         self._target_checked = True
 
-    async def _put(self, path: str, body: JsonObject) -> Node:
+    async def _put(self, path: str, body: JsonObject) -> ClusterNode:
         """PUT *body* at the first node that responds; all nodes are one cluster."""
         for last in range(len(self._nodes) - 1, -1, -1):
             try:
@@ -175,10 +175,10 @@ class ElasticsearchOutput:
                     raise
         raise AssertionError("there is always a node")
 
-    async def _create(self, node: Node, events: Sequence[Event]) -> Receipt:
+    async def _create(self, node: ClusterNode, events: Sequence[Event]) -> Receipt:
         return await self._post(node, events, None)
 
-    async def _post(self, node: Node, events: Sequence[Event], ids: Sequence[str] | None) -> Receipt:
+    async def _post(self, node: ClusterNode, events: Sequence[Event], ids: Sequence[str] | None) -> Receipt:
         """Create *events* under their identities, or under *ids*."""
         named = None if node.names_index_itself else self._target
         body = bulk.body(events, document_id=self._document_id, index=named, ids=ids)
@@ -205,7 +205,7 @@ class ElasticsearchOutput:
             duplicates -= await self._create_returned(node, conflicts)
         return Receipt(outcome.rejected, outcome.retry, after, duplicates)
 
-    async def _create_returned(self, node: Node, conflicts: Sequence[Event]) -> int:
+    async def _create_returned(self, node: ClusterNode, conflicts: Sequence[Event]) -> int:
         """Create those of *conflicts* that returned to an earlier state; return how many."""
         try:
             ids = await returned(node, self._target, conflicts)

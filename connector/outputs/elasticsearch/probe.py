@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from connector.errors import Hold
 from connector.model import JsonObject
 from connector.net.transport import Response
-from connector.outputs.elasticsearch.node import Node, document
+from connector.outputs.elasticsearch.node import ClusterNode, document
 
 _NOT_FOUND = 404
 _FORBIDDEN = 403
@@ -23,7 +23,7 @@ class UnsuitableTarget(Hold):
     """Events would go to a place of the wrong kind, or to one with guessed field types."""
 
 
-async def inspect(node: Node, target: str, *, stream: bool) -> str:
+async def inspect(node: ClusterNode, target: str, *, stream: bool) -> str:
     """Describe *node* and *target* in one line; raises like ``Output.open``."""
     product = await _product(node)
     place = await check_target(node, target, stream=stream)
@@ -31,7 +31,7 @@ async def inspect(node: Node, target: str, *, stream: bool) -> str:
     return f"{node.origin} is {product}; {place}{privileges}"
 
 
-async def _product(node: Node) -> str:
+async def _product(node: ClusterNode) -> str:
     answer = await node.request("GET", "/")
     if answer.status == _FORBIDDEN:
         return "a cluster of unknown version (no permission to read it)"
@@ -44,7 +44,7 @@ async def _product(node: Node) -> str:
     return f"{name} {_plain(version['number'])}"
 
 
-async def check_target(node: Node, target: str, *, stream: bool) -> str:
+async def check_target(node: ClusterNode, target: str, *, stream: bool) -> str:
     """Describe the target; raises ``UnsuitableTarget``, and otherwise like ``Output.open``."""
     kind = "data stream" if stream else "index"
     if stream:
@@ -70,7 +70,7 @@ async def check_target(node: Node, target: str, *, stream: bool) -> str:
     return await _template(node, target, stream=stream)
 
 
-async def _template(node: Node, target: str, *, stream: bool) -> str:
+async def _template(node: ClusterNode, target: str, *, stream: bool) -> str:
     answer = await node.request("GET", _LIST)
     kind = "data stream" if stream else "index"
     if answer.status == _FORBIDDEN:
@@ -105,7 +105,7 @@ def _best(listed: JsonObject, target: str) -> tuple[str, bool] | None:
     return max(matches)[1:] if matches else None
 
 
-async def _privileges(node: Node, target: str, *, creates: bool) -> str:
+async def _privileges(node: ClusterNode, target: str, *, creates: bool) -> str:
     """Whether the credentials may write; empty if the cluster does not have this API."""
     required = ["create_doc", *(["auto_configure"] if creates else [])]
     query = {"index": [{"names": [target], "privileges": required}]}
@@ -120,7 +120,7 @@ async def _privileges(node: Node, target: str, *, creates: bool) -> str:
     return "; the credentials may write to it"
 
 
-def _accept(node: Node, answer: Response) -> None:
+def _accept(node: ClusterNode, answer: Response) -> None:
     error = node.classify(answer)
     if error is not None:
         raise error

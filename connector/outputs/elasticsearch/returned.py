@@ -17,7 +17,7 @@ import orjson
 
 from connector.errors import DeliveryError, Retryable
 from connector.model import Event, JsonObject
-from connector.outputs.elasticsearch.node import Node, document
+from connector.outputs.elasticsearch.node import ClusterNode, document
 
 # Where the ecs mapping puts the record's id and the time of collection.
 _ID, _COLLECTED = "event.id", "event.created"
@@ -36,7 +36,7 @@ class NotComparable(Exception):
         self.reason = reason
 
 
-async def returned(node: Node, target: str, events: Sequence[Event]) -> Mapping[int, str]:
+async def returned(node: ClusterNode, target: str, events: Sequence[Event]) -> Mapping[int, str]:
     """Which of *events*, all of them conflicts, are returns: by index, the ``_id`` to create each under.
 
     Raises ``NotComparable``, or ``Retryable`` if the cluster cannot answer now.
@@ -57,7 +57,7 @@ async def returned(node: Node, target: str, events: Sequence[Event]) -> Mapping[
     return found
 
 
-async def _newest(node: Node, target: str, ids: Sequence[str]) -> Mapping[str, JsonObject]:
+async def _newest(node: ClusterNode, target: str, ids: Sequence[str]) -> Mapping[str, JsonObject]:
     """The newest document of each record, by the record's id."""
     answer = await node.request(
         "POST",

@@ -57,7 +57,7 @@ class OAuth2Settings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class AccessToken:
     """An access token, when to renew it (loop time), and the client secret that it was issued for."""
 
     text: str = field(repr=False)
@@ -78,15 +78,15 @@ class TokenSource:
         self._settings = settings
         own = wire.model_copy(update={"tls": settings.tls})
         self._sender = HttpSender(own, settings.token_url, [settings.client_secret], clock, connections=1)
-        self._token: Token | None = None
-        self._proven: Token | None = None
+        self._token: AccessToken | None = None
+        self._proven: AccessToken | None = None
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
         """Read rotated credentials again; a changed one gets a new token."""
         await self._sender.open()
 
-    async def get(self) -> Token:
+    async def get(self) -> AccessToken:
         """A valid token. Raises ``Hold`` or ``Retryable``."""
         async with self._lock:
             now = asyncio.get_running_loop().time()
@@ -95,11 +95,11 @@ class TokenSource:
                 self._token = token = self._read(await self._fetch(), now)
             return token
 
-    def accepted(self, token: Token) -> None:
+    def accepted(self, token: AccessToken) -> None:
         """Note that the collector accepted *token*."""
         self._proven = token
 
-    def refused(self, token: Token) -> bool:
+    def refused(self, token: AccessToken) -> bool:
         """Forget *token*, which the collector refused; return whether it had accepted it before.
 
         If so the token was revoked or expired early, and a new one should work.
@@ -150,14 +150,14 @@ class TokenSource:
             return Retryable(reason, error.after)
         return Hold(f"{reason}; check client_id, client_secret and scope")
 
-    def _read(self, answer: Response, now: float) -> Token:
+    def _read(self, answer: Response, now: float) -> AccessToken:
         body = _object(answer.body)
         text = body.get("access_token")
         if not isinstance(text, str) or not text or _FORBIDDEN_IN_A_HEADER.intersection(text):
             raise Hold(f"{self._settings.token_url.origin} answered without an access_token; check token_url")
         lifetime = _seconds(body.get("expires_in"))
         margin = max(_MARGIN, lifetime * _SHARE)
-        return Token(text, now + max(lifetime - margin, lifetime * 0.5), self._secret)
+        return AccessToken(text, now + max(lifetime - margin, lifetime * 0.5), self._secret)
 
 
 def _object(body: bytes) -> JsonObject:

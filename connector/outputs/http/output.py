@@ -17,7 +17,7 @@ from connector.net.transport import Response
 from connector.outputs.common import Template
 from connector.outputs.http.auth import AuthSettings, HeaderName, SigningSettings, header_secrets
 from connector.outputs.http.body import EVENTS, BodyEncoder, body_encoder, surrounds, tokens
-from connector.outputs.http.oauth import Token, TokenSource
+from connector.outputs.http.oauth import AccessToken, TokenSource
 from connector.outputs.http.status_rules import Rules, Status, accepts_by_body, action_for, error_of
 from connector.outputs.shared.http_client import HttpSender, SingleUrlSettings
 from connector.secret import Secret
@@ -176,7 +176,7 @@ class HttpOutput:
         return f"{reached}, got an access token"
 
     def _classify(
-        self, answer: Response, token: Token | None, secrets: Sequence[str], sent: Sequence[Event]
+        self, answer: Response, token: AccessToken | None, secrets: Sequence[str], sent: Sequence[Event]
     ) -> DeliveryError | None:
         action = action_for(answer, self._settings.status, sent)
         if action is None:
@@ -191,7 +191,7 @@ class HttpOutput:
                 return Retryable(f"{self._settings.url.origin} rejects the access token; fetching a new one")
         return error
 
-    def _secret_headers(self, token: Token | None) -> dict[str, str]:
+    def _secret_headers(self, token: AccessToken | None) -> dict[str, str]:
         # In lower case, so that a configured Content-Type replaces the default instead of duplicating it.
         configured = {name.lower(): value.reveal() for name, value in self._settings.headers.items()}
         if token is not None:

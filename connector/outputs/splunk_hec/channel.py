@@ -22,7 +22,7 @@ from connector.outputs.http.auth import header_secrets
 from connector.outputs.shared.failover import MultiUrlSettings, address
 from connector.outputs.shared.http_client import HttpSender
 from connector.outputs.splunk_hec.codes import ACK_DISABLED, classify, read
-from connector.outputs.splunk_hec.request import JSON, Request
+from connector.outputs.splunk_hec.request import JSON, HecRequest
 
 HEC = "/services/collector"
 _ENDINGS = (f"{HEC}/event", f"{HEC}/raw", f"{HEC}/health", f"{HEC}/ack", HEC)
@@ -75,7 +75,7 @@ class Channel:
         """Scheme, host and port, for messages."""
         return self._url.origin
 
-    async def post(self, request: Request, *, named: bool) -> Response:
+    async def post(self, request: HecRequest, *, named: bool) -> Response:
         """Post *request*; *named* sends the channel's GUID."""
         content, encoding_headers = (
             self._sender.compressed(request.body) if request.compress else (request.body, {})
@@ -123,7 +123,7 @@ class Channel:
 
     async def is_indexed(self, ack_id: int) -> bool:
         """Query once whether batch *ack_id* is indexed; ``False`` also if the ackId is unknown."""
-        answer = await self.post(Request("/ack", orjson.dumps({"acks": [ack_id]}), JSON), named=True)
+        answer = await self.post(HecRequest("/ack", orjson.dumps({"acks": [ack_id]}), JSON), named=True)
         if answer.status == _BUSY:
             return False
         reply = read(answer.body)

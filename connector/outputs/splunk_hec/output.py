@@ -18,7 +18,7 @@ from connector.net.clock import utc_now
 from connector.outputs.shared.failover import Failover, MultiUrlSettings
 from connector.outputs.splunk_hec.channel import AckPolling, Channel, Channels, Unconfirmable
 from connector.outputs.splunk_hec.codes import NO_DATA, read
-from connector.outputs.splunk_hec.request import JSON, Endpoint, Metadata, Request, RequestEncoder
+from connector.outputs.splunk_hec.request import JSON, Endpoint, HecRequest, Metadata, RequestEncoder
 from connector.quantities import Duration
 from connector.secret import Secret
 
@@ -179,7 +179,7 @@ class SplunkHecOutput:
         return "; ".join(results)
 
     async def _post(
-        self, channel: Channel, request: Request, events: Sequence[Event]
+        self, channel: Channel, request: HecRequest, events: Sequence[Event]
     ) -> tuple[int | None, bool]:
         """Post a batch; return its ackId, if any, and whether to slow down."""
         # The raw endpoint of older versions requires a channel in any case.
@@ -242,7 +242,7 @@ class SplunkHecOutput:
             if isinstance(verdict, DeliveryError) and health.status != _NOT_FOUND:
                 raise verdict
             # A request without events is refused only after the token was checked.
-            answer = await channel.post(Request("/event", b"", JSON), named=self._settings.ack != "off")
+            answer = await channel.post(HecRequest("/event", b"", JSON), named=self._settings.ack != "off")
             verdict = channel.classify(answer)
             if isinstance(verdict, DeliveryError) and read(answer.body).code != NO_DATA:
                 raise verdict

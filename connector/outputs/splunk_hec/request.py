@@ -52,7 +52,7 @@ class Metadata:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HecRequest:
     """A body with its media type, and its path below ``/services/collector``.
 
     *compress*: the request carries events; queries for acknowledgements are small and sent as they are.
@@ -84,12 +84,12 @@ class RequestEncoder:
         """Whether any of *events* has an index of its own."""
         return any(self._metadata.index_for(event.code) is not None for event in events)
 
-    def request(self, events: Sequence[Event]) -> Request:
+    def request(self, events: Sequence[Event]) -> HecRequest:
         """Encode the request for *events*, which are at least one."""
         if self._raw:
             query = urlencode(self._metadata.common(self._metadata.sourcetype_for(events[0].payload)))
-            return Request(f"/raw?{query}", b"".join(line(event.payload) for event in events), TEXT, True)
-        return Request("/event", b"\n".join(self._wrapped(event) for event in events), JSON, True)
+            return HecRequest(f"/raw?{query}", b"".join(line(event.payload) for event in events), TEXT, True)
+        return HecRequest("/event", b"\n".join(self._wrapped(event) for event in events), JSON, True)
 
     def _wrapped(self, event: Event) -> bytes:
         # Line breaks in the payload need no care: whitespace between JSON tokens is insignificant.

@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from connector.errors import Hold, Retryable
-from connector.outputs.http.oauth import Token
+from connector.outputs.http.oauth import AccessToken
 from connector.outputs.http.output import HttpOutput, HttpSettings
 from connector.secret import Reference
 from connector.testing.outputs import events
@@ -221,7 +221,7 @@ def test_no_secret_of_the_client_is_shown() -> None:
         {"type": "http", "url": "https://collector.example", "auth": {"oauth2": given}}
     )
     assert "canary" not in f"{settings!r} {settings.model_dump()} {settings.model_dump_json()}"
-    assert "canary" not in repr(Token("canary", 0.0, "canary"))
+    assert "canary" not in repr(AccessToken("canary", 0.0, "canary"))
     with pytest.raises(ValidationError, match="set twice: authorization"):
         HttpSettings.model_validate(
             {

@@ -13,7 +13,7 @@ from connector.net.http import HttpClient
 from connector.settings import Account, Loaded, Settings
 from connector.source.budget import Budget
 from connector.source.client import CloudflareSource
-from connector.source.credentials import Credentials, KeyPair, Token
+from connector.source.credentials import ApiToken, Credentials, KeyPair
 
 Sources = Mapping[str, CloudflareSource]
 Budgets = dict[tuple[str, int, timedelta], Budget]
@@ -90,7 +90,7 @@ def check_http_clients(loaded: Loaded) -> None:
 def credentials_of(account: Account) -> Credentials:
     """The credentials of *account*."""
     if account.api_token is not None:
-        return Token(account.api_token)
+        return ApiToken(account.api_token)
     if account.email is None or account.api_key is None:
         raise AssertionError("unreachable: settings require one sign-in method")
     return KeyPair(account.email, account.api_key)

@@ -18,7 +18,7 @@ from connector.interfaces import Clock, KeyValueStore, Observe
 from connector.model import JsonObject, Page, Priority, Query, Record, Window
 from connector.net.http import HttpClient
 from connector.source.budget import Budget
-from connector.source.credentials import Credentials, Token
+from connector.source.credentials import ApiToken, Credentials
 from connector.source.deferred import DeferredSearches
 from connector.source.enrichment import CloudflareEnricher, Endpoint
 from connector.source.error_mapping import ANSWER_TOO_LARGE, ROUTE_CODES
@@ -116,7 +116,7 @@ class CloudflareSource:
         self._pending = DeferredSearches(
             self._requester, observe=observe, clock=clock, options=self._options, random=random
         )
-        self._is_token = isinstance(credentials, Token)
+        self._is_token = isinstance(credentials, ApiToken)
         self._page_size: int | None = None
         self._sizing = PageSize(account_id, notes)
 

@@ -10,7 +10,7 @@ from connector.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class ApiToken:
     """An API token, owned by a user or by the account."""
 
     secret: Secret
@@ -32,4 +32,4 @@ class KeyPair:
         return {"x-auth-email": self.email, "x-auth-key": self.secret.reveal()}
 
 
-Credentials: TypeAlias = Token | KeyPair
+Credentials: TypeAlias = ApiToken | KeyPair

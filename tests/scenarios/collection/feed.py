@@ -28,7 +28,7 @@ from connector.secret import Secret
 from connector.simulator import Behaviour, Changes, Late, Simulator, listening
 from connector.source.budget import Budget
 from connector.source.client import CloudflareSource
-from connector.source.credentials import Token
+from connector.source.credentials import ApiToken
 from tests.support.jumping_loop import EPOCH, wall_clock
 from tests.support.jumping_loop import run as run_jumping
 from tests.support.oracle import Telling, Verdict, judge
@@ -177,7 +177,7 @@ async def tenant(
         )
         source = CloudflareSource(
             account_id=ACCOUNT,
-            credentials=Token(Secret("canary-token-0123456789")),
+            credentials=ApiToken(Secret("canary-token-0123456789")),
             base_url=url,
             http=http,
             budget=Budget("prod", requests=budget, notes=journal, observe=facts.append, clock=clock),

@@ -20,7 +20,7 @@ from connector.net.tls import TlsOptions
 from connector.secret import Secret
 from connector.source.budget import Budget
 from connector.source.client import CloudflareSource
-from connector.source.credentials import Credentials, Token
+from connector.source.credentials import ApiToken, Credentials
 from connector.source.options import SourceOptions
 from tests.support.jumping_loop import EPOCH, wall_clock
 from tests.support.jumping_loop import run as run_jumping
@@ -97,7 +97,7 @@ async def account(
         budget = Budget("prod", requests=requests, notes=notes, observe=facts.append, clock=clock)
         source = CloudflareSource(
             account_id=ACCOUNT,
-            credentials=credentials or Token(Secret(TOKEN)),
+            credentials=credentials or ApiToken(Secret(TOKEN)),
             base_url=f"{origin or server.url}/client/v4",
             http=http,
             budget=budget,

@@ -16,7 +16,7 @@ from connector.secret import Secret
 from connector.simulator import Behaviour, Simulator, listening
 from connector.source.budget import Budget
 from connector.source.client import CloudflareSource
-from connector.source.credentials import Token
+from connector.source.credentials import ApiToken
 from connector.source.options import SourceOptions
 from tests.scenarios.source.account import ACCOUNT
 from tests.support.jumping_loop import EPOCH, wall_clock
@@ -61,7 +61,7 @@ async def simulated(
         http = HttpClient(timeout=60)
         source = CloudflareSource(
             account_id=ACCOUNT,
-            credentials=Token(Secret("any")),
+            credentials=ApiToken(Secret("any")),
             base_url=url,
             http=http,
             budget=Budget("prod", observe=facts.append, clock=clock),

@@ -7,7 +7,7 @@ import pytest
 from connector.errors import BadQuery, Denied, SourceError, Unavailable
 from connector.facts import SearchAborted
 from connector.secret import Secret
-from connector.source.credentials import KeyPair, Token
+from connector.source.credentials import ApiToken, KeyPair
 from tests.scenarios.source.account import TOKEN, account, failure, in_turn, page, run
 from tests.support.scripted_http import Asked, Reply, json_reply
 
@@ -136,7 +136,7 @@ def test_a_credential_that_the_other_side_repeats_is_masked() -> None:
 
 def test_a_credential_that_is_no_header_is_denied_without_being_shown() -> None:
     async def story() -> None:
-        async with account(in_turn(page([])), credentials=Token(Secret(f"{TOKEN}\nx"))) as it:
+        async with account(in_turn(page([])), credentials=ApiToken(Secret(f"{TOKEN}\nx"))) as it:
             _, error = await it.read_until_error()
             assert isinstance(error, Denied)
             assert TOKEN not in str(error)
@@ -147,7 +147,7 @@ def test_a_credential_that_is_no_header_is_denied_without_being_shown() -> None:
 
 def test_a_rotated_token_is_used_after_a_refresh() -> None:
     async def story() -> None:
-        token = Token(Secret("old", reread=lambda: "new"))
+        token = ApiToken(Secret("old", reread=lambda: "new"))
         async with account(in_turn(failure(401, 10000, "no"), page([])), credentials=token) as it:
             await it.read_until_error()
             assert it.source.refresh()

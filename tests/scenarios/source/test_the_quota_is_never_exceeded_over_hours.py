@@ -14,7 +14,7 @@ from connector.secret import Secret
 from connector.simulator import Behaviour, Quota, Simulator, listening
 from connector.source.budget import Budget
 from connector.source.client import CloudflareSource
-from connector.source.credentials import Token
+from connector.source.credentials import ApiToken
 from tests.scenarios.source.account import ACCOUNT
 from tests.support.jumping_loop import EPOCH, wall_clock
 from tests.support.jumping_loop import run as run_jumping
@@ -55,8 +55,8 @@ def test_two_hours_of_polls_revisits_and_a_backfill() -> None:
         async with listening(simulator) as url:
             http = HttpClient(timeout=60)
             source = CloudflareSource(
-                account_id=ACCOUNT, credentials=Token(Secret("any")), base_url=url, http=http, budget=budget,
-                observe=lambda _: None, clock=clock,
+                account_id=ACCOUNT, credentials=ApiToken(Secret("any")), base_url=url, http=http,
+                budget=budget, observe=lambda _: None, clock=clock,
             )  # fmt: skip
             tasks = [
                 asyncio.create_task(feed(source, "live", Priority.LIVE, 60)),

@@ -21,7 +21,7 @@ from connector.quantities import count_of
 from connector.settings import Settings
 
 if TYPE_CHECKING:
-    from connector.ops.backfill import Outcome
+    from connector.ops.backfill import BackfillOutcome
 
 _NOW = "now"
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -115,7 +115,7 @@ def _cost(settings: Settings, account: str, search: str, length: timedelta) -> s
     )
 
 
-def _report(outcome: Outcome, detach: bool) -> bool:
+def _report(outcome: BackfillOutcome, detach: bool) -> bool:
     """Print the result; false if the backfill did not complete."""
     progress = outcome.progress
     if detach and not progress["done"]:

@@ -14,7 +14,7 @@ import orjson
 from connector.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from connector.ops.client import Target
+    from connector.ops.client import CommandTarget
     from connector.settings import Loaded
 
 _DIRECTORY = "CONNECTOR_STATE__DIRECTORY"
@@ -69,21 +69,21 @@ def state_directory(config: Path | None, state: Path | None) -> Path:
     return locate_state(config, os.environ)
 
 
-def operator_target(config: Path | None, state: Path | None) -> Target:
+def operator_target(config: Path | None, state: Path | None) -> CommandTarget:
     """The state directory to work on, with the names from the configuration if that is valid."""
-    from connector.ops.client import Target
+    from connector.ops.client import CommandTarget
 
     if state is not None:
-        return Target(state)
+        return CommandTarget(state)
     try:
-        return Target.of(load_config(config).settings)
+        return CommandTarget.of(load_config(config).settings)
     except ConfigurationError as error:
         directory = state_directory(config, None)
         more = len(error.problems) - 1
         rest = f" (and {more} more)" if more else ""
         say(f"warning: ignoring the invalid configuration: {error.problems[0]}{rest}")
         say(f"warning: using the state directory {directory}")
-        return Target(directory)
+        return CommandTarget(directory)
 
 
 def say(text: str) -> None:

@@ -13,7 +13,7 @@ import click
 
 from connector.cli.common import say
 from connector.errors import ConfigurationError
-from connector.ops.init import ACCOUNT_ID, RECIPES, Question, Recipe, configuration
+from connector.ops.init import ACCOUNT_ID, RECIPES, CollectorRecipe, Question, configuration
 
 _ACCOUNT = Question(ACCOUNT_ID, "Cloudflare account id", "023e105f4ecef8ad9ca31a8372d0c353")
 _SECRETS_DIRECTORY = "/run/secrets"
@@ -85,7 +85,7 @@ def command(
     _next_steps(recipe, secrets, target, to_stdout=to_stdout)
 
 
-def _answers(collector: str, recipe: Recipe, given: Mapping[str, str | None]) -> dict[str, str]:
+def _answers(collector: str, recipe: CollectorRecipe, given: Mapping[str, str | None]) -> dict[str, str]:
     questions = (_ACCOUNT, *recipe.questions)
     asked = {question.key for question in questions}
     useless = [key for key, value in given.items() if value is not None and key not in asked]
@@ -102,7 +102,7 @@ def _answers(collector: str, recipe: Recipe, given: Mapping[str, str | None]) ->
     return answers
 
 
-def _validate(recipe: Recipe, answers: Mapping[str, str]) -> None:
+def _validate(recipe: CollectorRecipe, answers: Mapping[str, str]) -> None:
     """Load the configuration as ``run`` would, with a stand-in for every secret."""
     from connector.settings import load
 
@@ -120,7 +120,7 @@ def _reference(name: str, secrets: Secrets) -> str:
     return f"${{env:{name.upper()}}}" if secrets == "env" else f"${{file:{_SECRETS_DIRECTORY}/{name}}}"
 
 
-def _next_steps(recipe: Recipe, secrets: Secrets, target: Path, *, to_stdout: bool) -> None:
+def _next_steps(recipe: CollectorRecipe, secrets: Secrets, target: Path, *, to_stdout: bool) -> None:
     names = ("cloudflare_api_token", *recipe.secrets)
     if not to_stdout:
         say(f"wrote {target}")

@@ -41,7 +41,7 @@ _DELIVERY = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BackfillOutcome:
     """Result of a backfill.
 
     Args:
@@ -57,7 +57,7 @@ class Outcome:
 
 async def backfill(
     loaded: Loaded, request: BackfillRequest, report: Report, *, detach: bool = False
-) -> Outcome:
+) -> BackfillOutcome:
     """Run *request*; *report* is called with its progress.
 
     With *detach* it returns as soon as the daemon accepted it. Raises ``ConnectorError``.
@@ -91,7 +91,9 @@ async def cancel(loaded: Loaded, request: BackfillRequest) -> bool:
     return await by_daemon_or_here(by_daemon, here)
 
 
-async def _by_daemon(loaded: Loaded, request: BackfillRequest, report: Report, *, detach: bool) -> Outcome:
+async def _by_daemon(
+    loaded: Loaded, request: BackfillRequest, report: Report, *, detach: bool
+) -> BackfillOutcome:
     directory = loaded.settings.state.directory
     progress = _object(await ask(directory, "backfill", **request.to_json()))
     report(progress)
@@ -106,10 +108,10 @@ async def _by_daemon(loaded: Loaded, request: BackfillRequest, report: Report, *
                 "and the same command follows it"
             ) from None
         report(progress)
-    return Outcome(progress, by_daemon=True)
+    return BackfillOutcome(progress, by_daemon=True)
 
 
-async def _here(loaded: Loaded, request: BackfillRequest, report: Report) -> Outcome:
+async def _here(loaded: Loaded, request: BackfillRequest, report: Report) -> BackfillOutcome:
     app, stop = build_app(_quiet(loaded), utc_now), Stop()
     feed = Feed(request.account, request.search)
     with handle_signals(stop):
@@ -124,7 +126,7 @@ async def _here(loaded: Loaded, request: BackfillRequest, report: Report) -> Out
     waiting = tuple(
         (output.output, output.backlog) for output in outputs if output.attached and output.backlog
     )
-    return Outcome(progress, by_daemon=False, waiting=waiting)
+    return BackfillOutcome(progress, by_daemon=False, waiting=waiting)
 
 
 async def _work(

@@ -61,7 +61,7 @@ async def by_daemon_or_here(by_daemon: Callable[[], Awaitable[T]], here: Callabl
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class CommandTarget:
     """The state directory to work on, and what is known of its configuration."""
 
     directory: Path
@@ -69,7 +69,7 @@ class Target:
     configured: Configured | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Target:
+    def of(cls, settings: Settings) -> CommandTarget:
         """The state directory of *settings*."""
         return cls(settings.state.directory, settings.state.retain, Configured.of(settings))
 
@@ -90,7 +90,7 @@ class DeadLetterCounts:
 class OperatorClient:
     """Runs operator commands; ``running`` says whether a daemon answered the last one."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: CommandTarget) -> None:
         self._target = target
         self.running = False
 

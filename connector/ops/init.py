@@ -32,7 +32,7 @@ USERNAME = Question("username", "User name", "email_connector")
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class CollectorRecipe:
     """The ``outputs`` section for one collector.
 
     Args:
@@ -59,13 +59,13 @@ _SYSLOG = """\
 """
 
 
-def _syslog(title: str, page: str, profile: str, example: str) -> Recipe:
+def _syslog(title: str, page: str, profile: str, example: str) -> CollectorRecipe:
     output = _SYSLOG.format(name=profile, profile=profile)
-    return Recipe(title, page, output, (Question("address", ADDRESS.text, example),))
+    return CollectorRecipe(title, page, output, (Question("address", ADDRESS.text, example),))
 
 
-RECIPES: Mapping[str, Recipe] = {
-    "splunk": Recipe(
+RECIPES: Mapping[str, CollectorRecipe] = {
+    "splunk": CollectorRecipe(
         "Splunk Enterprise or Splunk Cloud (HTTP Event Collector)",
         "docs/collectors/splunk.md",
         """\
@@ -80,7 +80,7 @@ RECIPES: Mapping[str, Recipe] = {
         (Question("url", URL.text, "https://splunk.example:8088"),),
         ("splunk_hec_token",),
     ),
-    "elasticsearch": Recipe(
+    "elasticsearch": CollectorRecipe(
         "Elasticsearch or Elastic Cloud",
         "docs/collectors/elasticsearch.md",
         """\
@@ -94,7 +94,7 @@ RECIPES: Mapping[str, Recipe] = {
         (Question("url", URL.text, "https://elastic.example:9200"),),
         ("elasticsearch_api_key",),
     ),
-    "opensearch": Recipe(
+    "opensearch": CollectorRecipe(
         "OpenSearch or Amazon OpenSearch Service",
         "docs/collectors/opensearch.md",
         """\
@@ -126,7 +126,7 @@ RECIPES: Mapping[str, Recipe] = {
     "syslog-ng": _syslog(
         "syslog-ng", "docs/collectors/syslog-ng.md", "syslog_ng", "tls://loghost.example:6601"
     ),
-    "http": Recipe(
+    "http": CollectorRecipe(
         "any HTTP collector or webhook",
         "docs/outputs.md",
         """\
@@ -141,7 +141,7 @@ RECIPES: Mapping[str, Recipe] = {
         (Question("url", URL.text, "https://collector.example/ingest"),),
         ("collector_token",),
     ),
-    "file": Recipe(
+    "file": CollectorRecipe(
         "a file",
         "docs/outputs.md",
         """\
@@ -153,7 +153,7 @@ RECIPES: Mapping[str, Recipe] = {
 """,
         (PATH,),
     ),
-    "stdout": Recipe(
+    "stdout": CollectorRecipe(
         "standard output, for a log collector of the container platform",
         "docs/outputs.md",
         """\
@@ -185,7 +185,9 @@ outputs:
 """
 
 
-def configuration(recipe: Recipe, answers: Mapping[str, str], reference: Callable[[str], str]) -> str:
+def configuration(
+    recipe: CollectorRecipe, answers: Mapping[str, str], reference: Callable[[str], str]
+) -> str:
     """The text of ``connector.yaml``.
 
     Args:

@@ -12,7 +12,7 @@ from connector.app.control.server import SOCKET, ask, serve_control
 from connector.errors import ConnectorError, JournalInUse
 from connector.facts import DeadLettersReplayed, FeedForgotten, OutputRewound
 from connector.model import Backlog, Commit, Feed, JsonObject
-from connector.ops.client import OperatorClient, Target
+from connector.ops.client import CommandTarget, OperatorClient
 from tests.unit.cli.harness import FEED, NOW, StateFolder, letter, revision
 
 
@@ -111,7 +111,7 @@ async def test_both_ways_give_the_same_answers(folder: StateFolder) -> None:
         ("rewind", {"output": "siem", "to": 2}),
     ]
     settings = folder.loaded().settings
-    client = OperatorClient(Target.of(settings))
+    client = OperatorClient(CommandTarget.of(settings))
     alone = [await client.call(command, **arguments) for command, arguments in requests[:4]]
     assert not client.running
 
@@ -132,7 +132,7 @@ async def test_a_daemon_that_starts_is_waited_for(folder: StateFolder) -> None:
     await asyncio.to_thread(folder.fill)
     settings = folder.loaded().settings
     async with folder.journal() as journal:
-        asking = asyncio.create_task(OperatorClient(Target.of(settings)).call("state"))
+        asking = asyncio.create_task(OperatorClient(CommandTarget.of(settings)).call("state"))
         await asyncio.sleep(0.3)
         assert not asking.done()
         async with serve_control(
@@ -148,7 +148,7 @@ async def test_another_program_that_has_the_journal_is_named(
     await asyncio.to_thread(folder.fill)
     async with folder.journal():
         with pytest.raises(JournalInUse, match="in use by process"):
-            await OperatorClient(Target.of(folder.loaded().settings)).call("state")
+            await OperatorClient(CommandTarget.of(folder.loaded().settings)).call("state")
 
 
 async def test_a_daemon_that_does_not_answer_is_said_so(

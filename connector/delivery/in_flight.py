@@ -12,7 +12,7 @@ from connector.delivery.batcher import Batch, Item
 from connector.model import DeadLetter
 
 
-class Status(enum.Enum):
+class ChunkStatus(enum.Enum):
     """How far a chunk is. ``SUSPECT``: its one event failed alone; later events may overtake it."""
 
     OPEN = enum.auto()
@@ -54,7 +54,7 @@ class Chunk:
     batch: int
     items: tuple[Item, ...]
     upto: int
-    status: Status = Status.OPEN
+    status: ChunkStatus = ChunkStatus.OPEN
     attempts: int = 0
     first_tried: datetime | None = None
     fault: str = ""
@@ -144,7 +144,7 @@ class InFlight:
             {
                 chunk.batch
                 for chunk in self._chunks
-                if chunk.status is not Status.SUSPECT and not (chunk.remainder and chunk.items)
+                if chunk.status is not ChunkStatus.SUSPECT and not (chunk.remainder and chunk.items)
             }
         )
 
@@ -157,14 +157,14 @@ class InFlight:
     def held_back(self) -> bool:
         """Whether a remainder or an event that fails alone keeps the position from moving."""
         return any(
-            chunk.items and (chunk.remainder or (chunk.failures and chunk.status is Status.SUSPECT))
+            chunk.items and (chunk.remainder or (chunk.failures and chunk.status is ChunkStatus.SUSPECT))
             for chunk in self._chunks
         )
 
     @property
     def suspects(self) -> int:
         """How many events failed alone and may be overtaken."""
-        return sum(chunk.status is Status.SUSPECT for chunk in self._chunks)
+        return sum(chunk.status is ChunkStatus.SUSPECT for chunk in self._chunks)
 
     def open(self, batch: Batch) -> Chunk | None:
         """Add *batch*; return the chunk to send, ``None`` where it has no events."""
@@ -177,7 +177,7 @@ class InFlight:
         self._chunks.append(chunk)
         if chunk.items:
             return chunk
-        chunk.status = Status.DONE
+        chunk.status = ChunkStatus.DONE
         return None
 
     def split(self, chunk: Chunk, groups: Sequence[tuple[Item, ...]]) -> list[Chunk]:
@@ -202,7 +202,7 @@ class InFlight:
         notes: dict[str, None] = {}
         emitted: dict[str, str] = {}
         for chunk in self._chunks:
-            if chunk.status is not Status.DONE:
+            if chunk.status is not ChunkStatus.DONE:
                 break
             count += 1
             chunk.sealed = True

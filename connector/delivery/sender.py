@@ -13,7 +13,7 @@ from connector.delivery.batcher import Batcher, Item
 from connector.delivery.circuit import CircuitBreaker, Permit
 from connector.delivery.context import DeliveryContext
 from connector.delivery.filter_watch import FilterWatch
-from connector.delivery.in_flight import Chunk, InFlight, Status
+from connector.delivery.in_flight import Chunk, ChunkStatus, InFlight
 from connector.delivery.outcome import outcome_of
 from connector.delivery.retry_policy import (
     Answered,
@@ -128,7 +128,9 @@ class Sender:
             full: the window allows no new batch.
             dry: there are no new events.
         """
-        plain = next((c for c in self._waiting if c.status is not Status.SUSPECT and not c.remainder), None)
+        plain = next(
+            (c for c in self._waiting if c.status is not ChunkStatus.SUSPECT and not c.remainder), None
+        )
         controlled = self.needs_control
         if not controlled:
             suspect = self._due_suspect(now, eager=plain is not None or not (full or dry))
@@ -144,7 +146,7 @@ class Sender:
 
     def control(self, chunk: Chunk) -> Chunk:
         """Cut *chunk* down to its first event while a suspect is on trial: one is enough to compare with."""
-        on_trial = any(c.status is Status.SUSPECT and self._search.on_trial(c) for c in self._waiting)
+        on_trial = any(c.status is ChunkStatus.SUSPECT and self._search.on_trial(c) for c in self._waiting)
         if not on_trial or len(chunk.items) == 1:
             return chunk
         first, rest = self._in_flight.split(chunk, [chunk.items[:1], chunk.items[1:]])
@@ -200,7 +202,7 @@ class Sender:
 
     def _take(self, chunk: Chunk) -> Request:
         self._waiting.remove(chunk)
-        if chunk.status is Status.SUSPECT:
+        if chunk.status is ChunkStatus.SUSPECT:
             self._suspect_sent = chunk
         return (chunk,)
 
@@ -212,7 +214,7 @@ class Sender:
         if self._suspect_sent is not None:
             return None
         for chunk in self._waiting:
-            if chunk.status is not Status.SUSPECT:
+            if chunk.status is not ChunkStatus.SUSPECT:
                 continue
             if chunk.rests and eager:
                 chunk.rests -= 1
@@ -225,7 +227,7 @@ class Sender:
         """There is no plain control: try a suspect without evidence, as in an outage all are, in turns."""
         if self._suspect_sent is not None:
             return None
-        suspects = [c for c in self._waiting if c.status is Status.SUSPECT and c.not_before <= now]
+        suspects = [c for c in self._waiting if c.status is ChunkStatus.SUSPECT and c.not_before <= now]
         unproven = [chunk for chunk in suspects if not chunk.contrasts and not chunk.awaits_control]
         chunk = min(unproven or suspects, key=lambda chunk: chunk.last_failed, default=None)
         return None if chunk is None else self._take(chunk)
@@ -235,7 +237,7 @@ class Sender:
         events = size = 0
         due = full
         for chunk in self._waiting:
-            if not chunk.remainder or chunk.status is Status.SUSPECT:
+            if not chunk.remainder or chunk.status is ChunkStatus.SUSPECT:
                 continue
             if chosen and (
                 chunk.alone
@@ -403,7 +405,7 @@ class Sender:
                 chunk.emitted[item.first_key] = item.event.revision.identity
         chunk.items = tuple(chunk.items[index] for index in sorted(retry))
         if not chunk.items:
-            chunk.status = Status.DONE
+            chunk.status = ChunkStatus.DONE
             return
         context = self._context
         # The wait does not grow: events of this request were accepted, so the collector makes progress.
@@ -430,7 +432,7 @@ class Sender:
         self._again(self._in_flight.split(chunk, groups))
 
     def _suspect(self, chunk: Chunk, reason: str, answer: str) -> None:
-        chunk.status = Status.SUSPECT
+        chunk.status = ChunkStatus.SUSPECT
         self._suspects.add(Suspect(chunk, reason, answer))
 
     def _dead_letter_suspects(self, suspects: Sequence[Suspect]) -> None:
@@ -440,12 +442,12 @@ class Sender:
     def _dead_letter(self, chunk: Chunk, reason: str, answer: str) -> None:
         chunk.dead.append(self._letter(chunk, chunk.items[0], reason, answer))
         chunk.items = ()
-        chunk.status = Status.DONE
+        chunk.status = ChunkStatus.DONE
 
     def _again(self, chunks: Sequence[Chunk]) -> None:
         for chunk in chunks:
-            if chunk.status is not Status.SUSPECT or not chunk.failures:
-                chunk.status = Status.OPEN
+            if chunk.status is not ChunkStatus.SUSPECT or not chunk.failures:
+                chunk.status = ChunkStatus.OPEN
             insort(self._waiting, chunk, key=lambda waiting: waiting.sequence)
 
     def _letter(self, chunk: Chunk, item: Item, reason: str, answer: str) -> DeadLetter:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from connector.delivery.in_flight import Chunk, Status
+from connector.delivery.in_flight import Chunk, ChunkStatus
 from connector.delivery.retry_policy import Random, RetryPolicy
 
 _SEVERAL = 3
@@ -127,7 +127,7 @@ class PoisonSearch:
         for other in in_flight:
             if other is not chunk and other.failures:
                 other.awaits_control = False
-                if chunk.status is not Status.SUSPECT:
+                if chunk.status is not ChunkStatus.SUSPECT:
                     other.contrasts = other.trials = other.run = 0
         chunk.failures += 1
         chunk.answer = answer
@@ -140,7 +140,7 @@ class PoisonSearch:
             chunk.run += 1
             long_enough = now - chunk.failing_since >= self._policy.overtake_after
             if chunk.contrasts or long_enough:
-                chunk.status = Status.SUSPECT
+                chunk.status = ChunkStatus.SUSPECT
 
     def to_blame(self, chunk: Chunk) -> bool:
         """Whether evidence points at *chunk*, so that its failure says nothing about the collector."""
@@ -155,7 +155,7 @@ class PoisonSearch:
     def needs_control(self, chunk: Chunk) -> bool:
         """Whether the next request should be one without *chunk*, to see if the collector accepts it."""
         return (
-            chunk.status is Status.SUSPECT
+            chunk.status is ChunkStatus.SUSPECT
             and chunk.awaits_control
             and chunk.run >= _RUN
             and (chunk.trials < self._policy.proof or self._patience_over(chunk))
@@ -167,15 +167,15 @@ class PoisonSearch:
 
     def waits_out(self, chunk: Chunk) -> bool:
         """Whether *chunk* is known to be what fails, and the collector gets time to accept it after all."""
-        return chunk.status is Status.SUSPECT and chunk.per_item and chunk.trials >= self._policy.proof
+        return chunk.status is ChunkStatus.SUSPECT and chunk.per_item and chunk.trials >= self._policy.proof
 
     def accepted(self, in_flight: Iterable[Chunk], outages: int) -> list[Chunk]:
         """Note that a request was accepted; return the chunks whose one event is proven to be poison."""
-        chunks = [chunk for chunk in in_flight if chunk.failures and chunk.status is not Status.DONE]
+        chunks = [chunk for chunk in in_flight if chunk.failures and chunk.status is not ChunkStatus.DONE]
         for chunk in chunks:
             if chunk.awaits_control:
                 self._contrast(chunk, evident=outages == self._outages)
-        several = sum(chunk.status is Status.SUSPECT and chunk.per_item for chunk in chunks) > _SEVERAL
+        several = sum(chunk.status is ChunkStatus.SUSPECT and chunk.per_item for chunk in chunks) > _SEVERAL
         return [chunk for chunk in chunks if self._proven(chunk, several=several)]
 
     def _contrast(self, chunk: Chunk, *, evident: bool) -> None:
@@ -188,7 +188,7 @@ class PoisonSearch:
         chunk.run = 0
 
     def _proven(self, chunk: Chunk, *, several: bool) -> bool:
-        if chunk.status is not Status.SUSPECT or chunk.trials < self._policy.proof:
+        if chunk.status is not ChunkStatus.SUSPECT or chunk.trials < self._policy.proof:
             return False
         return not chunk.per_item or (not several and self._patience_over(chunk))
 

@@ -67,7 +67,7 @@ class NoProxy:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ProxyRoute:
     """How a host is reached: directly, or by *proxy*, a URL with credentials; *reason* names the setting."""
 
     proxy: str | None
@@ -96,23 +96,23 @@ class ProxyEnvironment:
             if value:
                 self.proxies[scheme] = (name, with_scheme(value))
 
-    def route(self, scheme: str, host: str, port: int | None) -> Route:
+    def route(self, scheme: str, host: str, port: int | None) -> ProxyRoute:
         """Return how *host* is reached with *scheme* (``http`` or ``https``)."""
         if scheme not in self.proxies:
-            return Route(None)
+            return ProxyRoute(None)
         if self.exceptions.matches(host, port or _PORTS[scheme]):
-            return Route(None, "NO_PROXY")
+            return ProxyRoute(None, "NO_PROXY")
         name, proxy = self.proxies[scheme]
-        return Route(proxy, name)
+        return ProxyRoute(proxy, name)
 
 
-def route_of(url: str, proxy: str | None, environ: Mapping[str, str] | None = None) -> Route:
+def route_of(url: str, proxy: str | None, environ: Mapping[str, str] | None = None) -> ProxyRoute:
     """Return how *url* is reached: through *proxy* if one is configured, else as the environment says.
 
     Raises ``ValueError`` for a URL whose port is not a number.
     """
     if proxy:
-        return Route(with_scheme(proxy), "proxy setting")
+        return ProxyRoute(with_scheme(proxy), "proxy setting")
     parts = urlsplit(url)
     return ProxyEnvironment(environ).route(parts.scheme.lower(), parts.hostname or "", parts.port)
 

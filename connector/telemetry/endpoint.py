@@ -30,7 +30,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
 from connector.telemetry.authentication import Authentication, is_authenticated
-from connector.telemetry.listener import Limits, Listener, Reason
+from connector.telemetry.listener import ConnectionLimits, Listener, Reason
 from connector.telemetry.trend import Trend
 
 _ALIVE = 30.0
@@ -141,7 +141,7 @@ class Endpoint:
         *,
         token: str = "",
         tls: ssl.SSLContext | None = None,
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
         dropped: Callable[[Reason], None] = lambda _: None,
     ) -> None:
         self._sock = sock
@@ -149,7 +149,7 @@ class Endpoint:
         self._metrics = metrics
         self._token = token
         self._tls = tls
-        self._limits = limits or Limits()
+        self._limits = limits or ConnectionLimits()
         self._dropped = dropped
         self._config = Config(
             self._app(),

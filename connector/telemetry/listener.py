@@ -42,7 +42,7 @@ def _connections() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Bounds of the endpoint: *connections* at a time, and the seconds of each stage.
 
     *header_seconds* runs from the connection (with its TLS handshake) to the end of the first request's
@@ -62,7 +62,7 @@ class Listener:
         self,
         sock: socket.socket,
         config: Config,
-        limits: Limits,
+        limits: ConnectionLimits,
         tls: ssl.SSLContext | None,
         dropped: Callable[[Reason], None],
     ) -> None:

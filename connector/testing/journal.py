@@ -7,7 +7,7 @@ With pytest and asyncio::
         await check(lambda: my_journal(tmp_path))
 
 Each check is an async function of a way to open the journal: a first call finds it empty, a later one as
-the one before left it. It raises ``Violation`` with what was broken.
+the one before left it. It raises ``JournalViolation`` with what was broken.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from connector.testing.journal_harness import (
     WAIT,
     AnyJournal,
     Check,
+    JournalViolation,
     Open,
-    Violation,
     commit_of,
     expect,
     expect_error,
@@ -48,8 +48,8 @@ __all__ = [
     "START",
     "AnyJournal",
     "Check",
+    "JournalViolation",
     "Open",
-    "Violation",
     "commit_of",
     "expect",
     "expect_error",
@@ -311,7 +311,7 @@ async def letters_are_replayed_or_purged(open_journal: Open) -> None:
         expect(await journal.dead_letters("siem"), [], "letters left")
         await journal.acknowledge("siem", after=3, upto=5, dead=[letter("siem", 5, bodies[1])])
         if (await journal.dead_letters())[0][0] <= numbers[-1]:
-            raise Violation("the number of a letter came back")
+            raise JournalViolation("the number of a letter came back")
 
 
 async def letters_have_a_limit(open_journal: Open) -> None:

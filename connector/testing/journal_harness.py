@@ -34,7 +34,7 @@ HOSTILE: Sequence[Body] = (
 """Bodies that a journal gives back exactly."""
 
 
-class Violation(AssertionError):
+class JournalViolation(AssertionError):
     """The journal broke its contract."""
 
 
@@ -60,25 +60,25 @@ def letter(output: str, sequence: int, dead: Revision) -> DeadLetter:
 
 
 def expect(found: object, wanted: object, what: str) -> None:
-    """Raise ``Violation`` unless *found* equals *wanted*."""
+    """Raise ``JournalViolation`` unless *found* equals *wanted*."""
     if found != wanted:
-        raise Violation(f"{what}: wanted {wanted!r}, found {found!r}")
+        raise JournalViolation(f"{what}: wanted {wanted!r}, found {found!r}")
 
 
 async def expect_error(kind: type[ConnectorError], operation: Awaitable[object], what: str) -> ConnectorError:
-    """Raise ``Violation`` unless *operation* raises *kind*; returns the error."""
+    """Raise ``JournalViolation`` unless *operation* raises *kind*; returns the error."""
     try:
         await operation
     except kind as error:
         return error
-    raise Violation(f"{what}: {kind.__name__} was not raised")
+    raise JournalViolation(f"{what}: {kind.__name__} was not raised")
 
 
 async def expect_gap(journal: OutputLog, output: str) -> None:
-    """Raise ``Violation`` unless *output* has a gap that holds the time of the records here."""
+    """Raise ``JournalViolation`` unless *output* has a gap that holds the time of the records here."""
     gap = await journal.skipped(output)
     if gap is None or START not in gap.window:
-        raise Violation(f"the gap does not hold the time of the records that {output} lost: {gap}")
+        raise JournalViolation(f"the gap does not hold the time of the records that {output} lost: {gap}")
 
 
 async def next_entry(journal: OutputLog, output: str, after: int) -> Entry:

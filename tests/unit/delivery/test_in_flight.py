@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connector.delivery.batcher import Batch
-from connector.delivery.in_flight import Chunk, InFlight, Status
+from connector.delivery.in_flight import Chunk, ChunkStatus, InFlight
 from tests.unit.delivery.test_batcher import item, letter
 
 
@@ -17,16 +17,16 @@ def opened(in_flight: InFlight, *sequences: int, upto: int | None = None) -> Chu
 def test_only_the_finished_beginning_is_covered() -> None:
     in_flight = InFlight()
     first, second, third = opened(in_flight, 1, 2), opened(in_flight, 3), opened(in_flight, 4)
-    second.status = Status.DONE
+    second.status = ChunkStatus.DONE
     assert in_flight.finished() is None
 
-    first.status = Status.DONE
+    first.status = ChunkStatus.DONE
     prefix = in_flight.finished()
     assert prefix is not None
     assert prefix.upto == 3
     in_flight.release(prefix)
     assert in_flight.finished() is None
-    third.status = Status.DONE
+    third.status = ChunkStatus.DONE
     last = in_flight.finished()
     assert last is not None
     in_flight.release(last)
@@ -36,10 +36,10 @@ def test_only_the_finished_beginning_is_covered() -> None:
 def test_what_finishes_while_a_position_is_being_stored_is_not_forgotten() -> None:
     in_flight = InFlight()
     first, second = opened(in_flight, 1), opened(in_flight, 2)
-    first.status = Status.DONE
+    first.status = ChunkStatus.DONE
     prefix = in_flight.finished()
     assert prefix is not None
-    second.status = Status.DONE
+    second.status = ChunkStatus.DONE
     assert in_flight.open(Batch((), 9, filtered={"when": 7})) is None
     in_flight.release(prefix)
 
@@ -51,7 +51,7 @@ def test_what_finishes_while_a_position_is_being_stored_is_not_forgotten() -> No
 def test_a_stretch_without_events_is_not_lost_when_the_part_before_it_is_being_stored() -> None:
     in_flight = InFlight()
     first = opened(in_flight, 1)
-    first.status = Status.DONE
+    first.status = ChunkStatus.DONE
     prefix = in_flight.finished()
     assert prefix is not None
     in_flight.open(Batch((), 5, filtered={"when": 4}))
@@ -73,7 +73,7 @@ def test_parts_of_a_split_take_over_what_their_batch_covers() -> None:
     assert [piece.upto for piece in pieces] == [2, 4, 7]
     assert [[each.sequence for each in piece.dead] for piece in pieces] == [[1], [], [5, 7]]
     for piece in pieces:
-        piece.status = Status.DONE
+        piece.status = ChunkStatus.DONE
     prefix = in_flight.finished()
     assert prefix is not None
     assert [each.sequence for each in prefix.dead] == [1, 5, 7]
@@ -86,5 +86,5 @@ def test_batches_in_doubt_do_not_count_as_busy() -> None:
     assert in_flight.busy == 1
     for piece in in_flight.split(chunk, [chunk.items[:1], chunk.items[1:]]):
         assert in_flight.busy == 1
-        piece.status = Status.SUSPECT
+        piece.status = ChunkStatus.SUSPECT
     assert in_flight.busy == 0

@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from connector.telemetry.endpoint import Board, Endpoint, bind
-from connector.telemetry.listener import Limits
+from connector.telemetry.listener import ConnectionLimits
 
 _NONSENSE = (
     b"\x16\x03\x01\x02\x00\r\n\r\n",
@@ -35,7 +35,10 @@ def dropped() -> list[str]:
 def start(dropped: list[str]) -> Iterator[Callable[..., Endpoint]]:
     with ExitStack() as started:
 
-        def begin(limits: Limits = Limits(), tls: ssl.SSLContext | None = None) -> Endpoint:  # noqa: B008
+        def begin(
+            limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008
+            tls: ssl.SSLContext | None = None,
+        ) -> Endpoint:
             endpoint = Endpoint(
                 bind("127.0.0.1:0"), Board(), lambda: b"x 1\n" * 1_000_000,
                 limits=limits, tls=tls, dropped=dropped.append,
@@ -80,7 +83,7 @@ def test_silent_connections_beyond_the_limit_never_keep_a_probe_out(
 def test_a_request_that_never_completes_is_dropped(
     start: Callable[..., Endpoint], dropped: list[str]
 ) -> None:
-    endpoint = start(Limits(header_seconds=0.3))
+    endpoint = start(ConnectionLimits(header_seconds=0.3))
     with connect(endpoint) as silent, connect(endpoint) as slow:
         slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
 
@@ -90,7 +93,7 @@ def test_a_request_that_never_completes_is_dropped(
 
 
 def test_sending_a_byte_now_and_then_does_not_extend_the_time(start: Callable[..., Endpoint]) -> None:
-    endpoint = start(Limits(header_seconds=0.5))
+    endpoint = start(ConnectionLimits(header_seconds=0.5))
     with connect(endpoint) as slow:
         slow.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
         ended = time.monotonic() + 10
@@ -110,7 +113,7 @@ def test_sending_a_byte_now_and_then_does_not_extend_the_time(start: Callable[..
 def test_a_client_that_does_not_read_its_answer_is_dropped(
     start: Callable[..., Endpoint], dropped: list[str]
 ) -> None:
-    endpoint = start(Limits(answer_seconds=0.5))
+    endpoint = start(ConnectionLimits(answer_seconds=0.5))
     with connect(endpoint) as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -121,7 +124,7 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(
 
 
 def test_a_kept_connection_without_another_request_is_closed(start: Callable[..., Endpoint]) -> None:
-    endpoint = start(Limits(idle_seconds=0.3))
+    endpoint = start(ConnectionLimits(idle_seconds=0.3))
     with connect(endpoint) as kept:
         kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = b""
@@ -195,7 +198,7 @@ def test_over_tls_it_answers_those_that_trust_it_while_silent_handshakes_wait(
 def test_a_tls_handshake_that_never_ends_is_dropped(
     start: Callable[..., Endpoint], dropped: list[str], tls: ssl.SSLContext
 ) -> None:
-    endpoint = start(Limits(header_seconds=0.3), tls)
+    endpoint = start(ConnectionLimits(header_seconds=0.3), tls)
     with connect(endpoint) as silent:
         assert silent.recv(1) == b""
     assert dropped == ["timeout"]

@@ -26,7 +26,7 @@ KEY = re.compile(r"[A-Za-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
+class LeefAttribute:
     """One predefined attribute. *reserved*: a producer must not set it."""
 
     name: str
@@ -36,14 +36,14 @@ class Attribute:
 
 
 @cache
-def attributes() -> Mapping[str, Attribute]:
+def attributes() -> Mapping[str, LeefAttribute]:
     """Every predefined attribute by its name."""
     text = files("connector.formats").joinpath("leef_attributes.tsv").read_text("utf-8")
-    by_name: dict[str, Attribute] = {}
+    by_name: dict[str, LeefAttribute] = {}
     for line in text.split("\n"):
         if line and not line.startswith("#"):
             name, kind, reserved, length = line.split("\t")
-            by_name[name] = Attribute(name, kind, reserved == "r", int(length) if length else OWN_LENGTH)
+            by_name[name] = LeefAttribute(name, kind, reserved == "r", int(length) if length else OWN_LENGTH)
     return MappingProxyType(by_name)
 
 

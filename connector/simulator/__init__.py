@@ -10,7 +10,7 @@ from connector.simulator.behaviour import Behaviour
 from connector.simulator.changes import CHANGES, Changes
 from connector.simulator.fault_script import parse_directives
 from connector.simulator.faults import KINDS, Fault, Faults
-from connector.simulator.ledger import Issued, Ledger, Request, State
+from connector.simulator.ledger import Issued, Ledger, RecordState, ServedRequest
 from connector.simulator.mail.composition import Recipe
 from connector.simulator.mail.corpus import Corpus
 from connector.simulator.quota import Quota
@@ -33,9 +33,9 @@ __all__ = [
     "Ledger",
     "Quota",
     "Recipe",
-    "Request",
+    "RecordState",
+    "ServedRequest",
     "Simulator",
-    "State",
     "World",
     "listening",
     "parse_directives",

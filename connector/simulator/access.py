@@ -9,7 +9,7 @@ from typing import Final
 
 from connector.simulator import envelope
 from connector.simulator.behaviour import Behaviour
-from connector.simulator.exchange import Response
+from connector.simulator.exchange import ApiReply
 
 _ACCOUNT: Final = re.compile(r"[0-9a-f]{32}")
 _BEARER: Final = re.compile(r"[Bb]earer ([!-~]+)")
@@ -33,7 +33,7 @@ class Access:
     accounts: Collection[str] | None = None
     permitted: bool = True
 
-    def refusal(self, headers: Mapping[str, str], behaviour: Behaviour) -> Response | None:
+    def refusal(self, headers: Mapping[str, str], behaviour: Behaviour) -> ApiReply | None:
         """Return the error for the credentials in *headers*, or ``None`` when they are accepted."""
         wrong = envelope.failure(behaviour.wrong_credentials, envelope.DENIED)
         if "x-auth-key" in headers or "x-auth-email" in headers:
@@ -46,8 +46,8 @@ class Access:
         return None if self.tokens is None or token in self.tokens else wrong
 
     def _key_refusal(
-        self, headers: Mapping[str, str], behaviour: Behaviour, wrong: Response
-    ) -> Response | None:
+        self, headers: Mapping[str, str], behaviour: Behaviour, wrong: ApiReply
+    ) -> ApiReply | None:
         key, email = headers.get("x-auth-key", ""), headers.get("x-auth-email", "")
         if not key or not email:
             return envelope.failure(behaviour.missing_credentials, envelope.MISSING)
@@ -55,7 +55,7 @@ class Access:
             return envelope.failure(400, envelope.BAD_KEY)
         return None if self.keys is None or self.keys.get(email) == key else wrong
 
-    def account_refusal(self, account: str, path: str, behaviour: Behaviour) -> Response | None:
+    def account_refusal(self, account: str, path: str, behaviour: Behaviour) -> ApiReply | None:
         """Return the error for an account id that is malformed or does not belong to the credential."""
         if not _ACCOUNT.fullmatch(account):
             return envelope.failure(404, envelope.could_not_route(path), envelope.NO_ROUTE)
@@ -66,7 +66,7 @@ class Access:
             else envelope.failure(behaviour.wrong_credentials, envelope.DENIED)
         )
 
-    def verify(self, headers: Mapping[str, str], account: str | None) -> Response:
+    def verify(self, headers: Mapping[str, str], account: str | None) -> ApiReply:
         """Answer whether the token is valid; an account-owned token is known to its account only."""
         token = bearer(headers)
         if token is None:

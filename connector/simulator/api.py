@@ -11,9 +11,9 @@ from connector.simulator import details, envelope
 from connector.simulator.behaviour import Behaviour
 from connector.simulator.criteria import Criteria, InvalidParameter, parse
 from connector.simulator.deferred import DeferredSearch, DeferredSearches
-from connector.simulator.exchange import ApiRequest, Kind, Response
+from connector.simulator.exchange import ApiReply, ApiRequest, Kind
 from connector.simulator.faults import Fault
-from connector.simulator.paging import CursorRefused, Page, PagedSearch, PagedSearches
+from connector.simulator.paging import CursorRefused, PagedSearch, PagedSearches, SearchPage
 from connector.simulator.values import Body, Era, span
 from connector.simulator.world import World
 
@@ -33,7 +33,7 @@ class Api:
             "trace": lambda body, _more, era: details.trace(body, era),
         }
 
-    def answer(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None) -> Response:
+    def answer(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None) -> ApiReply:
         """Answer an authorized request."""
         with self._world.lock:
             now = self._world.advance()
@@ -44,14 +44,14 @@ class Api:
             except CursorRefused:
                 return envelope.failure(behaviour.cursor_expired, envelope.BAD_CURSOR)
 
-    def _answer(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> Response:
+    def _answer(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
         if ask.kind == "poll":
             return self._poll(ask, behaviour, fault, now)
         if ask.kind in {"first", "next"}:
             return self._search(ask, behaviour, fault, now)
         return self._record(ask, behaviour, now)
 
-    def _record(self, ask: ApiRequest, behaviour: Behaviour, now: int) -> Response:
+    def _record(self, ask: ApiRequest, behaviour: Behaviour, now: int) -> ApiReply:
         message = self._world.find(ask.record or "")
         if message is None or not message.visible(now):
             return envelope.failure(404, envelope.NOT_FOUND)
@@ -68,7 +68,7 @@ class Api:
         answer.served = [(message, version)]
         return answer
 
-    def _search(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> Response:
+    def _search(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
         criteria = parse(ask.query, behaviour, now)
         too_long = behaviour.long_window is not None and criteria.length > span(behaviour.long_window)
         if too_long and behaviour.long_window_answer == "timeout":
@@ -98,7 +98,7 @@ class Api:
             return None
         return behaviour.pending
 
-    def _poll(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> Response:
+    def _poll(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
         deferred = self._deferred.find(ask.record or "", now)
         if deferred is None or deferred.ask.account != ask.account:
             return envelope.failure(behaviour.pending_expired, envelope.NO_SEARCH)
@@ -112,7 +112,7 @@ class Api:
 
     def _pending(
         self, deferred: DeferredSearch, ask: ApiRequest, criteria: Criteria, behaviour: Behaviour
-    ) -> Response:
+    ) -> ApiReply:
         info = envelope.result_info(0, criteria.per_page, None, "null", behaviour.era)
         answer = envelope.page((), info, 202)
         place = f"{_PATH.format(ask.account)}/poll/{deferred.token}"
@@ -124,7 +124,7 @@ class Api:
 
     def _page(
         self, ask: ApiRequest, criteria: Criteria, behaviour: Behaviour, fault: Fault | None, now: int
-    ) -> Response:
+    ) -> ApiReply:
         kind = fault.kind if fault else None
         account = ask.account or ""
         if ask.cursor is None:
@@ -152,7 +152,7 @@ class Api:
         ask: ApiRequest,
         search: PagedSearch,
         offset: int,
-        page: Page,
+        page: SearchPage,
         behaviour: Behaviour,
         kind: str | None,
     ) -> str | None:
@@ -174,7 +174,7 @@ class Api:
         return lambda message, version: renderer.render(message, version, era)
 
 
-def _detail_page(result: object, ask: ApiRequest, behaviour: Behaviour) -> Response:
+def _detail_page(result: object, ask: ApiRequest, behaviour: Behaviour) -> ApiReply:
     """Answer a sibling endpoint, its list in pages where the switch says so."""
     size = behaviour.details_per_page
     if size is None or not isinstance(result, list):

@@ -14,11 +14,11 @@ from connector.simulator import envelope
 from connector.simulator.access import Access, credential
 from connector.simulator.api import Api
 from connector.simulator.behaviour import Behaviour
-from connector.simulator.envelope import Problem
-from connector.simulator.exchange import ApiRequest, Kind, Response
+from connector.simulator.envelope import ApiProblem
+from connector.simulator.exchange import ApiReply, ApiRequest, Kind
 from connector.simulator.fault_script import parse_directives
 from connector.simulator.faults import Fault
-from connector.simulator.ledger import Ledger, Request
+from connector.simulator.ledger import Ledger, ServedRequest
 from connector.simulator.quota import Quota, Quotas
 from connector.simulator.tampering import rate_limited, replaced, spoiled
 from connector.simulator.transport_faults import compress, deliver
@@ -53,12 +53,12 @@ class RequestHandler:
         headers = self._headers(ask, behaviour, ray, now)
         readable = answer.served if fault is None or fault.kind not in {"reset", "cut", "hang"} else []
         name = fault.kind if fault else None
-        noted = Request(moment(now), ask.kind, ask.path, ask.query, answer.status, name, len(readable))
+        noted = ServedRequest(moment(now), ask.kind, ask.path, ask.query, answer.status, name, len(readable))
         self._ledger.note(noted, readable)
         compress(answer, ask.headers.get("accept-encoding", ""), behaviour.gzip)
         await deliver(answer, fault, headers, scope, receive, send)
 
-    def _directed(self, ask: ApiRequest) -> tuple[Behaviour, Fault | None, Response | None]:
+    def _directed(self, ask: ApiRequest) -> tuple[Behaviour, Fault | None, ApiReply | None]:
         """Return the scripted fault that is due and the directives of the header ``X-Simulate``."""
         fault = self._behaviour.faults.take(ask.kind, self._behaviour.rates)
         if "x-simulate" not in ask.headers:
@@ -66,12 +66,12 @@ class RequestHandler:
         try:
             behaviour, wanted = parse_directives(ask.headers["x-simulate"], self._behaviour)
         except ValueError as error:
-            return self._behaviour, None, envelope.failure(400, Problem(1005, f"X-Simulate: {error}"))
+            return self._behaviour, None, envelope.failure(400, ApiProblem(1005, f"X-Simulate: {error}"))
         return behaviour, wanted or fault, None
 
     def _answer(
         self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, ray: str, now: int
-    ) -> Response:
+    ) -> ApiReply:
         if behaviour.quota is not None:
             wait = self._quotas.charge(credential(ask.headers), behaviour.quota, now)
             if wait is not None:
@@ -81,7 +81,7 @@ class RequestHandler:
             answer = self._refusal(ask, behaviour) or self._api.answer(ask, behaviour, fault)
         return spoiled(fault, answer) if fault else answer
 
-    def _refusal(self, ask: ApiRequest, behaviour: Behaviour) -> Response | None:
+    def _refusal(self, ask: ApiRequest, behaviour: Behaviour) -> ApiReply | None:
         """Return the refusal of a request that must not reach an endpoint, if any."""
         if ask.kind == "verify":
             return self._access.verify(ask.headers, ask.account)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from connector.simulator.behaviour import Behaviour
-from connector.simulator.envelope import Problem
+from connector.simulator.envelope import ApiProblem
 from connector.simulator.values import SECOND, Era, micros, span
 
 DISPOSITIONS: Final = ("MALICIOUS", "SUSPICIOUS", "SPOOF", "SPAM", "BULK", "NONE")
@@ -43,7 +43,7 @@ class InvalidParameter(Exception):
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
-        self.problem = Problem(1004, f"{name}: {message}", pointer=f"/query/{name}")
+        self.problem = ApiProblem(1004, f"{name}: {message}", pointer=f"/query/{name}")
 
 
 @dataclass(frozen=True, slots=True)

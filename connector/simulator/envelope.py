@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from connector.simulator.exchange import HTML_TYPE, Response
+from connector.simulator.exchange import HTML_TYPE, ApiReply
 from connector.simulator.values import Body, Era, encode
 
 LastPage = Literal["null", "absent", "empty"]
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ApiProblem:
     """One entry of ``errors``; *chain* is Cloudflare's ``error_chain``, *pointer* names a parameter."""
 
     code: int
@@ -31,46 +31,48 @@ class Problem:
         return body
 
 
-MISSING: Final = Problem(9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
-DENIED: Final = Problem(10000, "Authentication error")
-BAD_BEARER: Final = Problem(
+MISSING: Final = ApiProblem(9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
+DENIED: Final = ApiProblem(10000, "Authentication error")
+BAD_BEARER: Final = ApiProblem(
     6003, "Invalid request headers", ((6111, "Invalid format for Authorization header"),)
 )
-BAD_KEY: Final = Problem(6003, "Invalid request headers", ((6103, "Invalid format for X-Auth-Key header"),))
-BAD_TOKEN: Final = Problem(1000, "Invalid API Token")
-NO_ROUTE: Final = Problem(7000, "No route for that URI")
-BAD_METHOD: Final = Problem(10405, "Method not allowed for this authentication scheme")
-NOT_FOUND: Final = Problem(1001, "Message not found")
-BAD_CURSOR: Final = Problem(1002, "Invalid or expired cursor")
-NO_SEARCH: Final = Problem(1003, "Search results not found or expired")
+BAD_KEY: Final = ApiProblem(
+    6003, "Invalid request headers", ((6103, "Invalid format for X-Auth-Key header"),)
+)
+BAD_TOKEN: Final = ApiProblem(1000, "Invalid API Token")
+NO_ROUTE: Final = ApiProblem(7000, "No route for that URI")
+BAD_METHOD: Final = ApiProblem(10405, "Method not allowed for this authentication scheme")
+NOT_FOUND: Final = ApiProblem(1001, "Message not found")
+BAD_CURSOR: Final = ApiProblem(1002, "Invalid or expired cursor")
+NO_SEARCH: Final = ApiProblem(1003, "Search results not found or expired")
 
 
-def could_not_route(path: str) -> Problem:
+def could_not_route(path: str) -> ApiProblem:
     """Build the error for a path with a malformed identifier."""
-    return Problem(7003, f"Could not route to {path}, perhaps your object identifier is invalid?")
+    return ApiProblem(7003, f"Could not route to {path}, perhaps your object identifier is invalid?")
 
 
-def failure(status: int, *problems: Problem) -> Response:
+def failure(status: int, *problems: ApiProblem) -> ApiReply:
     """Build an error response with the documented envelope."""
     errors = [problem.body() for problem in problems]
-    return Response(status, encode({"success": False, "errors": errors, "messages": [], "result": None}))
+    return ApiReply(status, encode({"success": False, "errors": errors, "messages": [], "result": None}))
 
 
-def success(result: object, message: Body | None = None, *, info: Body | None = None) -> Response:
+def success(result: object, message: Body | None = None, *, info: Body | None = None) -> ApiReply:
     """Build a response with one result; *info* is its ``result_info``, if it has one."""
     document: Body = {"errors": [], "messages": [message] if message else [], "result": result}
     if info is not None:
         document["result_info"] = info
-    return Response(200, encode({**document, "success": True}))
+    return ApiReply(200, encode({**document, "success": True}))
 
 
-def page(records: Iterable[bytes], info: Body, status: int = 200) -> Response:
+def page(records: Iterable[bytes], info: Body, status: int = 200) -> ApiReply:
     """Build one page of a search from encoded records."""
     body = b"".join((
         b'{"errors":[],"messages":[],"result":[', b",".join(records),
         b'],"result_info":', encode(info), b',"success":true}',
     ))  # fmt: skip
-    return Response(status, body)
+    return ApiReply(status, body)
 
 
 def result_info(count: int, per_page: int, following: str | None, last: LastPage, era: Era) -> Body:
@@ -86,11 +88,11 @@ def result_info(count: int, per_page: int, following: str | None, last: LastPage
     return info
 
 
-def html(status: int, title: str, ray: str = "") -> Response:
+def html(status: int, title: str, ray: str = "") -> ApiReply:
     """Build an HTML error page of the edge."""
     text = (
         f'<!DOCTYPE html>\n<html lang="en-US"><head><title>{title}</title></head>\n'
         f"<body><h1>{title}</h1><p>Ray ID: <strong>{ray}</strong></p>"
         "<p>Please try again in a few minutes.</p></body></html>\n"
     )
-    return Response(status, text.encode(), HTML_TYPE)
+    return ApiReply(status, text.encode(), HTML_TYPE)

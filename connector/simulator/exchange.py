@@ -37,7 +37,7 @@ class ApiRequest:
 
 
 @dataclass(slots=True)
-class Response:
+class ApiReply:
     """A response. *served* lists the records in the body, each with the number of its version."""
 
     status: int

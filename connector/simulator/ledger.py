@@ -27,7 +27,7 @@ Range = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class RecordState:
     """One state of a record, from *since* until *until* (``None``: still).
 
     *changed* holds the fields that differ from the record's first version.
@@ -47,11 +47,11 @@ class Issued:
     scanned_at: datetime
     searchable_at: datetime
     gone: datetime | None
-    states: tuple[State, ...]
+    states: tuple[RecordState, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ServedRequest:
     """One request the simulator answered. Credentials are not kept."""
 
     at: datetime
@@ -71,7 +71,7 @@ class Ledger:
         self._behaviour = behaviour
         self._served: dict[int, int] = {}
         self._lock = threading.Lock()
-        self.requests: deque[Request] = deque(maxlen=_MOST_REQUESTS)
+        self.requests: deque[ServedRequest] = deque(maxlen=_MOST_REQUESTS)
         self.answers: Counter[int] = Counter()
 
     def ids(
@@ -137,7 +137,7 @@ class Ledger:
         """Return the searchable ids that were never sent."""
         return self.ids(filters, window) - self.served().keys()
 
-    def note(self, request: Request, served: Sequence[tuple[Message, int]]) -> None:
+    def note(self, request: ServedRequest, served: Sequence[tuple[Message, int]]) -> None:
         """Record one response."""
         with self._lock:
             self.requests.append(request)
@@ -191,7 +191,7 @@ class Ledger:
             searchable_at=moment(message.searchable),
             gone=moment(message.gone) if message.gone is not None and message.gone <= now else None,
             states=tuple(
-                State(number, starts[number], ends[number], version.fields)
+                RecordState(number, starts[number], ends[number], version.fields)
                 for number, version in enumerate(versions)
             ),
         )

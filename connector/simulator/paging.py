@@ -45,7 +45,7 @@ class PagedSearch:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class SearchPage:
     """Records with the numbers of their versions, and where the next page starts, if there is one."""
 
     records: list[tuple[Message, int]]
@@ -90,7 +90,7 @@ class PagedSearches:
             self._look(search, behaviour)
         return search, offset
 
-    def page(self, search: PagedSearch, offset: int, size: int) -> Page:
+    def page(self, search: PagedSearch, offset: int, size: int) -> SearchPage:
         """Return up to *size* records from *offset*, and whether more follow."""
         records: list[tuple[Message, int]] = []
         now, matches, candidates = search.as_of, search.matches, search.candidates
@@ -107,9 +107,9 @@ class PagedSearches:
                 skip -= 1
                 continue
             if len(records) == size:
-                return Page(records, offset + size if search.order == "shifting" else place)
+                return SearchPage(records, offset + size if search.order == "shifting" else place)
             records.append((message, version))
-        return Page(records, None)
+        return SearchPage(records, None)
 
     def end(self, search: PagedSearch) -> int:
         """Return the offset after the last record: a page from there is empty."""

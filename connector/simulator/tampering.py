@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from connector.simulator import envelope
-from connector.simulator.envelope import Problem
-from connector.simulator.exchange import HTML_TYPE, Response
+from connector.simulator.envelope import ApiProblem
+from connector.simulator.exchange import HTML_TYPE, ApiReply
 from connector.simulator.faults import Fault
 
 _LARGE: Final = 64 << 20
@@ -19,133 +19,133 @@ _HTML_TITLES: Final = {
 }  # fmt: skip
 
 
-def replaced(fault: Fault, ray: str) -> Response | None:
+def replaced(fault: Fault, ray: str) -> ApiReply | None:
     """Return the response that *fault* substitutes, or ``None`` if it lets the request pass."""
     build = _ANSWERS.get(fault.kind)
     return build(fault, ray) if build else None
 
 
-def spoiled(fault: Fault, answer: Response) -> Response:
+def spoiled(fault: Fault, answer: ApiReply) -> ApiReply:
     """Damage the body of a correct response, if *fault* does that."""
     spoil = _BODIES.get(fault.kind)
     return spoil(fault, answer) if spoil else answer
 
 
-def rate_limited(wait: int | None) -> Response:
+def rate_limited(wait: int | None) -> ApiReply:
     """Build a 429, with ``Retry-After`` if *wait* is given."""
     text = "More than 1200 requests per 300 seconds reached."
     advice = "Please wait and consider throttling your request speed"
-    answer = envelope.failure(429, Problem(10100, f"{text} {advice}"))
+    answer = envelope.failure(429, ApiProblem(10100, f"{text} {advice}"))
     if wait is not None:
         answer.headers["Retry-After"] = str(wait)
     return answer
 
 
-def _rate_limited(fault: Fault, _ray: str) -> Response:
+def _rate_limited(fault: Fault, _ray: str) -> ApiReply:
     wait = 300 if fault.retry_after is None else fault.retry_after
     return rate_limited(wait if wait >= 0 else None)
 
 
-def _server_error(fault: Fault, _ray: str) -> Response:
+def _server_error(fault: Fault, _ray: str) -> ApiReply:
     answer = envelope.failure(
-        fault.status or 500, Problem(fault.code or 10001, fault.text or "Internal error")
+        fault.status or 500, ApiProblem(fault.code or 10001, fault.text or "Internal error")
     )
     return _waiting(answer, fault.retry_after)
 
 
-def _html_error(fault: Fault, ray: str) -> Response:
+def _html_error(fault: Fault, ray: str) -> ApiReply:
     status = fault.status or 502
     answer = envelope.html(status, fault.text or _HTML_TITLES.get(status, f"Error {status}"), ray)
     return _waiting(answer, fault.retry_after)
 
 
-def _edge_error(fault: Fault, ray: str) -> Response:
+def _edge_error(fault: Fault, ray: str) -> ApiReply:
     code = fault.code or 1015
     text = fault.text or {1015: "You are being rate limited", 1020: "Access denied"}.get(code, "Edge error")
     answer = envelope.html(fault.status or 429, f"Error {code}: {text}", ray)
     return _waiting(answer, 30 if fault.retry_after is None else fault.retry_after)
 
 
-def _refused(fault: Fault, _ray: str) -> Response:
-    return envelope.failure(fault.status or 400, Problem(fault.code or 1004, fault.text or "Bad request"))
+def _refused(fault: Fault, _ray: str) -> ApiReply:
+    return envelope.failure(fault.status or 400, ApiProblem(fault.code or 1004, fault.text or "Bad request"))
 
 
-def _failure(fault: Fault, _ray: str) -> Response:
-    return envelope.failure(200, Problem(fault.code or 10000, fault.text or "Something went wrong"))
+def _failure(fault: Fault, _ray: str) -> ApiReply:
+    return envelope.failure(200, ApiProblem(fault.code or 10000, fault.text or "Something went wrong"))
 
 
-def _null_result(_fault: Fault, _ray: str) -> Response:
+def _null_result(_fault: Fault, _ray: str) -> ApiReply:
     return envelope.success(None)
 
 
-def _not_json(fault: Fault, _ray: str) -> Response:
+def _not_json(fault: Fault, _ray: str) -> ApiReply:
     return envelope.html(200, fault.text or "Sign in to the network")
 
 
-def _redirect(fault: Fault, _ray: str) -> Response:
+def _redirect(fault: Fault, _ray: str) -> ApiReply:
     target = fault.location or "http://foreign.example/"
-    return Response(fault.status or 302, b"", HTML_TYPE, {"Location": target})
+    return ApiReply(fault.status or 302, b"", HTML_TYPE, {"Location": target})
 
 
-def _waiting(answer: Response, wait: int | None) -> Response:
+def _waiting(answer: ApiReply, wait: int | None) -> ApiReply:
     if wait is not None and wait >= 0:
         answer.headers["Retry-After"] = str(wait)
     return answer
 
 
-def _cut_json(_fault: Fault, answer: Response) -> Response:
+def _cut_json(_fault: Fault, answer: ApiReply) -> ApiReply:
     answer.body = answer.body[: len(answer.body) * 3 // 5]
     answer.served = []
     return answer
 
 
-def _wrong_type(_fault: Fault, answer: Response) -> Response:
+def _wrong_type(_fault: Fault, answer: ApiReply) -> ApiReply:
     answer.type = HTML_TYPE
     return answer
 
 
-def _bare(_fault: Fault, answer: Response) -> Response:
+def _bare(_fault: Fault, answer: ApiReply) -> ApiReply:
     answer.body = answer.body.replace(b'"errors":[],"messages":[],', b"", 1)
     return answer
 
 
-def _no_info(_fault: Fault, answer: Response) -> Response:
+def _no_info(_fault: Fault, answer: ApiReply) -> ApiReply:
     head, separator, _ = answer.body.rpartition(b',"result_info":')
     answer.body = head + b',"success":true}' if separator else answer.body
     return answer
 
 
-def _in_subjects(text: bytes) -> Callable[[Fault, Response], Response]:
-    def spoil(_fault: Fault, answer: Response) -> Response:
+def _in_subjects(text: bytes) -> Callable[[Fault, ApiReply], ApiReply]:
+    def spoil(_fault: Fault, answer: ApiReply) -> ApiReply:
         answer.body = answer.body.replace(b'"subject":"', b'"subject":"' + text)
         return answer
 
     return spoil
 
 
-def _huge_number(_fault: Fault, answer: Response) -> Response:
+def _huge_number(_fault: Fault, answer: ApiReply) -> ApiReply:
     answer.body = answer.body.replace(b'"result":[{', b'"result":[{"size":1e400,', 1)
     return answer
 
 
-def _oversized(fault: Fault, answer: Response) -> Response:
+def _oversized(fault: Fault, answer: ApiReply) -> ApiReply:
     answer.body += b" " * (fault.size or _LARGE)
     return answer
 
 
-def _bad_gzip(_fault: Fault, answer: Response) -> Response:
+def _bad_gzip(_fault: Fault, answer: ApiReply) -> ApiReply:
     answer.headers["Content-Encoding"] = "gzip"
     answer.served = []
     return answer
 
 
-_ANSWERS: Final[Mapping[str, Callable[[Fault, str], Response]]] = {
+_ANSWERS: Final[Mapping[str, Callable[[Fault, str], ApiReply]]] = {
     "rate_limited": _rate_limited, "server_error": _server_error, "html_error": _html_error,
     "edge_error": _edge_error, "refused": _refused, "failure": _failure, "null_result": _null_result,
     "not_json": _not_json, "redirect": _redirect,
 }  # fmt: skip
 
-_BODIES: Final[Mapping[str, Callable[[Fault, Response], Response]]] = {
+_BODIES: Final[Mapping[str, Callable[[Fault, ApiReply], ApiReply]]] = {
     "cut_json": _cut_json, "wrong_type": _wrong_type, "bare": _bare, "no_info": _no_info,
     "invalid_utf8": _in_subjects(b"\xff\xfe\xc3("), "lone_surrogate": _in_subjects(b"\\ud83d"),
     "huge_number": _huge_number, "oversized": _oversized, "bad_gzip": _bad_gzip,

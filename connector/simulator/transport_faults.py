@@ -11,7 +11,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from connector.simulator.exchange import Response
+from connector.simulator.exchange import ApiReply
 from connector.simulator.faults import Fault
 
 TRANSPORT: Final = "simulator.transport"
@@ -23,7 +23,7 @@ _LINGER_NONE: Final = struct.pack("ii", 1, 0)
 
 
 async def deliver(
-    answer: Response,
+    answer: ApiReply,
     fault: Fault | None,
     headers: Mapping[str, str],
     scope: Scope,
@@ -54,7 +54,7 @@ async def deliver(
         await send(_part(answer.body, more=False))
 
 
-def compress(answer: Response, accepted: str, level: int | None) -> None:
+def compress(answer: ApiReply, accepted: str, level: int | None) -> None:
     """Compress the body if the client accepts gzip and the body is large enough."""
     if level is None or "gzip" not in accepted or len(answer.body) < _SMALLEST_GZIP:
         return
@@ -65,7 +65,7 @@ def compress(answer: Response, accepted: str, level: int | None) -> None:
     answer.headers["Content-Encoding"] = "gzip"
 
 
-def _raw(answer: Response, common: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+def _raw(answer: ApiReply, common: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     headers = {
         **common, "Content-Type": answer.type, "Content-Length": str(len(answer.body)), **answer.headers,
     }  # fmt: skip

@@ -21,7 +21,7 @@ CLASS = "email_activity"
 _OPEN = ("any", "object")
 
 
-class Attribute(NamedTuple):
+class OcsfAttribute(NamedTuple):
     """One attribute of an object. *inner* names the object that it is, where that one is listed."""
 
     kind: Kind
@@ -60,14 +60,14 @@ class OcsfSchema:
 
 
 @cache
-def attributes() -> Mapping[str, Mapping[str, Attribute]]:
+def attributes() -> Mapping[str, Mapping[str, OcsfAttribute]]:
     """Attributes by the object they belong to and their name."""
-    made: dict[str, dict[str, Attribute]] = {}
+    made: dict[str, dict[str, OcsfAttribute]] = {}
     text = files("connector.mapping.schemas").joinpath("ocsf.tsv").read_text("utf-8")
     for line in text.split("\n"):
         if line and not line.startswith("#"):
             owner, name, kind, is_list, required, allowed = line.split("\t")
-            made.setdefault(owner, {})[name] = Attribute(
+            made.setdefault(owner, {})[name] = OcsfAttribute(
                 "object" if kind.startswith("@") else cast("Kind", kind),
                 kind[1:] if kind.startswith("@") else None,
                 is_list == "*",
@@ -77,7 +77,7 @@ def attributes() -> Mapping[str, Mapping[str, Attribute]]:
     return MappingProxyType(made)
 
 
-def _target(name: str, attribute: Attribute) -> Target:
+def _target(name: str, attribute: OcsfAttribute) -> Target:
     kind: Kind = "nested" if attribute.is_list and attribute.kind == "object" else attribute.kind
     return Target(name, kind, attribute.is_list, allowed=attribute.allowed)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from connector.simulator import Simulator
 from connector.simulator.api import Api
-from connector.simulator.exchange import ApiRequest, Response
+from connector.simulator.exchange import ApiReply, ApiRequest
 from tests.unit.simulator.client import ACCOUNT, EVERYTHING, Client, Clock, Reply
 
 _STABLE = ("newest", "oldest", "unordered")
@@ -27,7 +27,7 @@ def _walk(simulator: Simulator, api: Api, per_page: int) -> list[str]:
     while True:
         query = (("per_page", str(per_page)), *((("cursor", cursor),) if cursor else ()))
         kind: Any = "next" if cursor else "first"
-        answer: Response = api.answer(
+        answer: ApiReply = api.answer(
             ApiRequest(kind, "GET", "/x", ACCOUNT, None, query, {}, ""), simulator.behaviour, None
         )
         page = Reply(answer.status, {}, answer.body)

@@ -1,4 +1,4 @@
-"""Leaving parts of other packages out that this program has no use for.
+"""Skips optional imports of libraries that this program does not use, to save memory and start time.
 
 Some libraries import a whole drawing library only because it is installed, for a command line or for
 tracebacks of their own. In a daemon that is six megabytes and a tenth of a second.

@@ -1,4 +1,4 @@
-"""The seams between the rooms, as protocols. Each docstring is the contract.
+"""The interfaces between packages, as protocols. Each docstring is the contract.
 
 The key words MUST, MUST NOT, SHOULD and MAY are those of RFC 2119. Who implements: ``source``
 (Source, Lookup), ``journal`` (FeedLog, OutputLog, OperatorLog), ``outputs`` (Output), ``mapping``

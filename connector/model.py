@@ -1,4 +1,4 @@
-"""What flows through the connector: plain frozen values, no behaviour beyond their own identity.
+"""Data types shared by all packages: records, revisions, events, receipts, windows. Frozen values.
 
 Words and shapes follow ``docs/glossary.md``. Every datetime is aware and in UTC.
 """

@@ -1,4 +1,4 @@
-"""A text that is shown nowhere and can be read again after a rotation."""
+"""``Secret``: a credential that no log, error or repr shows, and that is read again after a rotation."""
 
 from __future__ import annotations
 

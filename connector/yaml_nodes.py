@@ -1,4 +1,4 @@
-"""YAML in which every value knows its place, so that an error can say ``file:line:column``.
+"""Strict YAML parser that keeps the position of every value, for errors with ``file:line:column``.
 
 Stricter than YAML 1.1 on purpose: only ``true``, ``false``, ``null``, ``~``, an empty value and plain
 decimal numbers are anything but text (``no``, ``010`` and ``12:30`` stay as written); a key that appears

@@ -1,1 +1,1 @@
-"""The composition root: knows the settings, builds every room and runs them together."""
+"""The composition root: builds every component from the settings and runs them together."""

@@ -1,4 +1,4 @@
-"""The daemon: opens every part in order, runs them together, and shuts them down in reverse order.
+"""The daemon: starts its components in order, runs them, and shuts down gracefully in reverse order.
 
 Scopes nest: endpoint { journal { control socket { delivery { collection }}}}. Configuration errors were
 already raised by ``build_app``. A reload keeps the outer three open and replaces the inner two.

@@ -1,4 +1,4 @@
-"""Reload on SIGHUP or the ``reload`` command. A configuration with errors is refused and changes nothing.
+"""Hot reload on SIGHUP or the ``reload`` command; a configuration with errors changes nothing.
 
 The new configuration is loaded, its mappings compiled and everything built that needs no open connection,
 while the running one keeps working. Only then the daemon replaces collection and delivery.

@@ -1,4 +1,4 @@
-"""Signals: the first SIGTERM or SIGINT stops in order, the second at once; SIGHUP reloads."""
+"""Signals: the first SIGTERM or SIGINT shuts down gracefully, the second at once; SIGHUP reloads."""
 
 from __future__ import annotations
 

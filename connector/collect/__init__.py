@@ -1,1 +1,1 @@
-"""Collection: from the API into the journal. Nothing missed, nothing stale."""
+"""Collection from the API into the journal: windows, slices, deduplication, revisits, gaps, backfill."""

@@ -1,4 +1,4 @@
-"""Waits after a failed sweep: by the class of the error, bounded in both directions."""
+"""Backoff after a failed sweep: by the class of the error, with a minimum and a maximum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes to the journal for one feed, and waits while the journal has no room."""
+"""Writes to the journal for one feed, and pauses collection while the journal is full (backpressure)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares a record with what was seen of it: is it new, changed, or another message? Pure functions.
+"""Deduplicates records: new, changed, repeated, or another message under the same id? Pure functions.
 
 A record's *state* is its watched fields. Empty values (null, "", [], {}) are equal, and lists compare as
 sets, since the API promises no order. A field that one side lacks is not compared: the API adds and retires

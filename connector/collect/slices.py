@@ -1,4 +1,4 @@
-"""Reads one slice at a time: sizes it, splits it after trouble, and finds where the API's retention begins.
+"""Reads one slice at a time: adapts its size, splits it after errors, finds the API's retention limit.
 
 ``SliceSizing`` decides how long the next slice of a sweep is; ``SliceReader`` reads it and says where to
 continue.

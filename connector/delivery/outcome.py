@@ -1,4 +1,4 @@
-"""What an output returned or raised, as a value: foreign code must not end the delivery that calls it."""
+"""Calls an output; returns its result or exception as a value, so that no plugin can end delivery."""
 
 from __future__ import annotations
 

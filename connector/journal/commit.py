@@ -1,4 +1,4 @@
-"""What one commit of collection does, as a function of the connection."""
+"""The transaction of one commit of collection: revisions, seen rows, gaps, checkpoint."""
 
 from __future__ import annotations
 

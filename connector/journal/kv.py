@@ -1,4 +1,4 @@
-"""Keys and values that survive a restart, such as the end of a rate limit."""
+"""Key-value table for small state that survives restarts, such as the end of a rate limit."""
 
 from __future__ import annotations
 

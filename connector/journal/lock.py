@@ -1,4 +1,4 @@
-"""One process per state directory: an exclusive lock on a file that names its holder."""
+"""Single-instance lock: one process per state directory; the lock file names its holder."""
 
 from __future__ import annotations
 

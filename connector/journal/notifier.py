@@ -1,4 +1,4 @@
-"""What readers of the journal wait for: a new head, or a position that was moved under them."""
+"""Wakes readers of the journal when its head advances or their position was moved (rewind, skip)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of a journal, and the versions it is made of."""
+"""Options of the journal (retention, limits), and the versions of schema, SQLite and compression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of outputs: positions, backlog limits, trimming, and what an output had to skip."""
+"""The table of outputs: positions, backlog limits (backpressure), trimming, skipped revisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables, and the steps that lead from every earlier version to this one.
+"""The database schema, and the migrations from every earlier version.
 
 Times are microseconds since 1970. Text that mail can influence is kept as UTF-8 bytes, because a lone
 surrogate is no SQL text.

@@ -1,4 +1,4 @@
-"""A resource that is replaced after a failed use, while other users finish with the old one.
+"""A shared connection pool that is replaced after a failed use; others finish with the old one.
 
 Cancelling an HTTP exchange at the wrong moment can leave a pooled connection marked busy for ever. This
 cannot be detected from outside the library, so a pool is not reused after an exchange that failed or was

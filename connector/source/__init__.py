@@ -1,1 +1,1 @@
-"""Cloudflare's search API: asks politely, follows every answer to its end, and names what went wrong."""
+"""Client of Cloudflare's search API: pagination, deferred answers, rate limits, error mapping."""

@@ -1,4 +1,4 @@
-"""Decodes JSON to values that can be encoded again, whatever an attacker wrote into an email.
+"""JSON decoder with a lenient fallback, so that hostile text in an email cannot block a page.
 
 The fast decoder refuses some complete bodies: half a surrogate pair, bytes that are not UTF-8, control
 characters, numbers beyond 64 bits. Such a body is decoded leniently: one hostile subject must not stop a

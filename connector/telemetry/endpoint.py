@@ -1,4 +1,4 @@
-"""The read-only HTTP endpoint: /metrics, /healthz, /readyz, /api/status, /api/trend and a status page.
+"""The read-only HTTP endpoint: /metrics, health checks (/healthz, /readyz), JSON status and a status page.
 
 It runs in its own thread on a socket bound by the main thread, and reads only an immutable snapshot of the
 status and the metrics. It therefore answers while the main loop is busy, and reports when the loop hangs.

@@ -1,4 +1,4 @@
-"""How many log lines may be written: the same line once in ten seconds, a kind of line so often a minute."""
+"""Log rate limiting: equal lines once in ten seconds, and a maximum per minute for each kind of line."""
 
 from __future__ import annotations
 

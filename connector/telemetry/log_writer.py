@@ -1,4 +1,4 @@
-"""Writes log lines from a thread of its own, so that a reader who stops reading blocks nobody else.
+"""Non-blocking log writer: a thread and a bounded queue, so that a stalled reader blocks nothing.
 
 A pipe whose reader hangs (a stuck log collector, a paused terminal) blocks every write to it. Lines then wait
 here up to a bound; further ones are dropped and counted. Once the reader continues, one line says how many.

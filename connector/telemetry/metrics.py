@@ -1,4 +1,4 @@
-"""Facts to metrics."""
+"""Updates the Prometheus metrics from facts."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A bad road between an output and its collector: bytes pass over it, are slowed down, cut off, or lost.
+"""A TCP proxy that injects faults between an output and its collector: delays, resets, loss.
 
 It knows nothing of what it carries, so it serves any output that connects over TCP, with TLS or without::
 
-    async with bad_road(collector.port, ConnectionFault(cut_after=100, lasting=1)) as road:
-        output = build(road.port)
+    async with fault_proxy(collector.port, ConnectionFault(cut_after=100, lasting=1)) as proxy:
+        output = build(proxy.port)
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 _PIECE = 1 << 16
 _STEP = 0.002
-"""Seconds between two pieces on a slow road."""
+"""Seconds between two pieces on a slow connection."""
 
 _LINGER_NOT = b"\1\0\0\0\0\0\0\0"
 """For ``SO_LINGER``: closing sends a reset at once."""
@@ -46,7 +46,7 @@ class ConnectionFault:
 
 
 class FaultProxy:
-    """What a bad road is like, and how many connections began on it."""
+    """The faults to inject, and how many connections were opened."""
 
     def __init__(self, collector: int, trouble: ConnectionFault) -> None:
         self.port = 0
@@ -102,15 +102,15 @@ class FaultProxy:
 
 @contextlib.asynccontextmanager
 async def fault_proxy(collector: int, trouble: ConnectionFault) -> AsyncIterator[FaultProxy]:
-    """A road on a loopback port to the *collector* on another, while the block runs."""
-    road = FaultProxy(collector, trouble)
-    server = await asyncio.start_server(road.carry, _HOST, 0)
-    road.port = server.sockets[0].getsockname()[1]
+    """A proxy on a loopback port to the *collector* on another, while the block runs."""
+    proxy = FaultProxy(collector, trouble)
+    server = await asyncio.start_server(proxy.carry, _HOST, 0)
+    proxy.port = server.sockets[0].getsockname()[1]
     try:
-        yield road
+        yield proxy
     finally:
         server.close()
-        await road.close()
+        await proxy.close()
 
 
 async def _pump(

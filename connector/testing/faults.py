@@ -1,4 +1,4 @@
-"""What an output does when its collector or the way there fails; part of the suite in ``outputs``.
+"""Fault tests of the output conformance suite: the collector or the network fails.
 
 After each fault the same rule decides: what was accepted is there, whatever was repeated on the way.
 """
@@ -133,18 +133,18 @@ FAULTS: tuple[Check, ...] = (
 
 
 async def _survives(harness: OutputHarness, trouble: ConnectionFault, label: str) -> None:
-    """Send over a bad road until the trouble has passed; all that was accepted must be there."""
+    """Send through a faulty connection until the fault has passed; all that was accepted must be there."""
     if harness.through is None:
         return
     connections = 1 if trouble.lasting is None else trouble.lasting + 1
     sent: list[Event] = []
     async with (
-        fault_proxy(harness.port, trouble) as road,
-        closing(harness.through(road.port)) as output,
+        fault_proxy(harness.port, trouble) as proxy,
+        closing(harness.through(proxy.port)) as output,
     ):
         try:
             async with asyncio.timeout(PATIENCE):
-                while road.connections < connections or not sent:
+                while proxy.connections < connections or not sent:
                     batch = batch_of(output, _EVENTS, _SIZE, label=f"{label}-{len(sent)}")
                     await accepted_at_last(output, batch)
                     sent += batch

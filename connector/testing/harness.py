@@ -1,4 +1,4 @@
-"""What a suite needs to know of an output under test, and what its checks share."""
+"""``OutputHarness``: describes an output under test to the conformance suite."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class OutputHarness:
         secrets: texts that must show nowhere.
         port: where on 127.0.0.1 the collector of *build* listens, for outputs that connect over TCP.
         through: makes an output whose collector is reached at the given port of 127.0.0.1. It should give up
-            a send after less than a second: the road there will be bad.
+            a send after less than a second: the connection will be faulty.
         answers: whether that collector answers each send, so that an output can tell what it took.
     """
 

@@ -1,4 +1,4 @@
-"""The contract of a journal, as a suite for any implementation of its protocols.
+"""Conformance suite for implementations of the journal protocols.
 
 With pytest and asyncio::
 

@@ -1,4 +1,4 @@
-"""What the checks of a journal are made of: records to store, and what is expected of an answer."""
+"""Helpers of the journal conformance suite: sample records, and assertions on results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of an output, as a suite that any author of an output can run against a collector of theirs.
+"""Conformance suite for outputs: plugin authors run it against a collector of their own.
 
 With pytest and asyncio::
 

@@ -1,4 +1,4 @@
-"""An output whose collector follows a script that reads as a story.
+"""``ScriptedOutput``: a fake output that returns a scripted sequence of receipts and errors.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Messages that returned to an earlier state: telling them from repetitions after the journal was lost.
+"""Tells a record that returned to an earlier state from a duplicate, after the journal was lost.
 
 A document's ``_id`` is the identity of a record in one state. While the journal remembers a record, a return
 to an earlier state gets an identity of its own (``Revision.occurrence``). A new journal does not know that

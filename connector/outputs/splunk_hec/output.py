@@ -98,7 +98,7 @@ class SplunkHecOutput:
         settings: of the output.
         observe: receives facts.
         clock: the wall clock, for dates in ``Retry-After``.
-        pace: how often to ask whether a batch is indexed.
+        polling: how often to query whether a batch is indexed.
     """
 
     def __init__(

@@ -138,7 +138,9 @@ def deliver(
             dead_letters = _dead_letters(directory, environ, file)
     payloads = reference.read_bytes().split(b"\n")[:-1]
     sent = {identity(payload): payload for payload in payloads}
-    assert len(sent) == len(payloads) > before, "the reference names every event once"
+    assert len(sent) == len(payloads), "the reference names every event once"
+    # Over TCP the operating system of a frozen collector may have taken all of it.
+    assert before <= len(payloads)
     return Delivered(sent, before, dead_letters)
 
 

@@ -74,7 +74,8 @@ def state_of(body: Body, watched: Sequence[str] = WATCHED) -> JsonObject:
     return {name: _canonical(body[name]) for name in watched if name in body}
 
 
-_MESSAGE_FIELDS = ("scanned_at", "ts", "from", "subject")
+_TIME_FIELDS = ("scanned_at", "ts")
+_TEXT_FIELDS = ("from", "subject")
 """What never changes about a message. Where both sides have a field and it differs, they are two messages."""
 
 _OTHER = "\x1f"
@@ -84,7 +85,8 @@ holds a control character."""
 
 def message_of(body: Body) -> bytes:
     """Four bytes per field that tells one message from another; zeros where *body* lacks it."""
-    return b"".join([_checksum(body.get(name)) for name in _MESSAGE_FIELDS])
+    times = [_checksum(_to_the_second(body.get(name))) for name in _TIME_FIELDS]
+    return b"".join([*times, *[_checksum(body.get(name)) for name in _TEXT_FIELDS]])
 
 
 def is_other_message(known: bytes, found: bytes) -> bool:
@@ -117,11 +119,20 @@ def _checksum(value: object) -> bytes:
     # Not cryptographic: both messages come from the API, and a collision needs the same id as well.
     if value is None or value == "":
         return _ABSENT
-    moment = _moment(value)
     text = value if isinstance(value, str) else repr(value)
-    if moment is not None:  # another notation of the same second is the same time
-        text = moment.isoformat(timespec="seconds")
     return (zlib.crc32(text.encode("utf-8", "surrogatepass")) or 1).to_bytes(4, "big")
+
+
+def _to_the_second(value: object) -> object:
+    """A time in one notation, since another notation of the same second is the same time."""
+    if isinstance(value, str) and value[4:17:3] == "--T::" and value[19:] in _UTC:  # what the API sends
+        return f"{value[:19]}+00:00"
+    moment = _moment(value)
+    return value if moment is None else moment.isoformat(timespec="seconds")
+
+
+_UTC = ("Z", "")
+"""What follows the seconds of a time in UTC; the retired ``ts`` came without a zone."""
 
 
 def digest_of(state: Body) -> str:

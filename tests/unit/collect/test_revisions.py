@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from connector.collect.revisions import (
     compare,
     digest_of,
     disappearance,
+    is_other_message,
+    message_of,
     state_of,
     time_of,
 )
@@ -237,3 +240,35 @@ def test_what_is_remembered_beside_the_state_is_no_part_of_it() -> None:
     assert changed == row(see({"final_disposition": "NONE"}, first))
     gone = disappearance(marked, feed=FEED, window=WINDOW, collected=START)
     assert gone == disappearance(first, feed=FEED, window=WINDOW, collected=START)
+
+
+@pytest.mark.parametrize(
+    ("notation", "other"),
+    [
+        ("2026-11-18T09:41:07", False),
+        ("2026-11-18T09:41:07+00:00", False),
+        ("2026-11-18T11:41:07+02:00", False),
+        ("2026-11-18T09:41:07.250Z", False),
+        ("2026-11-18 09:41:07", False),
+        ("20261118T094107Z", False),
+        (None, False),
+        ("", False),
+        ("2026-11-18T09:41:08Z", True),
+        ("2026-11-18T09:41Z", True),
+        ("2026-11-18T09:41:07+01:00", True),
+        ("yesterday", True),
+    ],
+)
+@pytest.mark.parametrize("field", ["scanned_at", "ts"])
+def test_only_another_second_makes_another_message_whatever_its_notation(
+    field: str, notation: str | None, other: bool
+) -> None:
+    known = message_of({field: "2026-11-18T09:41:07Z", "subject": "x"})
+
+    assert is_other_message(known, message_of({field: notation, "subject": "x"})) is other
+
+
+def test_a_time_without_seconds_is_the_full_minute() -> None:
+    assert message_of({"scanned_at": "2026-11-18T09:41"}) == message_of(
+        {"scanned_at": "2026-11-18T09:41:00Z"}
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from connector.app.build import App, build_app
+from connector.app.control.server import ask
 from connector.app.daemon import run
 from connector.app.reload import Reload
 from connector.app.signals import Stop
@@ -17,9 +18,12 @@ from connector.delivery import Deliverer
 from connector.net.clock import utc_now
 from connector.secret import Secret
 from connector.settings import Settings, load
-from tests.support.process import ACCOUNT
+from tests.support.process import ACCOUNT, Daemon, daemon, environment
 
 OUTPUTS = 5
+FLAT = 3 << 20
+"""Bytes of resident memory that many reloads may add: noise of the allocator, no configuration each."""
+
 CONFIG = f"""
 accounts:
   prod: {{account_id: {ACCOUNT}, api_token: "${{env:TOKEN}}", base_url: "http://127.0.0.1:1/client/v4"}}
@@ -63,10 +67,10 @@ async def test_reloads_leave_nothing_behind(
     def announce(_: str) -> None:
         started.set()
 
-    async def daemon() -> None:
+    async def run_daemon() -> None:
         await run(build_app(load(file, environ), utc_now), stop, announce, reload)
 
-    task = asyncio.create_task(daemon())
+    task = asyncio.create_task(run_daemon())
     await started.wait()
     for number in range(1, reloads + 1):
         environ["TOKEN"] = f"rotating-token-{number}"
@@ -80,3 +84,36 @@ async def test_reloads_leave_nothing_behind(
     assert after["Settings"] <= 2
     assert after["Deliverer"] <= OUTPUTS
     assert left == {f"rotating-token-{reloads}"}, "the secrets of former configurations are gone"
+
+
+def resident(running: Daemon) -> int:
+    """Bytes of resident memory of a daemon."""
+    status = Path(f"/proc/{running.process.pid}/status").read_text(encoding="ascii")
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+
+async def reload_often(directory: Path, reloads: int, *, warm_up: int) -> list[int]:
+    """Reload a daemon, each time with a new token; its resident memory in bytes from *warm_up* reloads on."""
+    # One output with the default mapping, the others without: compiling five of them takes most of a reload.
+    text = CONFIG.replace(".ndjson}", ".ndjson, mapping: raw}").replace(", mapping: raw}", "}", 1)
+    text = text.replace("listen: null", 'listen: "127.0.0.1:0"').replace("level: error", "level: info")
+    file = directory / "connector.yaml"
+    memory = []
+    file.write_text(text.replace("${env:TOKEN}", "rotating-token-0"))
+    with daemon(directory, environment()) as running:
+        assert running.url
+        for number in range(1, warm_up + reloads + 1):
+            file.write_text(text.replace("${env:TOKEN}", f"rotating-token-{number}"))
+            answer = await ask(directory / "state", "reload")
+            assert answer == {"problems": [], "changes": ["account prod changed"]}
+            if number >= warm_up:
+                memory.append(resident(running))
+    return memory
+
+
+@pytest.mark.slow
+async def test_resident_memory_stays_flat_over_many_reloads(tmp_path: Path) -> None:
+    memory = await reload_often(tmp_path, 60, warm_up=20)
+
+    assert len(memory) == 61
+    assert memory[-1] - memory[0] < FLAT, memory

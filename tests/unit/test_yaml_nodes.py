@@ -69,7 +69,7 @@ def test_an_empty_document_is_an_empty_map() -> None:
             "a: !!python/name:os.system",
             'f.yaml:1:4: tags are not supported (quote a text that starts with "!")',
         ),
-        ("? [a]\n: b", "f.yaml:1:3: a key must be a simple text"),
+        ("? [a]\n: b", "f.yaml:1:3: a key must be plain text"),
         ("a: 1\n---\nb: 2", "f.yaml:2:1: not YAML: but found another document"),
         ("a: 1\nb: \x07", "f.yaml:2:4: not YAML: the character U+0007 is not allowed"),
         ("a: \ud800", "f.yaml:1:4: not YAML: the character U+D800 is not allowed"),

@@ -69,8 +69,8 @@ def build_mapper(
         if render is None:
             payload, notes = encode(mapped.document)
         else:
-            made, notes = render(shown, mapped.document)
-            payload = json.encode(made)
+            body, notes = render(shown, mapped.document)
+            payload = json.encode(body)
         return Event(revision, payload, mapped.time, mapped.severity, mapped.code, mapped.notes + notes)
 
     return mapper

@@ -58,20 +58,20 @@ def compile_body(
         ConfigurationError: with the place of everything that is wrong with it.
     """
     refs: list[Ref] = []
-    found: list[Problem] = []
-    tree = _read(node, refs, found)
-    found += validate_refs([ref for ref in refs if ref.root != EVENT], scope)
-    found += [problem for ref in refs if ref.root == EVENT for problem in _event_problems(ref, scope)]
-    if found:
-        raise ConfigurationError(*found)
+    problems: list[Problem] = []
+    tree = _read(node, refs, problems)
+    problems += validate_refs([ref for ref in refs if ref.root != EVENT], scope)
+    problems += [problem for ref in refs if ref.root == EVENT for problem in _event_problems(ref, scope)]
+    if problems:
+        raise ConfigurationError(*problems)
     names = {_ref_key(ref): f"v{number}" for number, ref in enumerate(refs) if ref.root != EVENT}
     values = _reader({names[_ref_key(ref)]: ref for ref in refs if ref.root != EVENT}, scope, accounts)
 
     def render(revision: Revision, document: JsonObject) -> tuple[Value, tuple[str, ...]]:
-        made = values(revision)
+        rendered = values(revision)
 
         def read(ref: Ref) -> Value:
-            return walk(document, ref.path) if ref.root == EVENT else made.get(names[_ref_key(ref)])
+            return walk(document, ref.path) if ref.root == EVENT else rendered.get(names[_ref_key(ref)])
 
         notes: list[str] = []
         return _Renderer(read, escape, notes).tree(tree), tuple(dict.fromkeys(notes))
@@ -107,12 +107,12 @@ def body_warnings(node: Node) -> Sequence[Problem]:
     ]
 
 
-def _read(node: Node, refs: list[Ref], found: list[Problem]) -> Tree:
+def _read(node: Node, refs: list[Ref], problems: list[Problem]) -> Tree:
     """Parse the templates in *node*; append references to *refs* and problems to *findings*."""
     if isinstance(node.value, dict):
-        return {key: _read(child, refs, found) for key, child in node.value.items()}
+        return {key: _read(child, refs, problems) for key, child in node.value.items()}
     if isinstance(node.value, list):
-        return [_read(child, refs, found) for child in node.value]
+        return [_read(child, refs, problems) for child in node.value]
     if isinstance(node.value, Reference) and _REFERENCE.fullmatch(node.value.written):
         return Template((str(node.value),))
     if not isinstance(node.value, str):
@@ -120,7 +120,7 @@ def _read(node: Node, refs: list[Ref], found: list[Problem]) -> Tree:
     try:
         template = parse_template(node.value, node.position)
     except ConfigurationError as error:
-        found += error.problems
+        problems += error.problems
         return None
     refs.extend(part for part in template.parts if isinstance(part, Ref))
     return template
@@ -154,8 +154,8 @@ class _Renderer:
     def tree(self, tree: Tree) -> Value:
         """*tree* with references replaced by values; entries without a value are left out."""
         if isinstance(tree, dict):
-            made = {key: self.tree(child) for key, child in tree.items()}
-            return {key: value for key, value in made.items() if value is not None or tree[key] is None}
+            rendered = {key: self.tree(child) for key, child in tree.items()}
+            return {key: value for key, value in rendered.items() if value is not None or tree[key] is None}
         if isinstance(tree, list):
             items = [(child, self.tree(child)) for child in tree]
             return [value for child, value in items if value is not None or child is None]
@@ -171,14 +171,14 @@ class _Renderer:
         """Escaped text, short enough that its author cannot make the whole message too long."""
         value = self.read(ref)
         whole = text(value)
-        if len(whole) <= MAX_INSERTED and len(made := self.escape(whole)) <= MAX_INSERTED:
-            return made
+        if len(whole) <= MAX_INSERTED and len(rendered := self.escape(whole)) <= MAX_INSERTED:
+            return rendered
         separator = "," if type(value) is list else None
         cut = longest_cut(
             whole,
             MAX_INSERTED,
             lambda uncut, limit: shortened(uncut, limit, separator=separator),
-            lambda made: len(self.escape(made)),
+            lambda rendered: len(self.escape(rendered)),
         )
         self.notes.append(f"{ref} cut from {len(whole)} to {len(cut)} characters: it is part of other text")
         return self.escape(cut)

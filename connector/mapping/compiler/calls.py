@@ -34,20 +34,20 @@ class CallEmitter:
         self._matches = matches
         self._rule = rule
 
-    def write(self, calls: tuple[Call, ...], made: Expression, out: str | None) -> Expression:
+    def write(self, calls: tuple[Call, ...], expression: Expression, out: str | None) -> Expression:
         """Emit *calls* on *expr*, from left to right; an absent value stays absent."""
-        static = made.static
+        static = expression.static
         for call in calls:
             static = infer_call(call, static, self._pack)
-        if self._unsure(calls, made.static):
-            return Expression(self._by_shape(calls, made, out), static)
-        if made.static.always_present and len(calls) == 1:
-            return self._apply(calls[0], made, out)
-        if made.static.always_present:
+        if self._unsure(calls, expression.static):
+            return Expression(self._by_shape(calls, expression, out), static)
+        if expression.static.always_present and len(calls) == 1:
+            return self._apply(calls[0], expression, out)
+        if expression.static.always_present:
             out = out or self._emitter.fresh()
-            self._chain(calls, made, out)
+            self._chain(calls, expression, out)
             return Expression(out, static)
-        value = self._emitter.named(made)
+        value = self._emitter.named(expression)
         out = out or self._emitter.fresh()
         self._nothing(out, value.code)
         with self._emitter.block(f"if {value.code} is not None:"):
@@ -61,11 +61,11 @@ class CallEmitter:
             return False
         return not first.takes_list or (first.unchanged is not None and not static.usually_list)
 
-    def _by_shape(self, calls: tuple[Call, ...], made: Expression, out: str | None) -> str:
+    def _by_shape(self, calls: tuple[Call, ...], expression: Expression, out: str | None) -> str:
         """Inline code for the usual type of the value, one function call for every other type."""
-        value = self._emitter.named(made).code
+        value = self._emitter.named(expression).code
         out = out or self._emitter.fresh()
-        static = made.static
+        static = expression.static
         if static.usually_list:
             test, usual = f"type({value}) is list", replace(static, is_list=True, always_present=True)
         elif static.kind in TEXT_KINDS or static.kind == "any":
@@ -88,68 +88,71 @@ class CallEmitter:
         if out != value:
             self._emitter.line(f"{out} = None")
 
-    def _chain(self, calls: tuple[Call, ...], made: Expression, out: str) -> None:
+    def _chain(self, calls: tuple[Call, ...], expression: Expression, out: str) -> None:
         """*calls* on a value that is there, into the variable *out*."""
-        made = Expression(made.code, replace(made.static, always_present=True))
+        expression = Expression(expression.code, replace(expression.static, always_present=True))
         with ExitStack() as blocks:
             for index, call in enumerate(calls):
-                made = self._apply(call, made, out)
-                if index + 1 < len(calls) and not made.static.always_present:
-                    self._emitter.assigned(made, out)
+                expression = self._apply(call, expression, out)
+                if index + 1 < len(calls) and not expression.static.always_present:
+                    self._emitter.assigned(expression, out)
                     blocks.enter_context(self._emitter.block(f"if {out} is not None:"))
-                    made = Expression(out, replace(made.static, always_present=True))
-            self._emitter.assigned(made, out)
+                    expression = Expression(out, replace(expression.static, always_present=True))
+            self._emitter.assigned(expression, out)
 
-    def _apply(self, call: Call, made: Expression, out: str | None) -> Expression:
+    def _apply(self, call: Call, expression: Expression, out: str | None) -> Expression:
         """One call on a value that is there."""
-        static = infer_call(call, made.static, self._pack)
+        static = infer_call(call, expression.static, self._pack)
         argument = call.argument
         if isinstance(argument, Test | All | AnyOf | Not):
             if call.name == "only":
-                return Expression(self._only(argument, made), static)
-            return Expression(self._pick(argument, made, out or self._emitter.fresh()), static)
+                return Expression(self._only(argument, expression), static)
+            return Expression(self._pick(argument, expression, out or self._emitter.fresh()), static)
         if isinstance(argument, Mapping):
-            return Expression(self._each(argument, made), static)
+            return Expression(self._each(argument, expression), static)
         function = FUNCTIONS[call.name]
         write = self._whole if function.takes_list else self._scalar
-        return Expression(write(call, function, made), static)
+        return Expression(write(call, function, expression), static)
 
     # Whole lists
 
-    def _whole(self, call: Call, function: Function, made: Expression) -> str:
-        static = made.static
+    def _whole(self, call: Call, function: Function, expression: Expression) -> str:
+        static = expression.static
         if static.kind in TEXT_KINDS and static.is_list is not None:
             short = (_ON_TEXTS if static.is_list else _ON_TEXT).get(call.name)
             if short is not None:
-                return short.format(made.code, ascii(call.argument))
+                return short.format(expression.code, ascii(call.argument))
         if call.name == "count" and static.is_list:
-            return f"len({made.code})"
+            return f"len({expression.code})"
         slow = self._emitter.constant(bind_call(call, self._pack), "f")
         if function.unchanged is not None and static.kind in TEXT_KINDS and static.is_list is False:
-            value = self._emitter.named(made).code
+            value = self._emitter.named(expression).code
             unchanged = self._emitter.constant(function.unchanged, "kept")
             return f"([{value}] if {unchanged}[{value}] else {slow}({value}, lost))"
-        return f"{slow}({made.code}, lost)"
+        return f"{slow}({expression.code}, lost)"
 
-    def _elements(self, made: Expression) -> str:
+    def _elements(self, expression: Expression) -> str:
         """The elements of a list, or the one value."""
-        if made.static.is_list is not None:
-            return made.code if made.static.is_list else f"({made.code},)"
-        value = self._emitter.named(made).code
+        if expression.static.is_list is not None:
+            return expression.code if expression.static.is_list else f"({expression.code},)"
+        value = self._emitter.named(expression).code
         return f"({value} if type({value}) is list else ({value},))"
 
-    def _only(self, match: Match, made: Expression) -> str:
+    def _only(self, match: Match, expression: Expression) -> str:
         element, found = self._emitter.fresh("e"), self._emitter.fresh("l")
-        elements = self._elements(made)
+        elements = self._elements(expression)
         self._emitter.line(f"{found} = []")
         with self._emitter.block(f"for {element} in {elements}:"):
             self._emitter.line(f"if {self._matches.code(match, element)}: {found}.append({element})")
         return f"({found} or None)"
 
-    def _pick(self, match: Match, made: Expression, out: str) -> str:
+    def _pick(self, match: Match, expression: Expression, out: str) -> str:
         element = self._emitter.fresh("e")
         line, block = self._emitter.line, self._emitter.block
-        loop, found = f"for {element} in {self._elements(made)}:", f"if {self._matches.code(match, element)}:"
+        loop, found = (
+            f"for {element} in {self._elements(expression)}:",
+            f"if {self._matches.code(match, element)}:",
+        )
         with block(loop), block(found):
             line(f"{out} = or_none({element})")
             line("break")
@@ -157,10 +160,10 @@ class CallEmitter:
             line(f"{out} = None")
         return out
 
-    def _each(self, rules: Mapping[str, Rule], made: Expression) -> str:
+    def _each(self, rules: Mapping[str, Rule], expression: Expression) -> str:
         element, found = self._emitter.fresh("e"), self._emitter.fresh("l")
         line, block = self._emitter.line, self._emitter.block
-        elements = self._elements(made)
+        elements = self._elements(expression)
         line(f"{found} = []")
         with block(f"for {element} in {elements}:"):
             built = self._emitter.fresh("o")
@@ -178,66 +181,72 @@ class CallEmitter:
 
     # Single values, and lists of them one by one
 
-    def _scalar(self, call: Call, function: Function, made: Expression) -> str:
+    def _scalar(self, call: Call, function: Function, expression: Expression) -> str:
         slow = self._emitter.constant(bind_call(call, self._pack), "f")
         if isinstance(call.argument, TableRef):
-            return self._looked_up(call.argument, slow, made)
-        if made.static.is_list:
-            return self._one_by_one(call, function, slow, made)
-        if made.static.is_list is None:
-            return self._either_way(slow, made)
-        quick = self._of_text(call, function, slow, made) if made.static.kind in TEXT_KINDS else None
-        return quick or f"{slow}({made.code}, lost)"
+            return self._looked_up(call.argument, slow, expression)
+        if expression.static.is_list:
+            return self._one_by_one(call, function, slow, expression)
+        if expression.static.is_list is None:
+            return self._either_way(slow, expression)
+        quick = (
+            self._of_text(call, function, slow, expression) if expression.static.kind in TEXT_KINDS else None
+        )
+        return quick or f"{slow}({expression.code}, lost)"
 
-    def _of_text(self, call: Call, function: Function, slow: str, made: Expression) -> str | None:
+    def _of_text(self, call: Call, function: Function, slow: str, expression: Expression) -> str | None:
         """A call on one text, as short as there is."""
         short = function.short(call.argument)
         if function.inline is not None:
-            code = function.inline(made.code, ascii(call.argument))
+            code = function.inline(expression.code, ascii(call.argument))
             return code if code.isidentifier() else f"({code})"
         if short is not None:
-            return f"{self._emitter.constant(short, 'f')}({made.code})"
+            return f"{self._emitter.constant(short, 'f')}({expression.code})"
         if function.unchanged is not None:
             value, unchanged = (
-                self._emitter.named(made).code,
+                self._emitter.named(expression).code,
                 self._emitter.constant(function.unchanged, "kept"),
             )
             return f"({value} if {unchanged}[{value}] else {slow}({value}, lost))"
         return None
 
-    def _either_way(self, slow: str, made: Expression) -> str:
-        value = self._emitter.named(made).code
+    def _either_way(self, slow: str, expression: Expression) -> str:
+        value = self._emitter.named(expression).code
         return (
             f"({slow}({value}, lost) if type({value}) is not list else map_elements({slow}, {value}, lost))"
         )
 
-    def _one_by_one(self, call: Call, function: Function, slow: str, made: Expression) -> str:
+    def _one_by_one(self, call: Call, function: Function, slow: str, expression: Expression) -> str:
         short = function.short(call.argument)
         if short is not None:
             quick = self._emitter.constant(short, "f")
-            if made.static.kind in TEXT_KINDS:
-                return f"([*filter(None, map({quick}, {made.code}))] or None)"
+            if expression.static.kind in TEXT_KINDS:
+                return f"([*filter(None, map({quick}, {expression.code}))] or None)"
             element, found, value = (self._emitter.fresh(start) for start in "elv")
             line, block = self._emitter.line, self._emitter.block
             line(f"{found} = []")
-            with block(f"for {element} in {made.code}:"):
+            with block(f"for {element} in {expression.code}:"):
                 line(f"{value} = {quick}({element}) if type({element}) is str else {slow}({element}, lost)")
                 line(f"if {value} is not None: {found}.append({value})")
             return f"({found} or None)"
         if function.unchanged is not None:
             unchanged = self._emitter.constant(function.unchanged, "kept")
-            return f"map_unless_unchanged({unchanged}, {slow}, {made.code}, lost)"
-        return f"map_elements({slow}, {made.code}, lost)"
+            return f"map_unless_unchanged({unchanged}, {slow}, {expression.code}, lost)"
+        return f"map_elements({slow}, {expression.code}, lost)"
 
-    def _looked_up(self, table: TableRef, slow: str, made: Expression) -> str:
-        static = made.static
+    def _looked_up(self, table: TableRef, slow: str, expression: Expression) -> str:
+        static = expression.static
         if static.kind in TEXT_KINDS and static.is_list is False:
             entries = table_entries(table, self._pack)
             default = self._emitter.constant(entries.get("*"))
-            return f"{self._emitter.constant(entries, 't')}.get({made.code}, {default})"
+            return f"{self._emitter.constant(entries, 't')}.get({expression.code}, {default})"
         if static.is_list:
-            return f"map_elements({slow}, {made.code}, lost)"
-        return f"{slow}({made.code}, lost)" if static.is_list is False else self._either_way(slow, made)
+            return f"map_elements({slow}, {expression.code}, lost)"
+        return (
+            f"{slow}({expression.code}, lost)"
+            if static.is_list is False
+            else self._either_way(slow, expression)
+        )
 
 
 _ON_TEXTS: Mapping[str, str] = MappingProxyType(

@@ -57,16 +57,16 @@ class Emitter:
             self.line("pass")
         self._depth -= 1
 
-    def assigned(self, made: Expression, out: str | None) -> Expression:
+    def assigned(self, expression: Expression, out: str | None) -> Expression:
         """Assign *expr* to the variable *out*, if one is given; return the expression to use."""
-        if out is None or made.code == out:
-            return made
-        self.line(f"{out} = {made.code}")
-        return Expression(out, made.static)
+        if out is None or expression.code == out:
+            return expression
+        self.line(f"{out} = {expression.code}")
+        return Expression(out, expression.static)
 
-    def named(self, made: Expression) -> Expression:
+    def named(self, expression: Expression) -> Expression:
         """Assign *expr* to a fresh variable unless it is one, so that it can be used more than once."""
-        return made if made.code.isidentifier() else self.assigned(made, self.fresh())
+        return expression if expression.code.isidentifier() else self.assigned(expression, self.fresh())
 
     def fresh(self, start: str = "v") -> str:
         """A name that nothing else has."""

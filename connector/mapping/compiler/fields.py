@@ -181,10 +181,10 @@ class FieldEmitter:
         step, rule = place.step, place.step.rule
         if _all_proven(step):
             static = infer(rule, self._plan.pack, self._known)
-            made = Expression(
+            expression = Expression(
                 self._rules.rule(rule).code, StaticType("text", static.is_list, static.always_present)
             )
-            self._aligned(place, made)
+            self._aligned(place, expression)
             return
         loses = rule_may_lose(rule, self._plan.pack, self._known)
         if rule.fallback is None or infer_own(rule, self._plan.pack, self._known).always_present:
@@ -197,16 +197,16 @@ class FieldEmitter:
         if loses:
             self._settle(step)
 
-    def _coerce_and_put(self, place: Slot, made: Expression, *, loses: bool) -> None:
+    def _coerce_and_put(self, place: Slot, expression: Expression, *, loses: bool) -> None:
         """Emit the cheapest sufficient check: none if proven, a type test if it usually fits, else coerce."""
-        target, static = place.step.target, made.static
+        target, static = place.step.target, expression.static
         known = always_fits(static, target) or proven_constant(place.step.rule, place.step)
         if known and _shaped(static, target):
-            self._aligned(place, made)
+            self._aligned(place, expression)
             if loses:
                 self._settle(place.step)
             return
-        value = self._emitter.named(made).code
+        value = self._emitter.named(expression).code
         usual, listed = _usual(place.step, static, value, known=known)
         there = "" if static.always_present else f"if {value} is not None:"
         if usual:
@@ -223,13 +223,15 @@ class FieldEmitter:
         if loses:
             self._settle(place.step)
 
-    def _aligned(self, place: Slot, made: Expression) -> None:
+    def _aligned(self, place: Slot, expression: Expression) -> None:
         """Emit storing a value that fits, wrapped in a list where the target is one."""
-        wrap = place.step.target.is_list is True and made.static.is_list is False
-        if not made.static.always_present:
-            made = self._emitter.named(made)
-        with self._emitter.block("" if made.static.always_present else f"if {made.code} is not None:"):
-            self._put(place, f"[{made.code}]" if wrap else made.code)
+        wrap = place.step.target.is_list is True and expression.static.is_list is False
+        if not expression.static.always_present:
+            expression = self._emitter.named(expression)
+        with self._emitter.block(
+            "" if expression.static.always_present else f"if {expression.code} is not None:"
+        ):
+            self._put(place, f"[{expression.code}]" if wrap else expression.code)
 
     def _put(self, place: Slot, value: str) -> None:
         self._tree.put(place.branch, place.name, value)
@@ -243,10 +245,10 @@ class FieldEmitter:
 
     def _coerce_into(self, step: TargetPlan, rule: Rule, value: str) -> bool:
         """Emit *rule*, its coercion and its fallbacks into *value*; return whether a value may be lost."""
-        made = self._rules.own(rule, value)
+        expression = self._rules.own(rule, value)
         is_list, loses = step.target.is_list, False
-        always_present = always_fits(made.static, step.target) or proven_constant(rule, step)
-        if not always_present or (is_list is not None and made.static.is_list is not is_list):
+        always_present = always_fits(expression.static, step.target) or proven_constant(rule, step)
+        if not always_present or (is_list is not None and expression.static.is_list is not is_list):
             skip = (
                 ""
                 if always_present or not accepts_any_text(step.target) or is_list is True
@@ -305,9 +307,13 @@ def proven_constant(rule: Rule, step: TargetPlan) -> bool:
     if not isinstance(rule.source, Constant) or isinstance(rule.source.value, list):
         return False
     lost: Losses = []
-    made = step.coerce(rule.source.value, lost)
+    expression = step.coerce(rule.source.value, lost)
     value = rule.source.value
-    return not lost and made in (value, [value]) and (type(made) is list or type(made) is type(value))
+    return (
+        not lost
+        and expression in (value, [value])
+        and (type(expression) is list or type(expression) is type(value))
+    )
 
 
 def _all_proven(step: TargetPlan) -> bool:

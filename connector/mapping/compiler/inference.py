@@ -142,10 +142,10 @@ def infer_source(rule: Rule, pack: Pack, known: TypeEnvironment) -> StaticType:
         case From(ref):
             return infer_ref(ref, known)
         case FirstOf(rules):
-            found = infer(rules[0], pack, known)
+            inferred = infer(rules[0], pack, known)
             for part in rules[1:]:
-                found = join_types(found, infer(part, pack, known))
-            return found
+                inferred = join_types(inferred, infer(part, pack, known))
+            return inferred
         case AllOf(rules):
             parts = [infer(part, pack, known) for part in rules]
             kinds = {part.kind for part in parts}
@@ -163,8 +163,10 @@ def infer_ref(ref: Ref, known: TypeEnvironment) -> StaticType:
         return StaticType(usually_list=ref.path[0] in _LISTS)
     if ref.root == "account" and ref.path in (("id",), ("name",)):
         return StaticType("text", is_list=False)
-    found = known.get(ref.root, UNKNOWN)
-    return StaticType(usually_list=found.usually_list or found.is_list is True) if ref.path else found
+    inferred = known.get(ref.root, UNKNOWN)
+    return (
+        StaticType(usually_list=inferred.usually_list or inferred.is_list is True) if ref.path else inferred
+    )
 
 
 def infer_constant(value: Plain) -> StaticType:

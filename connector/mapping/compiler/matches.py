@@ -60,8 +60,8 @@ class MatchEmitter:
 
     def _test(self, test: Test, element: str) -> str:
         if test.comparison == "exists":
-            wanted = test.operands == (Constant(value=True),)
-            return f"({self.clean(test.ref, element)} is {'not ' if wanted else ''}None)"
+            expected = test.operands == (Constant(value=True),)
+            return f"({self.clean(test.ref, element)} is {'not ' if expected else ''}None)"
         if any(isinstance(operand, Ref) for operand in test.operands):
             return self._with_refs(test, element)
         constants = tuple(operand.value for operand in test.operands if isinstance(operand, Constant))
@@ -92,13 +92,13 @@ class MatchEmitter:
         ]
         return self._slow(test, f"({', '.join(parts)},)", self.clean(test.ref, element))
 
-    def _same_text(self, test: Test, element: str, wanted: str, static: StaticType) -> str:
+    def _same_text(self, test: Test, element: str, expected: str, static: StaticType) -> str:
         first, value = self._held(self.raw(test.ref, element))
         texts = f"type({first}) is str"
         if static.is_list is not False or not static.always_present:
-            texts += f" and type({wanted}) is str"
-        slow = self._slow(test, f"operands({wanted})", f"or_none({value})")
-        equal = f"{value} == {wanted}"
+            texts += f" and type({expected}) is str"
+        slow = self._slow(test, f"operands({expected})", f"or_none({value})")
+        equal = f"{value} == {expected}"
         if test.comparison == "is_verdict":
             equal = f"({equal} or {slow})"
         return f"({equal} if {texts} else {value} is not None and {slow})"

@@ -53,11 +53,11 @@ class RuleEmitter:
 
         *element* is the variable that ``.`` stands for.
         """
-        made = self._choice(rule, element) or self.own(rule, out, element)
+        expression = self._choice(rule, element) or self.own(rule, out, element)
         static = infer(rule, self.pack, self.known)
-        if rule.fallback is None or made.static.always_present:
-            return self._emitter.assigned(made, out)
-        out = self._emitter.assigned(made, out or self._emitter.fresh()).code
+        if rule.fallback is None or expression.static.always_present:
+            return self._emitter.assigned(expression, out)
+        out = self._emitter.assigned(expression, out or self._emitter.fresh()).code
         with self._emitter.block(f"if {out} is None:"):
             self.rule(rule.fallback, out, element)
         return Expression(out, static)
@@ -114,22 +114,22 @@ class RuleEmitter:
 
     def _valued(self, rule: Rule, out: str | None, element: str) -> Expression:
         source = rule.source
-        made = self._atom(source, element)
-        if made is None:
+        expression = self._atom(source, element)
+        if expression is None:
             static = infer_source(rule, self.pack, self.known)
             if isinstance(source, FirstOf):
                 out = out or self._emitter.fresh()
                 self._first_of(source.rules, out, element)
-                made = Expression(out, static)
+                expression = Expression(out, static)
             elif isinstance(source, AllOf):
-                made = Expression(self._all_of(source.rules, element), static)
+                expression = Expression(self._all_of(source.rules, element), static)
             elif isinstance(source, Template):
-                made = Expression(self._template(source.parts, static, element), static)
+                expression = Expression(self._template(source.parts, static, element), static)
             elif isinstance(source, From):
-                made = self._read(source.ref, out, element)
+                expression = self._read(source.ref, out, element)
             else:
                 raise TypeError("every fixed value is an expression")
-        return self._calls.write(rule.calls, made, out) if rule.calls else made
+        return self._calls.write(rule.calls, expression, out) if rule.calls else expression
 
     def _read(self, ref: Ref, out: str | None, element: str) -> Expression:
         """What *ref* leads to, where that takes steps."""
@@ -185,33 +185,33 @@ class RuleEmitter:
         """Leading fixed values are in the list from the start, the others are added one by one."""
         ahead = list(takewhile(_fixed, rules))
         fixed = [rule.source.value for rule in ahead if isinstance(rule.source, Constant)]
-        made = self._emitter.fresh("l")
-        self._emitter.line(f"{made} = [{', '.join(map(self._emitter.constant, fixed))}]")
+        expression = self._emitter.fresh("l")
+        self._emitter.line(f"{expression} = [{', '.join(map(self._emitter.constant, fixed))}]")
         for rule in rules[len(ahead) :]:
             if _fixed_choice(rule) and rule.when is not None and isinstance(rule.source, Constant):
                 value = self._emitter.constant(rule.source.value)
-                self._emitter.line(f"if {self.condition(rule.when, element)}: {made}.append({value})")
+                self._emitter.line(f"if {self.condition(rule.when, element)}: {expression}.append({value})")
             else:
-                self._add(self.rule(rule, element=element), made)
-        return made if fixed else f"({made} or None)"
+                self._add(self.rule(rule, element=element), expression)
+        return expression if fixed else f"({expression} or None)"
 
-    def _add(self, part: Expression, made: str) -> None:
+    def _add(self, part: Expression, expression: str) -> None:
         line, static = self._emitter.line, part.static
         if static.always_present and static.is_list is not None:
-            line(f"{made} += {part.code}" if static.is_list else f"{made}.append({part.code})")
+            line(f"{expression} += {part.code}" if static.is_list else f"{expression}.append({part.code})")
             return
         value = self._emitter.named(part).code
         if static.is_list is not None:
             line(
-                f"if {value} is not None: {made}"
+                f"if {value} is not None: {expression}"
                 + (f" += {value}" if static.is_list else f".append({value})")
             )
         elif static.usually_list:
-            line(f"if type({value}) is list: {made} += {value}")
-            line(f"elif {value} is not None: {made}.append({value})")
+            line(f"if type({value}) is list: {expression} += {value}")
+            line(f"elif {value} is not None: {expression}.append({value})")
         else:
-            line(f"if type({value}) is str: {made}.append({value})")
-            line(f"elif {value} is not None: append_flat({made}, {value})")
+            line(f"if type({value}) is str: {expression}.append({value})")
+            line(f"elif {value} is not None: append_flat({expression}, {value})")
 
     def _template(self, parts: tuple[str | Ref, ...], static: StaticType, element: str) -> str:
         names: list[str] = []
@@ -225,11 +225,11 @@ class RuleEmitter:
             pieces.append(f"{{{_written(read)}}}")
         if not names:
             return ascii("".join(map(str, parts))) if parts else "None"
-        made = f"f'{''.join(pieces)}'"
+        expression = f"f'{''.join(pieces)}'"
         if static.always_present:
-            return made
+            return expression
         missing = " is None and ".join(names)
-        return f"(None if {missing} is None else {made} or None)"
+        return f"(None if {missing} is None else {expression} or None)"
 
     def _reading(self, ref: Ref, element: str) -> Expression:
         return self._atom(From(ref), element) or self._read(ref, None, element)

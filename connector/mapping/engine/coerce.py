@@ -24,28 +24,28 @@ def coercer(target: Target, *, nested: bool) -> ValueFunction:
     joined = join(",") if target.kind == "string" and not nested else None
 
     def coerce_allowed(value: Value, lost: Losses) -> Value:
-        made = one(value, lost)
-        if allowed is not None and made is not None and made not in allowed:
+        coerced = one(value, lost)
+        if allowed is not None and coerced is not None and coerced not in allowed:
             lost.append(("not an allowed value", value))
             return None
-        return made
+        return coerced
 
     single = one if allowed is None else coerce_allowed
 
     def coerce(value: Value, lost: Losses) -> Value:
         if type(value) is not list:
-            made = single(value, lost)
-            return [made] if target.is_list and made is not None else made
+            coerced = single(value, lost)
+            return [coerced] if target.is_list and coerced is not None else coerced
         if one is _text and allowed is None and target.is_list is not False and all_text(value):
             return value
-        made = map_elements(single, value, lost)
-        if made is None or target.is_list is not False:
-            return made
+        coerced = map_elements(single, value, lost)
+        if coerced is None or target.is_list is not False:
+            return coerced
         if joined is not None:
-            return joined(made, lost)
-        if len(made) > 1:
+            return joined(coerced, lost)
+        if len(coerced) > 1:
             lost.append(("more than one value", value))
-        return made[0]
+        return coerced[0]
 
     return coerce
 
@@ -57,16 +57,16 @@ def _text(value: Value, lost: Losses) -> Value:
 
 
 def _long(value: Value, lost: Losses) -> Value:
-    made = scalars.integer(value, lost)
-    if made is not None and type(value) is float and made != value:
+    coerced = scalars.integer(value, lost)
+    if coerced is not None and type(value) is float and coerced != value:
         lost.append(("", value))
-    return made
+    return coerced
 
 
 def _integer(value: Value, lost: Losses) -> Value:
-    made = _long(value, lost)
-    if made is None or made in _INTEGER:
-        return made
+    coerced = _long(value, lost)
+    if coerced is None or coerced in _INTEGER:
+        return coerced
     lost.append(("number too large", value))
     return None
 

@@ -128,9 +128,9 @@ def conform(name: str, value: Value, notes: list[str]) -> tuple[Value, bool]:
         return value, False
     misfits: dict[str, None] = {}
     lost: Losses = []
-    made = _conform(value, documented, name, misfits, lost)
+    conformed = _conform(value, documented, name, misfits, lost)
     notes.extend(f"{path}: not of type {kind}" for path, kind in (each.split("\0") for each in misfits))
-    return made, bool(lost)
+    return conformed, bool(lost)
 
 
 def _conform(value: Value, documented: _Type, path: str, misfits: dict[str, None], lost: Losses) -> Value:
@@ -143,26 +143,26 @@ def _conform(value: Value, documented: _Type, path: str, misfits: dict[str, None
         if type(value) is dict:
             return _conform_object(value, documented, path, misfits, lost)
         lost.append(("not an object", value))
-    made = None if documented.kind == "object" else _SCALARS[documented.kind](value, lost)
-    if made is None or type(made) is not type(value):
+    conformed = None if documented.kind == "object" else _SCALARS[documented.kind](value, lost)
+    if conformed is None or type(conformed) is not type(value):
         misfits[f"{path}\0{documented.kind}"] = None
-    return made
+    return conformed
 
 
 def _conform_object(
     value: JsonObject, documented: _Type, path: str, misfits: dict[str, None], lost: Losses
 ) -> Value:
-    made: JsonObject = {}
+    conformed: JsonObject = {}
     for key, item in value.items():
         inner = documented.inner.get(key)
-        made[key] = item if inner is None else _conform(item, inner, f"{path}.{key}", misfits, lost)
-    if _same(list(made.values()), list(value.values())):
+        conformed[key] = item if inner is None else _conform(item, inner, f"{path}.{key}", misfits, lost)
+    if _same(list(conformed.values()), list(value.values())):
         return value
-    return {key: item for key, item in made.items() if item is not None or value[key] is None}
+    return {key: item for key, item in conformed.items() if item is not None or value[key] is None}
 
 
-def _same(made: list[Value], values: list[Value]) -> bool:
-    return all(one is other for one, other in zip(made, values, strict=True))
+def _same(conformed: list[Value], values: list[Value]) -> bool:
+    return all(one is other for one, other in zip(conformed, values, strict=True))
 
 
 def _text(value: Value, lost: Losses) -> Value:

@@ -105,8 +105,8 @@ class Evaluation:
             case From(ref):
                 return self.read(ref, element)
             case FirstOf(rules):
-                made = (self.rule(rule, element) for rule in rules)
-                return next((value for value in made if value is not None), None)
+                results = (self.rule(rule, element) for rule in rules)
+                return next((value for value in results if value is not None), None)
             case AllOf(rules):
                 return flatten([self.rule(rule, element) for rule in rules])
             case Constant(constant):
@@ -134,12 +134,12 @@ class Evaluation:
         return map_elements(function, value, self.lost)
 
     def _object(self, rules: Mapping[str, Rule], element: Value) -> Value:
-        made: JsonObject = {}
+        result: JsonObject = {}
         for name, rule in rules.items():
             value = self.rule(rule, element)
             if value is not None:
-                put(made, name.split("."), value)
-        return made or None
+                put(result, name.split("."), value)
+        return result or None
 
     def _test(self, test: Test, element: Value) -> bool:
         value = self.read(test.ref, element)
@@ -227,15 +227,15 @@ def derive_all(run: Evaluation, derived: Sequence[Derived], notes: list[str], re
 
 def time_or(collected: str, value: Value, lost: Losses, notes: list[str]) -> str:
     """*value* as a date; the time of collection, noted, for a placeholder or a time in the future."""
-    made = None if absent(value) else date(value[0] if type(value) is list else value, lost)
-    if made is not None and not EARLIEST <= made <= collected:  # dates of one form sort as texts
-        if made < EARLIEST:
+    result = None if absent(value) else date(value[0] if type(value) is list else value, lost)
+    if result is not None and not EARLIEST <= result <= collected:  # dates of one form sort as texts
+        if result < EARLIEST:
             lost.append((NO_TIME, value))
-            made = None
-        elif datetime.fromisoformat(made) - datetime.fromisoformat(collected) > MAX_LEAD:
+            result = None
+        elif datetime.fromisoformat(result) - datetime.fromisoformat(collected) > MAX_LEAD:
             lost.append((AFTER_COLLECTION, value))
-            made = None
-    if made is None:
+            result = None
+    if result is None:
         notes.append(TIME_OF_COLLECTION)
         return collected
-    return str(made)
+    return str(result)

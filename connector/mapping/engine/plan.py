@@ -63,18 +63,20 @@ def plan(pack: Pack) -> Plan:
 
 def order(pack: Pack, wanted: Sequence[str]) -> tuple[Derived, ...]:
     """The derived values *wanted*, each after those that it reads."""
-    made: dict[str, Derived] = {}
+    ordered: dict[str, Derived] = {}
 
     def visit(name: str) -> None:
-        if name not in made:
+        if name not in ordered:
             rule = pack.derive[name]
             for inner in sorted(derived_names(rule, pack)):
                 visit(inner)
-            made[name] = Derived(name, rule, _reads(rule, {key: item.reads for key, item in made.items()}))
+            ordered[name] = Derived(
+                name, rule, _reads(rule, {key: item.reads for key, item in ordered.items()})
+            )
 
     for name in sorted(set(wanted)):
         visit(name)
-    return tuple(made.values())
+    return tuple(ordered.values())
 
 
 def matched_names(match: Match, pack: Pack) -> Sequence[str]:
@@ -133,9 +135,9 @@ def _steps(pack: Pack, reads: Mapping[str, frozenset[str]], *, nested: bool) -> 
 
 def _reads(rule: Rule, derived: Mapping[str, frozenset[str]]) -> frozenset[str]:
     """Top-level fields of the record that *rule* reads, through derived values too."""
-    found: set[str] = set()
+    names: set[str] = set()
     for ref in rule_refs(rule):
         if ref.root == RECORD and ref.path:
-            found.add(ref.path[0])
-        found |= derived.get(ref.root, frozenset())
-    return frozenset(found)
+            names.add(ref.path[0])
+        names |= derived.get(ref.root, frozenset())
+    return frozenset(names)

@@ -45,12 +45,12 @@ def _holders(reads: Iterable[str], body: Body) -> Mapping[int, set[str]]:
 
     Many of them may be one: redaction puts one text in the place of many.
     """
-    found: dict[int, set[str]] = {}
+    consumed: dict[int, set[str]] = {}
     for field in reads:
         value = body.get(field)
         for item in (value, *value) if type(value) is list else (value,):
-            found.setdefault(id(item), set()).add(field)
-    return found
+            consumed.setdefault(id(item), set()).add(field)
+    return consumed
 
 
 def _holds(field: Value, value: Value) -> bool:
@@ -162,12 +162,12 @@ def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSe
 def _without(plan: Plan) -> Mapping[str, frozenset[str]]:
     """Fields that stay out: by name, with what inside them; empty for the whole field."""
     rest = plan.pack.rest
-    made: dict[str, frozenset[str]] = {}
+    children: dict[str, frozenset[str]] = {}
     for path in rest.without if rest else ():
         inner = frozenset((".".join(path[1:]),)) if len(path) > 1 else frozenset()
-        known = made.get(path[0])
-        made[path[0]] = inner if known is None else (known | inner if known and inner else frozenset())
-    return {**made, **dict.fromkeys(_shown_in_place(plan), frozenset())}
+        known = children.get(path[0])
+        children[path[0]] = inner if known is None else (known | inner if known and inner else frozenset())
+    return {**children, **dict.fromkeys(_shown_in_place(plan), frozenset())}
 
 
 def _shown_in_place(plan: Plan) -> Iterator[str]:

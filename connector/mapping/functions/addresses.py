@@ -62,10 +62,10 @@ def _addresses_in_header(value: Value, lost: Losses) -> list[str]:
     if type(value) is not str:
         lost.append((NOT_AN_ADDRESS, value))
         return []
-    found, reason = _PARSED[value]
+    addresses, reason = _PARSED[value]
     if reason is not None:
         lost.append((reason, value))
-    return list(found)
+    return list(addresses)
 
 
 def _read(header: str) -> tuple[tuple[str, ...], str | None]:

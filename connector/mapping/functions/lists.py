@@ -73,12 +73,12 @@ def largest_by(path: Sequence[str]) -> ValueFunction:
 
     def choose(value: Value, lost: Losses) -> Value:
         del lost
-        best, found = None, None
+        best, best_item = None, None
         for item in as_list(value):
             rank = walk(item, path)
             if is_finite_number(rank) and (best is None or rank > best):
-                best, found = rank, item
-        return found
+                best, best_item = rank, item
+        return best_item
 
     return choose
 
@@ -127,7 +127,7 @@ def each(value: Value, build: Callable[[Value], Value]) -> Value:
 
 
 def _numbers(value: Value, lost: Losses) -> list[Value]:
-    found = list(filter(is_finite_number, as_list(value)))
-    if not found:
+    numbers = list(filter(is_finite_number, as_list(value)))
+    if not numbers:
         lost.append(("not a number", value))
-    return found
+    return numbers

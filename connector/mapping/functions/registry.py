@@ -60,15 +60,15 @@ class Function:
         """The function with *argument* filled in."""
         if self.code is None:
             raise TypeError("this function runs a match or rules; the back ends know how")
-        made: ValueFunction = self.code if self.argument_kind == "nothing" else self.code(argument)
-        return made
+        function: ValueFunction = self.code if self.argument_kind == "nothing" else self.code(argument)
+        return function
 
     def short(self, argument: object) -> OnText | None:
         """The short way for text with *argument* filled in, where there is one."""
-        made: OnText | None = (
+        function: OnText | None = (
             self.text if self.text is None or self.argument_kind == "nothing" else self.text(argument)
         )
-        return made
+        return function
 
 
 def _on_text(summary: str, function: OnText, inline: str = "", *, always: Always = "never") -> Function:

@@ -40,10 +40,10 @@ def on_text(on_text: OnText) -> ValueFunction:
 def verdict(value: Value, lost: Losses) -> Value:
     """A verdict in capitals; one that is not documented is kept and noted, so that a person looks at it."""
     word = _text_of_scalar(value, lost)
-    made = texts.verdict(word) if word else None
-    if made is not None and made not in VERDICTS:
+    verdict = texts.verdict(word) if word else None
+    if verdict is not None and verdict not in VERDICTS:
         lost.append(("unknown verdict", value))
-    return made
+    return verdict
 
 
 def integer(value: Value, lost: Losses) -> Value:

@@ -62,7 +62,7 @@ def walk(value: Value, path: Sequence[str], depth: int = 0) -> Value:
 
 def walk_list(elements: list[Value], path: Sequence[str], depth: int) -> Value:
     """What *path* leads to from each of *elements*, in one list."""
-    found: list[Value] = []
+    items: list[Value] = []
     step = path[0] if len(path) == 1 else None
     for element in elements:
         if step is not None and type(element) is dict:
@@ -73,20 +73,20 @@ def walk_list(elements: list[Value], path: Sequence[str], depth: int) -> Value:
         else:
             value = walk(element, path, depth)
         if type(value) is list:
-            found.extend(value)
+            items.extend(value)
         elif value is not None:
-            found.append(value)
-    return found or None
+            items.append(value)
+    return items or None
 
 
 def map_elements(function: ValueFunction, values: list[Value], lost: Losses) -> Value:
     """A scalar function on each element; elements that become no value are left out."""
-    found = []
+    items = []
     for value in values:
-        made = function(value, lost)
-        if made is not None:
-            found.append(made)
-    return found or None
+        result = function(value, lost)
+        if result is not None:
+            items.append(result)
+    return items or None
 
 
 def map_unless_unchanged(
@@ -99,23 +99,23 @@ def map_unless_unchanged(
     return values
 
 
-def append_flat(found: list[Value], value: Value) -> None:
+def append_flat(items: list[Value], value: Value) -> None:
     """Add *value* to *results*, or all that is in it."""
     if type(value) is list:
-        found.extend(value)
+        items.extend(value)
     elif value is not None:
-        found.append(value)
+        items.append(value)
 
 
 def flatten(values: Sequence[Value]) -> Value:
     """One list of all that *values* hold, lists among them opened; ``None`` when nothing is left."""
-    found: list[Value] = []
+    items: list[Value] = []
     for value in values:
         if type(value) is list:
-            found.extend(value)
+            items.extend(value)
         elif value is not None:
-            found.append(value)
-    return found or None
+            items.append(value)
+    return items or None
 
 
 def prune(value: Value, depth: int = 0) -> Value:

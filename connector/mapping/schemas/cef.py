@@ -33,10 +33,10 @@ class CefSchema:
 
     def lookup(self, name: str) -> Target | None:
         """A header field, a key that producers may set, or a custom key."""
-        found = _fields().get(name)
-        if found is None and CUSTOM.fullmatch(name):
+        field = _fields().get(name)
+        if field is None and CUSTOM.fullmatch(name):
             return Target(name, "string", is_list=False, max_length=cef_dictionary.CUSTOM_LENGTH)
-        return found
+        return field
 
     def names(self) -> Sequence[str]:
         """Header names first, then every key that producers may set."""
@@ -45,12 +45,12 @@ class CefSchema:
 
 @cache
 def _fields() -> Mapping[str, Target]:
-    made = {
+    fields = {
         name: Target(name, "string", is_list=False, max_length=length)
         for name, length in cef_dictionary.HEADER.items()
     }
-    made["severity"] = Target("severity", "integer", is_list=False)
+    fields["severity"] = Target("severity", "integer", is_list=False)
     for key in cef_dictionary.keys().values():
         if key.producer:
-            made[key.name] = Target(key.name, _KINDS[key.type], is_list=False, max_length=key.max_length)
-    return MappingProxyType(made)
+            fields[key.name] = Target(key.name, _KINDS[key.type], is_list=False, max_length=key.max_length)
+    return MappingProxyType(fields)

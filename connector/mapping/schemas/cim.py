@@ -63,10 +63,10 @@ class CimSchema:
 
     def lookup(self, name: str) -> Target | None:
         """A listed field, or anything below the vendor's name."""
-        found = _fields().get(name)
-        if found is None and name.startswith(f"{VENDOR}.") and all(name.split(".")):
+        field = _fields().get(name)
+        if field is None and name.startswith(f"{VENDOR}.") and all(name.split(".")):
             return Target(name, "any")
-        return found
+        return field
 
     def names(self) -> Sequence[str]:
         """Every listed field."""
@@ -75,9 +75,9 @@ class CimSchema:
 
 @cache
 def _fields() -> Mapping[str, Target]:
-    made = {TIME: Target(TIME, "date", is_list=False)}
-    made |= {name: Target(name, "keyword", is_list=False) for name in _ONE}
-    made |= {name: Target(name, "keyword", is_list=True) for name in _MANY}
-    made |= {name: Target(name, kind, is_list=False) for name, kind in _NUMBERS.items()}
-    made |= {name: Target(name, "keyword", is_list=False, allowed=words) for name, words in _WORDS.items()}
-    return MappingProxyType(dict(sorted(made.items())))
+    fields = {TIME: Target(TIME, "date", is_list=False)}
+    fields |= {name: Target(name, "keyword", is_list=False) for name in _ONE}
+    fields |= {name: Target(name, "keyword", is_list=True) for name in _MANY}
+    fields |= {name: Target(name, kind, is_list=False) for name, kind in _NUMBERS.items()}
+    fields |= {name: Target(name, "keyword", is_list=False, allowed=words) for name, words in _WORDS.items()}
+    return MappingProxyType(dict(sorted(fields.items())))

@@ -24,9 +24,9 @@ class EcsSchema:
 
     def lookup(self, name: str) -> Target | None:
         """A listed field, one label, or anything below the vendor's name."""
-        found = _fields().get(name)
-        if found is not None:
-            return found
+        field = _fields().get(name)
+        if field is not None:
+            return field
         first, _, rest = name.partition(".")
         if not all(name.split(".")):
             return None
@@ -50,12 +50,12 @@ def event_types() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _fields() -> Mapping[str, Target]:
-    made: dict[str, Target] = {}
+    fields: dict[str, Target] = {}
     for line in _lines("ecs.tsv"):
         name, kind, is_list, allowed = line.split("\t")
         choices = frozenset(allowed.split(",")) if allowed else None
-        made[name] = Target(name, cast(Kind, kind), is_list == "*", allowed=choices)
-    return MappingProxyType(made)
+        fields[name] = Target(name, cast(Kind, kind), is_list == "*", allowed=choices)
+    return MappingProxyType(fields)
 
 
 def _lines(name: str) -> list[str]:

@@ -32,9 +32,9 @@ class LeefSchema:
 
     def lookup(self, name: str) -> Target | None:
         """A header field, an attribute of the standard, or one's own; reserved ones are unknown here."""
-        found = _fields().get(name)
-        if found is not None or not CUSTOM.fullmatch(name) or name.lower() in _taken():
-            return found
+        field = _fields().get(name)
+        if field is not None or not CUSTOM.fullmatch(name) or name.lower() in _taken():
+            return field
         return Target(name, "string", is_list=False, max_length=leef_attributes.OWN_LENGTH)
 
     def names(self) -> Sequence[str]:
@@ -44,15 +44,17 @@ class LeefSchema:
 
 @cache
 def _fields() -> Mapping[str, Target]:
-    made = {
+    fields = {
         name: Target(name, "string", is_list=False, max_length=length)
         for name, length in leef_attributes.HEADER.items()
     }
-    made[leef_attributes.DELIMITER] = Target(leef_attributes.DELIMITER, "string", is_list=False)
+    fields[leef_attributes.DELIMITER] = Target(leef_attributes.DELIMITER, "string", is_list=False)
     for item in leef_attributes.attributes().values():
         if not item.reserved:
-            made[item.name] = Target(item.name, _KINDS[item.type], is_list=False, max_length=item.max_length)
-    return MappingProxyType(made)
+            fields[item.name] = Target(
+                item.name, _KINDS[item.type], is_list=False, max_length=item.max_length
+            )
+    return MappingProxyType(fields)
 
 
 @cache

@@ -42,16 +42,16 @@ class OcsfSchema:
         owner = CLASS
         steps = name.split(".")
         for index, step in enumerate(steps, start=1):
-            found = attributes().get(owner, {}).get(step)
-            if found is None or not all(steps):
+            attribute = attributes().get(owner, {}).get(step)
+            if attribute is None or not all(steps):
                 return None
             if index == len(steps):
-                return None if found.inner and not found.is_list else _target(name, found)
-            if found.is_list or (found.inner is None and found.kind not in _OPEN):
+                return None if attribute.inner and not attribute.is_list else _target(name, attribute)
+            if attribute.is_list or (attribute.inner is None and attribute.kind not in _OPEN):
                 return None
-            if found.inner is None:
+            if attribute.inner is None:
                 return Target(name, "any")
-            owner = found.inner
+            owner = attribute.inner
         return None
 
     def names(self) -> Sequence[str]:
@@ -62,19 +62,19 @@ class OcsfSchema:
 @cache
 def attributes() -> Mapping[str, Mapping[str, OcsfAttribute]]:
     """Attributes by the object they belong to and their name."""
-    made: dict[str, dict[str, OcsfAttribute]] = {}
+    objects: dict[str, dict[str, OcsfAttribute]] = {}
     text = files("connector.mapping.schemas").joinpath("ocsf.tsv").read_text("utf-8")
     for line in text.split("\n"):
         if line and not line.startswith("#"):
             owner, name, kind, is_list, required, allowed = line.split("\t")
-            made.setdefault(owner, {})[name] = OcsfAttribute(
+            objects.setdefault(owner, {})[name] = OcsfAttribute(
                 "object" if kind.startswith("@") else cast("Kind", kind),
                 kind[1:] if kind.startswith("@") else None,
                 is_list == "*",
                 required == "r",
                 frozenset(int(value) for value in allowed.split(",")) if allowed else None,
             )
-    return MappingProxyType(made)
+    return MappingProxyType(objects)
 
 
 def _target(name: str, attribute: OcsfAttribute) -> Target:

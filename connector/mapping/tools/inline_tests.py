@@ -82,8 +82,8 @@ def _failures(pack: Pack, case: InlineTest) -> list[str]:
     return failures
 
 
-def _accounts(given: Body) -> Mapping[str, str]:
-    account = given.get("$account")
+def _accounts(record: Body) -> Mapping[str, str]:
+    account = record.get("$account")
     if isinstance(account, dict) and "name" in account:
         return {str(account.get("id", ACCOUNT)): str(account["name"])}
     return {}

@@ -131,11 +131,11 @@ def _case() -> JsonObject:
 
 def _targets(form: str) -> JsonObject:
     """Complete the targets of *form*: where a file says so, or where it extends the pack of that name."""
-    said: list[JsonObject] = [
+    branches: list[JsonObject] = [
         {"required": [key], "properties": {key: {"const": form}}} for key in ("format", "extends")
     ]
     known = {name: {"$ref": "#/$defs/rule_or_null"} for name in names(form)}
-    return {"if": {"anyOf": said}, "then": {"properties": {"fields": {"properties": known}}}}
+    return {"if": {"anyOf": branches}, "then": {"properties": {"fields": {"properties": known}}}}
 
 
 def _level(prefix: str, reference: str) -> JsonObject:

@@ -32,11 +32,11 @@ class Lineage:
 
     def at(self, path: Iterable[str]) -> Lineage:
         """What is left when *path* is taken inside the value."""
-        found = self
+        lineage = self
         for step in path:
-            below = Lineage(frozenset((*one, step) for one in found.paths))
-            found = union([below, found.parts[step]]) if step in found.parts else below
-        return found
+            below = Lineage(frozenset((*one, step) for one in lineage.paths))
+            lineage = union([below, lineage.parts[step]]) if step in lineage.parts else below
+        return lineage
 
     def all(self) -> frozenset[tuple[str, ...]]:
         """Every path, those of parts included."""
@@ -66,10 +66,10 @@ class LineageTracer:
 
     def rule(self, rule: Rule, element: Lineage = NONE) -> Lineage:
         """What the value of *rule* may hold; *element* is what an element inside ``each`` holds."""
-        made = self._source(rule, element)
+        lineage = self._source(rule, element)
         for call in rule.calls:
-            made = self._call(call, made)
-        return made if rule.fallback is None else union([made, self.rule(rule.fallback, element)])
+            lineage = self._call(call, lineage)
+        return lineage if rule.fallback is None else union([lineage, self.rule(rule.fallback, element)])
 
     def _source(self, rule: Rule, element: Lineage) -> Lineage:
         match rule.source:
@@ -88,11 +88,11 @@ class LineageTracer:
         if call.name == "each" and isinstance(call.argument, Mapping):
             parts: dict[str, Lineage] = {}
             for name, rule in call.argument.items():
-                made = self.rule(rule, value)
+                lineage = self.rule(rule, value)
                 for step in reversed(name.split(".")[1:]):
-                    made = Lineage(parts={step: made})
+                    lineage = Lineage(parts={step: lineage})
                 first = name.split(".")[0]
-                parts[first] = union([parts[first], made]) if first in parts else made
+                parts[first] = union([parts[first], lineage]) if first in parts else lineage
             return Lineage(parts=parts)
         return value
 

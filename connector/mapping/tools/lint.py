@@ -33,7 +33,7 @@ _OPEN = ("object", "flattened", "nested")
 
 def lint(pack: Pack) -> Sequence[Problem]:
     """Every finding, in the order of the file."""
-    found = [
+    findings = [
         *_paths(pack),
         *_targets(pack),
         *_constants(pack),
@@ -42,7 +42,7 @@ def lint(pack: Pack) -> Sequence[Problem]:
         *_pairs(pack),
         *unreachable(pack),
     ]
-    return in_order(found)
+    return in_order(findings)
 
 
 def in_order(problems: Iterable[Problem]) -> Sequence[Problem]:
@@ -86,9 +86,9 @@ def _targets(pack: Pack) -> Iterator[Problem]:
 
 def _target(pack: Pack, name: str) -> Target | None:
     """The target *name*; anything below an open object or in the rest is allowed."""
-    found = lookup(pack.format, name)
-    if found is not None:
-        return found
+    target = lookup(pack.format, name)
+    if target is not None:
+        return target
     inside = pack.rest is not None and name.startswith(pack.rest.into)
     if inside:
         return Target(name, "any" if SHAPES[pack.format].nested else "string")
@@ -107,8 +107,10 @@ def _constants(pack: Pack) -> Iterator[Problem]:
         for constant, position in _constants_of(field.rule) if target is not None else ():
             lost: Losses = []
             value = or_none(constant.value)
-            made = None if value is None else coercer(target, nested=nested)(value, lost) if target else None
-            if made is None or any(reason for reason, _ in lost):
+            coerced = (
+                None if value is None else coercer(target, nested=nested)(value, lost) if target else None
+            )
+            if coerced is None or any(reason for reason, _ in lost):
                 reason = lost[0][0] if lost else "no value"
                 known = map(str, target.allowed) if target and target.allowed else ()
                 hint = suggestion(str(constant.value), known)

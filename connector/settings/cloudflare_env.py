@@ -33,21 +33,21 @@ class EnvironmentAccount:
 
 def environment_account(environ: Mapping[str, str], at: Position) -> EnvironmentAccount:
     """Read the account; missing variables are reported as a problem at position *at*."""
-    given = EnvironmentAccount()
-    found = {name: _source(name, environ, given.problems) for name in _KEYS}
-    present = {name for name, source in found.items() if source}
+    account = EnvironmentAccount()
+    sources = {name: _source(name, environ, account.problems) for name in _KEYS}
+    present = {name for name, source in sources.items() if source}
     if TOKEN in present and present & {EMAIL, KEY}:
-        given.notes.append(f"{TOKEN} is used; {EMAIL} and {KEY} are ignored")
+        account.notes.append(f"{TOKEN} is used; {EMAIL} and {KEY} are ignored")
         present -= {EMAIL, KEY}
     lacking = _lacking(present)
     if lacking:
         what = "the account is incomplete" if present - {BASE_URL} else "no account is configured"
         hint = f"set {lacking}, or add accounts to the configuration"
-        given.problems.append(PathProblem(("accounts",), what, hint, at))
-        return given
+        account.problems.append(PathProblem(("accounts",), what, hint, at))
+        return account
     for name in present:
-        _read(name, found[name], environ, given)
-    return given
+        _read(name, sources[name], environ, account)
+    return account
 
 
 def _source(name: str, environ: Mapping[str, str], problems: list[PathProblem]) -> str:
@@ -65,11 +65,11 @@ def _lacking(present: set[str]) -> str:
     return " and ".join([*names, *([] if ACCOUNT in present else [ACCOUNT])])
 
 
-def _read(name: str, source: str, environ: Mapping[str, str], given: EnvironmentAccount) -> None:
+def _read(name: str, source: str, environ: Mapping[str, str], account: EnvironmentAccount) -> None:
     at = Position(source, 0, 0)
     try:
         leaf = Reference(value_reader(source, environ, from_file=source != name))
     except UnresolvedReference as error:
-        given.problems.append(PathProblem(("accounts", "default", _KEYS[name]), str(error), position=at))
+        account.problems.append(PathProblem(("accounts", "default", _KEYS[name]), str(error), position=at))
     else:
-        given.values[_KEYS[name]] = Node(leaf, at)
+        account.values[_KEYS[name]] = Node(leaf, at)

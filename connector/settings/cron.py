@@ -37,16 +37,16 @@ def _chosen(field: str, name: str, lowest: int, highest: int, words: tuple[str, 
         raise ValueError(f"write the days of the week as words: {', '.join(_DAYS)}")
     values: set[int] = set()
     for part in field.split(","):
-        found = _values(part, lowest, highest, words)
-        if not found:
+        allowed = _values(part, lowest, highest, words)
+        if not allowed:
             raise ValueError(f"the {name} must be {lowest} to {highest}, a range a-b, a list a,b or */n")
-        values.update(found)
+        values.update(allowed)
     return values
 
 
 def _values(part: str, lowest: int, highest: int, words: tuple[str, ...]) -> range:
-    found = _PART.fullmatch(part)
-    first, last, step = found.groups() if found else ("", None, None)
+    match = _PART.fullmatch(part)
+    first, last, step = match.groups() if match else ("", None, None)
     if first == "*" and last is None:
         begin, end = lowest, highest
     else:

@@ -33,12 +33,12 @@ def apply_defaults(node: Node, environ: Mapping[str, str]) -> Completed:
     problems: list[PathProblem] = []
     notes: list[str] = []
     if "accounts" not in present:
-        given = environment_account(environ, node.position)
-        problems += given.problems
-        notes += given.notes
+        account = environment_account(environ, node.position)
+        problems += account.problems
+        notes += account.notes
         # Even without an account, problems of the other sections are reported.
         node = set_node(node, ("accounts",), Node({}, DEFAULT))
-        for key, leaf in given.values.items():
+        for key, leaf in account.values.items():
             node = set_node(node, ("accounts", "default", key), leaf)
     if "searches" not in present:
         node = _fill(node, ("searches", "detections"), _SEARCH)
@@ -54,9 +54,9 @@ def apply_defaults(node: Node, environ: Mapping[str, str]) -> Completed:
 
 def state_directory(environ: Mapping[str, str], user: int) -> Path:
     """The platform's state directory: systemd's $STATE_DIRECTORY, /var/lib for root, XDG for a user."""
-    given = environ.get("STATE_DIRECTORY", "").split(":")[0]
-    if given:
-        return Path(given)
+    directory = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if directory:
+        return Path(directory)
     home = environ.get("XDG_STATE_HOME") or (environ.get("HOME", "") and f"{environ['HOME']}/.local/state")
     if user == 0 or not home or not Path(home).is_absolute():
         return Path("/var/lib/email-connector")

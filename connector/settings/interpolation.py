@@ -115,15 +115,15 @@ def resolve_text(text: str, environ: Mapping[str, str], base: Path) -> str:
 def _parts(text: str, environ: Mapping[str, str], base: Path) -> list[str | Callable[[], str]]:
     parts: list[str | Callable[[], str]] = []
     end = 0
-    for found in _TOKEN.finditer(text):
-        parts.append(text[end : found.start()])
-        end = found.end()
-        if found[0] == "$${":
+    for match in _TOKEN.finditer(text):
+        parts.append(text[end : match.start()])
+        end = match.end()
+        if match[0] == "$${":
             parts.append("${")
-        elif not found[0].endswith("}"):
+        elif not match[0].endswith("}"):
             raise UnresolvedReference(f"unterminated reference ({_HINT})")
         else:
-            parts.append(_reader(found[1], environ, base))
+            parts.append(_reader(match[1], environ, base))
     return [*parts, text[end:]]
 
 

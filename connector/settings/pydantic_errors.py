@@ -39,16 +39,16 @@ _TEXTS: Mapping[str, str] = {
     "is_instance_of": "wrong type of value",
 }
 _FORMED: Mapping[str, _Words] = {
-    "greater_than_equal": lambda given: f"must be {_plain(given['ge'])} or more",
-    "greater_than": lambda given: f"must be more than {_plain(given['gt'])}",
-    "less_than_equal": lambda given: f"must be {_plain(given['le'])} or less",
-    "less_than": lambda given: f"must be less than {_plain(given['lt'])}",
-    "literal_error": lambda given: f"expected {_words(given)}",
-    "enum": lambda given: f"expected {_words(given)}",
-    "string_too_short": lambda given: f"must have at least {given['min_length']} characters",
-    "string_too_long": lambda given: f"must have at most {given['max_length']} characters",
-    "too_short": lambda given: f"must have at least {given['min_length']}",
-    "too_long": lambda given: f"must have at most {given['max_length']}",
+    "greater_than_equal": lambda context: f"must be {_plain(context['ge'])} or more",
+    "greater_than": lambda context: f"must be more than {_plain(context['gt'])}",
+    "less_than_equal": lambda context: f"must be {_plain(context['le'])} or less",
+    "less_than": lambda context: f"must be less than {_plain(context['lt'])}",
+    "literal_error": lambda context: f"expected {_words(context)}",
+    "enum": lambda context: f"expected {_words(context)}",
+    "string_too_short": lambda context: f"must have at least {context['min_length']} characters",
+    "string_too_long": lambda context: f"must have at most {context['max_length']} characters",
+    "too_short": lambda context: f"must have at least {context['min_length']}",
+    "too_long": lambda context: f"must have at most {context['max_length']}",
 }
 
 
@@ -66,9 +66,9 @@ def pydantic_problems(error: ValidationError, node: Node, schema: SchemaNode) ->
     return [_joined(problems) for path, problems in found.items() if not _superseded(path, unions, found)]
 
 
-def _superseded(path: Path, unions: set[Path], found: Mapping[Path, object]) -> bool:
+def _superseded(path: Path, unions: set[Path], problems: Mapping[Path, object]) -> bool:
     # If one alternative of a union fits except for a detail, report that detail only.
-    return path in unions and any(len(other) > len(path) and other[: len(path)] == path for other in found)
+    return path in unions and any(len(other) > len(path) and other[: len(path)] == path for other in problems)
 
 
 def _joined(problems: list[PathProblem]) -> PathProblem:
@@ -117,11 +117,11 @@ def _follow(one: ErrorDetails, node: Node, schema: SchemaNode) -> _Place:
 
 
 def _fault(one: ErrorDetails, place: _Place) -> PathProblem:
-    kind, given, path = one["type"], one.get("ctx", {}), place.path
+    kind, context, path = one["type"], one.get("ctx", {}), place.path
     if kind == KIND:
-        place_of_key = (*path, given["key"]) if given["key"] else path
-        quotes_value = bool(given["quotes_value"])
-        return PathProblem(place_of_key, given["message"], given["hint"], quotes_value=quotes_value)
+        place_of_key = (*path, context["key"]) if context["key"] else path
+        quotes_value = bool(context["quotes_value"])
+        return PathProblem(place_of_key, context["message"], context["hint"], quotes_value=quotes_value)
     if kind == "missing":
         return PathProblem(path, MISSING, _description(place.above.child(str(path[-1]))))
     if kind == "extra_forbidden":
@@ -131,8 +131,8 @@ def _fault(one: ErrorDetails, place: _Place) -> PathProblem:
             path, "invalid name", "use lower-case letters, digits and _, starting with a letter"
         )
     if kind == "value_error":
-        return PathProblem(path, str(given.get("error") or "invalid value"), quotes_value=True)
-    text = _FORMED[kind](given) if kind in _FORMED else _TEXTS.get(kind, "invalid value")
+        return PathProblem(path, str(context.get("error") or "invalid value"), quotes_value=True)
+    text = _FORMED[kind](context) if kind in _FORMED else _TEXTS.get(kind, "invalid value")
     quoted = kind in {"string_type", "literal_error"} and isinstance(place.node.value, bool | int | float)
     return PathProblem(path, text, "put it in quotes; YAML reads it as a number or boolean" if quoted else "")
 
@@ -153,11 +153,11 @@ def _description(schema: SchemaNode | None) -> str:
 
 def _plain(limit: object) -> str:
     # A limit on a duration comes as the text of a call: datetime.timedelta(days=1, seconds=5).
-    found = dict(_ARGUMENT.findall(str(limit)))
+    arguments = dict(_ARGUMENT.findall(str(limit)))
     if str(limit).startswith("datetime.timedelta("):
-        return format_duration(timedelta(**{name: int(value) for name, value in found.items()}))
+        return format_duration(timedelta(**{name: int(value) for name, value in arguments.items()}))
     return str(limit)
 
 
-def _words(given: Mapping[str, Any]) -> str:
-    return str(given["expected"]).replace("'", "")
+def _words(context: Mapping[str, Any]) -> str:
+    return str(context["expected"]).replace("'", "")

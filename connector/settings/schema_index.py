@@ -56,10 +56,10 @@ class SchemaNode:
     @property
     def literals(self) -> tuple[str, ...]:
         """The constants allowed."""
-        found: list[str] = []
+        words: list[str] = []
         for one in self.alternatives:
-            found += [word for word in (one.get("const"), *one.get("enum", ())) if isinstance(word, str)]
-        return tuple(found)
+            words += [word for word in (one.get("const"), *one.get("enum", ())) if isinstance(word, str)]
+        return tuple(words)
 
     def accepts(self, kind: str) -> bool:
         """Whether a value of JSON type *kind* is allowed."""
@@ -93,14 +93,14 @@ class SchemaNode:
 
     def child(self, key: str) -> SchemaNode | None:
         """Schema under *key*; None if the key is not allowed."""
-        found: list[JsonObject] = []
+        nodes: list[JsonObject] = []
         for one in self.alternatives:
             other = _others(one)
             if key in one.get("properties", ()):
-                found.append(one["properties"][key])
+                nodes.append(one["properties"][key])
             elif other:
-                found.append(other if isinstance(other, dict) else {})
-        return self._of(found) if found else None
+                nodes.append(other if isinstance(other, dict) else {})
+        return self._of(nodes) if nodes else None
 
     def of_type(self, name: object) -> SchemaNode:
         """Only the alternatives for the output type *name*, where alternatives differ by ``type``."""
@@ -128,13 +128,13 @@ def _schema_node(output_classes: tuple[type[OutputSettings], ...]) -> SchemaNode
 
 def settings_classes(kinds: Iterable[str]) -> list[type[OutputSettings]]:
     """The settings classes of the built-in output types, and of the plugins among *kinds* that load."""
-    found = dict(outputs.BUILT_IN)
+    types = dict(outputs.BUILT_IN)
     for kind in kinds:
         try:
-            found.setdefault(kind, outputs.settings_class(kind))
+            types.setdefault(kind, outputs.settings_class(kind))
         except ConfigurationError:
             continue  # reported with its position when the output is validated
-    return [found[kind] for kind in sorted(found)]
+    return [types[kind] for kind in sorted(types)]
 
 
 def whole_schema(output_classes: Sequence[type[OutputSettings]]) -> JsonObject:

@@ -71,5 +71,5 @@ def _in_tree(node: Node) -> str:
 
 
 def _in_broken_text(text: str) -> str:
-    found = _IN_TEXT.search(text)
-    return next((value for value in found.groupdict().values() if value), "") if found else ""
+    match = _IN_TEXT.search(text)
+    return next((value for value in match.groupdict().values() if value), "") if match else ""

@@ -108,8 +108,8 @@ class SourceError(ConnectorError):
     def __str__(self) -> str:
         facts = [f"HTTP {self.status}" if self.status else "", f"code {self.code}" if self.code else ""]
         facts.append(f"CF-Ray {self.ray}" if self.ray else "")
-        told = ", ".join(fact for fact in facts if fact)
-        return self.reason + (f" [{told}]" if told else "") + (f"; {self.hint}" if self.hint else "")
+        details = ", ".join(fact for fact in facts if fact)
+        return self.reason + (f" [{details}]" if details else "") + (f"; {self.hint}" if self.hint else "")
 
 
 class Unavailable(SourceError):

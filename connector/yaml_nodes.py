@@ -86,8 +86,8 @@ def parse(text: str, file: str) -> Node:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that somebody probably meant, if one is close enough."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return found[0] if found else None
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -98,7 +98,7 @@ def _without_links(text: str) -> str:
 
 def _slack(text: str) -> str:
     """For Slack's mrkdwn: entities as its documentation asks, no formatting, no mentions."""
-    text = _SLACK_MARK.sub(lambda found: _SLACK_MARKS[found[0]], _entities(text))
+    text = _SLACK_MARK.sub(lambda match: _SLACK_MARKS[match[0]], _entities(text))
     # Even as an entity, > at the beginning of a line starts a quotation.
     return _without_mentions(f"{_GAP}{text}" if text.lstrip().startswith("&gt;") else text)
 

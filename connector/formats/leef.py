@@ -67,8 +67,8 @@ def end_safely(text: str) -> str:
 
 def delimiter_of(text: str) -> str | None:
     """The delimiter in *text*, as itself or in hexadecimal (``x09``); ``None`` if it is not allowed."""
-    found = _HEX.fullmatch(text)
-    named = chr(int(found[1], 16)) if found else text
+    match = _HEX.fullmatch(text)
+    named = chr(int(match[1], 16)) if match else text
     return named if named in DELIMITERS else None
 
 

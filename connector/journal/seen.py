@@ -87,11 +87,11 @@ _LONGEST = 255
 def to_key(text: str) -> bytes:
     """The key of an id. Different ids have different keys."""
     data = text.encode("utf-8", "surrogatepass")
-    found = _TIME.search(data)
-    if found is None or found.start() > _LONGEST:
+    match = _TIME.search(data)
+    if match is None or match.start() > _LONGEST:
         return _PLAIN + data
-    digits = int(b"".join(found.groups())).to_bytes(6, "big")
-    return b"%b%b%c%b%b" % (_TIMED, digits, found.start(), data[: found.start()], data[found.end() :])
+    digits = int(b"".join(match.groups())).to_bytes(6, "big")
+    return b"%b%b%c%b%b" % (_TIMED, digits, match.start(), data[: match.start()], data[match.end() :])
 
 
 def from_key(key: bytes) -> str:

@@ -202,7 +202,7 @@ def configuration(
         account_id=values[ACCOUNT_ID],
         token=reference("cloudflare_api_token"),
     )
-    output = re.sub(r"\{secret:(\w+)\}", lambda found: _braces(reference(found[1])), recipe.output)
+    output = re.sub(r"\{secret:(\w+)\}", lambda match: _braces(reference(match[1])), recipe.output)
     return head + output.format(**values)
 
 

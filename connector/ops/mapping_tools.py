@@ -149,13 +149,13 @@ class Usage:
     targets: Mapping[str, int]
 
 
-def count_usage(pack: Pack, found: Iterable[Record]) -> Usage:
-    """Count which fields have values in *found*, and which targets *pack* sets for them."""
+def count_usage(pack: Pack, records: Iterable[Record]) -> Usage:
+    """Count which fields have values in *records*, and which targets *pack* sets for them."""
     mapping = build_map(pack, accounts=_ACCOUNTS)
     fields: Counter[str] = Counter()
     targets: Counter[str] = Counter()
     number = 0
-    for number, record in enumerate(found, start=1):  # noqa: B007, the last one is the number of all
+    for number, record in enumerate(records, start=1):  # noqa: B007, the last one is the number of all
         fields.update(_paths(record.body))
         document = mapping(_revision(record)).document
         targets.update(target for target in pack.fields if reached(document, target, pack))

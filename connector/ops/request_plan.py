@@ -112,22 +112,22 @@ def sweep_requests(load: SearchLoad, volume: float, span: timedelta) -> tuple[Sw
     slices = load.polls * math.ceil(length / LONGEST_SLICE)
     if not load.even:
         slices = load.polls * (1 + length / LONGEST_SLICE)
-    found = [_share(load, live.name, load.polls * length, slices, load.polls, volume)]
+    loads = [_share(load, live.name, load.polls * length, slices, load.polls, volume)]
     for sweep in revisits:
         length = max(SECOND, (sweep.age or SECOND) / ACCUMULATE)
         times = DAY / length
-        found.append(_share(load, sweep.name, DAY, times * math.ceil(length / LONGEST_SLICE), times, volume))
+        loads.append(_share(load, sweep.name, DAY, times * math.ceil(length / LONGEST_SLICE), times, volume))
     if load.audit:
         every, reach = load.audit
         length, rounds = reach - max(load.ages, default=timedelta(0)), DAY / every
         slices = rounds * math.ceil(length / LONGEST_SLICE)
-        found.append(_share(load, AUDIT, rounds * length, slices, slices, volume))
+        loads.append(_share(load, AUDIT, rounds * length, slices, slices, volume))
     if load.details:
-        found.append(SweepRequests(load.search, ENRICHMENT, 0.0, load.details * volume))
+        loads.append(SweepRequests(load.search, ENRICHMENT, 0.0, load.details * volume))
     part = span / DAY
     return tuple(
         SweepRequests(share.search, share.sweep, share.walking * part, share.reading * part)
-        for share in found
+        for share in loads
     )
 
 

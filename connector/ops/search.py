@@ -87,7 +87,7 @@ class SearchRequest:
 
 
 async def search(
-    settings: Settings, account: str, wanted: SearchRequest, *, observe: Observe
+    settings: Settings, account: str, request: SearchRequest, *, observe: Observe
 ) -> AsyncGenerator[tuple[Record, ...], None]:
     """Yield records of *account* as they arrive, newest slice first; raises ``SourceError``.
 
@@ -96,19 +96,19 @@ async def search(
     alone = settings.model_copy(update={"accounts": {account: settings.accounts[account]}})
     async with (
         open_sources(alone, None, observe=observe, clock=utc_now) as sources,
-        aclosing(stream(sources[account], wanted)) as found,
+        aclosing(stream(sources[account], request)) as found,
     ):
         async for records in found:
             yield records
 
 
-async def stream(source: Source, wanted: SearchRequest) -> AsyncGenerator[tuple[Record, ...], None]:
+async def stream(source: Source, request: SearchRequest) -> AsyncGenerator[tuple[Record, ...], None]:
     """Yield the records of *source*, each once, up to the limit."""
-    slices, fresh = _Slices(source, wanted), _Fresh(wanted.limit)
+    slices, fresh = _Slices(source, request), _NewRecords(request.limit)
     while (part := slices.next()) is not None:
         came = 0
         try:
-            async with aclosing(_slice(source, wanted, slices.per_page, part, fresh)) as found:
+            async with aclosing(_slice(source, request, slices.per_page, part, fresh)) as found:
                 async for records in found:
                     came += len(records)
                     if given := fresh.take(_newest_first(records, part)):
@@ -124,18 +124,18 @@ async def stream(source: Source, wanted: SearchRequest) -> AsyncGenerator[tuple[
 
 
 async def _slice(
-    source: Source, wanted: SearchRequest, per_page: int, part: Window, fresh: _Fresh
+    source: Source, request: SearchRequest, per_page: int, part: Window, fresh: _NewRecords
 ) -> AsyncGenerator[Sequence[Record], None]:
     """Read one slice, page by page.
 
     With a limit and several queries, all of them are read before any record is yielded: the newest may be in
     the last.
     """
-    queries = [replace(query, per_page=min(query.per_page, per_page)) for query in wanted.queries()]
+    queries = [replace(query, per_page=min(query.per_page, per_page)) for query in request.queries()]
     together: list[Record] = []
     for query in queries:
         new = 0
-        async with aclosing(_pages(source, wanted, query, part)) as pages:
+        async with aclosing(_pages(source, request, query, part)) as pages:
             async for records in pages:
                 if fresh.left is None or len(queries) == 1:
                     yield records
@@ -149,17 +149,17 @@ async def _slice(
 
 
 async def _pages(
-    source: Source, wanted: SearchRequest, query: Query, part: Window
+    source: Source, request: SearchRequest, query: Query, part: Window
 ) -> AsyncGenerator[Sequence[Record], None]:
     async with aclosing(source.search(query, part)) as pages:
         async for page in pages:
-            _refuse_disorder(wanted, part, query, page.records)
+            _refuse_disorder(request, part, query, page.records)
             yield page.records
 
 
-def _refuse_disorder(wanted: SearchRequest, part: Window, query: Query, records: Sequence[Record]) -> None:
+def _refuse_disorder(request: SearchRequest, part: Window, query: Query, records: Sequence[Record]) -> None:
     """With a limit, refuse a full page that is not newest first; the slice is halved then."""
-    if wanted.limit is None or part.length <= SECOND or len(records) < query.per_page:
+    if request.limit is None or part.length <= SECOND or len(records) < query.per_page:
         return
     times = [time_of(record, part.end) for record in records]
     if times[0] == times[-1] or any(later > earlier for earlier, later in pairwise(times)):
@@ -177,10 +177,10 @@ def _up(moment: datetime) -> datetime:
 class _Slices:
     """The slices of a window, newest first: how long they are, and what to do when one fails."""
 
-    def __init__(self, source: Source, wanted: SearchRequest) -> None:
+    def __init__(self, source: Source, request: SearchRequest) -> None:
         self._source = source
-        self._wanted = wanted
-        self._window = wanted.window(source.now())
+        self._request = request
+        self._window = request.window(source.now())
         self._pending = [self._window]
         self._held = self._window.end
         self._begun = False
@@ -204,7 +204,7 @@ class _Slices:
     def done(self, part: Window, records: int) -> bool:
         """Learn from a complete slice; says whether nothing of it will be read again."""
         self._sizing.adapt(NAME, part, records, self.per_page)
-        if not self._begun and self._wanted.end is None:
+        if not self._begun and self._request.end is None:
             # The local clock may be behind, which only the first answer could tell.
             late = whole_second(self._source.now())
             if late - self._window.end > _NOISE:
@@ -221,18 +221,18 @@ class _Slices:
         # The local clock may be ahead, which only the first answer could tell.
         ahead = not self._begun and self._source.now() < part.end - _NOISE
         if ahead:
-            self._window = self._wanted.window(self._source.now())
+            self._window = self._request.window(self._source.now())
             self._pending = [self._window]
             self._held = self._window.end
         return ahead
 
 
-class _Fresh:
-    """Which records were not given yet, and how many more are wanted."""
+class _NewRecords:
+    """Which records were not returned yet, and how many more may be."""
 
     def __init__(self, limit: int | None) -> None:
         self.left = limit
-        self._given: set[str] = set()
+        self._returned: set[str] = set()
         self._before: set[str] = set()
 
     @property
@@ -241,24 +241,24 @@ class _Fresh:
         return self.left == 0
 
     def count(self, records: Iterable[Record]) -> int:
-        """How many of *records* were not given yet."""
+        """How many of *records* were not returned yet."""
         return sum(self._is_new(record) for record in records)
 
     def take(self, records: Iterable[Record]) -> tuple[Record, ...]:
-        """Give as many of *records* as are wanted, each once."""
+        """Return as many of *records* as the limit allows, each once."""
         new = {record.id: record for record in records if self._is_new(record)}
-        given = tuple(new.values())[: self.left]
-        self._given.update(record.id for record in given)
+        new_records = tuple(new.values())[: self.left]
+        self._returned.update(record.id for record in new_records)
         if self.left is not None:
-            self.left -= len(given)
-        return given
+            self.left -= len(new_records)
+        return new_records
 
     def turn(self) -> None:
         """Forget what only slices before the last one held: a record repeats in the next one at most."""
-        self._before, self._given = self._given, set()
+        self._before, self._returned = self._returned, set()
 
     def _is_new(self, record: Record) -> bool:
-        return record.id not in self._given and record.id not in self._before
+        return record.id not in self._returned and record.id not in self._before
 
 
 @dataclass(frozen=True, slots=True)

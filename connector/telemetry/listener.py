@@ -116,7 +116,7 @@ class _Connection(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._opening: asyncio.Task[None] | None = None
         self._answering = False
-        self._made: asyncio.Transport | None = None
+        self._client_transport: asyncio.Transport | None = None
 
     @property
     def busy(self) -> bool:
@@ -142,7 +142,7 @@ class _Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The handshake is over; a request may come."""
-        self._made = transport
+        self._client_transport = transport
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -177,14 +177,14 @@ class _Connection(H11Protocol):
 
     def abort(self) -> None:
         """Close at once."""
-        if self._made is not None:
-            self._made.abort()
+        if self._client_transport is not None:
+            self._client_transport.abort()
         elif self._opening is not None:
             self._opening.cancel()
         self._closed()
 
     def _unread(self) -> bool:
-        return self._made is not None and self._made.get_write_buffer_size() > 0
+        return self._client_transport is not None and self._client_transport.get_write_buffer_size() > 0
 
     def _expire_after(self, seconds: float) -> None:
         self._set_timer(seconds, partial(self.drop, "timeout"))
@@ -199,6 +199,6 @@ class _Connection(H11Protocol):
             self._timer.cancel()
             self._timer = None
         self._listener.forget(self)
-        if self._made is None:
+        if self._client_transport is None:
             with suppress(OSError):
                 self._sock.close()

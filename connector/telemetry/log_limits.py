@@ -32,7 +32,7 @@ class LogLimits:
         """*suppressed* counts the lines that are left out."""
         self._monotonic = monotonic
         self._suppressed = suppressed
-        self._said: dict[Hashable, tuple[float, int]] = {}
+        self._last_written: dict[Hashable, tuple[float, int]] = {}
         self._minutes: dict[str, _Minute] = {}
         self._next_report = float("inf")
         self._lock = threading.Lock()
@@ -64,9 +64,9 @@ class LogLimits:
 
     def _admit(self, kind: str, line: Hashable, most: int) -> int | None:
         now = self._monotonic()
-        said, repeats = self._said.get(line, (float("-inf"), 0))
-        if now - said < SAME_LINE_SECONDS:
-            self._said[line] = (said, repeats + 1)
+        written_at, repeats = self._last_written.get(line, (float("-inf"), 0))
+        if now - written_at < SAME_LINE_SECONDS:
+            self._last_written[line] = (written_at, repeats + 1)
             return None
         minute = self._minutes.get(kind)
         if minute is None or (now - minute.start >= KIND_SECONDS and not minute.left_out):
@@ -76,7 +76,7 @@ class LogLimits:
             self._next_report = min(self._next_report, minute.start + KIND_SECONDS)
             return None
         minute.written += 1
-        if len(self._said) >= _MOST_REMEMBERED:
-            self._said.clear()
-        self._said[line] = (now, 0)
+        if len(self._last_written) >= _MOST_REMEMBERED:
+            self._last_written.clear()
+        self._last_written[line] = (now, 0)
         return repeats

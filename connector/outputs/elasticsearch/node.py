@@ -121,9 +121,9 @@ class ClusterNode:
             return self._sender.classify(answer, self._credentials.header_secrets(), sent)
         return self._sender.error_for_status(answer, describe_response(answer.body))
 
-    def describe(self, answer: Response, said: str) -> str:
-        """One line: origin, status and *said*."""
-        return self._sender.describe(answer, said)
+    def describe(self, answer: Response, detail: str) -> str:
+        """One line: origin, status and *detail*."""
+        return self._sender.describe(answer, detail)
 
     async def close(self) -> None:
         """Close all connections."""

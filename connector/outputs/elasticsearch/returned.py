@@ -44,7 +44,7 @@ async def returned(node: ClusterNode, target: str, events: Sequence[Event]) -> M
     documents = [orjson.loads(event.payload) for event in events]
     if not all(_at(each, ("event", "id")) and _at(each, ("event", "created")) for each in documents):
         raise NotComparable(f"the mapping does not set {_ID} and {_COLLECTED}")
-    found: dict[int, str] = {}
+    ids: dict[int, str] = {}
     for start in range(0, len(events), _CHUNK):
         chunk = documents[start : start + _CHUNK]
         newest = await _newest(node, target, [each["event"]["id"] for each in chunk])
@@ -53,8 +53,8 @@ async def returned(node: ClusterNode, target: str, events: Sequence[Event]) -> M
             # Not found: stored so recently that searches do not show it yet, thus a repetition.
             if hit is not None and _is_later(each, hit["_source"]) and not _same_state(each, hit["_source"]):
                 derived = f"{events[index].revision.identity}|{hit['_id']}"
-                found[index] = hashlib.sha256(derived.encode()).hexdigest()
-    return found
+                ids[index] = hashlib.sha256(derived.encode()).hexdigest()
+    return ids
 
 
 async def _newest(node: ClusterNode, target: str, ids: Sequence[str]) -> Mapping[str, JsonObject]:

@@ -205,9 +205,9 @@ class HttpSender:
         proxy = route_of(self._url.reveal(), _reveal(self._settings.proxy)).proxy
         return excerpt(answer.body, [*secrets, self._url.reveal(), *([proxy] if proxy else [])], sent)
 
-    def error_for_status(self, answer: Response, said: str) -> DeliveryError:
-        """The error for a status other than 2xx, with *said* as the excerpt of the response."""
-        reason = self.describe(answer, said)
+    def error_for_status(self, answer: Response, detail: str) -> DeliveryError:
+        """The error for a status other than 2xx, with *detail* as the excerpt of the response."""
+        reason = self.describe(answer, detail)
         if answer.status == _TOO_LARGE:
             return Refused(reason, too_large=True)
         if answer.status < 400:  # noqa: PLR2004
@@ -218,9 +218,9 @@ class HttpSender:
             return Retryable(reason, parse_retry_after(answer.headers.get("retry-after"), self._clock()))
         return Refused(reason)
 
-    def describe(self, answer: Response, said: str) -> str:
-        """One line: origin, status and *said*, an excerpt of the response."""
-        return f"{self._url.origin} answered {_status(answer.status)}" + (f": {said}" if said else "")
+    def describe(self, answer: Response, detail: str) -> str:
+        """One line: origin, status and *detail*, an excerpt of the response."""
+        return f"{self._url.origin} answered {_status(answer.status)}" + (f": {detail}" if detail else "")
 
     def _open_client(self) -> HttpClient:
         if self._client is None:

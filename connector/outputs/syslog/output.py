@@ -85,11 +85,11 @@ class SyslogSettings(OutputSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _presets(cls, given: object) -> object:
-        name = given.get("profile") if isinstance(given, dict) else None
-        if not isinstance(given, dict) or not isinstance(name, str) or name not in PROFILES:
-            return given
-        return {**given, **PROFILES[name].preset(given, udp=is_udp(given.get("address")))}
+    def _presets(cls, settings: object) -> object:
+        name = settings.get("profile") if isinstance(settings, dict) else None
+        if not isinstance(settings, dict) or not isinstance(name, str) or name not in PROFILES:
+            return settings
+        return {**settings, **PROFILES[name].preset(settings, udp=is_udp(settings.get("address")))}
 
     @field_validator("facility")
     @classmethod

@@ -45,9 +45,9 @@ def command(
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for *condition*; fails after a minute with *what* was expected."""
-    deadline = time.monotonic() + _PATIENCE
+def until(condition: Callable[[], bool], what: str, *, patience: float = _PATIENCE) -> None:
+    """Wait for *condition*; fails after *patience* seconds with *what* was expected."""
+    deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
         time.sleep(0.02)

@@ -243,13 +243,13 @@ def test_a_wrong_filter_is_one_clear_sentence(called: Called) -> None:
     environ = environment(CLOUDFLARE_API_TOKEN=TOKEN, CLOUDFLARE_ACCOUNT_ID=ACCOUNT)
     for options, told in [
         (("--final-disposition", "BAD"), "expected one of MALICIOUS, SUSPICIOUS"),
-        (("--final-disposition", "MALICIOUS-BEC"), "the API cannot search by it"),
+        (("--final-disposition", "MALICIOUS-BEC"), "the API cannot search for it"),
         (("--smtp-helo-ip", "nowhere"), "one IP address"),
-        (("--start", "soon"), "a time back from now, such as 24h"),
-        (("--start", "2026-01-01T00:00:00"), "lacks its zone"),
-        (("--start", "1h", "--end", "2h"), "the start must lie before the end"),
-        (("--limit", "0"), "a number of records is needed, or all"),
-        (("--account", "prod"), "no account of this name"),
+        (("--start", "soon"), "a duration back from now such as 24h"),
+        (("--start", "2026-01-01T00:00:00"), "has no time zone"),
+        (("--start", "1h", "--end", "2h"), "the start must be before the end"),
+        (("--limit", "0"), "expected a number of records, or all"),
+        (("--account", "prod"), "unknown account; known: default"),
         (("--format", "esc"), "did you mean ecs?"),
     ]:
         code, out, err = called("search", *options, environ=environ)

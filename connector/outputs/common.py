@@ -16,7 +16,7 @@ from connector.quantities import Duration, Size
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
+class TemplateOption:
     """The settings key of an output's event template, and how text of messages is escaped in it."""
 
     key: str
@@ -27,7 +27,7 @@ class Template:
 class Templated(Protocol):
     """Settings of an output that may have a template."""
 
-    def template(self) -> Template | None:
+    def template(self) -> TemplateOption | None:
         """The template; ``None`` if the payload is the mapped document."""
         ...
 

@@ -14,7 +14,7 @@ from connector.interfaces import Clock, Observe
 from connector.model import Event, JsonObject, Limits, Receipt
 from connector.net.clock import utc_now
 from connector.net.transport import Response
-from connector.outputs.common import Template
+from connector.outputs.common import TemplateOption
 from connector.outputs.http.auth import AuthSettings, HeaderName, SigningSettings, header_secrets
 from connector.outputs.http.body import EVENTS, BodyEncoder, body_encoder, surrounds, tokens
 from connector.outputs.http.oauth import AccessToken, TokenSource
@@ -86,10 +86,10 @@ class HttpSettings(SingleUrlSettings):
             raise ValueError("escape and defang require templates, under body or event")
         return self
 
-    def template(self) -> Template | None:
+    def template(self) -> TemplateOption | None:
         """The settings key of the event template, and its escaping."""
         key = "event" if self.event is not None else "body" if self._templated_body() else None
-        return Template(key, escape(self.escape, defang=self.defang)) if key else None
+        return TemplateOption(key, escape(self.escape, defang=self.defang)) if key else None
 
     def build(self, name: str, observe: Observe) -> HttpOutput:  # noqa: ARG002, delivery reports all facts
         """Build the output."""

@@ -147,6 +147,8 @@ class Revision:
         enrichment: what further endpoints said, by endpoint name.
         occurrence: how often this state was seen by now; 2 means it came back.
         gone: the API no longer knows the record; the body is what was last known.
+        throttled: how many revisions that ``throttle`` or ``group_by`` left out this one stands for, itself
+            included; 0 for one that stands for itself. Never in the journal.
     """
 
     feed: Feed
@@ -158,6 +160,7 @@ class Revision:
     enrichment: Body = field(default_factory=dict)
     occurrence: int = 1
     gone: bool = False
+    throttled: int = 0
 
     @property
     def identity(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from connector.delivery import Deliverer, DeliveryOptions, Heartbeat, Shrink
+from connector.delivery import Correction, Deliverer, DeliveryOptions, GroupBy, Heartbeat, Shrink
 from connector.errors import ConfigurationError, Position, Problem
 from connector.facts import OutputStarted
 from connector.formats import cef, leef
@@ -25,8 +25,10 @@ from connector.mapping import (
     build_map,
     build_mapper,
     compile_body,
+    compile_key,
     compile_matcher,
     compile_redaction,
+    key_warnings,
     lint,
     match_warnings,
     matches_either_state,
@@ -48,7 +50,8 @@ Predicate = Callable[[Revision], bool]
 class Route:
     """One output with everything needed to deliver to it.
 
-    *unfiltered* builds the mapper without ``when``: ``check --send-test`` sends to every output.
+    *unfiltered* builds the mapper without ``when``: ``check --send-test`` sends to every output. *group_key*
+    is the key of ``group_by``; *is_correction* tells what passes ``when`` by its previous state only.
     """
 
     name: str
@@ -58,6 +61,8 @@ class Route:
     shrink: Shrink | None
     heartbeat: Mapper | None
     unfiltered: Callable[[], Mapper]
+    group_key: Callable[[Revision], str | None] | None = None
+    is_correction: Correction | None = None
 
     def options(self, snapshot: Callable[[], JsonObject], clock: Clock) -> DeliveryOptions:
         """Options of the deliverer; *snapshot* is the status, for heartbeats."""
@@ -66,8 +71,16 @@ class Route:
             backlog=self.settings.journal_limits(),
             emit=self.settings.emit,
             max_age=self.settings.max_age,
+            per_minute=None if self.settings.throttle is None else self.settings.throttle.per_minute,
+            group_by=self._group_by(),
+            is_correction=self.is_correction,
             heartbeat=self._heartbeat(snapshot, clock),
         )
+
+    def _group_by(self) -> GroupBy | None:
+        if self.settings.group_by is None or self.group_key is None:
+            return None
+        return GroupBy(self.group_key, self.settings.group_by.within.total_seconds())
 
     def _heartbeat(self, snapshot: Callable[[], JsonObject], clock: Clock) -> Heartbeat | None:
         every = self.settings.heartbeat
@@ -129,6 +142,7 @@ def _route(
     except ConfigurationError as error:
         raise _located(error, loaded.node.place(("outputs", name, "mapping")), name) from None
     when = _when(node_at(loaded.node, ("outputs", name, "when")), pack, accounts, known_names(loaded))
+    fields = _group_fields(loaded, name)
     redact = _redact(node_at(loaded.node, ("outputs", name, "redact")), loaded, name)
     body = template_node(loaded, name)
     render = compile_body(body[0], pack, escape=body[1], accounts=accounts) if body else None
@@ -136,10 +150,14 @@ def _route(
         name,
         settings,
         settings.build(name, observe),
-        build_mapper(pack, accounts=accounts, when=when, redact=redact, render=render),
+        build_mapper(
+            pack, accounts=accounts, when=when and matches_either_state(when), redact=redact, render=render
+        ),
         None if render else _shrinker(pack, accounts, redact),
         None if settings.heartbeat is None else heartbeat_mapper(library, pack),
         partial(build_mapper, pack, accounts=accounts, redact=redact, render=render),
+        compile_key(fields, pack, accounts=accounts) if fields else None,
+        _is_correction(when),
     )
 
 
@@ -170,7 +188,21 @@ def _located(error: ConfigurationError, place: Position, name: str) -> Configura
 def _when(node: Node | None, pack: Pack, accounts: Mapping[str, str], known: KnownNames) -> Predicate | None:
     if node is None or node.value is None:
         return None
-    return matches_either_state(compile_matcher(node, pack, accounts=accounts, known=known))
+    return compile_matcher(node, pack, accounts=accounts, known=known)
+
+
+def _group_fields(loaded: Loaded, name: str) -> list[tuple[str, Position]]:
+    """What ``group_by`` of output *name* compares, each with its place."""
+    group_by = loaded.settings.outputs[name].group_by
+    path = ("outputs", name, "group_by", "fields")
+    return [
+        (text, loaded.node.place((*path, number)))
+        for number, text in enumerate(() if group_by is None else group_by.fields)
+    ]
+
+
+def _is_correction(when: Predicate | None) -> Correction | None:
+    return None if when is None else lambda revision: bool(revision.previous) and not when(revision)
 
 
 def known_names(loaded: Loaded) -> KnownNames:
@@ -186,6 +218,7 @@ def expression_warnings(loaded: Loaded) -> Iterator[str]:
         node = node_at(loaded.node, ("outputs", name, "when"))
         if node is not None and node.value is not None:
             yield from map(str, match_warnings(node, library.load(output.mapping), known=known))
+        yield from map(str, key_warnings(_group_fields(loaded, name)))
         body = template_node(loaded, name)
         yield from map(str, body_warnings(body[0]) if body else ())
     for name in loaded.settings.searches:

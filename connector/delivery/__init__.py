@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from connector.delivery.heartbeat import Heartbeat
-from connector.delivery.reader import Emit, ServerClock, Shrink
+from connector.delivery.reader import Correction, Emit, ServerClock, Shrink
 from connector.delivery.retry_policy import RetryPolicy
+from connector.delivery.throttle import GroupBy
 from connector.delivery.worker import Deliverer, DeliveryOptions, DeliveryState
 
 __all__ = [
+    "Correction",
     "Deliverer",
     "DeliveryOptions",
     "DeliveryState",
     "Emit",
+    "GroupBy",
     "Heartbeat",
     "RetryPolicy",
     "ServerClock",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
@@ -12,6 +13,7 @@ from connector.broadcast import Broadcast
 from connector.delivery.batcher import Batch, Batcher, Item
 from connector.delivery.context import DeliveryContext
 from connector.delivery.retry_policy import excerpt
+from connector.delivery.throttle import Digest, Throttle
 from connector.interfaces import Mapper, OutputLog
 from connector.model import DeadLetter, Entry, Event, Revision
 
@@ -19,6 +21,9 @@ Emit: TypeAlias = Literal["all", "first"]
 
 Shrink: TypeAlias = Callable[[Event, int], Event | None]
 """Makes an event fit into so many bytes, or returns ``None``. Pure; it SHOULD note what it shortened."""
+
+Correction: TypeAlias = Callable[[Revision], bool]
+"""Whether a revision that passed ``when`` did so for its previous state only: it takes an alert back."""
 
 ServerClock: TypeAlias = Callable[[str], datetime]
 """The clock of the API as an account (by id) sees it: aware, UTC."""
@@ -46,13 +51,17 @@ class EventMapper:
     """The mapper of an output and the filters around it, in the order they apply.
 
     ``addressed`` (a replay for another output), ``when`` (inside the mapper), ``max_age``, then ``emit:
-    first``: *first* means the first revision that passes every other filter of this output.
+    first``: *first* means the first revision that passes the filters before it. Last the throttle, with
+    ``group_by`` and ``throttle``.
 
     Args:
         context: what the output's delivery shares.
         mapper: filters with ``when``, redacts, maps and encodes.
         emit: ``first`` leaves later revisions of a record out.
         max_age: what happened longer ago is left out.
+        throttle: leaves out what floods; ``None`` for nothing.
+        is_correction: whether a revision only takes back an earlier alert. Neither ``max_age`` nor the
+            throttle leaves it out: whoever received the alert must receive its correction.
         server_clock: tells the time for ``max_age`` by account; the local clock may be wrong.
         event_bytes: the most one payload may have.
         shrink: makes a payload that is too large fit, where that can be done.
@@ -65,6 +74,8 @@ class EventMapper:
         *,
         emit: Emit = "all",
         max_age: timedelta | None = None,
+        throttle: Throttle | None = None,
+        is_correction: Correction | None = None,
         server_clock: ServerClock | None = None,
         event_bytes: int | None = None,
         shrink: Shrink | None = None,
@@ -73,6 +84,8 @@ class EventMapper:
         self._mapper = mapper
         self._emit = emit
         self._max_age = max_age
+        self._throttle = throttle
+        self._is_correction = is_correction
         self._server_clock = server_clock
         self._event_bytes = event_bytes
         self._shrink = shrink
@@ -83,12 +96,12 @@ class EventMapper:
         return self._emit == "first"
 
     def map_revision(
-        self, sequence: int, revision: Revision, only: str | None, emitted: Mapping[str, str]
+        self, sequence: int, revision: Revision, only: str | None, emitted: Mapping[str, str], now: float
     ) -> Item | DeadLetter | str:
         """Return the event, a dead letter, or the name of the filter that leaves it out.
 
-        *emitted* maps record keys to the identity that was emitted first. A replay addressed to this output
-        (*only*) passes ``emit`` and ``max_age``: a person asked for it.
+        *emitted* maps record keys to the identity that was emitted first; *now* is the loop's time. A replay
+        addressed to this output (*only*) passes every filter but ``when``: a person asked for it.
         """
         if only is not None and only != self._context.name:
             return "addressed"
@@ -96,15 +109,35 @@ class EventMapper:
             event = self._mapper(revision)
             if event is None:
                 return "when"
-            if only is None and self._too_old(event):
+            limited = only is None and not (self._is_correction and self._is_correction(revision))
+            if limited and self._too_old(event):
                 return "max_age"
             key = record_key(revision) if self.first_only else None
             if key and only is None and emitted.get(key, revision.identity) != revision.identity:
                 return "emit"
-            return self._fit(sequence, event, key)
+            return self._throttled(revision, now, limited=limited) or self._fit(sequence, event, key)
         except Exception as error:  # noqa: BLE001, a mapping is the user's: an error concerns this revision only
             answer = excerpt(f"{type(error).__name__}: {error}")
             return self._context.dead_letter(sequence, revision, "mapping", answer)
+
+    def _throttled(self, revision: Revision, now: float, *, limited: bool) -> str | None:
+        """The name of what leaves *revision* out; digests learn from one that is not *limited*."""
+        if self._throttle is None:
+            return None
+        if limited:
+            return self._throttle.admit(revision, now)
+        self._throttle.corrected(revision)
+        return None
+
+    def map_digest(self, digest: Digest) -> Event:
+        """The newest revision of *digest*, with ``$throttled``; ``ValueError`` where it cannot be sent."""
+        event = self._mapper(replace(digest.newest, throttled=digest.count))
+        if event is None:
+            raise ValueError("the mapping produces no event of the digest")
+        fitting = self._fitting(event)
+        if fitting is None:
+            raise ValueError(self._size_problem(event))
+        return fitting
 
     def _too_old(self, event: Event) -> bool:
         if self._max_age is None:
@@ -114,14 +147,21 @@ class EventMapper:
         return event_age(event, now) > self._max_age
 
     def _fit(self, sequence: int, event: Event, key: str | None) -> Item | DeadLetter:
+        fitting = self._fitting(event)
+        if fitting is not None:
+            return Item(sequence, fitting, key)
+        return self._context.dead_letter(sequence, event.revision, "too_large", self._size_problem(event))
+
+    def _fitting(self, event: Event) -> Event | None:
+        """*event*, shrunk where that is needed; ``None`` where it is larger than the output can send."""
         limit = self._event_bytes
         if limit is None or len(event.payload) <= limit:
-            return Item(sequence, event, key)
+            return event
         shrunk = self._shrink(event, limit) if self._shrink else None
-        if shrunk is not None and len(shrunk.payload) <= limit:
-            return Item(sequence, shrunk, key)
-        answer = f"the event has {len(event.payload)} bytes, the output takes {limit}"
-        return self._context.dead_letter(sequence, event.revision, "too_large", answer)
+        return shrunk if shrunk is not None and len(shrunk.payload) <= limit else None
+
+    def _size_problem(self, event: Event) -> str:
+        return f"the event has {len(event.payload)} bytes, the output takes {self._event_bytes}"
 
 
 _REVISIONS_PER_TURN = 100
@@ -237,7 +277,7 @@ class PrefetchReader:
             while self._batcher.full:
                 await self._notifier.wait()
             now = asyncio.get_running_loop().time()
-            result = self._event_mapper.map_revision(sequence, revision, entry.only, emitted)
+            result = self._event_mapper.map_revision(sequence, revision, entry.only, emitted, now)
             if isinstance(result, str):
                 self._batcher.skip(sequence, result, now)
             elif isinstance(result, Item):

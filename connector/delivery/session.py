@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from connector.broadcast import Broadcast
 from connector.delivery.acknowledger import Acknowledger
 from connector.delivery.circuit import CircuitBreaker
+from connector.delivery.digest import DigestSender
 from connector.delivery.heartbeat import HeartbeatSender
 from connector.delivery.idle_probe import IdleProbe
 from connector.delivery.in_flight import InFlight
@@ -32,6 +33,7 @@ class Session:
         in_flight: InFlight,
         circuit: CircuitBreaker,
         heartbeats: HeartbeatSender,
+        digests: DigestSender,
         idle_probe: IdleProbe,
         notifier: Broadcast,
         concurrency: int,
@@ -43,6 +45,7 @@ class Session:
         self.acknowledger = acknowledger
         self.circuit = circuit
         self._heartbeats = heartbeats
+        self._digests = digests
         self._idle_probe = idle_probe
         self._in_flight = in_flight
         self._notifier = notifier
@@ -94,6 +97,9 @@ class Session:
         while True:
             if self._heartbeats.claim():
                 await self._heartbeats.send()
+            elif (digest := self._digests.claim(flush=self._nothing_to_read())) is not None:
+                await self._digests.send(digest)
+                self._notifier.notify()
             elif (request := self._take()) is not None:
                 await self._send(request)
             elif self._drained():
@@ -152,6 +158,7 @@ class Session:
         until = _earliest(
             self.reader.due if self._lane_free() and self._window_open() else None,
             self._heartbeats.due,
+            self._digests.due(flush=self._nothing_to_read()),
             self.sender.due,
         )
         if self._idle():
@@ -175,8 +182,11 @@ class Session:
     def _idle(self) -> bool:
         return not self._sending and self._in_flight.empty
 
+    def _nothing_to_read(self) -> bool:
+        return self.reader.exhausted and self.reader.dry
+
     def _drained(self) -> bool:
-        return self.reader.exhausted and self.reader.dry and self._idle()
+        return self._nothing_to_read() and self._idle() and self._digests.idle
 
     def _finish(self, *, complete: bool) -> None:
         if not self._end.done():

@@ -14,14 +14,16 @@ from connector.delivery.acknowledger import Acknowledger
 from connector.delivery.batcher import Batcher
 from connector.delivery.circuit import CircuitBreaker, HoldState
 from connector.delivery.context import DeliveryContext
+from connector.delivery.digest import DigestSender
 from connector.delivery.filter_watch import FilterWatch
 from connector.delivery.heartbeat import Heartbeat, HeartbeatSender
 from connector.delivery.idle_probe import IdleProbe
 from connector.delivery.in_flight import InFlight
-from connector.delivery.reader import Emit, EventMapper, PrefetchReader, ServerClock, Shrink
+from connector.delivery.reader import Correction, Emit, EventMapper, PrefetchReader, ServerClock, Shrink
 from connector.delivery.retry_policy import Random, RetryPolicy
 from connector.delivery.sender import Sender
 from connector.delivery.session import Session
+from connector.delivery.throttle import GroupBy, Throttle
 from connector.errors import JournalFull, Moved
 from connector.interfaces import Clock, Mapper, Observe, Output, OutputLog, Start
 from connector.model import Backlog
@@ -36,6 +38,10 @@ class DeliveryOptions:
         backlog: how much it may leave undelivered.
         emit: ``all`` revisions, or only the ``first`` of a record that passes the output's other filters.
         max_age: events older than this when they are mapped are left out and counted.
+        per_minute: the most events in a minute; the rest is summed up in a digest. ``None`` for no limit.
+        group_by: what is sent as one alert and one digest; ``None`` for no groups.
+        is_correction: whether a revision takes an alert back: then ``max_age``, *per_minute* and *group_by*
+            do not leave it out.
         heartbeat: a status event at regular times; ``None`` for none.
         settle: seconds without anything to send after which a refused event is dead-lettered.
         policy: the numbers of backoff, probes, refusals and evidence.
@@ -45,6 +51,9 @@ class DeliveryOptions:
     backlog: Backlog = field(default_factory=Backlog)
     emit: Emit = "all"
     max_age: timedelta | None = None
+    per_minute: int | None = None
+    group_by: GroupBy | None = None
+    is_correction: Correction | None = None
     heartbeat: Heartbeat | None = None
     settle: float = 1.0
     policy: RetryPolicy = field(default_factory=RetryPolicy)
@@ -132,6 +141,8 @@ class Deliverer:
         self._heartbeats = HeartbeatSender(self._context, output, self._circuit, self._options.heartbeat)
         self._filter_watch = FilterWatch(self._context)
         self._idle_probe = IdleProbe(self._context, output, self._circuit)
+        per_minute, group_by = self._options.per_minute, self._options.group_by
+        self._throttle = Throttle(per_minute, group_by) if per_minute or group_by else None
         self._session: Session | None = None
         self._position = 0
         self._last_success: datetime | None = None
@@ -255,6 +266,8 @@ class Deliverer:
             self._mapper,
             emit=options.emit,
             max_age=options.max_age,
+            throttle=self._throttle,
+            is_correction=options.is_correction,
             server_clock=self._server_clock,
             event_bytes=limits.event_bytes,
             shrink=self._shrink,
@@ -276,6 +289,7 @@ class Deliverer:
             in_flight=in_flight,
             circuit=circuit,
             heartbeats=self._heartbeats,
+            digests=DigestSender(context, self._output, circuit, self._throttle, event_mapper.map_digest),
             idle_probe=self._idle_probe,
             notifier=notifier,
             concurrency=limits.concurrency,

@@ -94,7 +94,7 @@ class BatchSplit(Fact):
 
 @dataclass(frozen=True, slots=True)
 class EventsFiltered(Fact):
-    """Events that an output does not send. *reason*: `when`, `emit`, `max_age` or `addressed`."""
+    """Events not sent. *reason*: `when`, `max_age`, `emit`, `group_by`, `throttle` or `addressed`."""
 
     event: ClassVar[str] = "events_filtered"
 
@@ -182,6 +182,29 @@ class HeartbeatRefused(Fact):
     level: ClassVar[Level] = "error"
 
     output: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DigestSent(Fact):
+    """The collector accepted a digest of *count* events that `throttle` or `group_by` left out."""
+
+    event: ClassVar[str] = "digest_sent"
+
+    output: str
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DigestRefused(Fact):
+    """A digest of *count* throttled events was dropped: the collector refused it, or mapping it failed."""
+
+    event: ClassVar[str] = "digest_refused"
+    level: ClassVar[Level] = "error"
+
+    output: str
+    count: int
     reason: str
 
 

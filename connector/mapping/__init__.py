@@ -20,7 +20,7 @@ from connector.mapping.mapper import (
     previous_state,
 )
 from connector.mapping.redaction.redact import Redact, compile_redaction
-from connector.mapping.templates import body_warnings, compile_body
+from connector.mapping.templates import body_warnings, compile_body, compile_key, key_warnings
 from connector.mapping.tools.coverage import REST, Coverage, coverage, unmapped_fields
 from connector.mapping.tools.explain import Explanation, TargetExplanation, explain
 from connector.mapping.tools.inline_tests import TestOutcome, revision_of, run_tests
@@ -45,11 +45,13 @@ __all__ = [
     "build_map",
     "build_mapper",
     "compile_body",
+    "compile_key",
     "compile_matcher",
     "compile_redaction",
     "coverage",
     "explain",
     "json_schema",
+    "key_warnings",
     "lint",
     "match_warnings",
     "matches_either_state",

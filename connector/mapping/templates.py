@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from connector.errors import ConfigurationError, Problem
+from connector.errors import ConfigurationError, Position, Problem
+from connector.formats import json
 from connector.formats.shortening import cut as shortened
 from connector.formats.shortening import longest_cut
 from connector.mapping.functions.values import Value, prune, text, walk
 from connector.mapping.language.file import Field
 from connector.mapping.language.grammar import RECORD, From, Ref, Rule, Template
 from connector.mapping.language.pack import Pack
+from connector.mapping.language.refs import parse_ref
 from connector.mapping.language.rules import parse_template
 from connector.mapping.language.validate import validate_refs
 from connector.mapping.mapper import NO_ACCOUNTS, Render, build_map
@@ -79,6 +81,29 @@ def compile_body(
     return render
 
 
+def compile_key(
+    fields: Sequence[tuple[str, Position]], scope: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS
+) -> Callable[[Revision], str | None]:
+    """Compile paths and ``$names``, with their places, to a function that returns their values as one text.
+
+    Equal values, in any case, give equal text; a revision that has none of them gives ``None``.
+
+    Raises:
+        ConfigurationError: with the place of everything that is wrong with it.
+    """
+    refs = [parse_ref(text, position) for text, position in fields]
+    problems = validate_refs(refs, scope)
+    if problems:
+        raise ConfigurationError(*problems)
+    values = _reader({f"v{number}": ref for number, ref in enumerate(refs)}, scope, accounts)
+
+    def key(revision: Revision) -> str | None:
+        read = values(revision)
+        return json.encode(read).decode().casefold() if read else None
+
+    return key
+
+
 def _ref_key(ref: Ref) -> tuple[str, tuple[str, ...]]:
     return ref.root, ref.path
 
@@ -95,6 +120,15 @@ def body_warnings(node: Node) -> Sequence[Problem]:
     """Warnings about a body that works: it reads record fields that the API does not document."""
     refs: list[Ref] = []
     _read(node, refs, [])
+    return _undocumented(refs)
+
+
+def key_warnings(fields: Sequence[tuple[str, Position]]) -> Sequence[Problem]:
+    """The same of what ``compile_key`` compiles."""
+    return _undocumented([parse_ref(text, position) for text, position in fields])
+
+
+def _undocumented(refs: Sequence[Ref]) -> Sequence[Problem]:
     known = {path.replace("[]", "") for path in RECORD_FIELDS}
     return [
         Problem(

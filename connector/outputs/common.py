@@ -92,6 +92,36 @@ class DeadLetterSettings(BaseModel):
     )
 
 
+class ThrottleSettings(BaseModel):
+    """The most events in a minute; what is beyond is summed up in a digest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    per_minute: int = Field(
+        ge=1,
+        le=10_000,
+        description="Maximum events per minute; one digest per minute stands for the rest.",
+    )
+
+
+class GroupBySettings(BaseModel):
+    """What makes one alert of many events."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fields: tuple[str, ...] = Field(
+        min_length=1,
+        max_length=8,
+        description="Record fields or $names of the mapping. Events with equal values are one "
+        "group: its first event is sent at once, a digest stands for the others.",
+    )
+    within: Duration = Field(
+        ge=timedelta(seconds=10),
+        le=timedelta(days=1),
+        description="How long after its first event a group takes in others; then its digest is sent.",
+    )
+
+
 class OutputSettings(BaseModel):
     """Settings of every output. A type adds its own fields, ``type`` among them, and ``build``.
 
@@ -115,6 +145,12 @@ class OutputSettings(BaseModel):
     )
     max_age: Duration | None = Field(
         default=None, gt=timedelta(0), description="Omit records older than this; for pagers and chats."
+    )
+    throttle: ThrottleSettings | None = Field(
+        default=None, description="Limit events per minute and sum up the rest; for pagers and chats."
+    )
+    group_by: GroupBySettings | None = Field(
+        default=None, description="Send one alert per campaign and sum up the rest; for pagers and chats."
     )
     heartbeat: Duration | None = Field(
         default=None,

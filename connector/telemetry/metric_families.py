@@ -83,6 +83,11 @@ COUNTERS: tuple[Family, ...] = (
         "Events that the collector put into a failure store.",
         ("output",),
     ),
+    Family(
+        "digests",
+        "Digests of throttled events, by whether they were accepted.",
+        ("output", "outcome"),
+    ),
     Family("heartbeats", "Heartbeats, by whether the collector accepted them.", ("output", "outcome")),
     Family("connections", "Connections opened.", ("output",)),
     Family("acknowledgements_downgraded", "Fallbacks to a weaker acknowledgement.", ("output",)),

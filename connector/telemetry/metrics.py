@@ -16,7 +16,7 @@ LIVE = "live"
 _ACCEPTED = ("ok", "deferred")
 """Outcomes of a request that show that the API accepts the credentials."""
 
-_FILTERS = ("when", "emit", "max_age")
+_FILTERS = ("when", "max_age", "emit", "group_by", "throttle")
 _REASONS = ("refused", "rejected", "mapping", "too_large", "bug", "poison")
 """Of dead letters (``model.DeadLetter``)."""
 
@@ -267,6 +267,10 @@ class Metrics:
                 metrics.count("heartbeats", fact.output, "sent")
             case facts.HeartbeatRefused():
                 metrics.count("heartbeats", fact.output, "refused")
+            case facts.DigestSent():
+                metrics.count("digests", fact.output, "sent")
+            case facts.DigestRefused():
+                metrics.count("digests", fact.output, "refused")
             case facts.EventsResent():
                 metrics.count("events_resent", fact.output, by=fact.count)
             case facts.OutputConnected():

@@ -80,6 +80,7 @@ _PROVIDED: TypeEnvironment = MappingProxyType(
         "identity": TEXT,
         "revision": StaticType("integer", is_list=False, always_present=True),
         "search": StaticType("text", is_list=False),
+        "throttled": StaticType("integer", is_list=False, rarely_present=True),
     }
 )
 

@@ -51,6 +51,10 @@ class ContextValues:
         """Answers of the enrichment endpoints."""
         return dict(revision.enrichment) or None
 
+    def throttled(self, revision: Revision) -> Value:
+        """How many throttled events this one stands for; absent for one that stands for itself."""
+        return revision.throttled or None
+
     def record(self, revision: Revision) -> Value:
         """The whole record."""
         return dict(revision.record.body) or None
@@ -60,7 +64,7 @@ class ContextValues:
         return {name: getattr(self, name)(revision) for name in NAMES}
 
 
-NAMES = ("account", "search", "collected", "revision", "identity", "change", "enrichment")
+NAMES = ("account", "search", "collected", "revision", "identity", "change", "enrichment", "throttled")
 """Provided names; ``$record`` is the record, the root of every plain path."""
 
 
@@ -70,6 +74,7 @@ INLINE_CODE: Mapping[str, str] = MappingProxyType(
         "revision": "revision.number",
         "change": "None if revision.previous is None and not revision.gone else change_of(revision)",
         "enrichment": "dict(revision.enrichment) or None",
+        "throttled": "revision.throttled or None",
     }
 )
 """Provided values as the compiler writes them, where that is shorter than a call."""

@@ -63,6 +63,7 @@ _KINDS: Mapping[str, Kind] = {
 _PROVIDED_KINDS: Mapping[str, Kind] = {
     "$collected": "date",
     "$revision": "number",
+    "$throttled": "number",
     "$identity": "text",
     "$search": "text",
     "$account.id": "text",

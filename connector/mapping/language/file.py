@@ -15,7 +15,7 @@ from connector.model import JsonObject
 from connector.yaml_nodes import Node, Plain, suggestion
 
 KEYS = ("mapping", "format", "extends", "tables", "derive", "fields", "labels", "rest", "tests")
-GIVEN = ("$account", "$search", "$collected", "$revision", "$previous", "$enrichment", "$gone")
+GIVEN = ("$account", "$search", "$collected", "$revision", "$previous", "$enrichment", "$gone", "$throttled")
 
 REST_KEYS = ("into", "without", "malformed")
 

@@ -19,6 +19,7 @@ PROVIDED: Mapping[str, tuple[str, ...]] = {
     "identity": (),
     "change": ("fields", "previous", "gone"),
     "enrichment": (),
+    "throttled": (),
     "record": (),
 }
 """Names that every mapping may read with a ``$``, with their keys where those are fixed."""

@@ -57,6 +57,7 @@ def revision_of(given: Body) -> Revision:
         previous=given.get("$previous"),
         enrichment=given.get("$enrichment") or {},
         gone=given.get("$gone") is True,
+        throttled=int(given.get("$throttled", 0)),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from connector.delivery import Deliverer, DeliveryOptions, RetryPolicy
@@ -32,7 +33,9 @@ def as_line(revision: Revision) -> Event:
 class Delivery:
     """One output's delivery; *log* has the positions and the dead letters, *seen* the facts."""
 
-    def __init__(self, output: Output, entries: Sequence[Sequence[Revision]], mapper: object) -> None:
+    def __init__(
+        self, output: Output, entries: Sequence[Sequence[Revision]], mapper: object, options: DeliveryOptions
+    ) -> None:
         self.log = MemoryLog(*entries)
         self.seen = FactRecorder()
         self.deliverer = Deliverer(
@@ -42,7 +45,7 @@ class Delivery:
             mapper,  # type: ignore[arg-type]
             self.seen,
             lambda: datetime.now(UTC),
-            options=DeliveryOptions(settle=0.1, policy=POLICY),
+            options=replace(options, settle=0.1, policy=POLICY),
         )
 
     async def done(self, patience: float = 30.0) -> None:
@@ -53,10 +56,13 @@ class Delivery:
 
 @asynccontextmanager
 async def delivering(
-    output: Output, *entries: Sequence[Revision], mapper: object = as_json
+    output: Output,
+    *entries: Sequence[Revision],
+    mapper: object = as_json,
+    options: DeliveryOptions = DeliveryOptions(),  # noqa: B008, it is frozen
 ) -> AsyncIterator[Delivery]:
     """Deliver *entries* to *output* while the block runs."""
-    delivery = Delivery(output, entries, mapper)
+    delivery = Delivery(output, entries, mapper, options)
     task = asyncio.create_task(delivery.deliverer.run())
     try:
         yield delivery

@@ -56,6 +56,10 @@ class Site:
         assert out == ""
         return code, err
 
+    def hang(self) -> None:
+        """The API answers no further search: a backfill stays where it is, however long a command takes."""
+        self.simulator.behaviour.script(["hang"] * 1000)
+
     @contextmanager
     def started(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         words = [sys.executable, "-m", "connector", *arguments]
@@ -133,11 +137,13 @@ def test_a_daemon_that_is_killed_in_the_middle_goes_on_by_itself(tmp_path: Path)
             until(connector.ready, "readiness")
             with here.started(*ASK) as following:
                 until(lambda: told_of(connector, "revisions") > 0, "the middle")
+                here.hang()
                 shown, err, _ = command("status", environ=environment(TOKEN=TOKEN), cwd=tmp_path)
                 connector.kill()
                 code, told = ended(following)
             assert (shown, "backfill: prod/everything" in err) == (0, True)
             assert (code, "resumes when it starts again" in told) == (1, True)
+        here.simulator.behaviour.faults.clear()
         here.delays.clear()
         before = sum(here.delivered.values())
         with here.daemon() as connector:
@@ -173,12 +179,13 @@ def test_ctrl_c_leaves_it_to_the_same_command(tmp_path: Path) -> None:
 
 
 def test_what_was_asked_for_is_dropped_or_refused_in_one_line(tmp_path: Path) -> None:
-    with site(tmp_path, slow=0.3) as here:
+    with site(tmp_path) as here:
         wrong, nearest = here.run("backfill", "everythin", "--from", "3d", "--yes")
         future, never = here.run("backfill", "everything", "--from", "1h", "--to", "2h", "--yes")
         silent, unasked = here.run("backfill", "everything", "--from", "3d")
         with here.daemon() as connector:
             until(connector.ready, "readiness")
+            here.hang()
             handed, _ = here.run(*ASK, "--detach")
             dropped, gone = here.run(*ASK, "--cancel")
             twice, nothing = here.run(*ASK, "--cancel")

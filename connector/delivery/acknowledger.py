@@ -13,7 +13,6 @@ from connector.delivery.reader import PrefetchReader
 from connector.errors import DeadLettersFull, JournalFull
 from connector.facts import EventDeadLettered, EventsFiltered, MappingWarnings, OutputPosition
 from connector.interfaces import OutputLog
-from connector.model import DeadLetter
 
 
 class Acknowledger:
@@ -93,13 +92,8 @@ class Acknowledger:
         if prefix.noted:
             observe(MappingWarnings(name, prefix.noted, prefix.notes))
         for letter in prefix.dead:
-            observe(EventDeadLettered(name, letter.sequence, letter.reason, _public_answer(letter)))
+            observe(EventDeadLettered(name, letter.sequence, letter.reason, letter.answer))
         observe(OutputPosition(name, prefix.upto, max(prefix.upto, self._reader.read)))
-
-
-def _public_answer(letter: DeadLetter) -> str:
-    """What logs may show of *letter*: of a mapping error its class only, its text may quote a message."""
-    return letter.answer.partition(":")[0] if letter.reason == "mapping" else letter.answer
 
 
 def _cause(error: JournalFull) -> str:

@@ -72,7 +72,7 @@ class AdaptiveConcurrency:
     """How many sends may be under way: additive increase, multiplicative decrease (AIMD).
 
     Starts at *maximum*. Backpressure (429, a queue that is full) halves it, at most once per send begun since
-    the last decrease, because concurrent answers report the same congestion. Each fully accepted send adds
+    the last decrease, because concurrent answers report the same congestion. Each mostly accepted send adds
     ``1 / limit``, so the limit grows by about one per round of sends.
     """
 
@@ -87,7 +87,7 @@ class AdaptiveConcurrency:
         return int(self._limit)
 
     def accepted(self) -> None:
-        """A send was accepted whole."""
+        """A send was accepted, most of its events at least."""
         self._limit = min(float(self._maximum), self._limit + 1.0 / self._limit)
 
     def pushed_back(self, began_in: int) -> None:
@@ -216,8 +216,9 @@ class CircuitBreaker:
             self._report_shortened(decision.asked)
             if decision.busy or len(decision.retry) > decision.accepted:
                 self._concurrency.pushed_back(permit.round)
-            elif decision.accepted and not decision.retry:
+            elif decision.accepted:
                 # Where most of a request is accepted, fewer requests at once would deliver less, not more.
+                # One refused remainder must not leave the limit low for as long as items are refused.
                 self._concurrency.accepted()
             if current:
                 # Events to retry beside accepted ones are progress: only a send without any counts as failed.

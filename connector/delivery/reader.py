@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from connector.broadcast import Broadcast
 from connector.delivery.batcher import Batch, Batcher, Item
 from connector.delivery.context import DeliveryContext
-from connector.delivery.retry_policy import excerpt
+from connector.delivery.retry_policy import fault_of
 from connector.delivery.throttle import Digest, Throttle
 from connector.interfaces import Mapper, OutputLog
 from connector.model import DeadLetter, Entry, Event, Revision
@@ -117,8 +117,8 @@ class EventMapper:
                 return "emit"
             return self._throttled(revision, now, limited=limited) or self._fit(sequence, event, key)
         except Exception as error:  # noqa: BLE001, a mapping is the user's: an error concerns this revision only
-            answer = excerpt(f"{type(error).__name__}: {error}")
-            return self._context.dead_letter(sequence, revision, "mapping", answer)
+            # The error's text is left out: it may quote the message.
+            return self._context.dead_letter(sequence, revision, "mapping", fault_of(error))
 
     def _throttled(self, revision: Revision, now: float, *, limited: bool) -> str | None:
         """The name of what leaves *revision* out; digests learn from one that is not *limited*."""

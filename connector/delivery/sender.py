@@ -101,10 +101,11 @@ class Sender:
 
     @property
     def searching(self) -> bool:
-        """Whether requests failed, and it is open whether an event or the collector is to blame."""
-        return any(
-            chunk.failures and chunk.items and not self._search.waits_out(chunk) for chunk in self._in_flight
-        )
+        """Whether requests failed, and it is open whether an event or the collector is to blame.
+
+        A request that the collector answered per event did not fail: it asked for these events again.
+        """
+        return any(chunk.failures and chunk.items and not chunk.per_item for chunk in self._in_flight)
 
     @property
     def overtaking(self) -> int:
@@ -251,7 +252,7 @@ class Sender:
             due = due or chunk.not_before <= now
             if chunk.alone:
                 break
-        if not chosen or not (due or 2 * events >= self._limits.events):
+        if not chosen or not (due or 4 * events >= 3 * self._limits.events):
             return None
         for chunk in chosen:
             self._waiting.remove(chunk)

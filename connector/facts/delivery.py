@@ -232,6 +232,22 @@ class EventsResent(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class ResendAbandoned(Fact):
+    """An event broke every connection on which it was sent again, *breaks* times, while others passed.
+
+    It counts as delivered since it was first sent, but the collector probably never received it.
+    """
+
+    event: ClassVar[str] = "resend_abandoned"
+    level: ClassVar[Level] = "error"
+
+    output: str
+    identity: str
+    breaks: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AcknowledgementDowngraded(Fact):
     """An output uses a weaker acknowledgement than the collector could offer. *reason* says how to fix it."""
 

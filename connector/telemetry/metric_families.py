@@ -79,6 +79,11 @@ COUNTERS: tuple[Family, ...] = (
     Family("dead_letters", "Events that became dead letters.", ("output", "reason")),
     Family("events_resent", "Unconfirmed events sent again after a broken connection.", ("output",)),
     Family(
+        "resends_abandoned",
+        "Unconfirmed events given up because each resend broke the connection.",
+        ("output",),
+    ),
+    Family(
         "events_diverted",
         "Events that the collector put into a failure store.",
         ("output",),

@@ -228,7 +228,7 @@ class Metrics:
             case facts.DeadLettersPurged():
                 metrics.count("dead_letters_purged", fact.output, by=fact.count)
 
-    def _take_delivery(self, fact: facts.Fact) -> None:  # noqa: C901, PLR0912, one case per fact
+    def _take_delivery(self, fact: facts.Fact) -> None:  # noqa: C901, PLR0912, PLR0915, one case per fact
         metrics = self._metrics
         match fact:
             case facts.OutputStarted():
@@ -273,6 +273,8 @@ class Metrics:
                 metrics.count("digests", fact.output, "refused")
             case facts.EventsResent():
                 metrics.count("events_resent", fact.output, by=fact.count)
+            case facts.ResendAbandoned():
+                metrics.count("resends_abandoned", fact.output)
             case facts.OutputConnected():
                 metrics.count("connections", fact.output)
             case facts.AcknowledgementDowngraded():

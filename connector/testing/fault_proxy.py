@@ -146,11 +146,15 @@ class PoisonFault:
         needle: bytes of the poisoned message as they travel.
         answer: raw bytes sent back instead of the collector's answer; the connection ends after them.
         hang: answer nothing and keep the connection open. Without *answer* and *hang* it is reset.
+        delay: seconds that it takes to notice the message; meanwhile nothing is forwarded.
+        reset_at_end: also reset a connection that the output ended in good order.
     """
 
     needle: bytes
     answer: bytes | None = None
     hang: bool = False
+    delay: float = 0.0
+    reset_at_end: bool = False
 
 
 class PoisonProxy:
@@ -178,6 +182,9 @@ class PoisonProxy:
             if await self._forward(reader, requests):
                 requests.write_eof()
                 await back
+                if not self._fault.reset_at_end:
+                    writer.close()
+                    return
             else:
                 self.refused += 1
                 back.cancel()
@@ -189,7 +196,8 @@ class PoisonProxy:
             back.cancel()
             await asyncio.gather(back, return_exceptions=True)
             requests.close()
-            _reset(writer)
+            if not writer.is_closing():
+                _reset(writer)
 
     async def close(self) -> None:
         """Reset every connection that is left."""
@@ -203,6 +211,7 @@ class PoisonProxy:
         while data := await reader.read(_PIECE):
             held += data
             if needle in held:
+                await asyncio.sleep(self._fault.delay)
                 return False
             partial = range(min(len(held), len(needle) - 1), -1, -1)
             keep = next(count for count in partial if held.endswith(needle[:count]))

@@ -38,6 +38,8 @@ class Stream:
         self._reading: asyncio.Task[None] | None = None
         self._fault: TransportError | None = None
         self._ended = 0.0
+        self._closed_in_order = False
+        self.finishing = False
 
     @property
     def fault(self) -> TransportError | None:
@@ -72,6 +74,32 @@ class Stream:
         self._writing = asyncio.create_task(self._write(data, timeout), name=f"writer to {self._peer}")
         self._writing.add_done_callback(_forget)
         await asyncio.shield(self._writing)
+
+    async def stays_open(self, seconds: float) -> None:
+        """Return after *seconds*; raise ``TransportError`` as soon as the connection ends before."""
+        if self._fault is None and self._reading is not None:
+            await asyncio.wait({self._reading}, timeout=seconds)
+        if self._fault is not None:
+            raise self._fault
+
+    async def finish(self) -> bool:
+        """End the connection in order and wait briefly for the peer to do the same.
+
+        Returns whether it did: then it has read everything. Raises ``TransportError`` where the connection
+        was reset instead.
+        """
+        if self._fault is not None:
+            raise self._fault
+        self.finishing = True
+        with contextlib.suppress(TimeoutError):
+            try:
+                async with asyncio.timeout(_CLOSE_WAIT):
+                    await self._close_gracefully()
+            except OSError as error:
+                self._end(classify_error(self._peer, error, connecting=False))
+        if self._fault is not None and not self._closed_in_order:
+            raise self._fault
+        return self._closed_in_order
 
     async def close(self) -> None:
         """Finish the running write, wait briefly for the peer to close, then release the socket."""
@@ -138,6 +166,7 @@ class Stream:
         except OSError as error:  # ssl.SSLError is one
             self._end(classify_error(self._peer, error, connecting=False))
         else:
+            self._closed_in_order = self._fault is None
             self._end(TransportError(f"{self._peer}: the collector closed the connection"))
 
     async def _write(self, data: bytes, timeout: float) -> None:  # noqa: ASYNC109

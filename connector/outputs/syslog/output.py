@@ -129,7 +129,7 @@ class SyslogSettings(OutputSettings):
 
 
 class SyslogOutput:
-    """Accepted means, with TCP and TLS: the peer's kernel acknowledged the bytes and the connection is open.
+    """Accepted means, with TCP and TLS: the peer's kernel acknowledged the bytes and stayed connected.
 
     With UDP it means that the datagram was sent.
 
@@ -167,7 +167,8 @@ class SyslogOutput:
         if fitting:
             messages = [self._message(events[index]) for index in fitting]
             try:
-                refused = await self._transport.send(messages)
+                identities = [events[index].revision.identity for index in fitting]
+                refused = await self._transport.send(messages, identities)
             except (TransportError, ConfigurationError) as error:
                 raise delivery_error(error) from None
             rejected.update({fitting[place]: TOO_LARGE for place in refused})

@@ -9,19 +9,33 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from connector.errors import ConfigurationError
-from connector.facts import EventsResent, OutputConnected
+from connector.facts import EventsResent, OutputConnected, ResendAbandoned
 from connector.interfaces import Observe
 from connector.net.tls import TlsOptions, client_context
 from connector.net.transport import TransportError, Untrusted
 from connector.outputs.shared.tcp import Stream, connect
 from connector.outputs.syslog.address import Address
-from connector.outputs.syslog.resend_buffer import ResendBuffer
+from connector.outputs.syslog.resend_buffer import Frame, ResendBuffer
 
 # A frame counts as read by the collector once its connection outlived it by this many seconds: longer than
 # any usual receiver keeps data in its socket buffer.
 _CONFIRMED_AFTER = 60.0
 # How long close() may spend on resending unconfirmed frames, in seconds.
 _CLOSE_RESEND_TIMEOUT = 5.0
+# How long a connection has to stay open after a write, in seconds, before the write counts. The kernel
+# acknowledges before anything reads: a firewall that resets the connection because of a message does so a
+# few milliseconds later.
+_SETTLE = 0.03
+# The same while the last broken connection is younger than _CONFIRMED_AFTER: it may break again for the
+# same cause, and a firewall that answers more slowly should be recognized as well.
+_SETTLE_AFTER_BREAK = 0.2
+# The same for a resend to a peer that resets connections when they are ended: their end proves nothing.
+_SETTLE_WITHOUT_END = 1.0
+# Resends in a row on which the connection may break before the collector counts as failing: the whole, one
+# half and one more, where one frame breaks it.
+_RESEND_BREAKS = 3
+# Suspect frames to try again after a send, each on its own connection.
+_SUSPECTS_PER_SEND = 8
 
 
 class MessageTransport(Protocol):
@@ -31,8 +45,11 @@ class MessageTransport(Protocol):
         """Connect if needed; return a description of the peer."""
         ...
 
-    async def send(self, messages: Sequence[bytes]) -> frozenset[int]:
-        """Send *messages*; return the indexes of those that are too large for the transport."""
+    async def send(self, messages: Sequence[bytes], identities: Sequence[str]) -> frozenset[int]:
+        """Send *messages*; return the indexes of those that are too large for the transport.
+
+        *identities* name their events, for reports.
+        """
         ...
 
     async def close(self) -> None:
@@ -62,6 +79,8 @@ class StreamTransport:
         self._stream: Stream | None = None
         self._resend_buffer = ResendBuffer(link.resend, _CONFIRMED_AFTER)
         self._lock = asyncio.Lock()
+        self._broke_at = float("-inf")
+        self._resets_at_end = False
 
     async def open(self) -> str:
         """Connect if needed; return a description of the peer."""
@@ -69,33 +88,33 @@ class StreamTransport:
             stream = await self._connected()
             return f"{self._options.addresses[self._next]} ({stream.protocol})"
 
-    async def send(self, messages: Sequence[bytes]) -> frozenset[int]:
-        """Send *messages* in one write, after the unconfirmed ones."""
-        frames = [self._frame(message) for message in messages]
+    async def send(self, messages: Sequence[bytes], identities: Sequence[str]) -> frozenset[int]:
+        """Send *messages* in one write, after the unconfirmed ones.
+
+        They count as sent when the connection is still open a moment after the peer's kernel acknowledged
+        them. Where it breaks before, the caller learns it and nothing of this call is kept for resending.
+        """
+        frames = [
+            Frame(self._frame(message), name) for message, name in zip(messages, identities, strict=True)
+        ]
         async with self._lock:
             stream = await self._connected()
-            unconfirmed = self._resend_buffer.unconfirmed
-            await stream.write(b"".join((*unconfirmed, *frames)), self._options.timeout)
+            await stream.write(b"".join(frame.data for frame in frames), self._options.timeout)
+            await stream.stays_open(self._settle)
             self._resend_buffer.sent(frames, asyncio.get_running_loop().time())
-        if unconfirmed:
-            size = sum(len(frame) for frame in unconfirmed)
-            self._observe(EventsResent(self._options.output, len(unconfirmed), size))
+            await self._retry_suspects()
         return frozenset()
 
     async def close(self) -> None:
         """Resend unconfirmed messages if that works at once, then close the connection."""
         with contextlib.suppress(TransportError, ConfigurationError, TimeoutError):
-            async with asyncio.timeout(_CLOSE_RESEND_TIMEOUT):
+            async with asyncio.timeout(_CLOSE_RESEND_TIMEOUT), self._lock:
+                if self._stream is not None and self._stream.fault is not None:
+                    await self._connection_lost(self._stream)
                 await self._resend_unconfirmed()
         stream, self._stream = self._stream, None
         if stream is not None:
             await stream.close()
-
-    async def _resend_unconfirmed(self) -> None:
-        if self._stream is not None and self._stream.fault is not None:
-            await self._connection_lost(self._stream)
-        if self._resend_buffer.unconfirmed:
-            await self.send(())
 
     async def _connected(self) -> Stream:
         if self._stream is not None:
@@ -105,14 +124,105 @@ class StreamTransport:
             await self._connection_lost(self._stream)
             if isinstance(fault, Untrusted):
                 raise fault
+        await self._resend_unconfirmed()
         self._stream = await self._connect_to_any()
+        self._observe(OutputConnected(self._options.output, str(self._options.addresses[self._next])))
         return self._stream
 
     async def _connection_lost(self, stream: Stream) -> None:
         self._stream = None
+        self._broke_at = stream.ended
         self._resend_buffer.connection_lost(stream.ended)
         self._advance()
         await stream.abort()
+
+    @property
+    def _settle(self) -> float:
+        recent = asyncio.get_running_loop().time() - self._broke_at < _CONFIRMED_AFTER
+        return _SETTLE_AFTER_BREAK if recent else _SETTLE
+
+    async def _resend_unconfirmed(self) -> None:
+        """Send the unconfirmed frames again, over connections of their own.
+
+        Where a connection breaks again, the frames are halved until the one that breaks it is alone, so that
+        it holds back no other. Raises TransportError where connections break whatever is sent.
+        """
+        buffer = self._resend_buffer
+        count = size = breaks = 0
+        try:
+            while group := buffer.group:
+                fault = await self._resend(group)
+                if fault is None:
+                    buffer.resent()
+                    count += len(group)
+                    size += sum(len(frame.data) for frame in group)
+                    breaks = 0
+                    continue
+                buffer.broke()
+                breaks += 1
+                if breaks >= _RESEND_BREAKS and buffer.group:
+                    raise fault
+        finally:
+            if count:
+                self._observe(EventsResent(self._options.output, count, size))
+
+    async def _retry_suspects(self) -> None:
+        """Other frames were just sent: try suspects again, and give up those that break connections."""
+        buffer = self._resend_buffer
+        for _ in range(min(len(buffer.suspects), _SUSPECTS_PER_SEND)):
+            frame = buffer.suspects[0].frame
+            try:
+                fault = await self._resend((frame,))
+            except (TransportError, ConfigurationError):
+                return  # No connection says nothing about the frame.
+            if fault is None:
+                buffer.suspects.popleft()
+                self._observe(EventsResent(self._options.output, 1, len(frame.data)))
+            elif (suspect := buffer.suspect_broke()) is not None:
+                self._observe(
+                    ResendAbandoned(self._options.output, frame.identity, suspect.breaks, fault.reason)
+                )
+
+    async def _resend(self, frames: Sequence[Frame]) -> TransportError | None:
+        """Send *frames* over a new connection and end it in order; return why it broke, if it did.
+
+        Raises TransportError where no connection can be made.
+        """
+        stream = await self._connect_to_any()
+        try:
+            await stream.write(b"".join(frame.data for frame in frames), self._options.timeout)
+            await stream.stays_open(_SETTLE_AFTER_BREAK)
+            if self._resets_at_end:
+                await stream.stays_open(_SETTLE_WITHOUT_END)
+            elif await stream.finish():
+                return None
+        except TransportError as fault:
+            if await self._broke_because_of_data(stream):
+                self._advance()
+                return fault
+            # Whether the frames broke it is open: once more, without ending the connection.
+            return await self._resend(frames)
+        except asyncio.CancelledError:
+            await stream.close()  # So that no message is cut in two.
+            raise
+        finally:
+            await stream.abort()
+        # Sent, but maybe not read: keep them like any others.
+        self._resend_buffer.sent(frames, asyncio.get_running_loop().time())
+        return None
+
+    async def _broke_because_of_data(self, broken: Stream) -> bool:
+        """Whether *broken* did not break only because it was ended: some peers reset all these."""
+        if not broken.finishing:
+            return True
+        empty = await self._connect_to_any()
+        try:
+            await empty.finish()
+        except TransportError:
+            self._resets_at_end = True
+        finally:
+            await empty.abort()
+        return not self._resets_at_end
 
     def _advance(self) -> None:
         self._next = (self._next + 1) % len(self._options.addresses)
@@ -129,7 +239,6 @@ class StreamTransport:
                 faults.append(fault)
                 self._advance()
             else:
-                self._observe(OutputConnected(self._options.output, str(address)))
                 return stream
         raise _combined(faults)
 

@@ -39,7 +39,7 @@ class UdpTransport:
         await self._ready()
         return f"{self._options.addresses[self._next]} (UDP: receipt cannot be verified)"
 
-    async def send(self, messages: Sequence[bytes]) -> frozenset[int]:
+    async def send(self, messages: Sequence[bytes], identities: Sequence[str]) -> frozenset[int]:  # noqa: ARG002
         """Send one datagram per message."""
         sock = await self._ready()
         loop = asyncio.get_running_loop()

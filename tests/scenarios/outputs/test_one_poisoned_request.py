@@ -9,14 +9,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from connector.facts import ResendAbandoned
+from connector.interfaces import Observe, Output
 from connector.outputs import BUILT_IN
 from connector.testing.fault_proxy import PoisonFault, poison_proxy
-from tests.scenarios.outputs.delivering import delivering
+from tests.scenarios.outputs.delivering import as_line, delivering
 from tests.support.bulk_collector import bulk_collector
-from tests.support.collectors import unobserved
+from tests.support.collectors import StreamCollector, stream_collector, unobserved, until
 from tests.support.hec_collector import TOKEN, hec_collector
 from tests.support.scripted_http import Asked, Reply, scripted
-from tests.unit.delivery.fakes import revisions
+from tests.unit.delivery.fakes import FactRecorder, revisions
 
 COUNT = 201
 POISON = "100"
@@ -102,3 +104,65 @@ async def test_one_message_that_is_refused_in_whatever_way_stops_nothing(kind: s
         assert delivery.log.dead_lettered == {POISON: REASONS.get(fault, "poison")}
         assert proxy.refused >= 2
         assert delivery.deliverer.state.hold is None
+
+
+LINE = b"|100|"
+
+
+def syslog(port: int, framing: str, observe: Observe) -> Output:
+    settings = BUILT_IN["syslog"].model_validate(
+        {
+            "type": "syslog",
+            "address": f"tcp://127.0.0.1:{port}",
+            "framing": framing,
+            "timeout": "5s",
+            "batch": {"events": 50, "linger": "10ms"},
+        }
+    )
+    return settings.build("siem", observe)
+
+
+def received(collector: StreamCollector) -> set[str]:
+    """The ids that arrived, in whole messages."""
+    return {message.decode().split("|")[2] for message in collector.messages()}
+
+
+@pytest.mark.parametrize("framing", ["lf", "octet"])
+async def test_one_message_that_resets_a_syslog_connection_is_one_dead_letter(framing: str) -> None:
+    async with stream_collector() as collector, poison_proxy(collector.port, PoisonFault(LINE)) as proxy:
+        output = syslog(proxy.port, framing, unobserved)
+        async with delivering(output, revisions(COUNT), mapper=as_line) as delivery:
+            await delivery.done(60)
+
+        assert sorted(received(collector)) == EXPECTED
+        assert delivery.log.dead_lettered == {POISON: "poison"}
+        assert delivery.deliverer.state.hold is None
+
+
+@pytest.mark.parametrize("reset_at_end", [False, True])
+@pytest.mark.parametrize("framing", ["lf", "octet"])
+async def test_one_message_that_resets_a_syslog_connection_late_is_given_up_by_name(
+    framing: str, *, reset_at_end: bool
+) -> None:
+    """The message was acknowledged long before the reset, so that it cannot become a dead letter."""
+    seen = FactRecorder()
+    fault = PoisonFault(LINE, delay=0.4, reset_at_end=reset_at_end)
+    async with stream_collector() as collector, poison_proxy(collector.port, fault) as proxy:
+        output = syslog(proxy.port, framing, seen)
+        async with delivering(output, revisions(COUNT), mapper=as_line) as delivery:
+            await delivery.done(60)
+            await until(lambda: proxy.refused > 0)
+            last = COUNT
+            while not seen.of(ResendAbandoned) and last < COUNT + 20:
+                last += 1
+                delivery.log.append(revisions(1, last))
+                await delivery.done(60)
+
+        assert sorted(received(collector), key=int) == [
+            str(number) for number in range(1, last + 1) if str(number) != POISON
+        ]
+        assert delivery.log.dead_lettered == {}
+        [abandoned] = seen.of(ResendAbandoned)
+        assert (abandoned.output, abandoned.breaks) == ("siem", 5)
+        assert abandoned.identity == revisions(1, int(POISON))[0].identity
+        assert proxy.refused <= 20

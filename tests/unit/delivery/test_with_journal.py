@@ -141,7 +141,7 @@ def test_an_output_with_as_many_dead_letters_as_it_may_keep_holds_until_a_person
         ):
             await journal.commit(Commit(FEED, "f", revisions(9)))
             await asyncio.sleep(7200)
-            assert "keeps 5 dead letters, and 2 are the most" in (deliverer.state.hold or "")
+            assert "has 5 dead letters, and its limit is 2" in (deliverer.state.hold or "")
             assert deliverer.state.position == 6
             sends = len(output.sends)
             await asyncio.sleep(7200)
@@ -170,7 +170,7 @@ def test_dead_letters_of_one_output_are_no_hold_of_another(tmp_path: Path) -> No
             await journal.commit(Commit(FEED, "f", found))
             for name in ("siem", "lake"):
                 await journal.acknowledge(name, after=0, upto=1, dead=[letter(name, 1, found[0])])
-            with pytest.raises(DeadLettersFull, match="siem keeps 1"):
+            with pytest.raises(DeadLettersFull, match="siem has 1"):
                 await journal.acknowledge("siem", after=1, upto=2, dead=[letter("siem", 2, found[1])])
             await journal.acknowledge("siem", after=1, upto=2)
             await journal.acknowledge("lake", after=1, upto=2, dead=[letter("lake", 2, found[1])])

@@ -87,7 +87,8 @@ async def test_an_idle_connection_that_was_closed_is_opened_anew_without_an_erro
         await until(lambda: siem_noticed(siem))
         await siem.send(events(1, label="after"))
         await until(lambda: holds(collector, events(1, label="after")[0]))
-        assert len(collector.connections) == 2
+        # One of them for what the collector may not have read.
+        assert len(collector.connections) == 3
         await siem.close()
 
 

@@ -16,7 +16,11 @@ from tests.support.receivers import HttpReceiver, http_receiver
 
 CONFIG = """\
 accounts:
-  prod: {{account_id: {account}, api_token: "${{env:TOKEN}}", base_url: "{url}"}}
+  prod:
+    account_id: {account}
+    api_token: "${{env:TOKEN}}"
+    base_url: "{url}"
+    budget: {{requests: 100000, window: 1m}} # 150 messages per second need more than the default
 searches:
   everything: {{every: 1s, overlap: 2s, start: 1m, per_page: 100, filters: {{detections_only: false}}}}
 outputs:
@@ -129,7 +133,7 @@ def test_an_invalid_file_changes_nothing_and_says_where_it_is_wrong(tmp_path: Pa
 
         after = here.connector.status()
         assert after["configuration"]["successful"] is False
-        assert "connector.yaml:8:10: " in after["configuration"]["problems"][0]
+        assert "connector.yaml:12:10: " in after["configuration"]["problems"][0]
         assert here.logged("configuration_refused")["problems"] == after["configuration"]["problems"]
         assert here.metric("config_last_reload_successful") == 0
         assert [one["output"] for one in after["outputs"]] == [one["output"] for one in before["outputs"]]
@@ -143,11 +147,11 @@ def test_an_invalid_file_changes_nothing_and_says_where_it_is_wrong(tmp_path: Pa
 
         here.write("  lake: {type: file, path: lake.ndjson, mapping: no_such}\n")
         here.reload()
-        assert "connector.yaml:8:" in here.connector.status()["configuration"]["problems"][0]
+        assert "connector.yaml:12:" in here.connector.status()["configuration"]["problems"][0]
 
         code, _, said = command("reload", environ=environment(TOKEN=TOKEN), cwd=tmp_path)
         assert code == 2, "refused, with the reason"
-        assert "connector.yaml:8:" in said
+        assert "connector.yaml:12:" in said
 
         here.write(LAKE)
         probing = environment(CONNECTOR_STATE__DIRECTORY=str(tmp_path / "state"))

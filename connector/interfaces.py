@@ -91,7 +91,7 @@ class Enricher(Protocol):
     async def enrich(self, records: Sequence[Record]) -> Mapping[str, Body]:
         """Return by record id what was found; bounded in time, a failure is data and never raises.
 
-        A record that nobody wants enriched is absent. Every other one MUST have an entry: what each
+        A record that is not to be enriched is absent. Every other one MUST have an entry: what each
         endpoint said under the endpoint's name (nothing where it knows nothing of the record), and under
         ``INCOMPLETE`` the list of those that failed or were too late.
         """

@@ -199,7 +199,7 @@ class Seen:
 
 
 RETRIED = timedelta(days=1)
-"""How long after it was recorded a gap is still asked for again, where nobody skipped it on purpose."""
+"""How long a gap is retried after it was recorded, unless an operator caused it."""
 
 
 class GapCause(enum.StrEnum):

@@ -126,7 +126,7 @@ async def run_daemon_once(loaded: Loaded, announce: Announce, patience: timedelt
 
 @contextmanager
 def _log() -> Iterator[LogWriter | None]:
-    """A writer for stderr that blocks nobody, and everything the interpreter prints in the log."""
+    """A non-blocking writer for stderr, with everything the interpreter prints redirected to the log."""
     try:
         descriptor = sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):  # replaced by something that is no file

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class CancelledItself(Exception):
-    """An output raised ``CancelledError`` although nobody cancelled it."""
+    """An output raised ``CancelledError`` without being cancelled."""
 
 
 async def outcome_of(work: Awaitable[T]) -> T | Exception:

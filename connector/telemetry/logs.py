@@ -121,7 +121,7 @@ def _ends(window: Window) -> tuple[str, str]:
 
 
 def dropped_line(form: Format, count: int) -> str:
-    """The line that says how many lines were dropped because nobody read the log."""
+    """The line that says how many lines were dropped because the reader of stderr stalled."""
     at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     if form == "json":
         return _dump({"count": count, "event": DROPPED, "level": "warning", "timestamp": at}) + "\n"

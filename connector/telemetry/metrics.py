@@ -61,7 +61,7 @@ class Metrics:
         self._metrics.count("log_lines_suppressed", by=lines)
 
     def dropped(self, lines: int) -> None:
-        """Count log lines dropped because nobody read the log; from any thread."""
+        """Count log lines dropped because the reader of stderr stalled; from any thread."""
         self._metrics.count("log_lines_dropped", by=lines)
 
     def outline(self, outline: Outline, limits: Mapping[str, Backlog]) -> None:

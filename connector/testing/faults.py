@@ -92,7 +92,7 @@ async def holds_where_it_is_denied(harness: OutputHarness) -> None:
         raise Violation("an event was accepted without credentials")
 
 
-async def refuses_nobody_but_the_culprit(harness: OutputHarness) -> None:
+async def refuses_only_the_culprit(harness: OutputHarness) -> None:
     """An event that the collector refuses is rejected, or its batch is ``Refused`` with it as the suspect.
 
     Without a suspect the batch will be halved: then the culprit is refused alone, the others are accepted.
@@ -127,7 +127,7 @@ FAULTS: tuple[Check, ...] = (
     survives_a_slow_road,
     comes_again_where_it_is_asked_to,
     holds_where_it_is_denied,
-    refuses_nobody_but_the_culprit,
+    refuses_only_the_culprit,
 )
 """The checks of this module."""
 

@@ -116,7 +116,7 @@ async def fault_proxy(collector: int, trouble: ConnectionFault) -> AsyncIterator
 async def _pump(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None, piece: int, most: int | None = None
 ) -> bool:
-    """Forward bytes in pieces (discard them without *writer*); true at their end, false after *most* of them."""
+    """Forward bytes, or discard them without *writer*; true at their end, false after *most* of them."""
     left = most
     while left is None or left > 0:
         data = await reader.read(piece if left is None else min(piece, left))

@@ -136,11 +136,11 @@ class Shifting(Sound):
 
 
 DEFECTS: dict[type[Sound], Check] = {
-    Hasty: faults.refuses_nobody_but_the_culprit,
+    Hasty: faults.refuses_only_the_culprit,
     Careless: faults.survives_a_collector_that_hangs,
     Endless: faults.survives_answers_that_are_lost,
     Talkative: outputs.hides_secrets,
-    Blind: faults.refuses_nobody_but_the_culprit,
+    Blind: faults.refuses_only_the_culprit,
     Raw: outputs.names_an_unreachable_collector,
     Clinging: outputs.closes_twice,
     Shifting: outputs.has_usable_limits,

@@ -16,7 +16,7 @@ from functools import partial
 
 from connector import __version__
 from connector.app.collectors import FeedPlan, plan_feeds
-from connector.app.routes import Route, build_routes, expression_warnings, mapping_notes
+from connector.app.routes import Route, build_routes, expression_warnings, mapping_library, mapping_notes
 from connector.app.sources import check_http_clients
 from connector.errors import ConfigurationError, Problem
 from connector.facts import ConfigurationWarning, Fact
@@ -62,12 +62,16 @@ class Core:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """The program as one configuration describes it; a reload replaces it."""
+    """The program as one configuration describes it; a reload replaces it.
+
+    *overrides* are the built-in mappings that files of the configured directory replace.
+    """
 
     core: Core
     settings: Settings
     feeds: tuple[FeedPlan, ...]
     routes: tuple[Route, ...]
+    overrides: frozenset[str]
 
 
 def build_app(loaded: Loaded, clock: Clock, log: LogWriter | None = None) -> App:
@@ -89,7 +93,7 @@ def build_app(loaded: Loaded, clock: Clock, log: LogWriter | None = None) -> App
     for note in (*loaded.notes, *mapping_notes(loaded), *expression_warnings(loaded)):
         telemetry.observe(ConfigurationWarning(note))
     core = Core(clock, telemetry, metrics, Board(), sock, tls, settings.state, settings.server, log)
-    return App(core, settings, feeds, routes)
+    return App(core, settings, feeds, routes, mapping_library(loaded).overrides())
 
 
 def rebuild_app(core: Core, loaded: Loaded) -> App:
@@ -102,7 +106,7 @@ def rebuild_app(core: Core, loaded: Loaded) -> App:
     check_http_clients(loaded)
     feeds = plan_feeds(loaded, core.clock)
     routes = build_routes(loaded, core.observe, _account_names(settings))
-    return App(core, settings, feeds, routes)
+    return App(core, settings, feeds, routes, mapping_library(loaded).overrides())
 
 
 def switch_telemetry(app: App) -> None:

@@ -13,7 +13,7 @@ from connector.app.build import App, rebuild_app
 from connector.app.routes import expression_warnings, mapping_notes
 from connector.app.signals import Stop
 from connector.app.tasks import describe_error, wait_first
-from connector.errors import ConfigurationError
+from connector.errors import ConfigurationError, Problem
 from connector.facts import ConfigurationRefused, ConfigurationWarning
 from connector.model import JsonObject
 from connector.settings import Loaded, Settings
@@ -66,6 +66,7 @@ class Reload:
         try:
             loaded = self._read()
             successor = rebuild_app(core, loaded)
+            _refuse_lost_overrides(app, successor)
         except ConfigurationError as error:
             problems = tuple(str(problem) for problem in error.problems)
         except Exception as error:  # noqa: BLE001, no error of a new file may end the running configuration
@@ -98,6 +99,23 @@ def _changes(what: str, before: Mapping[str, object], after: Mapping[str, object
             yield f"{what} {name} removed"
         elif before[name] != after[name]:
             yield f"{what} {name} changed"
+
+
+def _refuse_lost_overrides(app: App, successor: App) -> None:
+    """Refuse to fall back to a built-in mapping because a file is missing: the file may have redacted.
+
+    Removing ``mappings`` from the configuration is a decision and accepted.
+    """
+    directory = successor.settings.mappings.directory
+    lost = sorted(app.overrides - successor.overrides) if directory is not None else []
+    if lost:
+        names = ", ".join(f"{name}.yaml" for name in lost)
+        raise ConfigurationError(
+            Problem(
+                f"mappings.directory: {names} disappeared from {directory}; the built-in mapping would apply",
+                hint="restore the file, or restart to use the built-in mapping",
+            )
+        )
 
 
 def _needs_restart(before: Settings, after: Settings) -> Iterator[str]:

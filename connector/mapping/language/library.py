@@ -38,6 +38,13 @@ class Library:
         """The mappings that ``load`` takes, in alphabetical order."""
         return sorted(name for name in self._known() if name != PRELUDE)
 
+    def overrides(self) -> frozenset[str]:
+        """Names of built-in mappings that a user's own files replace."""
+        *own, shipped = self._directories
+        built_in = {entry.name for entry in _entries(shipped)}
+        names = {entry.name for place in own for entry in _entries(place)} & built_in
+        return frozenset(name.removesuffix(_SUFFIX) for name in names)
+
     def load(self, name: str) -> Pack:
         """The mapping *name* with all that it inherits.
 

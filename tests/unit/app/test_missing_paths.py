@@ -68,13 +68,15 @@ def test_an_empty_mappings_directory_is_not_taken_for_one_without_overrides(tmp_
         build_app(read(tmp_path, WITH_MAPPINGS), utc_now)
 
 
-@pytest.mark.parametrize("gone", ["directory", "files"])
+@pytest.mark.parametrize("gone", ["directory", "files", "one of the files"])
 async def test_a_mappings_directory_that_vanishes_is_refused_at_reload_and_the_former_stays(
     tmp_path: Path, gone: str
 ) -> None:
     mappings = tmp_path / "mappings"
     mappings.mkdir()
     (mappings / "ecs.yaml").write_text(REDACTED)
+    if gone == "one of the files":
+        (mappings / "other.yaml").write_text("mapping: 1\nextends: ecs\n")
     app = build_app(read(tmp_path, WITH_MAPPINGS), utc_now)
     reload = Reload(lambda: read(tmp_path, WITH_MAPPINGS))
     waiting = asyncio.create_task(reload.next_app(app, Stop()))

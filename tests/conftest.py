@@ -18,7 +18,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 _MARKS = {
     "benchmarks": ("benchmark",),
     "crash": ("crash",),
-    "deploy": ("deploy",),
+    "deploy": ("deploy", "slow"),
     "docs": ("docs", "slow"),
     "image": ("deploy", "slow"),
     "integration": ("integration", "slow"),

@@ -91,6 +91,7 @@ def test_a_second_daemon_on_the_same_state_says_who_has_it_and_ends(tmp_path: Pa
         assert connector.terminate() == 0
 
 
+@pytest.mark.slow
 def test_a_damaged_journal_ends_the_start_with_a_way_out_that_gets_everything_back(tmp_path: Path) -> None:
     """It is left as it is. Moved away, the API is the source of truth: all of it comes from there again."""
     with site(tmp_path) as place:

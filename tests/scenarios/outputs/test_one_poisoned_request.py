@@ -139,6 +139,7 @@ async def test_one_message_that_resets_a_syslog_connection_is_one_dead_letter(fr
         assert delivery.deliverer.state.hold is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reset_at_end", [False, True])
 @pytest.mark.parametrize("framing", ["lf", "octet"])
 async def test_one_message_that_resets_a_syslog_connection_late_is_given_up_by_name(

@@ -76,6 +76,19 @@ def api(messages: int, *, span: float = 3600.0, rate: float = 0.0, limited: bool
         yield url
 
 
+@contextmanager
+def static_api(records: int, *, span: float = 3600.0, era: str = "current") -> Iterator[str]:
+    """An API with *records* of the last *span* seconds, no address twice, as fast as can be; its URL."""
+    with started("tests.benchmarks.static_api", str(records), str(span), era) as (_, url):
+        yield url
+
+
+def floor(rounds: int = 60, *, era: str = "current") -> float:
+    """What JSON alone costs a record, in microseconds, in a process that is tuned like the daemon."""
+    with started("tests.benchmarks.floor", str(rounds), era) as (_, line):
+        return float(line)
+
+
 @dataclass(frozen=True)
 class Collectors:
     """Ports by name, and how many events each took."""
@@ -104,6 +117,7 @@ class Connector:
     process: subprocess.Popen[bytes]
     directory: Path
     begun: float
+    tree: Path = ROOT
     url: str = ""
     ready: float = 0.0
     cpu_at_start: float = 0.0
@@ -129,6 +143,14 @@ class Connector:
         status: dict[str, Any] = json.loads(self.get("/api/status"))
         return status
 
+    def command(self, *arguments: str, **environ: str) -> None:
+        """Run ``email-connector`` with *arguments* beside the daemon, to its end."""
+        subprocess.run(
+            [*_python(self.tree), *arguments, "-c", str(self.directory / "connector.yaml")],
+            env=environment(**{"PYTHONPATH": str(self.tree), **environ}), cwd=self.directory, check=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
     def listen(self) -> None:
         """Read stderr: where the endpoint is, and what went wrong."""
         assert self.process.stderr is not None
@@ -143,9 +165,19 @@ class Connector:
         self.heard.set()
 
 
+def _python(tree: Path) -> list[str]:
+    own = tree / ".venv/bin/python"
+    return [str(own) if own.exists() else sys.executable, "-m", "connector"]
+
+
 @contextmanager
-def connector(directory: Path, config: Mapping[str, Any], **environ: str) -> Iterator[Connector]:
-    """The daemon with *config*, its state below *directory*; ended with SIGTERM, then SIGKILL."""
+def connector(
+    directory: Path, config: Mapping[str, Any], tree: Path = ROOT, **environ: str
+) -> Iterator[Connector]:
+    """The daemon with *config*, its state below *directory*; ended with SIGTERM, then SIGKILL.
+
+    *tree* is the checkout that it runs from, with the interpreter of its own environment if there is one.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     whole = {
         "state": {"directory": str(directory / "state")},
@@ -157,10 +189,11 @@ def connector(directory: Path, config: Mapping[str, Any], **environ: str) -> Ite
     path.write_text(json.dumps(whole))
     begun = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-m", "connector", "run", "-c", str(path)],
-        env=environment(**environ), cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        [*_python(tree), "run", "-c", str(path)],
+        env=environment(**{"PYTHONPATH": str(tree), **environ}), cwd=directory, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )  # fmt: skip
-    running = Connector(process, directory, begun)
+    running = Connector(process, directory, begun, tree)
     reader = threading.Thread(target=running.listen, daemon=True)
     reader.start()
     try:

@@ -7,15 +7,18 @@ lists every switch and every fault.
 
 from connector.simulator.access import Access
 from connector.simulator.behaviour import Behaviour
+from connector.simulator.blocked_senders import BlockedSenders
 from connector.simulator.changes import CHANGES, Changes
+from connector.simulator.exchange import Effect
 from connector.simulator.fault_script import parse_directives
 from connector.simulator.faults import KINDS, Fault, Faults
-from connector.simulator.ledger import Issued, Ledger, RecordState, ServedRequest
+from connector.simulator.ledger import Issued, Ledger, RecordState, ServedRequest, ServedWrite
 from connector.simulator.mail.composition import Recipe
 from connector.simulator.mail.corpus import Corpus
 from connector.simulator.quota import Quota
 from connector.simulator.server import listening, running, serve
 from connector.simulator.simulator import Simulator
+from connector.simulator.submissions import Submissions
 from connector.simulator.world import KEEP, Late, World
 
 __all__ = [
@@ -24,8 +27,10 @@ __all__ = [
     "KINDS",
     "Access",
     "Behaviour",
+    "BlockedSenders",
     "Changes",
     "Corpus",
+    "Effect",
     "Fault",
     "Faults",
     "Issued",
@@ -35,7 +40,9 @@ __all__ = [
     "Recipe",
     "RecordState",
     "ServedRequest",
+    "ServedWrite",
     "Simulator",
+    "Submissions",
     "World",
     "listening",
     "parse_directives",

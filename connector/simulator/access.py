@@ -26,12 +26,14 @@ class Access:
         keys: accepted API keys by email address; ``None``: any.
         accounts: known accounts; ``None``: any of 32 hexadecimal digits.
         permitted: whether the credentials have the permission Cloud Email Security: Read.
+        read_tokens: tokens with that permission only; all others may also write.
     """
 
     tokens: Collection[str] | None = None
     keys: Mapping[str, str] | None = None
     accounts: Collection[str] | None = None
     permitted: bool = True
+    read_tokens: Collection[str] = ()
 
     def refusal(self, headers: Mapping[str, str], behaviour: Behaviour) -> ApiReply | None:
         """Return the error for the credentials in *headers*, or ``None`` when they are accepted."""
@@ -65,6 +67,12 @@ class Access:
             if known and self.permitted
             else envelope.failure(behaviour.wrong_credentials, envelope.DENIED)
         )
+
+    def write_refusal(self, headers: Mapping[str, str], behaviour: Behaviour) -> ApiReply | None:
+        """Return the error for a credential that may read but not write."""
+        if bearer(headers) not in self.read_tokens:
+            return None
+        return envelope.failure(behaviour.wrong_credentials, envelope.DENIED)
 
     def verify(self, headers: Mapping[str, str], account: str | None) -> ApiReply:
         """Answer whether the token is valid; an account-owned token is known to its account only."""

@@ -1,4 +1,4 @@
-"""The investigate endpoints: request to response, without any network."""
+"""The endpoints of Email Security: request to response, without any network."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Final, Literal
 from urllib.parse import urlencode
 
 from connector.simulator import details, envelope
+from connector.simulator.actions import MessageActions
 from connector.simulator.behaviour import Behaviour
+from connector.simulator.blocked_senders import BlockedSenders
 from connector.simulator.criteria import Criteria, InvalidParameter, parse
 from connector.simulator.deferred import DeferredSearch, DeferredSearches
 from connector.simulator.exchange import ApiReply, ApiRequest, Kind
 from connector.simulator.faults import Fault
 from connector.simulator.paging import CursorRefused, PagedSearch, PagedSearches, SearchPage
+from connector.simulator.submissions import Submissions
 from connector.simulator.values import Body, Era, span
 from connector.simulator.world import World
 
@@ -21,10 +24,15 @@ _PATH: Final = "/client/v4/accounts/{}/email-security/investigate"
 
 
 class Api:
-    """The investigate endpoints, over one world."""
+    """The endpoints, over one world."""
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(
+        self, world: World, seed: int, submissions: Submissions, blocked_senders: BlockedSenders
+    ) -> None:
         self._world = world
+        self._messages = MessageActions(world)
+        self._submissions = submissions
+        self._blocked = blocked_senders
         self._searches = PagedSearches(world, seed)
         self._deferred = DeferredSearches(seed)
         self._details: dict[Kind, Callable[[Body, Body, Era], object]] = {
@@ -41,6 +49,8 @@ class Api:
                 return self._answer(ask, behaviour, fault, now)
             except InvalidParameter as error:
                 return envelope.failure(behaviour.invalid_status, error.problem)
+            except envelope.Refusal as refusal:
+                return envelope.failure(behaviour.invalid_status, refusal.problem)
             except CursorRefused:
                 return envelope.failure(behaviour.cursor_expired, envelope.BAD_CURSOR)
 
@@ -49,7 +59,35 @@ class Api:
             return self._poll(ask, behaviour, fault, now)
         if ask.kind in {"first", "next"}:
             return self._search(ask, behaviour, fault, now)
-        return self._record(ask, behaviour, now)
+        if ask.kind in {"record", *self._details}:
+            return self._record(ask, behaviour, now)
+        return self._act(ask, behaviour, fault, now)
+
+    def _act(  # noqa: C901, PLR0911, one line per endpoint
+        self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int
+    ) -> ApiReply:
+        match ask.kind:
+            case "move":
+                return self._messages.move(ask, behaviour, fault, now)
+            case "release":
+                return self._messages.release(ask, behaviour, fault, now)
+            case "preview":
+                return self._messages.preview(ask, now)
+            case "raw":
+                return self._messages.raw(ask, now)
+            case "submit":
+                return self._submissions.submit(ask, behaviour, fault, now)
+            case "submissions":
+                return self._submissions.search(ask, now)
+            case "block":
+                return self._blocked.create(ask, behaviour, now)
+            case "change_block":
+                return self._blocked.change(ask, now)
+            case "unblock":
+                return self._blocked.delete(ask, now)
+            case "blocks":
+                return self._blocked.find(ask)
+        raise AssertionError(f"no endpoint answers requests of the kind {ask.kind}")
 
     def _record(self, ask: ApiRequest, behaviour: Behaviour, now: int) -> ApiReply:
         message = self._world.find(ask.record or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from email.utils import format_datetime
 from typing import Final
 from urllib.parse import parse_qsl
@@ -15,7 +16,7 @@ from connector.simulator.access import Access, credential
 from connector.simulator.api import Api
 from connector.simulator.behaviour import Behaviour
 from connector.simulator.envelope import ApiProblem
-from connector.simulator.exchange import ApiReply, ApiRequest, Kind
+from connector.simulator.exchange import WRITES, ApiReply, ApiRequest, Kind
 from connector.simulator.fault_script import parse_directives
 from connector.simulator.faults import Fault
 from connector.simulator.ledger import Ledger, ServedRequest
@@ -26,24 +27,35 @@ from connector.simulator.values import mix, moment
 from connector.simulator.world import World
 
 _UNLIMITED: Final = Quota()
+_GET: Final = frozenset({"GET"})
+_POST: Final = frozenset({"POST"})
+_METHODS: Final[Mapping[Kind, frozenset[str]]] = {
+    "move": _POST, "release": _POST, "submit": _POST, "block": _POST, "preview": _GET | _POST,
+    "change_block": frozenset({"PATCH", "PUT"}), "unblock": frozenset({"DELETE"}),
+}  # fmt: skip
+"""Methods of the kinds of requests that are not read with GET."""
+
+_WITH_CONTENT: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
 class RequestHandler:
     """Applies faults, quota and credentials before an endpoint answers; adds the common headers."""
 
-    def __init__(self, world: World, ledger: Ledger, behaviour: Behaviour, access: Access, seed: int) -> None:
+    def __init__(
+        self, world: World, ledger: Ledger, behaviour: Behaviour, access: Access, api: Api, seed: int
+    ) -> None:
         self._world = world
         self._ledger = ledger
         self._behaviour = behaviour
         self._access = access
-        self._api = Api(world, seed)
+        self._api = api
         self._quotas = Quotas()
         self._seed = seed
         self._count = 0
 
     async def __call__(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        ask = _ask(kind, scope)
+        ask = _ask(kind, scope, await _content(receive) if scope["method"] in _WITH_CONTENT else b"")
         self._count += 1
         ray = f"{mix(self._seed, self._count):016x}-SIM"
         now = self._world.now()
@@ -55,6 +67,8 @@ class RequestHandler:
         name = fault.kind if fault else None
         noted = ServedRequest(moment(now), ask.kind, ask.path, ask.query, answer.status, name, len(readable))
         self._ledger.note(noted, readable)
+        if ask.kind in WRITES:
+            self._ledger.note_write(noted, ask.content, answer.effects)
         compress(answer, ask.headers.get("accept-encoding", ""), behaviour.gzip)
         await deliver(answer, fault, headers, scope, receive, send)
 
@@ -90,8 +104,11 @@ class RequestHandler:
             refusal = self._access.account_refusal(ask.account, ask.path, behaviour)
         if refusal is None and ask.kind == "unknown":
             refusal = envelope.failure(404, envelope.could_not_route(ask.path), envelope.NO_ROUTE)
-        if refusal is None and ask.method != "GET":
+        if refusal is None and ask.method not in _METHODS.get(ask.kind, _GET):
             refusal = envelope.failure(405, envelope.BAD_METHOD)
+        writes = ask.kind in WRITES or (ask.kind == "preview" and ask.method == "POST")
+        if refusal is None and writes:
+            refusal = self._access.write_refusal(ask.headers, behaviour)
         return refusal
 
     def _headers(self, ask: ApiRequest, behaviour: Behaviour, ray: str, now: int) -> dict[str, str]:
@@ -105,37 +122,58 @@ class RequestHandler:
 
 
 class _Endpoint:
-    """Passes requests of one route to the handler, with the kind of the route."""
+    """Passes requests of one route to the handler, with the kind that its method has there."""
 
-    def __init__(self, handler: RequestHandler, kind: Kind) -> None:
+    def __init__(self, handler: RequestHandler, *kinds: Kind) -> None:
         self._gate = handler
-        self._kind = kind
+        self._kinds = kinds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._gate(self._kind, scope, receive, send)
+        method = scope["method"]
+        kind = next((one for one in self._kinds if method in _METHODS.get(one, _GET)), self._kinds[0])
+        await self._gate(kind, scope, receive, send)
 
 
 def build(handler: RequestHandler) -> Starlette:
     """Build the application."""
-    searches = "/accounts/{account}/email-security/investigate"
-    paths: tuple[tuple[str, Kind], ...] = (
+    product = "/accounts/{account}/email-security"
+    searches = f"{product}/investigate"
+    blocks = f"{product}/settings/block_senders"
+    paths: tuple[tuple[str, *tuple[Kind, ...]], ...] = (
         ("/user/tokens/verify", "verify"),
         ("/accounts/{account}/tokens/verify", "verify"),
         (searches, "first"),
         (f"{searches}/poll/{{record}}", "poll"),
+        (f"{searches}/move", "move"),
+        (f"{searches}/release", "release"),
+        (f"{searches}/preview", "preview"),
         (f"{searches}/{{record}}", "record"),
+        (f"{searches}/{{record}}/preview", "preview"),
+        (f"{searches}/{{record}}/raw", "raw"),
+        (f"{product}/submissions", "submissions", "submit"),
+        (blocks, "blocks", "block"),
+        (f"{blocks}/{{record}}", "blocks", "change_block", "unblock"),
         (f"{searches}/{{record}}/detections", "detections"),
         (f"{searches}/{{record}}/action_log", "action_log"),
         (f"{searches}/{{record}}/trace", "trace"),
         ("/accounts/{account}/{rest:path}", "unknown"),
         ("/{rest:path}", "unknown"),
     )
-    routes = [Route(path, _Endpoint(handler, kind)) for path, kind in paths]
+    routes = [Route(path, _Endpoint(handler, *kinds)) for path, *kinds in paths]
     rest = Route("/{rest:path}", _Endpoint(handler, "unknown"))
     return Starlette(routes=[Mount("/client/v4", routes=routes), rest])
 
 
-def _ask(kind: Kind, scope: Scope) -> ApiRequest:
+async def _content(receive: Receive) -> bytes:
+    content = bytearray()
+    while True:
+        message = await receive()
+        content += message.get("body", b"")
+        if not message.get("more_body"):
+            return bytes(content)
+
+
+def _ask(kind: Kind, scope: Scope, content: bytes) -> ApiRequest:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     query = tuple(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
     place = scope["path_params"]
@@ -150,4 +188,5 @@ def _ask(kind: Kind, scope: Scope) -> ApiRequest:
         query=query,
         headers=headers,
         origin=f"{scope['scheme']}://{headers.get('host', 'localhost')}",
+        content=content,
     )

@@ -55,6 +55,10 @@ class Behaviour:
         quota: requests per credential; ``None``: unlimited.
         details_per_page: entries of a page of a list endpoint such as action_log; ``None``: all at once.
         details_paging: how such an endpoint pages: by number, by cursor, or not beyond the first page.
+        release_era: which body of a release is accepted: ``["id"]``, ``{"ids": ["id"]}``, or both.
+        unknown_ids: what a move or release answers for an id it does not know: no row, or a failed one.
+        submission_ids: what ``id`` in the answer to a submission is: the message's, or the submission's own.
+        duplicate_blocks: whether a pattern can be blocked twice.
         missing_credentials: status for a request without any.
         wrong_credentials: status for a token, key or account that is not accepted.
         gzip: compression level where the client accepts it (0 stores, ``None`` never compresses).
@@ -98,6 +102,10 @@ class Behaviour:
     quota: Quota | None = field(default_factory=Quota)
     details_per_page: int | None = None
     details_paging: Literal["page", "cursor", "ignored"] = "page"
+    release_era: Literal["both", "object", "array"] = "both"
+    unknown_ids: Literal["missing", "failed"] = "missing"
+    submission_ids: Literal["message", "submission"] = "message"
+    duplicate_blocks: Literal["accepted", "refused"] = "accepted"
     missing_credentials: int = 400
     wrong_credentials: int = 403
     gzip: int | None = 1
@@ -109,6 +117,8 @@ class Behaviour:
         """Apply *faults* to the next requests of the kind *on*, one each, in order; ``None``: no fault.
 
         *on* is a kind of request (``first``, ``next``, ``poll``, ``record``, ``detections``,
-        ``action_log``, ``trace``, ``verify``), ``search`` for the first three, or ``any``.
+        ``action_log``, ``trace``, ``preview``, ``raw``, ``move``, ``release``, ``submissions``, ``submit``,
+        ``blocks``, ``block``, ``change_block``, ``unblock``, ``verify``), ``search`` for the first three,
+        ``write`` for those that change something, or ``any``.
         """
         self.faults.script(faults, on)

@@ -34,7 +34,8 @@ class Changes:
     removed: float = 0.05
 
 
-def _logged(body: Body, operation: str, at: int, status: str = "OK", **properties: str) -> list[Body]:
+def logged(body: Body, operation: str, at: int, status: str = "OK", **properties: str) -> list[Body]:
+    """Return the action log with one more entry."""
     entry = {
         "completed_at": zoned(at), "completed_timestamp": zoned(at)[:19],
         "operation": operation, "properties": properties, "status": status,
@@ -42,43 +43,45 @@ def _logged(body: Body, operation: str, at: int, status: str = "OK", **propertie
     return [*(body.get("action_log") or []), entry]
 
 
-def _operated(body: Body, operation: str) -> list[str]:
+def operated(body: Body, operation: str) -> list[str]:
+    """Return the operations after delivery with *operation* among them."""
     done = list(body.get("post_delivery_operations") or [])
     return done if operation in done else [*done, operation]
 
 
-def _status(body: Body, new: str, *replaced: str) -> list[str]:
+def delivery_status(body: Body, new: str, *replaced: str) -> list[str]:
+    """Return the delivery status with *new* instead of *replaced*."""
     kept = [status for status in body.get("delivery_status") or [] if status not in {new, *replaced}]
     return [*kept, new]
 
 
 def _move(body: Body, at: int) -> Fields:
     return {
-        "post_delivery_operations": _operated(body, "MOVE"),
-        "delivery_status": _status(body, "moved", "move_failed", "queued"),
-        "action_log": _logged(body, "MOVE", at, folder="JunkEmail", requested_by=ANALYST),
+        "post_delivery_operations": operated(body, "MOVE"),
+        "delivery_status": delivery_status(body, "moved", "move_failed", "queued"),
+        "action_log": logged(body, "MOVE", at, folder="JunkEmail", requested_by=ANALYST),
     }
 
 
 def _move_failed(body: Body, at: int) -> Fields:
     return {
-        "delivery_status": _status(body, "move_failed"),
-        "action_log": _logged(body, "MOVE", at, "ErrorItemNotFound", folder="JunkEmail"),
+        "delivery_status": delivery_status(body, "move_failed"),
+        "action_log": logged(body, "MOVE", at, "ErrorItemNotFound", folder="JunkEmail"),
     }
 
 
 def _release(body: Body, at: int) -> Fields:
     return {
         "is_quarantined": False,
-        "post_delivery_operations": _operated(body, "QUARANTINE_RELEASE"),
-        "delivery_status": _status(body, "delivered", "quarantined", "queued"),
-        "action_log": _logged(body, "QUARANTINE_RELEASE", at, requested_by=ANALYST),
+        "post_delivery_operations": operated(body, "QUARANTINE_RELEASE"),
+        "delivery_status": delivery_status(body, "delivered", "quarantined", "queued"),
+        "action_log": logged(body, "QUARANTINE_RELEASE", at, requested_by=ANALYST),
     }
 
 
 def _quarantine(body: Body, at: int) -> Fields:
     del at
-    return {"is_quarantined": True, "delivery_status": _status(body, "quarantined", "delivered")}
+    return {"is_quarantined": True, "delivery_status": delivery_status(body, "quarantined", "delivered")}
 
 
 def _clear(body: Body, at: int) -> Fields:
@@ -86,7 +89,7 @@ def _clear(body: Body, at: int) -> Fields:
     return {
         "final_disposition": "NONE", "is_quarantined": False,
         "threat_categories": [], "properties": properties,
-        "action_log": _logged(body, "RECLASSIFY", at, requested_by=ANALYST),
+        "action_log": logged(body, "RECLASSIFY", at, requested_by=ANALYST),
     }  # fmt: skip
 
 
@@ -94,7 +97,7 @@ def _mark_malicious(body: Body, at: int) -> Fields:
     return {
         "final_disposition": "MALICIOUS", "threat_categories": ["CredentialHarvester"],
         "alert_id": body.get("alert_id") or str(body["id"]).rpartition("-")[0],
-        "action_log": _logged(body, "RECLASSIFY", at, requested_by=ANALYST),
+        "action_log": logged(body, "RECLASSIFY", at, requested_by=ANALYST),
     }  # fmt: skip
 
 
@@ -105,32 +108,32 @@ def _retro_scan(body: Body, at: int) -> Fields:
 
 def _preview(body: Body, at: int) -> Fields:
     return {
-        "post_delivery_operations": _operated(body, "PREVIEW"),
-        "action_log": _logged(body, "PREVIEW", at, requested_by=ANALYST),
+        "post_delivery_operations": operated(body, "PREVIEW"),
+        "action_log": logged(body, "PREVIEW", at, requested_by=ANALYST),
     }
 
 
 def _submit(body: Body, at: int) -> Fields:
     return {
         "is_phish_submission": True,
-        "post_delivery_operations": _operated(body, "SUBMISSION"),
-        "action_log": _logged(body, "SUBMISSION", at, requested_by="alice.example@corp.example"),
+        "post_delivery_operations": operated(body, "SUBMISSION"),
+        "action_log": logged(body, "SUBMISSION", at, requested_by="alice.example@corp.example"),
     }
 
 
 def _defer(body: Body, at: int) -> Fields:
     del at
-    return {"delivery_status": _status(body, "deferred", "queued")}
+    return {"delivery_status": delivery_status(body, "deferred", "queued")}
 
 
 def _deliver(body: Body, at: int) -> Fields:
     del at
-    return {"delivery_status": _status(body, "delivered", "deferred", "queued")}
+    return {"delivery_status": delivery_status(body, "delivered", "deferred", "queued")}
 
 
 def _bounce(body: Body, at: int) -> Fields:
     del at
-    return {"delivery_status": _status(body, "bounced", "deferred", "queued")}
+    return {"delivery_status": delivery_status(body, "bounced", "deferred", "queued")}
 
 
 CHANGES: Final[Mapping[str, Change]] = {

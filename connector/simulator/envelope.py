@@ -31,6 +31,14 @@ class ApiProblem:
         return body
 
 
+class Refusal(Exception):
+    """A request that the schema does not allow."""
+
+    def __init__(self, problem: ApiProblem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
 MISSING: Final = ApiProblem(9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
 DENIED: Final = ApiProblem(10000, "Authentication error")
 BAD_BEARER: Final = ApiProblem(

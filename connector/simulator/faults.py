@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from connector.simulator.exchange import Kind
+from connector.simulator.exchange import WRITES, Kind
 from connector.simulator.values import chance
 
 ANSWERS: Final[Mapping[str, str]] = {
@@ -58,11 +58,30 @@ TRANSPORT: Final[Mapping[str, str]] = {
 }
 """Faults of the connection."""
 
-KINDS: Final[Mapping[str, str]] = {**ANSWERS, **BODIES, **PAGES, **TRANSPORT}
+EFFECTS: Final[Mapping[str, str]] = {
+    "error_after_effect": "the change is made, but the answer is an error with status (default 500)",
+    "late_effect": "a gateway time-out with status (default 504); the change is made after seconds (30)",
+    "partial_rows": "a move or release fails for one recipient of each message",
+    "missing_rows": "the change is made, but the answer leaves out the last row",
+    "not_accepted": "a submission is answered with accepted:false for every message",
+}
+"""Faults of requests that change something. ``reset``, ``cut`` and ``hang`` also strike after the change."""
+
+KINDS: Final[Mapping[str, str]] = {**ANSWERS, **BODIES, **PAGES, **EFFECTS, **TRANSPORT}
 """Every fault by name, with a description."""
 
+_SUITS: Final[Mapping[str, frozenset[Kind]]] = {
+    "error_after_effect": WRITES,
+    "late_effect": frozenset({"move", "release", "submit"}),
+    "partial_rows": frozenset({"move", "release"}),
+    "missing_rows": frozenset({"move", "release", "submit"}),
+    "not_accepted": frozenset({"submit"}),
+}
 _ONLY_NEXT: Final = frozenset({"repeat_cursor", "lost_cursor"})
-_GROUPS: Final[Mapping[str, frozenset[str]]] = {"search": frozenset({"first", "next", "poll"})}
+_GROUPS: Final[Mapping[str, frozenset[str]]] = {
+    "search": frozenset({"first", "next", "poll"}),
+    "write": WRITES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +106,8 @@ class Fault:
         """Return whether it can happen to a request of that kind."""
         if self.kind in _ONLY_NEXT:
             return kind == "next"
+        if self.kind in EFFECTS:
+            return kind in _SUITS[self.kind]
         return self.kind not in PAGES or kind in _GROUPS["search"]
 
 
@@ -96,7 +117,7 @@ class Faults:
 
     Args:
         seed: seed of the random faults.
-        rates_on: kind of request that meets random faults: ``search``, ``any``, or one kind.
+        rates_on: kind of request that meets random faults: ``search``, ``write``, ``any``, or one kind.
     """
 
     seed: int = 1

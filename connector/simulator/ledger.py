@@ -7,11 +7,14 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 from connector.simulator.behaviour import Behaviour
 from connector.simulator.criteria import Criteria, parse
 from connector.simulator.eras import project
+from connector.simulator.exchange import Effect
 from connector.simulator.matching import Matcher
 from connector.simulator.message import Message
 from connector.simulator.values import Body, Fields, micros, moment, zoned
@@ -63,6 +66,20 @@ class ServedRequest:
     records: int
 
 
+@dataclass(frozen=True, slots=True)
+class ServedWrite:
+    """One request to change something: what was asked, its body as received, and what it changed."""
+
+    request: ServedRequest
+    content: bytes
+    effects: tuple[Effect, ...]
+
+    @property
+    def document(self) -> Any:
+        """The body as JSON; ``None`` without one."""
+        return orjson.loads(self.content) if self.content else None
+
+
 class Ledger:
     """Reports which records exist, which were ever searchable, and which were served."""
 
@@ -73,6 +90,7 @@ class Ledger:
         self._lock = threading.Lock()
         self.requests: deque[ServedRequest] = deque(maxlen=_MOST_REQUESTS)
         self.answers: Counter[int] = Counter()
+        self.writes: deque[ServedWrite] = deque(maxlen=_MOST_REQUESTS)
 
     def ids(
         self, filters: Filters | None = None, window: Range | None = None, at: datetime | None = None
@@ -144,6 +162,17 @@ class Ledger:
             self.answers[request.status] += 1
             for message, version in served:
                 self._served[message.index] = self._served.get(message.index, 0) | 1 << version
+
+    def note_write(self, request: ServedRequest, content: bytes, effects: Sequence[Effect]) -> None:
+        """Record one request to change something."""
+        with self._lock:
+            self.writes.append(ServedWrite(request, content, tuple(effects)))
+
+    def effects(self, operation: str) -> Counter[str]:
+        """Return how often *operation* (see ``Effect``) was done, by the id of its target."""
+        with self._lock:
+            made = [effect for write in self.writes for effect in write.effects]
+        return Counter(effect.target for effect in made if effect.operation == operation)
 
     def _within(self, window: Range | None) -> Iterable[Message]:
         if window is None:

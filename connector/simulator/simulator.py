@@ -7,12 +7,15 @@ from datetime import timedelta
 from starlette.applications import Starlette
 
 from connector.simulator.access import Access
+from connector.simulator.api import Api
 from connector.simulator.app import RequestHandler, build
 from connector.simulator.behaviour import Behaviour
+from connector.simulator.blocked_senders import BlockedSenders
 from connector.simulator.changes import Changes
 from connector.simulator.ledger import Ledger
 from connector.simulator.mail.composition import Recipe
 from connector.simulator.mail.corpus import Corpus
+from connector.simulator.submissions import Submissions
 from connector.simulator.values import Clock
 from connector.simulator.world import KEEP, Late, World, wall_clock
 
@@ -64,9 +67,18 @@ class Simulator:
             keep,
             subsecond=subsecond,
         )
+        self.submissions = Submissions(self.world, seed)
+        self.blocked_senders = BlockedSenders(seed)
         self.ledger = Ledger(self.world, self._behaviour)
         self.app: Starlette = build(
-            RequestHandler(self.world, self.ledger, self._behaviour, self._access, seed)
+            RequestHandler(
+                self.world,
+                self.ledger,
+                self._behaviour,
+                self._access,
+                Api(self.world, seed, self.submissions, self.blocked_senders),
+                seed,
+            )
         )
 
     @property

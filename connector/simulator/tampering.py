@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from connector.simulator import envelope
@@ -93,6 +94,21 @@ def _waiting(answer: ApiReply, wait: int | None) -> ApiReply:
     return answer
 
 
+def _error_after_effect(fault: Fault, answer: ApiReply) -> ApiReply:
+    status = fault.status or 500
+    error = (
+        envelope.html(status, _HTML_TITLES[status])
+        if status > 500 and status in _HTML_TITLES  # noqa: PLR2004, the edge answers these itself
+        else envelope.failure(status, ApiProblem(fault.code or 10001, fault.text or "Internal error"))
+    )
+    error.effects = answer.effects
+    return error
+
+
+def _late_effect(fault: Fault, answer: ApiReply) -> ApiReply:
+    return _error_after_effect(replace(fault, status=fault.status or 504), answer)
+
+
 def _cut_json(_fault: Fault, answer: ApiReply) -> ApiReply:
     answer.body = answer.body[: len(answer.body) * 3 // 5]
     answer.served = []
@@ -147,6 +163,7 @@ _ANSWERS: Final[Mapping[str, Callable[[Fault, str], ApiReply]]] = {
 
 _BODIES: Final[Mapping[str, Callable[[Fault, ApiReply], ApiReply]]] = {
     "cut_json": _cut_json, "wrong_type": _wrong_type, "bare": _bare, "no_info": _no_info,
+    "error_after_effect": _error_after_effect, "late_effect": _late_effect,
     "invalid_utf8": _in_subjects(b"\xff\xfe\xc3("), "lone_surrogate": _in_subjects(b"\\ud83d"),
     "huge_number": _huge_number, "oversized": _oversized, "bad_gzip": _bad_gzip,
 }  # fmt: skip

@@ -174,18 +174,19 @@ class World:
     ) -> None:
         """Change a message's fields from *at* (default now) on; changes planned for later are dropped."""
         new = {**(fields or {}), **more}
-        self._revise(record_id, lambda _body, _at: new, at)
+        self.revise(record_id, lambda _body, _at: new, at)
 
     def apply(self, record_id: str, name: str, at: datetime | None = None) -> None:
         """Apply the change *name* of ``CHANGES``, such as ``release``, ``move`` or ``clear``."""
-        self._revise(record_id, CHANGES[name], at)
+        self.revise(record_id, CHANGES[name], at)
 
     def remove(self, record_id: str, at: datetime | None = None) -> None:
         """Delete a message, at *at* (default now)."""
         with self.lock:
             self._known(record_id).gone = micros(at) if at else self.now()
 
-    def _revise(self, record_id: str, change: Callable[[Body, int], Fields], at: datetime | None) -> None:
+    def revise(self, record_id: str, change: Callable[[Body, int], Fields], at: datetime | None) -> None:
+        """Apply *change* to a message, at *at* (default now); changes planned for later are dropped."""
         with self.lock:
             message = self._known(record_id)
             moment = micros(at) if at else self.now()

@@ -57,7 +57,12 @@ class Client:
         self._place = urlsplit(base_url)
 
     def send(
-        self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET", timeout: float = 10
+        self,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        method: str = "GET",
+        timeout: float = 10,
+        body: object = None,
     ) -> Reply:
         """Ask for a path below the base URL, or for a whole URL."""
         target = urlsplit(path).path + ("?" + urlsplit(path).query if urlsplit(path).query else "")
@@ -65,7 +70,10 @@ class Client:
             target = self._place.path + target
         connection = http.client.HTTPConnection(str(self._place.hostname), self._place.port, timeout=timeout)
         try:
-            connection.request(method, target, headers=dict(self.headers if headers is None else headers))
+            content = None if body is None else json.dumps(body).encode()
+            connection.request(
+                method, target, content, headers=dict(self.headers if headers is None else headers)
+            )
             answer = connection.getresponse()
             return Reply(
                 answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
@@ -84,6 +92,10 @@ class Client:
     def record(self, record_id: str, sibling: str = "") -> Reply:
         """Ask for one record, or for what a sibling endpoint says of it."""
         return self.send(f"/accounts/{ACCOUNT}/email-security/investigate/{record_id}{sibling}")
+
+    def act(self, path: str, body: object, method: str = "POST") -> Reply:
+        """Send *body* to a path below the account's Email Security."""
+        return self.send(f"/accounts/{ACCOUNT}/email-security/{path}", method=method, body=body)
 
     def pages(self, **parameters: str) -> Iterator[Reply]:
         """Walk a search to its end."""

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from connector.simulator import KINDS, Fault, Faults, Simulator
-from connector.simulator.faults import PAGES
+from connector.simulator.faults import EFFECTS, PAGES
 from tests.unit.simulator.client import EVERYTHING, Client, Reply
 
 
@@ -192,7 +192,9 @@ def test_a_fault_that_does_not_exist_is_refused() -> None:
         Fault("explode")
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS.keys() - PAGES.keys() - {"hang", "slow", "delay", "oversized"}))
+@pytest.mark.parametrize(
+    "kind", sorted(KINDS.keys() - PAGES.keys() - EFFECTS.keys() - {"hang", "slow", "delay", "oversized"})
+)
 def test_the_ledger_counts_as_served_only_what_could_be_read(
     client: Client, simulator: Simulator, kind: str
 ) -> None:

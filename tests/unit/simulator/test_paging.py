@@ -43,7 +43,9 @@ def test_a_walk_returns_every_record_once(order: Any, per_page: int, trailing: b
     simulator = Simulator(clock=Clock(), backlog=90, changes=0.5)
     simulator.behaviour.order = order
     simulator.behaviour.trailing_empty_page = trailing
-    found = _walk(simulator, Api(simulator.world, 1), per_page)
+    found = _walk(
+        simulator, Api(simulator.world, 1, simulator.submissions, simulator.blocked_senders), per_page
+    )
 
     assert len(found) == len(set(found))
     assert set(found) == simulator.ledger.ids({})

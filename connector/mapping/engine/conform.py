@@ -60,46 +60,56 @@ def _fits(documented: _Type) -> Callable[[Value], bool]:
 
     Nearly every value does, and this runs for every field of every record.
     """
+    if documented.kind == "object":
+        return _objects_fit(documented)
     types = _PLAIN_TYPES.get(documented.kind)
     if types is not None:
         return lambda value: (
             type(value) in types or (type(value) is list and types.issuperset(map(type, value)))
         )
-    fits_one = _object_fits(documented) if documented.kind == "object" else _FITS_ONE[documented.kind]
-    return lambda value: all(map(fits_one, value)) if type(value) is list else fits_one(value)
+    fits_text = _FITS_TEXT[documented.kind]
+    return lambda value: (
+        fits_text(value)
+        if type(value) is str
+        else type(value) is list and all_text(value) and all(map(fits_text, value))
+    )
 
 
-def _object_fits(documented: _Type) -> Callable[[Value], bool]:
+def _objects_fit(documented: _Type) -> Callable[[Value], bool]:
     inner = documented.inner.items()
     plain = {name: _PLAIN_TYPES[each.kind] for name, each in inner if each.kind in _PLAIN_TYPES}
     others = {name: _fits(each) for name, each in inner if name not in plain}
 
-    def fits_one(value: Value) -> bool:
-        if type(value) is not dict:
-            return False
-        for name, item in value.items():
-            if item is None:
-                continue
-            types = plain.get(name)
-            if types is None:
-                if name in others and not others[name](item):
-                    return False
-            elif type(item) not in types:
+    def fits(value: Value) -> bool:
+        for each in value if type(value) is list else (value,):
+            if type(each) is not dict:
                 return False
+            try:
+                for name, item in each.items():
+                    if item is not None and type(item) not in plain[name]:
+                        return False
+            except KeyError:  # an object inside, or a name that is not documented
+                if not fits_by_name(each):
+                    return False
         return True
 
-    return fits_one
+    def fits_by_name(value: JsonObject) -> bool:
+        return all(
+            item is None
+            or (type(item) in plain[name] if name in plain else name not in others or others[name](item))
+            for name, item in value.items()
+        )
+
+    return fits
 
 
-def _is_date(value: Value) -> bool:
-    if type(value) is not str:
-        return False
-    usual = value[4:14:3] == "--T:" and value[19:] == "Z"  # what the API sends, 2026-11-18T09:41:07Z
-    return (usual or _DATE.fullmatch(value) is not None) and moment_of(value) is not None
+def _is_date(text: str) -> bool:
+    usual = text[4:14:3] == "--T:" and text[19:] == "Z"  # what the API sends, 2026-11-18T09:41:07Z
+    return (usual or _DATE.fullmatch(text) is not None) and moment_of(text) is not None
 
 
-_FITS_ONE: Mapping[str, Callable[[Value], bool]] = MappingProxyType(
-    {"date": _is_date, "ip": lambda value: type(value) is str and scalars.IS_CANONICAL_IP[value]}
+_FITS_TEXT: Mapping[str, Callable[[str], bool]] = MappingProxyType(
+    {"date": _is_date, "ip": scalars.IS_CANONICAL_IP.__getitem__}
 )
 
 FITS: Mapping[str, Callable[[Value], bool]] = MappingProxyType(
@@ -107,14 +117,16 @@ FITS: Mapping[str, Callable[[Value], bool]] = MappingProxyType(
 )
 """By the name of a top-level field: whether a value has its documented type already."""
 
-PLAIN: Mapping[str, frozenset[type]] = MappingProxyType(
-    {
-        name: _PLAIN_TYPES[documented.kind]
-        for name, documented in _TYPES.items()
-        if documented.kind in _PLAIN_TYPES
-    }
-)
-"""The Python types that top-level fields of a plain kind have; the quickest way to a yes."""
+TEXT_FIELDS = frozenset(name for name, documented in _TYPES.items() if documented.kind in ("keyword", "text"))
+"""Top-level fields that are text or lists of text."""
+
+
+def all_text(values: list[Value]) -> bool:
+    """Whether every one of *values* is text."""
+    for value in values:  # noqa: SIM110, a generator costs more than short lists
+        if type(value) is not str:
+            return False
+    return True
 
 
 def conform(name: str, value: Value, notes: list[str]) -> tuple[Value, bool]:
@@ -172,7 +184,7 @@ def _text(value: Value, lost: Losses) -> Value:
 
 
 def _date(value: Value, lost: Losses) -> Value:
-    if _is_date(value):
+    if type(value) is str and _is_date(value):
         return value
     return to_date(value, lost)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TypeAlias
 
-from connector.mapping.engine.conform import FITS, PLAIN, conform
+from connector.mapping.engine.conform import FITS, TEXT_FIELDS, all_text, conform
 from connector.mapping.engine.plan import Plan
 from connector.mapping.functions.values import CONTAINERS, NUMBERS, Losses, Value, absent, compact, text
 from connector.mapping.language.grammar import RECORD, From
@@ -19,7 +19,6 @@ Returned: TypeAlias = AbstractSet[str]
 CollectRest: TypeAlias = Callable[[JsonObject, Returned, JsonObject, list[str]], None]
 """Adds the rest of a body, with the returned fields, to an object; notes values of a wrong type."""
 
-NO_TYPES: frozenset[type] = frozenset()
 _WORDS = re.compile(r"[A-Za-z0-9]+")
 _MAX_CACHED_NAMES = 1000
 _LINEAR_SEARCH_LIMIT = 4
@@ -100,15 +99,21 @@ def _verbatim(body: JsonObject, out: AbstractSet[str], rest: JsonObject, notes: 
 
 def _typed(malformed: str) -> Callable[[JsonObject, AbstractSet[str], JsonObject, list[str]], None]:
     put_typed = _typed_placer(malformed)
-    plain = dict(PLAIN)
+    texts, fits = TEXT_FIELDS, dict(FITS)
 
     def collect(body: JsonObject, out: AbstractSet[str], rest: JsonObject, notes: list[str]) -> None:
         for key, value in body.items():
-            if key not in out and (value or type(value) in NUMBERS):
-                if type(value) in plain.get(key, NO_TYPES) or key not in FITS or FITS[key](value):
+            if key in out or not (value or type(value) in NUMBERS):
+                continue
+            if key in texts:
+                if type(value) is str or (type(value) is list and all_text(value)):
                     rest[key] = value
                 else:
                     put_typed(key, key, value, rest, notes)
+            elif key not in fits or fits[key](value):
+                rest[key] = value
+            else:
+                put_typed(key, key, value, rest, notes)
 
     return collect
 

@@ -246,7 +246,10 @@ class OperatorLog(Protocol):
         ...
 
     async def resolve_dead_letters(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:
-        """Put letters back into the journal for their own output only, or delete them; return how many."""
+        """Put dead letters back into the journal, for their own output only, or delete them.
+
+        Returns how many.
+        """
         ...
 
 

@@ -267,8 +267,8 @@ class Step:
 class Commit:
     """One transaction of collection: revisions, what was seen, and the step that they complete.
 
-    *note* is a key and a value that become durable with it, as by ``KeyValueStore.set_value``. *generation*
-    is the feed's when the data behind this commit was read (``None``: not checked); see ``Progress``.
+    *key_value* becomes durable with it, as by ``KeyValueStore.set_value``. *generation* is the feed's when
+    the data behind this commit was read (``None``: not checked); see ``Progress``.
     """
 
     feed: Feed
@@ -276,7 +276,7 @@ class Commit:
     revisions: tuple[Revision, ...] = ()
     seen: tuple[Seen, ...] = ()
     step: Step | None = None
-    note: tuple[str, str] | None = None
+    key_value: tuple[str, str] | None = None
     generation: int | None = None
     quarantined: tuple[Quarantined, ...] = ()
 

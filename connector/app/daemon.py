@@ -44,7 +44,7 @@ from connector.facts import (
     RunIncomplete,
 )
 from connector.interfaces import Clock, Observe, Source
-from connector.journal import Journal, Options
+from connector.journal import Journal, JournalOptions
 from connector.model import Feed, JsonObject
 from connector.net.clock import utc_now
 from connector.quantities import count_of
@@ -199,7 +199,7 @@ async def open_app(
 @asynccontextmanager
 async def open_core(core: Core) -> AsyncIterator[Services]:
     """Endpoint, journal and control socket, while the block runs."""
-    options = Options(retain=core.state.retain)
+    options = JournalOptions(retain=core.state.retain)
     directory = core.state.directory
     commands: dict[str, Handler] = {"status": partial(_status, core.telemetry)}
     with _endpoint(core) as url:

@@ -124,12 +124,17 @@ class Checkpoints:
             self._observe(CheckpointPulledBack(self._config.feed, name, (checkpoint - now).total_seconds()))
 
     async def step(
-        self, name: str, until: datetime, *, gap: Gap | None = None, note: tuple[str, str] | None = None
+        self,
+        name: str,
+        until: datetime,
+        *,
+        gap: Gap | None = None,
+        key_value: tuple[str, str] | None = None,
     ) -> datetime:
-        """Move *name* to *until*; *gap* is the time that this skips, *note* is stored along with it."""
+        """Move *name* to *until*; *gap* is the time that this skips, *key_value* is stored along with it."""
         first = name == LIVE and name not in self._at
         step, feed = Step(name, self._at.get(name), until, gap), self._config.feed
-        await self._writer.commit(generation=self._writer.generation, step=step, note=note)
+        await self._writer.commit(generation=self._writer.generation, step=step, key_value=key_value)
         if gap is not None:
             # Before the sweep counts as moved: rows seen in a gap that is retried must not expire.
             self.gaps = (await self._log.progress(feed)).gaps

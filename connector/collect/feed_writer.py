@@ -39,14 +39,16 @@ class FeedWriter:
         revisions: tuple[Revision, ...] = (),
         seen: tuple[Seen, ...] = (),
         step: Step | None = None,
-        note: tuple[str, str] | None = None,
+        key_value: tuple[str, str] | None = None,
         quarantined: tuple[Quarantined, ...] = (),
     ) -> None:
         """Store all of it in one transaction, waiting for room as long as it takes.
 
         *generation* is what :attr:`generation` was when the compared data was read. Raises ``Moved``.
         """
-        commit = Commit(self.feed, self._fingerprint, revisions, seen, step, note, generation, quarantined)
+        commit = Commit(
+            self.feed, self._fingerprint, revisions, seen, step, key_value, generation, quarantined
+        )
         await self.when_room(partial(self._log.commit, commit))
 
     async def when_room(self, write: Callable[[], Awaitable[None]]) -> None:

@@ -231,8 +231,8 @@ class SliceIngester:
         return next_page
 
     async def _move_checkpoint(self, part: Slice, step: Step) -> None:
-        note = part.recorder.record((), (), step) if part.recorder else None
-        await self._writer.commit(generation=self._writer.generation, step=step, note=note)
+        key_value = part.recorder.record((), (), step) if part.recorder else None
+        await self._writer.commit(generation=self._writer.generation, step=step, key_value=key_value)
 
     async def _store(self, part: Slice, page: Page, step: Step | None, number: int) -> list[str]:
         """Compare the records of a page with what was seen and make the outcome durable; return their ids."""
@@ -248,8 +248,8 @@ class SliceIngester:
                 if not enrichment.pending:
                     break
                 await self._enrichment.fetch(enrichment)
-            note = part.recorder.record(records, comparisons, step) if part.recorder else None
-            await self._commit(comparisons, generation, step, note, page.quarantined)
+            key_value = part.recorder.record(records, comparisons, step) if part.recorder else None
+            await self._commit(comparisons, generation, step, key_value, page.quarantined)
             self._order.note_changed((c.revision.record.id for c in comparisons if c.revision), number)
         self._report(part, records, comparisons, visit.at)
         for record in reused:
@@ -333,7 +333,7 @@ class SliceIngester:
         comparisons: Sequence[Comparison],
         generation: int | None,
         step: Step | None = None,
-        note: tuple[str, str] | None = None,
+        key_value: tuple[str, str] | None = None,
         quarantined: tuple[Quarantined, ...] = (),
     ) -> None:
         revisions = tuple(c.revision for c in comparisons if c.revision is not None)
@@ -345,7 +345,7 @@ class SliceIngester:
             revisions=revisions,
             seen=tuple(rows.values()),
             step=step,
-            note=note,
+            key_value=key_value,
             quarantined=quarantined,
         )
 

@@ -59,8 +59,8 @@ class FeedResume:
         live = self._checkpoints.get(LIVE)
         if begin is not None and (live is None or live < begin):
             # In one transaction: killed in between, the feed would skip a little more the next time.
-            note = (_unconfigured_key(self._config.feed), "")
-            await self._checkpoints.step(LIVE, begin, gap=self._skipped(live, begin), note=note)
+            key_value = (_unconfigured_key(self._config.feed), "")
+            await self._checkpoints.step(LIVE, begin, gap=self._skipped(live, begin), key_value=key_value)
         if self._checkpoints.get(LIVE) is not None:
             await self._clear()
 

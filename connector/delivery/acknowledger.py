@@ -91,8 +91,8 @@ class Acknowledger:
                 self._filter_watch.filtered(count)
         if prefix.noted:
             observe(MappingWarnings(name, prefix.noted, prefix.notes))
-        for letter in prefix.dead:
-            observe(EventDeadLettered(name, letter.sequence, letter.reason, letter.answer))
+        for dead_letter in prefix.dead:
+            observe(EventDeadLettered(name, dead_letter.sequence, dead_letter.reason, dead_letter.answer))
         observe(OutputPosition(name, prefix.upto, max(prefix.upto, self._reader.read)))
 
 

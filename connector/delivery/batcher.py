@@ -126,10 +126,10 @@ class Batcher:
                     batch.notes[note] = None
         self._close_if_full(batch)
 
-    def dead_letter(self, letter: DeadLetter, now: float) -> None:
+    def dead_letter(self, dead_letter: DeadLetter, now: float) -> None:
         """Keep a revision that cannot become an event."""
-        batch = self._cover(letter.sequence, now)
-        batch.dead.append(letter)
+        batch = self._cover(dead_letter.sequence, now)
+        batch.dead.append(dead_letter)
         self._close_if_full(batch)
 
     def skip(self, sequence: int, reason: str, now: float) -> None:

@@ -186,9 +186,9 @@ class InFlight:
         last = chunks[-1]
         last.upto, last.filtered = chunk.upto, chunk.filtered
         last.noted, last.notes, last.emitted = chunk.noted, chunk.notes, chunk.emitted
-        for letter in chunk.dead:
-            # Each with the chunk that covers it, or the position could pass a letter that is not stored.
-            next(new for new in chunks if letter.sequence <= new.upto).dead.append(letter)
+        for dead_letter in chunk.dead:
+            # Each with the chunk that covers it, or the position could pass a dead letter that is not stored.
+            next(new for new in chunks if dead_letter.sequence <= new.upto).dead.append(dead_letter)
         at = self._chunks.index(chunk)
         self._chunks[at : at + 1] = chunks
         return chunks
@@ -213,7 +213,7 @@ class InFlight:
             emitted |= chunk.emitted
         if not count:
             return None
-        dead.sort(key=lambda letter: letter.sequence)
+        dead.sort(key=lambda dead_letter: dead_letter.sequence)
         upto = self._chunks[count - 1].upto
         return FinishedPrefix(count, upto, tuple(dead), filtered, noted, tuple(notes), emitted)
 

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from connector.journal.database import SQLITE
 from connector.journal.journal import FILE, Journal
-from connector.journal.options import About, Options
+from connector.journal.options import JournalInfo, JournalOptions
 
-__all__ = ["FILE", "SQLITE", "About", "Journal", "Options"]
+__all__ = ["FILE", "SQLITE", "Journal", "JournalInfo", "JournalOptions"]

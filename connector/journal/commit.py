@@ -18,7 +18,7 @@ TRIM_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class CommitResult:
     """What became of a commit: the head after it, its compressed bytes, what was skipped and trimmed."""
 
     head: int
@@ -50,7 +50,7 @@ def write_commit(
     seen: SeenTable,
     now: int,
     retain: int,
-) -> Written:
+) -> CommitResult:
     """Everything of *commit* in the transaction that is open; *encode* is called once there is room."""
     feeds.check_step(connection, commit)
     if commit.revisions:
@@ -61,10 +61,10 @@ def write_commit(
     quarantined = quarantine.store(connection, number, commit.quarantined, now)
     if commit.step is not None:
         feeds.take_step(connection, number, commit.step, now)
-    if commit.note is not None:
-        kv.set_value(connection, *commit.note)
+    if commit.key_value is not None:
+        kv.set_value(connection, *commit.key_value)
     counters = append(connection, new_entries, now) if new_entries else read_counters(connection)
     skips = positions.enforce_skips(connection) if new_entries else []
     trim = positions.trim(connection, now - retain, TRIM_AT_ONCE)
     size = sum(len(new_entry.blob.data) for new_entry in new_entries)
-    return Written(counters.head, size, tuple(skips), trim, quarantined)
+    return CommitResult(counters.head, size, tuple(skips), trim, quarantined)

@@ -27,7 +27,7 @@ from connector.journal.positions import attached_among
 from connector.model import DeadLetter
 
 Compress: TypeAlias = Callable[[bytes], bytes]
-_About: TypeAlias = tuple[int, str, str, int, int, int]
+_Details: TypeAlias = tuple[int, str, str, int, int, int]
 
 Portion: TypeAlias = tuple[int, int]
 """Most revisions, and about how many bytes of JSON, one entry holds."""
@@ -43,7 +43,7 @@ def check_room(connection: sqlite3.Connection, output: str, most: int | None) ->
 
     One batch may exceed the limit: otherwise a batch with more dead letters could never end.
     """
-    row = connection.execute("SELECT letters FROM outputs WHERE output = ?", (output,)).fetchone()
+    row = connection.execute("SELECT dead_letters FROM outputs WHERE output = ?", (output,)).fetchone()
     if row is not None and most is not None and row[0] >= most:
         raise DeadLettersFull(
             f"{output} has {row[0]} dead letters, and its limit is {most}; see `deadletters list`, then "
@@ -56,24 +56,26 @@ def store(
     connection: sqlite3.Connection, output: str, dead: Sequence[DeadLetter], compress: Compress
 ) -> None:
     """Store the dead letters of *output*."""
-    for letter in dead:
-        about = to_text(
+    for dead_letter in dead:
+        details = to_text(
             (
-                letter.sequence,
-                letter.reason,
-                printable(letter.answer),
-                letter.attempts,
-                to_micros(letter.first_tried),
-                to_micros(letter.dead_lettered_at),
+                dead_letter.sequence,
+                dead_letter.reason,
+                printable(dead_letter.answer),
+                dead_letter.attempts,
+                to_micros(dead_letter.first_tried),
+                to_micros(dead_letter.dead_lettered_at),
             )
         )
-        blob = to_blob([revision_text(letter.revision)], compress)
+        blob = to_blob([revision_text(dead_letter.revision)], compress)
         connection.execute(
-            "INSERT INTO letters (output, about, raw, tolerant, body) VALUES (?, ?, ?, ?, ?)",
-            (output, about.data, blob.raw, blob.tolerant, blob.data),
+            "INSERT INTO dead_letters (output, details, raw, tolerant, body) VALUES (?, ?, ?, ?, ?)",
+            (output, details.data, blob.raw, blob.tolerant, blob.data),
         )
     if dead:
-        connection.execute("UPDATE outputs SET letters = letters + ? WHERE output = ?", (len(dead), output))
+        connection.execute(
+            "UPDATE outputs SET dead_letters = dead_letters + ? WHERE output = ?", (len(dead), output)
+        )
 
 
 def read(
@@ -82,45 +84,46 @@ def read(
     """Dead letters with their numbers, oldest first."""
     if output is None:
         rows = connection.execute(
-            "SELECT number, output, about, tolerant, body FROM letters WHERE number > ? "
+            "SELECT number, output, details, tolerant, body FROM dead_letters WHERE number > ? "
             "ORDER BY number LIMIT ?",
             (after, limit),
         )
     else:
         rows = connection.execute(
-            "SELECT number, output, about, tolerant, body FROM letters WHERE output = ? AND number > ? "
-            "ORDER BY number LIMIT ?",
+            "SELECT number, output, details, tolerant, body FROM dead_letters "
+            "WHERE output = ? AND number > ? ORDER BY number LIMIT ?",
             (output, after, limit),
         )
     return [
-        (number, _letter(name, about, bool(tolerant), body)) for number, name, about, tolerant, body in rows
+        (number, _dead_letter(name, details, bool(tolerant), body))
+        for number, name, details, tolerant, body in rows
     ]
 
 
 def beyond(connection: sqlite3.Connection, output: str, position: int) -> list[int]:
-    """Numbers of the letters of *output* whose revisions lie after *position*."""
-    rows = connection.execute("SELECT number, about FROM letters WHERE output = ?", (output,))
+    """Numbers of the dead letters of *output* whose revisions lie after *position*."""
+    rows = connection.execute("SELECT number, details FROM dead_letters WHERE output = ?", (output,))
     return [
         number
-        for number, about in rows
-        if cast("_About", from_text(Text(about, tolerant=False)))[0] > position
+        for number, details in rows
+        if cast("_Details", from_text(Text(details, tolerant=False)))[0] > position
     ]
 
 
 def newest(connection: sqlite3.Connection) -> int:
-    """The number of the newest letter; 0 where there is none."""
-    return int(connection.execute("SELECT coalesce(max(number), 0) FROM letters").fetchone()[0])
+    """The number of the newest dead letter; 0 where there is none."""
+    return int(connection.execute("SELECT coalesce(max(number), 0) FROM dead_letters").fetchone()[0])
 
 
 def purge(connection: sqlite3.Connection, numbers: Sequence[int]) -> int:
-    """Delete letters; returns how many there were."""
+    """Delete dead letters; returns how many there were."""
     return sum(_delete(connection, numbers[at : at + _CHUNK]) for at in range(0, len(numbers), _CHUNK))
 
 
 def replay(
     connection: sqlite3.Connection, numbers: Sequence[int], now: int, *, compress: Compress, portion: Portion
 ) -> tuple[int, Counters | None]:
-    """Append the revisions of letters for their own outputs only, and delete the letters.
+    """Append the revisions of dead letters for their own outputs only, and delete them.
 
     Dead letters of an output that is not attached stay: no delivery would read them. Returns how many moved.
     """
@@ -146,14 +149,14 @@ def _replay_entry(texts: list[Text], output: str, compress: Compress) -> NewEntr
 
 
 def _text(tolerant: bool, body: bytes) -> Text:
-    """The one revision of a letter, without the brackets that made it an array."""
+    """The one revision of a dead letter, without the brackets that made it an array."""
     return Text(zlib.decompress(body)[1:-1], tolerant)
 
 
 def _rows(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[tuple[int, str, bool, bytes]]:
     marks = ",".join("?" * len(numbers))
     rows = connection.execute(
-        f"SELECT number, output, tolerant, body FROM letters WHERE number IN ({marks})",  # noqa: S608, marks only
+        f"SELECT number, output, tolerant, body FROM dead_letters WHERE number IN ({marks})",  # noqa: S608, marks only
         tuple(numbers),
     )
     return [(number, output, bool(tolerant), body) for number, output, tolerant, body in rows]
@@ -162,17 +165,19 @@ def _rows(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[tuple[
 def _delete(connection: sqlite3.Connection, numbers: Sequence[int]) -> int:
     marks = ",".join("?" * len(numbers))
     rows = connection.execute(
-        f"DELETE FROM letters WHERE number IN ({marks}) RETURNING output",  # noqa: S608, marks only
+        f"DELETE FROM dead_letters WHERE number IN ({marks}) RETURNING output",  # noqa: S608, marks only
         tuple(numbers),
     ).fetchall()
     for output, count in Counter(output for (output,) in rows).items():
-        connection.execute("UPDATE outputs SET letters = letters - ? WHERE output = ?", (count, output))
+        connection.execute(
+            "UPDATE outputs SET dead_letters = dead_letters - ? WHERE output = ?", (count, output)
+        )
     return len(rows)
 
 
-def _letter(output: str, about: bytes, tolerant: bool, body: bytes) -> DeadLetter:
+def _dead_letter(output: str, details: bytes, tolerant: bool, body: bytes) -> DeadLetter:
     sequence, reason, answer, attempts, first_tried, stored = cast(
-        "_About", from_text(Text(about, tolerant=False))
+        "_Details", from_text(Text(details, tolerant=False))
     )
     revisions, _ = from_blob(body, tolerant=tolerant)
     return DeadLetter(

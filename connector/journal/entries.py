@@ -15,7 +15,7 @@ from connector.journal.codec import Blob
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """The row of counters; see the table ``ledger`` in the schema."""
+    """The row of counters; see the table ``counters`` in the schema."""
 
     head: int
     floor: int
@@ -47,7 +47,7 @@ class StoredEntry:
 
 def read_counters(connection: sqlite3.Connection) -> Counters:
     """Read the counters."""
-    row = connection.execute("SELECT head, floor, bytes, trimmed, committed FROM ledger").fetchone()
+    row = connection.execute("SELECT head, floor, bytes, trimmed, committed FROM counters").fetchone()
     return Counters(*row)
 
 
@@ -76,7 +76,7 @@ def append(connection: sqlite3.Connection, new_entries: Iterable[NewEntry], now:
             ),
         )
         total += len(blob.data)
-    connection.execute("UPDATE ledger SET head = ?, bytes = ?, committed = ?", (head, total, committed))
+    connection.execute("UPDATE counters SET head = ?, bytes = ?, committed = ?", (head, total, committed))
     return Counters(head, counters.floor, total, counters.trimmed, committed)
 
 
@@ -188,7 +188,7 @@ def trimmable(
 def delete_through(connection: sqlite3.Connection, floor: int, freed: int) -> None:
     """Delete the entries up to *floor*, which must end one; *freed* is what they took."""
     connection.execute("DELETE FROM entries WHERE first <= ?", (floor,))
-    connection.execute("UPDATE ledger SET floor = ?, trimmed = trimmed + ?", (floor, freed))
+    connection.execute("UPDATE counters SET floor = ?, trimmed = trimmed + ?", (floor, freed))
 
 
 def _first_at(connection: sqlite3.Connection, sequence: int) -> int:

@@ -16,7 +16,7 @@ from connector.errors import JournalDamaged
 from connector.journal.codec import decode_errors, from_blob
 
 TYPES = {
-    "ledger": {"head": "integer", "floor": "integer", "bytes": "integer", "trimmed": "integer"},
+    "counters": {"head": "integer", "floor": "integer", "bytes": "integer", "trimmed": "integer"},
     "entries": {
         "first": "integer",
         "last": "integer",
@@ -28,8 +28,8 @@ TYPES = {
         "tolerant": "integer",
         "body": "blob",
     },
-    "outputs": {"output": "text", "position": "integer", "bytes": "integer", "mark": "integer"},
-    "letters": {"output": "text", "about": "blob", "tolerant": "integer", "body": "blob"},
+    "outputs": {"output": "text", "position": "integer", "bytes": "integer", "high_water": "integer"},
+    "dead_letters": {"output": "text", "details": "blob", "tolerant": "integer", "body": "blob"},
     "feeds": {"account": "text", "search": "text", "seen": "integer", "forgotten": "integer"},
     "checkpoints": {"feed": "integer", "sweep": "text", "at": "integer"},
     "gaps": {"start": "integer", "end": "integer", "cause": "text", "recorded": "integer"},
@@ -42,7 +42,7 @@ TYPES = {
         "state": "integer",
         "number": "integer",
     },
-    "notes": {"key": "text", "value": "text"},
+    "key_values": {"key": "text", "value": "text"},
     "quarantine": {"feed": "integer", "hash": "blob", "reason": "text", "raw": "blob", "at": "integer"},
     "emitted": {"output": "text", "key": "blob", "identity": "blob", "at": "integer"},
 }
@@ -52,17 +52,18 @@ _STEPS = 10_000
 """Virtual machine instructions between two looks at the clock: about a millisecond."""
 
 _CONSISTENT = {
-    "the counters are missing": "SELECT count(*) = 1 FROM ledger",
+    "the counters are missing": "SELECT count(*) = 1 FROM counters",
     "the counters contradict each other": (
-        "SELECT 0 <= floor AND floor <= head AND 0 <= trimmed AND trimmed <= bytes FROM ledger"
+        "SELECT 0 <= floor AND floor <= head AND 0 <= trimmed AND trimmed <= bytes FROM counters"
     ),
     "the entries do not match the counters": (
-        "SELECT coalesce(min(first) > (SELECT floor FROM ledger) AND max(last) <= (SELECT head FROM ledger) "
-        "AND min(last - first) >= 0 AND sum(size) = (SELECT bytes - trimmed FROM ledger), "
-        "(SELECT bytes = trimmed FROM ledger)) FROM entries"
+        "SELECT coalesce(min(first) > (SELECT floor FROM counters) "
+        "AND max(last) <= (SELECT head FROM counters) "
+        "AND min(last - first) >= 0 AND sum(size) = (SELECT bytes - trimmed FROM counters), "
+        "(SELECT bytes = trimmed FROM counters)) FROM entries"
     ),
     "an output's position lies beyond the newest revision": (
-        "SELECT count(*) = 0 FROM outputs, ledger WHERE position < 0 OR position > head"
+        "SELECT count(*) = 0 FROM outputs, counters WHERE position < 0 OR position > head"
     ),
 }
 
@@ -100,7 +101,7 @@ def find_undecodable(connection: sqlite3.Connection) -> Iterator[str]:
             from_blob(body, tolerant=bool(tolerant))
         if failed:
             yield f"the entry of revisions {first} to {last} cannot be decoded: {failed[0]}"
-    for number, tolerant, body in connection.execute("SELECT number, tolerant, body FROM letters"):
+    for number, tolerant, body in connection.execute("SELECT number, tolerant, body FROM dead_letters"):
         with decode_errors() as failed:
             from_blob(body, tolerant=bool(tolerant))
         if failed:

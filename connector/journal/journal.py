@@ -29,12 +29,12 @@ from connector.journal import dead_letters, entries, feeds, kv, positions, quara
 from connector.journal import emitted as emitted_table
 from connector.journal.ballast import Ballast
 from connector.journal.codec import choose_compression, to_micros, to_moment
-from connector.journal.commit import TRIM_AT_ONCE, Written, encode_entries, write_commit
+from connector.journal.commit import TRIM_AT_ONCE, CommitResult, encode_entries, write_commit
 from connector.journal.database import Database, open_database
 from connector.journal.integrity import damaged
 from connector.journal.lock import hold_directory
 from connector.journal.notifier import HeadNotifier
-from connector.journal.options import About, Options
+from connector.journal.options import JournalInfo, JournalOptions
 from connector.journal.positions import Skip, Trim
 from connector.journal.reader import Reader
 from connector.journal.schema import VERSION
@@ -68,7 +68,7 @@ class Journal:
     """
 
     def __init__(
-        self, database: Database, head: int, *, observe: Observe, clock: Clock, options: Options
+        self, database: Database, head: int, *, observe: Observe, clock: Clock, options: JournalOptions
     ) -> None:
         self._database = database
         self._observe = observe
@@ -77,7 +77,7 @@ class Journal:
         self._reader = Reader(database.path, options.cache)
         self._states = States()
         self._seen = SeenTable(self._states)
-        self._max_letters: dict[str, int] = {}
+        self._max_dead_letters: dict[str, int] = {}
         self._generations: Counter[Feed] = (
             Counter()
         )  # of the journal's thread: a walk under way must learn of it
@@ -85,18 +85,18 @@ class Journal:
         self._emitted_for = options.emitted_for // timedelta(microseconds=1)
         self._portion = (options.entry_revisions, options.entry_bytes)
         name, self._compress = choose_compression()
-        self.about = About(database.path, VERSION, sqlite3.sqlite_version, name)
+        self.info = JournalInfo(database.path, VERSION, sqlite3.sqlite_version, name)
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, directory: Path, *, observe: Observe, clock: Clock, options: Options | None = None
+        cls, directory: Path, *, observe: Observe, clock: Clock, options: JournalOptions | None = None
     ) -> AsyncIterator[Journal]:
         """The journal in *directory*, for this process alone, until the end of the block.
 
         Raises ``JournalInUse`` when another process has it, ``JournalBroken`` when it cannot be used.
         """
-        options = options or Options()
+        options = options or JournalOptions()
         path, ballast = directory / FILE, directory / "ballast"
         with hold_directory(directory):
             if path.exists() and path.stat().st_size == 0 and ballast.exists():
@@ -138,7 +138,7 @@ class Journal:
         self._observe(JournalCommitting(commit.feed, len(commit.revisions)))
         began, now = self._time(), to_micros(self._clock())
 
-        def work(connection: sqlite3.Connection) -> Written:
+        def work(connection: sqlite3.Connection) -> CommitResult:
             if commit.generation not in {None, self._generations[commit.feed]}:
                 raise Moved(f"{commit.feed} was forgotten; ask for its progress to begin anew")
             written = write_commit(
@@ -148,7 +148,7 @@ class Journal:
             self._reader.trim(written.trim.floor if written.trim else 0)
             return written
 
-        def done(written: Written) -> None:
+        def done(written: CommitResult) -> None:
             self._observe(
                 JournalCommitted(commit.feed, len(commit.revisions), written.bytes, self._time() - began)
             )
@@ -193,7 +193,7 @@ class Journal:
             return attached
 
         def done(attached: tuple[int, Skip | None]) -> None:
-            self._max_letters[output] = backlog.max_dead_letters
+            self._max_dead_letters[output] = backlog.max_dead_letters
             self._notifier.clear_moved(output)
             if attached[1] is not None:
                 self._report_skip(attached[1])
@@ -227,7 +227,7 @@ class Journal:
             await self._notifier.wait()
 
     async def emitted(self, output: str, keys: Sequence[str]) -> Mapping[str, str]:
-        """See ``OutputLog``. Remembered for ``Options.emitted_for``."""
+        """See ``OutputLog``. Remembered for ``JournalOptions.emitted_for``."""
         return await self._database.read(lambda connection: emitted_table.find(connection, output, keys))
 
     async def acknowledge(
@@ -245,7 +245,7 @@ class Journal:
         def work(connection: sqlite3.Connection) -> Trim | None:
             positions.acknowledge(connection, output, after, upto)
             if dead:
-                dead_letters.check_room(connection, output, self._max_letters.get(output))
+                dead_letters.check_room(connection, output, self._max_dead_letters.get(output))
             dead_letters.store(connection, output, dead, self._compress)
             if emitted:
                 emitted_table.store(connection, output, emitted, now, now - self._emitted_for)
@@ -317,7 +317,7 @@ class Journal:
         return await self._database.read(lambda connection: quarantine.read(connection, after, limit))
 
     async def resolve_dead_letters(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:
-        """See ``OperatorLog``. Letters of an output that is not attached are not replayed, they stay."""
+        """See ``OperatorLog``. Dead letters of an output that is not attached are not replayed, they stay."""
         now = to_micros(self._clock())
 
         def work(connection: sqlite3.Connection) -> tuple[int, int]:
@@ -333,7 +333,7 @@ class Journal:
         )
         return count
 
-    # Notes
+    # KeyValueStore
 
     async def get_value(self, key: str) -> str | None:
         """See ``KeyValueStore``."""

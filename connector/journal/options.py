@@ -1,4 +1,4 @@
-"""Options of the journal (retention, limits), and the versions of schema, SQLite and compression."""
+"""JournalOptions of the journal (retention, limits), and the versions of schema, SQLite and compression."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class JournalOptions:
     """How the journal keeps its data.
 
     Args:
@@ -30,7 +30,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class JournalInfo:
     """What the journal is made of, for status pages and bug reports."""
 
     path: Path

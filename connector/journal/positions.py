@@ -42,7 +42,7 @@ def attach(
         position = counters.head if start == "head" else counters.floor
         reached = entries.bytes_at(connection, position)
         connection.execute(
-            "INSERT INTO outputs (output, position, bytes, mark, attached, max_bytes, when_full) "
+            "INSERT INTO outputs (output, position, bytes, high_water, attached, max_bytes, when_full) "
             "VALUES (?, ?, ?, ?, 1, ?, ?)",
             (output, position, reached, reached, backlog.max_bytes, str(backlog.when_full)),
         )
@@ -80,7 +80,7 @@ def check_room(connection: sqlite3.Connection) -> None:
     """
     total = entries.read_counters(connection).bytes
     rows = connection.execute(
-        "SELECT output FROM outputs WHERE attached = 1 AND when_full = ? AND ? - mark > max_bytes "
+        "SELECT output FROM outputs WHERE attached = 1 AND when_full = ? AND ? - high_water > max_bytes "
         "ORDER BY output",
         (str(WhenFull.PAUSE), total),
     ).fetchall()
@@ -102,7 +102,7 @@ def enforce_skips(connection: sqlite3.Connection) -> list[Skip]:
     counters = entries.read_counters(connection)
     rows = connection.execute(
         "SELECT output, position, max_bytes FROM outputs "
-        "WHERE attached = 1 AND when_full = ? AND ? - mark > max_bytes",
+        "WHERE attached = 1 AND when_full = ? AND ? - high_water > max_bytes",
         (str(WhenFull.SKIP), counters.bytes),
     ).fetchall()
     skips = []
@@ -181,10 +181,10 @@ def outlines(connection: sqlite3.Connection) -> tuple[OutputOutline, ...]:
     """Every output, by name."""
     counters = entries.read_counters(connection)
     rows = connection.execute(
-        "SELECT output, position, bytes, mark, letters, attached FROM outputs ORDER BY output"
+        "SELECT output, position, bytes, high_water, dead_letters, attached FROM outputs ORDER BY output"
     ).fetchall()
     found = []
-    for output, position, reached, mark, letters, attached in rows:
+    for output, position, reached, high_water, dead_letters, attached in rows:
         oldest = entries.written_at(connection, position + 1)
         found.append(
             OutputOutline(
@@ -193,9 +193,9 @@ def outlines(connection: sqlite3.Connection) -> tuple[OutputOutline, ...]:
                 counters.head - position,
                 counters.bytes - reached,
                 None if oldest is None else to_moment(oldest),
-                letters,
+                dead_letters,
                 bool(attached),
-                counters.bytes - max(reached, mark),
+                counters.bytes - max(reached, high_water),
             )
         )
     return tuple(found)
@@ -210,7 +210,7 @@ def attached_among(connection: sqlite3.Connection, outputs: Sequence[str]) -> se
 def _place(connection: sqlite3.Connection, output: str, position: int) -> None:
     reached = entries.bytes_at(connection, position)
     connection.execute(
-        "UPDATE outputs SET position = ?, bytes = ?, mark = max(mark, ?) WHERE output = ?",
+        "UPDATE outputs SET position = ?, bytes = ?, high_water = max(high_water, ?) WHERE output = ?",
         (position, reached, reached, output),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from connector.journal.database import connect, explain, transaction
 from connector.journal.entries import bytes_at
 from connector.journal.integrity import TYPES, find_damage, find_undecodable
 from connector.journal.lock import hold_directory
-from connector.journal.schema import migrate
+from connector.journal.schema import check_application, migrate
 
 _Row: TypeAlias = dict[str, Any]
 
@@ -30,12 +30,12 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "feeds": ("feed",),
     "checkpoints": ("feed", "sweep"),
     "gaps": ("feed", "start", "end", "cause"),
-    "notes": ("key",),
+    "key_values": ("key",),
     "states": ("state",),
     "seen": ("row",),
     "emitted": ("row",),
     "quarantine": ("number",),
-    "letters": ("number",),
+    "dead_letters": ("number",),
     "entries": ("first",),
 }
 """The tables to copy, each with the columns by which its rows are read in order."""
@@ -50,7 +50,7 @@ _MOST = 1 << 60
 
 
 @dataclass(slots=True)
-class Recovered:
+class RecoveryReport:
     """What became of a damaged journal.
 
     Args:
@@ -90,7 +90,7 @@ def check(directory: Path, file: str) -> tuple[str, ...]:
             connection.close()
 
 
-def recover(directory: Path, file: str, now: datetime) -> Recovered:
+def recover(directory: Path, file: str, now: datetime) -> RecoveryReport:
     """Replace the journal in *directory* by what can be read of it. Raises ``JournalError``.
 
     The damaged files stay as they are, with *now* in their names. Where nothing can be read, nothing changes.
@@ -98,7 +98,7 @@ def recover(directory: Path, file: str, now: datetime) -> Recovered:
     path = directory / file
     kept = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%SZ}")
     fresh = path.with_name(f"{path.name}.recovering")
-    report = Recovered(kept)
+    report = RecoveryReport(kept)
     with hold_directory(directory):
         _delete(fresh)
         try:
@@ -120,10 +120,14 @@ def recover(directory: Path, file: str, now: datetime) -> Recovered:
     return report
 
 
-def _rebuild(path: Path, fresh: Path, report: Recovered) -> None:
+def _rebuild(path: Path, fresh: Path, report: RecoveryReport) -> None:
     with closing(sqlite3.connect(path)) as old, closing(connect(fresh)) as new:
         # SQLite then reads a file that is shorter than its header says.
         old.execute("PRAGMA writable_schema = ON")
+        if path.stat().st_size:
+            # Where even this cannot be read, nothing else can; that has an error of its own.
+            with suppress(sqlite3.Error):
+                check_application(old, str(path))
         migrate(new, str(fresh))
         with transaction(new):
             _copy(old, new, report)
@@ -134,7 +138,7 @@ def _delete(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _copy(old: sqlite3.Connection, new: sqlite3.Connection, report: Recovered) -> None:
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, report: RecoveryReport) -> None:
     for table, key in _KEYS.items():
         columns = {name for _, name, *_ in new.execute(f"PRAGMA table_info({table})")}
         saved = lost = 0
@@ -213,25 +217,26 @@ def _is_sound(table: str, row: _Row) -> bool:
 def _old_counters(old: sqlite3.Connection) -> tuple[int, int] | None:
     """Head and floor of the damaged journal; ``None`` where they cannot be read."""
     try:
-        head, floor = old.execute("SELECT head, floor FROM ledger").fetchone()
+        head, floor = old.execute("SELECT head, floor FROM counters").fetchone()
     except (sqlite3.Error, *UNREADABLE):
         return None
     sound = isinstance(head, int) and isinstance(floor, int) and 0 <= floor <= head < _MOST
     return (head, floor) if sound else None
 
 
-def _count_seen_rows(new: sqlite3.Connection, report: Recovered) -> None:
+def _count_seen_rows(new: sqlite3.Connection, report: RecoveryReport) -> None:
     orphans = new.execute("DELETE FROM seen WHERE state NOT IN (SELECT state FROM states)").rowcount
     report.rows["seen"] -= orphans
     report.lost["seen"] += orphans
     new.execute("UPDATE states SET uses = (SELECT count(*) FROM seen WHERE seen.state = states.state)")
     new.execute("UPDATE feeds SET seen = (SELECT count(*) FROM seen WHERE seen.feed = feeds.feed)")
     new.execute(
-        "UPDATE outputs SET letters = (SELECT count(*) FROM letters WHERE letters.output = outputs.output)"
+        "UPDATE outputs SET dead_letters = "
+        "(SELECT count(*) FROM dead_letters WHERE dead_letters.output = outputs.output)"
     )
 
 
-def _count_entries(new: sqlite3.Connection, old: tuple[int, int] | None, report: Recovered) -> None:
+def _count_entries(new: sqlite3.Connection, old: tuple[int, int] | None, report: RecoveryReport) -> None:
     """Give the entries new byte counts, and find the holes between them."""
     head, floor = old or (0, 0)
     report.is_complete_count = old is not None
@@ -253,16 +258,16 @@ def _count_entries(new: sqlite3.Connection, old: tuple[int, int] | None, report:
         # A head beyond the last entry would have readers wait for revisions that are gone.
         head = position
     new.execute(
-        "UPDATE ledger SET head = ?, floor = ?, bytes = ?, trimmed = 0, committed = ?",
+        "UPDATE counters SET head = ?, floor = ?, bytes = ?, trimmed = 0, committed = ?",
         (head, floor, total, newest),
     )
     new.execute("UPDATE outputs SET position = max(min(position, ?), ?)", (head, floor))
     for output, reached in new.execute("SELECT output, position FROM outputs").fetchall():
         size = bytes_at(new, reached)
-        new.execute("UPDATE outputs SET bytes = ?, mark = ? WHERE output = ?", (size, size, output))
+        new.execute("UPDATE outputs SET bytes = ?, high_water = ? WHERE output = ?", (size, size, output))
 
 
-def _note_hole(report: Recovered, revisions: int, earliest: int | None) -> None:
+def _note_hole(report: RecoveryReport, revisions: int, earliest: int | None) -> None:
     report.revisions += revisions
     if earliest is not None:
         since = to_moment(earliest)

@@ -12,19 +12,19 @@ from pathlib import Path
 from connector.errors import JournalBroken
 from connector.journal.integrity import damaged
 
-APPLICATION_ID = 0x43464553
-"""Marks the file as ours, so that a foreign database is refused rather than extended."""
+APPLICATION_ID = 0x43464A4C
+"""Marks the file as ours ("CFJL"), so that a foreign database is refused rather than extended."""
 
 _FIRST = (
-    """CREATE TABLE ledger (
-        one INTEGER PRIMARY KEY CHECK (one = 1),
+    """CREATE TABLE counters (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
         head INTEGER NOT NULL,       -- newest sequence number ever given
         floor INTEGER NOT NULL,      -- newest sequence number whose entry is gone
         bytes INTEGER NOT NULL,      -- compressed bytes of all entries ever written
         trimmed INTEGER NOT NULL,    -- of these, gone
         committed INTEGER NOT NULL   -- when the newest entry was written; never steps back
     )""",
-    "INSERT INTO ledger VALUES (1, 0, 0, 0, 0, 0)",
+    "INSERT INTO counters VALUES (1, 0, 0, 0, 0, 0)",
     """CREATE TABLE entries (
         first INTEGER PRIMARY KEY,
         last INTEGER NOT NULL,
@@ -33,18 +33,19 @@ _FIRST = (
         committed INTEGER NOT NULL,
         earliest INTEGER NOT NULL,   -- record times
         latest INTEGER NOT NULL,
-        only TEXT,
-        tolerant INTEGER NOT NULL,
+        only TEXT,                   -- the one output that reads it; NULL: all of them
+        tolerant INTEGER NOT NULL,   -- 1: only the tolerant decoder reads the body without loss
         body BLOB NOT NULL
     )""",
     """CREATE TABLE outputs (
         output TEXT PRIMARY KEY,
         position INTEGER NOT NULL,
         bytes INTEGER NOT NULL,      -- compressed bytes up to the position
+        high_water INTEGER NOT NULL, -- the same, up to the furthest position that it ever had
         attached INTEGER NOT NULL,
         max_bytes INTEGER NOT NULL,
         when_full TEXT NOT NULL,
-        letters INTEGER NOT NULL DEFAULT 0,
+        dead_letters INTEGER NOT NULL DEFAULT 0,
         missed INTEGER NOT NULL DEFAULT 0,   -- revisions deleted while detached
         gap_after INTEGER,                   -- position before and after the newest gap
         gap_upto INTEGER,
@@ -52,15 +53,32 @@ _FIRST = (
         gap_end INTEGER,
         gap_cause TEXT
     ) WITHOUT ROWID""",
-    """CREATE TABLE letters (
+    """CREATE TABLE dead_letters (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         output TEXT NOT NULL,
-        about BLOB NOT NULL,
-        raw INTEGER NOT NULL,
+        details BLOB NOT NULL,       -- JSON: sequence, reason, answer, attempts, first try, dead-lettered at
+        raw INTEGER NOT NULL,        -- bytes of the body before compression
         tolerant INTEGER NOT NULL,
         body BLOB NOT NULL
     )""",
-    "CREATE INDEX letters_by_output ON letters (output, number)",
+    "CREATE INDEX dead_letters_by_output ON dead_letters (output, number)",
+    """CREATE TABLE quarantine (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        feed INTEGER NOT NULL,
+        hash BLOB NOT NULL,          -- of the bytes
+        reason TEXT NOT NULL,
+        raw BLOB NOT NULL,           -- the bytes, compressed
+        at INTEGER NOT NULL
+    )""",
+    "CREATE UNIQUE INDEX quarantine_by_hash ON quarantine (feed, hash)",
+    """CREATE TABLE emitted (
+        row INTEGER PRIMARY KEY AUTOINCREMENT,
+        output TEXT NOT NULL,
+        key BLOB NOT NULL,           -- hash of the record's key
+        identity BLOB NOT NULL,      -- of the revision that was emitted first
+        at INTEGER NOT NULL
+    )""",
+    "CREATE UNIQUE INDEX emitted_by_key ON emitted (output, key)",
     """CREATE TABLE feeds (
         feed INTEGER PRIMARY KEY AUTOINCREMENT,
         account TEXT NOT NULL,
@@ -82,6 +100,7 @@ _FIRST = (
         start INTEGER NOT NULL,
         end INTEGER NOT NULL,
         cause TEXT NOT NULL,
+        recorded INTEGER NOT NULL,
         PRIMARY KEY (feed, start, end, cause)
     ) WITHOUT ROWID""",
     """CREATE TABLE states (
@@ -89,7 +108,7 @@ _FIRST = (
         digest TEXT NOT NULL,
         tolerant INTEGER NOT NULL,
         body BLOB NOT NULL,
-        uses INTEGER NOT NULL
+        uses INTEGER NOT NULL        -- seen rows in this state
     )""",
     "CREATE INDEX states_by_digest ON states (digest)",
     # A row id table on purpose: rows that were collected together lie together, so that seeing them
@@ -102,45 +121,16 @@ _FIRST = (
         until INTEGER NOT NULL,
         state INTEGER NOT NULL,
         number INTEGER NOT NULL,
-        occurrences BLOB             -- NULL: entered its present state once, and no other
+        occurrences BLOB,            -- NULL: entered its present state once, and no other
+        message BLOB                 -- checksums of time, sender and subject
     )""",
     "CREATE UNIQUE INDEX seen_by_key ON seen (feed, key)",
     "CREATE INDEX seen_by_time ON seen (feed, time)",
     "CREATE INDEX seen_by_until ON seen (feed, until)",
-    "CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE key_values (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 
-_SECOND = (
-    # Compressed bytes up to the furthest position that the output ever had: what lies behind that is live.
-    "ALTER TABLE outputs ADD COLUMN mark INTEGER NOT NULL DEFAULT 0",
-    "UPDATE outputs SET mark = bytes",
-)
-
-_THIRD = ("ALTER TABLE gaps ADD COLUMN recorded INTEGER NOT NULL DEFAULT 0",)
-
-_FOURTH = (
-    """CREATE TABLE emitted (
-        row INTEGER PRIMARY KEY AUTOINCREMENT,
-        output TEXT NOT NULL,
-        key BLOB NOT NULL,           -- hash of the record's key
-        identity BLOB NOT NULL,      -- of the revision that was emitted first
-        at INTEGER NOT NULL
-    )""",
-    "CREATE UNIQUE INDEX emitted_by_key ON emitted (output, key)",
-    """CREATE TABLE quarantine (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        feed INTEGER NOT NULL,
-        hash BLOB NOT NULL,          -- of the bytes
-        reason TEXT NOT NULL,
-        raw BLOB NOT NULL,           -- the bytes, compressed
-        at INTEGER NOT NULL
-    )""",
-    "CREATE UNIQUE INDEX quarantine_by_hash ON quarantine (feed, hash)",
-    # Checksums of time, sender and subject; NULL in rows of older versions.
-    "ALTER TABLE seen ADD COLUMN message BLOB",
-)
-
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
 """Statements that lead from version *n* to *n + 1*. Released ones are never edited."""
 
 VERSION = len(MIGRATIONS)
@@ -149,10 +139,14 @@ VERSION = len(MIGRATIONS)
 def migrate(connection: sqlite3.Connection, name: str) -> None:
     """Bring the database to this version, each step in a transaction of its own.
 
-    Raises ``JournalBroken`` for a database that is foreign, or newer than this program.
+    Raises ``JournalBroken`` for a database that is foreign, damaged, or newer than this program.
     """
     version = _version(connection, name)
     if version > VERSION:
+        # A damaged page can look like one: any table with row ids from 1 on.
+        (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if result != "ok":
+            raise damaged(Path(name), result)
         raise JournalBroken(
             f"{name} was written by a newer version (its schema is {version}, this program knows {VERSION}); "
             "run that version again, or set another state.directory"
@@ -167,18 +161,26 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
 
 def _version(connection: sqlite3.Connection, name: str) -> int:
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    marked = connection.execute("PRAGMA application_id").fetchone()[0]
     if not tables:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("CREATE TABLE schema (version INTEGER PRIMARY KEY)")
         connection.execute("COMMIT")
         return 0
-    if marked != APPLICATION_ID or "schema" not in tables:
-        raise JournalBroken(
-            f"{name} is a database of another program; set another state.directory, or move it away"
-        )
+    check_application(connection, name)
+    if "schema" not in tables:
+        raise damaged(Path(name), "its schema version is missing")
     newest, count = connection.execute("SELECT coalesce(max(version), 0), count(*) FROM schema").fetchone()
     if newest != count:
         raise damaged(Path(name), f"its schema is {newest} after {count} migrations")
     return int(newest)
+
+
+def check_application(connection: sqlite3.Connection, name: str) -> None:
+    """Raise ``JournalBroken`` for a database that no released version of this program made."""
+    (marked,) = connection.execute("PRAGMA application_id").fetchone()
+    if marked != APPLICATION_ID:
+        raise JournalBroken(
+            f"{name} is a database of another program, or of a version before the first release; set another "
+            "state.directory, or move it away"
+        )

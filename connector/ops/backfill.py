@@ -21,7 +21,7 @@ from connector.collect.backfill.job import Job
 from connector.collect.backfill.queue import BackfillQueue
 from connector.collect.collector import Collector
 from connector.errors import ConnectorError
-from connector.journal import Journal, Options
+from connector.journal import Journal, JournalOptions
 from connector.journal.journal import FILE
 from connector.model import Feed, JsonObject
 from connector.net.clock import utc_now
@@ -78,7 +78,7 @@ async def cancel(loaded: Loaded, request: BackfillRequest) -> bool:
     async def here() -> bool:
         if not (state.directory / FILE).exists():
             return False
-        options = Options(retain=state.retain)
+        options = JournalOptions(retain=state.retain)
         async with Journal.open(
             state.directory, observe=ignore_fact, clock=utc_now, options=options
         ) as journal:

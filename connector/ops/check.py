@@ -196,13 +196,13 @@ async def _state(directory: Path) -> CheckResult:
     """Open the journal, unless a daemon holds it."""
     try:
         async with Journal.open(directory, observe=ignore_fact, clock=utc_now) as journal:
-            head, about = (await journal.outline()).head, journal.about
+            head, info = (await journal.outline()).head, journal.info
     except JournalInUse as error:
         return CheckResult("state", "note", f"a connector is running on {directory} (process {error.pid})")
     except JournalError as error:
         return CheckResult("state", "failed", str(error))
     return CheckResult(
-        "state", "ok", f"{directory}, {count_of(head, 'revision')} so far, SQLite {about.sqlite}"
+        "state", "ok", f"{directory}, {count_of(head, 'revision')} so far, SQLite {info.sqlite}"
     )
 
 

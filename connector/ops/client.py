@@ -20,7 +20,7 @@ from connector.app.control.operator import Action, Configured, handlers
 from connector.app.control.server import NoDaemon, ask
 from connector.errors import ConnectorError, JournalInUse
 from connector.facts import Fact
-from connector.journal import Journal, Options
+from connector.journal import Journal, JournalOptions
 from connector.journal.journal import FILE
 from connector.model import JsonObject
 from connector.net.clock import utc_now
@@ -149,7 +149,7 @@ class OperatorClient:
                 f"cannot open the journal in {target.directory} ({error.strerror}); "
                 "run the command as the user that the connector runs as"
             ) from None
-        options = Options(retain=target.retain)
+        options = JournalOptions(retain=target.retain)
         async with Journal.open(
             target.directory, observe=ignore_fact, clock=utc_now, options=options
         ) as journal:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.journal import Journal, Options
+from connector.journal import Journal, JournalOptions
 from connector.testing.journal import CHECKS, Check
 
 
@@ -16,6 +16,9 @@ from connector.testing.journal import CHECKS, Check
 async def test_contract(check: Check, cache: int, tmp_path: Path) -> None:
     await check(
         lambda: Journal.open(
-            tmp_path, observe=lambda _: None, clock=lambda: datetime.now(UTC), options=Options(cache=cache)
+            tmp_path,
+            observe=lambda _: None,
+            clock=lambda: datetime.now(UTC),
+            options=JournalOptions(cache=cache),
         )
     )

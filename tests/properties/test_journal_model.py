@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from connector.errors import JournalFull, Moved
-from connector.journal import Journal, Options
+from connector.journal import Journal, JournalOptions
 from connector.model import Backlog, Commit, DeadLetter, Revision, Seen, Step, WhenFull
 from connector.testing.journal import FEED, START, letter, revision, seen_row
 
@@ -90,7 +90,7 @@ class JournalMachine(RuleBasedStateMachine):
     @initialize()
     def reopen(self) -> None:
         self.close()
-        options = Options(entry_revisions=PORTION, cache=600, ballast=0)
+        options = JournalOptions(entry_revisions=PORTION, cache=600, ballast=0)
         path = Path(self.directory.name)
         self.opened = Journal.open(
             path, observe=lambda _: None, clock=lambda: datetime.now(UTC), options=options

@@ -189,7 +189,7 @@ class Operator:
             found = await self._some(request)
             last = found[-1][0] if found else 0
             upto = _number(request, "upto")
-            chosen = [(number, letter.output) for number, letter in found if number <= upto]
+            chosen = [(number, dead_letter.output) for number, dead_letter in found if number <= upto]
         else:
             chosen = [(number, (await self._find(number)).output) for number in _numbers(numbers)]
             last = 0
@@ -336,12 +336,12 @@ def quarantined_summary(kept: QuarantinedItem, names: Mapping[str, str]) -> Json
     }
 
 
-def dead_letter_summary(number: int, letter: DeadLetter, names: Mapping[str, str]) -> JsonObject:
+def dead_letter_summary(number: int, dead_letter: DeadLetter, names: Mapping[str, str]) -> JsonObject:
     """One dead letter for a list; *names* are account names by id."""
-    revision = letter.revision
+    revision = dead_letter.revision
     subject = revision.record.body.get("subject")
     return {
-        **_about(number, letter),
+        **_about(number, dead_letter),
         "account": revision.feed.account,
         "account_name": names.get(revision.feed.account),
         "search": revision.feed.search,
@@ -351,9 +351,9 @@ def dead_letter_summary(number: int, letter: DeadLetter, names: Mapping[str, str
     }
 
 
-def dead_letter_detail(number: int, letter: DeadLetter, names: Mapping[str, str]) -> JsonObject:
+def dead_letter_detail(number: int, dead_letter: DeadLetter, names: Mapping[str, str]) -> JsonObject:
     """One dead letter in full."""
-    return {**_about(number, letter), "revision": _revision(letter.revision, names)}
+    return {**_about(number, dead_letter), "revision": _revision(dead_letter.revision, names)}
 
 
 def to_text(value: JsonObject | list[JsonObject]) -> str:
@@ -364,16 +364,16 @@ def to_text(value: JsonObject | list[JsonObject]) -> str:
         return json.dumps(json.loads(encode({"value": value}))["value"])
 
 
-def _about(number: int, letter: DeadLetter) -> JsonObject:
+def _about(number: int, dead_letter: DeadLetter) -> JsonObject:
     return {
         "number": number,
-        "output": letter.output,
-        "sequence": letter.sequence,
-        "reason": letter.reason,
-        "answer": letter.answer,
-        "attempts": letter.attempts,
-        "first_tried": letter.first_tried.isoformat(),
-        "dead_lettered": letter.dead_lettered_at.isoformat(),
+        "output": dead_letter.output,
+        "sequence": dead_letter.sequence,
+        "reason": dead_letter.reason,
+        "answer": dead_letter.answer,
+        "attempts": dead_letter.attempts,
+        "first_tried": dead_letter.first_tried.isoformat(),
+        "dead_lettered": dead_letter.dead_lettered_at.isoformat(),
     }
 
 

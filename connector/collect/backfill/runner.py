@@ -158,8 +158,8 @@ class BackfillRunner:
     async def _skip(self, recorder: TallyRecorder, until: datetime, beyond: datetime) -> None:
         """Continue where the API's retention begins. Not a gap: the feed may have read that in time."""
         step = Step(BACKFILL, self._checkpoints.get(BACKFILL), until)
-        note = recorder.skip(until, beyond)
-        await self._writer.commit(generation=self._writer.generation, step=step, note=note)
+        key_value = recorder.skip(until, beyond)
+        await self._writer.commit(generation=self._writer.generation, step=step, key_value=key_value)
         self._checkpoints.moved(step)
 
     async def _end(self, job: Job, tally: Tally) -> None:

@@ -21,7 +21,7 @@ from connector.collect.feed_config import FeedConfig
 from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.facts import Fact
-from connector.journal import Journal, Options
+from connector.journal import Journal, JournalOptions
 from connector.model import Backlog, Feed, FilterValue, Query
 from connector.net.http import HttpClient
 from connector.secret import Secret
@@ -154,7 +154,7 @@ async def tenant(
     overlap: timedelta = 2 * MINUTE,
     per_page: int = 1000,
     budget: int = 1_000_000,
-    cache: int = Options().cache,
+    cache: int = JournalOptions().cache,
     behaviour: Mapping[str, Any] = MappingProxyType({}),
     **simulated: Any,
 ) -> AsyncIterator[Tenant]:
@@ -173,7 +173,9 @@ async def tenant(
         http = HttpClient(timeout=30)
         stack.push_async_callback(http.close)
         journal = await stack.enter_async_context(
-            Journal.open(directory / "state", observe=facts.append, clock=clock, options=Options(cache=cache))
+            Journal.open(
+                directory / "state", observe=facts.append, clock=clock, options=JournalOptions(cache=cache)
+            )
         )
         source = CloudflareSource(
             account_id=ACCOUNT,

@@ -17,8 +17,7 @@ from pathlib import Path
 from connector.delivery import Deliverer, DeliveryOptions
 from connector.errors import JournalFull, Retryable
 from connector.facts import BacklogSkipped, EventDeadLettered
-from connector.journal import Journal
-from connector.journal import Options as Keeping
+from connector.journal import Journal, JournalOptions
 from connector.model import Backlog, Commit, Event, GapCause, Limits, Receipt, WhenFull
 from tests.scenarios.outputs.delivering import POLICY
 from tests.unit.delivery.fakes import FEED, FactRecorder, plain, revisions
@@ -95,7 +94,7 @@ async def feeding(directory: Path, room: Backlog, **outputs: Collector) -> Async
     def clock() -> datetime:
         return datetime.now(UTC)
 
-    keeping = Keeping(retain=timedelta(hours=24))
+    keeping = JournalOptions(retain=timedelta(hours=24))
     async with Journal.open(directory, observe=facts, clock=clock, options=keeping) as journal:
         for name in outputs:
             await journal.attach(name, "head", room)

@@ -18,7 +18,7 @@ import pytest
 from connector import cli
 from connector.app.control.operator import Configured, Operator
 from connector.facts import Fact
-from connector.journal import Journal, Options
+from connector.journal import Journal, JournalOptions
 from connector.model import (
     Backlog,
     Commit,
@@ -85,7 +85,7 @@ class StateFolder:
             self.directory / "state",
             observe=lambda _: None,
             clock=lambda: self.now,
-            options=Options(retain=retain, ballast=0),
+            options=JournalOptions(retain=retain, ballast=0),
         ) as journal:
             yield journal
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from connector.facts import Fact
-from connector.journal import Journal, Options
+from connector.journal import Journal, JournalOptions
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class Surroundings:
     facts: list[Fact] = field(default_factory=list)
 
     @asynccontextmanager
-    async def journal(self, options: Options | None = None) -> AsyncIterator[Journal]:
+    async def journal(self, options: JournalOptions | None = None) -> AsyncIterator[Journal]:
         """Open the journal of this place."""
         async with Journal.open(
             self.directory, observe=self.facts.append, clock=lambda: self.now, options=options

@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from connector.journal import Journal, Options
+from connector.journal import Journal, JournalOptions
 from connector.model import Backlog, Commit, Entry, Step
 from connector.testing.journal import FEED, START, letter, revision, seen_row
 
@@ -45,7 +45,7 @@ async def _deliver(journal: Journal, position: int) -> int:
 
 
 async def _run(directory: Path) -> None:
-    options = Options(retain=timedelta(days=1), ballast=0)
+    options = JournalOptions(retain=timedelta(days=1), ballast=0)
     async with Journal.open(
         directory, observe=lambda _: None, clock=lambda: datetime.now(UTC), options=options
     ) as journal:

@@ -15,13 +15,13 @@ import pytest
 
 from connector.errors import JournalBroken, JournalFull
 from connector.facts import JournalWriteFailed
-from connector.journal import Journal, Options
+from connector.journal import Journal, JournalOptions
 from connector.model import Backlog, Commit, Revision
 from connector.testing.journal import FEED, letter, revision, seen_row
 from tests.unit.journal.journals import Surroundings
 
 DISK = 20 << 20
-OPTIONS = Options(cache=0)
+OPTIONS = JournalOptions(cache=0)
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ async def test_delivery_resumes_on_a_full_disk_after_a_restart(small_disk: Path)
 
 async def test_an_acknowledgement_that_cannot_be_written_changes_nothing(small_disk: Path) -> None:
     here, filler = Surroundings(small_disk / "state"), small_disk / "filler"
-    async with here.journal(Options(ballast=0, cache=0)) as journal:
+    async with here.journal(JournalOptions(ballast=0, cache=0)) as journal:
         await journal.attach("siem", "beginning", Backlog())
         await journal.commit(large("a"))
         await journal.commit(large("b"))

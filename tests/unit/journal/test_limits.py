@@ -10,7 +10,7 @@ import pytest
 
 from connector.errors import JournalError, JournalFull, Moved
 from connector.facts import BacklogSkipped
-from connector.journal import Journal, Options
+from connector.journal import Journal, JournalOptions
 from connector.model import Backlog, Commit, GapCause, OutputOutline, WhenFull
 from connector.testing.journal import FEED, START, commit_of, revision, seen_row
 from tests.unit.journal.journals import Surroundings
@@ -71,7 +71,7 @@ async def test_delivering_part_of_a_backlog_is_enough_to_go_on(here: Surrounding
 
 
 async def test_what_is_only_retained_is_no_backlog(here: Surroundings) -> None:
-    async with here.journal(Options(retain=timedelta(hours=1))) as journal:
+    async with here.journal(JournalOptions(retain=timedelta(hours=1))) as journal:
         await journal.attach("siem", "head", Backlog(max_bytes=1))
         for number in range(3):
             await journal.commit(sized(number))
@@ -166,7 +166,7 @@ async def test_acknowledging_beyond_the_head_or_backwards_is_refused(here: Surro
 @pytest.mark.parametrize("when_full", WhenFull)
 async def test_what_a_rewind_brings_back_does_not_count(here: Surroundings, when_full: WhenFull) -> None:
     """Counted, it would be skipped again at the next commit, or stop collecting."""
-    async with here.journal(Options(retain=timedelta(hours=1))) as journal:
+    async with here.journal(JournalOptions(retain=timedelta(hours=1))) as journal:
         backlog = Backlog(3 * KILO, when_full)
         await journal.attach("siem", "head", backlog)
         for number in range(20):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import re
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from connector.errors import JournalBroken, JournalError, JournalInUse
+from connector.errors import JournalBroken, JournalDamaged, JournalError, JournalInUse
 from connector.journal import schema
 from connector.journal.journal import FILE
+from connector.journal.recovery import recover
 from connector.journal.schema import VERSION
 from connector.model import Backlog
 from connector.testing.journal import FEED, commit_of
@@ -55,9 +57,9 @@ async def test_a_clean_end_leaves_one_database_file(here: Surroundings) -> None:
 
 async def test_it_says_what_it_is_made_of(here: Surroundings) -> None:
     async with here.journal() as journal:
-        assert journal.about.sqlite == sqlite3.sqlite_version
-        assert (journal.about.path, journal.about.schema) == (here.directory / FILE, VERSION)
-        assert journal.about.compression in {"isal", "zlib"}
+        assert journal.info.sqlite == sqlite3.sqlite_version
+        assert (journal.info.path, journal.info.schema) == (here.directory / FILE, VERSION)
+        assert journal.info.compression in {"isal", "zlib"}
 
 
 async def test_the_same_process_cannot_open_it_twice(here: Surroundings) -> None:
@@ -89,7 +91,7 @@ async def test_no_other_program_can_write_to_an_open_journal(here: Surroundings)
             closing(sqlite3.connect(here.directory / FILE, timeout=0)) as other,
             pytest.raises(sqlite3.OperationalError, match="locked"),
         ):
-            other.execute("SELECT * FROM ledger").fetchall()
+            other.execute("SELECT * FROM counters").fetchall()
 
 
 @pytest.mark.parametrize("where", ["file", "file/below"])
@@ -125,6 +127,28 @@ async def test_a_database_of_another_program_is_left_alone(here: Surroundings) -
     with closing(sqlite3.connect(here.directory / FILE)) as other:
         other.execute("CREATE TABLE schema (version INTEGER)")
     with pytest.raises(JournalBroken, match="another program"):
+        await _open(here)
+
+
+async def test_a_journal_from_before_the_first_release_is_left_alone(here: Surroundings) -> None:
+    here.directory.mkdir()
+    with closing(sqlite3.connect(here.directory / FILE)) as old:
+        old.execute("PRAGMA application_id = 0x43464553")
+        old.execute("CREATE TABLE schema (version INTEGER PRIMARY KEY)")
+        old.execute("CREATE TABLE letters (number INTEGER PRIMARY KEY)")
+    for refused in (lambda: _open(here), lambda: asyncio.to_thread(recover, here.directory, FILE, here.now)):
+        with pytest.raises(JournalBroken, match=r"before the first release; set another state\.directory"):
+            await refused()
+    with closing(sqlite3.connect(here.directory / FILE)) as old:
+        assert old.execute("SELECT name FROM sqlite_master").fetchall() == [("schema",), ("letters",)]
+
+
+async def test_a_schema_without_its_version_is_damaged(here: Surroundings) -> None:
+    await _open(here)
+    with closing(sqlite3.connect(here.directory / FILE)) as other:
+        other.execute("DROP TABLE schema")
+        other.commit()
+    with pytest.raises(JournalDamaged, match="schema version is missing"):
         await _open(here)
 
 

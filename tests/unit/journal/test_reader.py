@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from connector.journal import Journal, Options, codec, reader
+from connector.journal import Journal, JournalOptions, codec, reader
 from connector.model import Backlog, Revision
 from connector.testing.journal_harness import commit_of, names_of
 from tests.support.uncollected import living
 from tests.unit.journal.journals import Surroundings
 
-OPTIONS = Options(entry_revisions=500)
+OPTIONS = JournalOptions(entry_revisions=500)
 
 
 @pytest.fixture

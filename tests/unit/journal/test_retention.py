@@ -8,14 +8,14 @@ import pytest
 
 from connector.errors import JournalError, Moved
 from connector.facts import BacklogSkipped, JournalTrimmed
-from connector.journal import Options
+from connector.journal import JournalOptions
 from connector.model import Backlog, Commit, Feed, Step
 from connector.testing.journal import FEED, START, commit_of, letter, names_of, revision, seen_row
 from tests.unit.journal.journals import Surroundings
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-KEEP_AN_HOUR = Options(retain=HOUR)
+KEEP_AN_HOUR = JournalOptions(retain=HOUR)
 
 
 async def _three_delivered_commits(here: Surroundings) -> None:
@@ -88,7 +88,7 @@ async def test_detaching_the_last_slow_output_frees_its_data(here: Surroundings)
         assert len(here.reported(BacklogSkipped)) == 1
 
 
-async def test_letters_of_a_detached_output_wait_for_it(here: Surroundings) -> None:
+async def test_dead_letters_of_a_detached_output_wait_for_it(here: Surroundings) -> None:
     async with here.journal() as journal:
         await journal.attach("siem", "head", Backlog())
         await journal.commit(commit_of("a"))
@@ -159,10 +159,12 @@ async def test_a_backfill_before_the_first_live_step_sets_no_floor(here: Surroun
 
 async def test_a_note_becomes_durable_with_its_commit_or_not_at_all(here: Surroundings) -> None:
     async with here.journal() as journal:
-        await journal.commit(Commit(FEED, "f", step=Step("backfill", None, START), note=("backfill", "1")))
+        await journal.commit(
+            Commit(FEED, "f", step=Step("backfill", None, START), key_value=("backfill", "1"))
+        )
         with pytest.raises(Moved):
             await journal.commit(
-                Commit(FEED, "f", step=Step("backfill", None, START), note=("backfill", "2"))
+                Commit(FEED, "f", step=Step("backfill", None, START), key_value=("backfill", "2"))
             )
     async with here.journal() as journal:
         assert await journal.get_value("backfill") == "1"

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from connector.errors import JournalError, Moved
-from connector.journal import Journal, Options
+from connector.journal import Journal, JournalOptions
 from connector.model import Backlog, Step
 from connector.testing.journal import FEED, START, commit_of, letter, revision
 from tests.unit.journal.journals import Surroundings
 
-KEEP_AN_HOUR = Options(retain=timedelta(hours=1))
+KEEP_AN_HOUR = JournalOptions(retain=timedelta(hours=1))
 
 
 async def _read_again(journal: Journal, output: str, position: int, upto: int) -> int:

@@ -210,6 +210,21 @@ class KeyValueStore(Protocol):
         ...
 
 
+class SharedValueStore(KeyValueStore, Protocol):
+    """Values that several holders of the store read, change and wait for."""
+
+    async def replace_value(self, key: str, old: str | None, new: str | None) -> bool:
+        """Make *new* durable under *key* if *old* is stored there; return whether it was.
+
+        ``None`` means no value.
+        """
+        ...
+
+    async def value_changed(self, key: str) -> None:
+        """Wait until somebody stores a value under *key*. MAY return early; MUST be cancellable."""
+        ...
+
+
 class OperatorLog(Protocol):
     """The journal as an operator sees it."""
 
@@ -250,6 +265,15 @@ class OperatorLog(Protocol):
 
         Returns how many.
         """
+        ...
+
+
+class Journal(FeedLog, OutputLog, OperatorLog, SharedValueStore, Protocol):
+    """All sides of a journal."""
+
+    @property
+    def description(self) -> str:
+        """What it is and where, for people: ``/var/lib/email-connector, SQLite 3.45.1``. Holds no secret."""
         ...
 
 

@@ -16,12 +16,12 @@ from functools import partial
 
 from connector import __version__
 from connector.app.collectors import FeedPlan, plan_feeds
+from connector.app.journals import SQLITE
 from connector.app.routes import Route, build_routes, expression_warnings, mapping_library, mapping_notes
 from connector.app.sources import check_http_clients
 from connector.errors import ConfigurationError, Problem
 from connector.facts import ConfigurationWarning, Fact
 from connector.interfaces import Clock
-from connector.journal import SQLITE
 from connector.masking import SecretMasker, secrets_in
 from connector.model import Backlog, Feed
 from connector.net.no_proxy import ProxyEnvironment

@@ -16,8 +16,7 @@ from connector.collect.schedule import Schedule, period_of, schedule_of
 from connector.collect.windows import Timing
 from connector.errors import ConfigurationError, JournalFull, Problem
 from connector.facts import FeedStarted
-from connector.interfaces import Clock, Enricher, Observe
-from connector.journal import Journal
+from connector.interfaces import Clock, Enricher, Journal, Observe
 from connector.mapping import KnownNames, Library, compile_matcher
 from connector.model import Feed, Query, Record, Revision
 from connector.settings import Loaded, Search, Settings

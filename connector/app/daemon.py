@@ -24,6 +24,7 @@ from connector.app.control.backfill import BackfillService
 from connector.app.control.operator import Configured, handlers
 from connector.app.control.resume import ResumeService
 from connector.app.control.server import Handler, serve_control
+from connector.app.journals import open_journal
 from connector.app.monitor import measure_journal, post_status
 from connector.app.reload import ReadConfiguration, Reload, changes
 from connector.app.routes import Route, attach, build_deliverers
@@ -43,8 +44,7 @@ from connector.facts import (
     Fact,
     RunIncomplete,
 )
-from connector.interfaces import Clock, Observe, Source
-from connector.journal import Journal, JournalOptions
+from connector.interfaces import Clock, Journal, Observe, Source
 from connector.model import Feed, JsonObject
 from connector.net.clock import utc_now
 from connector.quantities import count_of
@@ -199,12 +199,11 @@ async def open_app(
 @asynccontextmanager
 async def open_core(core: Core) -> AsyncIterator[Services]:
     """Endpoint, journal and control socket, while the block runs."""
-    options = JournalOptions(retain=core.state.retain)
     directory = core.state.directory
     commands: dict[str, Handler] = {"status": partial(_status, core.telemetry)}
     with _endpoint(core) as url:
         async with (
-            Journal.open(directory, observe=core.observe, clock=core.clock, options=options) as journal,
+            open_journal(core.state, observe=core.observe, clock=core.clock) as journal,
             serve_control(directory, commands),
             task_scope() as start,
         ):

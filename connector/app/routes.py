@@ -14,8 +14,7 @@ from connector.facts import OutputStarted
 from connector.formats import cef, leef
 from connector.formats.escaping import Escape
 from connector.formats.json import instant
-from connector.interfaces import Clock, Mapper, Observe, Output
-from connector.journal import Journal
+from connector.interfaces import Clock, Journal, Mapper, Observe, Output
 from connector.mapping import (
     KnownNames,
     Library,

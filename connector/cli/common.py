@@ -74,7 +74,7 @@ def operator_target(config: Path | None, state: Path | None) -> CommandTarget:
     from connector.ops.client import CommandTarget
 
     if state is not None:
-        return CommandTarget(state)
+        return CommandTarget.of_directory(state)
     try:
         return CommandTarget.of(load_config(config).settings)
     except ConfigurationError as error:
@@ -83,7 +83,7 @@ def operator_target(config: Path | None, state: Path | None) -> CommandTarget:
         rest = f" (and {more} more)" if more else ""
         say(f"warning: ignoring the invalid configuration: {error.problems[0]}{rest}")
         say(f"warning: using the state directory {directory}")
-        return CommandTarget(directory)
+        return CommandTarget.of_directory(directory)
 
 
 def say(text: str) -> None:

@@ -131,17 +131,18 @@ def forget(search: str, account: str | None, yes: bool, config: Path | None, sta
 @state_options
 def check_journal(config: Path | None, state: Path | None) -> None:
     """Check all of the journal for damage while the connector is stopped. Exits with 1 if there is any."""
-    from connector.journal import FILE, recovery
+    from connector.app.journals import check_file, journal_file
 
     directory = state_directory(config, state)
-    _require(directory / FILE)
-    problems = recovery.check(directory, FILE)
+    path = journal_file(directory)
+    _require(path)
+    problems = check_file(directory)
     for problem in problems:
         say(f"damaged: {problem}")
     if problems:
         say("`email-connector state recover` saves what can be read")
         raise click.exceptions.Exit(1)
-    say(f"{directory / FILE} is intact")
+    say(f"{path} is intact")
 
 
 @command.command("recover")
@@ -152,13 +153,13 @@ def recover_journal(yes: bool, config: Path | None, state: Path | None) -> None:
 
     The damaged file stays beside the new one. Events that are lost are counted, with the time to backfill.
     """
-    from connector.journal import FILE, recovery
+    from connector.app.journals import journal_file, recover_file
 
     directory = state_directory(config, state)
-    path = directory / FILE
+    path = journal_file(directory)
     _require(path)
     confirm(f"Replace {path} by what can be read of it? The damaged file is kept.", yes=yes)
-    report = recovery.recover(directory, FILE, utc_now())
+    report = recover_file(directory, utc_now())
     say(f"recovered {path}; the damaged file is {report.kept}")
     lost = ", ".join(f"{count} of {table}" for table, count in report.lost.items() if count)
     if lost:

@@ -33,7 +33,7 @@ from connector.collect.sweeper import Sweeper
 from connector.collect.windows import LIVE, Sweep, sweeps_of
 from connector.errors import JournalBroken, Moved, SourceError
 from connector.facts import FeedCaughtUp
-from connector.interfaces import Clock, Enricher, FeedLog, KeyValueStore, Lookup, Observe, Source
+from connector.interfaces import Clock, Enricher, FeedLog, Lookup, Observe, SharedValueStore, Source
 
 _CHECKS_PER_AGE = 20
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
@@ -44,7 +44,7 @@ _CAUGHT_UP = timedelta(minutes=5)
 """A checkpoint this close to the present has caught up: clocks differ, and a sweep takes time."""
 
 
-class FeedJournal(FeedLog, KeyValueStore, Protocol):
+class FeedJournal(FeedLog, SharedValueStore, Protocol):
     """The journal as this module uses it."""
 
 

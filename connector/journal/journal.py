@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
+from connector.broadcast import Broadcast
 from connector.errors import JournalFull, Moved
 from connector.facts import (
     BacklogSkipped,
@@ -74,6 +75,7 @@ class Journal:
         self._observe = observe
         self._clock = clock
         self._notifier = HeadNotifier(head)
+        self._value_changed = Broadcast()
         self._reader = Reader(database.path, options.cache)
         self._states = States()
         self._seen = SeenTable(self._states)
@@ -104,6 +106,11 @@ class Journal:
             async with open_database(path, Ballast(ballast, options.ballast)) as database:
                 counters = await database.read(entries.read_counters)
                 yield cls(database, counters.head, observe=observe, clock=clock, options=options)
+
+    @property
+    def description(self) -> str:
+        """See ``interfaces.Journal``."""
+        return f"{self._database.path.parent}, SQLite {sqlite3.sqlite_version}"
 
     # FeedLog
 
@@ -342,8 +349,27 @@ class Journal:
     async def set_value(self, key: str, value: str | None) -> None:
         """See ``KeyValueStore``."""
         await self._write(
-            "remember", lambda connection: kv.set_value(connection, key, value), last_resort=True
+            "remember",
+            lambda connection: kv.set_value(connection, key, value),
+            lambda _: self._value_changed.notify(),
+            last_resort=True,
         )
+
+    async def replace_value(self, key: str, old: str | None, new: str | None) -> bool:
+        """See ``SharedValueStore``."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            if kv.get_value(connection, key) != old:
+                return False
+            kv.set_value(connection, key, new)
+            return True
+
+        return await self._write("remember", work, lambda _: self._value_changed.notify(), last_resort=True)
+
+    async def value_changed(self, key: str) -> None:
+        """See ``SharedValueStore``. It returns whatever key was stored."""
+        del key
+        await self._value_changed.wait()
 
     async def _write(
         self,

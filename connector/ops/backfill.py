@@ -15,14 +15,13 @@ from connector.app.build import build_app
 from connector.app.control.backfill import BackfillRequest, BackfillService
 from connector.app.control.server import NoDaemon, ask
 from connector.app.daemon import drain_or_give_up, open_app
+from connector.app.journals import journal_exists, open_journal
 from connector.app.signals import Stop, handle_signals
 from connector.app.tasks import wait_first
 from connector.collect.backfill.job import Job
 from connector.collect.backfill.queue import BackfillQueue
 from connector.collect.collector import Collector
 from connector.errors import ConnectorError
-from connector.journal import Journal, JournalOptions
-from connector.journal.journal import FILE
 from connector.model import Feed, JsonObject
 from connector.net.clock import utc_now
 from connector.ops.client import by_daemon_or_here, ignore_fact
@@ -76,12 +75,9 @@ async def cancel(loaded: Loaded, request: BackfillRequest) -> bool:
         return bool(_object(await ask(state.directory, "backfill_drop", **request.to_json()))["dropped"])
 
     async def here() -> bool:
-        if not (state.directory / FILE).exists():
+        if not journal_exists(state):
             return False
-        options = JournalOptions(retain=state.retain)
-        async with Journal.open(
-            state.directory, observe=ignore_fact, clock=utc_now, options=options
-        ) as journal:
+        async with open_journal(state, observe=ignore_fact, clock=utc_now) as journal:
             queue = BackfillQueue(Feed(request.account, request.search), journal)
             job = request.match(await queue.load())
             if job is not None:

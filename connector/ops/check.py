@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequenc
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from connector.app.build import endpoint_tls
 from connector.app.collectors import FeedPlan, plan_feeds
 from connector.app.control.server import NoDaemon, ask
+from connector.app.journals import open_journal
 from connector.app.routes import Route, build_routes, expression_warnings, mapping_library
 from connector.app.sources import credentials_of, open_sources
 from connector.collect.revisions import PAD, time_of
@@ -29,7 +29,6 @@ from connector.errors import (
 from connector.facts import Fact, RateLimited
 from connector.formats.json import instant
 from connector.interfaces import Probe, Setup
-from connector.journal import Journal
 from connector.mapping import lint, run_tests
 from connector.model import Event, Feed, JsonObject, Query, Record, Revision, Window
 from connector.net.clock import utc_now
@@ -40,7 +39,7 @@ from connector.outputs.shared.failover import MultiUrlSettings
 from connector.outputs.shared.http_client import SingleUrlSettings
 from connector.quantities import count_of, format_duration
 from connector.secret import Secret
-from connector.settings import Loaded, Settings, require_paths
+from connector.settings import Loaded, Settings, StateSettings, require_paths
 from connector.source.budget import stored_pause
 from connector.source.client import CloudflareSource
 from connector.source.probe import Level, ProbeResult
@@ -110,7 +109,7 @@ async def check(
     results += list(_mappings(loaded, routes))
     if with_files:
         results += list(network_routes(settings, routes))
-        results.append(await _state(settings.state.directory))
+        results.append(await _state(settings.state))
         results += await _pauses(settings)
     if not offline:
         results += [result async for result in _accounts(settings, feeds)]
@@ -192,18 +191,18 @@ def _mappings(loaded: Loaded, routes: Sequence[Route]) -> Iterator[CheckResult]:
             yield CheckResult(f"mapping {name}", "ok", f"{count_of(len(outcomes), 'test')} passed")
 
 
-async def _state(directory: Path) -> CheckResult:
+async def _state(state: StateSettings) -> CheckResult:
     """Open the journal, unless a daemon holds it."""
     try:
-        async with Journal.open(directory, observe=ignore_fact, clock=utc_now) as journal:
-            head, info = (await journal.outline()).head, journal.info
+        async with open_journal(state, observe=ignore_fact, clock=utc_now) as journal:
+            head, description = (await journal.outline()).head, journal.description
     except JournalInUse as error:
-        return CheckResult("state", "note", f"a connector is running on {directory} (process {error.pid})")
+        return CheckResult(
+            "state", "note", f"a connector is running on {state.directory} (process {error.pid})"
+        )
     except JournalError as error:
         return CheckResult("state", "failed", str(error))
-    return CheckResult(
-        "state", "ok", f"{directory}, {count_of(head, 'revision')} so far, SQLite {info.sqlite}"
-    )
+    return CheckResult("state", "ok", f"{description}, {count_of(head, 'revision')} so far")
 
 
 async def _pauses(settings: Settings) -> Sequence[CheckResult]:
@@ -217,7 +216,7 @@ async def _pauses(settings: Settings) -> Sequence[CheckResult]:
                 until[str(account["account"])] = datetime.fromisoformat(account["rate_limited_until"])
     except NoDaemon:
         try:
-            async with Journal.open(directory, observe=ignore_fact, clock=utc_now) as journal:
+            async with open_journal(settings.state, observe=ignore_fact, clock=utc_now) as journal:
                 for configured in settings.accounts.values():
                     end = await stored_pause(journal, configured.account_id, utc_now())
                     if end is not None:

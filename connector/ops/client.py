@@ -18,13 +18,12 @@ import orjson
 
 from connector.app.control.operator import Action, Configured, handlers
 from connector.app.control.server import NoDaemon, ask
+from connector.app.journals import open_existing
 from connector.errors import ConnectorError, JournalInUse
 from connector.facts import Fact
-from connector.journal import Journal, JournalOptions
-from connector.journal.journal import FILE
 from connector.model import JsonObject
 from connector.net.clock import utc_now
-from connector.settings import Settings
+from connector.settings import Settings, StateSettings
 
 _RETRY_FOR = 5.0
 """Seconds to retry while a daemon holds the journal and does not answer: it is starting or stopping."""
@@ -62,16 +61,25 @@ async def by_daemon_or_here(by_daemon: Callable[[], Awaitable[T]], here: Callabl
 
 @dataclass(frozen=True, slots=True)
 class CommandTarget:
-    """The state directory to work on, and what is known of its configuration."""
+    """The state to work on, and what is known of its configuration."""
 
-    directory: Path
-    retain: timedelta = _RETAIN_ALL
+    state: StateSettings
     configured: Configured | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> CommandTarget:
-        """The state directory of *settings*."""
-        return cls(settings.state.directory, settings.state.retain, Configured.of(settings))
+        """The state of *settings*."""
+        return cls(settings.state, Configured.of(settings))
+
+    @classmethod
+    def of_directory(cls, directory: Path) -> CommandTarget:
+        """The state in *directory*, of which nothing else is known."""
+        return cls(StateSettings(directory=directory, retain=_RETAIN_ALL))
+
+    @property
+    def directory(self) -> Path:
+        """The state directory; the control socket of a running daemon is in it."""
+        return self.state.directory
 
 
 @dataclass(slots=True)
@@ -137,23 +145,8 @@ class OperatorClient:
         return total
 
     async def _call_here(self, command: str, arguments: Mapping[str, object]) -> object:
-        target = self._target
-        try:
-            (target.directory / FILE).stat()
-        except FileNotFoundError:
-            raise ConnectorError(
-                f"no journal in {target.directory}: no connector has run on this state directory yet"
-            ) from None
-        except OSError as error:
-            raise ConnectorError(
-                f"cannot open the journal in {target.directory} ({error.strerror}); "
-                "run the command as the user that the connector runs as"
-            ) from None
-        options = JournalOptions(retain=target.retain)
-        async with Journal.open(
-            target.directory, observe=ignore_fact, clock=utc_now, options=options
-        ) as journal:
-            handler = handlers(journal, target.configured, ignore_fact)[command]
+        async with open_existing(self._target.state, observe=ignore_fact, clock=utc_now) as journal:
+            handler = handlers(journal, self._target.configured, ignore_fact)[command]
             return _through_json(await handler(_through_json(arguments)))
 
 

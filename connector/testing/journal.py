@@ -18,6 +18,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from connector.errors import DeadLettersFull, JournalFull, Moved
+from connector.interfaces import Journal
 from connector.model import Backlog, Commit, Feed, Gap, GapCause, Quarantined, Step, WhenFull, Window
 from connector.testing.journal_harness import (
     FEED,
@@ -25,7 +26,6 @@ from connector.testing.journal_harness import (
     MINUTE,
     START,
     WAIT,
-    AnyJournal,
     Check,
     JournalViolation,
     Open,
@@ -46,7 +46,6 @@ __all__ = [
     "HOSTILE",
     "MINUTE",
     "START",
-    "AnyJournal",
     "Check",
     "JournalViolation",
     "Open",
@@ -135,7 +134,7 @@ async def gaps_are_repaired_piece_by_piece(open_journal: Open) -> None:
     """What was read of a gap is a gap no more; the rest keeps its cause and when it was recorded."""
     gap = Gap(Window(START, START + 9 * MINUTE), GapCause.RETENTION)
 
-    async def left(journal: AnyJournal) -> list[tuple[float, float]]:
+    async def left(journal: Journal) -> list[tuple[float, float]]:
         windows = [one.window for one in (await journal.progress(FEED)).gaps]
         return [((one.start - START) / MINUTE, (one.end - START) / MINUTE) for one in windows]
 
@@ -382,6 +381,20 @@ async def the_first_emitted_revision_is_remembered(open_journal: Open) -> None:
         expect(await journal.emitted("keeper", ["a"]), {}, "what another output emitted")
 
 
+async def values_are_compared_and_set(open_journal: Open) -> None:
+    """A value is replaced only where the old one is what was expected, and whoever waits for it is woken."""
+    async with open_journal() as journal:
+        expect(await journal.replace_value("a", None, "1"), True, "a first value")
+        expect(await journal.replace_value("a", None, "2"), False, "a first value where there is one")
+        expect(await journal.replace_value("a", "1", "2"), True, "the next value")
+        waiting = asyncio.ensure_future(journal.value_changed("a"))
+        await asyncio.sleep(0)
+        expect(await journal.replace_value("a", "2", None), True, "no value")
+        async with asyncio.timeout(WAIT):
+            await waiting
+        expect(await journal.get_value("a"), None, "the value in the end")
+
+
 async def a_forgotten_feed_starts_anew(open_journal: Open) -> None:
     """Forgetting drops one feed's checkpoints, gaps and seen rows; nothing else."""
     other = Feed("account", "other")
@@ -423,6 +436,7 @@ CHECKS: tuple[Check, ...] = (
     positions_can_be_rewound,
     quarantined_items_are_kept_once,
     the_first_emitted_revision_is_remembered,
+    values_are_compared_and_set,
     a_forgotten_feed_starts_anew,
 )
 """Every check."""

@@ -6,18 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from connector.errors import ConnectorError
-from connector.interfaces import FeedLog, KeyValueStore, OperatorLog, OutputLog
+from connector.interfaces import Journal, OutputLog
 from connector.model import Body, Commit, DeadLetter, Entry, Feed, Record, Revision, Seen, Step
 
-
-class AnyJournal(FeedLog, OutputLog, OperatorLog, KeyValueStore, Protocol):
-    """All sides of a journal."""
-
-
-Open: TypeAlias = Callable[[], contextlib.AbstractAsyncContextManager[AnyJournal]]
+Open: TypeAlias = Callable[[], contextlib.AbstractAsyncContextManager[Journal]]
 Check: TypeAlias = Callable[[Open], Awaitable[None]]
 
 FEED = Feed("account", "search")

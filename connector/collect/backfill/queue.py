@@ -1,39 +1,40 @@
-"""The queue of one feed's backfills, kept in the journal so that it survives restarts."""
+"""The queue of one feed's backfills, kept in the journal so that it survives restarts.
+
+Several processes may share the journal, and queue and remove backfills: every change compares and sets.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 
-from connector.broadcast import Broadcast
 from connector.collect.backfill.job import BackfillList, Job, Tally
-from connector.interfaces import KeyValueStore
+from connector.interfaces import SharedValueStore
 from connector.model import Feed, Window
 
 
 class BackfillQueue:
-    """The backfills of one feed. The journal belongs to this process, so the queue is read from it once."""
+    """The backfills of one feed."""
 
-    def __init__(self, feed: Feed, store: KeyValueStore) -> None:
+    def __init__(self, feed: Feed, store: SharedValueStore) -> None:
         self._key = f"backfill {feed}"
         self._store = store
-        self._list: BackfillList | None = None
-        self._writing = asyncio.Lock()
-        self._changed = Broadcast()
+        self._list = BackfillList()
 
     async def load(self) -> BackfillList:
-        """Return the backfills, read from the journal the first time."""
-        async with self._writing:
-            return await self._known()
+        """Return the backfills as the journal has them now."""
+        self._list = BackfillList.of_text(await self._store.get_value(self._key))
+        return self._list
 
     @property
     def unfinished(self) -> tuple[Job, ...]:
-        """Those queued or running, in the order of their requests; none before ``load``."""
-        return self._list.unfinished if self._list else ()
+        """Those queued or running when they were last read, in the order of their requests."""
+        return self._list.unfinished
 
     def recent(self, now: datetime) -> tuple[Job, ...]:
-        """Those that ended within a day; none before ``load``."""
-        return self._list.recent(now) if self._list else ()
+        """Those that ended within a day when they were last read."""
+        return self._list.recent(now)
 
     def key(self, number: int) -> str:
         """Key under which the tally of *number* is stored while it runs."""
@@ -41,20 +42,26 @@ class BackfillQueue:
 
     async def next(self) -> Job:
         """Return the next job to work on; wait until there is one."""
-        await self.load()
-        while not self.unfinished:
-            await self._changed.wait()
+        while not (await self.load()).unfinished:
+            await self._store.value_changed(self._key)
         return self.unfinished[0]
+
+    async def removed(self, number: int) -> None:
+        """Wait until backfill *number* is removed from the queue."""
+        while (await self.load()).find(number) is not None:
+            await self._store.value_changed(self._key)
 
     async def submit(self, asked: tuple[str, str], window: Window, *, everything: bool) -> tuple[Job, bool]:
         """Queue *window*, requested in the words *asked*; also return whether it was queued already."""
-        async with self._writing:
-            jobs = await self._known()
-            if known := jobs.match(asked, window, everything=everything):
-                return known, True
-            jobs = jobs.added(asked, window, everything=everything)
-            await self._write(jobs)
-            return jobs.jobs[-1], False
+        known: Job | None = None
+
+        def add(jobs: BackfillList) -> BackfillList:
+            nonlocal known
+            known = jobs.match(asked, window, everything=everything)
+            return jobs if known else jobs.added(asked, window, everything=everything)
+
+        jobs = await self._change(add)
+        return known or jobs.jobs[-1], known is not None
 
     async def find(self, number: int) -> tuple[Job, Tally] | None:
         """Return backfill *number* and its tally; ``None`` when it is not remembered."""
@@ -68,22 +75,21 @@ class BackfillQueue:
 
     async def end(self, job: Job, tally: Tally, at: datetime) -> None:
         """Note that *job* was complete *at* this time. Raises ``JournalFull``."""
-        async with self._writing:
-            await self._write((await self._known()).ended(job.number, tally, at))
-            await self._store.set_value(self.key(job.number), None)
+        await self._change(lambda jobs: jobs.ended(job.number, tally, at))
+        await self._store.set_value(self.key(job.number), None)
 
     async def remove(self, job: Job) -> None:
         """Remove *job*."""
-        async with self._writing:
-            await self._write((await self._known()).without(job.number))
-            await self._store.set_value(self.key(job.number), None)
+        await self._change(lambda jobs: jobs.without(job.number))
+        await self._store.set_value(self.key(job.number), None)
 
-    async def _known(self) -> BackfillList:
-        if self._list is None:
-            self._list = BackfillList.of_text(await self._store.get_value(self._key))
-        return self._list
-
-    async def _write(self, jobs: BackfillList) -> None:
-        await self._store.set_value(self._key, jobs.to_text())
-        self._list = jobs
-        self._changed.notify()
+    async def _change(self, change: Callable[[BackfillList], BackfillList]) -> BackfillList:
+        """Apply *change* to the stored backfills and return the outcome."""
+        while True:
+            text = await self._store.get_value(self._key)
+            jobs = BackfillList.of_text(text)
+            changed = change(jobs)
+            if changed is jobs or await self._store.replace_value(self._key, text, changed.to_text()):
+                self._list = changed
+                return changed
+            await asyncio.sleep(0)  # somebody else was quicker: try with what they stored

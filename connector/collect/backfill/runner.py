@@ -76,14 +76,22 @@ class BackfillRunner:
     async def run(self, job: Job, work: _Work) -> None:
         """Run *work*, which works on *job*, until it ends or *job* is dropped."""
         task = asyncio.create_task(_awaited(work))
+        removed = asyncio.create_task(self.jobs.removed(job.number))
         running = self._running = _Running(job, task)
         try:
-            await asyncio.wait({task})
+            # Another process that shares the journal can only remove it from the queue.
+            await asyncio.wait({task, removed}, return_when=asyncio.FIRST_COMPLETED)
+            if removed.done() and removed.exception() is not None:
+                await asyncio.wait({task})
+            is_removed = not task.done()
         finally:
             self._running = None
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        if not running.dropped:
+            removed.cancel()
+            await asyncio.gather(task, removed, return_exceptions=True)
+        if is_removed and not running.dropped:
+            await self._remove(job)
+        elif not running.dropped:
             task.result()
 
     async def drop(self, number: int) -> bool:
@@ -95,10 +103,13 @@ class BackfillRunner:
             self._running.dropped = True
             self._running.task.cancel()
             await asyncio.wait({self._running.task})
+        await self._remove(job)
+        return True
+
+    async def _remove(self, job: Job) -> None:
         tally = await self.jobs.tally(job)
         await self.jobs.remove(job)
         self._report_end(job, tally, complete=False)
-        return True
 
     async def work(self, job: Job) -> None:
         """Read the rest of *job*. Raises ``SourceError`` and ``Moved``; call it again then."""

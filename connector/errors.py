@@ -210,13 +210,20 @@ class DeliveryError(ConnectorError):
 
 
 class Retryable(DeliveryError):
-    """The collector cannot take it now; *after* is how long, in seconds, it asked to wait."""
+    """The collector cannot take it now.
+
+    Args:
+        reason: why.
+        after: how long, in seconds, it asked to wait.
+        busy: it works and asks for fewer requests, as by HTTP 429; nothing is broken.
+    """
 
     kind = "retryable"
 
-    def __init__(self, reason: str, after: float | None = None) -> None:
+    def __init__(self, reason: str, after: float | None = None, *, busy: bool = False) -> None:
         super().__init__(reason)
         self.after = after
+        self.busy = busy
 
 
 class Refused(DeliveryError):

@@ -361,6 +361,7 @@ class Receipt:
         retry_after: seconds the collector asked to wait.
         duplicates: how many it already had.
         busy: it accepted, but asks to slow down.
+        retry_reason: why it wants the events of *retry* again, in words; empty where it does not say.
     """
 
     rejected: Mapping[int, str] = field(default_factory=dict)
@@ -368,6 +369,7 @@ class Receipt:
     retry_after: float | None = None
     duplicates: int = 0
     busy: bool = False
+    retry_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

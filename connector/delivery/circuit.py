@@ -99,10 +99,11 @@ class AdaptiveConcurrency:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to send once: over connection *generation*, in *round* of the concurrency limit."""
+    """Leave to send once, from loop time *began*: over connection *generation*, in *round* of the limit."""
 
     generation: int
     round: int
+    began: float
 
 
 _CLOSING = 5.0
@@ -146,6 +147,7 @@ class CircuitBreaker:
         self._wait_reason = ""
         self._probes = 0
         self._opening = History()
+        self._last_accepted = float("-inf")
         self._concurrency = AdaptiveConcurrency(output.limits.concurrency)
         self.generation = 0
         self.failures = 0
@@ -179,16 +181,17 @@ class CircuitBreaker:
                     await self._reopen()
                 await self._wait()
             self._users += 1
-            return Permit(self.generation, self._concurrency.round)
+            return Permit(self.generation, self._concurrency.round, asyncio.get_running_loop().time())
 
     def leave(self) -> None:
         """A send ended, with whatever outcome."""
         self._users -= 1
         self._notifier.notify()
 
-    def history(self, *, refusals: int, fault: str, faults: int) -> History:
+    def history(self, *, refusals: int, fault: str, faults: int, seconds: float = 0.0) -> History:
         """What a decision about a chunk needs to know."""
-        return History(self.failures, refusals, self._hold.by("collector"), self._probes, fault, faults)
+        holding = self._hold.by("collector")
+        return History(self.failures, refusals, holding, self._probes, fault, faults, seconds)
 
     def pause(self, seconds: float, reason: str = "") -> None:
         """Let no send begin for *seconds*; a longer wait under way stays."""
@@ -204,6 +207,17 @@ class CircuitBreaker:
         self._notifier.notify()
         return waiting
 
+    def progressed(self, permit: Permit) -> bool:
+        """Whether the collector took other sends since the one with *permit*, which ended, began.
+
+        It accepted events, or one is under way. Where it refuses all of them, the last counts as failed.
+        """
+        return self._last_accepted > permit.began or self._users > 0
+
+    def pushed_back(self, permit: Permit) -> None:
+        """The collector was too busy for the send with *permit*, but accepts others: send fewer at once."""
+        self._concurrency.pushed_back(permit.round)
+
     def answered(self, permit: Permit, decision: Decision) -> None:
         """Take in what the outcome of a send says about the collector.
 
@@ -211,20 +225,7 @@ class CircuitBreaker:
         """
         current = self._usable and permit.generation == self.generation
         if isinstance(decision, Answered):
-            if decision.after is not None:
-                self.pause(decision.after, "the collector asked to slow down")
-            self._report_shortened(decision.asked)
-            if decision.busy or len(decision.retry) > decision.accepted:
-                self._concurrency.pushed_back(permit.round)
-            elif decision.accepted:
-                # Where most of a request is accepted, fewer requests at once would deliver less, not more.
-                # One refused remainder must not leave the limit low for as long as items are refused.
-                self._concurrency.accepted()
-            if current:
-                # Events to retry beside accepted ones are progress: only a send without any counts as failed.
-                stuck = bool(decision.retry) and not decision.accepted and not decision.rejected
-                self.failures = self.failures + 1 if stuck else 0
-                self._end_hold(accepted=decision.accepted > 0)
+            self._take_in(permit, decision, current=current)
             return
         if isinstance(decision, Retry | HoldOutput):
             if isinstance(decision, Retry):
@@ -234,6 +235,24 @@ class CircuitBreaker:
             self.failures = 0
             self._end_hold(accepted=False)
         self.distrust(permit)
+
+    def _take_in(self, permit: Permit, decision: Answered, *, current: bool) -> None:
+        stuck = bool(decision.retry) and not decision.accepted and not decision.rejected
+        if decision.accepted:
+            self._last_accepted = asyncio.get_running_loop().time()
+        if decision.after is not None:
+            self.pause(decision.after, decision.reason or "the collector asked to slow down")
+        self._report_shortened(decision.asked)
+        if decision.busy or len(decision.retry) > decision.accepted:
+            self._concurrency.pushed_back(permit.round)
+        elif decision.accepted:
+            # Where most of a request is accepted, fewer requests at once would deliver less, not more.
+            # One refused remainder must not leave the limit low for as long as items are refused.
+            self._concurrency.accepted()
+        if current:
+            # Events to retry beside accepted ones are progress: only a send without any counts as failed.
+            self.failures = self.failures + 1 if stuck else 0
+            self._end_hold(accepted=decision.accepted > 0)
 
     def distrust(self, permit: Permit) -> None:
         """The send with *permit* ended in an unknown state: open the output again before the next one."""

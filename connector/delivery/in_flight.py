@@ -38,7 +38,9 @@ class Chunk:
         emitted: first emissions of records (``emit: first``) to store with the position, key to identity.
         sealed: its prefix is being made durable, so nothing may be added to it.
         remainder: some events of it were accepted, these are to be sent again.
-        alone: a request that combined it with other chunks failed, so it is sent by itself.
+        alone: requests that combined it with other chunks failed, so it is sent by itself.
+        stuck: such requests in a row of which no event was accepted.
+        pushbacks: requests with it in a row for which the collector was too busy while it accepted others.
         failures: requests with these events that failed in a row without saying that the data is wrong.
         run: how often its one event failed alone in a row, without another request in between.
         contrasts: how often the request that followed such a failure was accepted (see ``PoisonSearch``).
@@ -48,6 +50,7 @@ class Chunk:
         per_item: the collector itself asked for this event again, it did not fail the request.
         answer: the last failure, in words.
         not_before: loop time before which it is not sent again.
+        collect_until: loop time until which a remainder waits for others to fill a request.
         failing_since: loop time of its first failure, and *last_failed* of its last.
     """
 
@@ -67,6 +70,8 @@ class Chunk:
     sealed: bool = False
     remainder: bool = False
     alone: bool = False
+    stuck: int = 0
+    pushbacks: int = 0
     failures: int = 0
     run: int = 0
     contrasts: int = 0
@@ -76,6 +81,7 @@ class Chunk:
     per_item: bool = False
     answer: str = ""
     not_before: float = float("-inf")
+    collect_until: float = float("-inf")
     failing_since: float | None = None
     last_failed: float = float("-inf")
 

@@ -36,6 +36,9 @@ _EXCERPT = 1000
 """Characters of an answer to keep: enough for the error object of every collector we know, and a few hundred
 of them still fit on a status page."""
 
+_SHORTEST_PACE = 0.05
+"""Seconds of the shortest first backoff that follows an answer: less is lost in the time of a request."""
+
 _FIRST_PROBE = 5.0
 """Seconds to the first probe of a hold: a person who just fixed a token should not wait a minute."""
 
@@ -71,9 +74,14 @@ class RetryPolicy:
     overtake_after: float = 60.0
     proof: int = 5
 
-    def backoff(self, attempt: int, random: Random) -> float:
-        """Seconds to wait after failure number *attempt* (from 1): full jitter, doubling up to ``cap``."""
-        return full_jitter(attempt, base=self.base, cap=self.cap, random=random)
+    def backoff(self, attempt: int, random: Random, *, pace: float | None = None) -> float:
+        """Seconds to wait after failure number *attempt* (from 1): full jitter, doubling up to ``cap``.
+
+        *pace*: how long the collector took to answer, in seconds, where it answered per event. It is up, so
+        the first wait is about as long as a request, at most ``base``.
+        """
+        base = self.base if pace is None else min(self.base, max(pace, _SHORTEST_PACE))
+        return full_jitter(attempt, base=base, cap=self.cap, random=random)
 
     def granted(self, hint: float | None) -> float:
         """Seconds of the wait *hint* that a collector gets; 0 where it asked for nothing usable."""
@@ -91,6 +99,7 @@ class History:
         probes: probes of this hold so far.
         fault: the last unknown error of this chunk.
         faults: how often it came in a row.
+        seconds: how long the send took.
     """
 
     failures: int = 0
@@ -99,6 +108,7 @@ class History:
     probes: int = 0
     fault: str = ""
     faults: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +116,8 @@ class Answered:
     """The collector answered per event.
 
     *after* is the wait in seconds before the next send of any event (``None``: none), *asked* the wait that
-    the collector requested. Events in *retry* beside accepted ones are progress: they do not grow a backoff.
+    the collector requested, *reason* why it wants the events in *retry* again. Events in *retry* beside
+    accepted ones are progress: they do not grow a backoff.
     """
 
     accepted: int
@@ -115,15 +126,20 @@ class Answered:
     after: float | None = None
     asked: float | None = None
     busy: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Send the same again after *after* seconds; *asked* is the wait that the collector requested."""
+    """Send the same again after *after* seconds; *asked* is the wait that the collector requested.
+
+    *busy*: the collector works and asks for fewer requests.
+    """
 
     reason: str
     after: float
     asked: float | None = None
+    busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +182,8 @@ def decide(
         case Hold():
             return HoldOutput(excerpt(outcome.reason), probe_wait(history.probes, policy, random))
         case Retryable():
-            return _again(excerpt(outcome.reason), usable_hint(outcome.after), history, policy, random)
+            hint = usable_hint(outcome.after)
+            return _again(excerpt(outcome.reason), hint, history, policy, random, busy=outcome.busy)
         case Refused():
             kind = "too_large" if outcome.too_large else "refused"
             return _refused(outcome, size, history, policy, random, kind=kind)
@@ -207,22 +224,30 @@ def _answered(receipt: Receipt, size: int, history: History, policy: RetryPolicy
     hint = usable_hint(receipt.retry_after)
     after: float | None = None
     if receipt.retry and not accepted and not receipt.rejected:
-        after = max(policy.backoff(history.failures + 1, random), policy.granted(hint))
+        wait = policy.backoff(history.failures + 1, random, pace=history.seconds)
+        after = max(wait, policy.granted(hint))
     elif receipt.busy or hint:
         # It accepts events, so the pause stays short: backing off further would punish progress.
         after = max(policy.backoff(1, random), policy.granted(hint))
     if not accepted and receipt.rejected and history.refusals + len(receipt.rejected) >= policy.refusals:
         return _wholesale(next(iter(receipt.rejected.values())), history, policy, random)
-    return Answered(accepted, receipt.rejected, receipt.retry, after, hint, receipt.busy)
+    reason = excerpt(receipt.retry_reason)
+    return Answered(accepted, receipt.rejected, receipt.retry, after, hint, receipt.busy, reason)
 
 
 def _again(
-    reason: str, hint: float | None, history: History, policy: RetryPolicy, random: Random
+    reason: str,
+    hint: float | None,
+    history: History,
+    policy: RetryPolicy,
+    random: Random,
+    *,
+    busy: bool = False,
 ) -> Retry | HoldOutput:
     granted = policy.granted(hint)
     if history.holding:
         return HoldOutput(reason, max(probe_wait(history.probes, policy, random), granted), asked=hint)
-    return Retry(reason, max(policy.backoff(history.failures + 1, random), granted), hint)
+    return Retry(reason, max(policy.backoff(history.failures + 1, random), granted), hint, busy)
 
 
 def _refused(

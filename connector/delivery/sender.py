@@ -45,6 +45,15 @@ _OVERTAKING_PER_ITEM = 1000
 an answer per item do that, and these recognise repeated events by their id; so an hour's events may pass."""
 
 
+_PUSHBACKS = 8
+"""Times in a row that a request may be refused as too much at once before it counts as failed like any other.
+Three halvings take the highest concurrency, 8, down to 1; the rest is chance."""
+
+_STUCK = 3
+"""Combined requests in a row without an accepted event after which each remainder is sent by itself. Of two
+events, 30 % refused each, every request of a thousand gets there."""
+
+
 class ContradictoryReceipt(Exception):
     """A receipt named an event twice, or one that was not sent: nothing may be assumed."""
 
@@ -116,7 +125,8 @@ class Sender:
     def due(self) -> float | None:
         """Loop time at which the next chunk has backed off long enough; ``None`` where none backs off."""
         now = asyncio.get_running_loop().time()
-        return min((chunk.not_before for chunk in self._waiting if chunk.not_before > now), default=None)
+        moments = (moment for chunk in self._waiting for moment in (chunk.not_before, chunk.collect_until))
+        return min((moment for moment in moments if moment > now), default=None)
 
     def next(self, now: float, *, full: bool, dry: bool) -> Request | None:
         """Take what waits to be sent again.
@@ -130,7 +140,12 @@ class Sender:
             dry: there are no new events.
         """
         plain = next(
-            (c for c in self._waiting if c.status is not ChunkStatus.SUSPECT and not c.remainder), None
+            (
+                chunk
+                for chunk in self._waiting
+                if chunk.status is not ChunkStatus.SUSPECT and not chunk.remainder and chunk.not_before <= now
+            ),
+            None,
         )
         controlled = self.needs_control
         if not controlled:
@@ -139,7 +154,7 @@ class Sender:
                 return self._take(suspect)
         if plain is not None and self.suspects < self._context.policy.refusals:
             return self._take(self.control(plain))
-        if (request := self._remainders(now, full=full)) is not None:
+        if (request := self._remainders(now, ready=full or dry)) is not None:
             return request
         if controlled and (full or dry or plain is not None):
             return self._take_suspect_again(now)
@@ -166,10 +181,11 @@ class Sender:
             if request[0] is self._suspect_sent:
                 self._suspect_sent = None
         if len(request) > 1 and not isinstance(outcome, Receipt):
+            decision = self._decide(request[0], outcome, sum(len(c.items) for c in request), seconds)
+            if self._waits_its_turn(request, decision, permit, seconds):
+                return
             # One chunk may be to blame: each is sent by itself from now on.
-            self._circuit.answered(
-                permit, self._decide(request[0], outcome, sum(len(c.items) for c in request))
-            )
+            self._circuit.answered(permit, decision)
             for chunk in request:
                 chunk.alone = True
             self._again(request)
@@ -177,15 +193,17 @@ class Sender:
         if isinstance(outcome, Receipt):
             self._report(request, outcome, seconds)
         if len(request) > 1 and isinstance(outcome, Receipt):
-            self._apply_to_remainders(request, outcome, permit)
+            self._apply_to_remainders(request, outcome, permit, seconds)
             return
         [chunk] = request
-        decision = self._decide(chunk, outcome, len(chunk.items))
+        decision = self._decide(chunk, outcome, len(chunk.items), seconds)
+        if self._waits_its_turn(request, decision, permit, seconds):
+            return
         if (failure := self._failure(chunk, decision)) is not None:
             self._fail(chunk, failure, decision, permit)
             return
         self._circuit.answered(permit, decision)
-        self._apply(chunk, decision)
+        self._apply(chunk, decision, seconds)
 
     def on_idle(self) -> None:
         """Nothing else is left to send: dead-letter refused events, or retry them once more."""
@@ -199,7 +217,7 @@ class Sender:
     def resume(self) -> None:
         """End the backoff of every chunk."""
         for chunk in self._waiting:
-            chunk.not_before = float("-inf")
+            chunk.not_before = chunk.collect_until = float("-inf")
 
     def _take(self, chunk: Chunk) -> Request:
         self._waiting.remove(chunk)
@@ -233,12 +251,13 @@ class Sender:
         chunk = min(unproven or suspects, key=lambda chunk: chunk.last_failed, default=None)
         return None if chunk is None else self._take(chunk)
 
-    def _remainders(self, now: float, *, full: bool) -> Request | None:
+    def _remainders(self, now: float, *, ready: bool) -> Request | None:
+        """Remainders for one request: as soon as they nearly fill it, or *ready*, as nothing else can go."""
         chosen: list[Chunk] = []
         events = size = 0
-        due = full
+        due = ready
         for chunk in self._waiting:
-            if not chunk.remainder or chunk.status is ChunkStatus.SUSPECT:
+            if not chunk.remainder or chunk.status is ChunkStatus.SUSPECT or chunk.not_before > now:
                 continue
             if chosen and (
                 chunk.alone
@@ -249,7 +268,7 @@ class Sender:
             chosen.append(chunk)
             events += len(chunk.items)
             size += chunk.bytes
-            due = due or chunk.not_before <= now
+            due = due or chunk.collect_until <= now
             if chunk.alone:
                 break
         if not chosen or not (due or 4 * events >= 3 * self._limits.events):
@@ -283,10 +302,10 @@ class Sender:
             raise ContradictoryReceipt
         return receipt
 
-    def _decide(self, chunk: Chunk, outcome: Receipt | Exception, size: int) -> Decision:
+    def _decide(self, chunk: Chunk, outcome: Receipt | Exception, size: int, seconds: float) -> Decision:
         context = self._context
         history = self._circuit.history(
-            refusals=self._suspects.refusals, fault=chunk.fault, faults=chunk.faults
+            refusals=self._suspects.refusals, fault=chunk.fault, faults=chunk.faults, seconds=seconds
         )
         decision = decide(outcome, size, history, policy=context.policy, random=context.random)
         fault = fault_of(outcome)
@@ -301,7 +320,7 @@ class Sender:
         """
         match decision:
             case Answered(accepted=0) if decision.retry and not decision.rejected:
-                reason = f"the collector asked for all {len(chunk.items)} events again"
+                reason = _asked_again(len(decision.retry), len(chunk.items), decision.reason)
                 return Retry(reason, decision.after or 0.0, decision.asked)
             case HoldOutput(wholesale=False):
                 return Retry(decision.reason, decision.after, decision.asked)
@@ -309,6 +328,32 @@ class Sender:
                 return decision
             case _:
                 return None
+
+    def _waits_its_turn(self, request: Request, decision: Decision, permit: Permit, seconds: float) -> bool:
+        """Whether only *request* waits: the collector was too busy for it and accepted others meanwhile.
+
+        That is no failure: concurrent requests were too many for it, and fewer will be sent at once.
+        """
+        match decision:
+            case Answered(accepted=0, asked=None) if decision.retry and not decision.rejected:
+                reason = _asked_again(len(decision.retry), len(decision.retry), decision.reason)
+            case Retry(busy=True, asked=None):
+                reason = decision.reason
+            case _:
+                return False
+        pushbacks = max(chunk.pushbacks for chunk in request) + 1
+        if pushbacks > _PUSHBACKS or not self._circuit.progressed(permit):
+            return False
+        context = self._context
+        self._circuit.pushed_back(permit)
+        wait = context.policy.backoff(pushbacks, context.random, pace=seconds)
+        not_before = asyncio.get_running_loop().time() + wait
+        for chunk in request:
+            chunk.pushbacks = pushbacks
+            chunk.not_before = not_before
+        context.observe(BatchRetried(context.name, reason, pushbacks, wait, None))
+        self._again(request)
+        return True
 
     def _fail(self, chunk: Chunk, failure: Retry, decision: Decision, permit: Permit) -> None:
         """A request failed: blame the collector, unless others are accepted where this one is not."""
@@ -337,10 +382,10 @@ class Sender:
         context.observe(BatchSplit(context.name, len(chunk.items), answer))
         self._again(self._in_flight.split(chunk, [chunk.items[:cut], chunk.items[cut:]]))
 
-    def _apply(self, chunk: Chunk, decision: Decision) -> None:
+    def _apply(self, chunk: Chunk, decision: Decision, seconds: float) -> None:
         match decision:
             case Answered():
-                self._apply_answer(chunk, decision)
+                self._apply_answer(chunk, decision, seconds)
             case Split():
                 self._split(chunk, decision)
             case Isolate():
@@ -351,7 +396,7 @@ class Sender:
             case Retry():
                 raise AssertionError("failures are handled by _fail")
 
-    def _apply_answer(self, chunk: Chunk, answered: Answered) -> None:
+    def _apply_answer(self, chunk: Chunk, answered: Answered, seconds: float) -> None:
         if answered.retry and not (answered.rejected and not answered.accepted):
             self._report_retry(len(answered.retry), len(chunk.items), chunk.attempts, answered)
         if not answered.accepted and answered.rejected:
@@ -360,17 +405,24 @@ class Sender:
             return
         if answered.accepted:
             self._progress()
-        self._keep_remainder(chunk, answered.rejected, answered.retry)
+        self._keep_remainder(chunk, answered.rejected, answered.retry, seconds)
 
-    def _apply_to_remainders(self, request: Request, receipt: Receipt, permit: Permit) -> None:
+    def _apply_to_remainders(
+        self, request: Request, receipt: Receipt, permit: Permit, seconds: float
+    ) -> None:
         """Divide one receipt among the chunks whose remainders travelled together."""
         size = sum(len(chunk.items) for chunk in request)
-        decision = self._decide(request[0], receipt, size)
+        decision = self._decide(request[0], receipt, size, seconds)
+        if self._waits_its_turn(request, decision, permit, seconds):
+            return
         self._circuit.answered(permit, decision)
         accepted = size - len(receipt.rejected) - len(receipt.retry)
         if not accepted:
             for chunk in request:
-                chunk.alone = True
+                chunk.stuck += 1
+                chunk.alone = bool(receipt.rejected) or chunk.stuck >= _STUCK
+            if isinstance(decision, Answered) and not receipt.rejected:
+                self._report_retry(size, size, request[0].attempts, decision)
             self._again(request)
             return
         if receipt.retry and isinstance(decision, Answered):
@@ -381,7 +433,7 @@ class Sender:
             stop = start + len(chunk.items)
             rejected = {i - start: text for i, text in receipt.rejected.items() if start <= i < stop}
             retry = frozenset(i - start for i in receipt.retry if start <= i < stop)
-            self._keep_remainder(chunk, rejected, retry)
+            self._keep_remainder(chunk, rejected, retry, seconds)
             start = stop
 
     def _progress(self) -> None:
@@ -397,8 +449,15 @@ class Sender:
                 answer = f"every request with this event failed while others were accepted: {chunk.answer}"
                 self._dead_letter(chunk, "poison", excerpt(answer))
 
-    def _keep_remainder(self, chunk: Chunk, rejected: Mapping[int, str], retry: frozenset[int]) -> None:
+    def _keep_remainder(
+        self, chunk: Chunk, rejected: Mapping[int, str], retry: frozenset[int], seconds: float
+    ) -> None:
         """Dead-letter what was rejected, and keep what is to be sent again; the rest is accepted."""
+        size = len(chunk.items)
+        if len(retry) < size:
+            chunk.alone = False
+            chunk.stuck = 0
+        chunk.pushbacks = 0
         for index, answer in rejected.items():
             chunk.dead.append(self._letter(chunk, chunk.items[index], "rejected", excerpt(answer)))
         for index, item in enumerate(chunk.items):
@@ -409,8 +468,11 @@ class Sender:
             chunk.status = ChunkStatus.DONE
             return
         context = self._context
-        # The wait does not grow: events of this request were accepted, so the collector makes progress.
-        chunk.not_before = asyncio.get_running_loop().time() + context.policy.backoff(1, context.random)
+        # Where most were accepted there is room for the rest now. The wait never grows: this is progress.
+        now = asyncio.get_running_loop().time()
+        if 2 * len(retry) > size:
+            chunk.not_before = now + context.policy.backoff(1, context.random, pace=seconds)
+        chunk.collect_until = now + context.policy.base
         chunk.remainder = True
         self._again([chunk])
 
@@ -459,7 +521,7 @@ class Sender:
         )
 
     def _report_retry(self, count: int, size: int, attempt: int, answered: Answered) -> None:
-        reason = f"the collector asked for {count} of {size} events again"
+        reason = _asked_again(count, size, answered.reason)
         self._context.observe(
             BatchRetried(self._context.name, reason, attempt, answered.after or 0.0, answered.asked)
         )
@@ -480,3 +542,8 @@ class Sender:
                 max((event.time for event in accepted), default=None),
             )
         )
+
+
+def _asked_again(count: int, size: int, why: str) -> str:
+    number = f"all {size}" if count == size else f"{count} of {size}"
+    return excerpt(f"the collector asked for {number} events again{f': {why}' if why else ''}")

@@ -32,10 +32,11 @@ class OpenSearch(ServerProcess):
 
 
 @contextmanager
-def opensearch_server(directory: Path) -> Iterator[OpenSearch]:
-    """Run a node with its data in *directory*."""
+def opensearch_server(directory: Path, *settings: str) -> Iterator[OpenSearch]:
+    """Run a node with its data in *directory*; *settings* as ``name=value``."""
     program, http, transport = tool("opensearch"), free_port(), free_port()
-    command: list[str | Path] = [program, directory / "home", str(http), str(transport)]
+    command: list[str | Path] = [program, directory / "home", str(http), str(transport), *settings]
+    directory.mkdir(exist_ok=True)
     server = OpenSearch(command, f"http://127.0.0.1:{http}", "/_cluster/health", directory / "log")
     try:
         server.start()

@@ -13,7 +13,8 @@ from connector.model import Event, JsonObject
 
 _CREATED = {200, 201}
 _CONFLICT = 409
-_BUSY = {408, 425, 429}
+_OVERLOADED = 429
+_BUSY = {408, 425, _OVERLOADED}
 _HOLD_STATUSES = {401, 403, 404}
 # Errors with status 400 that concern the index, so that they would affect every event.
 _INDEX_ERRORS = frozenset(
@@ -72,6 +73,7 @@ class BulkOutcome:
         conflicts: indexes of events that existed already.
         hold: why an operator has to act, if so.
         busy: why events of *retry* were refused, if so.
+        overloaded: every event in *retry* was refused because the cluster has too much to do (429).
         diverted: how many events went to the failure store instead of the index.
     """
 
@@ -81,6 +83,7 @@ class BulkOutcome:
     hold: str | None
     busy: str | None = None
     diverted: int = 0
+    overloaded: bool = False
 
 
 def body(
@@ -129,6 +132,7 @@ def outcome(answer: bytes, size: int) -> BulkOutcome | None:
     diverted = 0
     hold: str | None = None
     busy: str | None = None
+    overloaded = True
     for index, item in enumerate(items):
         result = next(iter(item.values()), None) if isinstance(item, dict) else None
         status = result.get("status") if isinstance(result, dict) else None
@@ -142,12 +146,13 @@ def outcome(answer: bytes, size: int) -> BulkOutcome | None:
             conflicts.add(index)
         elif status >= 500 or status in _BUSY:  # noqa: PLR2004
             retry.add(index)
+            overloaded = overloaded and status == _OVERLOADED
             busy = busy or f"{status} {describe(error)}"
         elif status in _HOLD_STATUSES or _type(error) in _INDEX_ERRORS or _lacks_ids(error):
             hold = hold or f"{status} {describe(error)}"
         else:
             rejected[index] = f"{status} {describe(error)}"
-    return BulkOutcome(rejected, frozenset(retry), frozenset(conflicts), hold, busy, diverted)
+    return BulkOutcome(rejected, frozenset(retry), frozenset(conflicts), hold, busy, diverted, overloaded)
 
 
 def describe(error: object) -> str:

@@ -195,7 +195,7 @@ class ElasticsearchOutput:
             )
         if outcome.diverted:
             self._observe(EventsDiverted(self._name, outcome.diverted, f"{self._target}: {_DIVERTED}"))
-        if outcome.busy is not None and len(outcome.retry) == len(events):
+        if outcome.busy is not None and len(outcome.retry) == len(events) and not outcome.overloaded:
             reason = node.describe(answer, f"all events refused: {outcome.busy}")
             raise Retryable(reason, parse_retry_after(answer.headers.get("retry-after"), self._clock()))
         after = parse_retry_after(answer.headers.get("retry-after"), self._clock()) if outcome.retry else None
@@ -203,7 +203,8 @@ class ElasticsearchOutput:
         if outcome.conflicts and ids is None:
             conflicts = [events[index] for index in sorted(outcome.conflicts)]
             duplicates -= await self._create_returned(node, conflicts)
-        return Receipt(outcome.rejected, outcome.retry, after, duplicates)
+        why = outcome.busy or ""
+        return Receipt(outcome.rejected, outcome.retry, after, duplicates, retry_reason=why)
 
     async def _create_returned(self, node: ClusterNode, conflicts: Sequence[Event]) -> int:
         """Create those of *conflicts* that returned to an earlier state; return how many."""

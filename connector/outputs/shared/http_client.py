@@ -62,8 +62,9 @@ def delivery_error(error: TransportError | ConfigurationError) -> DeliveryError:
 # Longest response that is read, in bytes: a _bulk response to the largest batch takes about 1 MB.
 _MAX_RESPONSE = 16 << 20
 _TOO_LARGE = 413
+_TOO_MANY = 429
 # Timeout, too early, too many requests: the same request may succeed later.
-_BUSY = {408, 425, 429}
+_BUSY = {408, 425, _TOO_MANY}
 # The address, credentials or contract with the collector are wrong, not the events.
 _HOLD_REASONS = {
     401: "the collector does not accept the credentials",
@@ -215,7 +216,8 @@ class HttpSender:
         if answer.status in _HOLD_REASONS:
             return Hold(f"{reason}; {_HOLD_REASONS[answer.status]}")
         if answer.status >= 500 or answer.status in _BUSY:  # noqa: PLR2004
-            return Retryable(reason, parse_retry_after(answer.headers.get("retry-after"), self._clock()))
+            after = parse_retry_after(answer.headers.get("retry-after"), self._clock())
+            return Retryable(reason, after, busy=answer.status == _TOO_MANY)
         return Refused(reason)
 
     def describe(self, answer: Response, detail: str) -> str:

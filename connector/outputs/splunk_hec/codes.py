@@ -20,6 +20,7 @@ from connector.outputs.shared.http_client import HttpSender
 
 NO_DATA = 5
 INCORRECT_INDEX = 7
+SERVER_BUSY = 9
 ACK_DISABLED = 14
 
 
@@ -46,7 +47,7 @@ CODES: Mapping[int, tuple[CodeClass, str]] = {
         "the index does not exist, or the token may not write to it; correct index or the token's indexes",
     ),
     8: (CodeClass.RETRY, "internal error"),
-    9: (CodeClass.RETRY, "server busy"),
+    SERVER_BUSY: (CodeClass.RETRY, "server busy"),
     10: (
         CodeClass.HOLD,
         "the token requires indexer acknowledgement; set ack: auto, or turn it off for the token",
@@ -141,7 +142,8 @@ def classify(
     if kind is CodeClass.HOLD:
         return Hold(reason)
     if kind is CodeClass.RETRY:
-        return Retryable(reason, parse_retry_after(answer.headers.get("retry-after"), clock()))
+        after = parse_retry_after(answer.headers.get("retry-after"), clock())
+        return Retryable(reason, after, busy=reply.code == SERVER_BUSY)
     if kind is CodeClass.REFUSED:
         suspect = reply.suspect if reply.suspect is not None and reply.suspect < len(sent) else None
         return Refused(reason, suspect=suspect)

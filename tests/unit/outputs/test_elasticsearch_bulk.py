@@ -84,7 +84,10 @@ async def test_only_what_may_pass_is_sent_again(status: int) -> None:
         return busy if number(document) % 3 == 1 else None
 
     async with bulk_collector(verdict=verdict) as collector:
-        assert await sent(collector, events(5)) == Receipt(retry=frozenset({1, 4}))
+        receipt = await sent(collector, events(5))
+
+    why = f"{status} es_rejected_execution_exception (the write queue is full)"
+    assert receipt == Receipt(retry=frozenset({1, 4}), retry_reason=why)
 
 
 async def test_a_document_that_cannot_be_stored_is_named_without_its_text() -> None:

@@ -116,13 +116,15 @@ async def test_events_in_the_failure_store_are_counted_and_reported() -> None:
 async def test_a_busy_cluster_says_why(kind: str, reason: str, status: int, text: str) -> None:
     async with bulk_collector(verdict=lambda _: trouble(status, kind, reason)) as collector:
         elastic = output(collector.url)
-        with pytest.raises(Retryable, match=text):
-            await elastic.send(events(3))
+        receipt = await elastic.send(events(3))
+        assert receipt.retry == {0, 1, 2}
+        assert text in receipt.retry_reason
         await elastic.close()
     async with bulk_collector(faults=[failed(status, kind, reason)]) as collector:
         elastic = output(collector.url)
-        with pytest.raises(Retryable, match=text):
+        with pytest.raises(Retryable, match=text) as raised:
             await elastic.send(events(3))
+        assert raised.value.busy
         await elastic.close()
 
 
@@ -145,7 +147,9 @@ async def test_progress_is_not_an_error_even_if_the_rest_is_refused_for_now() ->
 
     async with bulk_collector(verdict=verdict) as collector:
         elastic = output(collector.url)
-        assert await elastic.send(events(4)) == Receipt(retry=frozenset({1, 2}))
+        receipt = await elastic.send(events(4))
+        assert receipt.retry == {1, 2}
+        assert receipt.rejected == {}
         await elastic.close()
 
 

@@ -14,6 +14,8 @@
     │   │   └── DeadLettersFull an output keeps as many dead letters as it may: a person has to look
     │   ├── JournalBroken     the database cannot be used: stop, say how to get out
     │   │   └── JournalDamaged its contents are damaged: name the file, point at ``state recover``
+    │   ├── JournalUnavailable the database server cannot be reached: wait, lose nothing
+    │   ├── LeaseLost         another replica does this work now: stop, write nothing
     │   ├── JournalInUse      another process holds the state directory (``pid``): ask it instead
     │   └── Moved             a compare-and-set found another value: read again
     └── DeliveryError         about a whole request; per-item results are data in ``Receipt``
@@ -191,6 +193,18 @@ class JournalInUse(JournalError):
     def __init__(self, reason: str, pid: int | None = None) -> None:
         super().__init__(reason)
         self.pid = pid
+
+
+class JournalUnavailable(JournalError):
+    """The database server cannot be reached or cannot work now; nothing was stored, try again later."""
+
+    kind = "journal_unavailable"
+
+
+class LeaseLost(JournalError):
+    """This process does not hold the lease any more that a write needs; nothing was stored."""
+
+    kind = "lease_lost"
 
 
 class Moved(JournalError):

@@ -84,3 +84,41 @@ class StateDiskMeasured(Fact):
 
     free: int
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalUnreachable(Fact):
+    """The journal's database server cannot be reached. Everything waits for it; nothing is lost."""
+
+    event: ClassVar[str] = "journal_unreachable"
+    level: ClassVar[Level] = "error"
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalAvailable(Fact):
+    """The journal's database server answers again, after *seconds*."""
+
+    event: ClassVar[str] = "journal_available"
+    level: ClassVar[Level] = "warning"
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class JournalServerChanged(Fact):
+    """Another database server answers (failover, restore). What it did not have is collected again.
+
+    *lost* revisions were journaled as far as this process knows, and are not there; *clamped* outputs had a
+    position
+    beyond the newest revision.
+    """
+
+    event: ClassVar[str] = "journal_server_changed"
+    level: ClassVar[Level] = "warning"
+
+    server: str
+    timeline: str
+    lost: int
+    clamped: int

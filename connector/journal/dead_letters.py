@@ -57,25 +57,34 @@ def store(
 ) -> None:
     """Store the dead letters of *output*."""
     for dead_letter in dead:
-        details = to_text(
-            (
-                dead_letter.sequence,
-                dead_letter.reason,
-                printable(dead_letter.answer),
-                dead_letter.attempts,
-                to_micros(dead_letter.first_tried),
-                to_micros(dead_letter.dead_lettered_at),
-            )
-        )
         blob = to_blob([revision_text(dead_letter.revision)], compress)
         connection.execute(
             "INSERT INTO dead_letters (output, details, raw, tolerant, body) VALUES (?, ?, ?, ?, ?)",
-            (output, details.data, blob.raw, blob.tolerant, blob.data),
+            (output, details_of(dead_letter), blob.raw, blob.tolerant, blob.data),
         )
     if dead:
         connection.execute(
             "UPDATE outputs SET dead_letters = dead_letters + ? WHERE output = ?", (len(dead), output)
         )
+
+
+def details_of(dead_letter: DeadLetter) -> bytes:
+    """Everything of *dead_letter* but its output and its revision, as stored."""
+    return to_text(
+        (
+            dead_letter.sequence,
+            dead_letter.reason,
+            printable(dead_letter.answer),
+            dead_letter.attempts,
+            to_micros(dead_letter.first_tried),
+            to_micros(dead_letter.dead_lettered_at),
+        )
+    ).data
+
+
+def sequence_in(details: bytes) -> int:
+    """The sequence number in stored details."""
+    return cast("_Details", from_text(Text(details, tolerant=False)))[0]
 
 
 def read(
@@ -95,7 +104,7 @@ def read(
             (output, after, limit),
         )
     return [
-        (number, _dead_letter(name, details, bool(tolerant), body))
+        (number, to_dead_letter(name, details, bool(tolerant), body))
         for number, name, details, tolerant, body in rows
     ]
 
@@ -103,11 +112,7 @@ def read(
 def beyond(connection: sqlite3.Connection, output: str, position: int) -> list[int]:
     """Numbers of the dead letters of *output* whose revisions lie after *position*."""
     rows = connection.execute("SELECT number, details FROM dead_letters WHERE output = ?", (output,))
-    return [
-        number
-        for number, details in rows
-        if cast("_Details", from_text(Text(details, tolerant=False)))[0] > position
-    ]
+    return [number for number, details in rows if sequence_in(details) > position]
 
 
 def newest(connection: sqlite3.Connection) -> int:
@@ -131,16 +136,24 @@ def replay(
         row for at in range(0, len(numbers), _CHUNK) for row in _rows(connection, numbers[at : at + _CHUNK])
     ]
     there = attached_among(connection, [output for _, output, _, _ in rows])
-    rows = sorted((row for row in rows if row[1] in there), key=lambda row: (row[1], row[0]))
-    new_entries = [
-        _replay_entry(part, output, compress)
-        for output, group in groupby(rows, key=lambda row: row[1])
-        for part in portions((_text(tolerant, body) for _, _, tolerant, body in group), *portion)
-    ]
+    rows = [row for row in rows if row[1] in there]
+    new_entries = replay_entries(rows, compress, portion)
     if not new_entries:
         return 0, None
     counters = append(connection, new_entries, now)
     return purge(connection, [row[0] for row in rows]), counters
+
+
+def replay_entries(
+    rows: Sequence[tuple[int, str, bool, bytes]], compress: Compress, portion: Portion
+) -> list[NewEntry]:
+    """Entries of dead letters (number, output, tolerant, body), each addressed to its output."""
+    ordered = sorted(rows, key=lambda row: (row[1], row[0]))
+    return [
+        _replay_entry(part, output, compress)
+        for output, group in groupby(ordered, key=lambda row: row[1])
+        for part in portions((_text(tolerant, body) for _, _, tolerant, body in group), *portion)
+    ]
 
 
 def _replay_entry(texts: list[Text], output: str, compress: Compress) -> NewEntry:
@@ -175,7 +188,8 @@ def _delete(connection: sqlite3.Connection, numbers: Sequence[int]) -> int:
     return len(rows)
 
 
-def _dead_letter(output: str, details: bytes, tolerant: bool, body: bytes) -> DeadLetter:
+def to_dead_letter(output: str, details: bytes, tolerant: bool, body: bytes) -> DeadLetter:
+    """The dead letter in a stored row."""
     sequence, reason, answer, attempts, first_tried, stored = cast(
         "_Details", from_text(Text(details, tolerant=False))
     )

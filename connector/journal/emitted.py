@@ -18,7 +18,7 @@ _EXPIRE_AT_ONCE = 500
 
 def find(connection: sqlite3.Connection, output: str, keys: Sequence[str]) -> dict[str, str]:
     """Identity of the revision that *output* emitted first, by record key; unknown keys are absent."""
-    hashes = {_hash(key): key for key in keys}
+    hashes = {hash_of(key): key for key in keys}
     wanted = list(hashes)
     found: dict[str, str] = {}
     for start in range(0, len(wanted), _CHUNK):
@@ -41,7 +41,7 @@ def store(
     """
     connection.executemany(
         "INSERT OR IGNORE INTO emitted (output, key, identity, at) VALUES (?, ?, ?, ?)",
-        [(output, _hash(key), bytes.fromhex(identity), now) for key, identity in emitted.items()],
+        [(output, hash_of(key), bytes.fromhex(identity), now) for key, identity in emitted.items()],
     )
     # Row ids grow with time: reading from the oldest on needs no index by time.
     rows = connection.execute("SELECT row, at FROM emitted ORDER BY row LIMIT ?", (_EXPIRE_AT_ONCE,))
@@ -49,6 +49,6 @@ def store(
     connection.executemany("DELETE FROM emitted WHERE row = ?", old)
 
 
-def _hash(key: str) -> bytes:
+def hash_of(key: str) -> bytes:
     """16 bytes for a key of any length: a table of millions of rows stays small."""
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -19,6 +19,11 @@ class HeadNotifier:
             self.head = head
             self._changed.notify()
 
+    def reset(self, head: int) -> None:
+        """Note that the newest sequence number is *head*, even where it was larger before."""
+        self.head = head
+        self._changed.notify()
+
     def mark_moved(self, output: str) -> None:
         """Note that the position of *output* changed under its reader."""
         self._moved.add(output)

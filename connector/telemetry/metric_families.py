@@ -58,6 +58,7 @@ COUNTERS: tuple[Family, ...] = (
     Family("journal_written_bytes", "Compressed size of the revisions stored.", FEED),
     Family("journal_trimmed_bytes", "Size of delivered entries deleted from the journal.", ()),
     Family("journal_write_failures", "Failed writes to the journal.", ("operation",)),
+    Family("journal_server_changes", "Failovers and restores of the journal's database that were noticed."),
     Family("revisions_skipped", "Revisions lost to the backlog limit (`when_full: skip`).", ("output",)),
     Family("revisions_rewound", "Revisions an operator queued again with `state rewind`.", ("output",)),
     Family("feeds_forgotten", "Feeds an operator reset with `state forget`.", FEED),
@@ -104,6 +105,7 @@ COUNTERS: tuple[Family, ...] = (
 )
 
 GAUGES: tuple[Family, ...] = (
+    Family("journal_unreachable", "1 while the journal's database server cannot be reached."),
     Family("build_info", "Always 1; the labels are the versions.", ("version", "sqlite")),
     Family("started_timestamp_seconds", "When the daemon started.", ()),
     Family("config_last_reload_successful", "1 if the last reload succeeded, 0 if not.", ()),

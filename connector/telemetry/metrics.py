@@ -201,7 +201,7 @@ class Metrics:
             case facts.CheckpointPulledBack():
                 metrics.count("checkpoints_pulled_back", *_labels(fact.feed), fact.sweep)
 
-    def _take_journal(self, fact: facts.Fact) -> None:  # noqa: C901, one case per fact
+    def _take_journal(self, fact: facts.Fact) -> None:  # noqa: C901, PLR0912, one case per fact
         metrics = self._metrics
         match fact:
             case facts.JournalCommitted():
@@ -214,6 +214,12 @@ class Metrics:
                 metrics.count("journal_trimmed_bytes", by=fact.bytes)
             case facts.JournalWriteFailed():
                 metrics.count("journal_write_failures", fact.operation)
+            case facts.JournalUnreachable():
+                metrics.set("journal_unreachable", 1)
+            case facts.JournalAvailable():
+                metrics.set("journal_unreachable", 0)
+            case facts.JournalServerChanged():
+                metrics.count("journal_server_changes")
             case facts.StateDiskMeasured():
                 metrics.set("state_disk_free_bytes", fact.free)
                 metrics.set("state_disk_size_bytes", fact.size)

@@ -114,6 +114,7 @@ class Status:
         self._skew: dict[str, float] = {}
         self._budget: dict[str, float] = {}
         self._draining = False
+        self._journal_away = ""
         self._problems = RecentProblems()
         self._reload: JsonObject = {"at": self._started.isoformat(), "successful": True, "problems": []}
 
@@ -155,6 +156,10 @@ class Status:
                 self._skew[account] = seconds
             case facts.BudgetRemaining(account, own, _):
                 self._budget[account] = own
+            case facts.JournalUnreachable(reason):
+                self._journal_away = reason
+            case facts.JournalAvailable():
+                self._journal_away = ""
             case facts.DaemonStopping():
                 self._draining = True
             case facts.ConfigurationReloaded():
@@ -239,6 +244,8 @@ class Status:
     def unready(self) -> list[JsonObject]:
         """Why the daemon is not ready, one object per reason; empty when it is."""
         reasons: list[JsonObject] = [{"what": "process", "reason": "draining"}] if self._draining else []
+        if self._journal_away:
+            reasons.append({"what": "journal", "reason": self._journal_away})
         now = self._clock()
         for feed, state in self._feeds.items():
             reason = self._feed_reason(feed, state, now)

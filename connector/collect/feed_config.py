@@ -9,7 +9,7 @@ from datetime import timedelta
 import orjson
 
 from connector.collect.revisions import WATCHED
-from connector.collect.windows import LONGEST_EMPTY_SLICE, Timing
+from connector.collect.windows import LONGEST_SLICE, Timing
 from connector.model import Feed, Query
 
 
@@ -31,7 +31,7 @@ class FeedConfig:
     ages: tuple[timedelta, ...] = ()
     watched: tuple[str, ...] = WATCHED
     audit: AuditConfig | None = None
-    longest_slice: timedelta = LONGEST_EMPTY_SLICE
+    longest_slice: timedelta = LONGEST_SLICE
 
     @property
     def fingerprint(self) -> str:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from connector.collect.feed_config import FeedConfig
 from connector.collect.ingest import Slice, SliceIngester, SliceResult
 from connector.collect.windows import (
-    LONGEST_EMPTY_SLICE,
+    FIRST_SLICE,
     LONGEST_SLICE,
     SECOND,
     next_slice,
@@ -67,14 +67,27 @@ async def is_accepted(source: Source, query: Query, start: datetime) -> bool:
     return True
 
 
-_BUSY_PAGES = 20
-"""Pages in one slice above which the next one is shorter: an interruption reads at most these again."""
+TARGET_PAGES = 15.5
+"""Pages to aim at in a slice. Its last page is half empty in the mean, which is three percent of that; an
+interruption reads as many again. Not a whole number: a last page that is full leaves it open whether more
+records follow."""
 
-_TARGET_PAGES = 10
-"""Pages to aim at after a slice that was busier: half of the limit, so that the next one stays below it."""
+_BUSY_PAGES = 32
+"""Pages in one slice above which the next one is shorter: about twice the aim, since mail comes in bursts."""
+
+GROWTH = 8
+"""How many times longer the next slice may be: a month of nothing takes five requests, and eight hours after
+an hour of nothing hold few pages more than that hour did."""
+
+_TOO_SLOW = frozenset({"search_timeout", "pending_timeout"})
+"""Reasons for which a search of the same length would probably fail again."""
+
+_TRUSTED = 16
+"""Slices to complete at the length that followed one which was too slow, before a longer one is tried: a
+timeout takes a minute or two."""
 
 _CALM_PAGES = 5
-"""Pages below which the next slice may be twice as long: it then stays well below ``_BUSY_PAGES``."""
+"""Pages below which a slice is no strain for the API: pages may be larger again."""
 
 _FEWEST_PER_PAGE = 50
 """Records per page below which smaller pages no longer help an API that cannot complete a search."""
@@ -83,19 +96,21 @@ _FEWEST_PER_PAGE = 50
 class SliceSizing:
     """Length of slices per sweep, and the page size that all sweeps of a feed share.
 
-    Slices start at an hour. They shrink after trouble or many pages, grow back to an hour after few, and
-    beyond it, up to *longest*, as long as they hold next to nothing.
+    Slices start at an hour. Each complete one shows how dense its records are; the next one is as long as
+    ``TARGET_PAGES`` of them take, up to *longest*.
     """
 
-    def __init__(self, per_page: int, longest: timedelta = LONGEST_EMPTY_SLICE) -> None:
+    def __init__(self, per_page: int, longest: timedelta = LONGEST_SLICE) -> None:
         self._largest_page = per_page
         self._longest = longest
         self._lengths: dict[str, timedelta] = {}
+        self._answered: dict[str, timedelta] = {}
+        self._completed: dict[str, int] = {}
         self.per_page = per_page
 
     def length(self, sweep: str) -> timedelta:
         """How long the next slice of *sweep* may be."""
-        return self._lengths.get(sweep, LONGEST_SLICE)
+        return self._lengths.get(sweep, min(FIRST_SLICE, self._longest))
 
     def first_slice(self, sweep: str, window: Window) -> Window:
         """The slice at the start of *window* to read next."""
@@ -105,10 +120,12 @@ class SliceSizing:
         """The slice at the end of *window* to read next, for sweeps that go backwards."""
         return Window(max(window.start, window.end - self.length(sweep)), window.end)
 
-    def split(self, sweep: str, failed: Window) -> bool:
+    def split(self, sweep: str, failed: Window, reason: str = "") -> bool:
         """Halve *failed*, or the page size where it is a second; returns whether there was less to try."""
         if failed.length > SECOND:
             self._lengths[sweep] = whole_seconds(failed.length / 2)
+            if reason in _TOO_SLOW:
+                self._answered[sweep], self._completed[sweep] = self._lengths[sweep], 0
         elif self.per_page > _FEWEST_PER_PAGE:
             self.per_page = max(_FEWEST_PER_PAGE, self.per_page // 2)
         else:
@@ -119,12 +136,26 @@ class SliceSizing:
         """Learn from a complete slice that returned *records* in pages of *per_page*."""
         pages = records / per_page
         if pages > _BUSY_PAGES:
-            self._lengths[sweep] = whole_seconds(done.length * min(0.5, _TARGET_PAGES / pages))
+            self._lengths[sweep] = whole_seconds(done.length * TARGET_PAGES / pages)
         elif done.length >= self.length(sweep):
-            longest = self._longest if records < per_page // 2 else LONGEST_SLICE
-            if pages < _CALM_PAGES and self.length(sweep) <= longest:
-                self._lengths[sweep] = min(longest, whole_seconds(self.length(sweep) * 2))
+            # A shorter one, such as a poll's, says nothing about slices of the full length.
+            growth = min(GROWTH, max(1.0, TARGET_PAGES / pages)) if pages else GROWTH
+            longest = min(self._longest, self._longest_answered(sweep, done.length))
+            self._lengths[sweep] = min(longest, whole_seconds(done.length * growth))
+            if pages < _CALM_PAGES:
                 self.per_page = min(self._largest_page, self.per_page * 2)
+
+    def _longest_answered(self, sweep: str, done: timedelta) -> timedelta:
+        """The longest slice of *sweep* that the API answers in time, as far as known."""
+        longest = self._answered.get(sweep)
+        if longest is None:
+            return self._longest
+        if done >= longest:
+            self._completed[sweep] += 1
+            if self._completed[sweep] >= _TRUSTED:
+                longest = self._answered[sweep] = longest * 2
+                self._completed[sweep] = 0
+        return longest
 
 
 class SliceReader:
@@ -159,7 +190,7 @@ class SliceReader:
         try:
             result = await self._ingester.ingest(part)
         except SearchIncomplete as incomplete:
-            if not self.sizing.split(part.sweep, part.window):
+            if not self.sizing.split(part.sweep, part.window, incomplete.reason):
                 raise
             seconds = self.sizing.length(part.sweep).total_seconds()
             self._observe(WindowSplit(feed, part.sweep, seconds, str(incomplete)))

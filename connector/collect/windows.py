@@ -21,13 +21,11 @@ from connector.quantities import format_duration
 
 LIVE = "live"
 SECOND = timedelta(seconds=1)
-LONGEST_SLICE = timedelta(hours=1)
-"""A slice that is not nearly empty is at most this long: progress is durable hourly while catching up."""
+FIRST_SLICE = timedelta(hours=1)
+"""Length of the first slice of a sweep, when nothing is known about how many records there are."""
 
-LONGEST_EMPTY_SLICE = timedelta(days=1)
-"""Slices grow up to this while they return less than half a page: a month of next to nothing costs about
-forty requests instead of seven hundred. Longer slices would risk reading a busy week again after an
-interruption."""
+LONGEST_SLICE = timedelta(days=16)
+"""Length of the longest slice: two of them cover the 30 days that the API searches by default."""
 
 ACCUMULATE = 10
 """A revisit walks when this fraction of its age has come together: one more read per age and record."""

@@ -163,6 +163,21 @@ class SearchAborted(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class SearchContinued(Fact):
+    """A search ended early after *pages* pages in order of time; only what lies behind them is asked for.
+
+    *reason* is a short code such as `full_page_without_next`.
+    """
+
+    event: ClassVar[str] = "search_continued"
+    level: ClassVar[Level] = "debug"
+
+    account: str
+    reason: str
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClockSkewed(Fact):
     """The API's clock minus the local clock, by the median of recent answers."""
 

@@ -19,10 +19,11 @@ from datetime import timedelta
 from typing import Literal
 
 from connector.collect.audit import AUDIT
+from connector.collect.slices import GROWTH, TARGET_PAGES
 from connector.collect.windows import (
     ACCUMULATE,
+    FIRST_SLICE,
     LIVE,
-    LONGEST_EMPTY_SLICE,
     LONGEST_SLICE,
     SECOND,
     sweeps_of,
@@ -33,9 +34,6 @@ ENRICHMENT = "enrichment"
 DAY = timedelta(days=1)
 _PADDING = 2 * SECOND
 """Every request covers one extra second at both ends of its window."""
-
-_BUSY_PAGES = 10
-"""A slice of more than twenty pages is halved, so slices of a busy search have at least this many."""
 
 _PEAK = 3
 """A busy hour has about three times the email of the mean hour."""
@@ -183,7 +181,7 @@ def _share(
 ) -> SweepRequests:
     """Requests per day of one sweep that runs *times* times and reads a total time span of *read*."""
     pages = (read + times * _PADDING) / DAY * volume / load.per_page
-    return SweepRequests(load.search, sweep, load.walks * max(slices, pages / _BUSY_PAGES), pages)
+    return SweepRequests(load.search, sweep, load.walks * max(slices, pages / TARGET_PAGES), pages)
 
 
 def _change(loads: Sequence[SearchLoad], volume: float, needed: float, span: timedelta) -> str:
@@ -236,12 +234,12 @@ def _values(part: str, span: int) -> Iterator[int]:
 def backfill_requests(length: timedelta, walks: int = 1) -> int:
     """Requests for a backfill over *length* that finds next to nothing, each slice read *walks* times.
 
-    Every full page of records adds one. Slices grow from an hour to a day while they are nearly empty.
+    Every full page of records adds one. Slices start at an hour and grow while they are nearly empty.
     """
-    count, part, left = 0, LONGEST_SLICE, length
-    while left > timedelta(0) and part < LONGEST_EMPTY_SLICE:
-        count, left, part = count + 1, left - part, min(part * 2, LONGEST_EMPTY_SLICE)
-    return walks * (count + max(0, math.ceil(left / LONGEST_EMPTY_SLICE)))
+    count, part, left = 0, FIRST_SLICE, length
+    while left > timedelta(0):
+        count, left, part = count + 1, left - part, min(part * GROWTH, LONGEST_SLICE)
+    return walks * count
 
 
 def describe_backfill(length: timedelta, *, walks: int, per_page: int, budget: int, window: timedelta) -> str:

@@ -13,7 +13,7 @@ from typing import TypeAlias, cast
 from urllib.parse import quote
 
 from connector.errors import BadQuery, SearchIncomplete, SourceError, Unavailable
-from connector.facts import PageDecoded, SearchAborted
+from connector.facts import PageDecoded, SearchAborted, SearchContinued
 from connector.interfaces import Clock, KeyValueStore, Observe
 from connector.model import JsonObject, Page, Priority, Query, Record, Window
 from connector.net.http import HttpClient
@@ -30,9 +30,14 @@ from connector.source.paging import PagingGuard, next_cursor
 from connector.source.probe import ProbeResult, verify
 from connector.source.records import has_generated_id, parse_record, path_segment
 from connector.source.request import ApiRequest, ApiResponse, Requester
+from connector.source.result_order import ResultOrder
 from connector.source.server_clock import ServerClock
 
 _TOO_SLOW = frozenset({"search_timeout", "pending_timeout", "pending_expired"})
+
+_CONTINUABLE = frozenset({"full_page_without_next", "refused_cursor", "too_many_pages", ANSWER_TOO_LARGE})
+"""Reasons that say nothing against the pages before: the search continues behind them. A search that loops
+is not among them, since its pages may not be what was asked for."""
 
 
 async def diagnose(error: SourceError, smallest: Callable[[], Awaitable[object]]) -> SourceError:
@@ -118,6 +123,7 @@ class CloudflareSource:
         )
         self._is_token = isinstance(credentials, ApiToken)
         self._page_size: int | None = None
+        self._disordered = False
         self._sizing = PageSize(account_id, notes)
 
     def now(self) -> datetime:
@@ -151,11 +157,13 @@ class CloudflareSource:
     async def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
         """Yield all pages of *query* in *window*; see ``interfaces.Source``.
 
-        The window is widened by one second at both ends. The reason of ``SearchIncomplete`` is a short class:
-        ``repeated_cursor``, ``no_new_records``, ``refused_cursor``, ``full_page_without_next`` (the last
-        page was full and nothing says whether that was all; never raised for a window of a second) and
-        others; a shorter window may succeed. A window that ends in the server's future is ``Unavailable``:
-        completing it would let a checkpoint pass records that are not there yet.
+        The window is widened by one second at both ends. A search that ends early is continued behind its
+        last record, if its records are in order of time so far (``ResultOrder``). Otherwise the reason of
+        ``SearchIncomplete`` is a short class: ``repeated_cursor``, ``no_new_records``, ``refused_cursor``,
+        ``full_page_without_next`` (the last page was full and nothing says whether that was all; never
+        raised for a window of a second) and others; a shorter window may succeed. A window that ends in the
+        server's future is ``Unavailable``: completing it would let a checkpoint pass records that are not
+        there yet.
         """
         try:
             walked = query_parameters(query.filters)
@@ -199,26 +207,43 @@ class CloudflareSource:
     async def _search_one(
         self, filters: _Parameters, query: Query, window: Window
     ) -> AsyncGenerator[Page, None]:
-        progress = PagingGuard(
-            query.per_page,
-            pages_without_new=self._options.pages_without_new,
-            max_pages=self._options.max_pages,
-        )
-        try:
-            self._check_not_future(window)
-            async with aclosing(self._pages(filters, query, window, progress)) as pages:
-                async for page in pages:
-                    yield page
-        except SourceError as failure:
-            error = await diagnose(failure, partial(self._search_one_second, filters, query, window))
-            reason = error.reason if isinstance(error, SearchIncomplete) else error.kind
-            self._observe(SearchAborted(self._account, reason, progress.pages))
-            if error is failure:
-                raise
-            raise error from failure
+        left: Window | None = window
+        while left is not None:
+            order = ResultOrder(left)
+            progress = PagingGuard(
+                query.per_page,
+                pages_without_new=self._options.pages_without_new,
+                max_pages=self._options.max_pages,
+            )
+            try:
+                self._check_not_future(left)
+                async with aclosing(self._pages(filters, query, left, progress, order)) as pages:
+                    async for page in pages:
+                        yield page
+            except SourceError as failure:
+                left = self._left_after(failure, order)
+                if left is not None:
+                    self._observe(SearchContinued(self._account, failure.reason, progress.pages))
+                    continue
+                error = await diagnose(failure, partial(self._search_one_second, filters, query, window))
+                reason = error.reason if isinstance(error, SearchIncomplete) else error.kind
+                self._observe(SearchAborted(self._account, reason, progress.pages))
+                if error is failure:
+                    raise
+                raise error from failure
+            finally:
+                self._disordered = self._disordered or order.is_disordered
+            return
+
+    def _left_after(self, failure: SourceError, order: ResultOrder) -> Window | None:
+        """What of a search that failed in the middle is left to read; ``None``: all of it."""
+        if self._disordered or order.is_disordered:
+            return None  # seen once, an order may be chance
+        continuable = isinstance(failure, SearchIncomplete) and failure.reason in _CONTINUABLE
+        return order.left() if continuable else None
 
     async def _pages(
-        self, filters: _Parameters, query: Query, window: Window, progress: PagingGuard
+        self, filters: _Parameters, query: Query, window: Window, progress: PagingGuard, order: ResultOrder
     ) -> AsyncGenerator[Page, None]:
         per_page = progress.per_page = await self._sizing.choose(query.per_page)
         cursor: str | None = ""
@@ -238,11 +263,14 @@ class CloudflareSource:
                     continue
                 self._check_not_future(window)
                 self._sizing.learn(per_page, query.per_page, reply.bytes)
+                rows = reply.envelope.row_count or 0
+                may_continue = reply.envelope.info.get("next") or progress.may_be_cut(rows, self._page_size)
                 ids: list[str] = []
                 for page in self._parse_page(reply, per_page):
                     yield page
                     ids += [record.id for record in page.records]
-                rows = reply.envelope.row_count or 0
+                    if may_continue:
+                        order.add(page.records)
                 cursor = next_cursor(reply.envelope.info, self._url)
                 # The body of a large page must be gone before the next one arrives.
                 del reply

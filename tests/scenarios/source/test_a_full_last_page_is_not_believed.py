@@ -1,12 +1,15 @@
-"""A last page that is full may hide more: the caller is told to look at shorter windows, down to a second."""
+"""A last page that is full may hide more: what lies behind its last record is asked for, where the order of
+the records tells that; otherwise the caller is told to look at shorter windows, down to a second."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 import pytest
 
 from connector.errors import SearchIncomplete
 from connector.model import Query
-from tests.scenarios.source.account import SECOND, account, in_turn, page, rows, run
+from tests.scenarios.source.account import HOUR, SECOND, account, in_turn, page, rows, run
 
 
 def test_a_full_page_without_next_aborts_after_it_was_read() -> None:
@@ -16,6 +19,36 @@ def test_a_full_page_without_next_aborts_after_it_was_read() -> None:
             assert len(read) == 3
             assert isinstance(error, SearchIncomplete)
             assert error.reason == "full_page_without_next"
+
+    run(story())
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_only_the_tail_of_a_search_in_order_is_requested_again(newest_first: bool) -> None:
+    """The second of the last record is asked for again: more records may share it."""
+    timed = [
+        {
+            "id": f"record-{number}",
+            "scanned_at": f"{HOUR.start + timedelta(seconds=number):%Y-%m-%dT%H:%M:%SZ}",
+        }
+        for number in range(1, 61)
+    ]
+    if newest_first:
+        timed.reverse()
+
+    async def story() -> None:
+        answers = [page(timed[:30]), page([*timed[29:30], *timed[30:58]]), page([])]
+        async with account(in_turn(*answers)) as it:
+            assert set(await it.ids(Query(per_page=30))) == {row["id"] for row in timed[:58]}
+            asked = [search.params for search in it.searches]
+            assert len(asked) == 2
+            edge = HOUR.start + timedelta(seconds=31 if newest_first else 30)
+            if newest_first:
+                assert asked[1]["start"] == asked[0]["start"]
+                assert asked[1]["end"] == f"{edge + 2 * SECOND.length:%Y-%m-%dT%H:%M:%SZ}"
+            else:
+                assert asked[1]["start"] == f"{edge - SECOND.length:%Y-%m-%dT%H:%M:%SZ}"
+                assert asked[1]["end"] == asked[0]["end"]
 
     run(story())
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from connector import facts
 from connector.collect.collector import Collector
 from connector.collect.feed_config import FeedConfig
-from connector.collect.windows import LONGEST_SLICE, Timing
+from connector.collect.windows import FIRST_SLICE, Timing
 from connector.interfaces import Observe
 from connector.journal import Journal
 from connector.model import Backlog, Feed, Query, Revision
@@ -30,7 +30,7 @@ class FeedUnderTest:
         self.observed = observed
         self.source = FakeSource(lambda: self.now)
         self.config = FeedConfig(
-            FEED, Query(), Timing(start=timedelta(hours=2)), AGES, longest_slice=LONGEST_SLICE
+            FEED, Query(), Timing(start=timedelta(hours=2)), AGES, longest_slice=FIRST_SLICE
         )
         self.collector = self.build()
         self._position = 0

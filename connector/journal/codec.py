@@ -163,7 +163,7 @@ def from_blob(data: bytes, *, tolerant: bool) -> tuple[tuple[Revision, ...], int
 def choose_compression() -> tuple[str, Callable[[bytes], bytes]]:
     """The fastest compressor at hand, by name. Everything it writes is read with zlib."""
     try:
-        from isal import isal_zlib  # noqa: PLC0415, an optional part of the installation
+        from isal import isal_zlib  # noqa: PLC0415, absent where it has no wheel
     except ImportError:
         return "zlib", _zlib
     sample = b"".join(b"%d %x;" % (number, number * number) for number in range(2000))

@@ -31,7 +31,7 @@ def _decompressor() -> _Decompressor:
 def _maker() -> Callable[[], _Decompressor]:
     # Cached: looking for a package that is not installed takes longer than unpacking a small response.
     try:
-        from isal import isal_zlib  # noqa: PLC0415, part of the extra "speed" and often absent
+        from isal import isal_zlib  # noqa: PLC0415, absent where it has no wheel
     except ImportError:
         return lambda: zlib.decompressobj(_GZIP)
     return lambda: cast("_Decompressor", isal_zlib.decompressobj(_GZIP))

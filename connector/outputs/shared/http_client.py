@@ -39,7 +39,7 @@ def gzip(body: bytes) -> bytes:
 def _compressor() -> Callable[[bytes], bytes]:
     # Cached: a failed import takes as long as compressing a few events.
     try:
-        from isal import isal_zlib  # noqa: PLC0415, part of the extra "speed" and often absent
+        from isal import isal_zlib  # noqa: PLC0415, absent where it has no wheel
     except ImportError:
         return _zlib_gzip
     return lambda body: bytes(isal_zlib.compress(body, _LEVEL, _GZIP))

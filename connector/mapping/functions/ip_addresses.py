@@ -24,6 +24,13 @@ def canonical_ip(text: str) -> str | None:
     """
     if len(text) > _MAX_LENGTH:
         return None
+    try:
+        return inet_ntop(AF_INET, inet_pton(AF_INET, text))  # what most records hold
+    except (OSError, ValueError):  # ValueError: a null character, or a lone surrogate
+        return _unusual_ip(text)
+
+
+def _unusual_ip(text: str) -> str | None:
     bare = text.strip()
     if bare[:1] == "[" and bare[-1:] == "]":
         bare = bare[1:-1].strip()

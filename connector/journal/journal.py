@@ -36,6 +36,7 @@ from connector.journal.integrity import damaged
 from connector.journal.lock import hold_directory
 from connector.journal.notifier import HeadNotifier
 from connector.journal.options import JournalInfo, JournalOptions
+from connector.journal.pacing import Pacing
 from connector.journal.positions import Skip, Trim
 from connector.journal.reader import Reader
 from connector.journal.schema import VERSION
@@ -76,6 +77,7 @@ class Journal:
         self._clock = clock
         self._notifier = HeadNotifier(head)
         self._value_changed = Broadcast()
+        self._pacing = Pacing()
         self._reader = Reader(database.path, options.cache)
         self._states = States()
         self._seen = SeenTable(self._states)
@@ -141,7 +143,9 @@ class Journal:
         return await self._database.read(work)
 
     async def commit(self, commit: Commit) -> None:
-        """See ``FeedLog``."""
+        """See ``FeedLog``. Waits for outputs that follow closely, for half a second at most."""
+        if commit.revisions:
+            await self._pacing.wait(self._notifier.head)
         self._observe(JournalCommitting(commit.feed, len(commit.revisions)))
         began, now = self._time(), to_micros(self._clock())
 
@@ -210,6 +214,7 @@ class Journal:
 
     async def detach(self, output: str) -> None:
         """See ``OutputLog``."""
+        self._pacing.forget(output)
 
         def work(connection: sqlite3.Connection) -> Trim | None:
             positions.detach(connection, output)
@@ -220,6 +225,7 @@ class Journal:
 
     async def read(self, output: str, after: int) -> Entry:
         """See ``OutputLog``."""
+        self._pacing.reading(output, after)
         while True:
             if self._notifier.is_moved(output):
                 raise _moved(output)

@@ -16,6 +16,11 @@ help: ## show this list
 demo: $(VENV)/.runtime ## simulator and connector in one process: ECS on stdout (ARGS="--once" drains and ends)
 	@$(BIN)/python -m connector demo $(ARGS)
 
+# Without byte code every worker, and every connector that a test starts, compiles all modules again.
+test test-all: export PYTHONDONTWRITEBYTECODE =
+# Property tests: every example, where `make test` tries a quarter.
+test-all: export HYPOTHESIS_PROFILE ?= full
+
 test: $(VENV)/.dev ## the default tests: everything that is not slow
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
 

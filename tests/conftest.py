@@ -8,7 +8,8 @@ import pytest
 from hypothesis import settings
 
 # How long an example takes says nothing on a busy machine; a failure must be the same one at the next run.
-settings.register_profile("default", deadline=None, derandomize=True)
+settings.register_profile("default", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("full", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
@@ -37,6 +38,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what the mappings make now as what is expected; the difference is the review",
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import directories of which the default tests run nothing."""
+    if config.option.markexpr != "not slow" or not collection_path.is_dir():
+        return None
+    here = Path(__file__).parent
+    place = collection_path.relative_to(here).as_posix() if collection_path.is_relative_to(here) else ""
+    return True if "slow" in _MARKS.get(place, ()) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

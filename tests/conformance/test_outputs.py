@@ -28,6 +28,7 @@ from tests.support.collectors import (
     unobserved,
 )
 from tests.support.hec_collector import hec_collector, told
+from tests.support.sampling import slow
 from tests.support.scripted_http import Asked, Reply, scripted
 
 SECRET = "canary-5e1b7a"
@@ -260,9 +261,20 @@ BENCHES: dict[str, Bench] = {
     "elasticsearch over tls": bulk_bench(1, api_key=f"{SECRET}:{SECRET}", tls=True),
 }
 
+VARIANTS = {
+    "syslog over tcp, counted",
+    "http array",
+    "http over tls",
+    "splunk_hec raw",
+    "splunk_hec over tls with acknowledgement",
+    "elasticsearch with a password",
+    "elasticsearch over tls",
+}
+"""Options whose difference unit tests show; only ``make test-all`` runs the whole suite against them."""
+
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", BENCHES)
+@pytest.mark.parametrize("name", [slow(name) if name in VARIANTS else name for name in BENCHES])
 async def test_output_keeps_its_contract(name: str, check: Check, tmp_path: Path) -> None:
     async with BENCHES[name](tmp_path) as harness:
         await check(harness)

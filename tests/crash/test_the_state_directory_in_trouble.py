@@ -79,6 +79,7 @@ def test_a_full_disk_pauses_collection_and_all_goes_on_by_itself_when_there_is_r
     assert verdict.repeats == 0
 
 
+@pytest.mark.slow
 def test_a_second_daemon_on_the_same_state_says_who_has_it_and_ends(tmp_path: Path) -> None:
     with site(tmp_path) as place, daemon(tmp_path, environment(TOKEN=TOKEN)) as connector:
         until(lambda: _lines(place) > 0, "the first event")

@@ -11,6 +11,7 @@ from connector.formats import cef, leef
 from connector.mapping import Library, build_map, build_mapper
 from connector.mapping.schemas.fields import RECORD_FIELDS
 from tests.support import cef_parser, leef_parser
+from tests.support.sampling import slow
 from tests.unit.mapping.packs import revision
 
 HUGE = "x|=\\^\u2028\r\n" * (1 << 17)
@@ -31,7 +32,7 @@ CHARACTERS = 100_000
 """More than any line of text has left after its fields are cut, and less than what was sent."""
 
 
-@pytest.mark.parametrize("pack", ["ecs", "raw", "cim", "ocsf"])
+@pytest.mark.parametrize("pack", ["ecs", slow("raw"), slow("cim"), slow("ocsf")])
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_document_holds_all_of_it(pack: str, name: str) -> None:
     event = build_mapper(Library().load(pack))(revision(RECORDS[name]))

@@ -14,6 +14,7 @@ from connector.interfaces import Mapper
 from connector.mapping import Library, build_mapper
 from connector.model import Feed, Record, Revision
 from tests.support.cef_parser import parse, splunk_fields
+from tests.support.examples import examples
 
 HOSTILE = st.text(
     st.one_of(
@@ -124,7 +125,7 @@ def mapper() -> Mapper:
     return build_mapper(Library().load("cef"))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.fixed_dictionaries(dict.fromkeys(MAPPED, FORGERY)))
 def test_no_text_of_a_mail_gets_out_of_its_field(texts: dict[str, str]) -> None:
     """From the record to the line: subject, names and addresses come back as sent, cleaned."""

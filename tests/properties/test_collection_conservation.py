@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from connector.collect.resume import note_unconfigured
 from connector.errors import SearchIncomplete, SourceError, Unavailable
 from connector.model import Commit, Revision
+from tests.support.examples import examples
 from tests.support.jumping_loop import run
 from tests.unit.collect.feed_under_test import FEED, FeedUnderTest, feed_under_test
 
@@ -207,14 +208,14 @@ async def _tell(directory: Path, steps: list[Step], ages: tuple[timedelta, ...])
         story.judge()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_ANY, min_size=4, max_size=25))
 def test_nothing_is_lost_doubled_stale_or_invented(steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         run(_tell(Path(directory), steps, AGES[0]))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_PUNCTUAL, min_size=4, max_size=25))
 def test_what_is_there_when_it_is_polled_needs_no_revisit(steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -14,6 +14,7 @@ from connector.errors import Hold, JournalFull, Refused, Retryable
 from connector.facts import Fact, OutputPosition
 from connector.model import Event, Limits, Receipt, Revision
 from connector.testing.scripted import ScriptedOutput, Step, Unanswered
+from tests.support.examples import examples
 from tests.support.jumping_loop import run, wall_clock
 from tests.unit.delivery.fakes import FactRecorder, MemoryLog, RunningDeliverer, plain, revisions
 
@@ -105,7 +106,7 @@ def filled(entries: Sequence[int], failures: Sequence[Exception] = ()) -> Memory
     limits=limits,
     full=st.integers(0, 3),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_accepted_and_buried_together_are_everything(
     entries: list[int],
     scenario: list[Step],
@@ -150,7 +151,7 @@ def test_accepted_and_buried_together_are_everything(
     ),
     limits=limits.map(lambda found: Limits(found.events, found.bytes, None, 1, found.linger)),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_one_send_at_a_time_keeps_the_order(entries: list[int], scenario: list[Step], limits: Limits) -> None:
     """At concurrency 1 the collector takes events in the order of the journal, splits included.
 
@@ -210,7 +211,7 @@ async def _live_until(count: int, output: ScriptedOutput, log: MemoryLog) -> boo
     then=healthy,
     limits=limits,
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_a_death_at_any_fact_loses_nothing_and_repeats_what_was_in_flight(
     entries: list[int], deaths: list[int], scenario: list[Step], then: Step, limits: Limits
 ) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.model import Revision
+from tests.support.examples import examples
 from tests.unit.collect.feed_under_test import AGES
 from tests.unit.collect.test_enrichment import EnrichingDesk, feed_under_test
 
@@ -65,7 +66,7 @@ async def play(desk: EnrichingDesk, steps: list[tuple[str, object]], mail: dict[
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(STEPS, max_size=14))
 def test_states_and_completions_are_told_once_each(steps: list[tuple[str, object]]) -> None:
     async def story(directory: Path) -> None:

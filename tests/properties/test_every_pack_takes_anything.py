@@ -17,6 +17,7 @@ from connector.source.decode import decode
 from tests.properties.test_mapping_equality import SCALARS, WORDS
 from tests.support import ecs_check, leef_parser, ocsf_check
 from tests.support.cef_parser import parse as parse_cef
+from tests.support.examples import examples
 from tests.unit.mapping.packs import revision
 
 NAMES = sorted({step.removesuffix("[]") for path in RECORD_FIELDS for step in path.split(".")} - {"id"})
@@ -50,7 +51,7 @@ ENRICHMENTS = st.dictionaries(
     | st.dictionaries(st.sampled_from(ENDPOINT_NAMES), anything(ENDPOINT_NAMES), max_size=4),
     max_size=3,
 )
-ENOUGH = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+ENOUGH = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @cache

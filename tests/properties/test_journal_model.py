@@ -18,6 +18,7 @@ from connector.errors import JournalFull, Moved
 from connector.journal import Journal, JournalOptions
 from connector.model import Backlog, Commit, DeadLetter, Revision, Seen, Step, WhenFull
 from connector.testing.journal import FEED, START, letter, revision, seen_row
+from tests.support.examples import examples
 
 PORTION = 3
 OUTPUTS = ("a", "b", "c")
@@ -286,7 +287,7 @@ class JournalMachine(RuleBasedStateMachine):
 
 TestJournalModel = JournalMachine.TestCase
 TestJournalModel.settings = settings(
-    max_examples=30,
+    max_examples=examples(30),
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     stateful_step_count=30,
     deadline=None,

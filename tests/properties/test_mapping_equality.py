@@ -20,6 +20,7 @@ from connector.mapping.language.matches import parse_match
 from connector.mapping.schemas.fields import RECORD_FIELDS
 from connector.model import Revision
 from connector.yaml_nodes import parse
+from tests.support.examples import examples
 from tests.unit.mapping.packs import pack_of, revision
 
 EVERYTHING = """
@@ -235,7 +236,7 @@ PACKS = {name: Library().load(name) for name in Library().names()} | {
     "everything": everything(),
     "flat": flat(),
 }
-SLOW_ENOUGH = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW_ENOUGH = settings(max_examples=examples(50), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("name", sorted(PACKS))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from connector.mapping import Library, Redact, build_mapper, compile_redaction
 from connector.model import Revision
 from connector.yaml_nodes import parse
+from tests.support.examples import examples
 from tests.unit.mapping.packs import revision
 
 PACKS = {name: Library().load(name) for name in Library().names()}
@@ -133,7 +134,7 @@ SWITCH = Switch()
 MAPPERS = {name: build_mapper(pack, redact=SWITCH) for name, pack in PACKS.items()}
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_a_redacted_value_appears_nowhere_in_the_event_of_any_pack(
     case: tuple[Revision, str, list[str]],

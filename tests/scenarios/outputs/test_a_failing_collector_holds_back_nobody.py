@@ -16,6 +16,7 @@ from connector.interfaces import Output
 from connector.outputs import BUILT_IN
 from tests.scenarios.outputs.delivering import delivering
 from tests.support.collectors import Authority, authority, unobserved
+from tests.support.sampling import sampled
 from tests.support.scripted_http import Asked, Reply, scripted
 from tests.unit.delivery.fakes import revisions
 
@@ -90,7 +91,7 @@ async def reaching(
         yield settings.build("siem", unobserved), collector
 
 
-@pytest.mark.parametrize("name", [*PASSING, *HOLDING])
+@pytest.mark.parametrize("name", [*sampled(PASSING, 2), *sampled(HOLDING, 2)])
 async def test_all_is_there_afterwards_and_the_neighbour_never_waited(name: str, tmp_path: Path) -> None:
     trusted = authority(tmp_path)
     failing, healthy = Collector({**PASSING, **HOLDING}[name]), Collector(lambda _: None)

@@ -14,15 +14,19 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from connector.delivery import Deliverer, DeliveryOptions
 from connector.errors import JournalFull, Retryable
 from connector.facts import BacklogSkipped, EventDeadLettered
 from connector.journal import Journal, JournalOptions
 from connector.model import Backlog, Commit, Event, GapCause, Limits, Receipt, WhenFull
 from tests.scenarios.outputs.delivering import POLICY
+from tests.support.sampling import slow
 from tests.unit.delivery.fakes import FEED, FactRecorder, plain, revisions
 
-RECORDS, PAGE = 100_000, 1000
+PAGE = 1000
+RECORDS = [20_000, slow(100_000)]
 ROOM = 50_000
 """A limit in bytes of the journal that a part of the records fills."""
 
@@ -118,31 +122,32 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.parametrize("records", RECORDS)
 async def test_with_room_for_all_the_other_is_done_first_and_the_stopped_one_catches_up_in_order(
-    tmp_path: Path,
+    tmp_path: Path, records: int
 ) -> None:
     stopped, healthy = Collector(), Collector()
     stopped.stopped = True
     async with feeding(tmp_path, Backlog(), stopped=stopped, healthy=healthy) as feed:
-        await feed.collect(RECORDS // 5)
+        await feed.collect(records // 5)
         await feed.done("healthy")
         before = resident()
-        await feed.collect(RECORDS)
+        await feed.collect(records)
         await feed.done("healthy")
-        assert (feed.pauses, len(stopped.taken), await feed.backlog("stopped")) == (0, 0, RECORDS)
+        assert (feed.pauses, len(stopped.taken), await feed.backlog("stopped")) == (0, 0, records)
 
         stopped.stopped = False
         await feed.done("stopped")
         assert resident() - before < FLAT
 
-    assert healthy.taken == stopped.taken == list(range(1, RECORDS + 1))
+    assert healthy.taken == stopped.taken == list(range(1, records + 1))
     assert feed.facts.of(EventDeadLettered) == []
 
 
 async def test_with_pause_collection_waits_at_the_limit_and_nothing_is_skipped(tmp_path: Path) -> None:
     stopped, healthy = Collector(), Collector()
     stopped.stopped = True
-    count = RECORDS // 5
+    count = 20_000
     async with feeding(tmp_path, Backlog(ROOM), stopped=stopped, healthy=healthy) as feed:
         collecting = asyncio.create_task(feed.collect(count))
         async with asyncio.timeout(PATIENCE):
@@ -160,24 +165,27 @@ async def test_with_pause_collection_waits_at_the_limit_and_nothing_is_skipped(t
     assert feed.facts.of(BacklogSkipped) == []
 
 
-async def test_with_skip_nobody_waits_the_gap_is_recorded_and_a_rewind_repairs_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("records", RECORDS)
+async def test_with_skip_nobody_waits_the_gap_is_recorded_and_a_rewind_repairs_it(
+    tmp_path: Path, records: int
+) -> None:
     stopped, healthy = Collector(), Collector()
     stopped.stopped = True
     room = Backlog(ROOM, WhenFull.SKIP)
     async with feeding(tmp_path, room, stopped=stopped, healthy=healthy) as feed:
-        for count in range(PAGE, RECORDS + 1, PAGE):
+        for count in range(PAGE, records + 1, PAGE):
             await feed.collect(count)
             await feed.done("healthy")  # the limit is everybody's: only the stopped one is ever over it
         assert feed.pauses == 0
-        assert healthy.taken == list(range(1, RECORDS + 1))
+        assert healthy.taken == list(range(1, records + 1))
 
         gap = await feed.journal.skipped("stopped")
         assert gap is not None
         assert gap.cause is GapCause.BACKLOG_FULL
         lost = sum(fact.revisions for fact in feed.facts.of(BacklogSkipped))
         assert {fact.output for fact in feed.facts.of(BacklogSkipped)} == {"stopped"}
-        assert await feed.backlog("stopped") == RECORDS - lost
-        kept = list(range(lost + 1, RECORDS + 1))
+        assert await feed.backlog("stopped") == records - lost
+        kept = list(range(lost + 1, records + 1))
 
         stopped.stopped = False
         await feed.done("stopped")
@@ -191,8 +199,8 @@ async def test_with_skip_nobody_waits_the_gap_is_recorded_and_a_rewind_repairs_i
         stopped.taken.clear()
         assert await feed.journal.rewind("stopped", 0) == 0
         assert await feed.journal.skipped("stopped") is None
-        await feed.collect(RECORDS + PAGE)
+        await feed.collect(records + PAGE)
         await feed.done("stopped")
 
-    assert stopped.taken == list(range(1, RECORDS + PAGE + 1))
+    assert stopped.taken == list(range(1, records + PAGE + 1))
     assert sum(fact.revisions for fact in feed.facts.of(BacklogSkipped)) == lost

@@ -24,6 +24,7 @@ from tests.scenarios.outputs.delivering import as_json, as_line, delivering
 from tests.support.bulk_collector import bulk_collector, trouble
 from tests.support.collectors import datagram_collector, pipe_reader, stream_collector, unobserved
 from tests.support.hec_collector import TOKEN, hec_collector
+from tests.support.sampling import sampled
 from tests.support.scripted_http import Asked, Reply, scripted
 from tests.unit.delivery.fakes import revisions
 
@@ -140,7 +141,7 @@ SETTINGS: dict[str, Setting] = {
 }
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", sampled(SETTINGS, 3))
 async def test_exactly_that_one_is_a_dead_letter(name: str, tmp_path: Path) -> None:
     async with SETTINGS[name](tmp_path) as bench:
         pages = [revisions(1000, first) for first in range(1, COUNT, 1000)]

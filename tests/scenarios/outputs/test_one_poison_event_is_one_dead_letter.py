@@ -13,13 +13,14 @@ from tests.scenarios.outputs.delivering import as_json, as_line, delivering
 from tests.support.bulk_collector import bulk_collector, trouble
 from tests.support.collectors import unobserved
 from tests.support.hec_collector import TOKEN, hec_collector
+from tests.support.sampling import slow
 from tests.unit.delivery.fakes import revisions
 
 ALL = {str(number) for number in range(1, 2001)}
 POISON = "1234"
 
 
-@pytest.mark.parametrize("code", [6, 12, 13, 15])
+@pytest.mark.parametrize("code", [6, slow(12), slow(13), slow(15)])
 @pytest.mark.parametrize("keeps_head", [False, True])
 async def test_splunk_names_the_event(code: int, *, keeps_head: bool) -> None:
     def poison(document: Any) -> int | None:
@@ -37,7 +38,7 @@ async def test_splunk_names_the_event(code: int, *, keeps_head: bool) -> None:
             assert f"code {code}" in letter.answer
 
 
-@pytest.mark.parametrize("position", ["1", "2", "500", "501", "2000"])
+@pytest.mark.parametrize("position", ["1", slow("2"), slow("500"), "501", slow("2000")])
 @pytest.mark.parametrize("base", [0, 1])
 async def test_whether_splunk_counts_from_0_or_1_buries_nobody_else(base: int, position: str) -> None:
     def poison(document: Any) -> int | None:

@@ -17,6 +17,7 @@ from tests.scenarios.outputs.delivering import as_line, delivering
 from tests.support.bulk_collector import bulk_collector
 from tests.support.collectors import StreamCollector, stream_collector, unobserved, until
 from tests.support.hec_collector import TOKEN, hec_collector
+from tests.support.sampling import slow
 from tests.support.scripted_http import Asked, Reply, scripted
 from tests.unit.delivery.fakes import FactRecorder, revisions
 
@@ -79,8 +80,15 @@ OUTPUTS: dict[str, tuple[Collector, dict[str, object]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("kind", OUTPUTS)
+# Every fault once, every output with a status and a reset; all pairs in `make test-all`.
+CASES = [
+    (kind, fault) if kind == "http" or fault in {"403", "reset"} else slow(kind, fault)
+    for kind in OUTPUTS
+    for fault in FAULTS
+]
+
+
+@pytest.mark.parametrize(("kind", "fault"), CASES)
 async def test_one_message_that_is_refused_in_whatever_way_stops_nothing(kind: str, fault: str) -> None:
     collector, options = OUTPUTS[kind]
     async with (

@@ -15,6 +15,8 @@ import pytest
 from connector.simulator import Simulator, running
 from tests.support.process import ACCOUNT, ROOT, TOKEN, command, daemon, environment, until
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = ROOT / "examples" / "redis-stream-output"
 PASSWORD = "canary-9d21c4"
 CONFIG = """

@@ -15,6 +15,7 @@ from connector.errors import SourceError
 from connector.model import Query
 from connector.simulator import KINDS, Behaviour, Fault
 from tests.scenarios.source.simulated import SPAN, Simulated, simulated
+from tests.support.examples import examples
 from tests.support.jumping_loop import EPOCH
 from tests.support.jumping_loop import run as run_jumping
 
@@ -112,7 +113,7 @@ async def _walk(it: Simulated, tale: Tale) -> tuple[set[str], SourceError | None
     return found, None
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tales())
 def test_a_walk_gives_all_of_it_or_a_classed_error_and_always_ends(tale: Tale) -> None:
     async def story() -> None:

@@ -7,6 +7,8 @@ import contextlib
 from collections import Counter, deque
 from datetime import timedelta
 
+import pytest
+
 from connector.errors import SearchIncomplete
 from connector.model import Priority, Query, Window
 from connector.net.http import HttpClient
@@ -34,6 +36,7 @@ def _most_within(times: list[float], window: float) -> int:
     return most
 
 
+@pytest.mark.slow
 def test_two_hours_of_polls_revisits_and_a_backfill() -> None:
     async def story() -> None:
         clock = wall_clock(asyncio.get_running_loop())

@@ -19,6 +19,7 @@ from connector.net.clock import utc_now
 from connector.secret import Secret
 from connector.settings import Settings, load
 from tests.support.process import ACCOUNT, Daemon, daemon, environment
+from tests.support.sampling import slow
 
 OUTPUTS = 5
 FLAT = 3 << 20
@@ -35,6 +36,8 @@ state: {{directory: state}}
 server: {{listen: null}}
 log: {{level: error}}
 """
+# Compiling five mappings would take most of a reload.
+ONE_MAPPING = CONFIG.replace(".ndjson}", ".ndjson, mapping: raw}").replace(", mapping: raw}", "}", 1)
 
 
 def living() -> Counter[str]:
@@ -52,13 +55,13 @@ def tokens() -> set[str]:
     return {text for text in texts if text.startswith("rotating-token-")}
 
 
-@pytest.mark.parametrize("reloads", [12])
+@pytest.mark.parametrize("reloads", [4, slow(12)])
 async def test_reloads_leave_nothing_behind(
     tmp_path: Path, reloads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "connector.yaml"
-    file.write_text(CONFIG)
+    file.write_text(ONE_MAPPING)
     environ = {"TOKEN": "rotating-token-0"}
     started = asyncio.Event()
     stop, reload = Stop(), Reload(lambda: load(file, environ))
@@ -94,9 +97,7 @@ def resident(running: Daemon) -> int:
 
 async def reload_often(directory: Path, reloads: int, *, warm_up: int) -> list[int]:
     """Reload a daemon, each time with a new token; its resident memory in bytes from *warm_up* reloads on."""
-    # One output with the default mapping, the others without: compiling five of them takes most of a reload.
-    text = CONFIG.replace(".ndjson}", ".ndjson, mapping: raw}").replace(", mapping: raw}", "}", 1)
-    text = text.replace("listen: null", 'listen: "127.0.0.1:0"').replace("level: error", "level: info")
+    text = ONE_MAPPING.replace("listen: null", 'listen: "127.0.0.1:0"').replace("level: error", "level: info")
     file = directory / "connector.yaml"
     memory = []
     file.write_text(text.replace("${env:TOKEN}", "rotating-token-0"))

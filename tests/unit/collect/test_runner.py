@@ -17,6 +17,7 @@ from connector.collect.backfill.job import Job, Tally
 from connector.collect.schedule import Interval
 from connector.errors import BadQuery, Denied, SearchIncomplete, SourceError, Unavailable
 from connector.model import Commit, Page, Query, Revision, Window
+from tests.support.examples import examples
 from tests.unit.collect.feed_under_test import FEED, START, FeedUnderTest, feed_under_test, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
@@ -242,7 +243,7 @@ async def test_one_after_the_other_beside_the_live_sweep_and_one_is_dropped(feed
     assert ids(await feed.delivered()) == [f"h{hour:02}" for hour in range(3, 13)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     start=st.integers(1, 48),

@@ -15,6 +15,7 @@ from connector.facts import EventDeadLettered, OutputHeld
 from connector.model import Event, Limits, Receipt
 from connector.testing.scripted import ScriptedOutput
 from tests.support.jumping_loop import run
+from tests.support.sampling import slow
 from tests.unit.delivery.fakes import MemoryLog, RunningDeliverer, revision, revisions
 
 Refusal = Callable[[Sequence[Event]], Receipt]
@@ -54,8 +55,8 @@ def poisoned_by(refuse: Refusal, *names: bytes) -> Refusal:
     return answer
 
 
-@pytest.mark.parametrize("place", ["1", "77", "200"])
-@pytest.mark.parametrize(("size", "concurrency"), [(500, 1), (50, 1), (1, 1), (20, 4)])
+@pytest.mark.parametrize("place", [slow("1"), "77", slow("200")])
+@pytest.mark.parametrize(("size", "concurrency"), [(500, 1), slow(50, 1), (1, 1), (20, 4)])
 @pytest.mark.parametrize("refuse", REFUSALS, ids=lambda refuse: refuse.__name__)
 def test_one_poisoned_event_is_one_dead_letter_and_everything_else_arrives_once(
     refuse: Refusal, size: int, concurrency: int, place: str
@@ -97,13 +98,15 @@ def test_several_poisoned_events_are_isolated_one_by_one(refuse: Refusal) -> Non
 
 
 @pytest.mark.parametrize("error", [Hold("HTTP 401"), Retryable("connection reset")], ids=["hold", "retry"])
-@pytest.mark.parametrize("size", [1, 50])
-def test_a_collector_that_is_down_for_a_day_dead_letters_nothing(error: DeliveryError, size: int) -> None:
+@pytest.mark.parametrize(("size", "hours"), [(1, 2), (50, 2), slow(1, 24), slow(50, 24)])
+def test_a_collector_that_is_down_for_long_dead_letters_nothing(
+    error: DeliveryError, size: int, hours: int
+) -> None:
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
 
         def down(_: Sequence[Event]) -> Receipt:
-            if 100 < loop.time() < 24 * 3600:
+            if 100 < loop.time() < hours * 3600:
                 raise error
             return Receipt()
 
@@ -123,9 +126,12 @@ def test_a_collector_that_is_down_for_a_day_dead_letters_nothing(error: Delivery
     run(scenario())
 
 
+@pytest.mark.parametrize("count", [300, slow(1000)])
 @pytest.mark.parametrize("rate", [0.5, 0.9])
 @pytest.mark.parametrize("size", [1, 50])
-def test_a_collector_that_fails_at_random_dead_letters_next_to_nothing(size: int, rate: float) -> None:
+def test_a_collector_that_fails_at_random_dead_letters_next_to_nothing(
+    size: int, rate: float, count: int
+) -> None:
     """Every second or tenth request gets through: five misleading pairs in a row are rare, not impossible."""
 
     async def scenario() -> None:
@@ -137,11 +143,11 @@ def test_a_collector_that_fails_at_random_dead_letters_next_to_nothing(size: int
             return Receipt()
 
         output = ScriptedOutput(then=flapping, limits=Limits(events=size, linger=0.0))
-        log = MemoryLog(revisions(1000))
+        log = MemoryLog(revisions(count))
         async with RunningDeliverer(output, log) as running:
             await running.delivered()
 
-        assert len(output.identities) + len(log.letters) == 1000
+        assert len(output.identities) + len(log.letters) == count
         assert len(log.letters) <= 3
 
     run(scenario())
@@ -241,7 +247,7 @@ def test_several_events_that_the_collector_asks_for_are_never_given_up() -> None
 
 
 @pytest.mark.parametrize("size", [1, 50])
-@pytest.mark.parametrize("pattern", ["FT", "FFT", "FTT", "FFTT", "FFFT", "FTFFT"])
+@pytest.mark.parametrize("pattern", ["FT", slow("FFT"), slow("FTT"), "FFTT", slow("FFFT"), slow("FTFFT")])
 @pytest.mark.parametrize("error", [Hold("HTTP 403"), Retryable("HTTP 502")], ids=["hold", "retry"])
 def test_a_broken_node_behind_a_load_balancer_dead_letters_nothing(
     error: DeliveryError, pattern: str, size: int

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.formats.escaping import Escaping, defanged, escape, one_line
+from tests.support.examples import examples
 
 KINDS: tuple[Escaping, ...] = ("plain", "slack", "markdown", "html", "none")
 HOSTILE = st.text(
@@ -42,13 +43,13 @@ def test_links_are_broken_and_nothing_else_is(text: str, harmless: str) -> None:
 
 
 @given(HOSTILE)
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_breaking_links_twice_is_breaking_them_once(text: str) -> None:
     assert defanged(defanged(text)) == defanged(text)
 
 
 @given(HOSTILE)
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_no_web_address_is_left(text: str) -> None:
     assert not re.search(r"https?:\S|\w\.[^\W\d_]", defanged(text), re.IGNORECASE)
 
@@ -82,7 +83,7 @@ def test_markup_of_its_place_is_taken_out(kind: Escaping, text: str, harmless: s
 
 
 @given(HOSTILE)
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_text_for_slack_holds_nothing_that_slack_acts_on(text: str) -> None:
     made = escape("slack")(text)
     assert not re.search(r"[<>`]|&(?!amp;|lt;|gt;)", made)
@@ -91,14 +92,14 @@ def test_text_for_slack_holds_nothing_that_slack_acts_on(text: str) -> None:
 
 
 @given(HOSTILE)
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_text_for_markdown_keeps_no_bare_mark(text: str) -> None:
     made = escape("markdown")(text)
     assert not re.search(r"[`*_\[\]()|~<>!]", re.sub(r"\\[\\`*_{}\[\]()|~!$^]", "", made))
 
 
 @given(HOSTILE, st.sampled_from([kind for kind in KINDS if kind != "none"]))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_everything_but_none_stays_on_one_line(text: str, kind: Escaping) -> None:
     assert one_line(escape(kind)(text)) == escape(kind)(text)
 

@@ -27,6 +27,7 @@ from connector.ops.request_plan import (
     requests,
     sweep_requests,
 )
+from tests.support.examples import examples
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SPAN = timedelta(minutes=5)
@@ -76,7 +77,7 @@ def simulated(load: SearchLoad, volume: float) -> float:
     return total
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     every=st.sampled_from([30, 60, 300, 1800]),
     overlap=st.integers(0, 600),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from connector.errors import BadQuery, Denied, SearchIncomplete, Unavailable
 from connector.ops.search import SearchRequest, stream
+from tests.support.examples import examples
 from tests.unit.ops.fake_search import NOW, FakeSearch
 
 Order = Literal["newest", "oldest", "unordered"]
@@ -26,7 +27,7 @@ async def ids(mailbox: FakeSearch, wanted: SearchRequest | None = None) -> list[
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "unordered"])
 @given(count=st.integers(0, 400), apart=st.integers(1, 1000), limit=st.integers(1, 120))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 async def test_a_limit_gives_the_newest(order: Order, count: int, apart: int, limit: int) -> None:
     """Exactly the newest that lie in the window, in falling order, in whatever order the API gives them."""
     mailbox = FakeSearch(order)

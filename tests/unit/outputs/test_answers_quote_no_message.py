@@ -18,6 +18,7 @@ from connector.net.clock import utc_now
 from connector.outputs.elasticsearch.output import ElasticsearchSettings
 from connector.outputs.http.output import HttpOutput, HttpSettings
 from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
+from tests.support.sampling import slow
 from tests.support.scripted_http import Asked, Reply, scripted
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -75,7 +76,7 @@ async def refusal(build: Callable[[str], Output], sent: Event, answer: Callable[
     raise AssertionError("accepted")
 
 
-@pytest.mark.parametrize("status", [400, 403, 413, 429, 500])
+@pytest.mark.parametrize("status", [400, slow(403), slow(413), slow(429), 500])
 @pytest.mark.parametrize("echo", ECHOES)
 @pytest.mark.parametrize(
     ("build", "sent"), [(http, JSON), (http, CEF), (splunk, JSON), (splunk, CEF), (elastic, JSON)]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from connector.errors import ConfigurationError
 from connector.settings import load, render
 from connector.settings.schema_index import SchemaNode, settings_schema
+from tests.support.examples import examples
 from tests.unit.settings.support import MINIMAL, TOKENS
 
 
@@ -67,7 +68,7 @@ TREES = st.recursive(
     max_leaves=12,
 )
 PATIENT = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(60)
 )
 
 

@@ -16,6 +16,7 @@ from connector.simulator.eras import CURRENT, FIELDS, REFERENCE, SUNSET, project
 from connector.simulator.mail.hostile import SURROGATES, TEXTS
 from connector.simulator.mail.verdicts import VERDICTS
 from connector.simulator.values import SECOND, Body, Era, micros
+from tests.support.examples import examples
 from tests.unit.simulator.client import START
 
 _NOON = micros(START)
@@ -71,7 +72,7 @@ def test_the_fields_are_those_of_the_published_examples() -> None:
     era=st.sampled_from(("reference", "current", "sunset")),
     fraction=st.booleans(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_the_fast_writing_equals_the_slow_one(index: int, era: Era, fraction: bool) -> None:
     """A stamped template and the projected record are the same JSON, hostile text included."""
     corpus = Corpus(3, Recipe(hostile=0.5, surrogates=True), templates=60)

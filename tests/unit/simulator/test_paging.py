@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from connector.simulator import Simulator
 from connector.simulator.api import Api
 from connector.simulator.exchange import ApiReply, ApiRequest
+from tests.support.examples import examples
 from tests.unit.simulator.client import ACCOUNT, EVERYTHING, Client, Clock, Reply
 
 _STABLE = ("newest", "oldest", "unordered")
@@ -38,7 +39,7 @@ def _walk(simulator: Simulator, api: Api, per_page: int) -> list[str]:
 
 
 @given(order=st.sampled_from(_STABLE), per_page=st.integers(1, 60), trailing=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_a_walk_returns_every_record_once(order: Any, per_page: int, trailing: bool) -> None:
     simulator = Simulator(clock=Clock(), backlog=90, changes=0.5)
     simulator.behaviour.order = order

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from connector.simulator import CHANGES, Changes, Corpus, Late, Simulator, World
 from connector.simulator.values import micros
+from tests.support.examples import examples
 from tests.unit.simulator.client import START, Clock
 
 
@@ -28,7 +29,7 @@ def test_the_backlog_lies_in_the_span_before_the_start(clock: Clock) -> None:
 
 
 @given(st.lists(st.floats(0.01, 60), min_size=1, max_size=8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_what_arrives_does_not_depend_on_who_looks_when(steps: list[float]) -> None:
     busy, lazy = Clock(), Clock()
     watched = World(Corpus(2, templates=20), busy, rate=0.7, late=Late(0.3), changes=Changes(0.3))

@@ -13,6 +13,7 @@ from connector.facts import BudgetRemaining, BudgetWaited, Fact, RateLimitLifted
 from connector.interfaces import Observe
 from connector.model import Priority
 from connector.source.budget import LONGEST_BLOCK, Budget
+from tests.support.examples import examples
 from tests.support.jumping_loop import run, wall_clock
 
 
@@ -22,7 +23,7 @@ def budget(observe: Observe = lambda _: None, *, requests: int = 600, window: fl
 
 
 @given(requests=st.integers(1, 60), window=st.floats(1, 600), pauses=st.lists(st.floats(0, 100), max_size=30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_no_window_ever_sees_more_requests_than_configured(
     requests: int, window: float, pauses: list[float]
 ) -> None:

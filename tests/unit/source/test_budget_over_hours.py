@@ -16,6 +16,7 @@ from connector.simulator import Quota
 from connector.simulator.quota import Quotas
 from connector.source.budget import Budget
 from tests.support.jumping_loop import run, wall_clock
+from tests.support.sampling import slow
 
 WINDOW = 300.0
 STEADY = 0.7
@@ -91,6 +92,7 @@ async def _for_hours(hours: float, *work: Coroutine[None, None, None]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.mark.slow
 def test_three_busy_hours_are_never_over_the_quota_and_shared_by_priority() -> None:
     async def story() -> None:
         it = api()
@@ -146,7 +148,7 @@ def test_a_feed_with_many_requests_at_once_leaves_the_others_their_turn() -> Non
     run(story())
 
 
-@pytest.mark.parametrize("limit", [40, 200, 599])
+@pytest.mark.parametrize("limit", [slow(40), 200, slow(599)])
 def test_a_smaller_quota_than_the_budget_is_learned_before_it_is_exceeded(limit: int) -> None:
     async def story() -> None:
         it = api(limit=limit)
@@ -157,7 +159,7 @@ def test_a_smaller_quota_than_the_budget_is_learned_before_it_is_exceeded(limit:
     run(story())
 
 
-@pytest.mark.parametrize("people", [500, 700, 900])
+@pytest.mark.parametrize("people", [slow(500), 700, slow(900)])
 def test_what_others_need_of_the_quota_is_left_to_them(people: int) -> None:
     async def story() -> None:
         it = api()

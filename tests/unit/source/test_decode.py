@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.source.decode import Undecodable, decode
+from tests.support.examples import examples
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None))
 values = st.recursive(
@@ -19,7 +20,7 @@ values = st.recursive(
 
 
 @given(values)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_every_value_that_python_can_write_is_read_and_can_be_written_again(value: Any) -> None:
     decoded = decode(json.dumps(value).encode())
     orjson.dumps(decoded.value)
@@ -35,7 +36,7 @@ def test_any_bytes_in_a_string_are_read(content: bytes) -> None:
 
 
 @given(values)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_what_the_fast_decoder_takes_is_its_own(value: Any) -> None:
     body = json.dumps(value).encode()
     try:

@@ -26,6 +26,7 @@ from connector.source.pages import (
     scan,
 )
 from connector.source.records import parse_record, parse_row
+from tests.support.sampling import slow
 
 
 def body_of(*items: bytes, rest: bytes = b'"success":true,"result_info":{"next":null}') -> bytes:
@@ -92,7 +93,7 @@ def test_a_result_that_is_not_an_array_is_not_a_page() -> None:
     assert asyncio.run(scan(b'{"success":true}')) is None
 
 
-@pytest.mark.parametrize("levels", [255, 1025, 100_000])
+@pytest.mark.parametrize("levels", [255, 1025, slow(100_000)])
 def test_a_record_nested_too_deeply_is_set_aside_and_its_neighbours_are_kept(levels: int) -> None:
     deep = nested(levels)
     body = body_of(b'{"id":"a"}', deep, b'{"id":"b","subject":"\\ud83d"}')
@@ -136,6 +137,7 @@ def test_one_state_is_kept_whatever_the_order_and_other_messages_are_not_touched
     assert orjson.loads(conflicting[0].raw)["final_disposition"] == "MALICIOUS"
 
 
+@pytest.mark.slow
 def test_forty_five_mebibytes_of_empty_objects_are_refused_in_little_memory() -> None:
     body = body_of(b",".join([b"{}"] * 15_000_000))
     assert is_large(body)
@@ -148,13 +150,15 @@ def test_forty_five_mebibytes_of_empty_objects_are_refused_in_little_memory() ->
         tracemalloc.stop()
 
 
-def test_one_enormous_item_is_set_aside_without_being_decoded() -> None:
-    body = body_of(b'{"id":"a"}', b'{"id":"b","x":[' + b",".join([b"{}"] * 1_000_000) + b"]}")
+@pytest.mark.parametrize("objects", [230_000, slow(1_000_000)])
+def test_one_enormous_item_is_set_aside_without_being_decoded(objects: int) -> None:
+    body = body_of(b'{"id":"a"}', b'{"id":"b","x":[' + b",".join([b"{}"] * objects) + b"]}")
 
     assert [record.id for record in records(body)] == ["a"]
     assert [item.reason for item in quarantined(body)] == ["too_large"]
 
 
+@pytest.mark.slow
 def test_a_large_page_takes_the_memory_of_a_slice() -> None:
     row = orjson.dumps({"id": "a", "to": [f"r{number:04}@c.example" for number in range(2000)]})
     body = body_of(*[row.replace(b'"a"', b'"%d"' % number, 1) for number in range(1000)])

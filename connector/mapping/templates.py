@@ -2,8 +2,9 @@
 
 Every text is a template, except one that comes whole from a file or variable: that may be a secret, and its
 braces mean nothing. ``{path}`` alone keeps the type of its value and is left out where there is none.
-``{$event}`` is the mapped document, with a path a part of it, inserted as data without escaping. Everything
-else that comes from an email is escaped.
+``{$event}`` is the mapped document, with a path a part of it, and ``{$event_json}`` the document as JSON
+text, for collectors that take a line of text; both are inserted as data without escaping. Everything else
+that comes from an email is escaped.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from connector.secret import Reference
 from connector.yaml_nodes import Node, Scalar, suggestion
 
 EVENT = "event"
+EVENT_JSON = "event_json"
+_DOCUMENT = frozenset({EVENT, EVENT_JSON})
 
 MAX_INSERTED = 400
 """Characters one value may take inside other text, after escaping. Chat and ticket APIs refuse a message
@@ -62,17 +65,21 @@ def compile_body(
     refs: list[Ref] = []
     problems: list[Problem] = []
     tree = _read(node, refs, problems)
-    problems += validate_refs([ref for ref in refs if ref.root != EVENT], scope)
-    problems += [problem for ref in refs if ref.root == EVENT for problem in _event_problems(ref, scope)]
+    problems += validate_refs([ref for ref in refs if ref.root not in _DOCUMENT], scope)
+    problems += [problem for ref in refs if ref.root in _DOCUMENT for problem in _event_problems(ref, scope)]
     if problems:
         raise ConfigurationError(*problems)
-    names = {_ref_key(ref): f"v{number}" for number, ref in enumerate(refs) if ref.root != EVENT}
-    values = _reader({names[_ref_key(ref)]: ref for ref in refs if ref.root != EVENT}, scope, accounts)
+    names = {_ref_key(ref): f"v{number}" for number, ref in enumerate(refs) if ref.root not in _DOCUMENT}
+    values = _reader(
+        {names[_ref_key(ref)]: ref for ref in refs if ref.root not in _DOCUMENT}, scope, accounts
+    )
 
     def render(revision: Revision, document: JsonObject) -> tuple[Value, tuple[str, ...]]:
         rendered = values(revision)
 
         def read(ref: Ref) -> Value:
+            if ref.root == EVENT_JSON:
+                return json.encode(document).decode()
             return walk(document, ref.path) if ref.root == EVENT else rendered.get(names[_ref_key(ref)])
 
         notes: list[str] = []
@@ -162,6 +169,10 @@ def _read(node: Node, refs: list[Ref], problems: list[Problem]) -> Tree:
 
 def _event_problems(ref: Ref, scope: Pack) -> Iterator[Problem]:
     """References to fields that the mapping never fills, judging by its targets."""
+    if ref.root == EVENT_JSON and ref.path:
+        message = f"{{{ref}}}: $event_json is a text and has no fields"
+        yield Problem(message, ref.position, f"use {{$event.{'.'.join(ref.path)}}}")
+        return
     if not ref.path or not scope.fields or (scope.rest is not None and scope.rest.into == "."):
         return
     targets = [*scope.fields, *(f"{name}Label" for name in scope.labels)]
@@ -198,7 +209,7 @@ class _Renderer:
         if len(tree.parts) == 1 and isinstance(tree.parts[0], Ref):
             ref = tree.parts[0]
             value = self.read(ref)
-            return value if ref.root == EVENT else _escaped(prune(value), self.escape)
+            return value if ref.root in _DOCUMENT else _escaped(prune(value), self.escape)
         return "".join(part if isinstance(part, str) else self._inserted(part) for part in tree.parts)
 
     def _inserted(self, ref: Ref) -> str:

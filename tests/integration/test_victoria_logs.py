@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.integration.killed_collector import Delivered, Figures, deliver, figures
+from tests.integration.killed_collector import BATCH, Delivered, Figures, deliver, figures
 from tests.support.cef_parser import parse
+from tests.support.process import ACCOUNT
 from tests.support.victoria_logs import VictoriaLogs, flattened, victoria_logs
 
+EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 FRACTION = re.compile(r"\d+\.\d+")
 
 
@@ -109,6 +112,52 @@ def test_json_over_http(server: VictoriaLogs, tmp_path: Path, settings: dict[str
     count = len(run.sent)
     assert figures(run, [row["event.id"] for row in rows]) == Figures(count, count, 0, 0, 0)
     assert_documents(run, rows, "")
+
+
+def example(name: str, url: str) -> dict[str, Any]:
+    """The output of ``deploy/examples/NAME.yaml``, sent to *url* without credentials."""
+    loaded = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
+    output: dict[str, Any] = loaded["outputs"][name]
+    del output["auth"]
+    return {**output, "url": url, "batch": {"events": BATCH}}
+
+
+def test_loki(server: VictoriaLogs, tmp_path: Path) -> None:
+    output = example("loki", f"{server.url}/insert/loki/api/v1/push?_msg_field=message")
+
+    run = deliver(tmp_path, server, output, event_id)
+    rows = server.rows()
+
+    count = len(run.sent)
+    assert figures(run, [row["event.id"] for row in rows]) == Figures(count, count, 0, 0, 0)
+    for row in rows:
+        time = row.pop("@timestamp")
+        assert datetime.fromisoformat(time) == datetime.fromisoformat(row["_time"])
+    assert_documents(run, rows, "", service_name="cloudflare-email-security", account="prod")
+
+
+def test_datadog(server: VictoriaLogs, tmp_path: Path) -> None:
+    """What the server does not parse, the event in ``message``, it stores byte by byte."""
+    output = example("datadog", f"{server.url}/insert/datadog/api/v2/logs") | {"max_age": "2d"}
+
+    run = deliver(tmp_path, server, output, event_id)
+    rows = server.rows()
+
+    count = len(run.sent)
+    stored = {event_id(row["_msg"].encode()): row for row in rows}
+    assert figures(run, [event_id(row["_msg"].encode()) for row in rows]) == Figures(count, count, 0, 0, 0)
+    for identity, payload in run.sent.items():
+        document, row = json.loads(payload), dict(stored[identity])
+        assert datetime.fromisoformat(row.pop("_time")) == datetime.fromisoformat(document["@timestamp"])
+        assert json.loads(row.pop("_msg")) == document
+        assert row.pop("status") in {"critical", "high", "medium", "low", "informational"}
+        assert row == {
+            "ddsource": "cloudflare",
+            "service": "email-security",
+            "account": "prod",
+            "search": "all",
+            "hostname": ACCOUNT,
+        }
 
 
 @pytest.mark.parametrize(

@@ -62,14 +62,31 @@ async def test_datadog_gets_arrays_of_entries(tmp_path: Path) -> None:
         assert len(unpacked(request)) <= 5_000_000
         assert 1 <= len(json.loads(unpacked(request))) <= 1000
         entries += json.loads(unpacked(request))
-    assert [entry["cloudflare_email"]["event"]["id"] for entry in entries] == [
+    assert [json.loads(entry["message"])["event"]["id"] for entry in entries] == [
         one.record.id for one in meal.wanted
     ]
     for entry in entries:
         assert (entry["ddsource"], entry["service"]) == ("cloudflare", "email-security")
         assert entry["ddtags"] == "account:prod,search:detections"
-        assert isinstance(entry["message"], str)
+        assert all(isinstance(value, str) for name, value in entry.items() if name != "timestamp")
+        assert isinstance(entry["timestamp"], int)
         assert entry["status"] in {"critical", "high", "medium", "low", "informational"}
+
+
+async def test_loki_gets_streams_of_lines(tmp_path: Path) -> None:
+    """The push API: labels and lines are text, so is the time in nanoseconds; 204."""
+    urls = {"CONNECTOR_OUTPUTS__LOKI__URL": "/loki/api/v1/push"}
+    meal = await cooked("loki", tmp_path, accepted(204, b""), urls)
+
+    lines = []
+    for request in meal.requests:
+        assert request.headers["content-type"] == "application/json"
+        for stream in json.loads(unpacked(request))["streams"]:
+            assert stream["stream"] == {"service_name": "cloudflare-email-security", "account": "prod"}
+            for time, line in stream["values"]:
+                assert re.fullmatch(r"\d{19}", time)
+                lines.append(json.loads(line))
+    assert [line["event"]["id"] for line in lines] == [one.record.id for one in meal.wanted]
 
 
 async def test_google_secops_gets_udm_events_by_line(tmp_path: Path) -> None:

@@ -128,6 +128,14 @@ def test_everything_that_is_wrong_is_told_with_its_place() -> None:
     ]
 
 
+def test_the_document_as_text_is_for_collectors_that_take_a_line() -> None:
+    made = rendered('line: "{$event_json}"', {"subject": "<b>"}, {"email": {"subject": "<raw>"}, "n": 1})
+
+    assert made == {"line": '{"email":{"subject":"<raw>"},"n":1}'}
+    with pytest.raises(ConfigurationError, match=r"\$event_json is a text and has no fields"):
+        compile_body(parse('a: "{$event_json.email}"', "connector.yaml"), PACK)
+
+
 def test_a_field_that_the_api_is_not_known_to_send_deserves_a_look() -> None:
     [note] = body_warnings(parse('a: "{subjct}"\nb: "{subject} {findings.name}"\nc: 5', "connector.yaml"))
     assert str(note).startswith("connector.yaml:1:4: the API documents no record field subjct")

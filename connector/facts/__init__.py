@@ -1,4 +1,4 @@
-"""Everything the connector reports about its own work: one frozen dataclass per kind of fact.
+"""Everything the connector reports about its own work: one frozen value per kind of fact.
 
 Components report facts through the injected ``observe``; ``connector.telemetry`` turns each into a log line,
 metrics and status. Facts also serve as crash points: the ``observe`` of a test may end the process at any of

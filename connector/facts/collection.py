@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from connector.facts.base import Fact, Level
+from connector.facts.base import Fact, Level, fact
 from connector.model import Feed, Gap
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class FeedStarted(Fact):
     """Collection of a feed starts. It counts as fresh for *fresh_within* seconds after it catches up."""
 
@@ -20,7 +19,7 @@ class FeedStarted(Fact):
     fresh_within: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SliceStarted(Fact):
     """The search for one slice of a sweep starts."""
 
@@ -32,7 +31,7 @@ class SliceStarted(Fact):
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class PageCollected(Fact):
     """One page was compared with the records already seen and stored.
 
@@ -52,7 +51,7 @@ class PageCollected(Fact):
     completed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SliceCollected(Fact):
     """A slice is complete and its checkpoint is stored."""
 
@@ -66,7 +65,7 @@ class SliceCollected(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RecordIdReused(Fact):
     """The API returned another message (time, sender or subject differ) under the id of a known one.
 
@@ -80,7 +79,7 @@ class RecordIdReused(Fact):
     record: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RecordQuarantined(Fact):
     """An item of a page cannot become a record. Its bytes are stored; ``deadletters list`` shows them.
 
@@ -95,7 +94,7 @@ class RecordQuarantined(Fact):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RecordLate(Fact):
     """A record became searchable only after an earlier sweep had read its time.
 
@@ -110,7 +109,7 @@ class RecordLate(Fact):
     most: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RecordDisappeared(Fact):
     """A record seen before is missing from its search.
 
@@ -124,7 +123,7 @@ class RecordDisappeared(Fact):
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class WindowSplit(Fact):
     """The API could not search a window; the connector searches its two halves instead."""
 
@@ -137,7 +136,7 @@ class WindowSplit(Fact):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CollectionFailed(Fact):
     """A search failed and is retried after *after* seconds.
 
@@ -155,7 +154,7 @@ class CollectionFailed(Fact):
     after: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CollectionRecovered(Fact):
     """The first search succeeded after *attempts* failures."""
 
@@ -167,7 +166,7 @@ class CollectionRecovered(Fact):
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CollectionPaused(Fact):
     """Collection waits: the journal has no room. *outputs* names the outputs at their backlog limit."""
 
@@ -179,7 +178,7 @@ class CollectionPaused(Fact):
     outputs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class FeedCaughtUp(Fact):
     """The live sweep reached the present."""
 
@@ -189,7 +188,7 @@ class FeedCaughtUp(Fact):
     checkpoint: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class GapRecorded(Fact):
     """A feed skipped a time range. *advice* is the command that collects it."""
 
@@ -201,7 +200,7 @@ class GapRecorded(Fact):
     advice: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class GapRepaired(Fact):
     """A gap, or part of one, was collected."""
 
@@ -212,7 +211,7 @@ class GapRepaired(Fact):
     gap: Gap
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CheckpointPulledBack(Fact):
     """A checkpoint was *seconds* in the future and was reset to the present."""
 
@@ -224,7 +223,7 @@ class CheckpointPulledBack(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SearchChanged(Fact):
     """The filters of a search changed; they apply from *since* on.
 
@@ -239,7 +238,7 @@ class SearchChanged(Fact):
     advice: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class BackfillStarted(Fact):
     """A backfill from *start* to *end* starts, or resumes, at *position*."""
 
@@ -253,7 +252,7 @@ class BackfillStarted(Fact):
     position: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class BackfillProgressed(Fact):
     """A backfill has collected everything before *position*.
 
@@ -269,7 +268,7 @@ class BackfillProgressed(Fact):
     revisions: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class BackfillEnded(Fact):
     """A backfill is *complete* or was cancelled, with the records it read by then.
 

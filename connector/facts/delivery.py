@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from connector.facts.base import Fact, Level
+from connector.facts.base import Fact, Level, fact
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class OutputStarted(Fact):
     """Delivery to an output starts."""
 
@@ -18,7 +17,7 @@ class OutputStarted(Fact):
     output: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class BatchSending(Fact):
     """A batch is about to be sent."""
 
@@ -29,7 +28,7 @@ class BatchSending(Fact):
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class BatchSent(Fact):
     """The collector answered a batch. Counts are events; *newest* is the latest accepted event time."""
 
@@ -45,7 +44,7 @@ class BatchSent(Fact):
     newest: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class BatchRetried(Fact):
     """A batch failed and is retried after *after* seconds. *asked* is the wait the collector asked for."""
 
@@ -59,7 +58,7 @@ class BatchRetried(Fact):
     asked: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class OutputRetryAfterCapped(Fact):
     """The collector asked to wait *asked* seconds, more than is accepted; the output waits *granted*."""
 
@@ -71,7 +70,7 @@ class OutputRetryAfterCapped(Fact):
     granted: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class OutputProbed(Fact):
     """An idle output's collector was checked and works."""
 
@@ -80,7 +79,7 @@ class OutputProbed(Fact):
     output: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class BatchSplit(Fact):
     """The collector refused a batch; its events are sent again in smaller batches."""
 
@@ -92,7 +91,7 @@ class BatchSplit(Fact):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class EventsFiltered(Fact):
     """Events not sent. *reason*: `when`, `max_age`, `emit`, `group_by`, `throttle` or `addressed`."""
 
@@ -103,7 +102,7 @@ class EventsFiltered(Fact):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class EverythingFiltered(Fact):
     """An output's filters left out all *count* revisions of the last *seconds*: nothing was sent."""
 
@@ -115,7 +114,7 @@ class EverythingFiltered(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class MappingWarnings(Fact):
     """Events that were shortened, or that left out values which did not fit their target field."""
 
@@ -126,7 +125,7 @@ class MappingWarnings(Fact):
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class EventDeadLettered(Fact):
     """An event could not be delivered and was stored as a dead letter.
 
@@ -142,7 +141,7 @@ class EventDeadLettered(Fact):
     answer: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class OutputHeld(Fact):
     """An output is held: it sends nothing but probes until the cause in *reason* is fixed."""
 
@@ -153,7 +152,7 @@ class OutputHeld(Fact):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class OutputReleased(Fact):
     """A held output works again after *seconds*."""
 
@@ -164,7 +163,7 @@ class OutputReleased(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class HeartbeatSent(Fact):
     """The collector accepted a heartbeat."""
 
@@ -174,7 +173,7 @@ class HeartbeatSent(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class HeartbeatRefused(Fact):
     """A heartbeat was dropped: the collector refused its content, or mapping it failed."""
 
@@ -185,7 +184,7 @@ class HeartbeatRefused(Fact):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class DigestSent(Fact):
     """The collector accepted a digest of *count* events that `throttle` or `group_by` left out."""
 
@@ -196,7 +195,7 @@ class DigestSent(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class DigestRefused(Fact):
     """A digest of *count* throttled events was dropped: the collector refused it, or mapping it failed."""
 
@@ -208,7 +207,7 @@ class DigestRefused(Fact):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class OutputConnected(Fact):
     """An output opened a connection to *peer*."""
 
@@ -219,7 +218,7 @@ class OutputConnected(Fact):
     peer: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class EventsResent(Fact):
     """A connection broke before the collector confirmed these events, so the output sent them again."""
 
@@ -231,7 +230,7 @@ class EventsResent(Fact):
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ResendAbandoned(Fact):
     """An event broke every connection on which it was sent again, *breaks* times, while others passed.
 
@@ -247,7 +246,7 @@ class ResendAbandoned(Fact):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class AcknowledgementDowngraded(Fact):
     """An output uses a weaker acknowledgement than the collector could offer. *reason* says how to fix it."""
 
@@ -258,7 +257,7 @@ class AcknowledgementDowngraded(Fact):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class EventsDiverted(Fact):
     """The collector stored *count* events elsewhere than asked (failure store). *reason* says where."""
 
@@ -270,7 +269,7 @@ class EventsDiverted(Fact):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class OutputWarning(Fact):
     """An output works, but not as its configuration suggests; *reason* says what to do."""
 
@@ -281,7 +280,7 @@ class OutputWarning(Fact):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class OutputPosition(Fact):
     """The output has delivered everything up to sequence number *position*; the newest is *head*."""
 

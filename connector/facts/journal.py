@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from connector.facts.base import Fact, Level
+from connector.facts.base import Fact, Level, fact
 from connector.model import Feed, Gap
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class JournalCommitting(Fact):
     """A collection transaction is about to be written."""
 
@@ -19,7 +18,7 @@ class JournalCommitting(Fact):
     revisions: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class JournalCommitted(Fact):
     """A collection transaction is on disk."""
 
@@ -31,7 +30,7 @@ class JournalCommitted(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class JournalAcknowledged(Fact):
     """The position of an output, and *dead* new dead letters, are on disk."""
 
@@ -43,7 +42,7 @@ class JournalAcknowledged(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class JournalTrimmed(Fact):
     """Entries that every output has delivered were deleted."""
 
@@ -53,7 +52,7 @@ class JournalTrimmed(Fact):
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class JournalWriteFailed(Fact):
     """The journal could not be written. The connector pauses and retries; nothing is lost."""
 
@@ -64,7 +63,7 @@ class JournalWriteFailed(Fact):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class BacklogSkipped(Fact):
     """An output with `when_full: skip` reached its backlog limit and lost its oldest revisions."""
 
@@ -76,7 +75,7 @@ class BacklogSkipped(Fact):
     gap: Gap
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class StateDiskMeasured(Fact):
     """Size of the state directory's file system, and how much of it the connector may still write."""
 
@@ -86,7 +85,7 @@ class StateDiskMeasured(Fact):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class JournalUnreachable(Fact):
     """The journal's database server cannot be reached. Everything waits for it; nothing is lost."""
 
@@ -96,7 +95,7 @@ class JournalUnreachable(Fact):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class JournalAvailable(Fact):
     """The journal's database server answers again, after *seconds*."""
 
@@ -106,7 +105,7 @@ class JournalAvailable(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class JournalServerChanged(Fact):
     """Another database server answers (failover, restore). What it did not have is collected again.
 

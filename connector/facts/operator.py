@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from connector.facts.base import Fact, Level
+from connector.facts.base import Fact, Level, fact
 from connector.model import Feed
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class OutputRewound(Fact):
     """An operator moved an output back to *position*; it sends *revisions* again."""
 
@@ -21,7 +20,7 @@ class OutputRewound(Fact):
     revisions: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class FeedForgotten(Fact):
     """An operator deleted the checkpoints, gaps and seen records of a feed; it starts over."""
 
@@ -32,7 +31,7 @@ class FeedForgotten(Fact):
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class DeadLettersReplayed(Fact):
     """An operator queued *count* dead letters of an output for delivery."""
 
@@ -43,7 +42,7 @@ class DeadLettersReplayed(Fact):
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class DeadLettersPurged(Fact):
     """An operator deleted *count* dead letters of an output."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from connector.facts.base import Fact, Level
+from connector.facts.base import Fact, Level, fact
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class DaemonStarted(Fact):
     """The daemon is running."""
 
@@ -22,7 +21,7 @@ class DaemonStarted(Fact):
     endpoint: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class DaemonStopping(Fact):
     """The daemon is shutting down and delivers for at most *drain* seconds more."""
 
@@ -33,7 +32,7 @@ class DaemonStopping(Fact):
     drain: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class DaemonStopped(Fact):
     """The daemon has stopped. *undelivered* counts, per output, the revisions left for the next start."""
 
@@ -43,7 +42,7 @@ class DaemonStopped(Fact):
     undelivered: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RunIncomplete(Fact):
     """`run --once` ended before everything was delivered; the next run continues where it stopped."""
 
@@ -53,7 +52,7 @@ class RunIncomplete(Fact):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class WorkerFailed(Fact):
     """A worker ended with an unexpected error and is restarted after *after* seconds."""
 
@@ -65,7 +64,7 @@ class WorkerFailed(Fact):
     after: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class LoopLagMeasured(Fact):
     """The main loop is alive and ran *lag* seconds late."""
 
@@ -74,7 +73,7 @@ class LoopLagMeasured(Fact):
     lag: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ConfigurationWarning(Fact):
     """The configuration is valid, but part of it may not do what was intended."""
 
@@ -84,7 +83,7 @@ class ConfigurationWarning(Fact):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ConfigurationReloaded(Fact):
     """The new configuration is in effect. *changes* lists what was added, removed or changed."""
 
@@ -97,7 +96,7 @@ class ConfigurationReloaded(Fact):
     changes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ConfigurationRefused(Fact):
     """The new configuration is invalid and was not applied; the previous one stays in effect."""
 

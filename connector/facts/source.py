@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from connector.facts.base import Fact, Level
+from connector.facts.base import Fact, Level, fact
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RequestAnswered(Fact):
     """One request to the API ended.
 
@@ -27,7 +26,7 @@ class RequestAnswered(Fact):
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RequestRetried(Fact):
     """A request failed and is retried after *after* seconds without failing the search."""
 
@@ -39,7 +38,7 @@ class RequestRetried(Fact):
     after: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class BudgetWaited(Fact):
     """A request waited *seconds* for the account's request budget."""
 
@@ -50,7 +49,7 @@ class BudgetWaited(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class BudgetRemaining(Fact):
     """Requests left: *own* in the connector's budget, *remote* in the API's quota if it reports one."""
 
@@ -61,7 +60,7 @@ class BudgetRemaining(Fact):
     remote: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RateLimited(Fact):
     """The API answered 429; requests of this account stop until *until*."""
 
@@ -73,7 +72,7 @@ class RateLimited(Fact):
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RateLimitRestored(Fact):
     """A rate limit from before the restart still holds; requests of this account stop until *until*."""
 
@@ -85,7 +84,7 @@ class RateLimitRestored(Fact):
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RateLimitLifted(Fact):
     """An operator ended the pause after a rate limit; requests of this account start again."""
 
@@ -95,7 +94,7 @@ class RateLimitLifted(Fact):
     account: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RetryAfterCapped(Fact):
     """The API asked to wait *asked* seconds, more than is accepted; the connector waits *seconds*."""
 
@@ -107,7 +106,7 @@ class RetryAfterCapped(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RequestsResumed(Fact):
     """An operator ended the waits of a feed, account or output with the command ``resume``."""
 
@@ -117,7 +116,7 @@ class RequestsResumed(Fact):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SearchDeferred(Fact):
     """A search that the API deferred (a 202 answer) ended after *polls* polls.
 
@@ -133,7 +132,7 @@ class SearchDeferred(Fact):
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class PageDecoded(Fact):
     """One page of a search was decoded.
 
@@ -150,7 +149,7 @@ class PageDecoded(Fact):
     without_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SearchAborted(Fact):
     """A search stopped before its last page. *reason* is a short code such as `repeated_cursor`."""
 
@@ -162,7 +161,7 @@ class SearchAborted(Fact):
     pages: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SearchContinued(Fact):
     """A search ended early after *pages* pages in order of time; only what lies behind them is asked for.
 
@@ -177,7 +176,7 @@ class SearchContinued(Fact):
     pages: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ClockSkewed(Fact):
     """The API's clock minus the local clock, by the median of recent answers."""
 
@@ -187,7 +186,7 @@ class ClockSkewed(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RecordsEnriched(Fact):
     """Details were requested for some records.
 
@@ -203,7 +202,7 @@ class RecordsEnriched(Fact):
     failed: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class EnrichmentDisabled(Fact):
     """An enrichment endpoint failed for several records of a page; the page's other records go without it."""
 

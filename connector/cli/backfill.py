@@ -18,10 +18,10 @@ from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
 from connector.net.clock import utc_now
 from connector.quantities import count_of
-from connector.settings import Settings
 
 if TYPE_CHECKING:
     from connector.ops.backfill import BackfillOutcome
+    from connector.settings import Settings
 
 _NOW = "now"
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ import orjson
 from connector.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from connector.ops.client import CommandTarget
+    from connector.ops.client import CommandTarget, OperatorClient
     from connector.settings import Loaded
 
 _DIRECTORY = "CONNECTOR_STATE__DIRECTORY"
@@ -67,6 +67,13 @@ def state_directory(config: Path | None, state: Path | None) -> Path:
     from connector.settings import locate_state
 
     return locate_state(config, os.environ)
+
+
+def operator_client(target: CommandTarget) -> OperatorClient:
+    """The client that runs commands on *target*; imported here so that ``--help`` stays quick."""
+    from connector.ops.client import OperatorClient
+
+    return OperatorClient(target)
 
 
 def operator_target(config: Path | None, state: Path | None) -> CommandTarget:

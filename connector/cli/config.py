@@ -18,7 +18,7 @@ def command() -> None:
 @config_option
 def show(config: Path | None) -> None:
     """Print the effective configuration as YAML, with defaults and origins; secrets are masked."""
-    from connector.settings import render
+    from connector.settings.render import render
 
     loaded = load_config(config)
     for note in loaded.notes:

@@ -7,13 +7,12 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from connector.app.control.operator import PAGE_SIZE, Action
 from connector.cli import FAILED
-from connector.cli.common import operator_target, say, state_options
+from connector.cli.common import operator_client, operator_target, say, state_options
 from connector.cli.terminal import (
     confirm,
     console,
@@ -24,8 +23,11 @@ from connector.cli.terminal import (
 )
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
-from connector.ops.client import DeadLetterCounts, OperatorClient
 from connector.quantities import count_of
+
+if TYPE_CHECKING:
+    from connector.app.control.operator import Action
+    from connector.ops.client import DeadLetterCounts, OperatorClient
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -68,7 +70,7 @@ def list_(
 
     Without --output, also what collection quarantined: items of the API that cannot become a record.
     """
-    client = OperatorClient(operator_target(config, state))
+    client = operator_client(operator_target(config, state))
     total = sum(_counts(asyncio.run(client.call("state")), output).values())
     if limit is None and not as_json:
         limit = _ROWS
@@ -95,7 +97,7 @@ def list_(
 @state_options
 def show(number: int, config: Path | None, state: Path | None) -> None:
     """Print dead letter NUMBER as JSON: the full record as received, the reason, the collector's answer."""
-    client = OperatorClient(operator_target(config, state))
+    client = operator_client(operator_target(config, state))
     answer = asyncio.run(client.call("dead_letter", number=number))
     _print(json.loads(answer["dead_letter"]), 2)
 
@@ -117,7 +119,7 @@ def replay(
     Select them by NUMBER, --output or --all. An event that is refused again becomes a dead letter again,
     with a new number. If no connector is running, they are sent at its next start.
     """
-    client = OperatorClient(operator_target(config, state))
+    client = operator_client(operator_target(config, state))
     before = asyncio.run(client.call("state"))
     counts = _chosen(before, numbers, output, everything)
     if not sum(counts.values()):
@@ -152,7 +154,7 @@ def purge(
 
     Select them by NUMBER, --output or --all.
     """
-    client = OperatorClient(operator_target(config, state))
+    client = operator_client(operator_target(config, state))
     before = asyncio.run(client.call("state"))
     counts = _chosen(before, numbers, output, everything)
     total = sum(counts.values())
@@ -200,6 +202,8 @@ async def _resolve(
 
 def _letters(client: OperatorClient, output: str | None, limit: int | None) -> Iterator[JsonObject]:
     """Dead letters for the list, page by page."""
+    from connector.app.control.operator import PAGE_SIZE
+
     last, left = 0, limit
     while left is None or left > 0:
         most = PAGE_SIZE if left is None else min(left, PAGE_SIZE)
@@ -214,6 +218,8 @@ def _letters(client: OperatorClient, output: str | None, limit: int | None) -> I
 
 def _list_quarantined(client: OperatorClient, *, as_json: bool) -> None:
     """Dead letters of collection: items that cannot become a record, so that no output has them."""
+    from connector.app.control.operator import PAGE_SIZE
+
     last, rows = 0, []
     while True:
         answer = asyncio.run(client.call("quarantined", after=last, limit=PAGE_SIZE))

@@ -18,7 +18,7 @@ def config() -> None:
 
     Reference it in a file with the comment: # yaml-language-server: $schema=PATH
     """
-    from connector.settings import json_schema
+    from connector.settings.json_schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
 

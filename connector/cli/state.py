@@ -11,6 +11,7 @@ import click
 
 from connector.cli.common import (
     load_config,
+    operator_client,
     operator_target,
     print_json,
     say,
@@ -22,7 +23,6 @@ from connector.cli.terminal import confirm, console, format_time, table, unknown
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
 from connector.net.clock import utc_now
-from connector.ops.client import OperatorClient
 from connector.quantities import count_of, format_duration
 
 _yes = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -42,7 +42,7 @@ def command() -> None:
 def show(config: Path | None, state: Path | None, as_json: bool) -> None:
     """Show each feed's checkpoints, seen rows and gaps, each output's position, backlog and dead letters."""
     target = operator_target(config, state)
-    client = OperatorClient(target)
+    client = operator_client(target)
     answer = asyncio.run(client.call("state"))
     if not client.running:
         say(f"no connector is running; reading its journal in {target.directory}")
@@ -69,7 +69,7 @@ def rewind(output: str, place: int | datetime, yes: bool, config: Path | None, s
 
     Times are when a revision was journaled, not when the message was sent. Other outputs are not affected.
     """
-    client = OperatorClient(operator_target(config, state))
+    client = operator_client(operator_target(config, state))
     before = asyncio.run(client.call("state"))
     found = next((entry for entry in before["outputs"] if entry["output"] == output), None)
     if found is None:
@@ -110,7 +110,7 @@ def forget(search: str, account: str | None, yes: bool, config: Path | None, sta
     It then collects from its configured start and delivers everything to every output as new, with the same
     event ids. Changes to older messages are not detected. Journaled revisions are kept.
     """
-    client = OperatorClient(operator_target(config, state))
+    client = operator_client(operator_target(config, state))
     before = asyncio.run(client.call("state"))
     feed = _choose(before["feeds"], search, account)
     name = f"{search} on {_account(feed)}"

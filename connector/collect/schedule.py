@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-
-from apscheduler.triggers.cron import CronTrigger
+from typing import TYPE_CHECKING
 
 from connector.interfaces import Clock
+
+if TYPE_CHECKING:
+    from apscheduler.triggers.cron import CronTrigger
 
 _GLANCE = 30.0
 """Seconds between two looks at the wall clock while waiting for a cron time, because clocks get set."""
@@ -44,7 +46,7 @@ class Cron:
 
     def __init__(self, expression: str, clock: Clock) -> None:
         """Raises ValueError for an expression that is not one."""
-        self._trigger = CronTrigger.from_crontab(expression, timezone=UTC)
+        self._trigger = _trigger_of(expression)
         self._clock = clock
         self._last: datetime | None = None
 
@@ -69,6 +71,12 @@ class Cron:
         return due or _NEVER
 
 
+def _trigger_of(expression: str) -> CronTrigger:
+    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415, few searches have a cron expression
+
+    return CronTrigger.from_crontab(expression, timezone=UTC)
+
+
 Schedule = Interval | Cron
 
 
@@ -81,7 +89,7 @@ def period_of(every: timedelta | None, cron: str | None, clock: Clock) -> timede
     """The longest time between two polls; of a cron expression, as looked at every hour of eight days."""
     if not cron:
         return every or timedelta(minutes=1)
-    trigger = CronTrigger.from_crontab(cron, timezone=UTC)
+    trigger = _trigger_of(cron)
     now = clock()
     longest = timedelta(minutes=1)
     for hour in range(8 * 24):

@@ -1,34 +1,56 @@
 """Output types and their registry. A new type is its settings class and one line in ``BUILT_IN``.
 
-Plugins register their settings class under the entry-point group ``email_connector.outputs``; they are
-loaded only when a configuration names them.
+Plugins register their settings class under the entry-point group ``email_connector.outputs``. A type's
+module is imported only when a configuration names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 from connector.errors import ConfigurationError, Problem
 from connector.outputs.common import OutputSettings
-from connector.outputs.elasticsearch.output import ElasticsearchSettings
-from connector.outputs.file.output import FileSettings
-from connector.outputs.http.output import HttpSettings
-from connector.outputs.splunk_hec.output import SplunkHecSettings
-from connector.outputs.stdout import StdoutSettings
-from connector.outputs.syslog.output import SyslogSettings
 from connector.yaml_nodes import suggestion
 
 GROUP = "email_connector.outputs"
 
-BUILT_IN: Mapping[str, type[OutputSettings]] = {
-    "elasticsearch": ElasticsearchSettings,
-    "file": FileSettings,
-    "http": HttpSettings,
-    "splunk_hec": SplunkHecSettings,
-    "stdout": StdoutSettings,
-    "syslog": SyslogSettings,
-}
+
+class _OnDemand(Mapping[str, type[OutputSettings]]):
+    """Settings classes by type; a module is imported when its class is asked for.
+
+    A daemon has one or two types of output. All of them would be a tenth of its start.
+    """
+
+    def __init__(self, places: Mapping[str, tuple[str, str]]) -> None:
+        self._places = places
+
+    def __getitem__(self, kind: str) -> type[OutputSettings]:
+        module, name = self._places[kind]
+        found: type[OutputSettings] = getattr(import_module(module), name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._places
+
+
+BUILT_IN: Mapping[str, type[OutputSettings]] = _OnDemand(
+    {
+        "elasticsearch": ("connector.outputs.elasticsearch.output", "ElasticsearchSettings"),
+        "file": ("connector.outputs.file.output", "FileSettings"),
+        "http": ("connector.outputs.http.output", "HttpSettings"),
+        "splunk_hec": ("connector.outputs.splunk_hec.output", "SplunkHecSettings"),
+        "stdout": ("connector.outputs.stdout", "StdoutSettings"),
+        "syslog": ("connector.outputs.syslog.output", "SyslogSettings"),
+    }
+)
 
 
 def names(plugins: Iterable[EntryPoint] | None = None) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from connector.errors import Position
 from connector.settings.cloudflare_env import environment_account
 from connector.settings.env_overrides import set_node
+from connector.settings.places import state_directory
 from connector.settings.problems import PathProblem
 from connector.yaml_nodes import Node, Scalar
 
@@ -50,17 +50,6 @@ def apply_defaults(node: Node, environ: Mapping[str, str]) -> Completed:
         if present:
             notes.append("no outputs configured: writing ECS events to standard output")
     return Completed(_state(node, environ), problems, notes)
-
-
-def state_directory(environ: Mapping[str, str], user: int) -> Path:
-    """The platform's state directory: systemd's $STATE_DIRECTORY, /var/lib for root, XDG for a user."""
-    directory = environ.get("STATE_DIRECTORY", "").split(":")[0]
-    if directory:
-        return Path(directory)
-    home = environ.get("XDG_STATE_HOME") or (environ.get("HOME", "") and f"{environ['HOME']}/.local/state")
-    if user == 0 or not home or not Path(home).is_absolute():
-        return Path("/var/lib/email-connector")
-    return Path(home) / "email-connector"
 
 
 def _state(node: Node, environ: Mapping[str, str]) -> Node:

@@ -8,22 +8,24 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from connector import outputs
 from connector.errors import ConfigurationError, Position, Problem
 from connector.settings import cross_checks
 from connector.settings.cloudflare_env import ACCOUNT, TOKEN
 from connector.settings.coerce import PLACEHOLDERS, Coerced, coerce
 from connector.settings.defaults import apply_defaults
-from connector.settings.env_overrides import CONFIG, apply, suggest_names
+from connector.settings.env_overrides import apply, suggest_names
 from connector.settings.interpolation import resolve
 from connector.settings.models import Settings
+from connector.settings.places import PREFIX, find_file
 from connector.settings.problems import Path as KeyPath
 from connector.settings.problems import PathProblem, locate_problems
 from connector.settings.pydantic_errors import pydantic_problems, unknown_key
 from connector.settings.schema_index import SchemaNode, settings_schema
 from connector.yaml_nodes import Node, parse
 
-DEFAULT_FILES = (Path("connector.yaml"), Path("/etc/email-connector/connector.yaml"))
 _LARGEST = 4 << 20
+_OUTPUTS = f"{PREFIX}OUTPUTS"
 
 _PLACEHOLDERS = {TOKEN: "placeholder" * 3, ACCOUNT: "0" * 32}
 """The account of the environment where it is not available."""
@@ -102,20 +104,6 @@ def require_paths(loaded: Loaded, *, with_files: bool = True) -> None:
         raise ConfigurationError(*locate_problems(problems, loaded.node, ()))
 
 
-def find_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The configuration file to read: the one requested, or the first default that exists."""
-    if path is not None:
-        return path
-    for name, value in environ.items():
-        if name.upper() == CONFIG:
-            if not value:
-                raise ConfigurationError(
-                    Problem("the variable is empty", Position(name, 0, 0), "set it to a file name")
-                )
-            return Path(value)
-    return next((place for place in DEFAULT_FILES if place.exists()), None)
-
-
 def _read(file: Path) -> Node:
     at = Position(str(file), 0, 0)
     try:
@@ -136,14 +124,27 @@ def _read(file: Path) -> Node:
 
 
 def _kinds(node: Node, environ: Mapping[str, str]) -> set[str]:
-    """Output types named in the file or the environment, so that their plugins are loaded first."""
-    kinds = {value for name, value in environ.items() if name.upper().endswith("__TYPE")}
-    outputs = node.value.get("outputs") if isinstance(node.value, dict) else None
-    if outputs is not None and isinstance(outputs.value, dict):
-        for output in outputs.value.values():
+    """Output types named in the file or the environment; all that are built in where one may be hidden.
+
+    Only these are loaded. A variable that holds a whole output hides its type, and so does a file.
+    """
+    kinds: set[str] = set()
+    for name, value in environ.items():
+        variable = name.upper()
+        if variable.endswith("__TYPE"):
+            kinds.add(value)
+        elif variable.startswith(f"{PREFIX}OUTPUTS") and (
+            variable.endswith("__TYPE_FILE") or "type" in value
+        ):
+            kinds.update(outputs.BUILT_IN)
+    section = node.value.get("outputs") if isinstance(node.value, dict) else None
+    if section is not None and isinstance(section.value, dict):
+        for output in section.value.values():
             kind = output.value.get("type") if isinstance(output.value, dict) else None
             if kind is not None and isinstance(kind.value, str):
                 kinds.add(kind.value)
+            else:
+                kinds.update(outputs.BUILT_IN)
     return kinds
 
 

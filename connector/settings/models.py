@@ -14,6 +14,7 @@ from connector.errors import ConfigurationError
 from connector.outputs.common import OutputSettings
 from connector.quantities import Duration
 from connector.settings.accounts import Account
+from connector.settings.places import PREFIX
 from connector.settings.problems import invalid
 from connector.settings.process import (
     LogSettings,
@@ -70,7 +71,7 @@ class Settings(BaseSettings):
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,
-        env_prefix="CONNECTOR_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
     )
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
-
-from pydantic_core import PydanticCustomError
+from typing import TYPE_CHECKING, TypeAlias
 
 from connector.errors import Position, Problem
 from connector.secret import MASK
 from connector.yaml_nodes import Node
+
+if TYPE_CHECKING:
+    from pydantic_core import PydanticCustomError
 
 KIND = "invalid_setting"
 
@@ -24,6 +25,8 @@ def invalid(
     A message that contains the value MUST say so with *quotes_value*: the value may be a secret pasted in the
     wrong place, and is masked then.
     """
+    from pydantic_core import PydanticCustomError  # noqa: PLC0415, only models need it
+
     context = {"message": message, "hint": hint, "key": key, "quotes_value": quotes_value}
     return PydanticCustomError(KIND, "{message}", context)
 

@@ -115,7 +115,10 @@ class SchemaNode:
 
 
 def settings_schema(kinds: Iterable[str] = ()) -> SchemaNode:
-    """Schema of the configuration with the built-in output types and the plugin types in *kinds*."""
+    """Schema of the configuration with the output types *kinds*.
+
+    With all built-in types, too, where none or an unknown one is named: there it helps to suggest names.
+    """
     return _schema_node(tuple(settings_classes(kinds)))
 
 
@@ -127,13 +130,16 @@ def _schema_node(output_classes: tuple[type[OutputSettings], ...]) -> SchemaNode
 
 
 def settings_classes(kinds: Iterable[str]) -> list[type[OutputSettings]]:
-    """The settings classes of the built-in output types, and of the plugins among *kinds* that load."""
-    types = dict(outputs.BUILT_IN)
+    """The settings classes of *kinds*, and of the built-in types unless all of *kinds* are known."""
+    types: dict[str, type[OutputSettings]] = {}
+    unknown = False
     for kind in kinds:
         try:
-            types.setdefault(kind, outputs.settings_class(kind))
+            types[kind] = outputs.settings_class(kind)
         except ConfigurationError:
-            continue  # reported with its position when the output is validated
+            unknown = True  # reported with its position when the output is validated
+    if unknown or not types:
+        types.update(outputs.BUILT_IN)
     return [types[kind] for kind in sorted(types)]
 
 
@@ -171,7 +177,12 @@ def _write_durations(schema: object) -> None:
 def _duration(text: object) -> object:
     if not isinstance(text, str) or not re.fullmatch(r"P(?=[0-9T])[0-9DTHMS.]+", text):
         return text
-    return format_duration(TypeAdapter(timedelta).validate_python(text))
+    return format_duration(_timedelta().validate_python(text))
+
+
+@functools.cache
+def _timedelta() -> TypeAdapter[timedelta]:
+    return TypeAdapter(timedelta)
 
 
 def _others(schema: JsonObject) -> JsonObject | bool:

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from connector.errors import ConfigurationError, Position, Problem
-from connector.settings.defaults import state_directory
 from connector.settings.interpolation import UnresolvedReference, resolve_text
-from connector.settings.loading import find_file
+from connector.settings.places import PREFIX, find_file, state_directory
 from connector.yaml_nodes import Node, parse
 
-VARIABLE = "CONNECTOR_STATE__DIRECTORY"
+VARIABLE = f"{PREFIX}STATE__DIRECTORY"
 
 _VALUE = r"""(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>[^\s#,}]+))"""
 _IN_TEXT = re.compile(rf"^state:\s*(?:\{{.*?|#.*)?(?:\n[ \t]+.*)*?\bdirectory:[ \t]*{_VALUE}", re.MULTILINE)

@@ -11,7 +11,8 @@ import pytest
 from connector.app.routes import Route, build_routes
 from connector.errors import ConfigurationError
 from connector.ops.check import check
-from connector.settings import load, render
+from connector.settings import load
+from connector.settings.render import render
 from tests.support.collectors import unobserved
 from tests.unit.mapping.packs import revision
 

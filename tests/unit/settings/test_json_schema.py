@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from connector.cli.schema import command
 from connector.outputs import names
-from connector.settings import json_schema
+from connector.settings.json_schema import json_schema
 from connector.yaml_nodes import parse
 from tests.unit.settings.support import MINIMAL
 

@@ -10,7 +10,7 @@ import pytest
 from connector.errors import ConfigurationError
 from connector.outputs.stdout import StdoutSettings
 from connector.settings import load
-from connector.settings.defaults import state_directory
+from connector.settings.places import state_directory
 from tests.unit.settings.support import ACCOUNT, MINIMAL, TOKENS, read, wrong
 
 ALONE = {"CLOUDFLARE_API_TOKEN": "abc", "CLOUDFLARE_ACCOUNT_ID": ACCOUNT}
@@ -28,7 +28,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
     monkeypatch.setattr(
-        "connector.settings.loading.DEFAULT_FILES", (Path("connector.yaml"), tmp_path / "etc.yaml")
+        "connector.settings.places.DEFAULT_FILES", (Path("connector.yaml"), tmp_path / "etc.yaml")
     )
 
 

@@ -13,7 +13,7 @@ from connector import outputs
 from connector.interfaces import Observe, Output
 from connector.outputs.common import OutputSettings
 from connector.secret import Secret
-from connector.settings import render
+from connector.settings.render import render
 from tests.unit.settings.support import MINIMAL, read, wrong
 
 

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connector.errors import ConfigurationError
-from connector.settings import load, render
+from connector.settings import load
+from connector.settings.render import render
 from connector.settings.schema_index import SchemaNode, settings_schema
 from tests.support.examples import examples
 from tests.unit.settings.support import MINIMAL, TOKENS

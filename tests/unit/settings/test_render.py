@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 
 from connector.secret import MASK
-from connector.settings import load, render
+from connector.settings import load
+from connector.settings.render import render
 from connector.settings.schema_index import settings_schema
 from tests.unit.settings.support import MINIMAL, read
 

@@ -12,7 +12,8 @@ import pytest
 
 from connector.errors import ConfigurationError
 from connector.outputs import BUILT_IN
-from connector.settings import Loaded, render
+from connector.settings import Loaded
+from connector.settings.render import render
 from connector.settings.schema_index import SchemaNode, settings_schema
 from tests.support.sampling import slow
 from tests.unit.settings.support import ACCOUNT, MINIMAL, read

@@ -6,12 +6,12 @@
     ├── ConfigurationError    exit 2 before anything starts: file, line, column, what to do
     ├── SourceError           the walk ends, the checkpoint stays
     │   ├── Unavailable       network, 5xx, 429: try again later (``after``)
-    │   ├── Denied            401, 403: credentials or permission; wait for a person, probe slowly
+    │   ├── Denied            401, 403: credentials or permission; wait for the operator, probe slowly
     │   ├── BadQuery          400, 404, 405, 410, 422: the API refuses this request
     │   └── SearchIncomplete  the walk cannot be completed as asked: halve the slice
     ├── JournalError
     │   ├── JournalFull       disk or backlog limit: wait, lose nothing
-    │   │   └── DeadLettersFull an output keeps as many dead letters as it may: a person has to look
+    │   │   └── DeadLettersFull an output keeps as many dead letters as it may: the operator has to look
     │   ├── JournalBroken     the database cannot be used: stop, say how to get out
     │   │   └── JournalDamaged its contents are damaged: name the file, point at ``state recover``
     │   ├── JournalUnavailable the database server cannot be reached: wait, lose nothing
@@ -21,7 +21,7 @@
     └── DeliveryError         about a whole request; per-item results are data in ``Receipt``
         ├── Retryable         nothing may be assumed, send the same again (``after``)
         ├── Refused           the request was refused, the culprit is unknown: split
-        └── Hold              only a person can help: credentials, TLS, missing index
+        └── Hold              only an operator can help: credentials, TLS, missing index
 
 No message ever holds a secret or the text of a mail.
 """
@@ -56,7 +56,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong in what a person wrote: where, what, and what to do."""
+    """One thing that is wrong in a configuration or mapping: where, what, and what to do."""
 
     message: str
     position: Position | None = None
@@ -69,7 +69,7 @@ class Problem:
 
 
 class ConfigurationError(ConnectorError):
-    """What a person wrote cannot be used. Holds every problem found, one line each."""
+    """The configuration or mapping cannot be used. Holds every problem found, one line each."""
 
     kind = "configuration"
 
@@ -86,7 +86,7 @@ class SourceError(ConnectorError):
         status: HTTP status, where there was one.
         code: Cloudflare's error code, where there was one.
         ray: the ``CF-Ray`` of the answer; Cloudflare's support asks for it.
-        hint: what a person can do.
+        hint: what the operator can do.
     """
 
     kind = "source"
@@ -168,7 +168,7 @@ class JournalFull(JournalError):
 
 
 class DeadLettersFull(JournalFull):
-    """An output keeps as many dead letters as it may; a person has to look at them first."""
+    """An output keeps as many dead letters as it may; an operator has to look at them first."""
 
     kind = "dead_letters_full"
 
@@ -252,6 +252,6 @@ class Refused(DeliveryError):
 
 
 class Hold(DeliveryError):
-    """Only a person can help: credentials, permission, TLS, an index that does not exist."""
+    """Only an operator can help: credentials, permission, TLS, an index that does not exist."""
 
     kind = "hold"

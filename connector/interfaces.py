@@ -298,7 +298,7 @@ class Output(Protocol):
 
         Returning means: every event that the receipt does not name is accepted in the sense of
         ``docs/outputs.md``. Raising ``Retryable`` means: nothing may be assumed, the same will be sent
-        again. ``Refused``: the request was refused as data, the culprit unknown. ``Hold``: a person is
+        again. ``Refused``: the request was refused as data, the culprit unknown. ``Hold``: an operator is
         needed. Of a record it MUST send nothing but the payload, for the output may redact. It MUST NOT
         retry, MUST NOT sleep for a back-off, MUST NOT log payloads, MUST bound its own time, and MUST be
         cancellable: a cancelled send will be sent again.

@@ -25,7 +25,10 @@ _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+]?[0-9]+)?")
 _WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _DEPTH = 64
+"""Levels of nesting: deeper than any configuration, and far from where PyYAML exhausts the stack."""
+
 _DIGITS = 40
+"""Digits of a number: more than 64 bits need; Python refuses to convert thousands of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from connector.masking import SecretMasker, secrets_in
 from connector.model import Backlog, Feed
 from connector.net.no_proxy import ProxyEnvironment
 from connector.settings import Loaded, ServerSettings, Settings, StateSettings, require_paths
-from connector.telemetry.endpoint import Board, bind
+from connector.telemetry.endpoint import SnapshotHolder, bind
 from connector.telemetry.log_writer import LogWriter
 from connector.telemetry.logs import Format, Logs, dropped_line
 from connector.telemetry.metrics import Metrics
@@ -44,7 +44,7 @@ class Core:
     clock: Clock
     telemetry: Telemetry
     metrics: Metrics
-    board: Board
+    snapshots: SnapshotHolder
     sock: socket.socket | None
     tls: ssl.SSLContext | None
     state: StateSettings
@@ -57,7 +57,7 @@ class Core:
 
     def post_status(self) -> None:
         """Publish the current status at the endpoint."""
-        self.board.post(self.telemetry.snapshot())
+        self.snapshots.publish(self.telemetry.snapshot())
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def build_app(loaded: Loaded, clock: Clock, log: LogWriter | None = None) -> App
     sock = bind(settings.server.listen) if settings.server.listen else None
     for note in (*loaded.notes, *mapping_notes(loaded), *expression_warnings(loaded)):
         telemetry.observe(ConfigurationWarning(note))
-    core = Core(clock, telemetry, metrics, Board(), sock, tls, settings.state, settings.server, log)
+    core = Core(clock, telemetry, metrics, SnapshotHolder(), sock, tls, settings.state, settings.server, log)
     return App(core, settings, feeds, routes, mapping_library(loaded).overrides())
 
 

@@ -21,7 +21,7 @@ from connector import __version__
 from connector.app.build import App, Core, build_app, switch_telemetry
 from connector.app.collectors import FeedPlan, build_collectors, note_unconfigured_feeds, start_delays
 from connector.app.control.backfill import BackfillService
-from connector.app.control.operator import Configured, handlers
+from connector.app.control.operator import ConfiguredNames, handlers
 from connector.app.control.resume import ResumeService
 from connector.app.control.server import Handler, serve_control
 from connector.app.journals import open_journal
@@ -66,7 +66,7 @@ _ATTACH_RETRY = 2.0
 """Seconds between attempts to register the outputs of a reload in a journal that is full."""
 
 _PERMANENT = frozenset({Denied.kind, BadQuery.kind})
-"""Kinds of collection failures that only a person can mend: ``run --once`` does not wait for them."""
+"""Kinds of collection failures that only an operator can fix: ``run --once`` does not wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ async def open_delivery(
             partial(_backfill_problem, core.telemetry),
         )
         services.commands.update(
-            {**handlers(journal, Configured.of(app.settings), observe), **backfills.handlers()}
+            {**handlers(journal, ConfiguredNames.of(app.settings), observe), **backfills.handlers()}
         )
         deliverers = build_deliverers(
             app.routes,
@@ -266,7 +266,7 @@ def _endpoint(core: Core) -> Iterator[str]:
     token = core.server.token
     endpoint = Endpoint(
         core.sock,
-        core.board,
+        core.snapshots,
         core.metrics.exposition,
         token=token.reveal() if token else "",
         tls=core.tls,

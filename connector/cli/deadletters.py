@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., object])
 
 _ROWS = 100
+"""Rows of the table by default: a few screens; more belong into a file, with --json."""
+
 _BEGINNING = 60
 """Characters of a quarantined item in the table; --json shows more."""
 _NUMBER = click.IntRange(1, 2**62)

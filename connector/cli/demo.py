@@ -15,7 +15,11 @@ from connector.cli import FAILED
 from connector.cli.common import say
 
 _BACKLOG = 2500
+"""Messages of the last day at the start: three pages of a search, delivered within seconds."""
+
 _RATE = 0.5
+"""New messages a second: slow enough to read along."""
+
 _TOKEN = "demo"  # noqa: S105, the simulator accepts any token
 _ACCOUNT = "0" * 31 + "1"
 

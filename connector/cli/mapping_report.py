@@ -14,6 +14,7 @@ from connector.mapping.tools.explain import ChosenRules
 from connector.ops.mapping_tools import Usage
 
 _WIDEST = 44
+"""Columns for the name of a target: with the counts behind it, a report fits 80 columns."""
 
 
 def finding(level: str, problem: Problem) -> str:

@@ -35,7 +35,7 @@ def command(context: click.Context, config: Path | None, once: bool, timeout: ti
     SIGHUP reloads the configuration; an invalid one is reported and not applied.
 
     With --once, exits with 1 unless every feed was collected and every event delivered. It does not wait
-    for what only a person can fix, such as refused credentials.
+    for what only an operator can fix, such as refused credentials.
     """
     from connector.app.build import log_format
 

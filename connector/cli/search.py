@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 TABLE = "table"
 RECORD = "record"
 _ROWS = 100
+"""Rows of the table by default: a few screens, and one page of the API."""
+
 _PIPED_WIDTH = 160
+"""Columns where the output is no terminal: no column of the table is cut for ordinary messages."""
+
 _WIDE = 120
 """Terminal width in columns from which dates are shown with the year."""
 

@@ -20,6 +20,8 @@ from connector.errors import ConnectorError
 from connector.model import JsonObject
 
 _PIPED_WIDTH = 80
+"""Columns where the output is no terminal: what mail and tickets show without wrapping."""
+
 _FEEDS_SHOWN = 20
 """Feeds in the table without --all: with the header, the outputs and the problems it fits one screen."""
 

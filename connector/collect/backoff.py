@@ -18,7 +18,7 @@ _OUTAGE = (1.0, 60.0)
 minutes."""
 
 _CREDENTIALS = (5.0, 120.0)
-"""The same while the credentials are refused: a person has to act, and wants to see the effect within two
+"""The same while the credentials are refused: an operator has to act, and wants to see the effect within two
 minutes."""
 
 _REFUSED = (10.0, 300.0)

@@ -42,7 +42,7 @@ def holes(gaps: Iterable[Gap]) -> tuple[ReadRange, ...]:
 
 
 def backfill_command(feed: Feed, start: datetime | None, end: datetime) -> str:
-    """The command that reads the gap of *feed* from *start* (``None``: for a person to fill in) to *end*."""
+    """The command that reads the gap of *feed* from *start* (``None``: the operator fills it in) to *end*."""
     since = f"{start:{_STAMP}}" if start else "TIME"
     return f"email-connector backfill {feed.search} --from {since} --to {end:{_STAMP}}"
 

@@ -48,7 +48,7 @@ class HoldState:
 
     @property
     def reason(self) -> str | None:
-        """Why the output waits for a person; ``None`` where it does not."""
+        """Why the output waits for an operator; ``None`` where it does not."""
         return next(iter(self._reasons.values()), None)
 
     def begin(self, side: HeldBy, reason: str) -> None:

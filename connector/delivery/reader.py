@@ -101,7 +101,7 @@ class EventMapper:
         """Return the event, a dead letter, or the name of the filter that leaves it out.
 
         *emitted* maps record keys to the identity that was emitted first; *now* is the loop's time. A replay
-        addressed to this output (*only*) passes every filter but ``when``: a person asked for it.
+        addressed to this output (*only*) passes every filter but ``when``: an operator asked for it.
         """
         if only is not None and only != self._context.name:
             return "addressed"

@@ -8,7 +8,7 @@ This is the only place in delivery that classifies an outcome::
     Refused, many        the culprit is among them             Split       head, suspect, tail; or halves
     Refused, one         this event is the culprit             Isolate     a dead letter once others pass
     Refused, 20 in a row it is not the events                  HoldOutput  nothing is dead-lettered
-    Hold                 a person has to act                   HoldOutput  probe slowly
+    Hold                 an operator has to act                HoldOutput  probe slowly
     unknown, 1st and 2nd a bug, perhaps transient              Retry
     unknown, 3rd equal   a bug that these events trigger       as Refused, reason ``bug``
 
@@ -40,7 +40,7 @@ _SHORTEST_PACE = 0.05
 """Seconds of the shortest first backoff that follows an answer: less is lost in the time of a request."""
 
 _FIRST_PROBE = 5.0
-"""Seconds to the first probe of a hold: a person who just fixed a token should not wait a minute."""
+"""Seconds to the first probe of a hold: an operator who just fixed a token should not wait a minute."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from connector.model import Revision
 ThrottleReason: TypeAlias = Literal["group_by", "throttle"]
 
 _MINUTE = 60.0
+"""Seconds over which ``throttle.per_minute`` counts."""
 
 _MAX_GROUPS = 10_000
 """Groups remembered at once. A sender who varies the subject opens a group per message: beyond this the

@@ -65,7 +65,7 @@ class DeliveryState:
 
     Args:
         position: the sequence number up to which everything is done and durable.
-        hold: why it waits for a person; ``None`` where it does not.
+        hold: why it waits for an operator; ``None`` where it does not.
         hold_since: when that began.
         attempt: failures in a row; 0 when all is well.
         in_flight: events being sent just now.
@@ -205,7 +205,7 @@ class Deliverer:
     def resume(self) -> bool:
         """End every wait and try again now; returns whether the output was waiting.
 
-        For a person who knows that the collector is ready, after a collector asked for a long wait.
+        For an operator who knows that the collector is ready, after a collector asked for a long wait.
         """
         waiting = self._circuit.resume()
         if self._session:

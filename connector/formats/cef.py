@@ -28,6 +28,8 @@ _HEADER_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _NOT_IN_CLASS_ID = re.compile(r"[^A-Za-z0-9._-]+")
 _SEVERITIES = frozenset({"Unknown", "Low", "Medium", "High", "Very-High"})
 _HIGHEST = 10
+"""CEF severities are 0 to 10 (Implementation Standard, "Severity")."""
+
 # Python converts integers of this size without its limit of 4300 digits getting in the way.
 _LARGE = 1 << 63
 

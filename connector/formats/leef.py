@@ -30,6 +30,7 @@ TIME_FORMAT = "MMM dd yyyy HH:mm:ss.SSS z"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)")
 _HEX = re.compile(r"0?[xX]([0-9A-Fa-f]{1,4})")
+# Characters that readers take for the end of a line or a separator: ASCII controls, NEL, and U+2028/2029.
 _BLANKS = (0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029)
 _CONTROLS: Mapping[int, str | None] = {
     **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), None),
@@ -93,6 +94,7 @@ HEADER_NAMES = (*HEADER, DELIMITER)
 """The fields that form the header, in its order; all others are attributes."""
 
 _TIME, _TIME_FORMAT, _SEVERITY = "devTime", "devTimeFormat", "sev"
+# LEEF severities (``sev``) are 1 to 10.
 _LOWEST, _HIGHEST = 1, 10
 _EVENT_ID, _NO_EVENT_ID = "EventID", "unknown"
 _IN_HEADER, _NO_KEY = 0, -1

@@ -55,6 +55,8 @@ def whole_seconds(earliest: int, latest: int) -> tuple[int, int]:
 
 
 _DEPTH = 200
+"""Levels of nesting that are kept: as many as a record may have (``source.pages.MAX_DEPTH``)."""
+
 _WIDEST = 10_000
 """Bits beyond which an integer is kept as hexadecimal text: Python refuses to print longer ones."""
 

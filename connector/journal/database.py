@@ -25,6 +25,8 @@ SQLITE = sqlite3.sqlite_version
 """The version of SQLite in use."""
 
 _PAGE = 4096
+"""Bytes: SQLite's default, and the block size of common file systems."""
+
 _CHECKPOINT_PAGES = 1024
 """Length of the write-ahead log at which it is folded in. The ballast must hold as much, and some more."""
 
@@ -32,7 +34,11 @@ _CHECK_SECONDS = 5.0
 """Longest check for damage at the start; it covers a journal of about a gigabyte on an ordinary disk."""
 
 _WAL_LIMIT = 64 << 20
+"""Bytes that the write-ahead log keeps after it was folded in: one large transaction may exceed them."""
+
 _CACHE_KIB = 4 << 10
+"""Page cache, in KiB: 1024 pages hold the inner pages of the indexes over some million seen rows."""
+
 
 _NO_ROOM = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}

@@ -36,6 +36,7 @@ _COLLECTED = 5
 """Place of the time of collection in a revision's array."""
 
 _CHUNK = 500
+"""Numbers in one statement, far below the 32,766 parameters that SQLite takes."""
 
 
 def check_room(connection: sqlite3.Connection, output: str, most: int | None) -> None:

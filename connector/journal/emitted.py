@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
 _CHUNK = 250
+"""Keys in one statement, as in ``seen.py``."""
+
 _EXPIRE_AT_ONCE = 500
 """Rows that one acknowledgement deletes at most: more than it usually adds, few enough not to be felt."""
 

@@ -60,6 +60,7 @@ T = TypeVar("T")
 
 FILE = "journal.db"
 _EXPIRE_AT_ONCE = 2000
+"""Rows that one transaction deletes at most: others wait for its end."""
 
 
 class Journal:

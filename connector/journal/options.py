@@ -1,4 +1,4 @@
-"""JournalOptions of the journal (retention, limits), and the versions of schema, SQLite and compression."""
+"""Options of the journal (retention, limits), and the versions of schema, SQLite and compression."""
 
 from __future__ import annotations
 

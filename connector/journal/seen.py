@@ -81,6 +81,7 @@ _TIME = re.compile(rb"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0
 _PLAIN = b"\x00"
 _TIMED = b"\x01"
 _LONGEST = 255
+"""Furthest place of a time in an id: it is kept in one byte."""
 
 
 @lru_cache(maxsize=4096)
@@ -107,6 +108,8 @@ def from_key(key: bytes) -> str:
 
 
 _CHUNK = 250
+"""Keys in one statement: a page of 1000 records takes four."""
+
 _COLUMNS = "key, row, time, until, state, number, occurrences, message"
 _MARKS = ",".join("?" * _CHUNK)
 

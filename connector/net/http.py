@@ -45,9 +45,16 @@ __all__ = [
 
 USER_AGENT = f"cloudflare-email-connector/{__version__}"
 _MAX_BODY = 64 << 20
+"""Bytes of a response, unpacked: sixteen times what 1000 ordinary records take."""
+
 _CONNECTIONS = 8
+"""Connections of one client by default: a request beyond them waits for one."""
+
 _KEEP_ALIVE = 30.0
+"""Seconds that an unused connection is kept: less than the 60 s after which load balancers close it."""
+
 _CONNECT = 10.0
+"""Seconds for a connection with its TLS handshake: three lost SYN packets are sent again within 7 s."""
 _SPENT = httpx.ByteStream(b"")
 
 

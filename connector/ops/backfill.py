@@ -30,7 +30,7 @@ from connector.settings import Loaded
 Report = Callable[[JsonObject], None]
 
 _PROGRESS_SECONDS = 0.3
-"""Interval of progress reports: looks live to a person and costs one small request."""
+"""Interval of progress reports: often enough to look live, and costs one small request."""
 
 _QUIET_LEVELS = frozenset({"debug", "warning", "error"})
 """Log levels that a command keeps; ``info`` would bury its own output."""

@@ -1,7 +1,7 @@
 """Operator client: runs a command in the daemon, or on the journal itself where no daemon is running.
 
-The journal is opened for one request at a time, never while a person is being asked, so that a daemon that
-starts in between finds its state directory free; the next request then goes to that daemon.
+The journal is opened for one request at a time, never while the operator is being asked, so that a daemon
+that starts in between finds its state directory free; the next request then goes to that daemon.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import orjson
 
-from connector.app.control.operator import Action, Configured, handlers
+from connector.app.control.operator import Action, ConfiguredNames, handlers
 from connector.app.control.server import NoDaemon, ask
 from connector.app.journals import open_existing
 from connector.errors import ConnectorError, JournalInUse
@@ -29,6 +29,7 @@ _RETRY_FOR = 5.0
 """Seconds to retry while a daemon holds the journal and does not answer: it is starting or stopping."""
 
 _RETRY_EVERY = 0.1
+"""Seconds between two attempts to reach a daemon that is just starting or ending."""
 
 _NUMBERS_PER_REQUEST = 1000
 """Dead letters by number in one request: some 10 KiB, far below the limit of the control socket."""
@@ -64,12 +65,12 @@ class CommandTarget:
     """The state to work on, and what is known of its configuration."""
 
     state: StateSettings
-    configured: Configured | None = None
+    configured: ConfiguredNames | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> CommandTarget:
         """The state of *settings*."""
-        return cls(settings.state, Configured.of(settings))
+        return cls(settings.state, ConfiguredNames.of(settings))
 
     @classmethod
     def of_directory(cls, directory: Path) -> CommandTarget:

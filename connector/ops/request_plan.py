@@ -42,6 +42,7 @@ _ALLOWED, _PER = 1200, timedelta(minutes=5)
 """Cloudflare's rate limit per credential, dashboard use included (API documentation, Rate limits)."""
 
 _MOST = 1 << 40
+"""Upper end of the binary search, in records a day: beyond any account."""
 
 
 @dataclass(frozen=True, slots=True)

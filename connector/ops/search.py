@@ -36,6 +36,8 @@ _LONGEST = timedelta(days=7)
 """Longest slice while next to nothing is found: a month of nothing costs a dozen requests."""
 
 _MOST_PER_PAGE = 1000
+"""The API's maximum of ``per_page``."""
+
 _TELLING = 100
 """Records that show in which order the API gives them; so many are asked for, however few are wanted."""
 

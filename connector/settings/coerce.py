@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from connector.errors import ConfigurationError
 from connector.secret import Reference, Secret
-from connector.settings.interpolation import Missing
+from connector.settings.interpolation import MissingText
 from connector.settings.problems import Path, PathProblem
 from connector.settings.schema_index import SchemaNode
 from connector.yaml_nodes import Node, Plain, parse
@@ -102,7 +102,7 @@ class _Coercer:
         value = node.value
         if not isinstance(value, str):
             return value
-        if isinstance(value, Missing):
+        if isinstance(value, MissingText):
             self.into.placeholders.add(path)
             return _placeholder(value, schema, path, self.attempts.get(path, 0))
         if _SHELL_FORM.fullmatch(value) and not schema.untyped:

@@ -19,7 +19,7 @@ _OUTPUT: Mapping[str, Scalar] = {"type": "stdout", "mapping": "ecs"}
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
+class TreeWithDefaults:
     """The completed tree, with problems and warnings."""
 
     node: Node
@@ -27,7 +27,7 @@ class Completed:
     notes: list[str]
 
 
-def apply_defaults(node: Node, environ: Mapping[str, str]) -> Completed:
+def apply_defaults(node: Node, environ: Mapping[str, str]) -> TreeWithDefaults:
     """Fill in the sections that are missing."""
     present = node.value if isinstance(node.value, dict) else {}
     problems: list[PathProblem] = []
@@ -49,7 +49,7 @@ def apply_defaults(node: Node, environ: Mapping[str, str]) -> Completed:
         node = _fill(node, ("outputs", "stdout"), _OUTPUT)
         if present:
             notes.append("no outputs configured: writing ECS events to standard output")
-    return Completed(_state(node, environ), problems, notes)
+    return TreeWithDefaults(_state(node, environ), problems, notes)
 
 
 def _state(node: Node, environ: Mapping[str, str]) -> Node:

@@ -20,6 +20,7 @@ _TOKEN = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HINT = "use ${env:NAME}, ${env:NAME:-default} or ${file:/path}; write $${ for a literal ${"
 _LARGEST = 64 << 10
+"""Bytes of a file that holds one value: a private key with its certificate chain takes a few KiB."""
 
 
 class UnresolvedReference(LookupError):
@@ -30,7 +31,7 @@ class MissingReference(UnresolvedReference):
     """The variable or file is missing; the reference itself is valid."""
 
 
-class Missing(str):
+class MissingText(str):
     """The text of a reference whose variable or file is missing, where that is allowed."""
 
     __slots__ = ()
@@ -45,7 +46,7 @@ def resolve(
         node: the parsed tree.
         environ: variables for ``env``.
         base: directory for relative file names.
-        allow_missing: put ``Missing`` where a variable or file is missing, instead of reporting it.
+        allow_missing: put ``MissingText`` where a variable or file is missing, instead of reporting it.
     """
     problems: list[PathProblem] = []
 
@@ -62,7 +63,7 @@ def resolve(
             return replace(one, value=resolve_text(one.value, environ, base))
         except UnresolvedReference as error:
             if allow_missing and isinstance(error, MissingReference):
-                return replace(one, value=Missing(one.value))
+                return replace(one, value=MissingText(one.value))
             problems.append(PathProblem(path, str(error)))
             return one
 

@@ -25,6 +25,8 @@ from connector.settings.schema_index import SchemaNode, settings_schema
 from connector.yaml_nodes import Node, parse
 
 _LARGEST = 4 << 20
+"""Bytes of a configuration file: thousands of searches; more is a wrong file."""
+
 _OUTPUTS = f"{PREFIX}OUTPUTS"
 
 _PLACEHOLDERS = {TOKEN: "placeholder" * 3, ACCOUNT: "0" * 32}

@@ -36,6 +36,7 @@ Path: TypeAlias = tuple[str | int, ...]
 MISSING = "is missing"
 _SHOWN = re.compile(r"[A-Za-z0-9_.@$-]{1,40}")
 _SHORTEST = 4
+"""Characters of a secret from which it is masked: shorter ones would blot out ordinary words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ _KEY_LENGTH = 16
 
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 _PORTS = 65_535
+"""Highest TCP port."""
 
 
 def split_address(text: str) -> tuple[str, int]:

@@ -15,6 +15,8 @@ from connector.settings.problems import Path
 from connector.yaml_nodes import Node
 
 _COLUMN = 50
+"""Column at which the origin of a value is written: behind most values."""
+
 _CREDENTIALS = re.compile(r"(://)[^/@\s]+@")
 
 

@@ -87,6 +87,8 @@ AGES = (
     timedelta(days=7),
 )
 _EVERY = timedelta(seconds=60)
+"""Default interval: one request a minute is 5 of the 600 that the default budget has per five minutes."""
+
 _OLDEST_AGE = timedelta(days=365)
 """As far back as an audit may read."""
 _DAY = timedelta(days=1)

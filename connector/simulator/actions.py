@@ -8,7 +8,7 @@ from typing import Final
 from connector.simulator import envelope
 from connector.simulator.behaviour import Behaviour
 from connector.simulator.changes import Change, delivery_status, logged, operated
-from connector.simulator.exchange import ApiReply, ApiRequest, Effect
+from connector.simulator.exchange import ApiReply, Effect, SimulatedRequest
 from connector.simulator.faults import Fault
 from connector.simulator.message import Message
 from connector.simulator.payload import json_object, strings, word
@@ -38,7 +38,7 @@ class MessageActions:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def move(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
+    def move(self, ask: SimulatedRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
         """Move messages; one row per message and recipient."""
         payload = json_object(ask)
         destination = word(payload, "destination", DESTINATIONS)
@@ -67,7 +67,7 @@ class MessageActions:
                 effects.append(Effect(at, "move", record_id, {"destination": destination}))
         return _answer(rows, effects, fault)
 
-    def release(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
+    def release(self, ask: SimulatedRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
         """Release messages from quarantine; one that is not there is delivered again."""
         ids = self._released_ids(ask, behaviour)
         at = effective(fault, now)
@@ -88,7 +88,7 @@ class MessageActions:
                 effects.append(Effect(at, "release", record_id, {"delivered": delivered}))
         return _answer(rows, effects, fault)
 
-    def preview(self, ask: ApiRequest, now: int) -> ApiReply:
+    def preview(self, ask: SimulatedRequest, now: int) -> ApiReply:
         """Return a picture: of a detection by GET, of any other message by POST."""
         record_id = word(json_object(ask), "id") if ask.method == "POST" else ask.record or ""
         message = self._visible(record_id, now)
@@ -96,14 +96,14 @@ class MessageActions:
             return envelope.failure(404, envelope.NOT_FOUND)
         return envelope.success({"screenshot": _PIXEL})
 
-    def raw(self, ask: ApiRequest, now: int) -> ApiReply:
+    def raw(self, ask: SimulatedRequest, now: int) -> ApiReply:
         """Return the whole message as received; only of a detection."""
         message = self._visible(ask.record or "", now)
         if message is None or not self._is_detection(message, now):
             return envelope.failure(404, envelope.NOT_FOUND)
         return envelope.success({"raw": _eml(self._body(message, now))})
 
-    def _released_ids(self, ask: ApiRequest, behaviour: Behaviour) -> Sequence[str]:
+    def _released_ids(self, ask: SimulatedRequest, behaviour: Behaviour) -> Sequence[str]:
         document = json_object(ask, lists=True)
         if isinstance(document, list):
             if behaviour.release_era == "object":

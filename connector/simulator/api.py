@@ -12,8 +12,8 @@ from connector.simulator.actions import MessageActions
 from connector.simulator.behaviour import Behaviour
 from connector.simulator.blocked_senders import BlockedSenders
 from connector.simulator.criteria import Criteria, InvalidParameter, parse
-from connector.simulator.deferred import DeferredSearch, DeferredSearches
-from connector.simulator.exchange import ApiReply, ApiRequest, Kind
+from connector.simulator.deferred import DeferredResults, DeferredSearch
+from connector.simulator.exchange import ApiReply, Kind, SimulatedRequest
 from connector.simulator.faults import Fault
 from connector.simulator.paging import CursorRefused, PagedSearch, PagedSearches, SearchPage
 from connector.simulator.submissions import Submissions
@@ -34,14 +34,14 @@ class Api:
         self._submissions = submissions
         self._blocked = blocked_senders
         self._searches = PagedSearches(world, seed)
-        self._deferred = DeferredSearches(seed)
+        self._deferred = DeferredResults(seed)
         self._details: dict[Kind, Callable[[Body, Body, Era], object]] = {
             "detections": lambda body, more, _: details.detections(body, more),
             "action_log": lambda body, _more, _era: details.action_log(body),
             "trace": lambda body, _more, era: details.trace(body, era),
         }
 
-    def answer(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None) -> ApiReply:
+    def answer(self, ask: SimulatedRequest, behaviour: Behaviour, fault: Fault | None) -> ApiReply:
         """Answer an authorized request."""
         with self._world.lock:
             now = self._world.advance()
@@ -54,7 +54,7 @@ class Api:
             except CursorRefused:
                 return envelope.failure(behaviour.cursor_expired, envelope.BAD_CURSOR)
 
-    def _answer(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
+    def _answer(self, ask: SimulatedRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
         if ask.kind == "poll":
             return self._poll(ask, behaviour, fault, now)
         if ask.kind in {"first", "next"}:
@@ -64,7 +64,7 @@ class Api:
         return self._act(ask, behaviour, fault, now)
 
     def _act(  # noqa: C901, PLR0911, one line per endpoint
-        self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int
+        self, ask: SimulatedRequest, behaviour: Behaviour, fault: Fault | None, now: int
     ) -> ApiReply:
         match ask.kind:
             case "move":
@@ -89,7 +89,7 @@ class Api:
                 return self._blocked.find(ask)
         raise AssertionError(f"no endpoint answers requests of the kind {ask.kind}")
 
-    def _record(self, ask: ApiRequest, behaviour: Behaviour, now: int) -> ApiReply:
+    def _record(self, ask: SimulatedRequest, behaviour: Behaviour, now: int) -> ApiReply:
         message = self._world.find(ask.record or "")
         if message is None or not message.visible(now):
             return envelope.failure(404, envelope.NOT_FOUND)
@@ -106,7 +106,7 @@ class Api:
         answer.served = [(message, version)]
         return answer
 
-    def _search(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
+    def _search(self, ask: SimulatedRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
         criteria = parse(ask.query, behaviour, now)
         too_long = behaviour.long_window is not None and criteria.length > span(behaviour.long_window)
         if too_long and behaviour.long_window_answer == "timeout":
@@ -125,7 +125,7 @@ class Api:
 
     @staticmethod
     def _polls(
-        ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, *, too_long: bool
+        ask: SimulatedRequest, behaviour: Behaviour, fault: Fault | None, *, too_long: bool
     ) -> int | Literal["forever"] | None:
         """Return how many polls a search stays deferred, ``forever``, or ``None`` if it is not."""
         if fault is not None and fault.kind == "pending":
@@ -136,7 +136,7 @@ class Api:
             return None
         return behaviour.pending
 
-    def _poll(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
+    def _poll(self, ask: SimulatedRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
         deferred = self._deferred.find(ask.record or "", now)
         if deferred is None or deferred.ask.account != ask.account:
             return envelope.failure(behaviour.pending_expired, envelope.NO_SEARCH)
@@ -149,7 +149,7 @@ class Api:
         return self._pending(deferred, ask, criteria, behaviour)
 
     def _pending(
-        self, deferred: DeferredSearch, ask: ApiRequest, criteria: Criteria, behaviour: Behaviour
+        self, deferred: DeferredSearch, ask: SimulatedRequest, criteria: Criteria, behaviour: Behaviour
     ) -> ApiReply:
         info = envelope.result_info(0, criteria.per_page, None, "null", behaviour.era)
         answer = envelope.page((), info, 202)
@@ -161,7 +161,7 @@ class Api:
         return answer
 
     def _page(
-        self, ask: ApiRequest, criteria: Criteria, behaviour: Behaviour, fault: Fault | None, now: int
+        self, ask: SimulatedRequest, criteria: Criteria, behaviour: Behaviour, fault: Fault | None, now: int
     ) -> ApiReply:
         kind = fault.kind if fault else None
         account = ask.account or ""
@@ -187,7 +187,7 @@ class Api:
 
     def _next(
         self,
-        ask: ApiRequest,
+        ask: SimulatedRequest,
         search: PagedSearch,
         offset: int,
         page: SearchPage,
@@ -212,7 +212,7 @@ class Api:
         return lambda message, version: renderer.render(message, version, era)
 
 
-def _detail_page(result: object, ask: ApiRequest, behaviour: Behaviour) -> ApiReply:
+def _detail_page(result: object, ask: SimulatedRequest, behaviour: Behaviour) -> ApiReply:
     """Answer a sibling endpoint, its list in pages where the switch says so."""
     size = behaviour.details_per_page
     if size is None or not isinstance(result, list):

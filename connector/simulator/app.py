@@ -16,7 +16,7 @@ from connector.simulator.access import Access, credential
 from connector.simulator.api import Api
 from connector.simulator.behaviour import Behaviour
 from connector.simulator.envelope import ApiProblem
-from connector.simulator.exchange import WRITES, ApiReply, ApiRequest, Kind
+from connector.simulator.exchange import WRITES, ApiReply, Kind, SimulatedRequest
 from connector.simulator.fault_script import parse_directives
 from connector.simulator.faults import Fault
 from connector.simulator.ledger import Ledger, ServedRequest
@@ -72,7 +72,7 @@ class RequestHandler:
         compress(answer, ask.headers.get("accept-encoding", ""), behaviour.gzip)
         await deliver(answer, fault, headers, scope, receive, send)
 
-    def _directed(self, ask: ApiRequest) -> tuple[Behaviour, Fault | None, ApiReply | None]:
+    def _directed(self, ask: SimulatedRequest) -> tuple[Behaviour, Fault | None, ApiReply | None]:
         """Return the scripted fault that is due and the directives of the header ``X-Simulate``."""
         fault = self._behaviour.faults.take(ask.kind, self._behaviour.rates)
         if "x-simulate" not in ask.headers:
@@ -84,7 +84,7 @@ class RequestHandler:
         return behaviour, wanted or fault, None
 
     def _answer(
-        self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, ray: str, now: int
+        self, ask: SimulatedRequest, behaviour: Behaviour, fault: Fault | None, ray: str, now: int
     ) -> ApiReply:
         if behaviour.quota is not None:
             wait = self._quotas.charge(credential(ask.headers), behaviour.quota, now)
@@ -95,7 +95,7 @@ class RequestHandler:
             answer = self._refusal(ask, behaviour) or self._api.answer(ask, behaviour, fault)
         return spoiled(fault, answer) if fault else answer
 
-    def _refusal(self, ask: ApiRequest, behaviour: Behaviour) -> ApiReply | None:
+    def _refusal(self, ask: SimulatedRequest, behaviour: Behaviour) -> ApiReply | None:
         """Return the refusal of a request that must not reach an endpoint, if any."""
         if ask.kind == "verify":
             return self._access.verify(ask.headers, ask.account)
@@ -111,7 +111,7 @@ class RequestHandler:
             refusal = self._access.write_refusal(ask.headers, behaviour)
         return refusal
 
-    def _headers(self, ask: ApiRequest, behaviour: Behaviour, ray: str, now: int) -> dict[str, str]:
+    def _headers(self, ask: SimulatedRequest, behaviour: Behaviour, ray: str, now: int) -> dict[str, str]:
         quota = behaviour.quota or _UNLIMITED
         return {
             "Date": format_datetime(moment(now) + behaviour.skew, usegmt=True),
@@ -173,13 +173,13 @@ async def _content(receive: Receive) -> bytes:
             return bytes(content)
 
 
-def _ask(kind: Kind, scope: Scope, content: bytes) -> ApiRequest:
+def _ask(kind: Kind, scope: Scope, content: bytes) -> SimulatedRequest:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     query = tuple(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
     place = scope["path_params"]
     if kind == "first" and any(name == "cursor" and value for name, value in query):
         kind = "next"
-    return ApiRequest(
+    return SimulatedRequest(
         kind=kind,
         method=scope["method"],
         path=scope["path"],

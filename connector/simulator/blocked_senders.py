@@ -8,13 +8,14 @@ from typing import Final
 
 from connector.simulator import envelope
 from connector.simulator.behaviour import Behaviour
-from connector.simulator.exchange import ApiReply, ApiRequest, Effect
+from connector.simulator.exchange import ApiReply, Effect, SimulatedRequest
 from connector.simulator.payload import invalid, json_object, optional_word, page_of, truth, word
 from connector.simulator.values import Body, mix, zoned
 
 PATTERN_TYPES: Final = ("EMAIL", "DOMAIN", "IP")
 
 _MOST: Final = 1024
+"""Characters of a pattern, and of comments."""
 _KEYS: Final = ("pattern", "pattern_type", "is_regex", "comments")
 _NOT_PUBLIC: Final = tuple(
     map(
@@ -37,7 +38,7 @@ class BlockedSenders:
         self._made = 0
         self.entries: dict[str, Body] = {}
 
-    def find(self, ask: ApiRequest) -> ApiReply:
+    def find(self, ask: SimulatedRequest) -> ApiReply:
         """Answer ``GET``: one entry, or a page of those that match."""
         if ask.record is not None:
             entry = self.entries.get(ask.record)
@@ -52,7 +53,7 @@ class BlockedSenders:
         shown, info = page_of(query, rows)
         return envelope.success(shown, info=info)
 
-    def create(self, ask: ApiRequest, behaviour: Behaviour, now: int) -> ApiReply:
+    def create(self, ask: SimulatedRequest, behaviour: Behaviour, now: int) -> ApiReply:
         """Answer ``POST``."""
         fields = _read(json_object(ask))
         same = [one for one in self.entries.values() if one["pattern"] == fields["pattern"]]
@@ -67,7 +68,7 @@ class BlockedSenders:
         answer.status, answer.effects = 201, [Effect(now, "block", number, dict(fields))]
         return answer
 
-    def change(self, ask: ApiRequest, now: int) -> ApiReply:
+    def change(self, ask: SimulatedRequest, now: int) -> ApiReply:
         """Answer ``PATCH`` (some members) and ``PUT`` (all; what is omitted is reset)."""
         entry = self.entries.get(ask.record or "")
         if entry is None:
@@ -82,7 +83,7 @@ class BlockedSenders:
         answer.effects = [Effect(now, "change_block", entry["id"], {})]
         return answer
 
-    def delete(self, ask: ApiRequest, now: int) -> ApiReply:
+    def delete(self, ask: SimulatedRequest, now: int) -> ApiReply:
         """Answer ``DELETE``."""
         if self.entries.pop(ask.record or "", None) is None:
             return envelope.failure(404, _NOT_FOUND)

@@ -6,10 +6,11 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from connector.simulator.exchange import ApiRequest
+from connector.simulator.exchange import SimulatedRequest
 from connector.simulator.values import mix
 
 _MOST: Final = 1_000
+"""Deferred searches that are remembered; the bound is for memory."""
 
 
 @dataclass(slots=True)
@@ -17,7 +18,7 @@ class DeferredSearch:
     """A deferred search; *left* is the number of polls that still answer "pending" (``None``: for ever)."""
 
     token: str
-    ask: ApiRequest
+    ask: SimulatedRequest
     left: int | None
     begun: int
     expires: int
@@ -35,7 +36,7 @@ class DeferredSearch:
         return not self.done
 
 
-class DeferredSearches:
+class DeferredResults:
     """All deferred searches; repeating a search returns the same one."""
 
     def __init__(self, seed: int) -> None:
@@ -45,7 +46,7 @@ class DeferredSearches:
         self._by_search: dict[str, str] = {}
 
     def begin(
-        self, search: str, ask: ApiRequest, polls: int | None, now: int, lifetime: int, *, again: bool
+        self, search: str, ask: SimulatedRequest, polls: int | None, now: int, lifetime: int, *, again: bool
     ) -> tuple[DeferredSearch, bool]:
         """Return the job of *search*, and whether it is new; *again* starts anew when it is done."""
         known = self.find(self._by_search.get(search, ""), now)

@@ -23,7 +23,7 @@ HTML_TYPE = "text/html; charset=UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
-class ApiRequest:
+class SimulatedRequest:
     """A request. Header names are lower case; *origin* is scheme, host and port as the client sees them.
 
     *content* is the body of a request that has one.

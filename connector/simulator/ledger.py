@@ -21,6 +21,7 @@ from connector.simulator.values import Body, Fields, micros, moment, zoned
 from connector.simulator.world import World
 
 _MOST_REQUESTS: Final = 100_000
+"""Requests that are remembered: a day of one a second."""
 
 Filters = Mapping[str, object]
 """Search parameters by name; texts, booleans and numbers are formatted for the API."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from connector.simulator.eras import project
 from connector.simulator.mail.corpus import Corpus
-from connector.simulator.mail.template import Stamp, Template
+from connector.simulator.mail.template import MessageTemplate, MessageValues
 from connector.simulator.values import Body, Era, Fields, encode
 
 
@@ -40,7 +40,7 @@ class Message:
 
     index: int
     key: int
-    template: Template
+    template: MessageTemplate
     scanned: int
     sent: int
     searchable: int
@@ -67,18 +67,18 @@ class Renderer:
 
     corpus: Corpus
 
-    def stamp(self, message: Message) -> Stamp:
+    def values(self, message: Message) -> MessageValues:
         """Return the values that are unique to the message."""
-        return self.corpus.stamp(message.index, message.key, message.template, message.scanned)
+        return self.corpus.values(message.index, message.key, message.template, message.scanned)
 
     def id(self, message: Message) -> str:
         """Return the record's id."""
         own = message.versions[0].fields.get("id")
-        return self.stamp(message).id if own is None else str(own)
+        return self.values(message).id if own is None else str(own)
 
     def body(self, message: Message, version: int) -> Body:
         """Return the whole record in that version, with the fields of every era."""
-        body = message.template.fill(self.stamp(message))
+        body = message.template.fill(self.values(message))
         body.update(message.versions[version].fields)
         return body
 
@@ -87,8 +87,8 @@ class Renderer:
         if message.versions[version].fields:
             return encode(project(self.body(message, version), era))
         template = message.template
-        stamp = self.corpus.stamp(message.index, message.key, template, message.scanned)
-        return template.render(stamp, era)
+        values = self.corpus.values(message.index, message.key, template, message.scanned)
+        return template.render(values, era)
 
     def render_without_log(self, message: Message, version: int) -> bytes:
         """Return the record's JSON as the ``reference`` era shows it with ``action_log=false``."""

@@ -21,6 +21,7 @@ from connector.simulator.message import Message
 from connector.simulator.values import mix, span
 from connector.simulator.world import World
 
+# Searches under way, and messages that they point to together; the bounds are for memory (8 bytes each).
 _MOST_WALKS: Final = 1_000
 _MOST_POINTERS: Final = 4_000_000
 _TOKEN = struct.Struct(">QQQ")

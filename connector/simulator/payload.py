@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 import orjson
 
 from connector.simulator.envelope import ApiProblem, Refusal
-from connector.simulator.exchange import ApiRequest
+from connector.simulator.exchange import SimulatedRequest
 from connector.simulator.values import Body
 
 
@@ -18,10 +18,10 @@ def invalid(pointer: str, expected: str) -> Refusal:
 
 
 @overload
-def json_object(ask: ApiRequest) -> Body: ...
+def json_object(ask: SimulatedRequest) -> Body: ...
 @overload
-def json_object(ask: ApiRequest, *, lists: Literal[True]) -> Body | list[Any]: ...
-def json_object(ask: ApiRequest, *, lists: bool = False) -> Body | list[Any]:
+def json_object(ask: SimulatedRequest, *, lists: Literal[True]) -> Body | list[Any]: ...
+def json_object(ask: SimulatedRequest, *, lists: bool = False) -> Body | list[Any]:
     """Return the body of *ask*; with *lists* it may be an array. Raises ``Refusal``."""
     try:
         document: Any = orjson.loads(ask.content)

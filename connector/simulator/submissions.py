@@ -9,7 +9,7 @@ from connector.simulator import envelope
 from connector.simulator.actions import API_USER, effective
 from connector.simulator.behaviour import Behaviour
 from connector.simulator.changes import Change, logged, operated
-from connector.simulator.exchange import ApiReply, ApiRequest, Effect
+from connector.simulator.exchange import ApiReply, Effect, SimulatedRequest
 from connector.simulator.faults import Fault
 from connector.simulator.message import Message
 from connector.simulator.payload import json_object, objects, optional_word, page_of, strings, word
@@ -20,6 +20,7 @@ DISPOSITIONS: Final = ("MALICIOUS", "SUSPICIOUS", "SPOOF", "SPAM", "BULK", "NONE
 """What a submission may request."""
 
 _MOST: Final = 1000
+"""Messages of one submission, and recipients of one message."""
 _TYPES: Final = {"reclassification": "alert_id", "missed_detection": "postfix_id"}
 _FILTERS: Final = ("submission_id", "original_disposition", "requested_disposition", "outcome_disposition")
 
@@ -67,7 +68,7 @@ class Submissions:
                 status="completed",
             )
 
-    def submit(self, ask: ApiRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
+    def submit(self, ask: SimulatedRequest, behaviour: Behaviour, fault: Fault | None, now: int) -> ApiReply:
         """Answer ``POST /submissions``: one result per message, accepted or not."""
         payload = json_object(ask)
         kind = word(payload, "type", tuple(_TYPES))
@@ -98,7 +99,7 @@ class Submissions:
         answer.status, answer.effects = 202, effects
         return answer
 
-    def search(self, ask: ApiRequest, now: int) -> ApiReply:
+    def search(self, ask: SimulatedRequest, now: int) -> ApiReply:
         """Answer ``GET /submissions``, newest first unless ``direction=asc``."""
         query = dict(ask.query)
         rows = [row for requested, row in self._rows.values() if requested <= now and _matches(row, query)]

@@ -12,6 +12,7 @@ from connector.simulator.exchange import HTML_TYPE, ApiReply
 from connector.simulator.faults import Fault
 
 _LARGE: Final = 64 << 20
+"""Bytes of an oversized body: as many as the connector reads at most."""
 _HTML_TITLES: Final = {
     500: "500 Internal Server Error", 502: "Bad gateway", 503: "Service Temporarily Unavailable",
     504: "Gateway time-out", 520: "Web server is returning an unknown error", 521: "Web server is down",

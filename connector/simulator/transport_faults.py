@@ -18,7 +18,10 @@ TRANSPORT: Final = "simulator.transport"
 """Key under which the server puts the connection into the ASGI scope, so that a fault can break it."""
 
 _SMALLEST_GZIP: Final = 1_000
+"""Bytes from which responses are compressed, as the edge does."""
+
 _PIECES: Final = 20
+"""Pieces in which a slow body is sent."""
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)
 
 

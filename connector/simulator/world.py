@@ -191,7 +191,7 @@ class World:
             message = self._known(record_id)
             moment = micros(at) if at else self.now()
             past = [version for version in message.versions if version.since <= moment]
-            body = message.template.fill(self.renderer.stamp(message))
+            body = message.template.fill(self.renderer.values(message))
             message.versions = (*past, changed(body, past[-1], change, moment))
 
     def _known(self, record_id: str) -> Message:
@@ -210,7 +210,7 @@ class World:
             searchable += chance(key, "late").randint(min(shortest, longest), longest)
         message = Message(index, key, template, scanned, scanned + (template.offset or 0), searchable)
         if (key >> _CHANGE_SHIFT) % _UNIT < self._changes.share * _UNIT:
-            body = template.fill(self.renderer.stamp(message))
+            body = template.fill(self.renderer.values(message))
             message.versions, message.gone = plan(body, chance(key, "changes"), scanned, self._changes)
         return message
 

@@ -17,6 +17,8 @@ import orjson
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
 _LARGEST = 1 << 63
+"""Integers from -2^63 to 2^64 - 1 are kept: orjson writes no others."""
+
 _SAFE_DIGITS = 18
 """Digits of an integer that certainly fit into 64 bits."""
 

@@ -65,6 +65,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 Search: TypeAlias = Callable[[], Awaitable[ApiResponse]]
 _PENDING = 202
 _GROWTH = 1.6
+"""Each wait between two polls is this much longer: from one second to the longest in seven polls."""
 
 
 class DeferredSearches:

@@ -21,7 +21,11 @@ Endpoint: TypeAlias = Literal["detections", "action_log", "trace"]
 ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
 
 _CONCURRENCY = 4
+"""Requests at once: enough to hide the latency; the budget limits the rate."""
+
 _ATTEMPTS = 2
+"""Tries of one request: an enrichment that failed is completed at the next revisit."""
+
 _MAX_FAILURES = 5
 """Consecutive failures after which an endpoint is skipped for the rest of the call."""
 

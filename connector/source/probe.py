@@ -11,8 +11,14 @@ from connector.model import Priority
 from connector.source.request import ApiRequest, ApiResponse, Requester
 
 _ATTEMPTS = 2
+"""Tries of one request: somebody waits for the result of ``check``."""
+
 _EXPIRES_SOON = timedelta(days=14)
+"""A token that expires within two weeks is a warning: time to renew it in working hours."""
+
 _TOLERATED_SKEW = 5.0
+"""Seconds that the clocks may differ, as for windows (``source.client``)."""
+
 _PERMISSION = "Cloud Email Security: Read"
 
 

@@ -72,14 +72,14 @@ class Snapshot:
     trend: JsonObject = field(default_factory=dict)
 
 
-class Board:
+class SnapshotHolder:
     """Passes the newest snapshot from the main loop to the endpoint's thread."""
 
     def __init__(self) -> None:
         self._snapshot = Snapshot({}, time.monotonic())
         self._trend = Trend()
 
-    def post(self, status: JsonObject) -> None:
+    def publish(self, status: JsonObject) -> None:
         """Publish *status*, which must not be changed afterwards."""
         now = time.monotonic()
         self._snapshot = Snapshot(status, now, self._trend.take(status, now))
@@ -121,11 +121,11 @@ def address_of(sock: socket.socket, *, tls: bool = False) -> str:
 
 
 class Endpoint:
-    """Serves a board and the metrics; ``start`` and ``stop`` on the main thread.
+    """Serves the newest snapshot and the metrics; ``start`` and ``stop`` on the main thread.
 
     Args:
         sock: a bound socket, from ``bind``.
-        board: the status to show.
+        snapshots: holds the status to show.
         metrics: makes the text of /metrics; called in a thread.
         token: required for everything but /healthz and the bare answer of /readyz; "" for no authentication.
         tls: serve HTTPS.
@@ -136,7 +136,7 @@ class Endpoint:
     def __init__(
         self,
         sock: socket.socket,
-        board: Board,
+        snapshots: SnapshotHolder,
         metrics: Callable[[], bytes],
         *,
         token: str = "",
@@ -145,7 +145,7 @@ class Endpoint:
         dropped: Callable[[Reason], None] = lambda _: None,
     ) -> None:
         self._sock = sock
-        self._board = board
+        self._snapshots = snapshots
         self._metrics = metrics
         self._token = token
         self._tls = tls
@@ -224,12 +224,12 @@ class Endpoint:
         return Response(text, headers=_HEADERS, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _health(self, _: Request) -> Response:
-        silent = time.monotonic() - self._board.read().beat
+        silent = time.monotonic() - self._snapshots.read().beat
         alive = silent < _ALIVE
         return _json({"alive": alive, "seconds_since_heartbeat": round(silent, 1)}, 200 if alive else 503)
 
     async def _ready(self, request: Request) -> Response:
-        status = self._board.read().status
+        status = self._snapshots.read().status
         ready = bool(status.get("ready"))
         answer: JsonObject = {"ready": ready}
         if not self._token or is_authenticated(request.scope):
@@ -237,10 +237,10 @@ class Endpoint:
         return _json(answer, 200 if ready else 503)
 
     async def _status(self, _: Request) -> Response:
-        return _json(self._board.read().status)
+        return _json(self._snapshots.read().status)
 
     async def _past(self, _: Request) -> Response:
-        return _json(self._board.read().trend)
+        return _json(self._snapshots.read().trend)
 
 
 def _page(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:

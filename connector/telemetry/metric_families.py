@@ -15,7 +15,9 @@ NAMESPACE = "email_connector"
 FEED = ("account", "search")
 SWEEP = (*FEED, "sweep")
 
+# Bucket bounds in seconds, from a second to a week.
 _LATENESS = (1, 10, 60, 300, 900, 1800, 3600, 4 * 3600, 24 * 3600, 7 * 24 * 3600)
+# Bucket bounds in seconds, from a loopback round trip to a minute.
 _LATENCY = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 

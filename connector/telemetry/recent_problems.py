@@ -11,6 +11,8 @@ from connector.model import JsonObject
 from connector.telemetry.logs import VARYING, fields_of
 
 _KEPT = 20
+"""Problems kept: one screen."""
+
 _SUBJECTS = 1000
 """Feeds or outputs counted per problem; the bound is for memory."""
 

@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 _PIECE = 1 << 16
+"""Bytes handed on at once: the usual size of a socket buffer."""
+
 _STEP = 0.002
 """Seconds between two pieces on a slow connection."""
 
@@ -45,46 +47,73 @@ class ConnectionFault:
     lasting: int | None = None
 
 
-class FaultProxy:
-    """The faults to inject, and how many connections were opened."""
+class _Proxy:
+    """Forwards connections on *port* of the loopback to *collector*, another port there."""
 
-    def __init__(self, collector: int, trouble: ConnectionFault) -> None:
+    def __init__(self, collector: int) -> None:
         self.port = 0
-        self.connections = 0
         self._collector = collector
-        self._trouble = trouble
         self._carrying: set[asyncio.Task[None]] = set()
 
-    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry one connection to its end."""
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Accept connections while the block runs; then reset every connection that is left."""
+        server = await asyncio.start_server(self._accept, _HOST, 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield
+        finally:
+            server.close()
+            for task in list(self._carrying):
+                task.cancel()
+            await asyncio.gather(*self._carrying, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is not None:
             self._carrying.add(task)
             task.add_done_callback(self._carrying.discard)
-        self.connections += 1
-        lasting = self._trouble.lasting
-        trouble = self._trouble if lasting is None or self.connections <= lasting else ConnectionFault()
         try:
-            if trouble.deaf:
-                await asyncio.Event().wait()
-            await self._connect(trouble, reader, writer)
+            await self._carry(reader, writer)
         except (OSError, asyncio.CancelledError):
             pass
         finally:
-            _reset(writer)
+            if not writer.is_closing():
+                _reset(writer)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection to its end; one that is not closed then is reset."""
+        raise NotImplementedError
+
+
+class FaultProxy(_Proxy):
+    """Injects *fault*; *connections* counts how many were opened."""
+
+    def __init__(self, collector: int, fault: ConnectionFault) -> None:
+        super().__init__(collector)
+        self.connections = 0
+        self._fault = fault
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        lasting = self._fault.lasting
+        fault = self._fault if lasting is None or self.connections <= lasting else ConnectionFault()
+        if fault.deaf:
+            await asyncio.Event().wait()
+        await self._connect(fault, reader, writer)
 
     async def _connect(
-        self, trouble: ConnectionFault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, fault: ConnectionFault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         there, onwards = await asyncio.open_connection(_HOST, self._collector)
-        back = asyncio.ensure_future(_pump(there, None if trouble.mute else writer, trouble.piece or _PIECE))
-        limits = [limit for limit in (trouble.cut_after, trouble.half_close_after) if limit is not None]
+        back = asyncio.ensure_future(_pump(there, None if fault.mute else writer, fault.piece or _PIECE))
+        limits = [limit for limit in (fault.cut_after, fault.half_close_after) if limit is not None]
         try:
-            whole = await _pump(reader, onwards, trouble.piece or _PIECE, min(limits, default=None))
+            whole = await _pump(reader, onwards, fault.piece or _PIECE, min(limits, default=None))
             if whole:
                 onwards.write_eof()
                 await back
-            elif trouble.half_close_after is not None:
+            elif fault.half_close_after is not None:
                 back.cancel()
                 writer.write_eof()
                 await _pump(reader, None, _PIECE)
@@ -93,24 +122,13 @@ class FaultProxy:
             await asyncio.gather(back, return_exceptions=True)
             onwards.close()
 
-    async def close(self) -> None:
-        """Reset every connection that is left."""
-        for task in list(self._carrying):
-            task.cancel()
-        await asyncio.gather(*self._carrying, return_exceptions=True)
-
 
 @contextlib.asynccontextmanager
-async def fault_proxy(collector: int, trouble: ConnectionFault) -> AsyncIterator[FaultProxy]:
-    """A proxy on a loopback port to the *collector* on another, while the block runs."""
-    proxy = FaultProxy(collector, trouble)
-    server = await asyncio.start_server(proxy.carry, _HOST, 0)
-    proxy.port = server.sockets[0].getsockname()[1]
-    try:
+async def fault_proxy(collector: int, fault: ConnectionFault) -> AsyncIterator[FaultProxy]:
+    """A ``FaultProxy`` on a loopback port to the *collector* on another, while the block runs."""
+    proxy = FaultProxy(collector, fault)
+    async with proxy.listening():
         yield proxy
-    finally:
-        server.close()
-        await proxy.close()
 
 
 async def _pump(
@@ -157,25 +175,18 @@ class PoisonFault:
     reset_at_end: bool = False
 
 
-class PoisonProxy:
-    """A proxy that refuses every connection at the moment it carries the poisoned message.
+class PoisonProxy(_Proxy):
+    """Refuses every connection at the moment it carries the poisoned message.
 
     Nothing from the first byte of the message on reaches the collector. *refused* counts how often that was.
     """
 
     def __init__(self, collector: int, fault: PoisonFault) -> None:
-        self.port = 0
+        super().__init__(collector)
         self.refused = 0
-        self._collector = collector
         self._fault = fault
-        self._carrying: set[asyncio.Task[None]] = set()
 
-    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry one connection to its end."""
-        task = asyncio.current_task()
-        if task is not None:
-            self._carrying.add(task)
-            task.add_done_callback(self._carrying.discard)
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         responses, requests = await asyncio.open_connection(_HOST, self._collector)
         back = asyncio.ensure_future(_pump(responses, writer, _PIECE))
         try:
@@ -184,26 +195,15 @@ class PoisonProxy:
                 await back
                 if not self._fault.reset_at_end:
                     writer.close()
-                    return
             else:
                 self.refused += 1
                 back.cancel()
                 requests.transport.abort()
                 await self._refuse(reader, writer)
-        except (OSError, asyncio.CancelledError):
-            pass
         finally:
             back.cancel()
             await asyncio.gather(back, return_exceptions=True)
             requests.close()
-            if not writer.is_closing():
-                _reset(writer)
-
-    async def close(self) -> None:
-        """Reset every connection that is left."""
-        for task in list(self._carrying):
-            task.cancel()
-        await asyncio.gather(*self._carrying, return_exceptions=True)
 
     async def _forward(self, reader: asyncio.StreamReader, requests: asyncio.StreamWriter) -> bool:
         """Forward until the end (true) or the poisoned message (false), which may come in two pieces."""
@@ -234,10 +234,5 @@ class PoisonProxy:
 async def poison_proxy(collector: int, fault: PoisonFault) -> AsyncIterator[PoisonProxy]:
     """A ``PoisonProxy`` on a loopback port to the *collector* on another, while the block runs."""
     proxy = PoisonProxy(collector, fault)
-    server = await asyncio.start_server(proxy.carry, _HOST, 0)
-    proxy.port = server.sockets[0].getsockname()[1]
-    try:
+    async with proxy.listening():
         yield proxy
-    finally:
-        server.close()
-        await proxy.close()

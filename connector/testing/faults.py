@@ -25,6 +25,8 @@ from connector.testing.harness import (
 )
 
 _EVENTS, _SIZE = 20, 2000
+"""A batch of 40 kB: more than one TLS record, and more than one read."""
+
 _CUTS = (0, 200, 10_000)
 """Bytes after which a connection is cut: at once, in the first words, in the middle of a batch."""
 
@@ -78,7 +80,7 @@ async def comes_again_where_it_is_asked_to(harness: OutputHarness) -> None:
 
 
 async def holds_where_it_is_denied(harness: OutputHarness) -> None:
-    """Credentials that are refused are ``Hold``: no event is to blame, and a person is needed."""
+    """Credentials that are refused are ``Hold``: no event is to blame, and an operator is needed."""
     if harness.denied is None:
         return
     async with closing(harness.denied()) as output:

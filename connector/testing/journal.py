@@ -314,7 +314,7 @@ async def letters_are_replayed_or_purged(open_journal: Open) -> None:
 
 
 async def letters_have_a_limit(open_journal: Open) -> None:
-    """An output that keeps as many letters as it may stays where it is, until a person settled some."""
+    """An output with as many dead letters as it may keep stays where it is until an operator acts."""
     async with open_journal() as journal:
         await journal.attach("siem", "head", Backlog(max_dead_letters=1))
         await journal.commit(commit_of("a", "b"))

@@ -18,6 +18,8 @@ Check: TypeAlias = Callable[[Open], Awaitable[None]]
 FEED = Feed("account", "search")
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 WAIT = 10.0
+"""Seconds that anything may take: not a measure of speed, but the end of a test that hangs."""
+
 MINUTE = timedelta(minutes=1)
 
 HOSTILE: Sequence[Body] = (

@@ -10,7 +10,7 @@ import pytest
 
 from connector import facts
 from connector.model import Backlog, Feed, Gap, GapCause, Outline, OutputOutline, Window
-from connector.telemetry.endpoint import Board, Endpoint, bind
+from connector.telemetry.endpoint import Endpoint, SnapshotHolder, bind
 from connector.telemetry.status import Status
 from tests.support.browser import browser
 
@@ -22,7 +22,7 @@ class Desk:
     """A status to change and an endpoint that shows it."""
 
     def __init__(self) -> None:
-        self.board = Board()
+        self.snapshots = SnapshotHolder()
         self.status = Status(
             "1.0",
             lambda: datetime.now(UTC),
@@ -43,7 +43,7 @@ class Desk:
         self.post()
 
     def post(self) -> None:
-        self.board.post(self.status.snapshot())
+        self.snapshots.publish(self.status.snapshot())
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def desk() -> Desk:
 
 @pytest.fixture
 def endpoint(desk: Desk) -> Iterator[Endpoint]:
-    made = Endpoint(bind("127.0.0.1:0"), desk.board, lambda: b"")
+    made = Endpoint(bind("127.0.0.1:0"), desk.snapshots, lambda: b"")
     made.start()
     yield made
     made.stop()
@@ -106,7 +106,7 @@ def test_a_gap_is_told_and_a_daemon_that_went_away_too(
     now = datetime.now(UTC)
     gap = Gap(Window(now - timedelta(hours=2), now - timedelta(hours=1)), GapCause.RETENTION)
     outlines = desk.status.snapshot()["journal"]
-    desk.board.post({**desk.status.snapshot(), "journal": {**outlines, "gaps": [
+    desk.snapshots.publish({**desk.status.snapshot(), "journal": {**outlines, "gaps": [
         {"account": FEED.account, "search": "detections", "start": gap.window.start.isoformat(),
          "end": gap.window.end.isoformat(), "cause": gap.cause}]}})  # fmt: skip
     with browser(tmp_path, dark=True) as window:
@@ -206,9 +206,9 @@ def test_many_feeds_of_many_accounts_are_grouped_sorted_and_filtered(tmp_path: P
     for attempt, feed in enumerate(broken, 3):
         status.take(facts.CollectionFailed(feed, "live", "unavailable", "HTTP 503", attempt, 60.0))
     status.outline(Outline(1, 1, (), ()))
-    board = Board()
-    board.post(status.snapshot())
-    endpoint = Endpoint(bind("127.0.0.1:0"), board, lambda: b"")
+    snapshots = SnapshotHolder()
+    snapshots.publish(status.snapshot())
+    endpoint = Endpoint(bind("127.0.0.1:0"), snapshots, lambda: b"")
     endpoint.start()
     try:
         with browser(tmp_path) as window:

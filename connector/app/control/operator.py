@@ -54,7 +54,7 @@ class OperatorJournal(OperatorLog, KeyValueStore, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Configured:
+class ConfiguredNames:
     """What the configuration names: outputs, account names by id, feeds."""
 
     outputs: tuple[str, ...]
@@ -62,7 +62,7 @@ class Configured:
     feeds: frozenset[Feed]
 
     @classmethod
-    def of(cls, settings: Settings) -> Configured:
+    def of(cls, settings: Settings) -> ConfiguredNames:
         """The names in *settings*."""
         return cls(
             tuple(settings.outputs),
@@ -76,7 +76,9 @@ _RAW = 4096
 """Quarantined items in one answer, and bytes shown of each: an answer stays below a megabyte."""
 
 
-def handlers(log: OperatorJournal, configured: Configured | None, observe: Observe) -> Mapping[str, Handler]:
+def handlers(
+    log: OperatorJournal, configured: ConfiguredNames | None, observe: Observe
+) -> Mapping[str, Handler]:
     """The commands by name; *configured* is ``None`` when the configuration is unknown."""
     operator = Operator(log, configured, observe)
     return {
@@ -94,7 +96,7 @@ def handlers(log: OperatorJournal, configured: Configured | None, observe: Obser
 class Operator:
     """The commands; each takes and returns a JSON object."""
 
-    def __init__(self, log: OperatorJournal, configured: Configured | None, observe: Observe) -> None:
+    def __init__(self, log: OperatorJournal, configured: ConfiguredNames | None, observe: Observe) -> None:
         self._log = log
         self._observe = observe
         self._configured = configured
@@ -104,7 +106,7 @@ class Operator:
         """Checkpoints of every feed and position of every output, configured or only in the journal."""
         outline = await self._log.outline()
         known = {feed.feed: feed for feed in outline.feeds}
-        configured = self._configured or Configured((), {}, frozenset())
+        configured = self._configured or ConfiguredNames((), {}, frozenset())
         new = (FeedOutline(feed, {}, (), 0) for feed in configured.feeds if feed not in known)
         outputs = [await self._output(output) for output in outline.outputs]
         started = {output.output for output in outline.outputs}

@@ -24,7 +24,7 @@ _ANSWER_BYTES = 64 << 20
 """Limits of one line: a request names up to 1000 dead letters, a status may list thousands of feeds."""
 
 _TIMEOUT = 30.0
-"""Seconds for request and answer. Longer than any command takes on a slow disk, short enough for a person."""
+"""Seconds for request and answer: longer than any command takes on a slow disk, short enough to wait for."""
 
 _PATH_LIMIT = 100
 """Bytes. Linux allows 108 (``sun_path``); longer paths are reached through ``/proc/self/fd``."""

@@ -125,7 +125,7 @@ def _is_wrapper(branch: ObjectNode) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class TargetSlot:
     """Where the value of a target goes."""
 
     step: TargetPlan
@@ -160,7 +160,7 @@ class FieldEmitter:
             self._emitter.line(f"make_rest(body, returned, {into.variable}, notes)")
         self._tree.close()
 
-    def _place(self, step: TargetPlan) -> Slot | None:
+    def _place(self, step: TargetPlan) -> TargetSlot | None:
         """The slot of *step*; ``None`` for a constant, which is part of the initial document."""
         *path, name = step.name.split(".") if self._plan.nested else [step.name]
         branch = self._tree.branch(path)
@@ -169,7 +169,7 @@ class FieldEmitter:
             branch.fixed[name] = value
             return None
         branch.leaves += 1
-        return Slot(step, branch, name)
+        return TargetSlot(step, branch, name)
 
     def _rest_branch(self) -> ObjectNode:
         rest = self._plan.pack.rest
@@ -177,7 +177,7 @@ class FieldEmitter:
             return self._tree.root
         return self._tree.branch(rest.into.split("."))
 
-    def _step(self, place: Slot) -> None:
+    def _step(self, place: TargetSlot) -> None:
         step, rule = place.step, place.step.rule
         if _all_proven(step):
             static = infer(rule, self._plan.pack, self._known)
@@ -197,7 +197,7 @@ class FieldEmitter:
         if loses:
             self._settle(step)
 
-    def _coerce_and_put(self, place: Slot, expression: Expression, *, loses: bool) -> None:
+    def _coerce_and_put(self, place: TargetSlot, expression: Expression, *, loses: bool) -> None:
         """Emit the cheapest sufficient check: none if proven, a type test if it usually fits, else coerce."""
         target, static = place.step.target, expression.static
         known = always_fits(static, target) or proven_constant(place.step.rule, place.step)
@@ -223,7 +223,7 @@ class FieldEmitter:
         if loses:
             self._settle(place.step)
 
-    def _aligned(self, place: Slot, expression: Expression) -> None:
+    def _aligned(self, place: TargetSlot, expression: Expression) -> None:
         """Emit storing a value that fits, wrapped in a list where the target is one."""
         wrap = place.step.target.is_list is True and expression.static.is_list is False
         if not expression.static.always_present:
@@ -233,7 +233,7 @@ class FieldEmitter:
         ):
             self._put(place, f"[{expression.code}]" if wrap else expression.code)
 
-    def _put(self, place: Slot, value: str) -> None:
+    def _put(self, place: TargetSlot, value: str) -> None:
         self._tree.put(place.branch, place.name, value)
         if place.step.label is not None:
             self._tree.put(place.branch, f"{place.name}Label", self._emitter.constant(place.step.label))

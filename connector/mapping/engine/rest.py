@@ -21,7 +21,10 @@ CollectRest: TypeAlias = Callable[[JsonObject, Returned, JsonObject, list[str]],
 
 _WORDS = re.compile(r"[A-Za-z0-9]+")
 _MAX_CACHED_NAMES = 1000
+"""Field names whose form is remembered; records of the API have about a hundred."""
+
 _LINEAR_SEARCH_LIMIT = 4
+"""Lost values that are compared one by one; for more than these an index is worth building."""
 
 
 def record_misfits(
@@ -234,6 +237,7 @@ def _lines(path: tuple[str, ...], value: Value) -> Iterator[tuple[tuple[str, ...
 
 
 _MAX_LEVELS = 8
+"""Levels of an object that become names of their own; deeper ones stay JSON text."""
 
 
 def _numbered_name(name: str, taken: Collection[str], occupied: Collection[str]) -> str:

@@ -39,6 +39,8 @@ _BARE_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9.-]+")
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff<>(),;:\\\"]")
 _MAX_ADDRESS = 320
+"""Octets of an address: 64 before the @, 255 behind it (RFC 5321 section 4.5.3.1)."""
+
 _EMPTY_SENDERS = frozenset(("<>", ""))
 
 NOT_AN_ADDRESS = "not an address"

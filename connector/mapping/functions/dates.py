@@ -11,6 +11,7 @@ _fromisoformat = datetime.fromisoformat
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _BITS = 63
+"""Bits of a number that can be a time: nanoseconds since 1970 take 61."""
 
 FIRST_YEAR, LAST_YEAR = 1971, 2099
 """Dates outside of these years are placeholders: ``0001-01-01`` (the zero of Go and .NET), the epoch of Unix,

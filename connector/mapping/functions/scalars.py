@@ -38,7 +38,7 @@ def on_text(on_text: OnText) -> ValueFunction:
 
 
 def verdict(value: Value, lost: Losses) -> Value:
-    """A verdict in capitals; one that is not documented is kept and noted, so that a person looks at it."""
+    """A verdict in capitals; one that is not documented is kept and noted, so that somebody looks at it."""
     word = _text_of_scalar(value, lost)
     verdict = texts.verdict(word) if word else None
     if verdict is not None and verdict not in VERDICTS:

@@ -23,6 +23,8 @@ DELETABLE = ("tables", "derive", "fields", "labels")
 """Sections in which ``null`` removes an inherited entry."""
 
 _VERSION = 1
+"""The version of the mapping language, as ``mapping: 1`` names it."""
+
 _KEY = re.compile(r"[^\s.${}\[\]]+")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 

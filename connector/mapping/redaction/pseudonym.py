@@ -13,8 +13,11 @@ from ipaddress import IPv6Address
 from connector.mapping.functions.ip_addresses import canonical_ip
 
 _DIGITS = 24
+"""Hex digits of a pseudonym: 96 bits, so that no two of a billion values collide."""
+
 _APART = re.compile(r"[\s<>\"(),;:]+")
 _DOCUMENTATION = 0x20010DB8 << 96
+"""2001:db8::/32, reserved for documentation (RFC 3849): a pseudonym is no host's address."""
 
 
 class Pseudonyms:

@@ -103,3 +103,4 @@ def _some_of(paths: list[str]) -> str:
 
 
 _MAX_LISTED = 8
+"""Paths named in one line of the report; the rest is counted."""

@@ -27,6 +27,8 @@ _LIFETIME = 300.0
 # A token is renewed this long before it expires, in seconds, or when a fifth of its lifetime is left.
 _MARGIN = 60.0
 _SHARE = 0.2
+"""A token is renewed when a fifth of its lifetime is left, or ``_MARGIN`` seconds if that is more."""
+
 _FORBIDDEN_IN_A_HEADER = frozenset("\r\n\0")
 
 

@@ -28,6 +28,7 @@ from connector.secret import Secret
 # zlib writes the gzip format with 16 added to the window size. Level 1: events compress about 8:1 already.
 _GZIP = 16 + zlib.MAX_WBITS
 _LEVEL = 1
+"""Level 6 takes nearly three times the processor time, to save a quarter of the bytes of ECS events."""
 
 
 def gzip(body: bytes) -> bytes:

@@ -18,6 +18,8 @@ from connector.outputs.shared.sockets import connected_socket, peer_name, unackn
 from connector.outputs.shared.tls_bio import TlsLayer
 
 _CHUNK = 1 << 16
+"""Bytes of one read: whatever a collector answers fits."""
+
 # How long close() waits for the peer to close first, in seconds: once it has, it has read everything.
 _CLOSE_WAIT = 1.0
 # Pauses between polls of the kernel's send queue, in seconds: loopback round trip up to a slow link's.

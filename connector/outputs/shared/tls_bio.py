@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 
 _CHUNK = 1 << 16
+"""Bytes of one read: whatever a collector answers fits."""
 
 
 class TlsLayer:

@@ -18,6 +18,7 @@ from connector.net.backoff import parse_retry_after
 from connector.net.transport import Response
 from connector.outputs.shared.http_client import HttpSender
 
+# Codes of HEC responses that other files refer to ("Troubleshoot HTTP Event Collector", Splunk).
 NO_DATA = 5
 INCORRECT_INDEX = 7
 SERVER_BUSY = 9

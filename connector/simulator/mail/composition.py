@@ -9,7 +9,7 @@ from functools import lru_cache
 from connector.simulator.mail import hostile
 from connector.simulator.mail import vocabulary as words
 from connector.simulator.mail.envelope import addresses, network, recipients, sending
-from connector.simulator.mail.template import Template
+from connector.simulator.mail.template import MessageTemplate
 from connector.simulator.mail.verdicts import Verdict, finding, reason
 from connector.simulator.values import SECOND, Body, chance, likely
 
@@ -30,7 +30,7 @@ class Recipe:
 
 
 @lru_cache(maxsize=2_048)
-def compose(seed: int, number: int, verdict: Verdict, recipe: Recipe) -> Template:
+def compose(seed: int, number: int, verdict: Verdict, recipe: Recipe) -> MessageTemplate:
     """Generate template *number* of *seed*."""
     rng = chance(seed, "template", number)
     sender = addresses(rng, verdict)
@@ -69,7 +69,7 @@ def compose(seed: int, number: int, verdict: Verdict, recipe: Recipe) -> Templat
         },
     }
     ascii_domain = domain.encode() if domain.isascii() else b"mail.example.org"
-    return Template(number=number, body=body, offset=offset, domain=ascii_domain, details=details)
+    return MessageTemplate(number=number, body=body, offset=offset, domain=ascii_domain, details=details)
 
 
 def _verdict_fields(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from connector.simulator.mail.composition import Recipe, compose
-from connector.simulator.mail.template import Stamp, Template
+from connector.simulator.mail.template import MessageTemplate, MessageValues
 from connector.simulator.mail.verdicts import VERDICTS, Verdict
 from connector.simulator.values import chance, mix, timestamp
 
 _ODD: Final = 0x9E3779B1
+"""2^32 divided by the golden ratio (Knuth's multiplicative hashing): spreads consecutive numbers."""
+
 _ODD_INVERSE: Final = pow(_ODD, -1, 1 << 32)
 _U32: Final = (1 << 32) - 1
 
@@ -27,14 +29,14 @@ class Corpus:
         self.seed = seed
         self._recipe = recipe or Recipe()
         self._verdicts = _deal(seed, max(templates, len(VERDICTS)))
-        self._pool: list[Template | None] = [None] * len(self._verdicts)
+        self._pool: list[MessageTemplate | None] = [None] * len(self._verdicts)
         self._salt = mix(seed, -2) & _U32
 
     def key(self, index: int) -> int:
         """Return the 64 random bits of message *index*."""
         return mix(self.seed, index)
 
-    def template(self, key: int) -> Template:
+    def template(self, key: int) -> MessageTemplate:
         """Return the template of the message with *key*."""
         number = (key & 0xFFFFFF) % len(self._pool)
         template = self._pool[number]
@@ -42,12 +44,12 @@ class Corpus:
             template = self._pool[number] = compose(self.seed, number, self._verdicts[number], self._recipe)
         return template
 
-    def stamp(self, index: int, key: int, template: Template, scanned: int) -> Stamp:
+    def values(self, index: int, key: int, template: MessageTemplate, scanned: int) -> MessageValues:
         """Return the values unique to message *index*; *scanned* is in microseconds."""
         time = timestamp(scanned)
         sent = b"" if template.offset is None else timestamp(scanned + template.offset)
         queue = key >> 12
-        return Stamp(
+        return MessageValues(
             queue,
             # The API's own example shows a postfix id that differs from the prefix of the id.
             queue if key & 31 else queue ^ 0xFFFF,

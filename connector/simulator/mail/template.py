@@ -16,7 +16,7 @@ from connector.simulator.mail.vocabulary import NUMBER
 from connector.simulator.values import Body, Era, encode
 
 
-class Stamp(NamedTuple):
+class MessageValues(NamedTuple):
     """The values that differ between two messages of one template; texts are ASCII.
 
     *scanned* and *sent* are times without a zone, *second* and *sent_second* the same without a
@@ -60,21 +60,21 @@ _PLACES: Final[dict[str, tuple[bytes, tuple[str, ...]]]] = {
     "sent_date": (b"%b", ("sent_second",)),
     "number": (b"%d", ("number",)),
 }
-"""Format of each stamped field, and the values it is built from."""
+"""Format of each filled-in field, and the values it is built from."""
 
 _FIELDS: Final = tuple(name for name in _PLACES if name != "number")
 _MARK = re.compile(rb"\xee\x80\x81(\w+)\xee\x80\x82")  # U+E001 name U+E002 in UTF-8
 
-_Compiled = tuple[bytes, Callable[[Stamp], Any]]
+_Compiled = tuple[bytes, Callable[[MessageValues], Any]]
 
 
 @dataclass(eq=False, slots=True)
-class Template:
+class MessageTemplate:
     """One generated message.
 
     Args:
         number: its index in the pool.
-        body: a whole record; the stamped fields are empty, or ``None`` where a record has null there.
+        body: a whole record; the filled-in fields are empty, or ``None`` where a record has null there.
         offset: microseconds from ``scanned_at`` to ``sent_at``; ``None`` where it was not sent at all.
         domain: the domain of its Message-ID, ASCII.
         details: content of the sibling endpoints: attachments, links, headers, sender_info.
@@ -87,23 +87,23 @@ class Template:
     details: Body
     _formats: dict[Era, _Compiled] = field(default_factory=dict)
 
-    def fill(self, stamp: Stamp) -> Body:
+    def fill(self, values: MessageValues) -> Body:
         """Return the whole record of one message, with the fields of every era."""
         body = self.body.copy()
         for name in _FIELDS:
             if body[name] is not None:
-                body[name] = _write(name, stamp)
+                body[name] = _write(name, values)
         if body["subject"] and NUMBER in body["subject"]:
-            body["subject"] = body["subject"].replace(NUMBER, _write("number", stamp))
+            body["subject"] = body["subject"].replace(NUMBER, _write("number", values))
         return body
 
-    def render(self, stamp: Stamp, era: Era) -> bytes:
-        """Return ``encode(project(fill(stamp), era))``, at a fraction of its cost."""
+    def render(self, values: MessageValues, era: Era) -> bytes:
+        """Return ``encode(project(fill(values), era))``, at a fraction of its cost."""
         compiled = self._formats.get(era)
         if compiled is None:
             compiled = self._formats[era] = self._compile(era)
         text, pick = compiled
-        done: bytes = text % pick(stamp)
+        done: bytes = text % pick(values)
         return done
 
     def _compile(self, era: Era) -> _Compiled:
@@ -115,13 +115,13 @@ class Template:
             marked["subject"] = marked["subject"].replace(NUMBER, "\ue001number\ue002")
         text = _utf8(encode(project(marked, era))).replace(b"%", b"%%")
         sources = [source for name in _MARK.findall(text) for source in _PLACES[name.decode()][1]]
-        pick = itemgetter(*map(Stamp._fields.index, sources))
+        pick = itemgetter(*map(MessageValues._fields.index, sources))
         return _MARK.sub(lambda match: _PLACES[match[1].decode()][0], text), pick
 
 
-def _write(name: str, stamp: Stamp) -> str:
+def _write(name: str, values: MessageValues) -> str:
     text, sources = _PLACES[name]
-    return (text % tuple(getattr(stamp, source) for source in sources)).decode("ascii")
+    return (text % tuple(getattr(values, source) for source in sources)).decode("ascii")
 
 
 def _utf8(text: bytes) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from connector import cli
-from connector.app.control.operator import Configured, Operator
+from connector.app.control.operator import ConfiguredNames, Operator
 from connector.facts import Fact
 from connector.journal import Journal, JournalOptions
 from connector.model import (
@@ -93,7 +93,7 @@ class StateFolder:
     async def operator(self) -> AsyncIterator[tuple[Operator, Journal]]:
         """The operator at the open journal."""
         async with self.journal() as journal:
-            yield Operator(journal, Configured.of(self.loaded().settings), self.facts.append), journal
+            yield Operator(journal, ConfiguredNames.of(self.loaded().settings), self.facts.append), journal
 
     def fill(self, dead: Sequence[DeadLetter] = ()) -> None:
         """Ten delivered revisions, one a minute; an output and an account that are gone; letters *dead*."""

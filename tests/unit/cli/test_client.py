@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from connector.app.control.operator import Configured, handlers
+from connector.app.control.operator import ConfiguredNames, handlers
 from connector.app.control.server import SOCKET, ask, serve_control
 from connector.errors import ConnectorError, JournalInUse
 from connector.facts import DeadLettersReplayed, FeedForgotten, OutputRewound
@@ -116,7 +116,7 @@ async def test_both_ways_give_the_same_answers(folder: StateFolder) -> None:
     assert not client.running
 
     async with folder.journal() as journal:
-        commands = handlers(journal, Configured.of(settings), folder.facts.append)
+        commands = handlers(journal, ConfiguredNames.of(settings), folder.facts.append)
         async with serve_control(settings.state.directory, commands):
             beside = [await client.call(command, **arguments) for command, arguments in requests]
             assert client.running
@@ -136,7 +136,7 @@ async def test_a_daemon_that_starts_is_waited_for(folder: StateFolder) -> None:
         await asyncio.sleep(0.3)
         assert not asking.done()
         async with serve_control(
-            settings.state.directory, handlers(journal, Configured.of(settings), folder.facts.append)
+            settings.state.directory, handlers(journal, ConfiguredNames.of(settings), folder.facts.append)
         ):
             assert (await asking)["head"] == 10
 

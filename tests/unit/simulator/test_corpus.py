@@ -26,7 +26,7 @@ _DATA = Path(__file__).parents[3].parent / "shared" / "data"
 def _record(corpus: Corpus, index: int, scanned: int = _NOON) -> Body:
     key = corpus.key(index)
     template = corpus.template(key)
-    return template.fill(corpus.stamp(index, key, template, scanned))
+    return template.fill(corpus.values(index, key, template, scanned))
 
 
 def test_a_message_depends_on_seed_and_number_alone() -> None:
@@ -78,7 +78,7 @@ def test_the_fast_writing_equals_the_slow_one(index: int, era: Era, fraction: bo
     corpus = Corpus(3, Recipe(hostile=0.5, surrogates=True), templates=60)
     key = corpus.key(index)
     template = corpus.template(key)
-    stamp = corpus.stamp(index, key, template, _NOON + index % 9 * SECOND + (123_456 if fraction else 0))
+    stamp = corpus.values(index, key, template, _NOON + index % 9 * SECOND + (123_456 if fraction else 0))
 
     rendered = json.loads(template.render(stamp, era))
 
@@ -131,7 +131,7 @@ def test_lone_surrogates_are_sent_as_escapes_and_only_when_asked_for() -> None:
         keys = [corpus.key(index) for index in range(2_000)]
         templates = [corpus.template(key) for key in keys]
         return b"".join(
-            template.render(corpus.stamp(index, key, template, _NOON), "current")
+            template.render(corpus.values(index, key, template, _NOON), "current")
             for index, (key, template) in enumerate(zip(keys, templates, strict=True))
         )
 

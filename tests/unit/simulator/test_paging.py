@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from connector.simulator import Simulator
 from connector.simulator.api import Api
-from connector.simulator.exchange import ApiReply, ApiRequest
+from connector.simulator.exchange import ApiReply, SimulatedRequest
 from tests.support.examples import examples
 from tests.unit.simulator.client import ACCOUNT, EVERYTHING, Client, Clock, Reply
 
@@ -29,7 +29,7 @@ def _walk(simulator: Simulator, api: Api, per_page: int) -> list[str]:
         query = (("per_page", str(per_page)), *((("cursor", cursor),) if cursor else ()))
         kind: Any = "next" if cursor else "first"
         answer: ApiReply = api.answer(
-            ApiRequest(kind, "GET", "/x", ACCOUNT, None, query, {}, ""), simulator.behaviour, None
+            SimulatedRequest(kind, "GET", "/x", ACCOUNT, None, query, {}, ""), simulator.behaviour, None
         )
         page = Reply(answer.status, {}, answer.body)
         found += page.ids

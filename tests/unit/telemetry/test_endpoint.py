@@ -13,17 +13,17 @@ from urllib.parse import urlsplit
 import pytest
 
 from connector.errors import ConfigurationError
-from connector.telemetry.endpoint import Board, Endpoint, Snapshot, bind
+from connector.telemetry.endpoint import Endpoint, Snapshot, SnapshotHolder, bind
 
 
 @pytest.fixture
-def board() -> Board:
-    return Board()
+def snapshots() -> SnapshotHolder:
+    return SnapshotHolder()
 
 
 @pytest.fixture
-def endpoint(board: Board) -> Iterator[Endpoint]:
-    made = Endpoint(bind("127.0.0.1:0"), board, lambda: b"some_metric 1\n")
+def endpoint(snapshots: SnapshotHolder) -> Iterator[Endpoint]:
+    made = Endpoint(bind("127.0.0.1:0"), snapshots, lambda: b"some_metric 1\n")
     made.start()
     yield made
     made.stop()
@@ -44,8 +44,8 @@ def get(endpoint: Endpoint, path: str, method: str = "GET") -> tuple[int, str]:
     raise AssertionError("the endpoint does not answer")
 
 
-def test_it_serves_metrics_status_health_and_readiness(endpoint: Endpoint, board: Board) -> None:
-    board.post({"ready": True, "reasons": [], "version": "1.0"})
+def test_it_serves_metrics_status_health_and_readiness(endpoint: Endpoint, snapshots: SnapshotHolder) -> None:
+    snapshots.publish({"ready": True, "reasons": [], "version": "1.0"})
 
     assert get(endpoint, "/metrics") == (200, "some_metric 1\n")
     assert json.loads(get(endpoint, "/api/status")[1])["version"] == "1.0"
@@ -54,18 +54,18 @@ def test_it_serves_metrics_status_health_and_readiness(endpoint: Endpoint, board
 
 
 def test_it_is_not_ready_before_anything_was_posted_and_says_why_later(
-    endpoint: Endpoint, board: Board
+    endpoint: Endpoint, snapshots: SnapshotHolder
 ) -> None:
     assert get(endpoint, "/readyz")[0] == 503
 
-    board.post({"ready": False, "reasons": [{"what": "output", "output": "siem", "reason": "hold"}]})
+    snapshots.publish({"ready": False, "reasons": [{"what": "output", "output": "siem", "reason": "hold"}]})
     status, body = get(endpoint, "/readyz")
     assert status == 503
     assert json.loads(body)["reasons"][0]["output"] == "siem"
 
 
-def test_a_main_loop_without_heartbeat_is_not_healthy(endpoint: Endpoint, board: Board) -> None:
-    board._snapshot = Snapshot({"ready": True}, time.monotonic() - 60)
+def test_a_main_loop_without_heartbeat_is_not_healthy(endpoint: Endpoint, snapshots: SnapshotHolder) -> None:
+    snapshots._snapshot = Snapshot({"ready": True}, time.monotonic() - 60)
 
     assert get(endpoint, "/healthz")[0] == 503
 
@@ -81,8 +81,8 @@ def test_an_address_that_is_taken_or_wrong_is_said_clearly(endpoint: Endpoint) -
             bind(listen)
 
 
-def test_it_stops_and_can_be_stopped_twice(board: Board) -> None:
-    made = Endpoint(bind("[::1]:0"), board, lambda: b"")
+def test_it_stops_and_can_be_stopped_twice(snapshots: SnapshotHolder) -> None:
+    made = Endpoint(bind("[::1]:0"), snapshots, lambda: b"")
     made.start()
     made.stop()
     made.stop()
@@ -110,9 +110,9 @@ def test_every_answer_forbids_what_the_page_does_not_need(endpoint: Endpoint) ->
             assert answer.headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_long_answers_are_compressed_for_those_who_ask(board: Board) -> None:
+def test_long_answers_are_compressed_for_those_who_ask(snapshots: SnapshotHolder) -> None:
     text = b"email_connector_records_total 1\n" * 10_000
-    endpoint = Endpoint(bind("127.0.0.1:0"), board, lambda: text)
+    endpoint = Endpoint(bind("127.0.0.1:0"), snapshots, lambda: text)
     endpoint.start()
     try:
         request = urllib.request.Request(endpoint.url + "/metrics", headers={"Accept-Encoding": "gzip"})

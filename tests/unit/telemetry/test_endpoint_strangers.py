@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from connector.telemetry.endpoint import Board, Endpoint, bind
+from connector.telemetry.endpoint import Endpoint, SnapshotHolder, bind
 from connector.telemetry.listener import ConnectionLimits
 
 _NONSENSE = (
@@ -40,7 +40,7 @@ def start(dropped: list[str]) -> Iterator[Callable[..., Endpoint]]:
             tls: ssl.SSLContext | None = None,
         ) -> Endpoint:
             endpoint = Endpoint(
-                bind("127.0.0.1:0"), Board(), lambda: b"x 1\n" * 1_000_000,
+                bind("127.0.0.1:0"), SnapshotHolder(), lambda: b"x 1\n" * 1_000_000,
                 limits=limits, tls=tls, dropped=dropped.append,
             )  # fmt: skip
             endpoint.start()
@@ -213,7 +213,7 @@ def test_many_scrapes_at_once_make_the_metrics_once() -> None:
         go_on.wait(30)
         return b"x 1\n"
 
-    endpoint = Endpoint(bind("127.0.0.1:0"), Board(), metrics)
+    endpoint = Endpoint(bind("127.0.0.1:0"), SnapshotHolder(), metrics)
     endpoint.start()
     try:
         with ExitStack() as opened:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from connector.telemetry.endpoint import Board, Endpoint, bind
+from connector.telemetry.endpoint import Endpoint, SnapshotHolder, bind
 
 TOKEN = "canary-0123456789abcdef"
 GUARDED = ("/", "/page.js", "/page.css", "/metrics", "/api/status", "/api/trend", "/nothing")
@@ -18,10 +18,10 @@ GUARDED = ("/", "/page.js", "/page.css", "/metrics", "/api/status", "/api/trend"
 
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
-    board = Board()
+    snapshots = SnapshotHolder()
     reasons = [{"what": "output", "output": "siem", "reason": "held: HTTP 401"}]
-    board.post({"ready": False, "reasons": reasons})
-    endpoint = Endpoint(bind("127.0.0.1:0"), board, lambda: b"x 1\n", token=TOKEN)
+    snapshots.publish({"ready": False, "reasons": reasons})
+    endpoint = Endpoint(bind("127.0.0.1:0"), snapshots, lambda: b"x 1\n", token=TOKEN)
     endpoint.start()
     yield endpoint
     endpoint.stop()

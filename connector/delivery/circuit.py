@@ -306,6 +306,7 @@ class CircuitBreaker:
         if fresh:
             self.failures += 1
             self._probes += isinstance(decision, HoldOutput)
+        self._notifier.notify()  # a ``finish`` waits no longer for a collector that accepts nothing
         self._report_shortened(decision.asked)
         retried = BatchRetried(
             self._context.name, decision.reason, self.failures, decision.after, decision.asked

@@ -149,6 +149,7 @@ class Deliverer:
         self._running = False
         self._over = False
         self._draining = False
+        self._finishing = False
         self._cut = False
         self._complete = False
 
@@ -193,6 +194,7 @@ class Deliverer:
         Cut short after *seconds*, and at once where nothing is accepted anyway. Returns whether it was not
         cut.
         """
+        self._finishing = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not (self._over or self._hold.reason or self._circuit.failures):
@@ -238,6 +240,8 @@ class Deliverer:
         try:
             if self._draining:
                 await self._stop(session)
+            elif self._finishing:
+                session.reader.stop(position)
             self._complete = await session.run()
         finally:
             self._position = session.acknowledger.position

@@ -11,6 +11,14 @@ from tests.support.jumping_loop import run
 from tests.unit.delivery.fakes import MemoryLog, RunningDeliverer, revisions
 
 
+class SlowToFail(ScriptedOutput):
+    """A collector that refuses every connection after five seconds."""
+
+    async def open(self) -> None:
+        await asyncio.sleep(5)
+        raise Retryable("connection refused")
+
+
 def test_a_send_under_way_ends_and_is_acknowledged_so_that_a_successor_repeats_nothing() -> None:
     async def scenario() -> None:
         first = ScriptedOutput(limits=Limits(events=2, linger=0.0), seconds=5.0)
@@ -57,5 +65,36 @@ def test_a_send_that_never_ends_is_cut_and_sent_again_by_the_successor() -> None
             await running.delivered()
 
         assert again.identities == ["3", "4", "5", "6"]
+
+    run(scenario())
+
+
+def test_a_delivery_that_has_only_begun_ends_at_once() -> None:
+    """Two reloads in a row: the second comes before the outputs of the first have read anything."""
+
+    async def scenario() -> None:
+        output = ScriptedOutput(limits=Limits(events=2, linger=0.0))
+        log, loop = MemoryLog(revisions(6)), asyncio.get_running_loop()
+        async with RunningDeliverer(output, log) as running:
+            began = loop.time()
+            assert await running.deliverer.finish(60)
+            await running.task
+            assert loop.time() < began + 1
+
+        assert output.identities == []
+
+    run(scenario())
+
+
+def test_a_collector_that_fails_to_open_while_delivery_ends_is_not_waited_for() -> None:
+    async def scenario() -> None:
+        output = SlowToFail()
+        log, loop = MemoryLog(revisions(4)), asyncio.get_running_loop()
+        async with RunningDeliverer(output, log) as running:
+            await asyncio.sleep(1)  # the connection is being made, and nothing has failed yet
+            began = loop.time()
+            assert not await running.deliverer.finish(60)
+            assert loop.time() < began + 10
+            await running.task
 
     run(scenario())

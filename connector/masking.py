@@ -13,11 +13,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
 from pydantic import BaseModel
 
-from connector.secret import MASK, Reference, Secret
+from connector.secret import MASK, Reference, Secret, urlsplit_uncached
 
 _SHORTEST = 4
 """Characters of a secret that is masked: a shorter one would match by chance all over a text."""
@@ -39,8 +39,7 @@ class _Revealable(Protocol):
 def mask_secrets(text: str, secrets: Iterable[str]) -> str:
     """Return *text* with every form of *secrets* and every echoed ``Authorization`` value masked."""
     forms = {form for secret in secrets for form in forms_of(secret)}
-    masked = _pattern(forms).sub(MASK, text) if forms else text
-    return _HEADER.sub(rf"\1\2{MASK}", masked)
+    return _HEADER.sub(rf"\1\2{MASK}", _masked(text, forms))
 
 
 def forms_of(secret: str) -> frozenset[str]:
@@ -92,7 +91,7 @@ class SecretMasker:
     def __init__(self, secrets: Iterable[Callable[[], str]]) -> None:
         self._secrets = tuple(secrets)
         self._texts: frozenset[str] = frozenset()
-        self._known: re.Pattern[str] | None = None
+        self._forms: frozenset[str] = frozenset()
 
     def __call__(self, text: str) -> str:
         """Return *text* with the secrets masked."""
@@ -100,14 +99,29 @@ class SecretMasker:
         if not texts <= self._texts:
             # A rotated secret stays masked: a peer may still echo it.
             self._texts |= texts
-            forms = {form for secret in self._texts for form in forms_of(secret)}
-            self._known = _pattern(forms) if forms else None
-        return text if self._known is None else self._known.sub(MASK, text)
+            self._forms = frozenset(form for secret in self._texts for form in forms_of(secret))
+        return _masked(text, self._forms)
 
 
-def _pattern(forms: Iterable[str]) -> re.Pattern[str]:
-    # Longest first: a form that contains another must be masked as a whole.
-    return re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
+def _masked(text: str, forms: Iterable[str]) -> str:
+    """*text* with every occurrence of *forms* masked, those that overlap as one.
+
+    Without a pattern: the cache of ``re`` would keep the secrets of a configuration that is gone.
+    """
+    spans = sorted(span for form in forms if form in text for span in _occurrences(text, form))
+    parts, end = [], 0
+    for start, stop in spans:
+        if start >= end:
+            parts += [text[end:start], MASK]
+        end = max(end, stop)
+    return "".join([*parts, text[end:]])
+
+
+def _occurrences(text: str, form: str) -> Iterator[tuple[int, int]]:
+    start = text.find(form)
+    while start >= 0:
+        yield start, start + len(form)
+        start = text.find(form, start + 1)
 
 
 def _pieces_of_url(secret: str) -> Iterator[str]:
@@ -115,7 +129,7 @@ def _pieces_of_url(secret: str) -> Iterator[str]:
     if "://" not in secret and "@" not in secret:
         return
     try:
-        parts = urlsplit(secret if "://" in secret else f"http://{secret}")
+        parts = urlsplit_uncached(secret if "://" in secret else f"http://{secret}")
     except ValueError:
         return
     user, password = parts.username or "", parts.password or ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
+from urllib.parse import SplitResult, urlsplit
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -11,6 +13,16 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 MASK = "**********"
+
+_urlsplit = inspect.unwrap(urlsplit)
+
+
+def urlsplit_uncached(url: str) -> SplitResult:
+    """``urllib.parse.urlsplit`` without its cache.
+
+    The cache would keep the passwords and tokens in URLs of a configuration that is gone.
+    """
+    return cast(SplitResult, _urlsplit(url))
 
 
 @final

@@ -22,6 +22,7 @@ from connector.app.sources import check_http_clients
 from connector.errors import ConfigurationError, Problem
 from connector.facts import ConfigurationWarning, Fact
 from connector.interfaces import Clock
+from connector.mapping import MappingCache
 from connector.masking import SecretMasker, secrets_in
 from connector.model import Backlog, Feed
 from connector.net.no_proxy import ProxyEnvironment
@@ -64,7 +65,8 @@ class Core:
 class App:
     """The program as one configuration describes it; a reload replaces it.
 
-    *overrides* are the built-in mappings that files of the configured directory replace.
+    *overrides* are the built-in mappings that files of the configured directory replace; *mappings* is what
+    was made of mapping files, for the next reload.
     """
 
     core: Core
@@ -72,6 +74,7 @@ class App:
     feeds: tuple[FeedPlan, ...]
     routes: tuple[Route, ...]
     overrides: frozenset[str]
+    mappings: MappingCache
 
 
 def build_app(loaded: Loaded, clock: Clock, log: LogWriter | None = None) -> App:
@@ -81,32 +84,38 @@ def build_app(loaded: Loaded, clock: Clock, log: LogWriter | None = None) -> App
     """
     settings = loaded.settings
     require_paths(loaded)
-    feeds = plan_feeds(loaded, clock)
+    library = mapping_library(loaded)
+    feeds = plan_feeds(loaded, clock, library)
     names, limits, fresh = _account_names(settings), _backlog_limits(settings), _freshness(feeds)
     metrics = Metrics(__version__, SQLITE)
     logs = _build_logs(settings, metrics, log)
     status = Status(__version__, clock, fresh, limits, names, sqlite=SQLITE)
     telemetry = Telemetry(logs, metrics, status, limits, _masker(settings))
-    routes = build_routes(loaded, telemetry.observe, names)
+    routes = build_routes(loaded, telemetry.observe, names, library)
     tls = endpoint_tls(settings.server)
     sock = bind(settings.server.listen) if settings.server.listen else None
-    for note in (*loaded.notes, *mapping_notes(loaded), *expression_warnings(loaded)):
+    for note in (*loaded.notes, *mapping_notes(loaded, library), *expression_warnings(loaded, library)):
         telemetry.observe(ConfigurationWarning(note))
     core = Core(clock, telemetry, metrics, SnapshotHolder(), sock, tls, settings.state, settings.server, log)
-    return App(core, settings, feeds, routes, mapping_library(loaded).overrides())
+    return App(core, settings, feeds, routes, library.overrides(), library.cache)
 
 
-def rebuild_app(core: Core, loaded: Loaded) -> App:
-    """Build what *loaded* describes on the running *core*; its endpoint and state directory do not change.
+def rebuild_app(app: App, loaded: Loaded) -> tuple[App, tuple[str, ...]]:
+    """Build what *loaded* describes beside the running *app*; endpoint and state directory do not change.
 
-    Raises ``ConfigurationError`` with every problem found; nothing has changed then.
+    Returns the successor and its warnings. Raises ``ConfigurationError`` with every problem found; nothing
+    has changed then.
     """
+    core = app.core
     settings = loaded.settings.model_copy(update={"state": core.state, "server": core.server})
     require_paths(loaded)
     check_http_clients(loaded)
-    feeds = plan_feeds(loaded, core.clock)
-    routes = build_routes(loaded, core.observe, _account_names(settings))
-    return App(core, settings, feeds, routes, mapping_library(loaded).overrides())
+    library = mapping_library(loaded, app.mappings)
+    feeds = plan_feeds(loaded, core.clock, library)
+    routes = build_routes(loaded, core.observe, _account_names(settings), library)
+    notes = (*loaded.notes, *mapping_notes(loaded, library), *expression_warnings(loaded, library))
+    library.cache.complete()
+    return App(core, settings, feeds, routes, library.overrides(), library.cache), notes
 
 
 def switch_telemetry(app: App) -> None:

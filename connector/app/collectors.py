@@ -56,13 +56,13 @@ class EnrichmentPlan:
         return source.enricher(self.endpoints, wanted=wanted)
 
 
-def plan_enrichment(loaded: Loaded) -> Mapping[str, EnrichmentPlan]:
+def plan_enrichment(loaded: Loaded, library: Library | None = None) -> Mapping[str, EnrichmentPlan]:
     """The enrichment of each search that has one, by search name.
 
     Raises ``ConfigurationError`` with every problem of ``enrich.when``.
     """
     names = {account.account_id: name for name, account in loaded.settings.accounts.items()}
-    library = mapping_library(loaded)
+    library = library or mapping_library(loaded)
     planned: dict[str, EnrichmentPlan] = {}
     problems: list[Problem] = []
     for name, search in loaded.settings.searches.items():
@@ -111,10 +111,13 @@ class FeedPlan:
     enrichment: EnrichmentPlan | None = None
 
 
-def plan_feeds(loaded: Loaded, clock: Clock) -> tuple[FeedPlan, ...]:
-    """Every feed of *loaded*. Raises ``ConfigurationError`` for an invalid schedule or ``enrich.when``."""
+def plan_feeds(loaded: Loaded, clock: Clock, library: Library | None = None) -> tuple[FeedPlan, ...]:
+    """Every feed of *loaded*; *library* is ``mapping_library(loaded)``.
+
+    Raises ``ConfigurationError`` for an invalid schedule or ``enrich.when``.
+    """
     settings = loaded.settings
-    enrichment = plan_enrichment(loaded)
+    enrichment = plan_enrichment(loaded, library)
     feeds: list[FeedPlan] = []
     for name, search in settings.searches.items():
         names = list(settings.accounts) if search.accounts == "all" else search.accounts

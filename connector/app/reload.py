@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from connector.app.build import App, rebuild_app
-from connector.app.routes import expression_warnings, mapping_notes
 from connector.app.signals import Stop
 from connector.app.tasks import describe_error, wait_first
 from connector.errors import ConfigurationError, Problem
@@ -65,7 +64,7 @@ class Reload:
         core = app.core
         try:
             loaded = self._read()
-            successor = rebuild_app(core, loaded)
+            successor, notes = rebuild_app(app, loaded)
             _refuse_lost_overrides(app, successor)
         except ConfigurationError as error:
             problems = tuple(str(problem) for problem in error.problems)
@@ -73,7 +72,7 @@ class Reload:
             problems = (f"unexpected error: {describe_error(error)}",)
         else:
             restart = _needs_restart(app.settings, loaded.settings)
-            for note in (*loaded.notes, *mapping_notes(loaded), *expression_warnings(loaded), *restart):
+            for note in (*notes, *restart):
                 core.observe(ConfigurationWarning(note))
             return successor
         core.observe(ConfigurationRefused(problems))

@@ -18,6 +18,7 @@ from connector.interfaces import Clock, Journal, Mapper, Observe, Output
 from connector.mapping import (
     KnownNames,
     Library,
+    MappingCache,
     Pack,
     Redact,
     body_warnings,
@@ -95,27 +96,29 @@ class Route:
         )
 
 
-def mapping_library(loaded: Loaded) -> Library:
-    """The mappings that the configuration can refer to."""
+def mapping_library(loaded: Loaded, former: MappingCache | None = None) -> Library:
+    """The mappings that the configuration can refer to; what is compiled in *former* is taken over."""
     own = loaded.settings.mappings.directory
-    return Library((own,) if own else ())
+    return Library((own,) if own else (), MappingCache(former))
 
 
-def mapping_notes(loaded: Loaded) -> Iterator[str]:
+def mapping_notes(loaded: Loaded, library: Library | None = None) -> Iterator[str]:
     """Lint findings in the mappings that outputs use; built-in ones are clean and are skipped."""
     if loaded.settings.mappings.directory is None:
         return
-    library = mapping_library(loaded)
+    library = library or mapping_library(loaded)
     for name in sorted({output.mapping for output in loaded.settings.outputs.values()}):
         yield from (f"mapping {name}: {problem}" for problem in lint(library.load(name)))
 
 
-def build_routes(loaded: Loaded, observe: Observe, accounts: Mapping[str, str]) -> tuple[Route, ...]:
-    """A route per output; *accounts* are account names by id.
+def build_routes(
+    loaded: Loaded, observe: Observe, accounts: Mapping[str, str], library: Library | None = None
+) -> tuple[Route, ...]:
+    """A route per output; *accounts* are account names by id, *library* is ``mapping_library(loaded)``.
 
     Raises ``ConfigurationError`` with every problem of mappings, filters, redactions and templates.
     """
-    library = mapping_library(loaded)
+    library = library or mapping_library(loaded)
     routes: list[Route] = []
     problems: list[Problem] = []
     for name, settings in loaded.settings.outputs.items():
@@ -150,9 +153,14 @@ def _route(
         settings,
         settings.build(name, observe),
         build_mapper(
-            pack, accounts=accounts, when=when and matches_either_state(when), redact=redact, render=render
+            pack,
+            accounts=accounts,
+            when=when and matches_either_state(when),
+            redact=redact,
+            render=render,
+            cache=library.cache,
         ),
-        None if render else _shrinker(pack, accounts, redact),
+        None if render else _shrinker(pack, accounts, redact, library.cache),
         None if settings.heartbeat is None else heartbeat_mapper(library, pack),
         partial(build_mapper, pack, accounts=accounts, redact=redact, render=render),
         compile_key(fields, pack, accounts=accounts) if fields else None,
@@ -210,9 +218,9 @@ def known_names(loaded: Loaded) -> KnownNames:
     return KnownNames(frozenset(loaded.settings.searches), accounts)
 
 
-def expression_warnings(loaded: Loaded) -> Iterator[str]:
+def expression_warnings(loaded: Loaded, library: Library | None = None) -> Iterator[str]:
     """What may be a mistake in conditions and templates of outputs and of enrichment, though they work."""
-    library, known = mapping_library(loaded), known_names(loaded)
+    library, known = library or mapping_library(loaded), known_names(loaded)
     for name, output in loaded.settings.outputs.items():
         node = node_at(loaded.node, ("outputs", name, "when"))
         if node is not None and node.value is not None:
@@ -250,12 +258,14 @@ def node_at(node: Node, path: tuple[str, ...]) -> Node | None:
     return node
 
 
-def _shrinker(pack: Pack, accounts: Mapping[str, str], redact: Redact | None) -> Shrink | None:
+def _shrinker(
+    pack: Pack, accounts: Mapping[str, str], redact: Redact | None, cache: MappingCache
+) -> Shrink | None:
     """Re-encodes an event in fewer bytes: CEF and LEEF shorten the fields that matter least."""
     encode = {"cef": cef.encode, "leef": leef.encode}.get(pack.format)
     if encode is None:
         return None
-    mapping = build_map(pack, accounts=accounts)
+    mapping = build_map(pack, accounts=accounts, cache=cache)
 
     def shrink(event: Event, limit: int) -> Event | None:
         mapped = mapping(event.revision if redact is None else redact(event.revision))
@@ -316,7 +326,7 @@ def heartbeat_mapper(library: Library, pack: Pack) -> Mapper:
     Raises ``ConfigurationError`` if a custom mapping overrides it with a mistake.
     """
     heartbeats = library.heartbeats()
-    return build_mapper(heartbeats.load(pack.format))
+    return build_mapper(heartbeats.load(pack.format), cache=library.cache)
 
 
 def build_heartbeat(

@@ -6,6 +6,7 @@ authors of mappings. ``mapper`` and ``templates`` are what the rest of the progr
 is described in ``docs/mapping.md``.
 """
 
+from connector.mapping.cache import MappingCache
 from connector.mapping.engine.match_check import KnownNames
 from connector.mapping.engine.result import MappingResult
 from connector.mapping.language.library import Library
@@ -35,6 +36,7 @@ __all__ = [
     "Explanation",
     "KnownNames",
     "Library",
+    "MappingCache",
     "MappingResult",
     "Pack",
     "Redact",

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from connector.errors import ConfigurationError, Problem
 from connector.formats import json
 from connector.interfaces import Mapper
+from connector.mapping.cache import MappingCache
 from connector.mapping.compiler.compiler import MapFunction, Predicate, compile_match, compile_plan
 from connector.mapping.engine.context import ContextValues
 from connector.mapping.engine.interpreter import Interpreter
@@ -31,9 +32,21 @@ Render: TypeAlias = Callable[[Revision, JsonObject], tuple[Value, tuple[str, ...
 NO_ACCOUNTS: Mapping[str, str] = MappingProxyType({})
 
 
-def build_map(pack: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS) -> MapFunction:
-    """Compile *pack* to a function from a revision to its document, not yet encoded."""
-    return compile_plan(plan(pack), ContextValues(accounts))
+def build_map(
+    pack: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS, cache: MappingCache | None = None
+) -> MapFunction:
+    """Compile *pack* to a function from a revision to its document, not yet encoded.
+
+    The function keeps nothing of a revision, so *cache* shares one among outputs, whatever each redacts.
+    """
+
+    def compiled() -> tuple[Pack, MapFunction]:
+        return pack, compile_plan(plan(pack), ContextValues(accounts))
+
+    if cache is None:
+        return compiled()[1]
+    # The value holds the pack, so no other pack can have its id.
+    return cache.get(("map", id(pack), tuple(accounts.items())), compiled)[1]
 
 
 def build_interpreter(pack: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS) -> Interpreter:
@@ -48,6 +61,7 @@ def build_mapper(
     when: Predicate | None = None,
     redact: Redact | None = None,
     render: Render | None = None,
+    cache: MappingCache | None = None,
 ) -> Mapper:
     """Everything between a revision and its event: filter, redact, map, render, encode.
 
@@ -57,8 +71,9 @@ def build_mapper(
         when: which revisions to map; outputs wrap theirs in ``matches_either_state``.
         redact: removes from a revision what the mapping must not see.
         render: makes the JSON payload instead of the pack's format, such as the body of a webhook.
+        cache: shares the compiled mapping with other outputs.
     """
-    mapping = build_map(pack, accounts=accounts)
+    mapping = build_map(pack, accounts=accounts, cache=cache)
     encode = SHAPES[pack.format].encode
 
     def mapper(revision: Revision) -> Event | None:

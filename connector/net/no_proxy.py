@@ -12,7 +12,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
-from urllib.parse import urlsplit
+
+from connector.secret import urlsplit_uncached
 
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -76,7 +77,7 @@ class ProxyRoute:
     def __str__(self) -> str:
         if self.proxy is None:
             return "directly" + (f" ({self.reason})" if self.reason else "")
-        parts = urlsplit(self.proxy)
+        parts = urlsplit_uncached(self.proxy)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         return f"through the proxy {host}:{parts.port or _PORTS.get(parts.scheme, 80)} ({self.reason})"
 
@@ -113,7 +114,7 @@ def route_of(url: str, proxy: str | None, environ: Mapping[str, str] | None = No
     """
     if proxy:
         return ProxyRoute(with_scheme(proxy), "proxy setting")
-    parts = urlsplit(url)
+    parts = urlsplit_uncached(url)
     return ProxyEnvironment(environ).route(parts.scheme.lower(), parts.hostname or "", parts.port)
 
 

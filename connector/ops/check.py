@@ -8,7 +8,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
 
 from connector.app.build import endpoint_tls
 from connector.app.collectors import FeedPlan, plan_feeds
@@ -29,7 +28,7 @@ from connector.errors import (
 from connector.facts import Fact, RateLimited
 from connector.formats.json import instant
 from connector.interfaces import Probe, Setup
-from connector.mapping import lint, run_tests
+from connector.mapping import Library, lint, run_tests
 from connector.model import Event, Feed, JsonObject, Query, Record, Revision, Window
 from connector.net.clock import utc_now
 from connector.net.no_proxy import ProxyEnvironment, route_of
@@ -38,7 +37,7 @@ from connector.ops.request_plan import SearchLoad, assess, describe_load, polls_
 from connector.outputs.shared.failover import MultiUrlSettings
 from connector.outputs.shared.http_client import SingleUrlSettings
 from connector.quantities import count_of, format_duration
-from connector.secret import Secret
+from connector.secret import Secret, urlsplit_uncached
 from connector.settings import Loaded, Settings, StateSettings, require_paths
 from connector.source.budget import stored_pause
 from connector.source.client import CloudflareSource
@@ -99,14 +98,16 @@ async def check(
     require_paths(loaded, with_files=with_files)
     if with_files:
         endpoint_tls(settings.server)
-    feeds = plan_feeds(loaded, utc_now)
-    routes = build_routes(loaded, ignore_fact, names)
+    library = mapping_library(loaded)
+    feeds = plan_feeds(loaded, utc_now, library)
+    routes = build_routes(loaded, ignore_fact, names, library)
     results = [CheckResult("configuration", "ok", str(loaded.file or "from the environment"))]
     results += [
-        CheckResult("configuration", "note", note) for note in (*loaded.notes, *expression_warnings(loaded))
+        CheckResult("configuration", "note", note)
+        for note in (*loaded.notes, *expression_warnings(loaded, library))
     ]
     results += list(_plan(settings, feeds, volume))
-    results += list(_mappings(loaded, routes))
+    results += list(_mappings(library, routes))
     if with_files:
         results += list(network_routes(settings, routes))
         results.append(await _state(settings.state))
@@ -138,7 +139,7 @@ def network_routes(
         yield CheckResult("proxy", "note", f"NO_PROXY: ignored the entry {entry!r}", hint)
     for url, proxy in urls.items():
         way = route_of(url, proxy.reveal() if proxy else None, environ)
-        yield CheckResult(f"proxy {urlsplit(url).netloc.rpartition('@')[2]}", "ok", f"reached {way}")
+        yield CheckResult(f"proxy {urlsplit_uncached(url).netloc.rpartition('@')[2]}", "ok", f"reached {way}")
 
 
 def _plan(settings: Settings, feeds: Sequence[FeedPlan], volume: int | None) -> Iterator[CheckResult]:
@@ -174,8 +175,7 @@ def _search_load(settings: Settings, feed: FeedPlan) -> SearchLoad:
     )
 
 
-def _mappings(loaded: Loaded, routes: Sequence[Route]) -> Iterator[CheckResult]:
-    library = mapping_library(loaded)
+def _mappings(library: Library, routes: Sequence[Route]) -> Iterator[CheckResult]:
     for name in sorted({route.settings.mapping for route in routes}):
         pack = library.load(name)
         yield from (CheckResult(f"mapping {name}", "note", str(problem)) for problem in lint(pack))

@@ -6,13 +6,13 @@ import ipaddress
 import re
 from datetime import timedelta
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from connector.net.tls import TlsOptions
 from connector.quantities import Duration
-from connector.secret import Secret
+from connector.secret import Secret, urlsplit_uncached
 from connector.settings.problems import invalid
 
 BASE_URL = "https://api.cloudflare.com/client/v4"
@@ -67,7 +67,7 @@ def _proxy(secret: Secret) -> Secret:
 def split_url(text: str) -> SplitResult:
     """Split a URL; raises for a missing host or an invalid port."""
     try:
-        url = urlsplit(text)
+        url = urlsplit_uncached(text)
         usable = bool(url.hostname) and url.port != 0 and _SENDABLE.fullmatch(text)
     except ValueError:
         usable = None

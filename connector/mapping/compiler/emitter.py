@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import linecache
 import re
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from connector.mapping.compiler.inference import StaticType
 from connector.mapping.language.grammar import RECORD, Ref
@@ -24,6 +25,9 @@ class Expression(NamedTuple):
     code: str
     static: StaticType
 
+
+_Lines: TypeAlias = tuple[int, None, list[str], str]
+"""An entry of ``linecache.cache``: size, no time of modification, lines, file."""
 
 _INDENT = "    "
 
@@ -88,8 +92,17 @@ class Emitter:
         source = "\n".join(self._lines) + "\n"
         code = compile(source, file, "exec")
         exec(code, self.namespace)  # noqa: S102, source of our own making: see the module's docstring
-        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-        return cast(Callable[..., Any], self.namespace[name])
+        function = cast(Callable[..., Any], self.namespace[name])
+        lines = (len(source), None, source.splitlines(keepends=True), file)
+        linecache.cache[file] = lines
+        weakref.finalize(function, _forget_lines, file, lines).atexit = False
+        return function
+
+
+def _forget_lines(file: str, lines: _Lines) -> None:
+    """Remove the source of a function that is gone, unless a later one took its place."""
+    if linecache.cache.get(file) is lines:
+        del linecache.cache[file]
 
 
 _NAME = re.compile(r"[a-z0-9_]{1,60}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import NamedTuple
 
 from connector.errors import ConfigurationError, Position, Problem
+from connector.mapping.cache import MappingCache
 from connector.mapping.language.file import MappingFile, read_mapping_file
 from connector.mapping.language.pack import Pack, merge
 from connector.mapping.language.refs import config_error
@@ -28,10 +31,21 @@ def shipped_directory() -> Traversable:
     return packs if packs.is_dir() else Path(str(package)).parent / "mappings"
 
 
-class Library:
-    """All mappings that can be used by name. *directories* are a user's own; earlier ones win."""
+class _Read(NamedTuple):
+    """A mapping file as it was read. *key* is equal for equal content: name, path, digest of the text."""
 
-    def __init__(self, directories: Sequence[Traversable] = ()) -> None:
+    key: tuple[str, str, bytes]
+    document: MappingFile
+
+
+class Library:
+    """All mappings that can be used by name. *directories* are a user's own; earlier ones win.
+
+    Files are read again by every ``load``; what is parsed and merged is kept in *cache*.
+    """
+
+    def __init__(self, directories: Sequence[Traversable] = (), cache: MappingCache | None = None) -> None:
+        self.cache = MappingCache() if cache is None else cache
         self._directories: tuple[Traversable, ...] = (*directories, shipped_directory())
 
     def names(self) -> Sequence[str]:
@@ -51,43 +65,55 @@ class Library:
         Raises:
             ConfigurationError: with the place of everything that keeps it from being used.
         """
-        pack = merge([*self._inheritance_chain(PRELUDE), *self._inheritance_chain(name)])
-        return _validated(pack)
+        return self._pack([*self._inheritance_chain(PRELUDE), *self._inheritance_chain(name)])
 
     def prelude(self) -> Pack:
         """What every mapping has in scope, as a mapping without fields: the scope of a bare ``when``."""
-        return _validated(merge(self._inheritance_chain(PRELUDE)))
+        return self._pack(self._inheritance_chain(PRELUDE))
 
     def heartbeats(self) -> Library:
         """The mappings of heartbeats, one per format, in the directory ``heartbeat`` of each place."""
-        return Library([place / _HEARTBEAT for place in self._directories])
+        return Library([place / _HEARTBEAT for place in self._directories], self.cache)
+
+    def _pack(self, chain: Sequence[_Read]) -> Pack:
+        def make() -> Pack:
+            return _validated(merge([read.document for read in chain]))
+
+        return self.cache.get(("pack", *(read.key for read in chain)), make)
 
     def _known(self) -> set[str]:
         return {entry.name.removesuffix(_SUFFIX) for place in self._directories for entry in _entries(place)}
 
-    def _inheritance_chain(self, name: str) -> list[MappingFile]:
-        """The documents of *name*, the most general first."""
-        chain: list[MappingFile] = []
+    def _inheritance_chain(self, name: str) -> list[_Read]:
+        """The files of *name*, the most general first."""
+        chain: list[_Read] = []
         visited: set[tuple[str, int]] = set()
         start, extends_at = 0, None
         while True:
-            document, place = self._find(name, start, extends_at)
+            read, place = self._find(name, start, extends_at)
+            document = read.document
             if (name, place) in visited:
                 raise config_error(f"{name} extends itself", document.position)
             visited.add((name, place))
-            chain.insert(0, document)
+            chain.insert(0, read)
             if document.extends is None:
                 return chain
             # A file that extends its own name means the one that it shadows.
             start = place + 1 if document.extends == name else 0
             name, extends_at = document.extends, document.extends_at
 
-    def _find(self, name: str, start: int, extends_at: Position | None) -> tuple[MappingFile, int]:
+    def _find(self, name: str, start: int, extends_at: Position | None) -> tuple[_Read, int]:
         for index, place in enumerate(self._directories[start:], start):
             file = place / f"{name}{_SUFFIX}"
             if _NAME.fullmatch(name) and file.is_file():
-                return read_mapping_file(name, parse(_text(file), str(file))), index
+                return self._read(name, file), index
         raise ConfigurationError(Problem(f"there is no mapping {name}", extends_at, self._hint(name, start)))
+
+    def _read(self, name: str, file: Traversable) -> _Read:
+        text, path = _text(file), str(file)
+        key = (name, path, sha256(text.encode()).digest())
+        document = self.cache.get(("file", *key), lambda: read_mapping_file(name, parse(text, path)))
+        return _Read(key, document)
 
     def _hint(self, name: str, start: int) -> str:
         if start:

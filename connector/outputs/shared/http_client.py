@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
 from typing import Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from pydantic import Field, model_validator
 
@@ -23,7 +23,7 @@ from connector.outputs.common import OutputSettings
 from connector.outputs.shared.answer_text import excerpt
 from connector.outputs.shared.tcp import connect
 from connector.outputs.shared.url import Url
-from connector.secret import Secret
+from connector.secret import Secret, urlsplit_uncached
 
 # zlib writes the gzip format with 16 added to the window size. Level 1: events compress about 8:1 already.
 _GZIP = 16 + zlib.MAX_WBITS
@@ -245,7 +245,7 @@ class HttpSender:
 def _proxy_for(url: Url, configured: Secret | None) -> SplitResult | None:
     """The proxy that the HTTP client will use: the configured one, or that of the environment."""
     proxy = route_of(url.reveal(), _reveal(configured)).proxy
-    return urlsplit(proxy) if proxy else None
+    return urlsplit_uncached(proxy) if proxy else None
 
 
 def _reveal(secret: Secret | None) -> str | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Any, final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from connector.secret import MASK, Reference, Secret
+from connector.secret import MASK, Reference, Secret, urlsplit_uncached
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -104,7 +104,7 @@ class Url:
 def _split(text: str) -> SplitResult:
     stripped = text.strip()
     try:
-        parts = urlsplit(stripped)
+        parts = urlsplit_uncached(stripped)
         usable = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False

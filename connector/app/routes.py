@@ -12,7 +12,6 @@ from connector.delivery import Correction, Deliverer, DeliveryOptions, GroupBy, 
 from connector.errors import ConfigurationError, Position, Problem
 from connector.facts import OutputStarted
 from connector.formats import cef, leef
-from connector.formats.escaping import Escape
 from connector.formats.json import instant
 from connector.interfaces import Clock, Journal, Mapper, Observe, Output
 from connector.mapping import (
@@ -21,6 +20,7 @@ from connector.mapping import (
     MappingCache,
     Pack,
     Redact,
+    Render,
     body_warnings,
     build_map,
     build_mapper,
@@ -28,13 +28,15 @@ from connector.mapping import (
     compile_key,
     compile_matcher,
     compile_redaction,
+    compile_requests,
     key_warnings,
     lint,
     match_warnings,
     matches_either_state,
+    request_warnings,
 )
 from connector.model import Event, Feed, JsonObject, Record, Revision
-from connector.outputs.common import OutputSettings, Templated
+from connector.outputs.common import OutputSettings, Templated, TemplateOption
 from connector.settings import Loaded
 from connector.yaml_nodes import Node, parse
 
@@ -146,8 +148,7 @@ def _route(
     when = _when(node_at(loaded.node, ("outputs", name, "when")), pack, accounts, known_names(loaded))
     fields = _group_fields(loaded, name)
     redact = _redact(node_at(loaded.node, ("outputs", name, "redact")), loaded, name)
-    body = template_node(loaded, name)
-    render = compile_body(body[0], pack, escape=body[1], accounts=accounts) if body else None
+    render = _render(loaded, name, pack, accounts)
     return Route(
         name,
         settings,
@@ -168,8 +169,20 @@ def _route(
     )
 
 
-def template_node(loaded: Loaded, name: str) -> tuple[Node, Escape] | None:
-    """The body template of output *name*, if it has one, with the escaping it needs."""
+def _render(loaded: Loaded, name: str, pack: Pack, accounts: Mapping[str, str]) -> Render | None:
+    """What the template of output *name* makes of an event; ``None`` where it has none."""
+    found = _template_node(loaded, name)
+    if found is None:
+        return None
+    node, option = found
+    if option.requests:
+        known = known_names(loaded)
+        return compile_requests(node, pack, escape=option.escape, accounts=accounts, known=known)
+    return compile_body(node, pack, escape=option.escape, accounts=accounts)
+
+
+def _template_node(loaded: Loaded, name: str) -> tuple[Node, TemplateOption] | None:
+    """The template of output *name*, if it has one, as written."""
     settings = loaded.settings.outputs[name]
     template = settings.template() if isinstance(settings, Templated) else None
     if template is None:
@@ -177,7 +190,7 @@ def template_node(loaded: Loaded, name: str) -> tuple[Node, Escape] | None:
     node = node_at(loaded.node, ("outputs", name, template.key))
     if node is not None and isinstance(node.value, str):  # an environment variable holds the whole tree
         node = parse(str(node.value), node.position.file)
-    return (node, template.escape) if node is not None else None
+    return (node, template) if node is not None else None
 
 
 def _located(error: ConfigurationError, place: Position, name: str) -> ConfigurationError:
@@ -226,8 +239,14 @@ def expression_warnings(loaded: Loaded, library: Library | None = None) -> Itera
         if node is not None and node.value is not None:
             yield from map(str, match_warnings(node, library.load(output.mapping), known=known))
         yield from map(str, key_warnings(_group_fields(loaded, name)))
-        body = template_node(loaded, name)
-        yield from map(str, body_warnings(body[0]) if body else ())
+        if (found := _template_node(loaded, name)) is not None:
+            node, option = found
+            warnings = (
+                request_warnings(node, library.load(output.mapping), known=known)
+                if option.requests
+                else body_warnings(node)
+            )
+            yield from map(str, warnings)
     for name in loaded.settings.searches:
         node = node_at(loaded.node, ("searches", name, "enrich", "when"))
         if node is not None and node.value is not None:

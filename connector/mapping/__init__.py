@@ -12,6 +12,7 @@ from connector.mapping.engine.result import MappingResult
 from connector.mapping.language.library import Library
 from connector.mapping.language.pack import Pack
 from connector.mapping.mapper import (
+    Render,
     build_interpreter,
     build_map,
     build_mapper,
@@ -21,6 +22,7 @@ from connector.mapping.mapper import (
     previous_state,
 )
 from connector.mapping.redaction.redact import Redact, compile_redaction
+from connector.mapping.requests import compile_requests, request_warnings
 from connector.mapping.templates import body_warnings, compile_body, compile_key, key_warnings
 from connector.mapping.tools.coverage import REST, Coverage, coverage, unmapped_fields
 from connector.mapping.tools.explain import Explanation, TargetExplanation, explain
@@ -40,6 +42,7 @@ __all__ = [
     "MappingResult",
     "Pack",
     "Redact",
+    "Render",
     "TargetExplanation",
     "TestOutcome",
     "body_warnings",
@@ -50,6 +53,7 @@ __all__ = [
     "compile_key",
     "compile_matcher",
     "compile_redaction",
+    "compile_requests",
     "coverage",
     "explain",
     "json_schema",
@@ -58,6 +62,7 @@ __all__ = [
     "match_warnings",
     "matches_either_state",
     "previous_state",
+    "request_warnings",
     "revision_of",
     "run_tests",
     "unmapped_fields",

@@ -17,10 +17,14 @@ from connector.quantities import Duration, Size
 
 @dataclass(frozen=True, slots=True)
 class TemplateOption:
-    """The settings key of an output's event template, and how text of messages is escaped in it."""
+    """The settings key of an output's event template, and how text of messages is escaped in it.
+
+    *requests*: the key holds a list of requests, each with a condition, a path and a body.
+    """
 
     key: str
     escape: Escape
+    requests: bool = False
 
 
 @runtime_checkable

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, model_validator
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from connector.errors import DeliveryError, Hold, Retryable
+from connector.formats import json
 from connector.formats.escaping import Escaping, escape
 from connector.interfaces import Clock, Observe
 from connector.model import Event, JsonObject, Limits, Receipt
@@ -27,6 +31,24 @@ _TEXT = "text/plain; charset=utf-8"
 _UNAUTHORIZED = 401
 
 
+class RequestSettings(BaseModel):
+    """One kind of request, for the events that match ``when``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    when: JsonObject | None = Field(
+        default=None, description="Which events, by their new state; the last request has none."
+    )
+    path: str = Field(
+        default="",
+        max_length=1000,
+        description="Template of what is added to the path of url, with an optional query: "
+        "/{$event.id}/close?notify=true.",
+    )
+    method: Literal["POST", "PUT", "PATCH"] = Field(default="POST", description="HTTP method.")
+    body: JsonObject | list[object] = Field(repr=False, description="Template of the body.")
+
+
 class HttpSettings(SingleUrlSettings):
     """Posts events to a URL."""
 
@@ -41,6 +63,12 @@ class HttpSettings(SingleUrlSettings):
         default=None,
         repr=False,
         description="Template of each event; without it, events are the mapped documents.",
+    )
+    requests: list[RequestSettings] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=20,
+        description="Requests by condition, instead of body: the first that matches is sent, one per event.",
     )
     escape: Escaping = Field(
         default="plain", description="What displays the text of templates, so that its markup is escaped."
@@ -71,10 +99,24 @@ class HttpSettings(SingleUrlSettings):
         return self
 
     @model_validator(mode="after")
+    def _requests_stand_alone(self) -> HttpSettings:
+        if self.requests is None:
+            return self
+        if not {"body", "event"}.isdisjoint(self.model_fields_set):
+            raise ValueError("requests and body (or event) are mutually exclusive: each request has a body")
+        if self.requests[-1].when is not None:
+            raise ValueError("the last of requests must have no `when`: it is for all other events")
+        if any(request.when is None for request in self.requests[:-1]):
+            raise ValueError("only the last of requests may lack `when`: those after it would never be sent")
+        if any(surrounds(request.body) for request in self.requests):
+            raise ValueError(f"requests are sent for one event each: {EVENTS} has no meaning in them")
+        return self
+
+    @model_validator(mode="after")
     def _nothing_without_effect(self) -> HttpSettings:
-        if body_encoder(self.body).single and (self.batch.events or 1) > 1:
+        if self.single and (self.batch.events or 1) > 1:
             raise ValueError("batch.events has no effect with a body of one event per request")
-        if accepts_by_body(self.status) and not body_encoder(self.body).single:
+        if accepts_by_body(self.status) and not self.single:
             raise ValueError(
                 "a status rule that accepts by body requires one event per request, as body: single"
             )
@@ -83,13 +125,21 @@ class HttpSettings(SingleUrlSettings):
         if self.template() is not None and self.heartbeat is not None:
             raise ValueError("heartbeats cannot be rendered by templates: send them to an output without any")
         if self.template() is None and not {"escape", "defang"}.isdisjoint(self.model_fields_set):
-            raise ValueError("escape and defang require templates, under body or event")
+            raise ValueError("escape and defang require templates, under body, event or requests")
         return self
 
     def template(self) -> TemplateOption | None:
         """The settings key of the event template, and its escaping."""
+        escaping = escape(self.escape, defang=self.defang)
+        if self.requests is not None:
+            return TemplateOption("requests", escaping, requests=True)
         key = "event" if self.event is not None else "body" if self._templated_body() else None
-        return TemplateOption(key, escape(self.escape, defang=self.defang)) if key else None
+        return TemplateOption(key, escaping) if key else None
+
+    @property
+    def single(self) -> bool:
+        """Whether each request carries one event."""
+        return self.requests is not None or body_encoder(self.body).single
 
     def build(self, name: str, observe: Observe) -> HttpOutput:  # noqa: ARG002, delivery reports all facts
         """Build the output."""
@@ -107,6 +157,15 @@ class HttpSettings(SingleUrlSettings):
         return not isinstance(self.body, str) and not surrounds(self.body)
 
 
+@dataclass(frozen=True, slots=True)
+class RenderedRequest:
+    """A request to send; *url* is ``None`` for that of the output."""
+
+    method: str
+    url: str | None
+    body: bytes
+
+
 class HttpOutput:
     """Accepted means: the collector responded with any 2xx, or as a ``status`` rule accepts.
 
@@ -117,8 +176,8 @@ class HttpOutput:
 
     def __init__(self, settings: HttpSettings, clock: Clock) -> None:
         limits = settings.batch.applied(_LIMITS)
-        self._body_encoder: BodyEncoder = body_encoder(settings.body)
-        events = 1 if self._body_encoder.single else limits.events
+        self._body_encoder: BodyEncoder = body_encoder(settings.body if settings.requests is None else {})
+        events = 1 if settings.single else limits.events
         self._limits = Limits(events, limits.bytes, None, settings.concurrency, limits.linger)
         self._settings = settings
         self._clock = clock
@@ -138,13 +197,12 @@ class HttpOutput:
         await self._sender.open()
 
     async def send(self, events: Sequence[Event]) -> Receipt:
-        """Post all events in one request."""
+        """Send all events in one request."""
         is_json = all(event.payload[:1] in {b"{", b"["} for event in events)
         if self._body_encoder.needs_json and not is_json:
             raise Hold("this body requires a mapping that produces JSON; change mapping, or set body: ndjson")
-        body, encoding_headers = self._sender.compressed(
-            self._body_encoder.join([event.payload for event in events])
-        )
+        request = self._request(events)
+        body, encoding_headers = self._sender.compressed(request.body)
         token = await self._token_source.get() if self._token_source else None
         secret_headers = self._secret_headers(token)
         headers = {
@@ -155,7 +213,7 @@ class HttpOutput:
         }
         if self._settings.signing is not None:
             headers |= self._settings.signing.headers(body, self._clock())
-        answer = await self._sender.post(body, headers)
+        answer = await self._sender.request(request.method, headers, body=body, url=request.url)
         error = self._classify(answer, token, tuple(self._secret_texts(secret_headers)), events)
         if error is not None:
             raise error
@@ -174,6 +232,15 @@ class HttpOutput:
             return reached
         await self._token_source.get()
         return f"{reached}, got an access token"
+
+    def _request(self, events: Sequence[Event]) -> RenderedRequest:
+        """What to send for *events*, and where to."""
+        if self._settings.requests is None:
+            return RenderedRequest("POST", None, self._body_encoder.join([one.payload for one in events]))
+        [event] = events
+        rendered = orjson.loads(event.payload)
+        url = below(self._settings.url.reveal(), rendered["path"])
+        return RenderedRequest(rendered["method"], url, json.encode(rendered["body"]))
 
     def _classify(
         self, answer: Response, token: AccessToken | None, secrets: Sequence[str], sent: Sequence[Event]
@@ -202,8 +269,19 @@ class HttpOutput:
         yield from header_secrets(secret_headers)
         yield from tokens(self._settings.body)
         yield from tokens(self._settings.event)
+        yield from tokens([request.body for request in self._settings.requests or ()])
         for secret in self._settings.secrets():
             yield secret.reveal()
+
+
+def below(url: str, path: str) -> str:
+    """*url* with *path*, which may have a query, added to its own; the host stays as it is."""
+    base = urlsplit(url)
+    added, _, query = path.partition("?")
+    queries = "&".join(part for part in (base.query, query) if part)
+    return urlunsplit(
+        (base.scheme, base.netloc, base.path.rstrip("/") + added if added else base.path, queries, "")
+    )
 
 
 def _key(events: Sequence[Event]) -> str:

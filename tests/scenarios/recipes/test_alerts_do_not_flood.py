@@ -9,23 +9,42 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+import yaml
 
 from connector.facts import EventsFiltered
 from connector.formats.json import instant
 from connector.model import Feed, JsonObject, Record, Revision
 from tests.scenarios.outputs.delivering import Delivery, delivering
-from tests.scenarios.recipes.kitchen import ACCOUNT, accepted, route_of, unpacked
-from tests.support.scripted_http import scripted
+from tests.scenarios.recipes.kitchen import ACCOUNT, SECRET, accepted, route_of, unpacked
+from tests.support.scripted_http import Asked, Reply, json_reply, scripted
 
 URLS = {
     "slack": {},
     "teams": {},
     "pagerduty": {"CONNECTOR_OUTPUTS__PAGERDUTY__URL": "/v2/enqueue"},
+    "opsgenie": {"CONNECTOR_OUTPUTS__OPSGENIE__URL": "/v2/alerts"},
     "cortex-xsoar": {"CONNECTOR_OUTPUTS__XSOAR__URL": "/xsoar/public/v1/incident"},
+    "thehive": {"CONNECTOR_OUTPUTS__THEHIVE__URL": "/api/v1/alert"},
+    "tines": {},
+    "shuffle": {},
 }
-LIMITS = {"slack": 10, "teams": 10, "pagerduty": 5, "cortex-xsoar": 20}
+LIMITS = {
+    "slack": 10,
+    "teams": 10,
+    "pagerduty": 5,
+    "opsgenie": 5,
+    "cortex-xsoar": 20,
+    "thehive": 20,
+    "tines": 60,
+    "shuffle": 60,
+}
+EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
+ALERTING = {*LIMITS, "siem-and-soar"}
+STORING = {"behind-a-proxy", "datadog", "google-secops", "loki", "sentinel"}
+"""Examples with an ``http`` output that keeps everything, for searches: nothing may be left out."""
 
 
 def message(name: str, age: timedelta = timedelta(), **fields: object) -> Revision:
@@ -116,6 +135,48 @@ async def test_a_verdict_that_stays_an_alert_triggers_the_same_pagerduty_inciden
     bodies, _ = await sent("pagerduty", tmp_path, [alert], [corrected(alert, "MALICIOUS-BEC")])
 
     assert {(body["event_action"], body["dedup_key"]) for body in bodies} == {("trigger", "worse")}
+
+
+async def test_a_corrected_verdict_closes_its_opsgenie_alert(tmp_path: Path) -> None:
+    """By ``POST /v2/alerts/{identifier}/close?identifierType=alias`` of the Alert API; ids are data there."""
+    alert = message("a b?c#d%2F")
+
+    def answer(asked: Asked) -> Reply:
+        body = json.loads(unpacked(asked))
+        if asked.path == "/v2/alerts":
+            known = {"message", "alias", "description", "details", "entity", "priority", "source", "tags"}
+            assert body.keys() == known
+            return json_reply({"result": "Request will be processed", "requestId": "r"}, 202)
+        assert body.keys() == {"source", "note"}
+        return json_reply({"result": "Request will be processed", "requestId": "r"}, 202)
+
+    async with scripted(answer) as server:
+        route = route_of("opsgenie", server.url, tmp_path, URLS["opsgenie"])
+        options = route.options(dict, lambda: datetime.now(UTC))
+        entries = ([alert], [corrected(alert, "NONE")])
+        async with delivering(route.output, *entries, mapper=route.mapper, options=options) as delivery:
+            await delivery.done()
+        assert delivery.log.dead_lettered == {}
+
+    created, closed = server.asked
+    assert json.loads(created.body)["alias"] == "a b?c#d%2F"
+    assert created.headers["authorization"] == closed.headers["authorization"] == f"GenieKey {SECRET}"
+    assert unquote(closed.path) == "/v2/alerts/a b?c#d%2F/close"
+    assert closed.params == {"identifierType": "alias"}
+
+
+def test_every_recipe_that_alerts_starts_now_and_is_throttled_and_grouped() -> None:
+    found = set()
+    for file in sorted(EXAMPLES.glob("*.yaml")):
+        outputs = yaml.safe_load(file.read_text()).get("outputs", {})
+        for output in outputs.values():
+            if output["type"] != "http":
+                continue
+            found.add(file.stem)
+            if file.stem in ALERTING:
+                assert output["from"] == "head", file.name
+                assert output.keys() >= {"when", "max_age", "throttle", "group_by"}, file.name
+    assert found == ALERTING | STORING
 
 
 async def test_a_corrected_verdict_marks_its_xsoar_incident_as_resolved(tmp_path: Path) -> None:

@@ -90,6 +90,28 @@ async def test_pagerduty_gets_one_alert_per_message(tmp_path: Path) -> None:
             assert one_line(text), text
 
 
+async def test_opsgenie_gets_one_alert_per_message(tmp_path: Path) -> None:
+    """The fields and lengths of "Create Alert" of the Alert API."""
+    urls = {"CONNECTOR_OUTPUTS__OPSGENIE__URL": "/v2/alerts"}
+    meal = await cooked("opsgenie", tmp_path, accepted(202), urls)
+
+    assert [request.path for request in meal.requests] == ["/v2/alerts"] * len(meal.wanted)
+    assert {body["alias"] for body in meal.bodies()} == {one.record.id for one in meal.wanted}
+    for body in meal.bodies():
+        assert 1 <= len(body["message"]) <= 130
+        assert len(body["alias"]) <= 512
+        assert len(body["description"]) <= 15_000
+        assert len(body["entity"]) <= 512
+        assert len(body["source"]) <= 100
+        assert body["priority"] in {"P1", "P2", "P3"}
+        assert all(isinstance(value, str) for value in body["details"].values())
+        assert sum(map(len, body["details"].values())) <= 8000
+        details = {key: value for key, value in body["details"].items() if key != "link"}
+        for text in [body["message"], body["description"], *strings(details)]:
+            assert no_link(text), text
+            assert one_line(text), text
+
+
 async def test_thehive_gets_an_alert_with_an_inert_description_and_exact_observables(tmp_path: Path) -> None:
     """The input of ``POST /api/v1/alert``."""
     urls = {"CONNECTOR_OUTPUTS__THEHIVE__URL": "/api/v1/alert"}

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from connector import __version__
 from connector.errors import ConfigurationError, Problem
 from connector.import_guard import absent
 from connector.masking import mask_secrets
+from connector.net.asyncio_backend import AsyncioBackend
 from connector.net.failures import classify_error
 from connector.net.gzip import BodyTooLarge, BoundedBody, CorruptBody
 from connector.net.no_proxy import ProxyEnvironment, with_scheme
@@ -30,6 +32,7 @@ from connector.net.transport import (
 from connector.secret import Secret
 
 with absent("pygments", "rich"):
+    import httpcore
     import httpx
 
 __all__ = [
@@ -55,7 +58,19 @@ _KEEP_ALIVE = 30.0
 
 _CONNECT = 10.0
 """Seconds for a connection with its TLS handshake: three lost SYN packets are sent again within 7 s."""
-_SPENT = httpx.ByteStream(b"")
+
+_TARGETS = 16
+"""URLs whose parts are remembered: an output has one or a few."""
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Methods that tell the length of their body even where there is none (RFC 9110, section 8.6)."""
+_ERRORS = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+)
+_Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 
 @functools.cache
@@ -63,14 +78,6 @@ def _default_context() -> ssl.SSLContext:
     # Reading the trust store costs tens of milliseconds; all clients without options share one. It is not
     # shared with other protocols, because the HTTP library sets ALPN for HTTP in it.
     return client_context()
-
-
-class _Closeable(Protocol):
-    """The part of a connection that is used here."""
-
-    async def aclose(self) -> None:
-        """Close it. Idempotent."""
-        ...
 
 
 class HttpClient:
@@ -101,17 +108,19 @@ class HttpClient:
         cookies: bool = False,
         connections: int = _CONNECTIONS,
     ) -> None:
-        jar = CookieJar(None if cookies else DefaultCookiePolicy(allowed_domains=[]))
         headers = {"user-agent": user_agent, "accept": "*/*", "accept-encoding": "gzip"}
+        self._headers = tuple((name.encode(), value.encode()) for name, value in headers.items())
+        self._cookies = httpx.Cookies() if cookies else None
+        self._target = functools.lru_cache(maxsize=_TARGETS)(_target)
 
-        def build() -> httpx.AsyncClient:
+        def build() -> _Routes:
             context = _default_context() if tls is None or tls == TlsOptions() else client_context(tls)
-            return _build(context, proxy, headers=headers, jar=jar, connections=connections)
+            return _Routes(context, proxy, connections)
 
         self._proxy = proxy
         self._timeout = timeout
         self._max_body = max_body
-        self._clients = Replaceable(build, httpx.AsyncClient.aclose)
+        self._routes = Replaceable(build, _Routes.aclose)
         # The pool has its own queue, but a request queued behind a cancelled connection waits for ever:
         # no request enters the pool before there is a free connection.
         self._places = asyncio.Semaphore(connections)
@@ -131,25 +140,28 @@ class HttpClient:
         *params* are added to the query of *url*. Raises a ``TransportError`` when there is no complete
         response in time.
         """
-        target = _target(url, params)
-        peer = _peer(target)
+        pairs = params.items() if isinstance(params, Mapping) else params or ()
+        target = self._target(url, tuple(pairs))
+        sent = self._prepared(method, target, headers, content)
         allowed = self._timeout if timeout is None else timeout
         loop = asyncio.get_running_loop()
         begun = loop.time()
         try:
-            async with asyncio.timeout(allowed), self._places, self._clients.use() as client:
-                request = _request(client, method, target, headers, content)
-                status, answered, body = await self._exchange(client, request, peer)
+            async with asyncio.timeout(allowed), self._places, self._routes.use() as routes:
+                status, answered, body = await self._exchange(routes, sent, target.peer)
         except TimeoutError:
-            raise TimedOut(f"{peer}: no complete response within {allowed:g} s") from None
-        except (httpx.HTTPError, OSError) as error:
+            raise TimedOut(f"{target.peer}: no complete response within {allowed:g} s") from None
+        except (*_ERRORS, OSError) as error:
             # TLS alerts after the handshake pass through the library unchanged.
-            failure = _failure(peer, error)
+            failure = _failure(target.peer, error)
             raise type(failure)(self.mask(failure.reason)) from None
         except ConfigurationError as error:
-            # It was valid when the client was created: a certificate file has become unusable since.
-            raise Untrusted(f"{peer}: {error}") from None
-        return Response(status, answered, body, loop.time() - begun)
+            # It was valid when the pool was created: a certificate file has become unusable since.
+            raise Untrusted(f"{target.peer}: {error}") from None
+        if self._cookies is not None:
+            self._keep_cookies(target, status, answered)
+        answered_headers = _joined(answered)
+        return Response(status, answered_headers, body, loop.time() - begun)
 
     def mask(self, text: str) -> str:
         """Mask the credentials of the proxies in *text*, should a peer have repeated them."""
@@ -159,31 +171,61 @@ class HttpClient:
 
     def renew(self) -> None:
         """Make the next exchange use new connections, for example after a credential was rotated."""
-        self._clients.replace()
+        self._routes.replace()
 
     async def close(self) -> None:
         """Close all connections, also those in use. Idempotent."""
-        await self._clients.close()
+        await self._routes.close()
+
+    def _prepared(
+        self, method: str, target: _Target, headers: Mapping[str, str] | None, content: bytes | None
+    ) -> httpcore.Request:
+        """The request as the connection writes it."""
+        try:
+            given = [
+                (name.lower().encode("ascii"), value.encode("ascii"))
+                for name, value in (headers or {}).items()
+            ]
+        except UnicodeError:
+            raise Unsendable(_UNSENDABLE) from None
+        lines = [(b"host", target.host), *given]
+        names = {name for name, _ in given}
+        lines += [line for line in self._headers if line[0] not in names]
+        if content is not None or method in _WITH_BODY:
+            lines.append((b"content-length", b"%d" % len(content or b"")))
+        if target.authorization is not None:
+            lines = [line for line in lines if line[0] != b"authorization"]
+            lines.append((b"authorization", target.authorization))
+        if self._cookies:
+            asking = httpx.Request(method, target.url)
+            self._cookies.set_cookie_header(asking)
+            lines += [(b"cookie", value.encode("ascii")) for value in asking.headers.get_list("cookie")]
+        extensions = {"timeout": {"connect": _CONNECT}}
+        return httpcore.Request(method, target.parts, headers=lines, content=content, extensions=extensions)
+
+    def _keep_cookies(self, target: _Target, status: int, headers: _Headers) -> None:
+        if self._cookies is not None and any(name.lower() == b"set-cookie" for name, _ in headers):
+            asked = httpx.Request("GET", target.url)
+            self._cookies.extract_cookies(httpx.Response(status, headers=headers, request=asked))
 
     async def _exchange(
-        self, client: httpx.AsyncClient, request: httpx.Request, peer: str
-    ) -> tuple[int, dict[str, str], bytes]:
-        response = await client.send(request, stream=True)
+        self, routes: _Routes, request: httpcore.Request, peer: str
+    ) -> tuple[int, _Headers, bytes]:
+        response = await routes.pool_for(request.url).handle_async_request(request)
         try:
             body = await self._read(response, peer)
         finally:
             await response.aclose()
-            # The library's stream and response reference each other and keep both bodies alive.
-            response.stream = _SPENT
-        return response.status_code, dict(response.headers), body
+        return response.status, response.headers, body
 
-    async def _read(self, response: httpx.Response, peer: str) -> bytes:
-        coding = response.headers.get("content-encoding", "identity").strip().lower()
-        if coding not in {"identity", "", "gzip", "x-gzip"}:
+    async def _read(self, response: httpcore.Response, peer: str) -> bytes:
+        codings = [value for name, value in response.headers if name.lower() == b"content-encoding"]
+        coding = b", ".join(codings).decode("latin-1").strip().lower() or "identity"
+        if coding not in {"identity", "gzip", "x-gzip"}:
             raise TransportError(f"{peer}: unexpected content encoding {coding[:20]!r}")
         body = BoundedBody(self._max_body, gzip="gzip" in coding)
         try:
-            async for chunk in response.aiter_raw():
+            async for chunk in response.aiter_stream():
                 body.feed(chunk)
             return body.finish()
         except BodyTooLarge:
@@ -196,27 +238,19 @@ _UNSENDABLE = "the request cannot be written as HTTP: check URL and header value
 """The library's own text would show the URL or the header, and with it a credential."""
 
 
-class _Handshake:
-    """Tracks how a connection is made, and closes one whose TLS handshake is cancelled.
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a request goes, worked out once per URL: *host* and *authorization* are header values."""
 
-    The library closes it after errors of its own, not after a cancellation or a deadline from outside: the
-    socket would stay open for ever, because the loop keeps watching it.
-    """
-
-    def __init__(self) -> None:
-        self._stream: _Closeable | None = None
-
-    async def __call__(self, name: str, about: Mapping[str, _Closeable]) -> None:
-        """Take an event of the library's extension ``trace``."""
-        if name.endswith("connect_tcp.complete"):
-            self._stream = about["return_value"]
-        elif name.endswith("start_tls.failed") and self._stream is not None:
-            await self._stream.aclose()
+    url: httpx.URL
+    parts: httpcore.URL
+    host: bytes
+    peer: str
+    authorization: bytes | None
 
 
-def _target(url: str, params: Mapping[str, str] | Sequence[tuple[str, str]] | None) -> httpx.URL:
-    added = params.items() if isinstance(params, Mapping) else params or ()
-    pairs: list[tuple[str, str | int | float | bool | None]] = list(added)
+def _target(url: str, params: tuple[tuple[str, str], ...]) -> _Target:
+    pairs: list[tuple[str, str | int | float | bool | None]] = list(params)
     try:
         target = httpx.URL(url)
         target = target.copy_merge_params(httpx.QueryParams(pairs)) if pairs else target
@@ -224,22 +258,16 @@ def _target(url: str, params: Mapping[str, str] | Sequence[tuple[str, str]] | No
         raise Unsendable(_UNSENDABLE) from None
     if target.scheme not in {"http", "https"} or not target.host:
         raise Unsendable("the URL is not one of http or https with a host")
-    return target
-
-
-def _request(
-    client: httpx.AsyncClient,
-    method: str,
-    target: httpx.URL,
-    headers: Mapping[str, str] | None,
-    content: bytes | None,
-) -> httpx.Request:
-    try:
-        return client.build_request(
-            method, target, headers=headers, content=content, extensions={"trace": _Handshake()}
-        )
-    except (httpx.InvalidURL, UnicodeError, ValueError):
-        raise Unsendable(_UNSENDABLE) from None
+    credentials = f"{target.username}:{target.password}".encode() if target.userinfo else b""
+    return _Target(
+        target,
+        httpcore.URL(
+            scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
+        ),
+        target.netloc,
+        _peer(target),
+        b"Basic " + b64encode(credentials) if credentials else None,
+    )
 
 
 def _peer(url: httpx.URL) -> str:
@@ -247,90 +275,108 @@ def _peer(url: httpx.URL) -> str:
     return f"{host}:{url.port or (443 if url.scheme == 'https' else 80)}"
 
 
-def _build(
-    context: ssl.SSLContext,
-    proxy: Secret | str | None,
-    *,
-    headers: Mapping[str, str],
-    jar: CookieJar,
-    connections: int,
-) -> httpx.AsyncClient:
-    configured = proxy.reveal() if isinstance(proxy, Secret) else proxy
-    limits = httpx.Limits(
-        max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_KEEP_ALIVE
-    )
-    client = httpx.AsyncClient(
-        transport=_RoutedTransport(context, limits, configured or None),
-        trust_env=False,
-        follow_redirects=False,
-        cookies=jar,
-        timeout=httpx.Timeout(None, connect=_CONNECT),
-    )
-    client.headers = httpx.Headers(dict(headers))
-    return client
+def _joined(headers: _Headers) -> dict[str, str]:
+    """Header values by lower-case name; several of one name as one, as RFC 9110, section 5.3 has it."""
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), _header_text(raw_value)
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
 
 
-class _RoutedTransport(httpx.AsyncBaseTransport):
-    """Sends each request directly or through a proxy, as the setting or the environment decides.
+def _header_text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+class _Routes:
+    """Connection pools: one for direct requests, one for each proxy that the setting or environment names.
 
     The HTTP library reads the variables itself, but knows no networks in ``NO_PROXY`` and fails for IPv6.
     """
 
-    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits, configured: str | None) -> None:
-        self._configured = configured
+    def __init__(self, context: ssl.SSLContext, proxy: Secret | str | None, connections: int) -> None:
+        configured = proxy.reveal() if isinstance(proxy, Secret) else proxy
+        self._configured = with_scheme(configured) if configured else None
         self._environment = ProxyEnvironment()
-        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
-        proxies = [("proxy setting", with_scheme(configured))] if configured else []
-        proxies = proxies or list(self._environment.proxies.values())
-        for name, url in (("", None), *proxies):
-            self._transports[url] = _transport(context, limits, url, name)
+        self._pools: dict[str | None, httpcore.AsyncConnectionPool] = {}
+        proxies = [("proxy setting", self._configured)] if self._configured else []
+        for name, url in (("", None), *(proxies or self._environment.proxies.values())):
+            self._pools[url] = _pool(context, connections, url, name)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send *request* the way its host is reached."""
-        url = request.url
+    def pool_for(self, url: httpcore.URL) -> httpcore.AsyncConnectionPool:
+        """The pool by which the host of *url* is reached."""
+        if len(self._pools) == 1:
+            return self._pools[None]
         if self._configured:
-            proxy: str | None = with_scheme(self._configured)
-        else:
-            proxy = self._environment.route(url.scheme, url.host, url.port).proxy
-        return await self._transports[proxy].handle_async_request(request)
+            return self._pools[self._configured]
+        host = url.host.decode("ascii")
+        return self._pools[self._environment.route(url.scheme.decode("ascii"), host, url.port).proxy]
 
     async def aclose(self) -> None:
-        """Close the connections of every way."""
-        await asyncio.gather(*(transport.aclose() for transport in self._transports.values()))
+        """Close the connections of every route."""
+        await asyncio.gather(*(pool.aclose() for pool in self._pools.values()))
 
 
-def _transport(
-    context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None, name: str
-) -> httpx.AsyncHTTPTransport:
-    try:
-        return httpx.AsyncHTTPTransport(
-            verify=context, proxy=proxy, limits=limits, trust_env=False, http2=False
+def _pool(
+    context: ssl.SSLContext, connections: int, proxy: str | None, name: str
+) -> httpcore.AsyncConnectionPool:
+    if proxy is None:
+        return httpcore.AsyncConnectionPool(
+            context,
+            max_connections=connections,
+            keepalive_expiry=_KEEP_ALIVE,
+            network_backend=AsyncioBackend(),
         )
-    except (ValueError, ImportError, httpx.InvalidURL):
-        raise ConfigurationError(
-            Problem(
-                f"the proxy cannot be used: {name} is not the URL of an HTTP proxy",
-                hint="write it as http://user:password@host:port; SOCKS is not supported",
-            )
-        ) from None
+    try:
+        parsed = httpx.Proxy(proxy)
+    except (ValueError, httpx.InvalidURL):
+        raise _unusable_proxy(name) from None
+    if parsed.url.scheme not in {"http", "https"}:
+        raise _unusable_proxy(name)
+    url = httpcore.URL(
+        scheme=parsed.url.raw_scheme,
+        host=parsed.url.raw_host,
+        port=parsed.url.port,
+        target=parsed.url.raw_path,
+    )
+    return httpcore.AsyncHTTPProxy(
+        url,
+        parsed.raw_auth,
+        ssl_context=context,
+        max_connections=connections,
+        keepalive_expiry=_KEEP_ALIVE,
+        network_backend=AsyncioBackend(),
+    )
 
 
-def _failure(peer: str, error: httpx.HTTPError | OSError) -> TransportError:
-    if isinstance(error, httpx.ConnectTimeout):
+def _unusable_proxy(name: str) -> ConfigurationError:
+    return ConfigurationError(
+        Problem(
+            f"the proxy cannot be used: {name} is not the URL of an HTTP proxy",
+            hint="write it as http://user:password@host:port; SOCKS is not supported",
+        )
+    )
+
+
+def _failure(peer: str, error: Exception) -> TransportError:
+    if isinstance(error, httpcore.ConnectTimeout):
         return Unreachable(f"{peer}: no connection within {_CONNECT:g} s")
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpcore.TimeoutException):
         return TimedOut(f"{peer}: no response in time")
-    if isinstance(error, httpx.ProxyError):
+    if isinstance(error, httpcore.ProxyError):
         return Unreachable(f"{peer}: the proxy refused to connect ({_proxy_status(error)})")
-    if isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol)):
+    if isinstance(error, (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol)):
         return Unsendable(
             f"{peer}: the request cannot be written as HTTP; check header values for line breaks"
         )
-    if isinstance(error, httpx.RemoteProtocolError):
+    if isinstance(error, httpcore.RemoteProtocolError):
         return TransportError(f"{peer}: the connection closed before the response was complete")
-    return classify_error(peer, error, connecting=isinstance(error, httpx.ConnectError))
+    return classify_error(peer, error, connecting=isinstance(error, httpcore.ConnectError))
 
 
-def _proxy_status(error: httpx.ProxyError) -> str:
+def _proxy_status(error: httpcore.ProxyError) -> str:
     """Return the proxy's status line, such as ``407 ...``: all of the error that is safe to show."""
     return "".join(letter for letter in str(error) if letter.isprintable())[:200]

@@ -7,7 +7,7 @@ import gzip
 import socket
 import zlib
 
-import httpx
+import httpcore
 import pytest
 
 from connector.net.http import (
@@ -45,10 +45,10 @@ async def test_what_was_sent_and_answered_is_free_as_soon_as_it_was_taken() -> N
     async with scripted(lambda _: Reply(200, b"page")) as server:
         client = HttpClient(timeout=5)
         with uncollected():
-            before = living(httpx.Response), living(httpx.Request)
+            before = living(httpcore.Response), living(httpcore.Request)
             for _ in range(3):
                 assert (await client.request("POST", server.url, content=b"batch")).body == b"page"
-            assert (living(httpx.Response), living(httpx.Request)) == before
+            assert (living(httpcore.Response), living(httpcore.Request)) == before
         await client.close()
 
 

@@ -30,7 +30,9 @@ class Pseudonyms:
         """The pseudonym of *text*: an address for an address, addresses for a header, else hex digits."""
         mailboxes = addresses_in(text)
         if mailboxes:
-            return ", ".join(map(self.address, mailboxes))
+            # A header may hold one address thousands of times.
+            made = {mailbox: self.address(mailbox) for mailbox in dict.fromkeys(mailboxes)}
+            return ", ".join([made[mailbox] for mailbox in mailboxes])
         address = canonical_ip(text)
         if address is None:
             return self._hash("text", text)

@@ -100,12 +100,13 @@ class Redaction:
         found: dict[str, Needle] = {}
         for mode in ("hash", "drop"):
             for path in (path for path, wanted in self._fields.items() if wanted == mode):
-                for text in (text for body in bodies for text in _leaves(body, path)):
-                    for part in _parts(text):
-                        replacement = self._pseudonyms.of(part) if mode == "hash" else REDACTED
-                        needle = Needle(replacement, path[-1] in MAILBOX_FIELDS and "@" in part)
-                        forms = search_forms(normalized(part)).split("\n")
-                        found.update((form.strip(), needle) for form in forms if any(map(str.isalnum, form)))
+                texts = dict.fromkeys(text for body in bodies for text in _leaves(body, path))
+                # Each once: a header may hold one address thousands of times.
+                for part in dict.fromkeys(part for text in texts for part in _parts(text)):
+                    replacement = self._pseudonyms.of(part) if mode == "hash" else REDACTED
+                    needle = Needle(replacement, path[-1] in MAILBOX_FIELDS and "@" in part)
+                    forms = search_forms(normalized(part)).split("\n")
+                    found.update((form.strip(), needle) for form in forms if any(map(str.isalnum, form)))
         return found
 
 

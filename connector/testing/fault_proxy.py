@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -48,17 +49,18 @@ class ConnectionFault:
 
 
 class _Proxy:
-    """Forwards connections on *port* of the loopback to *collector*, another port there."""
+    """Forwards connections on *port* of the loopback, with *tls* if given, to *collector*, a port there."""
 
-    def __init__(self, collector: int) -> None:
+    def __init__(self, collector: int, tls: ssl.SSLContext | None = None) -> None:
         self.port = 0
+        self._tls = tls
         self._collector = collector
         self._carrying: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Accept connections while the block runs; then reset every connection that is left."""
-        server = await asyncio.start_server(self._accept, _HOST, 0)
+        server = await asyncio.start_server(self._accept, _HOST, 0, ssl=self._tls)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield
@@ -119,8 +121,8 @@ class FaultProxy(_Proxy):
                 await _pump(reader, None, _PIECE)
         finally:
             back.cancel()
+            onwards.close()  # before the wait, which may be cancelled
             await asyncio.gather(back, return_exceptions=True)
-            onwards.close()
 
 
 @contextlib.asynccontextmanager
@@ -181,8 +183,8 @@ class PoisonProxy(_Proxy):
     Nothing from the first byte of the message on reaches the collector. *refused* counts how often that was.
     """
 
-    def __init__(self, collector: int, fault: PoisonFault) -> None:
-        super().__init__(collector)
+    def __init__(self, collector: int, fault: PoisonFault, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(collector, tls)
         self.refused = 0
         self._fault = fault
 
@@ -202,8 +204,8 @@ class PoisonProxy(_Proxy):
                 await self._refuse(reader, writer)
         finally:
             back.cancel()
+            requests.close()  # before the wait, which may be cancelled
             await asyncio.gather(back, return_exceptions=True)
-            requests.close()
 
     async def _forward(self, reader: asyncio.StreamReader, requests: asyncio.StreamWriter) -> bool:
         """Forward until the end (true) or the poisoned message (false), which may come in two pieces."""
@@ -231,8 +233,13 @@ class PoisonProxy(_Proxy):
 
 
 @contextlib.asynccontextmanager
-async def poison_proxy(collector: int, fault: PoisonFault) -> AsyncIterator[PoisonProxy]:
-    """A ``PoisonProxy`` on a loopback port to the *collector* on another, while the block runs."""
-    proxy = PoisonProxy(collector, fault)
+async def poison_proxy(
+    collector: int, fault: PoisonFault, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[PoisonProxy]:
+    """A ``PoisonProxy`` on a loopback port to the *collector* on another, while the block runs.
+
+    With *tls* it opens TLS, as a firewall that inspects it, and speaks plainly to the collector.
+    """
+    proxy = PoisonProxy(collector, fault, tls)
     async with proxy.listening():
         yield proxy

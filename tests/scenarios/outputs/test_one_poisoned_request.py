@@ -4,7 +4,9 @@ nothing lost."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,7 +17,7 @@ from connector.outputs import BUILT_IN
 from connector.testing.fault_proxy import PoisonFault, poison_proxy
 from tests.scenarios.outputs.delivering import as_line, delivering
 from tests.support.bulk_collector import bulk_collector
-from tests.support.collectors import StreamCollector, stream_collector, unobserved, until
+from tests.support.collectors import StreamCollector, authority, stream_collector, unobserved, until
 from tests.support.hec_collector import TOKEN, hec_collector
 from tests.support.sampling import slow
 from tests.support.scripted_http import Asked, Reply, scripted
@@ -90,23 +92,41 @@ CASES = [
 
 @pytest.mark.parametrize(("kind", "fault"), CASES)
 async def test_one_message_that_is_refused_in_whatever_way_stops_nothing(kind: str, fault: str) -> None:
+    await refused_by_a_firewall(kind, fault, "http", {"timeout": "400ms"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["403", "reset", "hang"])
+@pytest.mark.parametrize("kind", OUTPUTS)
+async def test_a_firewall_that_opens_tls_may_refuse_one_message_in_whatever_way(
+    kind: str, fault: str, tmp_path: Path
+) -> None:
+    trusted = authority(tmp_path)
+    # A handshake on a busy machine takes longer than a plain connection.
+    options = {"timeout": "1s", "tls": {"ca_file": trusted.ca_file}}
+    await refused_by_a_firewall(kind, fault, "https", options, trusted.server)
+
+
+async def refused_by_a_firewall(
+    kind: str, fault: str, scheme: str, more: Mapping[str, object], tls: ssl.SSLContext | None = None
+) -> None:
     collector, options = OUTPUTS[kind]
     async with (
         collector() as (port, taken),
-        poison_proxy(port, FAULTS[fault]) as proxy,
+        poison_proxy(port, FAULTS[fault], tls) as proxy,
     ):
         settings = BUILT_IN[kind].model_validate(
             {
                 "type": kind,
-                "url": f"http://127.0.0.1:{proxy.port}",
-                "timeout": "400ms",
+                "url": f"{scheme}://127.0.0.1:{proxy.port}",
                 "batch": {"events": 50, "linger": "10ms"},
                 **options,
+                **more,
             }
         )
         output = settings.build("siem", unobserved)
         async with delivering(output, revisions(COUNT)) as delivery:
-            await delivery.done(60)
+            await delivery.done(120)
 
         assert sorted(set(taken())) == EXPECTED
         assert delivery.log.dead_lettered == {POISON: REASONS.get(fault, "poison")}
@@ -117,14 +137,15 @@ async def test_one_message_that_is_refused_in_whatever_way_stops_nothing(kind: s
 LINE = b"|100|"
 
 
-def syslog(port: int, framing: str, observe: Observe) -> Output:
+def syslog(port: int, framing: str, observe: Observe, transport: str = "tcp", **more: object) -> Output:
     settings = BUILT_IN["syslog"].model_validate(
         {
             "type": "syslog",
-            "address": f"tcp://127.0.0.1:{port}",
+            "address": f"{transport}://127.0.0.1:{port}",
             "framing": framing,
             "timeout": "5s",
             "batch": {"events": 50, "linger": "10ms"},
+            **more,
         }
     )
     return settings.build("siem", observe)
@@ -141,6 +162,23 @@ async def test_one_message_that_resets_a_syslog_connection_is_one_dead_letter(fr
         output = syslog(proxy.port, framing, unobserved)
         async with delivering(output, revisions(COUNT), mapper=as_line) as delivery:
             await delivery.done(60)
+
+        assert sorted(received(collector)) == EXPECTED
+        assert delivery.log.dead_lettered == {POISON: "poison"}
+        assert delivery.deliverer.state.hold is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("framing", ["lf", "octet"])
+async def test_one_message_that_resets_a_syslog_connection_over_tls_is_one_dead_letter(
+    framing: str, tmp_path: Path
+) -> None:
+    trusted = authority(tmp_path)
+    fault = PoisonFault(LINE)
+    async with stream_collector() as collector, poison_proxy(collector.port, fault, trusted.server) as proxy:
+        output = syslog(proxy.port, framing, unobserved, "tls", tls={"ca_file": trusted.ca_file})
+        async with delivering(output, revisions(COUNT), mapper=as_line) as delivery:
+            await delivery.done(120)
 
         assert sorted(received(collector)) == EXPECTED
         assert delivery.log.dead_lettered == {POISON: "poison"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -14,7 +15,7 @@ from connector.yaml_nodes import parse
 from tests.unit.mapping.packs import revision
 
 FIELDS = ("from", "to", "envelope_from", "subject")
-HOSTILE = {
+HOSTILE: dict[str, Callable[[int], str]] = {
     "a@": lambda n: "a@" * (n // 2),
     "at": lambda n: "at" * (n // 2),
     "semicolons": lambda n: ";" * n,

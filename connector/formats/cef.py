@@ -65,6 +65,8 @@ def escape(text: str) -> str:
 
 def text_of(value: Value) -> str:
     """*value* as text: lists joined by commas, times as Unix milliseconds, no value as an empty text."""
+    if type(value) is str:
+        return value
     if type(value) is int and -_LARGE < value < _LARGE:
         return str(value)
     if isinstance(value, (str, int, float)) or not isinstance(value, Sequence):
@@ -117,6 +119,11 @@ _VENDOR, _PRODUCT, _VERSION, _CLASS_ID, _NAME, _SEVERITY = HEADER_NAMES
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]*")
 _CONTROLS = bytes((*range(0x20), 0x7F))
 _WITHOUT_CONTROLS = bytes.maketrans(_CONTROLS, b"?" * len(_CONTROLS))
+
+
+def has_controls(line: bytes) -> bool:
+    """Whether *line* has control characters of ASCII."""
+    return line.translate(_WITHOUT_CONTROLS) != line
 
 
 _KeyPlan: TypeAlias = tuple[str, int, str | None]
@@ -184,7 +191,7 @@ def _encode_fast(fields: Mapping[str, Value]) -> bytes | None:
             text = text.replace("=", "\\=")
         parts.append(prefix + text)
     extension = " ".join(parts).encode()
-    return extension if extension.translate(_WITHOUT_CONTROLS) == extension else None
+    return None if has_controls(extension) else extension
 
 
 def _texts(fields: Mapping[str, Value], notes: list[str]) -> dict[str, str]:

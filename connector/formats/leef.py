@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from connector.formats import leef_attributes
-from connector.formats.cef import Value, text_of
+from connector.formats.cef import Value, has_controls, text_of
 from connector.formats.json import repair
 from connector.formats.leef_attributes import DELIMITER, HEADER, KEY, length_of
+from connector.formats.memo import Memo
 from connector.formats.shortening import ShorteningPolicy
 
 TAB = "\t"
@@ -38,6 +39,9 @@ _CONTROLS: Mapping[int, str | None] = {
 }
 _LOOKS_LIKE_A_KEY = re.compile(r"(?<=\s)([A-Za-z0-9_.-]+\s*)=")
 _QUOTES = ("'", '"')
+_NOT_FIRST, _NOT_LAST = " '\"", " \\"
+"""Characters that ``clean`` and ``end_safely`` change at the beginning and at the end of a printable text."""
+_EDGES = _NOT_FIRST + _NOT_LAST
 
 
 def clean(text: str, delimiter: str) -> str:
@@ -86,8 +90,10 @@ def device_time(text: str) -> str | None:
         moment = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    month, milliseconds = _MONTHS[moment.month - 1], moment.microsecond // 1000
-    return f"{month} {moment.day:02} {moment.year:04} {moment:%H:%M:%S}.{milliseconds:03} GMT"
+    if len(text) == len("2019-11-20T23:22:01.000Z") and text.endswith("Z"):  # as mappings write it
+        return f"{_MONTHS[moment.month - 1]} {text[8:10]} {text[:4]} {text[11:23]} GMT"
+    clock = f"{moment.hour:02}:{moment.minute:02}:{moment.second:02}.{moment.microsecond // 1000:03}"
+    return f"{_MONTHS[moment.month - 1]} {moment.day:02} {moment.year:04} {clock} GMT"
 
 
 HEADER_NAMES = (*HEADER, DELIMITER)
@@ -114,6 +120,9 @@ def encode(fields: Mapping[str, Value], *, max_bytes: int | None = None) -> tupl
     notes: list[str] = []
     delimiter = _delimiter(fields, notes)
     head = _header(delimiter, *(text_of(fields.get(name)) for name in HEADER))
+    attributes = _attributes_fast(fields, delimiter)
+    if attributes is not None and (max_bytes is None or len(head) + len(attributes) <= max_bytes):
+        return head + attributes, tuple(notes)
     texts = _texts(fields, delimiter, notes)
     line = head + _attributes(texts, delimiter)
     if max_bytes is not None and len(line) > max_bytes:
@@ -142,6 +151,35 @@ def _header(delimiter: str, *texts: str) -> bytes:
     }
     parts[_EVENT_ID] = parts[_EVENT_ID] or _NO_EVENT_ID
     return "|".join(("LEEF:2.0", *parts.values(), delimiter_name(delimiter), "")).encode()
+
+
+def _attributes_fast(fields: Mapping[str, Value], delimiter: str) -> bytes | None:
+    """The attributes if no value needs more than the signs of keys replaced; ``None`` otherwise."""
+    pairs: list[str] = []
+    for key, value in fields.items():
+        prefix, limit = _KEY_PLANS[key]
+        if value is None or limit == _IN_HEADER:
+            continue
+        text = value if type(value) is str else text_of(value)
+        if len(text) > limit:
+            if key == _TIME and _TIME_FORMAT not in fields and (written := device_time(text)):
+                pairs += (prefix + written, f"{_TIME_FORMAT}={TIME_FORMAT}")
+            elif key == _SEVERITY and type(value) is int:
+                pairs.append(prefix + str(max(_LOWEST, min(_HIGHEST, value))))
+            else:
+                return None
+            continue
+        if text.strip(_EDGES) != text and (text[0] in _NOT_FIRST or text[-1] in _NOT_LAST):
+            return None
+        if not text or not (text.isascii() or text.isprintable()):
+            return None
+        if "=" in text:
+            text = _LOOKS_LIKE_A_KEY.sub(r"\1:", text)
+        pairs.append(prefix + text)
+    line = delimiter.join(pairs)
+    encoded = line.encode()
+    usual = line.count(delimiter) == len(pairs) - 1 and "|" not in line and not has_controls(encoded)
+    return encoded if usual else None
 
 
 def _texts(fields: Mapping[str, Value], delimiter: str, notes: list[str]) -> dict[str, str]:
@@ -179,6 +217,14 @@ def _limit(key: str) -> int:
     if key in HEADER_NAMES:
         return _IN_HEADER
     return length_of(key) if KEY.fullmatch(key) else _NO_KEY
+
+
+def _plan(key: str) -> tuple[str, int]:
+    return f"{key}=", _NO_KEY if key in {_TIME, _SEVERITY} else _limit(key)
+
+
+_KEY_PLANS: Memo[tuple[str, int]] = Memo(_plan)
+"""What is written before the value of a key, and the most characters that need no closer look."""
 
 
 def _severity(text: str) -> str:

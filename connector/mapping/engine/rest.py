@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from itertools import filterfalse
 from typing import TypeAlias
 
 from connector.mapping.engine.conform import FITS, TEXT_FIELDS, all_text, conform
@@ -63,7 +64,7 @@ def build_rest(plan: Plan) -> CollectRest | None:
     """The function that collects the rest of a record; ``None`` where the mapping keeps no rest."""
     if plan.pack.rest is None:
         return None
-    without = _without(plan)
+    without = _left_out(plan)
     if plan.nested:
         return _nested(without, frozenset(_occupied(plan)), plan.pack.rest.malformed)
     return _flat(plan.pack.rest.into, without, plan.targets | {f"{name}Label" for name in plan.pack.labels})
@@ -75,37 +76,20 @@ def _nested(
     dropped = frozenset(key for key, inner in without.items() if not inner)
     taken_names = occupied if malformed is None else occupied | {malformed}
     special = taken_names | (without.keys() - dropped)
-    quickly = _verbatim if malformed is None else _typed(malformed)
+    texts: AbstractSet[str] = frozenset() if malformed is None else TEXT_FIELDS - special
+    fits: Mapping[str, Callable[[Value], bool]] = {} if malformed is None else dict(FITS)
     put_typed = _typed_placer(malformed)
+
+    inside = {key: _tree(inner) for key, inner in without.items() if inner}
+
+    def put_special(key: str, kept: Value, body: JsonObject, rest: JsonObject, notes: list[str]) -> None:
+        if not absent(kept):
+            name = _unused_key(key, taken_names, {*body, *rest}) if key in taken_names else key
+            put_typed(key, name, kept, rest, notes)
 
     def collect(body: JsonObject, returned: Returned, rest: JsonObject, notes: list[str]) -> None:
-        if body.keys().isdisjoint(special):
-            quickly(body, dropped - returned if returned else dropped, rest, notes)
-            return
-        taken = {*body, *rest}
-        for key, value in body.items():
-            kept = value if key not in without or key in returned else _without_paths(value, without[key])
-            if not absent(kept):
-                free = _unused_key(key, taken_names, taken) if key in taken_names else key
-                taken.add(free)
-                put_typed(key, free, kept, rest, notes)
-
-    return collect
-
-
-def _verbatim(body: JsonObject, out: AbstractSet[str], rest: JsonObject, notes: list[str]) -> None:
-    del notes
-    for key, value in body.items():  # no mapping spends more time anywhere else
-        if key not in out and (value or type(value) in NUMBERS):
-            rest[key] = value
-
-
-def _typed(malformed: str) -> Callable[[JsonObject, AbstractSet[str], JsonObject, list[str]], None]:
-    put_typed = _typed_placer(malformed)
-    texts, fits = TEXT_FIELDS, dict(FITS)
-
-    def collect(body: JsonObject, out: AbstractSet[str], rest: JsonObject, notes: list[str]) -> None:
-        for key, value in body.items():
+        out = dropped - returned if returned else dropped
+        for key, value in body.items():  # no mapping spends more time anywhere else
             if key in out or not (value or type(value) in NUMBERS):
                 continue
             if key in texts:
@@ -113,6 +97,9 @@ def _typed(malformed: str) -> Callable[[JsonObject, AbstractSet[str], JsonObject
                     rest[key] = value
                 else:
                     put_typed(key, key, value, rest, notes)
+            elif key in special:
+                whole = key not in inside or key in returned
+                put_special(key, value if whole else _without(value, inside[key]), body, rest, notes)
             elif key not in fits or fits[key](value):
                 rest[key] = value
             else:
@@ -149,25 +136,26 @@ def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSe
         return names[path]
 
     dropped = frozenset(key for key, inner in without.items() if not inner)
+    inside = {key: _tree(inner) for key, inner in without.items()}
 
     def collect(body: JsonObject, returned: Returned, rest: JsonObject, notes: list[str]) -> None:
         del notes  # every value becomes text
         out = dropped - returned if returned else dropped
-        for key in [key for key in body if key not in out]:
+        for key in filterfalse(out.__contains__, body):
             value = body[key]
             if not value and type(value) in CONTAINERS:
                 continue
             if key in without and key not in returned:
                 if type(value) is dict and without[key].issuperset(value):
                     continue
-                value = _without_paths(value, without[key])
+                value = _without(value, inside[key])
             for path, line in _lines((key,), value):
                 rest[_numbered_name(name_of(path), rest, occupied)] = line
 
     return collect
 
 
-def _without(plan: Plan) -> Mapping[str, frozenset[str]]:
+def _left_out(plan: Plan) -> Mapping[str, frozenset[str]]:
     """Fields that stay out: by name, with what inside them; empty for the whole field."""
     rest = plan.pack.rest
     children: dict[str, frozenset[str]] = {}
@@ -199,20 +187,35 @@ def _occupied(plan: Plan) -> Iterator[str]:
             yield step.name.removeprefix(start).split(".")[0]
 
 
-def _without_paths(value: Value, inner: AbstractSet[str]) -> Value:
-    """*value* without the paths of *inner* in it; nothing where the whole field stays out."""
-    if not inner:
-        return None
+_Tree: TypeAlias = dict[str, "_Tree"]
+
+
+def _tree(paths: Iterable[str]) -> _Tree:
+    """Dotted *paths* as a tree; an empty one stands for all that is below."""
+    tree: _Tree = {}
+    for path in sorted(paths, key=lambda path: path.count(".")):
+        branch = tree
+        *above, name = path.split(".")
+        for step in above:
+            if step in branch and not branch[step]:
+                break  # the whole of it is left out
+            branch = branch.setdefault(step, {})
+        else:
+            branch[name] = {}
+    return tree
+
+
+def _without(value: Value, out: _Tree) -> Value:
+    """*value* without what *out* leads to."""
     if type(value) is list:
-        return [_without_paths(item, inner) if type(item) is dict else item for item in value]
+        return [_without(item, out) if type(item) is dict else item for item in value]
     if type(value) is not dict:
         return value
-    kept = {}
-    for key, item in value.items():
-        if key not in inner:
-            below = frozenset(path[len(key) + 1 :] for path in inner if path.startswith(f"{key}."))
-            kept[key] = _without_paths(item, below) if below else item
-    return kept
+    return {
+        key: _without(item, out[key]) if key in out else item
+        for key, item in value.items()
+        if key not in out or out[key]
+    }
 
 
 def _unused_key(key: str, occupied: Collection[str], taken: Collection[str]) -> str:

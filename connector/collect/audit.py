@@ -104,7 +104,7 @@ class Auditor:
             Slice(AUDIT, part, None, query, known, self._oldest.total_seconds())
         )
         if isinstance(result, SliceResult):
-            await self._sweeper.look_up_disappeared(part, result)
+            await self._sweeper.look_up_disappeared(part, result, is_audit=True)
             return await self._checkpoints.step(AUDIT, part.end)
         if result > part.start:
             # Not a gap of the feed: it was read in time, and the API no longer retains it.

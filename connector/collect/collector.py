@@ -96,7 +96,7 @@ class Collector:
             config,
             reader,
             ingester,
-            DisappearedRecords(feed, lookup, log, watched=config.watched, observe=observe, clock=now),
+            DisappearedRecords(config, source, lookup, log, observe=observe, clock=now),
             self._checkpoints,
             FeedResume(config, log, self._checkpoints),
             expiry,

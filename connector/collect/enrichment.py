@@ -135,7 +135,7 @@ def _mark(row: Seen) -> Body:
 
 
 def _remember(row: Seen, missing: Collection[str], age: int) -> Seen:
-    state = without_marks(row.state)
+    state = {name: value for name, value in row.state.items() if name != ENRICHMENT_PENDING}
     if missing:
         # Sorted and without times: rows share equal states in the journal, so there must be few different
         # ones.

@@ -37,6 +37,9 @@ SLACK = timedelta(hours=1)
 ENRICHMENT_PENDING = "$unenriched"
 """In a row's state, and no part of it: which endpoints did not answer, and when they were asked."""
 
+_LEFT = "$left"
+"""In a row's state, and no part of it: the record was asked for after it had left its search."""
+
 _DEPTH = 50
 _WIDEST = 53
 """Nesting and bits of integers up to which all JSON libraries agree."""
@@ -143,9 +146,19 @@ def digest_of(state: Body) -> str:
 
 def without_marks(state: Body) -> Body:
     """*state* without what is only remembered in its place."""
-    if ENRICHMENT_PENDING not in state:
+    if ENRICHMENT_PENDING not in state and _LEFT not in state:
         return state
-    return {name: value for name, value in state.items() if name != ENRICHMENT_PENDING}
+    return {name: value for name, value in state.items() if name not in {ENRICHMENT_PENDING, _LEFT}}
+
+
+def has_left(row: Seen) -> bool:
+    """Whether the record was asked for after it had left its search, and has not come back since."""
+    return _LEFT in row.state
+
+
+def mark_left(row: Seen) -> Seen:
+    """*row*, remembering that its record left its search; :func:`compare` forgets it when it comes back."""
+    return row if has_left(row) else replace(row, state={**row.state, _LEFT: True})
 
 
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
@@ -197,6 +210,7 @@ def compare(
         merged = {name: value for name, value in without_marks(known.state).items() if name != _GONE} | state
         return _change(record, row, merged, changed, feed, window, collected)
     merged = {**known.state, **state}
+    merged.pop(_LEFT, None)
     if len(merged) == len(known.state):
         return Comparison(seen=row if _is_worth_writing(row, known) else None)
     digest = digest_of(without_marks(merged))

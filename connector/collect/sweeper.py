@@ -2,13 +2,12 @@
 
 The live sweep reads up to the present; each revisit reads the same time again at its age. A slice that was
 read late (after an outage, by a repair) needs no revisit at the ages it had already reached: ``_reads``
-remembers that. After a slice that is a record's second sight, records that did not come back are looked up
-one by one.
+remembers that. After a slice that is a record's second sight, records that did not come back are asked for.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 
 from connector.collect.checkpoints import CHANGED, Checkpoints
@@ -167,14 +166,24 @@ class Sweeper:
         ]
         return any(checkpoint is None or checkpoint < read.window.end for checkpoint in checkpoints)
 
-    async def look_up_disappeared(self, window: Window, result: SliceResult) -> None:
-        """Look up and store the records of *window* that *result* no longer returned."""
+    async def look_up_disappeared(
+        self, window: Window, result: SliceResult, *, is_audit: bool = False
+    ) -> None:
+        """Ask for and store the records of *window* that *result* no longer returned.
+
+        Those that were found to have left before are asked for once more where no younger read is to come,
+        unless *is_audit*: audits repeat, and would ask every time.
+        """
         changed = self._checkpoints.get(CHANGED)
         if changed is not None and window.start < changed:
             return  # the filters changed: absence proves nothing
-        rows = await self._disappeared.look_up(window, result.ids)
-        if rows:
-            await self._ingester.store_disappeared(window, rows)
+        oldest = max(self._ages(), default=timedelta(0))
+        final = window.end <= self._now() - oldest and not is_audit
+        found = self._disappeared.look_up(window, result.ids, records=result.records, final=final)
+        async with aclosing(found) as parts:
+            async for rows in parts:
+                if rows:
+                    await self._ingester.store_disappeared(window, rows)
 
     async def note_late_read(self, part: Window, result: SliceResult, began: datetime) -> None:
         """Note that *part*, which no sweep had read, was read to its end by a read that began at *began*."""

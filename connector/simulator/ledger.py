@@ -81,13 +81,19 @@ class ServedWrite:
         return orjson.loads(self.content) if self.content else None
 
 
+_Asked = frozenset[tuple[str, str]] | None
+"""The filters of a search as parameters; ``None`` for other requests."""
+
+_NO_FILTERS: Final = frozenset({"start", "end", "per_page", "cursor"})
+
+
 class Ledger:
     """Reports which records exist, which were ever searchable, and which were served."""
 
     def __init__(self, world: World, behaviour: Behaviour) -> None:
         self._world = world
         self._behaviour = behaviour
-        self._served: dict[int, int] = {}
+        self._served: dict[_Asked, dict[int, int]] = {}
         self._lock = threading.Lock()
         self.requests: deque[ServedRequest] = deque(maxlen=_MOST_REQUESTS)
         self.answers: Counter[int] = Counter()
@@ -140,12 +146,22 @@ class Ledger:
         number = message.at(self._world.advance()) if state is None else state
         return project(self._world.renderer.body(message, number), self._behaviour.era)
 
-    def served(self) -> dict[str, frozenset[int]]:
-        """Return the ids that were sent in a readable response, each with the states sent."""
+    def served(self, filters: Filters | None = None) -> dict[str, frozenset[int]]:
+        """Return the ids that were sent in a readable response, each with the states sent.
+
+        With *filters*, what only searches with other filters returned is left out.
+        """
+        wanted = (
+            None if filters is None else frozenset((name, _text(value)) for name, value in filters.items())
+        )
+        together: Counter[int] = Counter()
         with self._lock:
-            served = list(self._served.items())
+            for asked, served in self._served.items():
+                if wanted is None or asked is None or asked == wanted:
+                    for index, states in served.items():
+                        together[index] |= states
         states_by_id: dict[str, frozenset[int]] = {}
-        for index, states in served:
+        for index, states in together.items():
             message = self._world.get(index)
             if message is not None:
                 numbers = frozenset(number for number in range(states.bit_length()) if states >> number & 1)
@@ -161,8 +177,13 @@ class Ledger:
         with self._lock:
             self.requests.append(request)
             self.answers[request.status] += 1
+            is_search = request.kind in {"first", "next"}
+            asked = (
+                frozenset(pair for pair in request.query if pair[0] not in _NO_FILTERS) if is_search else None
+            )
+            states = self._served.setdefault(asked, {})
             for message, version in served:
-                self._served[message.index] = self._served.get(message.index, 0) | 1 << version
+                states[message.index] = states.get(message.index, 0) | 1 << version
 
     def note_write(self, request: ServedRequest, content: bytes, effects: Sequence[Effect]) -> None:
         """Record one request to change something."""

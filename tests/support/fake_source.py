@@ -20,6 +20,7 @@ class FakeSource:
         self._hidden: set[str] = set()
         self.faults: list[SourceError | None] = []
         self.asked: list[Window] = []
+        self.queries: list[Query] = []
         self.looked_up: list[str] = []
         self.longest: timedelta | None = None
 
@@ -34,8 +35,12 @@ class FakeSource:
         self._records[name] = (scanned, visible, {**body, **fields})
 
     def hide(self, name: str) -> None:
-        """Let a record leave the search; it can still be looked up."""
+        """Let a record leave the search; one without filters and a look-up still return it."""
         self._hidden.add(name)
+
+    def show(self, name: str) -> None:
+        """Let a record that was hidden come back."""
+        self._hidden.discard(name)
 
     def remove(self, name: str) -> None:
         """Let a record be unknown."""
@@ -50,11 +55,15 @@ class FakeSource:
         walk = query.per_page > 1
         if walk:
             self.asked.append(window)
+            self.queries.append(query)
+        everything = query.filters == {"detections_only": False}
         fault = self.faults.pop(0) if walk and self.faults else None
         found = [
             Record(name, body)
             for name, (scanned, visible, body) in self._records.items()
-            if window.start <= scanned < window.end and visible <= self._now() and name not in self._hidden
+            if window.start <= scanned < window.end
+            and visible <= self._now()
+            and (everything or name not in self._hidden)
         ]
         for index in range(0, len(found), self._page):
             yield Page(tuple(found[index : index + self._page]))

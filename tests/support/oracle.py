@@ -104,7 +104,12 @@ def judge(
     asked = [*_single(filters)]
     verdict = Verdict(lost=set[str]().union(*(ledger.ids(one, window) for one in asked)) - by_id.keys())
     verdict.unknown = by_id.keys() - set[str]().union(*(ledger.ever(one) for one in asked))
-    served = ledger.served() if all_handed_out else {}
+    served: dict[str, frozenset[int]] = {}
+    if all_handed_out:
+        # What left the search is read together with messages that were never in it.
+        for one in asked:
+            for name, states in ledger.served({"detections_only": True, **one}).items():
+                served[name] = served.get(name, frozenset()) | states
     verdict.untold = served.keys() - by_id.keys()
     for name in by_id.keys() - verdict.unknown:
         truth = _Truth(simulator, name, lean=lean)

@@ -66,6 +66,6 @@ def test_a_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             assert len(corrected) > 200 * RATE
             assert len(account.seen(RecordLate)) > 0.01 * records
             assert 0.9 * planned < searches < 1.1 * planned
-            assert asked["record"] == len(left) <= len(corrected) * len(AGES) + 0.01 * records
+            assert asked["record"] <= len(left) <= len(corrected) * len(AGES) + 0.01 * records
 
     run(story())

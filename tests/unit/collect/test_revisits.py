@@ -84,7 +84,11 @@ async def test_look_ups_that_can_never_succeed_hold_up_no_revisit(
     ]
 
 
-async def test_what_was_looked_up_is_not_asked_again_when_a_later_look_up_fails(feed: FeedUnderTest) -> None:
+async def test_what_was_looked_up_is_not_asked_again_when_a_later_look_up_fails(
+    feed: FeedUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.collect.disappeared._FEWEST", 5)
+    feed.collector = feed.build()
     for number in range(4):
         feed.source.add(f"m{number}", START - MINUTE, final_disposition="MALICIOUS")
     await feed.poll()

@@ -13,7 +13,7 @@ RUN python -m venv /opt/connector \
  && /opt/connector/bin/pip install --require-hashes -r requirements/runtime.txt \
  && python -m venv /opt/build \
  && /opt/build/bin/pip install --require-hashes -r requirements/build.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY mappings mappings
 COPY connector connector
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
@@ -23,13 +23,15 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . 
  && install -d -m 0770 /var/lib/email-connector
 
 FROM python:${PYTHON}
+ARG PYTHON
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Cloudflare Email Security connector" \
       org.opencontainers.image.description="Delivers the verdicts of Cloudflare Email Security to SIEM and SOAR" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="python:${PYTHON}"
 COPY --from=build /opt/connector /opt/connector
 # The group 0 is for platforms that choose the user id themselves.
 COPY --from=build --chown=10001:0 /var/lib/email-connector /var/lib/email-connector

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.process import ROOT
 
-SOURCES = ("connector", "mappings", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("connector", "mappings", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE")
 EPOCH = "1763769600"
 OURS = ("PYTHON", "VIRTUAL", "CONNECTOR_", "CLOUDFLARE_")
 """Variables that would lead what was installed back to the repository, or to somebody's account."""

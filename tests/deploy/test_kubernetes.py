@@ -65,6 +65,12 @@ def pod_of(manifests: list[Manifest]) -> Manifest:
     return pod
 
 
+def connector_of(pod: Manifest) -> Manifest:
+    """The connector's container among those of a pod."""
+    [container] = [container for container in pod["containers"] if container["name"] == "connector"]
+    return dict(container)
+
+
 @pytest.mark.parametrize("values", ["least.yaml", "everything.yaml"])
 def test_what_the_chart_makes_is_valid(values: str) -> None:
     manifests = rendered(values)
@@ -109,11 +115,47 @@ def test_chart_and_plain_manifests_run_the_same_pod() -> None:
 
 @pytest.mark.parametrize("values", ["least.yaml", "everything.yaml"])
 def test_no_neighbour_on_the_network_can_restart_the_pod(values: str) -> None:
-    [container] = pod_of(rendered(values))["containers"]
+    container = connector_of(pod_of(rendered(values)))
 
     for probe in ("startupProbe", "livenessProbe"):
         assert container[probe]["exec"] == {"command": ["email-connector", "status", "--health"]}
     assert pod_of(plain())["containers"][0]["livenessProbe"] == container["livenessProbe"]
+
+
+def test_a_collector_on_hold_does_not_fail_an_upgrade_that_waits() -> None:
+    """Readiness follows the process by default; an operator may ask for more."""
+    for pod in (pod_of(rendered("least.yaml")), pod_of(plain())):
+        assert connector_of(pod)["readinessProbe"]["httpGet"]["path"] == "/healthz"
+
+    strict = connector_of(pod_of(rendered("everything.yaml")))["readinessProbe"]
+    assert (strict["httpGet"], strict["failureThreshold"]) == ({"path": "/readyz", "port": "http"}, 10)
+
+
+def test_operators_place_the_pod_and_add_containers() -> None:
+    pod = pod_of(rendered("everything.yaml"))
+
+    assert [container["name"] for container in pod["containers"]] == ["connector", "shipper"]
+    assert [container["name"] for container in pod["initContainers"]] == ["wait"]
+    assert pod["topologySpreadConstraints"][0]["topologyKey"] == "topology.kubernetes.io/zone"
+    assert set(connector_of(pod)["lifecycle"]) == {"preStop"}
+
+
+def test_a_probe_is_replaced_or_removed() -> None:
+    replaced = connector_of(
+        pod_of(
+            rendered(
+                "least.yaml",
+                "--set-json",
+                'livenessProbe={"exec":null,"httpGet":{"path":"/healthz","port":"http"}}',
+                "--set-json",
+                "startupProbe=null",
+            )
+        )
+    )
+
+    assert "startupProbe" not in replaced
+    assert replaced["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert "exec" not in replaced["livenessProbe"]
 
 
 def test_a_network_policy_is_on_and_lets_the_usual_collectors_through() -> None:
@@ -129,7 +171,7 @@ def test_a_network_policy_is_on_and_lets_the_usual_collectors_through() -> None:
 def test_the_pod_can_do_nothing_that_it_needs_not(values: str) -> None:
     manifests = rendered(values)
     pod, stateful = pod_of(manifests), one(manifests, "StatefulSet")["spec"]
-    [container] = pod["containers"]
+    container = connector_of(pod)
 
     assert stateful["replicas"] == 1
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -197,7 +239,7 @@ def test_probes_and_scrapes_follow_the_endpoints_tls_and_token(tmp_path: Path) -
     )
     for arguments, scheme in (((), "HTTP"), (("-f", str(values)), "HTTPS")):
         manifests = rendered("everything.yaml", *arguments)
-        [container] = one(manifests, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+        container = connector_of(pod_of(manifests))
         assert container["readinessProbe"]["httpGet"].get("scheme", "HTTP") == scheme
 
     [endpoint] = one(manifests, "ServiceMonitor")["spec"]["endpoints"]

@@ -57,8 +57,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml $config }}
 {{- end }}
 
-{{/* Of the probes: config.server.tls makes the endpoint serve HTTPS. */}}
-{{- define "connector.scheme" -}}
-{{- $server := get .Values.config "server" | default dict -}}
-{{- if get $server "tls" -}}, scheme: HTTPS{{- end -}}
+{{/* A probe over HTTP, or over HTTPS if config.server.tls makes the endpoint serve that. */}}
+{{- define "connector.httpProbe" -}}
+{{- $probe := deepCopy .probe -}}
+{{- $server := get .config "server" | default dict -}}
+{{- if and (get $probe "httpGet") (get $server "tls") -}}
+{{- $_ := set $probe.httpGet "scheme" "HTTPS" -}}
+{{- end -}}
+{{- toYaml $probe }}
 {{- end }}

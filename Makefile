@@ -8,7 +8,7 @@ SOAK   ?= 600
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all soak bench lint types report format reference dist sbom content screenshot rehearse lock check clean
+.PHONY: help demo test test-all soak bench lint types report format reference dist chart release sbom content screenshot rehearse lock check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,11 +56,20 @@ format: $(VENV)/.dev ## rewrite to the house format
 reference: $(VENV)/.dev ## write docs/reference and the tables of docs/configuration.md from the code
 	$(BIN)/python -m tools.reference
 
-dist: $(VENV)/.dev ## build wheel and sdist (the same bytes each time), their bill of materials and checksums
+dist: $(VENV)/.dev ## build wheel and sdist (the same bytes each time), bill of materials, checksums (PROJECT_URL=https://...)
 	rm -rf dist
-	$(BIN)/python -m hatchling build -d dist
+	PROJECT_URL="$(PROJECT_URL)" $(BIN)/python -m hatchling build -d dist
 	$(BIN)/python -m tools.sbom dist/sbom.cdx.json
 	cd dist && sha256sum * > SHA256SUMS
+
+chart: ## package the Helm chart with an image as its default (IMAGE=HOST/OWNER/NAME DIGEST=sha256:...)
+	rm -rf dist/chart
+	helm package -d dist "$$($(PYTHON) -m tools.release chart dist/chart "$(IMAGE)" "$(DIGEST)")"
+	rm -rf dist/chart
+
+release: ## write VERSION=X.Y.Z into every file that names it and date the changelog (docs/releasing.md)
+	@$(PYTHON) -m tools.release prepare "$(VERSION)"
+	@echo "$(VERSION) is written. Read the diff, commit it, then tag v$(VERSION)."
 
 sbom: $(VENV)/.dev ## print the bill of materials (CycloneDX) of what requirements/runtime.txt installs
 	@$(BIN)/python -m tools.sbom $(ARGS)

@@ -260,6 +260,10 @@ class OperatorLog(Protocol):
         """Return items that collection could not make a record of, oldest first, after number *after*."""
         ...
 
+    async def purge_quarantined(self, numbers: Sequence[int]) -> int:
+        """Delete quarantined items; return how many. One that the API still shows is quarantined anew."""
+        ...
+
     async def resolve_dead_letters(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:
         """Put dead letters back into the journal, for their own output only, or delete them.
 

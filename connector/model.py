@@ -428,12 +428,13 @@ class OutputOutline:
 
 @dataclass(frozen=True, slots=True)
 class FeedOutline:
-    """One feed's checkpoints, gaps and number of seen rows."""
+    """One feed's checkpoints, gaps, and how many rows were seen and items quarantined."""
 
     feed: Feed
     checkpoints: Mapping[str, datetime]
     gaps: tuple[Gap, ...]
     seen: int
+    quarantined: int = 0
 
 
 @dataclass(frozen=True, slots=True)

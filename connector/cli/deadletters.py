@@ -33,9 +33,6 @@ F = TypeVar("F", bound=Callable[..., object])
 
 _ROWS = 100
 """Rows of the table by default: a few screens; more belong into a file, with --json."""
-
-_BEGINNING = 60
-"""Characters of a quarantined item in the table; --json shows more."""
 _NUMBER = click.IntRange(1, 2**62)
 _HEADINGS = ("number", "output", "since (UTC)", "reason", "tries", "account/search", "subject", "answer")
 _output = click.option("--output", "output", metavar="NAME", help="Only those of this output.")
@@ -220,30 +217,15 @@ def _letters(client: OperatorClient, output: str | None, limit: int | None) -> I
 
 def _list_quarantined(client: OperatorClient, *, as_json: bool) -> None:
     """Dead letters of collection: items that cannot become a record, so that no output has them."""
-    from connector.app.control.operator import PAGE_SIZE
+    from connector.cli import quarantine
 
-    last, rows = 0, []
-    while True:
-        answer = asyncio.run(client.call("quarantined", after=last, limit=PAGE_SIZE))
-        found = answer["quarantined"]
+    found = list(quarantine.items(client))
+    if as_json:
         for item in found:
-            last = item["number"]
-            if as_json:
-                _print(item, None)
-            rows.append(
-                (
-                    f"{item['account']}/{item['search']}",
-                    format_time(item["quarantined"]),
-                    item["reason"],
-                    str(item["bytes"]),
-                    escape_controls(item["raw"][:_BEGINNING]),
-                )
-            )
-        if not found:
-            break
-    if rows and not as_json:
-        console().print(table(("collected by", "since (UTC)", "reason", "bytes", "begins with"), rows))
-        say(f"{count_of(len(rows), 'item')} quarantined: not JSON, nested too deeply or contradictory")
+            _print(item, None)
+    elif found:
+        console().print(table(quarantine.HEADINGS, map(quarantine.row, found)))
+        say(f"{count_of(len(found), 'item')} quarantined: see `quarantine show`, `replay` and `purge`")
 
 
 def _print(value: JsonObject, indent: int | None) -> None:

@@ -200,8 +200,13 @@ def _fit(cell: str, width: int) -> str:
 def _footnotes(
     status: Mapping[str, JsonObject], feeds: Sequence[JsonObject], now: datetime, width: int
 ) -> Iterator[str]:
-    """Backfills in progress and gaps in what was collected."""
+    """Backfills in progress, gaps in what was collected, and quarantined items."""
     for feed in feeds:
+        if feed.get("quarantined"):
+            text = (
+                f"quarantine: {feed_name(feed)}, {feed['quarantined']}; see `email-connector quarantine list`"
+            )
+            yield from _wrap(text, width, "yellow")
         if feed.get("backfill"):
             yield from _wrap(_backfill(feed), width)
     names = {(feed["account"], feed["search"]): feed_name(feed) for feed in feeds}

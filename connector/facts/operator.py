@@ -43,6 +43,28 @@ class DeadLettersReplayed(Fact):
 
 
 @fact
+class QuarantinedReplayed(Fact):
+    """An operator made records of *count* quarantined items of a feed and queued them for delivery."""
+
+    event: ClassVar[str] = "quarantined_replayed"
+    level: ClassVar[Level] = "warning"
+
+    feed: Feed
+    count: int
+
+
+@fact
+class QuarantinedPurged(Fact):
+    """An operator deleted *count* quarantined items of a feed."""
+
+    event: ClassVar[str] = "quarantined_purged"
+    level: ClassVar[Level] = "warning"
+
+    feed: Feed
+    count: int
+
+
+@fact
 class DeadLettersPurged(Fact):
     """An operator deleted *count* dead letters of an output."""
 

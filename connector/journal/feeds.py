@@ -122,13 +122,15 @@ def forgotten(connection: sqlite3.Connection) -> int | None:
 def outlines(connection: sqlite3.Connection) -> tuple[FeedOutline, ...]:
     """Every feed, by name."""
     rows = connection.execute(
-        "SELECT feed, account, search, seen FROM feeds WHERE forgotten = 0 ORDER BY account, search"
+        "SELECT feed, account, search, seen, "
+        "(SELECT count(*) FROM quarantine WHERE quarantine.feed = feeds.feed) "
+        "FROM feeds WHERE forgotten = 0 ORDER BY account, search"
     ).fetchall()
     return tuple(
         FeedOutline(
-            Feed(account, search), _checkpoints(connection, number), gaps.of(connection, number), seen
+            Feed(account, search), _checkpoints(connection, number), gaps.of(connection, number), seen, items
         )
-        for number, account, search, seen in rows
+        for number, account, search, seen, items in rows
     )
 
 

@@ -330,6 +330,12 @@ class Journal:
         """See ``OperatorLog``. At most a thousand per feed are kept."""
         return await self._database.read(lambda connection: quarantine.read(connection, after, limit))
 
+    async def purge_quarantined(self, numbers: Sequence[int]) -> int:
+        """See ``OperatorLog``."""
+        return await self._write(
+            "purge", lambda connection: quarantine.purge(connection, numbers), last_resort=True
+        )
+
     async def resolve_dead_letters(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:
         """See ``OperatorLog``. Dead letters of an output that is not attached are not replayed, they stay."""
         now = to_micros(self._clock())

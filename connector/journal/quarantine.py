@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 from connector.journal.codec import printable, to_moment
@@ -64,8 +64,12 @@ def read(connection: sqlite3.Connection, after: int, limit: int) -> list[Quarant
     ]
 
 
-def _unpack(raw: bytes) -> bytes:
-    return zlib.decompress(raw) if raw else b""
+def purge(connection: sqlite3.Connection, numbers: Sequence[int]) -> int:
+    """Delete items; returns how many there were."""
+    return sum(
+        connection.execute("DELETE FROM quarantine WHERE number = ?", (number,)).rowcount
+        for number in numbers
+    )
 
 
 def drop(connection: sqlite3.Connection, feed: int) -> None:

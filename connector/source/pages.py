@@ -152,6 +152,12 @@ def decode_span(body: bytes, span: Span) -> PageSlice:
     return PageSlice(kept, (*quarantined, *conflicting), lenient)
 
 
+def decode_record(raw: bytes) -> Record | Quarantined:
+    """The record that the bytes of one item make, or why they make none."""
+    row = _decode_item(raw)
+    return row if isinstance(row, Quarantined) else parse_row(row[0])
+
+
 def slice_of(rows: Sequence[object], *, lenient: bool = False) -> PageSlice:
     """Make records of decoded *rows* that are known to be encodable."""
     kept, conflicting = resolve_duplicates([parse_row(row) for row in rows])

@@ -64,6 +64,8 @@ COUNTERS: tuple[Family, ...] = (
     Family("revisions_skipped", "Revisions lost to the backlog limit (`when_full: skip`).", ("output",)),
     Family("revisions_rewound", "Revisions an operator queued again with `state rewind`.", ("output",)),
     Family("feeds_forgotten", "Feeds an operator reset with `state forget`.", FEED),
+    Family("quarantined_replayed", "Quarantined items an operator made records of.", FEED),
+    Family("quarantined_purged", "Quarantined items an operator deleted.", FEED),
     Family("dead_letters_replayed", "Dead letters an operator replayed.", ("output",)),
     Family("dead_letters_purged", "Dead letters an operator deleted.", ("output",)),
     Family("events_sent", "Events the collector accepted.", ("output",)),

@@ -231,6 +231,10 @@ class Metrics:
                 metrics.count("feeds_forgotten", *_labels(fact.feed))
             case facts.DeadLettersReplayed():
                 metrics.count("dead_letters_replayed", fact.output, by=fact.count)
+            case facts.QuarantinedReplayed():
+                metrics.count("quarantined_replayed", *_labels(fact.feed), by=fact.count)
+            case facts.QuarantinedPurged():
+                metrics.count("quarantined_purged", *_labels(fact.feed), by=fact.count)
             case facts.DeadLettersPurged():
                 metrics.count("dead_letters_purged", fact.output, by=fact.count)
 

@@ -339,6 +339,11 @@ class Status:
             "rate_limited_until": _iso(self._limited_until(account, self._clock())),
         }
 
+    def _quarantined(self, feed: Feed) -> int | None:
+        """Items in quarantine, as of the last look at the journal."""
+        feeds = self._outline.feeds if self._outline else ()
+        return next((known.quarantined for known in feeds if known.feed == feed), None)
+
     def _feed(self, feed: Feed, state: FeedState, now: datetime) -> JsonObject:
         reason = self._feed_reason(feed, state, now)
         return {
@@ -358,6 +363,7 @@ class Status:
             "failing_sweeps": dict(state.failing),
             "records": state.records,
             "changes": state.changes,
+            "quarantined": self._quarantined(feed),
             "paused": state.paused,
             "backfill": state.backfill,
         }

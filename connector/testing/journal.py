@@ -358,6 +358,11 @@ async def quarantined_items_are_kept_once(open_journal: Open) -> None:
         expect([kept.item for kept in stored], [*items, items[0]], "items")
         expect([kept.feed.search for kept in stored][1:], [FEED.search, "other"], "their feeds")
         expect(len(await journal.quarantined(after=stored[1].number)), 1, "a page")
+        counts = {feed.feed.search: feed.quarantined for feed in (await journal.outline()).feeds}
+        expect(counts, {FEED.search: 2, "other": 1}, "counts by feed")
+        purged = await journal.purge_quarantined([stored[0].number, stored[0].number + 1000])
+        expect(purged, 1, "purged items")
+        expect(len(await journal.quarantined()), 2, "what is left after a purge")
         await journal.forget(FEED)
         expect([kept.feed.search for kept in await journal.quarantined()], ["other"], "what is left")
 

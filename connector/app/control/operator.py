@@ -8,33 +8,53 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeAlias
 
 from connector.app.control.server import Handler
 from connector.collect.resume import note_forgotten
+from connector.collect.revisions import (
+    WATCHED,
+    compare,
+    is_other_message,
+    known_time_of,
+    message_of,
+    under_own_id,
+)
 from connector.collect.windows import LIVE
 from connector.errors import ConnectorError
-from connector.facts import DeadLettersPurged, DeadLettersReplayed, FeedForgotten, OutputRewound
+from connector.facts import (
+    DeadLettersPurged,
+    DeadLettersReplayed,
+    FeedForgotten,
+    OutputRewound,
+    QuarantinedPurged,
+    QuarantinedReplayed,
+)
 from connector.formats.json import encode
-from connector.interfaces import KeyValueStore, Observe, OperatorLog
+from connector.interfaces import FeedLog, KeyValueStore, Observe, OperatorLog
 from connector.model import (
     Body,
+    Commit,
     DeadLetter,
     Feed,
     FeedOutline,
     Gap,
     JsonObject,
     OutputOutline,
+    Quarantined,
     QuarantinedItem,
     Revision,
+    Window,
 )
 from connector.settings import Settings
 from connector.source.budget import clear_pause
+from connector.source.pages import decode_record
 
 Action: TypeAlias = Literal["replay", "purge"]
 
@@ -45,7 +65,7 @@ _FORGET_SECONDS = 10.0
 """Longest an answer waits for the rows of a forgotten feed to be deleted; the rest is deleted later."""
 
 
-class OperatorJournal(OperatorLog, KeyValueStore, Protocol):
+class OperatorJournal(OperatorLog, FeedLog, KeyValueStore, Protocol):
     """The journal as this module uses it."""
 
     async def skipped(self, output: str) -> Gap | None:
@@ -55,11 +75,12 @@ class OperatorJournal(OperatorLog, KeyValueStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredNames:
-    """What the configuration names: outputs, account names by id, feeds."""
+    """What the configuration names: outputs, account names by id, feeds, watched fields by search."""
 
     outputs: tuple[str, ...]
     account_names: Mapping[str, str]
     feeds: frozenset[Feed]
+    watched: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Settings) -> ConfiguredNames:
@@ -68,12 +89,19 @@ class ConfiguredNames:
             tuple(settings.outputs),
             {account.account_id: name for name, account in settings.accounts.items()},
             _feeds_of(settings),
+            {name: search.watch for name, search in settings.searches.items()},
         )
 
 
 _QUARANTINED_AT_ONCE = 100
 _RAW = 4096
 """Quarantined items in one answer, and bytes shown of each: an answer stays below a megabyte."""
+
+_RAW_AT_MOST = 4 << 20
+"""Bytes shown of one item: more than any message's metadata has, and an answer stays small."""
+
+_REPLAYED_AT_ONCE = 20
+"""Quarantined items that one request resolves: each costs two reads and a transaction."""
 
 
 def handlers(
@@ -89,6 +117,8 @@ def handlers(
         "dead_letters": operator.dead_letters,
         "dead_letter": operator.dead_letter,
         "quarantined": operator.quarantined,
+        "quarantined_item": operator.quarantined_item,
+        "resolve_quarantined": operator.resolve_quarantined,
         "resolve_dead_letters": operator.resolve_dead_letters,
     }
 
@@ -174,6 +204,87 @@ class Operator:
         items = await self._log.quarantined(after=_number(request, "after"), limit=limit)
         return {"quarantined": [quarantined_summary(item, self._names) for item in items]}
 
+    async def quarantined_item(self, request: JsonObject) -> JsonObject:
+        """Quarantined item ``number`` with the bytes that are kept, in Base64."""
+        item = await self._find_quarantined(_number(request, "number"))
+        return {
+            **quarantined_summary(item, self._names),
+            "raw": b64encode(item.item.raw[:_RAW_AT_MOST]).decode(),
+        }
+
+    async def resolve_quarantined(self, request: JsonObject) -> JsonObject:
+        """Replay or purge quarantined items: ``numbers``, or a page after number ``after`` up to ``upto``.
+
+        A replay decodes the kept bytes again and compares the record with what was seen, as a page does;
+        what cannot become a record stays. Returns how many were resolved, and how many were kept by reason.
+        """
+        action = _action(request)
+        if (numbers := request.get("numbers")) is not None:
+            chosen = [await self._find_quarantined(number) for number in _numbers(numbers)]
+            last = 0
+        else:
+            page = await self._log.quarantined(after=_number(request, "after"), limit=_REPLAYED_AT_ONCE)
+            last = page[-1].number if page else 0
+            chosen = [item for item in page if item.number <= _number(request, "upto")]
+        kept: Counter[str] = Counter()
+        done: list[QuarantinedItem] = []
+        for item in chosen:
+            reason = await self._replay(item) if action == "replay" else None
+            if reason is None:
+                done.append(item)
+            else:
+                kept[reason] += 1
+        resolved = await self._log.purge_quarantined([item.number for item in done]) if done else 0
+        fact = QuarantinedReplayed if action == "replay" else QuarantinedPurged
+        for feed, count in Counter(item.feed for item in done).items():
+            self._observe(fact(feed, count))
+        return {"resolved": resolved, "last": last, "kept": dict(kept)}
+
+    async def _replay(self, item: QuarantinedItem) -> str | None:
+        """Store the record that *item* makes now; the reason where it makes none."""
+        if not item.item.raw:
+            return "its bytes are not kept any more"
+        record = decode_record(item.item.raw)
+        if isinstance(record, Quarantined):
+            return record.reason
+        feed = item.feed
+        progress = await self._log.progress(feed)
+        known = (await self._log.seen(feed, [record.id])).get(record.id)
+        message = message_of(record.body)
+        if known is not None and is_other_message(known.message, message):
+            record = under_own_id(record, message)
+            known = (await self._log.seen(feed, [record.id])).get(record.id)
+        moment = known_time_of(record) or item.at
+        comparison = compare(
+            record,
+            known,
+            feed=feed,
+            window=Window(moment, moment + timedelta(seconds=1)),
+            collected=item.at,
+            watched=(self._configured.watched.get(feed.search) if self._configured else None) or WATCHED,
+        )
+        if comparison.revision is None and comparison.seen is None:
+            return None
+        await self._log.commit(
+            Commit(
+                feed,
+                progress.fingerprint or "",
+                () if comparison.revision is None else (comparison.revision,),
+                () if comparison.seen is None else (comparison.seen,),
+                generation=progress.generation,
+            )
+        )
+        return None
+
+    async def _find_quarantined(self, number: int) -> QuarantinedItem:
+        found = await self._log.quarantined(after=number - 1, limit=1)
+        if not found or found[0].number != number:
+            raise ConnectorError(
+                f"no quarantined item {number}; it may have been replayed or purged "
+                "(`deadletters list` shows the current ones)"
+            )
+        return found[0]
+
     async def dead_letter(self, request: JsonObject) -> JsonObject:
         """Dead letter ``number`` in full."""
         number = _number(request, "number")
@@ -229,6 +340,7 @@ class Operator:
             "configured": None if self._configured is None else feed in self._configured.feeds,
             "checkpoints": {sweep: moment.isoformat() for sweep, moment in outline.checkpoints.items()},
             "seen": outline.seen,
+            "quarantined": outline.quarantined,
             "gaps": [_gap(gap) for gap in outline.gaps],
         }
 

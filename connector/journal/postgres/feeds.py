@@ -171,8 +171,8 @@ def outlines(
     for row in gaps:
         of.setdefault(row[0], []).append(_gap(row[1:]))
     return tuple(
-        FeedOutline(Feed(account, search), at.get(number, {}), tuple(of.get(number, ())), seen)
-        for number, account, search, seen in feeds
+        FeedOutline(Feed(account, search), at.get(number, {}), tuple(of.get(number, ())), seen, items)
+        for number, account, search, seen, items in feeds
     )
 
 
@@ -180,8 +180,9 @@ _GAP = "start_at, end_at, cause, recorded"
 
 OUTLINE: tuple[Statement, ...] = (
     (
-        'SELECT feed, account, search, seen FROM @feeds WHERE NOT forgotten ORDER BY account COLLATE "C", '
-        'search COLLATE "C"',
+        "SELECT f.feed, f.account, f.search, f.seen, (SELECT count(*) FROM @quarantine AS q WHERE q.feed = "
+        'f.feed) FROM @feeds AS f WHERE NOT f.forgotten ORDER BY f.account COLLATE "C", '
+        'f.search COLLATE "C"',
         (),
     ),
     ("SELECT feed, sweep, at FROM @checkpoints", ()),

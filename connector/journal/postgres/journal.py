@@ -411,6 +411,10 @@ class PostgresJournal:
         """See ``OperatorLog``. At most a thousand per feed are kept."""
         return await self._database.read(lambda query: letters.quarantined(query, after, limit))
 
+    async def purge_quarantined(self, numbers: Sequence[int]) -> int:
+        """See ``OperatorLog``."""
+        return await self._write(lambda transaction: letters.purge_quarantined(transaction, numbers))
+
     async def resolve_dead_letters(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:
         """See ``OperatorLog``. Dead letters of an output that is not attached are not replayed, they stay."""
         now = to_micros(self._clock())

@@ -133,6 +133,14 @@ def quarantined(query: Query, after: int, limit: int) -> list[QuarantinedItem]:
     ]
 
 
+def purge_quarantined(transaction: Transaction, numbers: Sequence[int]) -> int:
+    """Delete quarantined items; returns how many there were."""
+    rows = transaction.one(
+        "DELETE FROM @quarantine WHERE number = ANY(%s) RETURNING number", int8s(list(numbers))
+    )
+    return len(rows)
+
+
 def emitted_first(query: Query, output: str, keys: Sequence[str]) -> dict[str, str]:
     """Identity of the revision that *output* emitted first, by record key; unknown keys are absent."""
     hashes = {emitted.hash_of(key): key for key in keys}

@@ -33,7 +33,7 @@ async def open_journal(state: StateSettings, *, observe: Observe, clock: Clock) 
 
     Raises ``JournalInUse`` when another process has it, ``JournalBroken`` when it cannot be used.
     """
-    options = JournalOptions(retain=state.retain)
+    options = JournalOptions(retain=state.retain, emitted_for=state.emitted_for)
     async with SqliteJournal.open(state.directory, observe=observe, clock=clock, options=options) as journal:
         yield journal
 

@@ -9,6 +9,7 @@ from pathlib import Path as FilePath
 from pydantic import BaseModel
 
 from connector.outputs.common import OutputSettings
+from connector.quantities import format_duration
 from connector.settings.accounts import split_url
 from connector.settings.models import Settings
 from connector.settings.problems import Path, PathProblem, dotted
@@ -20,11 +21,24 @@ _WITHOUT_CREDENTIALS = frozenset({"proxy"})
 
 def check(settings: Settings) -> list[PathProblem]:
     """Contradictions between sections."""
-    problems = [*_unknown_accounts(settings)]
+    problems = [*_unknown_accounts(settings), *_forgotten_too_early(settings)]
     ids = ((("accounts", name, "account_id"), one.account_id) for name, one in settings.accounts.items())
     problems += _duplicates(ids, "same account as")
     problems += _duplicates(_destinations(settings), "writes to the same destination as")
     return problems
+
+
+def _forgotten_too_early(settings: Settings) -> Iterator[PathProblem]:
+    """An audit that rereads what an output with ``emit: first`` forgot: a change would be sent as new."""
+    if not any(output.emit == "first" for output in settings.outputs.values()):
+        return
+    for name, search in settings.searches.items():
+        if search.audit is not None and search.audit.reach > settings.state.emitted_for:
+            yield PathProblem(
+                ("searches", name, "audit", "reach"),
+                "must not exceed state.emitted_for, or outputs with emit: first send a message again",
+                f"raise state.emitted_for to {format_duration(search.audit.reach)}",
+            )
 
 
 def warnings(settings: Settings) -> Iterator[str]:

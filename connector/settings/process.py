@@ -59,6 +59,13 @@ class StateSettings(BaseModel):
         le=timedelta(days=366),
         description="How long revisions are kept after delivery, so that outputs can be rewound.",
     )
+    emitted_for: Duration = Field(
+        default=timedelta(days=90),
+        ge=timedelta(days=1),
+        le=timedelta(days=3660),
+        description="How long an output with emit: first remembers the records it sent; at least as long as "
+        "an audit reaches back.",
+    )
 
 
 def _token(secret: Secret) -> Secret:

@@ -1,7 +1,7 @@
 """The interfaces between packages, as protocols. Each docstring is the contract.
 
 The key words MUST, MUST NOT, SHOULD and MAY are those of RFC 2119. Who implements: ``source``
-(Source, Lookup), ``journal`` (FeedLog, OutputLog, OperatorLog), ``outputs`` (Output), ``mapping``
+(Source, Lookup), ``journal`` (FeedLog, OutputLog, ActionLog, OperatorLog), ``outputs`` (Output), ``mapping``
 (Mapper), ``telemetry`` (Observe). Who calls: ``collect``, ``delivery``, ``app``.
 """
 
@@ -34,6 +34,7 @@ from connector.model import (
     Revision,
     RewindPreview,
     Seen,
+    StoredAction,
     Window,
 )
 
@@ -222,6 +223,44 @@ class SharedValueStore(KeyValueStore, Protocol):
 
     async def value_changed(self, key: str) -> None:
         """Wait until somebody stores a value under *key*. MAY return early; MUST be cancellable."""
+        ...
+
+
+class ActionLog(Protocol):
+    """The journal as response actions see it: what was requested is durable before anything is done."""
+
+    async def store_action(self, action: StoredAction, audit: Sequence[Revision] = ()) -> StoredAction:
+        """Store *action* and append *audit* for the outputs, in one durable transaction; return it as stored.
+
+        Version 0 adds it, any other replaces the version before. Raises ``Moved`` when that is not what is
+        stored, or when the caller used its ``request_id`` before; ``JournalFull`` when a new one has no room.
+        A change of a stored one MUST work on a full journal. Once begun it MUST finish, even if the caller is
+        cancelled.
+        """
+        ...
+
+    async def action(self, action_id: str) -> StoredAction | None:
+        """Return the action with that id."""
+        ...
+
+    async def action_for(self, caller: str, request_id: str) -> StoredAction | None:
+        """Return the action that *caller* requested as *request_id*."""
+        ...
+
+    async def action_on(self, subject: str) -> StoredAction | None:
+        """Return the newest action with that subject."""
+        ...
+
+    async def actions(self, *, after: int = 0, limit: int = 100) -> Sequence[StoredAction]:
+        """Return actions with a number greater than *after*, oldest first."""
+        ...
+
+    async def open_actions(self, *, after: int = 0, limit: int = 100) -> Sequence[StoredAction]:
+        """Return those of ``actions`` that are due at some time."""
+        ...
+
+    async def forget_actions(self, before: datetime) -> int:
+        """Delete actions that are not due and did not change since *before*; return how many."""
         ...
 
 

@@ -72,6 +72,7 @@ class Window:
 class Priority(enum.IntEnum):
     """Who goes first when an account's request budget is short; the smaller number wins."""
 
+    ACTION = -1
     LIVE = 0
     REVISIT = 1
     ENRICHMENT = 2
@@ -389,6 +390,39 @@ class DeadLetter:
     attempts: int
     first_tried: datetime
     dead_lettered_at: datetime
+
+
+ACTIONS = "$actions"
+"""The search of audit events: a name that no configured search can have."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAction:
+    """A requested action as the journal keeps it.
+
+    Args:
+        id: unguessable name of the action.
+        caller: who requested it.
+        request_id: the caller's name of the request; unique per caller.
+        state: see ``docs/actions.md``.
+        changed: when it was stored last.
+        body: everything else; the journal does not look into it.
+        due: when it needs attention next; ``None`` for one that has ended.
+        subject: id of what it made, for ``action_on``.
+        number: counts up with every new action; 0 for one that is not stored yet.
+        version: counts up with every change; 0 for one that is not stored yet.
+    """
+
+    id: str
+    caller: str
+    request_id: str
+    state: str
+    changed: datetime
+    body: Body
+    due: datetime | None = None
+    subject: str | None = None
+    number: int = 0
+    version: int = 0
 
 
 class WhenFull(enum.StrEnum):

@@ -108,7 +108,8 @@ def explain(error: sqlite3.Error | OSError, path: Path) -> JournalError:
         known = JournalFull(
             f"{path} is locked by another program; writing resumes automatically when that ends"
         )
-    elif primary is not None:
+    elif primary is not None or isinstance(error, sqlite3.OperationalError):
+        # Without a code: the driver could not decode a text (Could not decode to UTF-8).
         # Every statement is tested: what SQLite refuses beyond the above, the file is to blame for.
         known = damaged(path, str(error))
     return known

@@ -45,6 +45,16 @@ TYPES = {
     "key_values": {"key": "text", "value": "text"},
     "quarantine": {"feed": "integer", "hash": "blob", "reason": "text", "raw": "blob", "at": "integer"},
     "emitted": {"output": "text", "key": "blob", "identity": "blob", "at": "integer"},
+    "actions": {
+        "id": "text",
+        "caller": "text",
+        "request": "text",
+        "state": "text",
+        "version": "integer",
+        "changed": "integer",
+        "tolerant": "integer",
+        "body": "blob",
+    },
 }
 """The type of every column that is read without a check, by table. The small tables come first."""
 

@@ -26,10 +26,11 @@ from connector.facts import (
     RecordQuarantined,
 )
 from connector.interfaces import Clock, Observe, Start
+from connector.journal import actions as actions_table
 from connector.journal import dead_letters, entries, feeds, kv, positions, quarantine, rewinding
 from connector.journal import emitted as emitted_table
 from connector.journal.ballast import Ballast
-from connector.journal.codec import choose_compression, to_micros, to_moment
+from connector.journal.codec import choose_compression, printable, to_micros, to_moment
 from connector.journal.commit import TRIM_AT_ONCE, CommitResult, encode_entries, write_commit
 from connector.journal.database import Database, open_database
 from connector.journal.integrity import damaged
@@ -51,8 +52,10 @@ from connector.model import (
     Outline,
     Progress,
     QuarantinedItem,
+    Revision,
     RewindPreview,
     Seen,
+    StoredAction,
     Window,
 )
 
@@ -64,7 +67,9 @@ _EXPIRE_AT_ONCE = 2000
 
 
 class Journal:
-    """Implements ``FeedLog``, ``OutputLog``, ``OperatorLog`` and ``KeyValueStore``. Use :meth:`open`.
+    """Implements ``FeedLog``, ``OutputLog``, ``ActionLog``, ``OperatorLog`` and ``KeyValueStore``.
+
+    Use :meth:`open`.
 
     ``read`` and ``acknowledge`` also raise ``Moved`` after the output's position was moved by ``rewind``
     or by ``when_full: skip``, until the output attaches again.
@@ -274,6 +279,72 @@ class Journal:
     async def skipped(self, output: str) -> Gap | None:
         """See ``OutputLog``."""
         return await self._database.read(lambda connection: positions.newest_gap(connection, output))
+
+    # ActionLog
+
+    async def store_action(self, action: StoredAction, audit: Sequence[Revision] = ()) -> StoredAction:
+        """See ``ActionLog``."""
+        now = to_micros(self._clock())
+        commit = Commit(audit[0].feed, "", tuple(audit)) if audit else None
+
+        def work(connection: sqlite3.Connection) -> tuple[StoredAction, int, list[Skip]]:
+            if not action.version:
+                positions.check_room(connection)
+            stored = actions_table.store(connection, action, self._compress)
+            if commit is None:
+                return stored, 0, []
+            new_entries = encode_entries(commit, self._portion, self._compress)
+            head = entries.append(connection, new_entries, now).head
+            return stored, head, positions.enforce_skips(connection)
+
+        def done(outcome: tuple[StoredAction, int, list[Skip]]) -> None:
+            _, head, skips = outcome
+            for skip in skips:
+                self._notifier.mark_moved(skip.output)
+                self._report_skip(skip)
+            self._notifier.advance(head)
+
+        stored, _, _ = await self._write("action", work, done, last_resort=bool(action.version))
+        return stored
+
+    async def action(self, action_id: str) -> StoredAction | None:
+        """See ``ActionLog``."""
+        return await self._database.read(
+            lambda connection: actions_table.find(connection, "id = ?", printable(action_id))
+        )
+
+    async def action_for(self, caller: str, request_id: str) -> StoredAction | None:
+        """See ``ActionLog``."""
+        return await self._database.read(
+            lambda connection: actions_table.find(
+                connection, "caller = ? AND request = ?", caller, printable(request_id)
+            )
+        )
+
+    async def action_on(self, subject: str) -> StoredAction | None:
+        """See ``ActionLog``."""
+        return await self._database.read(
+            lambda connection: actions_table.find(connection, "subject = ?", printable(subject))
+        )
+
+    async def actions(self, *, after: int = 0, limit: int = 100) -> Sequence[StoredAction]:
+        """See ``ActionLog``."""
+        return await self._database.read(
+            lambda connection: actions_table.read(connection, after, limit, due=False)
+        )
+
+    async def open_actions(self, *, after: int = 0, limit: int = 100) -> Sequence[StoredAction]:
+        """See ``ActionLog``."""
+        return await self._database.read(
+            lambda connection: actions_table.read(connection, after, limit, due=True)
+        )
+
+    async def forget_actions(self, before: datetime) -> int:
+        """See ``ActionLog``. On a full disk it forgets less; what is left goes the next time."""
+        limit = to_micros(before)
+        return await self._repeat(
+            "forget", lambda connection: actions_table.forget(connection, limit, _EXPIRE_AT_ONCE)
+        )
 
     # OperatorLog
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from connector.errors import JournalBroken
+from connector.journal.actions import decode_body
 from connector.journal.codec import UNREADABLE, from_blob, to_moment
 from connector.journal.database import connect, explain, transaction
 from connector.journal.entries import bytes_at
@@ -36,6 +37,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "emitted": ("row",),
     "quarantine": ("number",),
     "dead_letters": ("number",),
+    "actions": ("number",),
     "entries": ("first",),
 }
 """The tables to copy, each with the columns by which its rows are read in order."""
@@ -203,11 +205,13 @@ def _is_sound(table: str, row: _Row) -> bool:
     if any(not isinstance(row.get(column), _KINDS[kind]) for column, kind in TYPES[table].items()):
         return False
     try:
-        if "body" in row and table != "states":
+        if table == "actions":
+            decode_body(row["body"], tolerant=bool(row["tolerant"]))
+        elif "body" in row and table != "states":
             revisions, _ = from_blob(row["body"], tolerant=bool(row["tolerant"]))
             return table != "entries" or len(revisions) == row["last"] - row["first"] + 1
-        for column in ("time", "until", "at", "recorded"):
-            if column in row:
+        for column in ("time", "until", "at", "recorded", "changed", "due"):
+            if row.get(column) is not None:
                 to_moment(row[column])
     except UNREADABLE:
         return False

@@ -128,6 +128,22 @@ _FIRST = (
     "CREATE INDEX seen_by_time ON seen (feed, time)",
     "CREATE INDEX seen_by_until ON seen (feed, until)",
     "CREATE TABLE key_values (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE actions (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        caller TEXT NOT NULL,
+        request TEXT NOT NULL,
+        state TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        changed INTEGER NOT NULL,
+        due INTEGER,
+        subject TEXT,
+        tolerant INTEGER NOT NULL,
+        body BLOB NOT NULL
+    )""",
+    "CREATE UNIQUE INDEX actions_by_request ON actions (caller, request)",
+    "CREATE INDEX actions_by_subject ON actions (subject) WHERE subject IS NOT NULL",
+    "CREATE INDEX actions_that_are_due ON actions (number) WHERE due IS NOT NULL",
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)

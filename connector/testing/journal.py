@@ -19,7 +19,19 @@ from datetime import UTC, datetime
 
 from connector.errors import DeadLettersFull, JournalFull, Moved
 from connector.interfaces import Journal
-from connector.model import Backlog, Commit, Feed, Gap, GapCause, Quarantined, Step, WhenFull, Window
+from connector.model import (
+    ACTIONS,
+    Backlog,
+    Commit,
+    Feed,
+    Gap,
+    GapCause,
+    Quarantined,
+    Step,
+    StoredAction,
+    WhenFull,
+    Window,
+)
 from connector.testing.journal_harness import (
     FEED,
     HOSTILE,
@@ -422,6 +434,60 @@ async def a_forgotten_feed_starts_anew(open_journal: Open) -> None:
         expect((await next_entry(journal, "siem", 0)).last, 1, "what it had journaled")
 
 
+async def actions_are_compared_and_set(open_journal: Open) -> None:
+    """An action is added once per request, changed from one version to the next, and found in every way."""
+    async with open_journal() as journal:
+        new = StoredAction("a1", "tines", "r1", "accepted", START, HOSTILE[3], due=START)
+        first = await journal.store_action(new)
+        expect((first.number > 0, first.version), (True, 1), "a new action")
+        await expect_error(Moved, journal.store_action(replace(new, id="a2")), "the request again")
+        running = await journal.store_action(replace(first, state="running", subject="b1"))
+        await expect_error(Moved, journal.store_action(replace(first, state="failed")), "an old version")
+        second = await journal.store_action(replace(new, id="a2", request_id="r2"))
+        ended = await journal.store_action(replace(second, state="succeeded", due=None))
+    async with open_journal() as journal:
+        expect(await journal.action("a1"), running, "the action by its id")
+        expect(await journal.action("a3"), None, "an action that nobody requested")
+        expect(await journal.action_for("tines", "r1"), running, "the action by its request")
+        expect(await journal.action_for("soc", "r1"), None, "the request of another caller")
+        expect(await journal.action_on("b1"), running, "the action by its subject")
+        expect(await journal.actions(), [running, ended], "all actions")
+        expect(await journal.actions(after=running.number, limit=1), [ended], "a page of actions")
+        expect(await journal.open_actions(), [running], "actions that are due")
+        expect(await journal.forget_actions(START), 0, "nothing is old")
+        expect(await journal.forget_actions(START + MINUTE), 1, "only what has ended")
+        expect(await journal.actions(), [running], "what is left")
+
+
+async def audit_events_are_stored_with_their_action(open_journal: Open) -> None:
+    """Audit events reach every output, all or none with the change; they make no feed."""
+    async with open_journal() as journal:
+        await journal.attach("siem", "beginning", Backlog())
+        audit = replace(revision("a1-1"), feed=Feed("account", ACTIONS))
+        reading = asyncio.ensure_future(next_entry(journal, "siem", 0))
+        await asyncio.sleep(0)
+        new = StoredAction("a1", "tines", "r1", "accepted", START, {}, due=START)
+        await journal.store_action(new, [audit])
+        entry = await reading
+        expect((entry.first, entry.only, entry.revisions), (1, None, (audit,)), "the audit event")
+        await expect_error(Moved, journal.store_action(new, [audit]), "the same again")
+        expect((await journal.outline()).head, 1, "the head")
+        expect((await journal.outline()).feeds, (), "the feeds")
+
+
+async def a_full_backlog_refuses_new_actions_only(open_journal: Open) -> None:
+    """What was begun can be ended, although an output is over its limit."""
+    async with open_journal() as journal:
+        new = StoredAction("a1", "tines", "r1", "accepted", START, {}, due=START)
+        stored = await journal.store_action(new)
+        await journal.attach("siem", "beginning", Backlog(max_bytes=1))
+        await journal.commit(commit_of("a"))
+        late = replace(new, id="a2", request_id="r2")
+        await expect_error(JournalFull, journal.store_action(late), "a new action")
+        await journal.store_action(replace(stored, state="failed", due=None), [revision("a1-2")])
+        expect((await journal.outline()).head, 2, "the head")
+
+
 CHECKS: tuple[Check, ...] = (
     positions_count_revisions,
     large_commits_keep_their_order,
@@ -443,5 +509,8 @@ CHECKS: tuple[Check, ...] = (
     the_first_emitted_revision_is_remembered,
     values_are_compared_and_set,
     a_forgotten_feed_starts_anew,
+    actions_are_compared_and_set,
+    audit_events_are_stored_with_their_action,
+    a_full_backlog_refuses_new_actions_only,
 )
 """Every check."""

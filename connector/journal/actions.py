@@ -1,0 +1,98 @@
+"""The table of actions: what callers asked the connector to do, and how far each is."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
+
+from connector.errors import Moved
+from connector.journal.codec import Text, from_text, to_micros, to_moment, to_text
+from connector.model import JsonObject, StoredAction
+
+_COLUMNS = "number, id, caller, request, state, version, changed, due, subject, tolerant, body"
+
+
+def store(
+    connection: sqlite3.Connection, action: StoredAction, compress: Callable[[bytes], bytes]
+) -> StoredAction:
+    """Add or replace *action*; raises ``Moved`` unless its version is the stored one."""
+    text = to_text(action.body)
+    due = None if action.due is None else to_micros(action.due)
+    body = compress(text.data)
+    values = (action.state, to_micros(action.changed), due, action.subject, text.tolerant, body)
+    if action.version:
+        changed = connection.execute(
+            "UPDATE actions SET version = version + 1, state = ?, changed = ?, due = ?, subject = ?, "
+            "tolerant = ?, body = ? WHERE id = ? AND version = ?",
+            (*values, action.id, action.version),
+        ).rowcount
+        if not changed:
+            raise Moved(f"the action {action.id} is not at version {action.version}")
+        return replace(action, version=action.version + 1)
+    try:
+        row = connection.execute(
+            "INSERT INTO actions "
+            "(id, caller, request, version, state, changed, due, subject, tolerant, body) "
+            "VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?) RETURNING number",
+            (action.id, action.caller, action.request_id, *values),
+        ).fetchone()
+    except sqlite3.IntegrityError:
+        raise Moved(f"{action.caller} used the request id {action.request_id!r} before") from None
+    return replace(action, version=1, number=int(row[0]))
+
+
+def find(connection: sqlite3.Connection, condition: str, *values: object) -> StoredAction | None:
+    """The newest action that meets *condition*, a piece of SQL with as many marks as *values*."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM actions WHERE {condition} ORDER BY number DESC LIMIT 1",  # noqa: S608, our own text
+        values,
+    ).fetchone()
+    return None if row is None else _action(row)
+
+
+def read(connection: sqlite3.Connection, after: int, limit: int, *, due: bool) -> list[StoredAction]:
+    """Actions after number *after*, oldest first; with *due* only those that are due at some time."""
+    condition = "number > ? AND due IS NOT NULL" if due else "number > ?"
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM actions WHERE {condition} ORDER BY number LIMIT ?",  # noqa: S608, our own text
+        (after, limit),
+    )
+    return [_action(row) for row in rows]
+
+
+def forget(connection: sqlite3.Connection, before: int, most: int) -> int:
+    """Delete at most *most* actions that have ended and did not change since *before*."""
+    return connection.execute(
+        "DELETE FROM actions WHERE number IN "
+        "(SELECT number FROM actions WHERE due IS NULL AND changed < ? ORDER BY number LIMIT ?)",
+        (before, most),
+    ).rowcount
+
+
+def decode_body(body: bytes, *, tolerant: bool) -> JsonObject:
+    """Decode the body of an action; raises one of ``UNREADABLE`` for a damaged one."""
+    decoded = from_text(Text(zlib.decompress(body), tolerant))
+    if not isinstance(decoded, dict):
+        raise TypeError("the body of an action is not an object")
+    return decoded
+
+
+def _action(row: tuple[object, ...]) -> StoredAction:
+    number, name, caller, request, state, version, changed, due, subject, tolerant, body = cast(
+        "tuple[int, str, str, str, str, int, int, int | None, str | None, int, bytes]", row
+    )
+    return StoredAction(
+        id=name,
+        caller=caller,
+        request_id=request,
+        state=state,
+        changed=to_moment(changed),
+        body=decode_body(body, tolerant=bool(tolerant)),
+        due=None if due is None else to_moment(due),
+        subject=subject,
+        number=number,
+        version=version,
+    )

@@ -8,6 +8,7 @@
     │   ├── Unavailable       network, 5xx, 429: try again later (``after``)
     │   ├── Denied            401, 403: credentials or permission; wait for the operator, probe slowly
     │   ├── BadQuery          400, 404, 405, 410, 422: the API refuses this request
+    │   ├── OutcomeUnknown    the request may have taken effect: read what became of it, never repeat
     │   └── SearchIncomplete  the walk cannot be completed as asked: halve the slice
     ├── JournalError
     │   ├── JournalFull       disk or backlog limit: wait, lose nothing
@@ -143,6 +144,12 @@ class BadQuery(SourceError):
     """The API refuses this request; the same request would be refused again."""
 
     kind = "bad_query"
+
+
+class OutcomeUnknown(SourceError):
+    """A request that must not be repeated left, and no answer tells whether it took effect."""
+
+    kind = "outcome_unknown"
 
 
 class SearchIncomplete(SourceError):

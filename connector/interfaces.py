@@ -1,8 +1,9 @@
 """The interfaces between packages, as protocols. Each docstring is the contract.
 
 The key words MUST, MUST NOT, SHOULD and MAY are those of RFC 2119. Who implements: ``source``
-(Source, Lookup), ``journal`` (FeedLog, OutputLog, ActionLog, OperatorLog), ``outputs`` (Output), ``mapping``
-(Mapper), ``telemetry`` (Observe). Who calls: ``collect``, ``delivery``, ``app``.
+(Source, Lookup, ActionApi), ``journal`` (FeedLog, OutputLog, ActionLog, OperatorLog), ``outputs``
+(Output), ``mapping`` (Mapper), ``telemetry`` (Observe). Who calls: ``collect``, ``delivery``,
+``actions``, ``app``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from connector.model import (
     Entry,
     Event,
     Feed,
+    FilterValue,
     Gap,
     Limits,
     Outline,
@@ -79,6 +81,69 @@ class Lookup(Protocol):
 
         MUST raise a ``SourceError`` for anything else.
         """
+        ...
+
+
+class ActionApi(Protocol):
+    """One account of the API as response actions see it. Rows are as the API sends them.
+
+    Every method raises a ``SourceError`` where it has no answer. Of ``release``, ``submit`` and ``block``,
+    any error but ``OutcomeUnknown`` MUST mean that nothing happened, and the implementer MUST NOT repeat
+    them after that one. ``move`` and ``unblock`` may be repeated, and MAY have happened whatever they raise.
+    """
+
+    def now(self) -> datetime:
+        """The server's clock as far as it is known."""
+        ...
+
+    async def get(self, record_id: str) -> Record | None:
+        """Return the record as it is now; ``None`` when the API does not know it."""
+        ...
+
+    async def search(
+        self, filters: Mapping[str, FilterValue], window: Window, limit: int
+    ) -> tuple[Sequence[Record], bool]:
+        """Return at most *limit* records, and whether there are more."""
+        ...
+
+    async def details(self, record: Record, endpoints: Sequence[str]) -> Body:
+        """Return what *endpoints* (detections, action_log, trace) say, as ``Enricher.enrich`` does."""
+        ...
+
+    async def preview(self, record: Record) -> bytes | None:
+        """Return a PNG image of the message."""
+        ...
+
+    async def raw(self, record_id: str) -> bytes | None:
+        """Return the message as received; ``None`` where the API does not give it out."""
+        ...
+
+    async def move(self, ids: Sequence[str], destination: str) -> Sequence[Body]:
+        """Move at most 1000 messages; return a row per message and recipient."""
+        ...
+
+    async def release(self, ids: Sequence[str]) -> Sequence[Body]:
+        """Release messages from quarantine; return a row per message."""
+        ...
+
+    async def submit(self, kind: str, messages: Sequence[Body]) -> Sequence[Body]:
+        """Submit messages; return a row per message."""
+        ...
+
+    async def submissions(self, since: datetime) -> Sequence[Body]:
+        """Return submissions of the team that were requested at *since* or later."""
+        ...
+
+    async def blocked_senders(self, pattern: str) -> Sequence[Body]:
+        """Return the blocked senders with that *pattern*."""
+        ...
+
+    async def block(self, sender: Body) -> Body:
+        """Add a blocked sender; return it with its id."""
+        ...
+
+    async def unblock(self, block_id: str) -> bool:
+        """Delete a blocked sender; return whether there was one."""
         ...
 
 

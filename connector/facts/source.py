@@ -12,8 +12,8 @@ from connector.facts.base import Fact, Level, fact
 class RequestAnswered(Fact):
     """One request to the API ended.
 
-    *outcome*: `ok`, `deferred` (a 202 answer), `unavailable`, `denied` or `bad_query`. *status* is absent
-    when no answer arrived.
+    *outcome*: `ok`, `deferred` (a 202 answer), `unavailable`, `denied`, `bad_query` or `outcome_unknown`.
+    *status* is absent when no answer arrived.
     """
 
     event: ClassVar[str] = "request_answered"

@@ -16,6 +16,7 @@ import heapq
 import itertools
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from connector.errors import ConnectorError
 from connector.facts import (
@@ -43,6 +44,69 @@ LONGEST_BLOCK = 3600.0
 
 _EMPTY_AT_MOST = 300.0
 """Longest pause in seconds for a ``Ratelimit`` header that says nothing is left."""
+
+
+class RequestBudget(Protocol):
+    """Grants requests; what ``Requester`` asks."""
+
+    async def acquire(self, priority: Priority, account: str) -> None:
+        """Wait until one request may be made; cancelling the wait passes the turn on."""
+        ...
+
+    def learn(self, headers: Mapping[str, str], account: str) -> None:
+        """Apply the ``Ratelimit`` headers of a response."""
+        ...
+
+    async def block(self, seconds: float, account: str) -> None:
+        """Stop every request for *seconds*, also after a restart."""
+        ...
+
+    async def resume(self, account: str) -> bool:
+        """End the pause now, also the stored one; return whether there was one."""
+        ...
+
+    @property
+    def blocked(self) -> float:
+        """Seconds until requests may be made again; 0 if they may."""
+        ...
+
+
+class ActionBudget:
+    """Grants requests of actions: before everything else, but few, so that they cannot starve collection.
+
+    Args:
+        own: what actions may use, whatever else is free.
+        shared: the account's budget, which every request counts against.
+        limits: of the two, the one that belongs to the credential: rate limits of the API apply to it.
+    """
+
+    def __init__(self, own: Budget, shared: Budget, limits: Budget) -> None:
+        self._own = own
+        self._shared = shared
+        self._limits = limits
+
+    async def acquire(self, priority: Priority, account: str) -> None:
+        """See ``RequestBudget``; whatever *priority* is, it is that of an action."""
+        del priority
+        await self._own.acquire(Priority.ACTION, account)
+        await self._shared.acquire(Priority.ACTION, account)
+
+    def learn(self, headers: Mapping[str, str], account: str) -> None:
+        """See ``RequestBudget``."""
+        self._limits.learn(headers, account)
+
+    async def block(self, seconds: float, account: str) -> None:
+        """See ``RequestBudget``."""
+        await self._limits.block(seconds, account)
+
+    async def resume(self, account: str) -> bool:
+        """See ``RequestBudget``."""
+        return await self._limits.resume(account)
+
+    @property
+    def blocked(self) -> float:
+        """See ``RequestBudget``."""
+        return max(self._own.blocked, self._shared.blocked)
 
 
 class Budget:

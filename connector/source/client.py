@@ -17,7 +17,7 @@ from connector.facts import PageDecoded, SearchAborted, SearchContinued
 from connector.interfaces import Clock, KeyValueStore, Observe
 from connector.model import JsonObject, Page, Priority, Query, Record, Window
 from connector.net.http import HttpClient
-from connector.source.budget import Budget
+from connector.source.budget import RequestBudget
 from connector.source.credentials import ApiToken, Credentials
 from connector.source.deferred import DeferredSearches
 from connector.source.enrichment import CloudflareEnricher, Endpoint
@@ -100,7 +100,7 @@ class CloudflareSource:
         account_id: str,
         credentials: Credentials,
         http: HttpClient,
-        budget: Budget,
+        budget: RequestBudget,
         observe: Observe,
         clock: Clock,
         base_url: str = BASE_URL,

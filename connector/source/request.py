@@ -10,15 +10,22 @@ from typing import cast
 
 import orjson
 
-from connector.errors import SearchIncomplete, SourceError, Unavailable
+from connector.errors import OutcomeUnknown, SearchIncomplete, SourceError, Unavailable
 from connector.facts import RequestAnswered, RequestRetried, RetryAfterCapped
 from connector.interfaces import Clock, Observe
 from connector.masking import mask_secrets
 from connector.model import JsonObject, Priority
 from connector.net.backoff import full_jitter, parse_retry_after
 from connector.net.http import HttpClient
-from connector.net.transport import Response, TimedOut, TransportError, Untrusted
-from connector.source.budget import LONGEST_BLOCK, Budget
+from connector.net.transport import (
+    Response,
+    TimedOut,
+    TransportError,
+    Unreachable,
+    Unsendable,
+    Untrusted,
+)
+from connector.source.budget import LONGEST_BLOCK, RequestBudget
 from connector.source.credentials import Credentials
 from connector.source.decode import Undecodable, decode
 from connector.source.envelope import Envelope
@@ -46,6 +53,9 @@ _EXPLAINED = 1 << 20
 _MAX_BACKOFF = 10.0
 """Longest backoff in seconds inside one request; longer outages are the caller's to wait for."""
 
+
+_NOTHING_SENT = (Unreachable, Untrusted, Unsendable)
+"""Failures of an exchange before any byte of the request left."""
 
 OK = "ok"
 DEFERRED = "deferred"
@@ -76,6 +86,10 @@ class ApiRequest:
         splittable: a timeout means ``SearchIncomplete``: a smaller search may succeed.
         wait_for_limit: wait for a rate limit to end instead of failing and losing the progress of a search.
         attempts: number of tries; ``None``: as configured for the source.
+        method: HTTP method.
+        content: JSON text to send.
+        repeatable: whether the request may be sent again after an attempt that may have taken effect. If not,
+            such an attempt is an ``OutcomeUnknown``; every other error means that nothing happened.
     """
 
     endpoint: str
@@ -86,6 +100,9 @@ class ApiRequest:
     splittable: bool = False
     wait_for_limit: bool = False
     attempts: int | None = None
+    method: str = "GET"
+    content: bytes | None = None
+    repeatable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +120,7 @@ class Requester:
         account: str,
         credentials: Credentials,
         http: HttpClient,
-        budget: Budget,
+        budget: RequestBudget,
         server: ServerClock,
         *,
         observe: Observe,
@@ -169,22 +186,29 @@ class Requester:
         began = loop.time()
         try:
             response = await self._http.request(
-                "GET",
-                ask.url,
-                headers={**self._credentials.headers(), "accept": "application/json"},
-                params=ask.params,
+                ask.method, ask.url, headers=self._headers(ask), params=ask.params, content=ask.content
             )
         except TransportError as error:
             known = from_transport_error(error)
+            if not ask.repeatable and not isinstance(error, _NOTHING_SENT):
+                known = OutcomeUnknown(error.reason)
             self._report(ask, known.kind, None, loop.time() - began, 0)
             repeat = isinstance(known, Unavailable) and not isinstance(error, Untrusted)
             return _Failure(known, repeat, slow=isinstance(error, TimedOut))
         result = await self._classify(ask, response)
+        if isinstance(result, _Failure) and not ask.repeatable and _may_have_happened(response):
+            failed = result.error
+            unknown = OutcomeUnknown(failed.reason, status=failed.status, code=failed.code, ray=failed.ray)
+            result = _Failure(unknown, repeat=False)
         outcome = result.error.kind if isinstance(result, _Failure) else OK
         if outcome == OK and response.status == 202:  # noqa: PLR2004
             outcome = DEFERRED
         self._report(ask, outcome, response.status, response.seconds, len(response.body))
         return result
+
+    def _headers(self, ask: ApiRequest) -> Mapping[str, str]:
+        sent = {} if ask.content is None else {"content-type": "application/json"}
+        return {**self._credentials.headers(), "accept": "application/json", **sent}
 
     async def _classify(  # noqa: PLR0911, one line per verdict
         self, ask: ApiRequest, response: Response
@@ -250,6 +274,12 @@ class Requester:
 
     def _report(self, ask: ApiRequest, outcome: str, status: int | None, seconds: float, size: int) -> None:
         self._observe(RequestAnswered(self.account, ask.endpoint, outcome, status, seconds, size))
+
+
+def _may_have_happened(response: Response) -> bool:
+    """Whether the API may have done what was asked, although the response is no success."""
+    status = response.status
+    return status == 408 or not 400 <= status < 500  # noqa: PLR2004
 
 
 def _final(ask: ApiRequest, failure: _Failure) -> SourceError:

@@ -304,6 +304,10 @@ class ActionLog(Protocol):
         """
         ...
 
+    async def append_audit(self, audit: Sequence[Revision]) -> None:
+        """Append *audit* for the outputs, for calls that made no action. Raises ``JournalFull``."""
+        ...
+
     async def action(self, action_id: str) -> StoredAction | None:
         """Return the action with that id."""
         ...

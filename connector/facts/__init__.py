@@ -6,6 +6,7 @@ them. They hold no secret and no text of a message. Durations are in seconds, si
 """
 
 # A new fact is one class in one of these modules; the star imports and `kinds` find it.
+from connector.facts.actions import *  # noqa: F403
 from connector.facts.base import Fact as Fact
 from connector.facts.base import Level as Level
 from connector.facts.collection import *  # noqa: F403

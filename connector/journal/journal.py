@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 from connector.broadcast import Broadcast
 from connector.errors import JournalFull, Moved
@@ -64,6 +64,9 @@ T = TypeVar("T")
 FILE = "journal.db"
 _EXPIRE_AT_ONCE = 2000
 """Rows that one transaction deletes at most: others wait for its end."""
+
+_Appended: TypeAlias = tuple[int, list[Skip]]
+"""The head after revisions were appended (0: none were), and what outputs skipped for them."""
 
 
 class Journal:
@@ -285,27 +288,28 @@ class Journal:
     async def store_action(self, action: StoredAction, audit: Sequence[Revision] = ()) -> StoredAction:
         """See ``ActionLog``."""
         now = to_micros(self._clock())
-        commit = Commit(audit[0].feed, "", tuple(audit)) if audit else None
 
-        def work(connection: sqlite3.Connection) -> tuple[StoredAction, int, list[Skip]]:
+        def work(connection: sqlite3.Connection) -> tuple[StoredAction, _Appended]:
             if not action.version:
                 positions.check_room(connection)
             stored = actions_table.store(connection, action, self._compress)
-            if commit is None:
-                return stored, 0, []
-            new_entries = encode_entries(commit, self._portion, self._compress)
-            head = entries.append(connection, new_entries, now).head
-            return stored, head, positions.enforce_skips(connection)
+            return stored, self._append(connection, audit, now)
 
-        def done(outcome: tuple[StoredAction, int, list[Skip]]) -> None:
-            _, head, skips = outcome
-            for skip in skips:
-                self._notifier.mark_moved(skip.output)
-                self._report_skip(skip)
-            self._notifier.advance(head)
+        def done(outcome: tuple[StoredAction, _Appended]) -> None:
+            self._report_appended(outcome[1])
 
-        stored, _, _ = await self._write("action", work, done, last_resort=bool(action.version))
+        stored, _ = await self._write("action", work, done, last_resort=bool(action.version))
         return stored
+
+    async def append_audit(self, audit: Sequence[Revision]) -> None:
+        """See ``ActionLog``."""
+        now = to_micros(self._clock())
+
+        def work(connection: sqlite3.Connection) -> _Appended:
+            positions.check_room(connection)
+            return self._append(connection, audit, now)
+
+        await self._write("audit", work, self._report_appended)
 
     async def action(self, action_id: str) -> StoredAction | None:
         """See ``ActionLog``."""
@@ -493,6 +497,21 @@ class Journal:
         if trim is not None:
             self._reader.trim(trim.floor)
         return trim
+
+    def _append(self, connection: sqlite3.Connection, audit: Sequence[Revision], now: int) -> _Appended:
+        if not audit:
+            return 0, []
+        commit = Commit(audit[0].feed, "", tuple(audit))
+        new_entries = encode_entries(commit, self._portion, self._compress)
+        head = entries.append(connection, new_entries, now).head
+        return head, positions.enforce_skips(connection)
+
+    def _report_appended(self, appended: _Appended) -> None:
+        head, skips = appended
+        for skip in skips:
+            self._notifier.mark_moved(skip.output)
+            self._report_skip(skip)
+        self._notifier.advance(head)
 
     def _undo(self) -> None:
         self._states.clear()

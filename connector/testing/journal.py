@@ -27,6 +27,7 @@ from connector.model import (
     Gap,
     GapCause,
     Quarantined,
+    Record,
     Step,
     StoredAction,
     WhenFull,
@@ -473,6 +474,9 @@ async def audit_events_are_stored_with_their_action(open_journal: Open) -> None:
         await expect_error(Moved, journal.store_action(new, [audit]), "the same again")
         expect((await journal.outline()).head, 1, "the head")
         expect((await journal.outline()).feeds, (), "the feeds")
+        refusal = replace(audit, record=Record("refused", {"id": "refused"}))
+        await journal.append_audit([refusal])
+        expect((await next_entry(journal, "siem", 1)).revisions, (refusal,), "an event without an action")
 
 
 async def a_full_backlog_refuses_new_actions_only(open_journal: Open) -> None:

@@ -29,8 +29,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
+from connector.net.listener import ConnectionLimits, Listener, Reason
 from connector.telemetry.authentication import Authentication, is_authenticated
-from connector.telemetry.listener import ConnectionLimits, Listener, Reason
 from connector.telemetry.trend import Trend
 
 _ALIVE = 30.0

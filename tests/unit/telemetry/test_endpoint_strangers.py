@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from connector.telemetry.endpoint import Endpoint, SnapshotHolder, bind
-from connector.telemetry.listener import ConnectionLimits
+from connector.net.listener import ConnectionLimits
 
 _NONSENSE = (
     b"\x16\x03\x01\x02\x00\r\n\r\n",

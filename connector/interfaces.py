@@ -380,7 +380,7 @@ class OperatorLog(Protocol):
         ...
 
 
-class Journal(FeedLog, OutputLog, OperatorLog, SharedValueStore, Protocol):
+class Journal(FeedLog, OutputLog, ActionLog, OperatorLog, SharedValueStore, Protocol):
     """All sides of a journal."""
 
     @property

@@ -123,11 +123,7 @@ def _checked(field: Field, place: str, value: object) -> object:
             if not isinstance(value, bool):
                 raise malformed(place, "expected true or false")
         case "integer":
-            if (
-                not isinstance(value, int)
-                or isinstance(value, bool)
-                or not field.least <= value <= field.most
-            ):
+            if type(value) is not int or not field.least <= value <= field.most:
                 raise malformed(place, f"expected an integer from {field.least} to {field.most}")
         case "strings":
             return _list(field, place, value)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from connector.actions.action import Action, Kind, Outcome, Target
-from connector.actions.answers import logged, sent_at, submission_in
+from connector.actions.answers import NO_ROW, logged, sent_at, submission_in
 from connector.errors import SourceError
 from connector.interfaces import ActionApi
 from connector.model import Body
@@ -36,7 +36,7 @@ async def reconcile(action: Action, api: ActionApi, settle: timedelta) -> dict[s
 
 
 def _is_over(target: Target, now: datetime, settle: timedelta) -> bool:
-    return now - sent_at(target) > settle
+    return now - datetime.fromisoformat(target.facts["sent_at"]) > settle
 
 
 async def _submissions(action: Action, api: ActionApi) -> Sequence[Body]:
@@ -57,7 +57,9 @@ async def _look_up(action: Action, target: Target, rows: Sequence[Body], api: Ac
             return target.ended(Outcome.SUCCEEDED, f"seen as submission {submission}")
     record = await api.get(target.id)
     if record is None:
-        return None
+        # Nothing can have been done to a message that the API neither mentioned in its answer nor knows.
+        unknown = target.detail == NO_ROW
+        return target.ended(Outcome.FAILED, "the API does not know this message") if unknown else None
     if action.kind is Kind.RELEASE and record.body.get("is_quarantined") is False:
         return target.ended(Outcome.SUCCEEDED, "seen in the record")
     details = await api.details(record, ["action_log"])

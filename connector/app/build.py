@@ -27,12 +27,22 @@ from connector.masking import SecretMasker, secrets_in
 from connector.model import Backlog, Feed
 from connector.net.no_proxy import ProxyEnvironment
 from connector.settings import Loaded, ServerSettings, Settings, StateSettings, require_paths
+from connector.settings.process import ServerTls
 from connector.telemetry.endpoint import SnapshotHolder, bind
 from connector.telemetry.log_writer import LogWriter
 from connector.telemetry.logs import Format, Logs, dropped_line
 from connector.telemetry.metrics import Metrics
 from connector.telemetry.observer import Telemetry
 from connector.telemetry.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class ActionsSocket:
+    """Where the HTTP API of actions listens."""
+
+    listen: str
+    sock: socket.socket
+    tls: ssl.SSLContext | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,7 @@ class Core:
     state: StateSettings
     server: ServerSettings
     log: LogWriter | None = None
+    actions: ActionsSocket | None = None
 
     def observe(self, fact: Fact) -> None:
         """Report *fact* to telemetry."""
@@ -92,11 +103,23 @@ def build_app(loaded: Loaded, clock: Clock, log: LogWriter | None = None) -> App
     status = Status(__version__, clock, fresh, limits, names, sqlite=SQLITE)
     telemetry = Telemetry(logs, metrics, status, limits, _masker(settings))
     routes = build_routes(loaded, telemetry.observe, names, library)
-    tls = endpoint_tls(settings.server)
+    tls = server_tls(settings.server.tls, "server.tls")
+    actions = _actions_socket(settings)
     sock = bind(settings.server.listen) if settings.server.listen else None
     for note in (*loaded.notes, *mapping_notes(loaded, library), *expression_warnings(loaded, library)):
         telemetry.observe(ConfigurationWarning(note))
-    core = Core(clock, telemetry, metrics, SnapshotHolder(), sock, tls, settings.state, settings.server, log)
+    core = Core(
+        clock,
+        telemetry,
+        metrics,
+        SnapshotHolder(),
+        sock,
+        tls,
+        settings.state,
+        settings.server,
+        log,
+        actions,
+    )
     return App(core, settings, feeds, routes, library.overrides(), library.cache)
 
 
@@ -137,12 +160,19 @@ def _masker(settings: Settings) -> SecretMasker:
     return SecretMasker([*secrets_in(settings), *(partial(str, url) for url in proxies)])
 
 
-def endpoint_tls(server: ServerSettings) -> ssl.SSLContext | None:
-    """TLS context of the HTTP endpoint; ``None`` for plain HTTP.
+def _actions_socket(settings: Settings) -> ActionsSocket | None:
+    actions = settings.actions
+    if actions is None or actions.listen is None:
+        return None
+    tls = server_tls(actions.tls, "actions.tls")
+    return ActionsSocket(actions.listen, bind(actions.listen, "actions.listen"), tls)
+
+
+def server_tls(tls: ServerTls | None, setting: str) -> ssl.SSLContext | None:
+    """TLS context of an HTTP server; ``None`` for plain HTTP. *setting* is named in errors.
 
     Raises ``ConfigurationError`` for a certificate, key or authority that cannot be used.
     """
-    tls = server.tls
     if tls is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -157,7 +187,7 @@ def endpoint_tls(server: ServerSettings) -> ssl.SSLContext | None:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or getattr(error, "reason", None) or type(error).__name__
         raise ConfigurationError(
-            Problem(f"server.tls: cannot use the certificate or key: {why}", hint="check the PEM files")
+            Problem(f"{setting}: cannot use the certificate or key: {why}", hint="check the PEM files")
         ) from None
     return context
 

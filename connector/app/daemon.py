@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from connector import __version__
-from connector.app.build import App, Core, build_app, switch_telemetry
+from connector.app.build import ActionsSocket, App, Core, build_app, switch_telemetry
 from connector.app.collectors import FeedPlan, build_collectors, note_unconfigured_feeds, start_delays
 from connector.app.control.backfill import BackfillService
 from connector.app.control.operator import ConfiguredNames, handlers
@@ -34,7 +34,7 @@ from connector.app.tasks import supervise, task_scope, wait_first
 from connector.collect.backfill.runner import BACKFILL
 from connector.collect.collector import Collector
 from connector.delivery import Deliverer
-from connector.errors import BadQuery, Denied, JournalFull
+from connector.errors import BadQuery, ConnectorError, Denied, JournalFull
 from connector.facts import (
     CollectionFailed,
     ConfigurationReloaded,
@@ -154,7 +154,8 @@ async def run(app: App, stop: Stop, announce: Announce, reload: Reload | None = 
                 else:
                     _report_reload(app, differences)
                     reload.finish(changes=differences)
-                successor = await _collect(app, running, stop, reload)
+                async with _actions(app, services):
+                    successor = await _collect(app, running, stop, reload)
                 if successor is None:
                     await drain(running, app.settings.drain, stop)
                 else:
@@ -200,8 +201,8 @@ async def open_app(
 async def open_core(core: Core) -> AsyncIterator[Services]:
     """Endpoint, journal and control socket, while the block runs."""
     directory = core.state.directory
-    commands: dict[str, Handler] = {"status": partial(_status, core.telemetry)}
-    with _endpoint(core) as url:
+    commands: dict[str, Handler] = {"status": partial(_status, core.telemetry), "action": _no_actions}
+    with _endpoint(core) as url, _closing(core.actions):
         async with (
             open_journal(core.state, observe=core.observe, clock=core.clock) as journal,
             serve_control(directory, commands),
@@ -256,6 +257,16 @@ async def _forget(forget: Handler, resume: ResumeService, request: JsonObject) -
     answer = await forget(request)
     await resume.resume_account(str(request.get("account")))
     return answer
+
+
+@contextmanager
+def _closing(actions: ActionsSocket | None) -> Iterator[None]:
+    """Close the socket of the actions' API at the end; a reload keeps it open."""
+    try:
+        yield
+    finally:
+        if actions is not None:
+            actions.sock.close()
 
 
 @contextmanager
@@ -445,6 +456,22 @@ def _server_clock(app: App, sources: Mapping[str, Source], local: Clock) -> Call
         if name in sources
     }
     return lambda account: clocks.get(account, local)()
+
+
+@asynccontextmanager
+async def _actions(app: App, services: Services) -> AsyncIterator[None]:
+    """Response actions while the block runs, if they are configured."""
+    if app.settings.actions is None:
+        yield
+        return
+    from connector.app.actions import run_actions  # noqa: PLC0415, only where it is needed
+
+    async with run_actions(app, app.settings.actions, services.journal, services.budgets, services.commands):
+        yield
+
+
+async def _no_actions(_: JsonObject) -> object:
+    raise ConnectorError("there are no response actions: add the section actions to the configuration")
 
 
 async def _status(telemetry: Telemetry, _: JsonObject) -> JsonObject:

@@ -121,3 +121,7 @@ def _needs_restart(before: Settings, after: Settings) -> Iterator[str]:
     for key in ("state", "server"):
         if getattr(before, key) != getattr(after, key):
             yield f"{key} changed: takes effect after a restart"
+    old = None if before.actions is None else (before.actions.listen, before.actions.tls)
+    new = None if after.actions is None else (after.actions.listen, after.actions.tls)
+    if old != new and new is not None:
+        yield "actions.listen and actions.tls: changes take effect after a restart"

@@ -35,7 +35,7 @@ from connector.mapping import (
     matches_either_state,
     request_warnings,
 )
-from connector.model import Event, Feed, JsonObject, Record, Revision
+from connector.model import ACTIONS, Event, Feed, JsonObject, Record, Revision
 from connector.outputs.common import OutputSettings, Templated, TemplateOption
 from connector.settings import Loaded
 from connector.yaml_nodes import Node, parse
@@ -149,22 +149,26 @@ def _route(
     fields = _group_fields(loaded, name)
     redact = _redact(node_at(loaded.node, ("outputs", name, "redact")), loaded, name)
     render = _render(loaded, name, pack, accounts)
+    audit_pack = _audit_pack(library, pack) if settings.actions else None
     return Route(
         name,
         settings,
         settings.build(name, observe),
-        build_mapper(
-            pack,
-            accounts=accounts,
-            when=when and matches_either_state(when),
-            redact=redact,
-            render=render,
-            cache=library.cache,
+        with_audit(
+            build_mapper(
+                pack,
+                accounts=accounts,
+                when=when and matches_either_state(when),
+                redact=redact,
+                render=render,
+                cache=library.cache,
+            ),
+            audit_mapper(library, pack, accounts, redact) if settings.actions else None,
         ),
-        None if render else _shrinker(pack, accounts, redact, library.cache),
+        None if render else _shrinker(pack, audit_pack, accounts, redact, library.cache),
         None if settings.heartbeat is None else heartbeat_mapper(library, pack),
         partial(build_mapper, pack, accounts=accounts, redact=redact, render=render),
-        compile_key(fields, pack, accounts=accounts) if fields else None,
+        _messages_only(compile_key(fields, pack, accounts=accounts)) if fields else None,
         _is_correction(when),
     )
 
@@ -277,16 +281,56 @@ def node_at(node: Node, path: tuple[str, ...]) -> Node | None:
     return node
 
 
+def audit_mapper(
+    library: Library, pack: Pack, accounts: Mapping[str, str], redact: Redact | None = None
+) -> Mapper:
+    """The mapper of audit events of response actions, in the format of *pack*.
+
+    Raises ``ConfigurationError`` if a custom mapping overrides it with a mistake.
+    """
+    return build_mapper(_audit_pack(library, pack), accounts=accounts, redact=redact, cache=library.cache)
+
+
+def _audit_pack(library: Library, pack: Pack) -> Pack:
+    # The mapping ocsf of audit events is of the format json, for the format ocsf is Email Activity alone.
+    return library.actions().load(pack.format)
+
+
+def with_audit(mapper: Mapper, audit: Mapper | None) -> Mapper:
+    """*mapper* for messages and *audit* for audit events; without it they are left out."""
+
+    def choose(revision: Revision) -> Event | None:
+        if revision.feed.search != ACTIONS:
+            return mapper(revision)
+        return None if audit is None else audit(revision)
+
+    return choose
+
+
+def _messages_only(key: Callable[[Revision], str | None]) -> Callable[[Revision], str | None]:
+    """The key of ``group_by``, which audit events do not have."""
+    return lambda revision: None if revision.feed.search == ACTIONS else key(revision)
+
+
 def _shrinker(
-    pack: Pack, accounts: Mapping[str, str], redact: Redact | None, cache: MappingCache
+    pack: Pack,
+    audit_pack: Pack | None,
+    accounts: Mapping[str, str],
+    redact: Redact | None,
+    cache: MappingCache,
 ) -> Shrink | None:
-    """Re-encodes an event in fewer bytes: CEF and LEEF shorten the fields that matter least."""
+    """Re-encodes an event in fewer bytes: CEF and LEEF shorten the fields that matter least.
+
+    *audit_pack* maps the audit events, for an output that delivers them.
+    """
     encode = {"cef": cef.encode, "leef": leef.encode}.get(pack.format)
     if encode is None:
         return None
-    mapping = build_map(pack, accounts=accounts, cache=cache)
+    messages = build_map(pack, accounts=accounts, cache=cache)
+    audit = messages if audit_pack is None else build_map(audit_pack, accounts=accounts, cache=cache)
 
     def shrink(event: Event, limit: int) -> Event | None:
+        mapping = audit if event.revision.feed.search == ACTIONS else messages
         mapped = mapping(event.revision if redact is None else redact(event.revision))
         payload, notes = encode(mapped.document, max_bytes=limit)
         if len(payload) > limit:

@@ -11,6 +11,7 @@ from connector.errors import ConfigurationError, Problem
 from connector.interfaces import Clock, KeyValueStore, Observe
 from connector.net.http import HttpClient
 from connector.settings import Account, Loaded, Settings
+from connector.settings.actions import ActionBudgetSettings
 from connector.source.budget import Budget
 from connector.source.client import CloudflareSource
 from connector.source.credentials import ApiToken, Credentials, KeyPair
@@ -46,7 +47,7 @@ async def open_sources(
     async with AsyncExitStack() as stack:
         for name, account in settings.accounts.items():
             credentials = credentials_of(account)
-            key = _name_of(credentials)
+            key = name_of(credentials)
             if key not in in_use:
                 terms = (key, account.budget.requests, account.budget.window)
                 budget = budgets.pop(terms, None) or _budget(key, account, notes, observe, clock)
@@ -96,6 +97,35 @@ def credentials_of(account: Account) -> Credentials:
     return KeyPair(account.email, account.api_key)
 
 
+def budget_of(account: Account, budgets: Budgets) -> Budget:
+    """The budget that ``open_sources`` made for the account's credential."""
+    key = name_of(credentials_of(account))
+    return next(budget for terms, budget in reversed(budgets.items()) if terms[0] == key)
+
+
+def action_budget(
+    name: str,
+    terms: ActionBudgetSettings,
+    budgets: Budgets,
+    *,
+    notes: KeyValueStore | None,
+    observe: Observe,
+    clock: Clock,
+) -> Budget:
+    """The budget of an account's response actions; kept in *budgets*, so that a reload does not refill it."""
+    key = (f"actions/{name}", terms.requests, terms.window)
+    budget = budgets.pop(key, None) or Budget(
+        key[0],
+        requests=terms.requests,
+        window=terms.window.total_seconds(),
+        notes=notes,
+        observe=observe,
+        clock=clock,
+    )
+    budgets[key] = budget
+    return budget
+
+
 def _budget(
     key: str, account: Account, notes: KeyValueStore | None, observe: Observe, clock: Clock
 ) -> Budget:
@@ -109,7 +139,7 @@ def _budget(
     )
 
 
-def _name_of(credentials: Credentials) -> str:
+def name_of(credentials: Credentials) -> str:
     """A name for the credential in the journal that does not reveal it: a salted scrypt hash."""
     secret = credentials.secret.reveal().encode()
     return hashlib.scrypt(secret, salt=b"email-connector", n=1 << 12, r=8, p=1, dklen=8).hex()

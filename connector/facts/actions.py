@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from connector.facts.base import Fact, Level
+from connector.facts.base import Fact, Level, fact
 
 
-@dataclass(frozen=True, slots=True)
+@fact
+class ActionsStarted(Fact):
+    """Response actions are available to *callers* callers, at *url* (empty: only to the command line)."""
+
+    event: ClassVar[str] = "actions_started"
+    level: ClassVar[Level] = "info"
+
+    url: str
+    callers: int
+
+
+@fact
 class ActionStateChanged(Fact):
     """A response action entered *state*; *seconds* have passed since it was requested."""
 
@@ -23,7 +33,7 @@ class ActionStateChanged(Fact):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ActionSent(Fact):
     """A request of a response action is about to leave, for *targets* messages or senders."""
 
@@ -35,7 +45,7 @@ class ActionSent(Fact):
     targets: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ActionAnswered(Fact):
     """A request of a response action ended; *outcome* is `answered`, `unknown`, `refused` or `not_sent`."""
 
@@ -47,7 +57,7 @@ class ActionAnswered(Fact):
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ActionLookedUp(Fact):
     """The API was read to find out what became of a request; *targets* are still unknown."""
 
@@ -60,7 +70,7 @@ class ActionLookedUp(Fact):
     targets: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ActionPostponed(Fact):
     """A response action cannot go on now and is tried again after *after* seconds."""
 
@@ -74,7 +84,7 @@ class ActionPostponed(Fact):
     after: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallRefused(Fact):
     """A call to the API for response actions was refused; *status* is the HTTP status.
 
@@ -89,7 +99,7 @@ class CallRefused(Fact):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class OpenActionsCounted(Fact):
     """Response actions that have not ended: how many await approval, are unknown, or are anything else."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
-from connector.app.build import endpoint_tls
+from connector.app.build import server_tls
 from connector.app.collectors import FeedPlan, plan_feeds
 from connector.app.control.server import NoDaemon, ask
 from connector.app.journals import open_journal
@@ -97,7 +97,8 @@ async def check(
     names = {account.account_id: name for name, account in settings.accounts.items()}
     require_paths(loaded, with_files=with_files)
     if with_files:
-        endpoint_tls(settings.server)
+        server_tls(settings.server.tls, "server.tls")
+        server_tls(None if settings.actions is None else settings.actions.tls, "actions.tls")
     library = mapping_library(loaded)
     feeds = plan_feeds(loaded, utc_now, library)
     routes = build_routes(loaded, ignore_fact, names, library)

@@ -162,6 +162,7 @@ class OutputSettings(BaseModel):
         le=timedelta(days=1),
         description="Send a status event at this interval, so that a SIEM can alert when none arrives.",
     )
+    actions: bool = Field(default=False, description="Deliver the audit events of response actions too.")
     start: Start = Field(
         default="head",
         alias="from",

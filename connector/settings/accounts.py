@@ -127,6 +127,10 @@ class Account(BaseModel):
     api_key: Credential | None = Field(
         default=None, description="Global API key of that user; prefer a token."
     )
+    write_token: Credential | None = Field(
+        default=None,
+        description="API token with the permission Cloud Email Security: Write, for response actions only.",
+    )
     base_url: Annotated[str, AfterValidator(_base_url)] = Field(
         default=BASE_URL, description="Base URL of the API, including /client/v4; https unless loopback."
     )

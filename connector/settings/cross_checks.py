@@ -8,9 +8,10 @@ from pathlib import Path as FilePath
 
 from pydantic import BaseModel
 
-from connector.outputs.common import OutputSettings
+from connector.outputs.common import OutputSettings, Templated
 from connector.quantities import format_duration
 from connector.settings.accounts import split_url
+from connector.settings.actions import WRITING, ActionSettings
 from connector.settings.models import Settings
 from connector.settings.problems import Path, PathProblem, dotted
 from connector.source.filters import warnings as filter_warnings
@@ -25,6 +26,7 @@ def check(settings: Settings) -> list[PathProblem]:
     ids = ((("accounts", name, "account_id"), one.account_id) for name, one in settings.accounts.items())
     problems += _duplicates(ids, "same account as")
     problems += _duplicates(_destinations(settings), "writes to the same destination as")
+    problems += _actions(settings)
     return problems
 
 
@@ -46,6 +48,8 @@ def warnings(settings: Settings) -> Iterator[str]:
     for name, account in settings.accounts.items():
         if not account.base_url.endswith("/client/v4"):
             yield f"accounts.{name}.base_url does not end with /client/v4, unlike the public API"
+        if account.write_token is not None and settings.actions is None:
+            yield f"accounts.{name}.write_token is not used: there is no section actions"
     for name, search in settings.searches.items():
         yield from (f"searches.{name}.filters.{warning}" for warning in filter_warnings(search.filters))
         if search.enrich is not None and not search.revisit:
@@ -68,6 +72,39 @@ def holds_no_credentials(settings: Settings, path: Path) -> bool:
     except ValueError:
         return False
     return url.username is None and url.password is None
+
+
+def _actions(settings: Settings) -> Iterator[PathProblem]:
+    for name, output in settings.outputs.items():
+        if output.actions and settings.actions is None:
+            yield PathProblem(("outputs", name, "actions"), "there are no actions", "add the section actions")
+        if output.actions and isinstance(output, Templated) and output.template() is not None:
+            what = "audit events of actions cannot be rendered by templates"
+            yield PathProblem(("outputs", name, "actions"), what, "send them to an output without any")
+    for name, account in settings.accounts.items():
+        if account.write_token is not None and account.write_token == account.api_token:
+            what = "is the same as api_token"
+            hint = "create a token with Read for api_token and one with Write for write_token"
+            yield PathProblem(("accounts", name, "write_token"), what, hint)
+    if settings.actions is not None:
+        yield from _callers(settings, settings.actions)
+
+
+def _callers(settings: Settings, actions: ActionSettings) -> Iterator[PathProblem]:
+    listen = actions.listen
+    if listen is not None and listen == settings.server.listen and not listen.endswith(":0"):
+        yield PathProblem(("actions", "listen"), "is the same as server.listen", "use another port")
+    tokens = ((("actions", "callers", name, "token"), one.token) for name, one in actions.callers.items())
+    yield from _duplicates(tokens, "same token as", depth=3)
+    for name, caller in actions.callers.items():
+        for index, account in enumerate(() if caller.accounts == "all" else caller.accounts):
+            if account not in settings.accounts:
+                path = ("actions", "callers", name, "accounts", index)
+                yield PathProblem(path, "unknown account", suggestion(account, settings.accounts))
+    acting = any(WRITING & set(caller.may) for caller in actions.callers.values())
+    if acting and not any(account.write_token for account in settings.accounts.values()):
+        what = "callers may act, but no account has a write_token"
+        yield PathProblem(("actions", "callers"), what, "set accounts.NAME.write_token")
 
 
 def _unknown_accounts(settings: Settings) -> Iterator[PathProblem]:
@@ -148,11 +185,11 @@ def _kind(output: OutputSettings) -> str:
     return str(getattr(output, "type", ""))
 
 
-def _duplicates(values: Iterable[tuple[Path, object]], text: str) -> Iterator[PathProblem]:
+def _duplicates(values: Iterable[tuple[Path, object]], text: str, *, depth: int = 2) -> Iterator[PathProblem]:
     first: dict[object, Path] = {}
     for path, value in values:
         if value in first:
-            yield PathProblem(path, f"{text} {dotted(first[value][:2])}", "remove one of the two")
+            yield PathProblem(path, f"{text} {dotted(first[value][:depth])}", "remove one of the two")
         else:
             first[value] = path
 

@@ -14,6 +14,7 @@ from connector.errors import ConfigurationError
 from connector.outputs.common import OutputSettings
 from connector.quantities import Duration
 from connector.settings.accounts import Account
+from connector.settings.actions import ActionSettings
 from connector.settings.places import PREFIX
 from connector.settings.problems import invalid
 from connector.settings.process import (
@@ -85,6 +86,9 @@ class Settings(BaseSettings):
     state: StateSettings = Field(default=StateSettings(), description="The journal.")
     server: ServerSettings = Field(
         default=ServerSettings(), description="The endpoint for metrics, health and status."
+    )
+    actions: ActionSettings | None = Field(
+        default=None, description="Response actions for SOAR platforms; null: none."
     )
     log: LogSettings = Field(default=LogSettings(), description="The log on standard error.")
     drain: Duration = Field(

@@ -44,6 +44,9 @@ def _address(text: str) -> str:
     return text
 
 
+Address = Annotated[str, AfterValidator(_address)]
+
+
 class StateSettings(BaseModel):
     """Where the journal is stored and how long it keeps delivered revisions."""
 
@@ -77,6 +80,9 @@ def _token(secret: Secret) -> Secret:
     return secret
 
 
+Token = Annotated[Secret, AfterValidator(_token)]
+
+
 class ServerTls(BaseModel):
     """Certificate of the HTTP endpoint."""
 
@@ -99,11 +105,11 @@ class ServerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    listen: Annotated[str, AfterValidator(_address)] | None = Field(
+    listen: Address | None = Field(
         default="127.0.0.1:9464",
         description="host:port to listen on; port 0 picks a free port; null disables the endpoint.",
     )
-    token: Annotated[Secret, AfterValidator(_token)] | None = Field(
+    token: Token | None = Field(
         default=None,
         description="Token that readers of the endpoint must send; null: no authentication.",
     )

@@ -89,8 +89,8 @@ class SnapshotHolder:
         return self._snapshot
 
 
-def bind(listen: str) -> socket.socket:
-    """Bind ``host:port`` (``[::1]:9464`` for IPv6; port 0 takes a free one).
+def bind(listen: str, setting: str = "server.listen") -> socket.socket:
+    """Bind ``host:port`` (``[::1]:9464`` for IPv6; port 0 takes a free one); *setting* is named in errors.
 
     Raises ``ConfigurationError`` when that is not possible.
     """
@@ -106,7 +106,7 @@ def bind(listen: str) -> socket.socket:
         sock.close()
         raise ConfigurationError(
             Problem(
-                f"server.listen: cannot listen on {listen}: {error}",
+                f"{setting}: cannot listen on {listen}: {error}",
                 hint="use another port, or 0 for a free one",
             )
         ) from None

@@ -17,6 +17,8 @@ SWEEP = (*FEED, "sweep")
 
 # Bucket bounds in seconds, from a second to a week.
 _LATENESS = (1, 10, 60, 300, 900, 1800, 3600, 4 * 3600, 24 * 3600, 7 * 24 * 3600)
+# Bucket bounds in seconds, from a fast answer to an approval of the next day.
+_ACTIONS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 3600, 24 * 3600)
 # Bucket bounds in seconds, from a loopback round trip to a minute.
 _LATENCY = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -102,6 +104,11 @@ COUNTERS: tuple[Family, ...] = (
     Family("connections", "Connections opened.", ("output",)),
     Family("acknowledgements_downgraded", "Fallbacks to a weaker acknowledgement.", ("output",)),
     Family("worker_failures", "Unexpected errors that restarted a worker.", ("worker",)),
+    Family("actions", "Response actions, by state entered.", ("account", "action", "state", "caller")),
+    Family("action_requests", "API requests of actions, by outcome.", ("account", "action", "outcome")),
+    Family("action_lookups", "Times that unknown outcomes of actions were looked up.", ("account", "action")),
+    Family("actions_postponed", "Times that an action could not go on.", ("account", "action")),
+    Family("calls_refused", "Calls to the API of actions that were refused.", ("caller", "status")),
     Family("config_reloads", "Configuration reloads.", ("outcome",)),
     Family("endpoint_connections_dropped", "Connections to this endpoint closed early.", ("reason",)),
     Family("log_lines_suppressed", "Log lines left out by rate limiting.", ()),
@@ -142,6 +149,9 @@ GAUGES: tuple[Family, ...] = (
     Family("journal_bytes", "Size of the journal.", ()),
     Family("journal_head", "Sequence number of the newest revision.", ()),
     Family("journal_seen_rows", "Records the journal remembers as seen.", FEED),
+    Family("actions_awaiting_approval", "Response actions that somebody has to approve.", ()),
+    Family("actions_unknown", "Response actions whose outcome is not known yet.", ()),
+    Family("actions_open", "Other response actions that have not ended.", ()),
     Family("state_disk_free_bytes", "Free space on the state directory's file system.", ()),
     Family("state_disk_size_bytes", "Size of the state directory's file system.", ()),
 )
@@ -153,6 +163,7 @@ HISTOGRAMS: tuple[tuple[Family, tuple[float, ...]], ...] = (
     (Family("lateness_max_seconds", "Maximum delay until a late record was searchable.", FEED), _LATENESS),
     (Family("commit_seconds", "Duration of journal transactions of collection.", ()), _LATENCY),
     (Family("acknowledge_seconds", "Duration of journal transactions of delivery.", ()), _LATENCY),
+    (Family("action_seconds", "Time from the request of an action to its end.", ("action",)), _ACTIONS),
     (Family("send_seconds", "Time until the collector answered a batch.", ("output",)), _LATENCY),
 )
 

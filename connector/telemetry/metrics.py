@@ -17,6 +17,9 @@ _ACCEPTED = ("ok", "deferred")
 """Outcomes of a request that show that the API accepts the credentials."""
 
 _FILTERS = ("when", "max_age", "emit", "group_by", "throttle")
+_ENDED = frozenset({"succeeded", "partial", "failed", "cancelled", "expired"})
+"""States in which an action has ended (``actions.action.ENDED``)."""
+
 _REASONS = ("refused", "rejected", "mapping", "too_large", "bug", "poison")
 """Of dead letters (``model.DeadLetter``)."""
 
@@ -45,6 +48,7 @@ class Metrics:
         self._take_journal(fact)
         self._take_delivery(fact)
         self._take_process(fact)
+        self._take_actions(fact)
 
     def accounts(self, names: Mapping[str, str]) -> None:
         """Show the configured name of each account id."""
@@ -291,6 +295,28 @@ class Metrics:
                 metrics.count("acknowledgements_downgraded", fact.output)
             case facts.EventsDiverted():
                 metrics.count("events_diverted", fact.output, by=fact.count)
+
+    def _take_actions(self, fact: facts.Fact) -> None:
+        metrics = self._metrics
+        match fact:
+            case facts.ActionStateChanged():
+                # Every person at the command line is one label value.
+                caller = fact.caller.partition(":")[0]
+                metrics.count("actions", fact.account, fact.action, fact.state, caller)
+                if fact.state in _ENDED:
+                    metrics.time("action_seconds", fact.seconds, fact.action)
+            case facts.ActionAnswered():
+                metrics.count("action_requests", fact.account, fact.action, fact.outcome)
+            case facts.ActionLookedUp():
+                metrics.count("action_lookups", fact.account, fact.action)
+            case facts.ActionPostponed():
+                metrics.count("actions_postponed", fact.account, fact.action)
+            case facts.CallRefused():
+                metrics.count("calls_refused", fact.caller, str(fact.status))
+            case facts.OpenActionsCounted():
+                metrics.set("actions_awaiting_approval", fact.awaiting_approval)
+                metrics.set("actions_unknown", fact.unknown)
+                metrics.set("actions_open", fact.others)
 
     def _take_process(self, fact: facts.Fact) -> None:
         match fact:

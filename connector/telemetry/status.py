@@ -22,6 +22,9 @@ _ADDRESSED = "addressed"
 """Filtered because the entry is a replay for another output: that says nothing of this output's filters."""
 
 
+_OPEN_ACTIONS = {"awaiting_approval": "await approval", "unknown": "have an unknown outcome"}
+"""Response actions that deserve a look, by their member of the status."""
+
 _PERSISTENT = 10
 """Failed attempts after which a revisit counts as broken; with backoff that is about five minutes."""
 
@@ -113,6 +116,7 @@ class Status:
         self._limited: dict[str, datetime] = {}
         self._skew: dict[str, float] = {}
         self._budget: dict[str, float] = {}
+        self._actions: JsonObject | None = None
         self._draining = False
         self._journal_away = ""
         self._problems = RecentProblems()
@@ -144,7 +148,7 @@ class Status:
             output.held, output.retrying, output.attempts, output.next_attempt = "", "", 0, None
         self._limits, self._names = dict(outputs), dict(names)
 
-    def take(self, fact: facts.Fact) -> None:
+    def take(self, fact: facts.Fact) -> None:  # noqa: C901, one case per fact
         """Update the status with *fact*."""
         self._problems.take(fact, self._clock())
         match fact:
@@ -160,6 +164,8 @@ class Status:
                 self._journal_away = reason
             case facts.JournalAvailable():
                 self._journal_away = ""
+            case facts.OpenActionsCounted(awaiting, unknown, others):
+                self._actions = {"awaiting_approval": awaiting, "unknown": unknown, "others": others}
             case facts.DaemonStopping():
                 self._draining = True
             case facts.ConfigurationReloaded():
@@ -293,6 +299,7 @@ class Status:
             "feeds": [self._feed(feed, state, now) for feed, state in self._feeds.items()],
             "outputs": [self._output(name, state) for name, state in self._outputs.items()],
             "journal": self._journal(),
+            "actions": self._actions,
         }
 
     def _notices(self, now: datetime) -> list[JsonObject]:
@@ -306,6 +313,10 @@ class Status:
             }
             for name, output in self._outputs.items()
             if output.filtered_since is not None and now - output.filtered_since >= _ALL_FILTERED_AFTER
+        ] + [
+            {"what": "actions", "reason": f"{self._actions[state]} {text}: email-connector action list"}
+            for state, text in _OPEN_ACTIONS.items()
+            if self._actions is not None and self._actions[state]
         ]
 
     def _name(self, feed: Feed) -> JsonObject:

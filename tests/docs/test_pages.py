@@ -24,7 +24,7 @@ from tests.support.process import ACCOUNT, ROOT, TOKEN, daemon, environment, unt
 from tests.support.programs import program
 
 BLOCKS = list(blocks())
-KEYS = {"accounts", "searches", "outputs", "state", "server", "log", "mappings", "drain"}
+KEYS = {"accounts", "actions", "searches", "outputs", "state", "server", "log", "mappings", "drain"}
 
 
 def running_pages() -> dict[Path, list[Block]]:

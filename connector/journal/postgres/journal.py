@@ -33,7 +33,7 @@ from connector.journal.entries import NewEntry
 from connector.journal.notifier import HeadNotifier
 from connector.journal.options import JournalOptions
 from connector.journal.positions import Skip
-from connector.journal.postgres import feeds, letters, outputs
+from connector.journal.postgres import actions, feeds, letters, outputs
 from connector.journal.postgres import seen as seen_rows
 from connector.journal.postgres.database import (
     Database,
@@ -59,8 +59,10 @@ from connector.model import (
     Progress,
     Quarantined,
     QuarantinedItem,
+    Revision,
     RewindPreview,
     Seen,
+    StoredAction,
     Window,
 )
 
@@ -353,6 +355,57 @@ class PostgresJournal:
         """See ``OutputLog``."""
         return await self._database.read(lambda query: outputs.newest_gap(query, output))
 
+    # ActionLog
+
+    async def store_action(self, action: StoredAction, audit: Sequence[Revision] = ()) -> StoredAction:
+        """See ``ActionLog``."""
+        now = to_micros(self._clock())
+
+        def work(transaction: Transaction) -> tuple[StoredAction, _Written]:
+            written = self._append_audit(transaction, audit, now, has_room=bool(action.version))
+            return actions.store(transaction, action, self._compress), written
+
+        def done(outcome: tuple[StoredAction, _Written]) -> None:
+            self._report_audit(outcome[1])
+
+        stored, _ = await self._write(work, done)
+        return stored
+
+    async def append_audit(self, audit: Sequence[Revision]) -> None:
+        """See ``ActionLog``."""
+        now = to_micros(self._clock())
+        await self._write(
+            lambda transaction: self._append_audit(transaction, audit, now, has_room=False),
+            self._report_audit,
+        )
+
+    async def action(self, action_id: str) -> StoredAction | None:
+        """See ``ActionLog``."""
+        return await self._database.read(lambda query: actions.find(query, "id = %s", _text(action_id)))
+
+    async def action_for(self, caller: str, request_id: str) -> StoredAction | None:
+        """See ``ActionLog``."""
+        return await self._database.read(
+            lambda query: actions.find(query, "caller = %s AND request = %s", caller, _text(request_id))
+        )
+
+    async def action_on(self, subject: str) -> StoredAction | None:
+        """See ``ActionLog``."""
+        return await self._database.read(lambda query: actions.find(query, "subject = %s", _text(subject)))
+
+    async def actions(self, *, after: int = 0, limit: int = 100) -> Sequence[StoredAction]:
+        """See ``ActionLog``."""
+        return await self._database.read(lambda query: actions.read(query, after, limit, due=False))
+
+    async def open_actions(self, *, after: int = 0, limit: int = 100) -> Sequence[StoredAction]:
+        """See ``ActionLog``."""
+        return await self._database.read(lambda query: actions.read(query, after, limit, due=True))
+
+    async def forget_actions(self, before: datetime) -> int:
+        """See ``ActionLog``."""
+        limit = to_micros(before)
+        return await self._repeat(lambda transaction: actions.forget(transaction, limit, _EXPIRE_AT_ONCE))
+
     # OperatorLog
 
     async def outline(self) -> Outline:
@@ -503,6 +556,33 @@ class PostgresJournal:
                 written.skips = outputs.enforce_skips(transaction, counters)
                 statements = [self._notification("moved")] if written.skips else []
         return transaction.finish(written, *statements)
+
+    def _append_audit(
+        self, transaction: Transaction, audit: Sequence[Revision], now: int, *, has_room: bool
+    ) -> _Written:
+        """Append *audit*; unless *has_room*, raise ``JournalFull`` first where an output pauses."""
+        counted, room = transaction.run(*_ROOM)
+        if not has_room:
+            outputs.check_room(room)
+        if not audit:
+            return _Written(0, 0)
+        commit = Commit(audit[0].feed, "", tuple(audit))
+        entries = encode_entries(commit, self._portion, self._compress)
+        counters, statements = outputs.append(Counters(*counted[0]), entries, now)
+        transaction.run(*statements, self._notification("head"))
+        written = _Written(counters.head, 0)
+        if any(not name for name, _ in room):
+            written.skips = outputs.enforce_skips(transaction, counters)
+            if written.skips:
+                transaction.run(self._notification("moved"))
+        return written
+
+    def _report_audit(self, written: _Written) -> None:
+        for skip in written.skips:
+            self._notifier.mark_moved(skip.output)
+            self._report_skip(skip)
+        if written.head:
+            self._notifier.advance(written.head)
 
     async def _write(self, work: Callable[[Transaction], T], done: Callable[[T], None] | None = None) -> T:
         return await self._database.write(work, done=done, proofs=self._proofs())

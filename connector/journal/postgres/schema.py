@@ -164,6 +164,22 @@ _FIRST = (
         arguments text NOT NULL,
         at timestamptz NOT NULL
     )""",
+    """CREATE TABLE actions (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        id text NOT NULL UNIQUE,
+        caller text NOT NULL,
+        request text NOT NULL,
+        state text NOT NULL,
+        version bigint NOT NULL,
+        changed bigint NOT NULL,
+        due bigint,
+        subject text,
+        tolerant boolean NOT NULL,
+        body bytea NOT NULL
+    )""",
+    "CREATE UNIQUE INDEX actions_by_request ON actions (caller, request)",
+    "CREATE INDEX actions_by_subject ON actions (subject) WHERE subject IS NOT NULL",
+    "CREATE INDEX actions_that_are_due ON actions (number) WHERE due IS NOT NULL",
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)

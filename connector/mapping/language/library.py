@@ -20,6 +20,7 @@ from connector.yaml_nodes import parse, suggestion
 
 PRELUDE = "common"
 _HEARTBEAT = "heartbeat"
+_ACTION = "action"
 _SUFFIX = ".yaml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -80,6 +81,10 @@ class Library:
             return _validated(merge([read.document for read in chain]))
 
         return self.cache.get(("pack", *(read.key for read in chain)), make)
+
+    def actions(self) -> Library:
+        """The mappings of audit events, one per format, in the directory ``action`` of each place."""
+        return Library([place / _ACTION for place in self._directories], self.cache)
 
     def _known(self) -> set[str]:
         return {entry.name.removesuffix(_SUFFIX) for place in self._directories for entry in _entries(place)}

@@ -194,7 +194,7 @@ def test_the_state_lives_where_the_platform_says() -> None:
 
 @pytest.mark.parametrize("key", ["_env_file", "_cli_parse_args", "_secrets_dir"])
 def test_keys_of_the_settings_library_are_unknown_keys(tmp_path: Path, key: str) -> None:
-    hint = "known: accounts, drain, log, mappings, outputs, redaction, searches, server, state"
+    hint = "known: accounts, actions, drain, log, mappings, outputs, redaction, searches, server, state"
     assert wrong(tmp_path, f"{MINIMAL}{key}: true") == [f"connector.yaml:10:1: {key}: unknown key ({hint})"]
 
 

@@ -15,7 +15,7 @@ DURATION = "expected a duration, such as 30s, 15m, 1h or 2d"
 EMPTY = "the value is empty (set a value, or remove the key)"
 NAME = "invalid name (use lower-case letters, digits and _, starting with a letter)"
 TYPES = ", ".join(names())
-TOP = "accounts, drain, log, mappings, outputs, redaction, searches, server, state"
+TOP = "accounts, actions, drain, log, mappings, outputs, redaction, searches, server, state"
 
 ACCOUNTS = {
     (

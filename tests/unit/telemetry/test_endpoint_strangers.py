@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from connector.telemetry.endpoint import Endpoint, SnapshotHolder, bind
 from connector.net.listener import ConnectionLimits
+from connector.telemetry.endpoint import Endpoint, SnapshotHolder, bind
 
 _NONSENSE = (
     b"\x16\x03\x01\x02\x00\r\n\r\n",

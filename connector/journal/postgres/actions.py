@@ -1,0 +1,83 @@
+"""Statements about response actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from connector.errors import Moved
+from connector.journal.actions import decode_body
+from connector.journal.codec import to_micros, to_moment, to_text
+from connector.journal.postgres.database import Query, Row, Transaction
+from connector.model import StoredAction
+
+_COLUMNS = "number, id, caller, request, state, version, changed, due, subject, tolerant, body"
+
+
+def store(transaction: Transaction, action: StoredAction, compress: Callable[[bytes], bytes]) -> StoredAction:
+    """Add or replace *action*; raises ``Moved`` unless its version is the stored one."""
+    text = to_text(action.body)
+    due = None if action.due is None else to_micros(action.due)
+    body = compress(text.data)
+    values = (action.state, to_micros(action.changed), due, action.subject, text.tolerant, body)
+    if action.version:
+        changed = transaction.one(
+            "UPDATE @actions SET version = version + 1, state = %s, changed = %s, due = %s, subject = %s, "
+            "tolerant = %s, body = %s WHERE id = %s AND version = %s RETURNING 1",
+            *values, action.id, action.version,
+        )  # fmt: skip
+        if not changed:
+            raise Moved(f"the action {action.id} is not at version {action.version}")
+        return replace(action, version=action.version + 1)
+    made = transaction.one(
+        "INSERT INTO @actions (id, caller, request, version, state, changed, due, subject, tolerant, body) "
+        "VALUES (%s, %s, %s, 1, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING number",
+        action.id, action.caller, action.request_id, *values,
+    )  # fmt: skip
+    if not made:
+        raise Moved(f"{action.caller} used the request id {action.request_id!r} before")
+    return replace(action, version=1, number=made[0][0])
+
+
+def find(query: Query, condition: str, *values: object) -> StoredAction | None:
+    """The newest action that meets *condition*, a piece of SQL with as many marks as *values*."""
+    rows = query.one(
+        f"SELECT {_COLUMNS} FROM @actions WHERE {condition} ORDER BY number DESC LIMIT 1", *values
+    )
+    return _action(rows[0]) if rows else None
+
+
+def read(query: Query, after: int, limit: int, *, due: bool) -> list[StoredAction]:
+    """Actions after number *after*, oldest first; with *due* only those that are due at some time."""
+    condition = "number > %s AND due IS NOT NULL" if due else "number > %s"
+    rows = query.one(
+        f"SELECT {_COLUMNS} FROM @actions WHERE {condition} ORDER BY number LIMIT %s", after, limit
+    )
+    return [_action(row) for row in rows]
+
+
+def forget(transaction: Transaction, before: int, most: int) -> int:
+    """Delete at most *most* actions that have ended and did not change since *before*."""
+    gone = transaction.one(
+        "DELETE FROM @actions WHERE number = ANY(ARRAY(SELECT number FROM @actions "
+        "WHERE due IS NULL AND changed < %s ORDER BY number LIMIT %s)) RETURNING number",
+        before,
+        most,
+    )
+    return len(gone)
+
+
+def _action(row: Row) -> StoredAction:
+    number, name, caller, request, state, version, changed, due, subject, tolerant, body = row
+    return StoredAction(
+        id=name,
+        caller=caller,
+        request_id=request,
+        state=state,
+        changed=to_moment(changed),
+        body=decode_body(body, tolerant=tolerant),
+        due=None if due is None else to_moment(due),
+        subject=subject,
+        number=number,
+        version=version,
+    )

@@ -42,10 +42,10 @@ def format_duration(value: timedelta) -> str:
 
 def parse_size(text: str) -> int:
     """Read ``1000``, ``8KiB`` or ``1.5MB``; raises ValueError that says what is expected."""
-    found = _SIZE.fullmatch(text)
-    if not found or found[2] not in _BYTES:
+    match = _SIZE.fullmatch(text)
+    if not match or match[2] not in _BYTES:
         raise ValueError("expected a size, such as 8KiB, 1MiB or 5MB")
-    return int(Decimal(found[1]) * _BYTES[found[2]])
+    return int(Decimal(match[1]) * _BYTES[match[2]])
 
 
 def format_size(value: int) -> str:

@@ -103,13 +103,13 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def _refuse_characters(text: str, file: str) -> None:
-    found = yaml.reader.Reader.NON_PRINTABLE.search(text)
-    if found:
-        before = text[: found.start()]
-        line, column = before.count("\n") + 1, found.start() - before.rfind("\n")
+    forbidden = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if forbidden:
+        before = text[: forbidden.start()]
+        line, column = before.count("\n") + 1, forbidden.start() - before.rfind("\n")
         raise ConfigurationError(
             Problem(
-                f"not YAML: the character U+{ord(found[0]):04X} is not allowed",
+                f"not YAML: the character U+{ord(forbidden[0]):04X} is not allowed",
                 Position(file, line, column),
                 "write the file as UTF-8, without control characters",
             )

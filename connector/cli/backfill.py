@@ -76,10 +76,10 @@ def command(
     first, last = (format_time(time.isoformat()) for time in (backfill_request.start, backfill_request.end))
     name = f"{search} on {chosen}, {first} to {last} UTC"
     if dropping:
-        found = asyncio.run(backfill.cancel(configuration, backfill_request))
+        cancelled = asyncio.run(backfill.cancel(configuration, backfill_request))
         say(
             f"cancelled the backfill of {name}; events already delivered stay delivered"
-            if found
+            if cancelled
             else "no such backfill"
         )
         return

@@ -20,7 +20,7 @@ def command(shell: str) -> None:
     """
     from connector.cli import group
 
-    found = get_completion_class(shell)
-    if found is None:
+    completion_class = get_completion_class(shell)
+    if completion_class is None:
         raise click.UsageError(f"no completion for {shell}")
-    click.echo(found(group, {}, _PROGRAM, _VARIABLE).source())
+    click.echo(completion_class(group, {}, _PROGRAM, _VARIABLE).source())

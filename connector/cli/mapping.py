@@ -124,8 +124,8 @@ def lint_(
     show = finding_json if as_json else finding
     reported: dict[str, set[str]] = {"error": set(), "warning": set()}
     for name in names:
-        found = lint_mapping(find_mapping(name, directory))
-        for level, problems in (("error", found.errors), ("warning", found.warnings)):
+        findings = lint_mapping(find_mapping(name, directory))
+        for level, problems in (("error", findings.errors), ("warning", findings.warnings)):
             for problem in problems:
                 if str(problem) not in reported[level]:  # an inherited rule is reported once
                     reported[level].add(str(problem))

@@ -70,35 +70,35 @@ def _rules(taken: ChosenRules) -> list[dict[str, str]]:
     return [{"rule": rule, "at": str(at)} for rule, at in taken]
 
 
-def coverage_text(pack: Pack, found: Coverage, counts: Usage | None, *, unused: bool) -> str:
+def coverage_text(pack: Pack, coverage: Coverage, counts: Usage | None, *, unused: bool) -> str:
     """Where fields go, which are dropped, and how much of the format is set."""
     lines = [f"fields of a record in {pack.name}:"]
-    width = max(map(len, found.fields))
+    width = max(map(len, coverage.fields))
     into = pack.rest.into if pack.rest else ""
-    for path, targets in found.fields.items():
+    for path, targets in coverage.fields.items():
         carriers = [f"rest ({into})" if target == REST else target for target in targets]
         number = f"{counts.fields.get(path, 0):>8}" if counts else ""
         lines.append(f"  {path:<{width}}{number}  {', '.join(carriers) or '-'}")
-    unmapped = ", ".join(found.unmapped) or "none"
+    unmapped = ", ".join(coverage.unmapped) or "none"
     lines += ["", f"carried nowhere: {unmapped}"]
     if counts:
-        strange = sorted(set(counts.fields) - set(found.fields))
+        strange = sorted(set(counts.fields) - set(coverage.fields))
         lines.append(
             f"in {counts.records} records, undocumented: {', '.join(map(sanitize, strange)) or 'none'}"
         )
         lines += ["", "targets, with the number of events that set them:"]
         lines += [f"  {target:<{_WIDEST}}{counts.targets.get(target, 0):>8}" for target in pack.fields]
-    return "".join(f"{line}\n" for line in [*lines, "", *_filled(pack, found, unused=unused)])
+    return "".join(f"{line}\n" for line in [*lines, "", *_filled(pack, coverage, unused=unused)])
 
 
-def coverage_json(pack: Pack, found: Coverage, counts: Usage | None) -> str:
+def coverage_json(pack: Pack, coverage: Coverage, counts: Usage | None) -> str:
     """The same as one JSON object."""
     report: dict[str, object] = {
         "mapping": pack.name,
         "format": pack.format,
-        "fields": found.fields,
-        "nowhere": found.unmapped,
-        "targets": {"standard": found.standard, "own": found.own, "unused": found.unused},
+        "fields": coverage.fields,
+        "nowhere": coverage.unmapped,
+        "targets": {"standard": coverage.standard, "own": coverage.own, "unused": coverage.unused},
     }
     if counts:
         report["records"] = {"number": counts.records, "fields": counts.fields, "targets": counts.targets}
@@ -167,21 +167,21 @@ def _remainder(explained: Explanation) -> Iterator[str]:
         yield f"note: {sanitize(note)}"
 
 
-def _filled(pack: Pack, found: Coverage, *, unused: bool) -> Iterator[str]:
-    known = len(found.standard) + len(found.unused)
-    own = f", and {len(found.own)} of its own" if found.own else ""
-    yield f"targets: {len(found.standard)} of the {known} that {pack.format} lists{own}"
+def _filled(pack: Pack, coverage: Coverage, *, unused: bool) -> Iterator[str]:
+    known = len(coverage.standard) + len(coverage.unused)
+    own = f", and {len(coverage.own)} of its own" if coverage.own else ""
+    yield f"targets: {len(coverage.standard)} of the {known} that {pack.format} lists{own}"
     if not known:
         return
-    used = Counter(name.split(".")[0] for name in found.standard)
-    left = Counter(name.split(".")[0] for name in found.unused)
-    if any("." in name for name in found.standard):
+    used = Counter(name.split(".")[0] for name in coverage.standard)
+    left = Counter(name.split(".")[0] for name in coverage.unused)
+    if any("." in name for name in coverage.standard):
         yield from (
             f"  {name:<{_WIDEST}}{number:>4} of {number + left[name]}" for name, number in used.items()
         )
     if unused:
         yield from ("", "not set:")
-        yield from (f"  {name}" for name in found.unused)
+        yield from (f"  {name}" for name in coverage.unused)
 
 
 def _shown(value: object) -> str:

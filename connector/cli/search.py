@@ -193,8 +193,8 @@ def _writer(settings: Settings, account: str, form: str) -> Callable[[Sequence[R
 
     def lines(records: Sequence[Record]) -> bytes:
         payloads = map(event, records)
-        found = b"".join(payload + b"\n" for payload in payloads if payload is not None)
-        return escape_controls(found.decode()).encode() if terminal else found
+        lines = b"".join(payload + b"\n" for payload in payloads if payload is not None)
+        return escape_controls(lines.decode()).encode() if terminal else lines
 
     return lines
 

@@ -71,10 +71,10 @@ def rewind(output: str, place: int | datetime, yes: bool, config: Path | None, s
     """
     client = operator_client(operator_target(config, state))
     before = asyncio.run(client.call("state"))
-    found = next((entry for entry in before["outputs"] if entry["output"] == output), None)
-    if found is None:
+    outline = next((entry for entry in before["outputs"] if entry["output"] == output), None)
+    if outline is None:
         raise unknown_name("output", output, [entry["output"] for entry in before["outputs"]])
-    if found["position"] is None:
+    if outline["position"] is None:
         say(f"{output} has never been started: nothing to send again")
         return
     to = place if isinstance(place, int) else place.isoformat()
@@ -96,7 +96,7 @@ def rewind(output: str, place: int | datetime, yes: bool, config: Path | None, s
     confirm(f"Rewind {output}?", yes=yes)
     done = asyncio.run(client.call("rewind", output=output, to=to))
     count = count_of(done["revisions"], "revision")
-    say(f"{output} is at {done['position']}: {count} will be sent again{_when(found, client.running)}")
+    say(f"{output} is at {done['position']}: {count} will be sent again{_when(outline, client.running)}")
 
 
 @command.command("forget")

@@ -246,7 +246,7 @@ async def _pause_within(age: timedelta) -> None:
 def _first(failed: BaseExceptionGroup[BaseException], kind: type[JournalBroken]) -> JournalBroken | None:
     """The first error of *kind* in *failed*, however deep."""
     for error in failed.exceptions:
-        found = _first(error, kind) if isinstance(error, BaseExceptionGroup) else error
-        if isinstance(found, kind):
-            return found
+        cause = _first(error, kind) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(cause, kind):
+            return cause
     return None

@@ -143,10 +143,10 @@ def from_blob(data: bytes, *, tolerant: bool) -> tuple[tuple[Revision, ...], int
         raise ValueError(str(error)) from error
     rows = json.loads(raw) if tolerant else orjson.loads(raw)
     feeds: dict[tuple[str, str], Feed] = {}
-    found = []
+    revisions = []
     for account, search, key, digest, number, collected, previous, extra, occurrence, gone, body in rows:
         feed = feeds.get((account, search)) or feeds.setdefault((account, search), Feed(account, search))
-        found.append(
+        revisions.append(
             Revision(
                 feed,
                 Record(key, body),
@@ -159,7 +159,7 @@ def from_blob(data: bytes, *, tolerant: bool) -> tuple[tuple[Revision, ...], int
                 gone,
             )
         )
-    return tuple(found), len(raw)
+    return tuple(revisions), len(raw)
 
 
 def choose_compression() -> tuple[str, Callable[[bytes], bytes]]:

@@ -22,7 +22,7 @@ def find(connection: sqlite3.Connection, output: str, keys: Sequence[str]) -> di
     """Identity of the revision that *output* emitted first, by record key; unknown keys are absent."""
     hashes = {hash_of(key): key for key in keys}
     wanted = list(hashes)
-    found: dict[str, str] = {}
+    identities: dict[str, str] = {}
     for start in range(0, len(wanted), _CHUNK):
         chunk = wanted[start : start + _CHUNK]
         marks = ",".join("?" * len(chunk))
@@ -30,8 +30,8 @@ def find(connection: sqlite3.Connection, output: str, keys: Sequence[str]) -> di
             f"SELECT key, identity FROM emitted WHERE output = ? AND key IN ({marks})",  # noqa: S608, marks only
             (output, *chunk),
         )
-        found.update((hashes[key], identity.hex()) for key, identity in rows)
-    return found
+        identities.update((hashes[key], identity.hex()) for key, identity in rows)
+    return identities
 
 
 def store(

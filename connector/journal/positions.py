@@ -183,10 +183,10 @@ def outlines(connection: sqlite3.Connection) -> tuple[OutputOutline, ...]:
     rows = connection.execute(
         "SELECT output, position, bytes, high_water, dead_letters, attached FROM outputs ORDER BY output"
     ).fetchall()
-    found = []
+    outputs = []
     for output, position, reached, high_water, dead_letters, attached in rows:
         oldest = entries.written_at(connection, position + 1)
-        found.append(
+        outputs.append(
             OutputOutline(
                 output,
                 position,
@@ -198,7 +198,7 @@ def outlines(connection: sqlite3.Connection) -> tuple[OutputOutline, ...]:
                 counters.bytes - max(reached, high_water),
             )
         )
-    return tuple(found)
+    return tuple(outputs)
 
 
 def attached_among(connection: sqlite3.Connection, outputs: Sequence[str]) -> set[str]:

@@ -17,8 +17,10 @@ from connector.model import RewindPreview
 
 def preview(connection: sqlite3.Connection, output: str, to: int | datetime) -> RewindPreview:
     """Return what :func:`rewind` would do."""
-    found = positions.preview(connection, output, to)
-    return replace(found, dead_letters=len(dead_letters.beyond(connection, output, found.target)))
+    rewind_preview = positions.preview(connection, output, to)
+    return replace(
+        rewind_preview, dead_letters=len(dead_letters.beyond(connection, output, rewind_preview.target))
+    )
 
 
 def rewind(connection: sqlite3.Connection, output: str, to: int | datetime) -> int:

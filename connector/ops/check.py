@@ -287,11 +287,15 @@ async def _search(item: str, source: CloudflareSource, query: Query) -> CheckRes
     """Request one record with the filters of a search."""
     now = source.now()
     try:
-        found = await _first(source, replace(query, per_page=1), Window(now - timedelta(hours=24), now))
+        first_record = await _first(
+            source, replace(query, per_page=1), Window(now - timedelta(hours=24), now)
+        )
     except SourceError as error:
         return _failed(item, error)
     return CheckResult(
-        item, "ok", "the API accepts its filters" + ("" if found else "; no records in the last 24 hours")
+        item,
+        "ok",
+        "the API accepts its filters" + ("" if first_record else "; no records in the last 24 hours"),
     )
 
 

@@ -28,8 +28,8 @@ class _OnDemand(Mapping[str, type[OutputSettings]]):
 
     def __getitem__(self, kind: str) -> type[OutputSettings]:
         module, name = self._places[kind]
-        found: type[OutputSettings] = getattr(import_module(module), name)
-        return found
+        model: type[OutputSettings] = getattr(import_module(module), name)
+        return model
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)

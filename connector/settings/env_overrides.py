@@ -108,9 +108,9 @@ def _locate(rest: str, node: Node | None, schema: SchemaNode, path: Path) -> _Ta
         if rest == word + _FILE and child_schema.accepts_file:
             return _Target((*path, key), from_file=True)
         if rest.startswith(word + BETWEEN):
-            found = _locate(rest[len(word + BETWEEN) :], child, child_schema, (*path, key))
-            if found:
-                return found
+            location = _locate(rest[len(word + BETWEEN) :], child, child_schema, (*path, key))
+            if location:
+                return location
     return _locate_new(rest, schema, path) if schema.open() else None
 
 
@@ -132,8 +132,8 @@ def _children(node: Node | None, schema: SchemaNode) -> list[tuple[str, Node | N
     there = node.value if node is not None and isinstance(node.value, dict) else {}
     chosen = schema.of_type(there["type"].value) if "type" in there else schema
     keys = sorted({*there, *chosen.known}, key=lambda key: (-len(key), key))
-    found = ((key, there.get(key), chosen.child(key)) for key in keys)
-    return [(key, child, inner) for key, child, inner in found if inner is not None]
+    candidates = ((key, there.get(key), chosen.child(key)) for key in keys)
+    return [(key, child, inner) for key, child, inner in candidates if inner is not None]
 
 
 def _settable(schema: SchemaNode) -> bool:

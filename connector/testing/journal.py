@@ -93,13 +93,13 @@ async def large_commits_keep_their_order(open_journal: Open) -> None:
     async with open_journal() as journal:
         position = await journal.attach("siem", "beginning", Backlog())
         await journal.commit(Commit(FEED, "print", tuple(map(revision, names))))
-        found: list[str] = []
-        while len(found) < len(names):
+        ids: list[str] = []
+        while len(ids) < len(names):
             entry = await next_entry(journal, "siem", position)
             expect(entry.first, position + 1, "first of a portion")
-            found += names_of(entry)
+            ids += names_of(entry)
             position = entry.last
-        expect(found, names, "everything, in order")
+        expect(ids, names, "everything, in order")
 
 
 async def bodies_come_back_as_they_were(open_journal: Open) -> None:
@@ -117,8 +117,8 @@ async def bodies_come_back_as_they_were(open_journal: Open) -> None:
         await journal.commit(Commit(FEED, "print", revisions, rows))
     async with open_journal() as journal:
         expect((await next_entry(journal, "siem", 0)).revisions, revisions, "revisions")
-        found = await journal.seen(FEED, [row.id for row in rows])
-        expect(dict(found), {row.id: row for row in rows}, "seen rows")
+        rows_seen = await journal.seen(FEED, [row.id for row in rows])
+        expect(dict(rows_seen), {row.id: row for row in rows}, "seen rows")
 
 
 async def checkpoints_are_compared_and_set(open_journal: Open) -> None:

@@ -56,10 +56,10 @@ def letter(output: str, sequence: int, dead: Revision) -> DeadLetter:
     return DeadLetter(output, sequence, dead, "refused", "no \u00fc", 3, START, START + MINUTE)
 
 
-def expect(found: object, wanted: object, what: str) -> None:
-    """Raise ``JournalViolation`` unless *found* equals *wanted*."""
-    if found != wanted:
-        raise JournalViolation(f"{what}: wanted {wanted!r}, found {found!r}")
+def expect(got: object, wanted: object, what: str) -> None:
+    """Raise ``JournalViolation`` unless *got* equals *wanted*."""
+    if got != wanted:
+        raise JournalViolation(f"{what}: expected {wanted!r}, got {got!r}")
 
 
 async def expect_error(kind: type[ConnectorError], operation: Awaitable[object], what: str) -> ConnectorError:

@@ -76,8 +76,8 @@ class Report:
         """Keep one figure and say it."""
         figure = Figure(group, name, value, unit, ratio, budget)
         self.figures.append(figure)
-        told = f"  {group}: {name}: {_number(value)} {unit}"
-        self._console.print(told if ratio is None else f"{told}, {ratio:.3f} of the floor")
+        reported = f"  {group}: {name}: {_number(value)} {unit}"
+        self._console.print(reported if ratio is None else f"{reported}, {ratio:.3f} of the floor")
         return figure
 
     def cost(self, group: str, name: str, microseconds: float, budget: Budget | None = None) -> Figure:

@@ -27,7 +27,7 @@ from tests.support.collectors import (
     stream_collector,
     unobserved,
 )
-from tests.support.hec_collector import hec_collector, told
+from tests.support.hec_collector import hec_collector, reported
 from tests.support.sampling import slow
 from tests.support.scripted_http import Asked, Reply, scripted
 
@@ -179,7 +179,7 @@ def hec_bench(*, tls: bool = False, **options: object) -> Bench:
         async with (
             hec_collector(token=token, ack=acks, patience=1, poison=_poisoned, tls=context) as collector,
             scripted(denied, tls=context) as stranger,
-            scripted(lambda _: told(9), tls=context) as busy,
+            scripted(lambda _: reported(9), tls=context) as busy,
         ):
             assert collector.server is not None
             local = f"{collector.server.scheme}://127.0.0.1"

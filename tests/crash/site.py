@@ -83,11 +83,11 @@ class Site:
     def kill_at(self, kind: str, nth: int = 1, micros: int = 0) -> None:
         """Run a daemon until it kills itself at the *nth* fact of *kind*; fails when that never comes."""
         fuse = Fuse(kind, nth, micros, self.directory / "fired")
-        fuse.told.unlink(missing_ok=True)
+        fuse.reported.unlink(missing_ok=True)
         with self._daemon(fuse) as victim:
             victim.join(_PATIENCE)
             assert victim.exitcode == KILLED, f"{kind} number {nth}: {victim.exitcode}\n{self.log}"
-        assert fuse.told.exists(), f"{kind} number {nth} never came"
+        assert fuse.reported.exists(), f"{kind} number {nth} never came"
         self.kills += 1
 
     def kill_after(self, seconds: float) -> None:
@@ -141,10 +141,10 @@ class Site:
 
     def verdict(self) -> Verdict:
         """What the oracle says of the output's file."""
-        told = tellings_in(self.events.read_bytes())
+        reported = tellings_in(self.events.read_bytes())
         window = (self.began - timedelta(seconds=55), datetime.now(UTC))
         filters = {"detections_only": True}
-        return judge(self.simulator, told, filters, window, all_handed_out=False, lean=True)
+        return judge(self.simulator, reported, filters, window, all_handed_out=False, lean=True)
 
 
 @contextmanager

@@ -84,10 +84,10 @@ def test_a_second_daemon_on_the_same_state_says_who_has_it_and_ends(tmp_path: Pa
     with site(tmp_path) as place, daemon(tmp_path, environment(TOKEN=TOKEN)) as connector:
         until(lambda: _lines(place) > 0, "the first event")
 
-        code, _, told = command("run", environ=environment(TOKEN=TOKEN), cwd=tmp_path)
+        code, _, reported = command("run", environ=environment(TOKEN=TOKEN), cwd=tmp_path)
 
         assert code == 1
-        (line,) = [line for line in told.splitlines() if "command_failed" in line]
+        (line,) = [line for line in reported.splitlines() if "command_failed" in line]
         assert f"in use by process {connector.process.pid}; stop that process" in line
         assert connector.terminate() == 0
 
@@ -104,12 +104,12 @@ def test_a_damaged_journal_ends_the_start_with_a_way_out_that_gets_everything_ba
         for damaged in (b"\xff" * 8192 + whole[8192:], whole[: len(whole) // 3], b""):
             journal.write_bytes(damaged)
 
-            code, _, told = command("run", environ=environment(TOKEN=TOKEN), cwd=tmp_path)
+            code, _, reported = command("run", environ=environment(TOKEN=TOKEN), cwd=tmp_path)
 
             assert code == 1
-            assert "journal.db is damaged" in told
-            assert "restore the file from a backup, or run `email-connector state recover`" in told
-            assert "Traceback" not in told
+            assert "journal.db is damaged" in reported
+            assert "restore the file from a backup, or run `email-connector state recover`" in reported
+            assert "Traceback" not in reported
             assert journal.read_bytes() == damaged
         away = tmp_path / "away"
         away.mkdir()

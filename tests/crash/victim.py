@@ -32,7 +32,7 @@ class Fuse:
     kind: str
     nth: int
     micros: int
-    told: Path
+    reported: Path
 
 
 class Burning:
@@ -52,7 +52,7 @@ class Burning:
         self._tell(fact)
 
     def _fire(self) -> None:
-        self._fuse.told.touch()
+        self._fuse.reported.touch()
         if not self._fuse.micros:
             os._exit(KILLED)
         threading.Thread(target=self._burn, daemon=True).start()

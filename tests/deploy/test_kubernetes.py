@@ -260,7 +260,7 @@ def test_the_values_that_the_page_shows_make_a_connector(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "reported"),
     [
         ("replicas=2", "replicas"),
         ("config.accounts=null", "accounts"),
@@ -272,11 +272,11 @@ def test_the_values_that_the_page_shows_make_a_connector(tmp_path: Path) -> None
         ("secrets.values.token=x", "existingSecret"),
     ],
 )
-def test_wrong_values_are_refused_before_anything_is_installed(wrong: str, told: str) -> None:
+def test_wrong_values_are_refused_before_anything_is_installed(wrong: str, reported: str) -> None:
     done = template("least.yaml", "--set", wrong)
 
     assert done.returncode != 0
-    assert told in done.stderr
+    assert reported in done.stderr
 
 
 def test_the_chart_is_of_the_version_of_the_connector() -> None:

@@ -88,12 +88,12 @@ def test_eventtypes_tags_and_source_types_know_each_other() -> None:
 def test_a_heartbeat_is_no_mail() -> None:
     types = conf("eventtypes.conf")
     heartbeat = (ROOT / "mappings" / "heartbeat" / "cim.yaml").read_text()
-    told = 'signature_id="connector.heartbeat"'
+    reported = 'signature_id="connector.heartbeat"'
 
     assert "connector.heartbeat" in heartbeat or "$code" in heartbeat
-    assert types["cloudflare_email_heartbeat"]["search"].endswith(told)
+    assert types["cloudflare_email_heartbeat"]["search"].endswith(reported)
     for name in ("cloudflare_email", "cloudflare_email_alert"):
-        assert types[name]["search"].endswith(f"NOT {told}")
+        assert types[name]["search"].endswith(f"NOT {reported}")
         assert all(document["vendor_product"] in types[name]["search"] for document in DOCUMENTS)
 
 

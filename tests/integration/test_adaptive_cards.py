@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.scenarios.recipes.kitchen import accepted, cooked
+from tests.scenarios.recipes.kitchen import accepted, run_recipe
 from tests.support.process import ROOT
 from tests.support.programs import program, tool
 
@@ -27,7 +27,7 @@ def complaints(cards: Sequence[Any]) -> list[list[str]]:
 
 
 async def test_every_card_is_well_formed(tmp_path: Path) -> None:
-    delivery = await cooked("teams", tmp_path, accepted(202))
+    delivery = await run_recipe("teams", tmp_path, accepted(202))
     cards = [attachment["content"] for body in delivery.bodies() for attachment in body["attachments"]]
 
     assert len(cards) > 10

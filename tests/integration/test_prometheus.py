@@ -119,7 +119,7 @@ def test_everything_that_rules_and_dashboard_name_is_there(connector: Daemon, tm
         until(watching.scraped, "a scrape")
         until(watching.quiet, "an evaluation of every rule that finds nothing wrong")
 
-        told = watching.ask("metadata")
+        reported = watching.ask("metadata")
         present = {one["metric"]["__name__"] for one in watching.query('{__name__=~"email_connector_.+"}')}
         judged = watching.rules()
         for _, expression in dashboard_expressions():
@@ -131,7 +131,7 @@ def test_everything_that_rules_and_dashboard_name_is_there(connector: Daemon, tm
 
     named = metrics_in(RULES.read_text()) | {m for _, e in dashboard_expressions() for m in metrics_in(e)}
     families = {name.removesuffix("_bucket") for name in named}
-    assert families <= told.keys()
+    assert families <= reported.keys()
     assert named - present <= ONLY_IN_TROUBLE
     assert {rule["name"] for rule in judged} == {rule["alert"] for rule in rules()}
 

@@ -87,7 +87,7 @@ async def test_a_profile_arrives_whole(tmp_path: Path, profile: str, transport: 
         assert {line["tag"] for line in stored} == {"CEF:"}
 
 
-async def test_rsyslog_refuses_a_stranger_and_nothing_is_taken_for_delivered(tmp_path: Path) -> None:
+async def test_rsyslog_refuses_a_stranger_and_nothing_is_mistaken_for_delivered(tmp_path: Path) -> None:
     """The daemon asks for a certificate of a name that it permits; an output without one holds or waits."""
     with rsyslog(tmp_path, tls=True) as server:
         given = {

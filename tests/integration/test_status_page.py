@@ -100,7 +100,7 @@ def test_hostile_names_are_text_and_nothing_is_fetched_from_elsewhere(
         assert elsewhere == []
 
 
-def test_a_gap_is_told_and_a_daemon_that_went_away_too(
+def test_a_gap_is_reported_and_a_daemon_that_went_away_too(
     desk: Desk, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     now = datetime.now(UTC)

@@ -47,7 +47,7 @@ class Story:
     states: dict[str, list[str]] = field(default_factory=dict)
     scanned: dict[str, timedelta] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
-    told: list[Revision] = field(default_factory=list)
+    reported: list[Revision] = field(default_factory=list)
     local: timedelta = timedelta(0)
     server: timedelta = timedelta(0)
 
@@ -156,15 +156,15 @@ class Story:
         self.desk.source.faults.clear()
         for _ in range(16):
             await self._wait(10, 0)
-        self.told = await self.desk.delivered()
+        self.reported = await self.desk.delivered()
 
     def judge(self) -> None:
         """Compare what was told with what was."""
-        told = defaultdict[str, list[Revision]](list)
-        for revision in self.told:
-            told[revision.record.id].append(revision)
+        reported = defaultdict[str, list[Revision]](list)
+        for revision in self.reported:
+            reported[revision.record.id].append(revision)
         for name, states in self.states.items():
-            tellings = told.pop(name, [])
+            tellings = reported.pop(name, [])
             if not tellings:
                 assert name in self.removed or states[-1] == "NONE", f"{name} is lost"
                 continue
@@ -175,7 +175,7 @@ class Story:
             assert all(one != other for one, other in pairwise(seen)), "nothing changed"
             assert _in_order(seen, states), f"{name} was never {seen}"
             assert name in self.removed or seen[-1] == states[-1], f"{name} is stale"
-        assert not told, "told, and never there"
+        assert not reported, "told, and never there"
 
 
 def _in_order(seen: list[str], states: list[str]) -> bool:

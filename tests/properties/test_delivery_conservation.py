@@ -107,7 +107,7 @@ def filled(entries: Sequence[int], failures: Sequence[Exception] = ()) -> Memory
     full=st.integers(0, 3),
 )
 @settings(max_examples=examples(120), deadline=None)
-def test_accepted_and_buried_together_are_everything(
+def test_accepted_and_dead_lettered_together_are_everything(
     entries: list[int],
     scenario: list[Step],
     then: Step,
@@ -180,12 +180,12 @@ class Death(BaseException):
 
 async def _live_until(count: int, output: ScriptedOutput, log: MemoryLog) -> bool:
     """Deliver until *count* facts were told, then die; says whether delivery finished before."""
-    notebook, told = FactRecorder(), 0
+    notebook, reported = FactRecorder(), 0
 
     def observe(fact: Fact) -> None:
-        nonlocal told
-        told += 1
-        if told >= count:
+        nonlocal reported
+        reported += 1
+        if reported >= count:
             log.frozen = True
             raise Death
         notebook(fact)

@@ -68,7 +68,7 @@ async def play(desk: EnrichingDesk, steps: list[tuple[str, object]], mail: dict[
 
 @settings(max_examples=examples(40), deadline=None)
 @given(st.lists(STEPS, max_size=14))
-def test_states_and_completions_are_told_once_each(steps: list[tuple[str, object]]) -> None:
+def test_states_and_completions_are_reported_once_each(steps: list[tuple[str, object]]) -> None:
     async def story(directory: Path) -> None:
         mail: dict[str, Mail] = {}
         async with feed_under_test(directory) as desk:
@@ -86,12 +86,12 @@ def test_states_and_completions_are_told_once_each(steps: list[tuple[str, object
 
 def judge(desk: EnrichingDesk, found: list[Revision], young: dict[str, Mail]) -> None:
     """*young* mail had a revisit before it when all endpoints answered again."""
-    told: dict[str, list[Revision]] = defaultdict(list)
+    reported: dict[str, list[Revision]] = defaultdict(list)
     for revision in found:
-        told[revision.record.id].append(revision)
+        reported[revision.record.id].append(revision)
 
     assert len({revision.identity for revision in found}) == len(found)
-    for name, revisions in told.items():
+    for name, revisions in reported.items():
         assert [revision.number for revision in revisions] == list(range(1, len(revisions) + 1))
         states = 1 + sum(bool(revision.previous) for revision in revisions)
         assert desk.fake.asked.count(name) <= states * (1 + len(AGES))
@@ -100,9 +100,9 @@ def judge(desk: EnrichingDesk, found: list[Revision], young: dict[str, Mail]) ->
                 assert after.record.body["is_quarantined"] == before.record.body["is_quarantined"]
                 assert missing(after) < missing(before)
     for name, one in young.items():
-        assert told[name] or one.hidden
-        if told[name]:
-            last = told[name][-1]
+        assert reported[name] or one.hidden
+        if reported[name]:
+            last = reported[name][-1]
             assert (missing(last), last.record.body["is_quarantined"]) == (set(), one.quarantined)
 
 

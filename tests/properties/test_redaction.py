@@ -117,8 +117,8 @@ def cases(draw: st.DrawFn) -> tuple[Revision, str, list[str]]:
 
 def traces(payload: bytes, secrets: list[str]) -> list[str]:
     """The *secrets* that can still be read, with whatever stands between their words and signs."""
-    told = re.sub(r"[^a-z0-9]+", "", html.unescape(payload.decode("utf-8")).casefold())
-    return [text for text in secrets if re.sub("[^a-z0-9]+", "", text.casefold()) in told]
+    reported = re.sub(r"[^a-z0-9]+", "", html.unescape(payload.decode("utf-8")).casefold())
+    return [text for text in secrets if re.sub("[^a-z0-9]+", "", text.casefold()) in reported]
 
 
 class Switch:

@@ -51,7 +51,7 @@ TEXTS = {
 """Every code with its HTTP status and text."""
 
 
-def told(code: int, **more: Any) -> Reply:
+def reported(code: int, **more: Any) -> Reply:
     """The answer with *code*."""
     status, text = TEXTS[code]
     return json_reply({"text": text, "code": code, **more}, status)
@@ -123,7 +123,7 @@ class HecCollector:
     sticky: Literal["cookie", "connection", "no"] = "cookie"
     faults: list[Reply] = field(default_factory=list)
     ack_faults: list[Reply] = field(default_factory=list)
-    health: Reply = field(default_factory=lambda: told(17))
+    health: Reply = field(default_factory=lambda: reported(17))
     events: list[dict[str, Any]] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)
@@ -175,11 +175,11 @@ class HecCollector:
             return json_reply({"text": "The requested URL was not found on this server.", "code": 404}, 404)
         if name == "health":
             known = asked.headers.get("authorization") in {None, f"Splunk {self.token}"}
-            return self.health if known else told(21)
+            return self.health if known else reported(21)
         channel = asked.headers.get(CHANNEL) or asked.params.get("channel")
         refusal = self._authorized(asked)
         if refusal is None and channel is None and (self.ack or name == "raw"):
-            refusal = told(10)
+            refusal = reported(10)
         if refusal is not None:
             return refusal
         if name == "ack":
@@ -189,15 +189,15 @@ class HecCollector:
     def _authorized(self, asked: Asked) -> Reply | None:
         given = asked.headers.get("authorization")
         if given is None:
-            return told(2)
+            return reported(2)
         scheme, _, token = given.partition(" ")
         if scheme != "Splunk" or not token:
-            return told(3)
-        return None if token == self.token else told(4)
+            return reported(3)
+        return None if token == self.token else reported(4)
 
     def _acks(self, asked: Asked, indexer: Indexer, channel: str | None) -> Reply:
         if not self.ack:
-            return told(14)
+            return reported(14)
         assert channel is not None
         if self.ack_faults:
             return self.ack_faults.pop(0)
@@ -212,22 +212,22 @@ class HecCollector:
         if len(body) > self.longest:
             return Reply(413, b"Request exceeds maximum")
         if not body:
-            return told(5)
+            return reported(5)
         self.sizes.append(len(body))
         if channel is not None:
             self.channels.append(channel)
         refusal = self._raw(asked, body) if raw else self._events(body)
         if refusal is not None:
             return refusal
-        return told(0, ackId=indexer.issue(channel)) if self.ack and channel else told(0)
+        return reported(0, ackId=indexer.issue(channel)) if self.ack and channel else reported(0)
 
     def _raw(self, asked: Asked, body: bytes) -> Reply | None:
         if asked.params.get("index", "mail") not in self.indexes:
-            return told(7)
+            return reported(7)
         found = body.split(b"\n")[:-1]
         code = next((code for one in found if (code := self.poison(one))), None)
         if code:
-            return told(code)
+            return reported(code)
         self.lines += found
         return None
 
@@ -238,7 +238,7 @@ class HecCollector:
                 taken.append(self._checked(envelope, number))
         except Rejected as rejected:
             self.events += taken if self.keeps_head else []
-            return told(rejected.code, **{"invalid-event-number": rejected.number + self.base})
+            return reported(rejected.code, **{"invalid-event-number": rejected.number + self.base})
         self.events += taken
         return None
 

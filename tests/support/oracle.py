@@ -79,7 +79,7 @@ def tellings_in(lines: bytes) -> list[Telling]:
 
 def judge(
     simulator: Simulator,
-    told: Iterable[Telling],
+    reported: Iterable[Telling],
     filters: Mapping[str, object],
     window: tuple[datetime, datetime],
     *,
@@ -99,7 +99,7 @@ def judge(
     """
     ledger = simulator.ledger
     by_id: defaultdict[str, list[Telling]] = defaultdict(list)
-    for telling in told:
+    for telling in reported:
         by_id[telling.id].append(telling)
     asked = [*_single(filters)]
     verdict = Verdict(lost=set[str]().union(*(ledger.ids(one, window) for one in asked)) - by_id.keys())
@@ -135,9 +135,9 @@ def _single(filters: Mapping[str, object]) -> Iterator[dict[str, object]]:
     return (dict(zip(filters, chosen, strict=True)) for chosen in product(*values))
 
 
-def _judge_one(truth: _Truth, told: Sequence[Telling], served: frozenset[int], verdict: Verdict) -> None:
-    first = list({telling.identity: telling for telling in reversed(told)}.values())[::-1]
-    verdict.repeats += len(told) - len(first)
+def _judge_one(truth: _Truth, reported: Sequence[Telling], served: frozenset[int], verdict: Verdict) -> None:
+    first = list({telling.identity: telling for telling in reversed(reported)}.values())[::-1]
+    verdict.repeats += len(reported) - len(first)
     numbers = [telling.number for telling in first]
     if numbers != sorted(set(numbers)):
         verdict.disordered.add(truth.name)

@@ -26,7 +26,7 @@ def test_durations_are_read(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "30", "s", "3x", "-3s", "1 h", "30s ", "1h,2m", "٣s"])
-def test_what_is_no_duration_is_told_with_examples(text: str) -> None:
+def test_what_is_no_duration_is_reported_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="such as 30s, 15m, 1h or 2d"):
         parse_duration(text)
 
@@ -49,7 +49,7 @@ def test_large_sizes_stay_exact() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "KiB", "-1", "1kb", "1 KiB ", "1e3", "9" * 10_000])
-def test_what_is_no_size_is_told_with_examples(text: str) -> None:
+def test_what_is_no_size_is_reported_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="such as 8KiB, 1MiB or 5MB"):
         parse_size(text)
 

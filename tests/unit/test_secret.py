@@ -64,22 +64,22 @@ def test_an_empty_secret_is_an_error(value: object) -> None:
         Model.model_validate({"token": value})
 
 
-def test_a_rotated_secret_is_taken_over_and_a_lost_source_keeps_the_old_one() -> None:
+def test_a_rotated_secret_is_adopted_and_a_lost_source_keeps_the_old_one() -> None:
     source = Source("first")
     secret = Model.model_validate({"token": Reference(source.read)}).token
-    told = [secret.refresh()]
+    reported = [secret.refresh()]
     source.text = "second"
-    told.append(secret.refresh())
+    reported.append(secret.refresh())
     source.text = ""
-    told.append(secret.refresh())
+    reported.append(secret.refresh())
     source.text = OSError("gone")
-    told.append(secret.refresh())
+    reported.append(secret.refresh())
 
-    assert told == [False, True, False, False]
+    assert reported == [False, True, False, False]
     assert secret.reveal() == "second"
 
 
-def test_a_literal_is_told_from_a_reference() -> None:
+def test_a_literal_is_distinguished_from_a_reference() -> None:
     assert Secret("x").literal
     assert not Secret("x", lambda: "x").literal
     assert not Secret("x").refresh()

@@ -85,7 +85,7 @@ def test_an_empty_document_is_an_empty_map() -> None:
         ("a:\n  b: 1\n  c:2\n", "missing space after the colon"),
     ],
 )
-def test_what_is_refused_is_told_with_its_place(text: str, expected: str) -> None:
+def test_what_is_refused_is_reported_with_its_position(text: str, expected: str) -> None:
     assert expected in problem(text)
 
 

@@ -87,10 +87,10 @@ class BackfillService:
     async def progress(self, feed: Feed, number: int) -> JsonObject:
         """Progress of backfill *number*; raises ``ConnectorError`` if it is unknown."""
         collector = self._of(feed)
-        found = await collector.jobs.find(number)
-        if found is None:
+        job_and_tally = await collector.jobs.find(number)
+        if job_and_tally is None:
             raise ConnectorError(f"backfill {number} of {feed.search} was cancelled")
-        return _progress(feed, *found, collector.floor, self._problem(feed))
+        return _progress(feed, *job_and_tally, collector.floor, self._problem(feed))
 
     async def _submit(self, request: JsonObject) -> JsonObject:
         wanted = BackfillRequest.of_json(request)

@@ -192,10 +192,10 @@ class Operator:
 
     async def dead_letters(self, request: JsonObject) -> JsonObject:
         """A page of dead letters after number ``after``, oldest first, of ``output`` or of all."""
-        found = await self._some(request)
+        dead_letters = await self._some(request)
         return {
-            "dead_letters": to_text([dead_letter_summary(*entry, self._names) for entry in found]),
-            "last": found[-1][0] if found else 0,
+            "dead_letters": to_text([dead_letter_summary(*entry, self._names) for entry in dead_letters]),
+            "last": dead_letters[-1][0] if dead_letters else 0,
         }
 
     async def quarantined(self, request: JsonObject) -> JsonObject:
@@ -299,10 +299,10 @@ class Operator:
         action = _action(request)
         numbers = request.get("numbers")
         if numbers is None:
-            found = await self._some(request)
-            last = found[-1][0] if found else 0
+            dead_letters = await self._some(request)
+            last = dead_letters[-1][0] if dead_letters else 0
             upto = _number(request, "upto")
-            chosen = [(number, dead_letter.output) for number, dead_letter in found if number <= upto]
+            chosen = [(number, dead_letter.output) for number, dead_letter in dead_letters if number <= upto]
         else:
             chosen = [(number, (await self._find(number)).output) for number in _numbers(numbers)]
             last = 0
@@ -323,13 +323,13 @@ class Operator:
         return await self._log.dead_letters(output, after=_number(request, "after"), limit=limit)
 
     async def _find(self, number: int) -> DeadLetter:
-        found = await self._log.dead_letters(after=number - 1, limit=1)
-        if not found or found[0][0] != number:
+        dead_letters = await self._log.dead_letters(after=number - 1, limit=1)
+        if not dead_letters or dead_letters[0][0] != number:
             raise ConnectorError(
                 f"no dead letter {number}; it may have been replayed or purged "
                 "(`deadletters list` shows the current ones)"
             )
-        return found[0][1]
+        return dead_letters[0][1]
 
     def _feed(self, outline: FeedOutline) -> JsonObject:
         feed = outline.feed

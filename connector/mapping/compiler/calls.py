@@ -139,21 +139,21 @@ class CallEmitter:
         return f"({value} if type({value}) is list else ({value},))"
 
     def _only(self, match: Match, expression: Expression) -> str:
-        element, found = self._emitter.fresh("e"), self._emitter.fresh("l")
+        element, results = self._emitter.fresh("e"), self._emitter.fresh("l")
         elements = self._elements(expression)
-        self._emitter.line(f"{found} = []")
+        self._emitter.line(f"{results} = []")
         with self._emitter.block(f"for {element} in {elements}:"):
-            self._emitter.line(f"if {self._matches.code(match, element)}: {found}.append({element})")
-        return f"({found} or None)"
+            self._emitter.line(f"if {self._matches.code(match, element)}: {results}.append({element})")
+        return f"({results} or None)"
 
     def _pick(self, match: Match, expression: Expression, out: str) -> str:
         element = self._emitter.fresh("e")
         line, block = self._emitter.line, self._emitter.block
-        loop, found = (
+        loop, results = (
             f"for {element} in {self._elements(expression)}:",
             f"if {self._matches.code(match, element)}:",
         )
-        with block(loop), block(found):
+        with block(loop), block(results):
             line(f"{out} = or_none({element})")
             line("break")
         with block("else:"):
@@ -161,10 +161,10 @@ class CallEmitter:
         return out
 
     def _each(self, rules: Mapping[str, Rule], expression: Expression) -> str:
-        element, found = self._emitter.fresh("e"), self._emitter.fresh("l")
+        element, results = self._emitter.fresh("e"), self._emitter.fresh("l")
         line, block = self._emitter.line, self._emitter.block
         elements = self._elements(expression)
-        line(f"{found} = []")
+        line(f"{results} = []")
         with block(f"for {element} in {elements}:"):
             built = self._emitter.fresh("o")
             line(f"{built} = {{}}")
@@ -176,8 +176,8 @@ class CallEmitter:
                     path = tuple(key.split("."))
                     deep = f"put({built}, {self._emitter.constant(path)}, {value.code})"
                     line(f"{built}[{key!a}] = {value.code}" if len(path) == 1 else deep)
-            line(f"if {built}: {found}.append({built})")
-        return f"({found} or None)"
+            line(f"if {built}: {results}.append({built})")
+        return f"({results} or None)"
 
     # Single values, and lists of them one by one
 

@@ -55,8 +55,8 @@ class MatchEmitter:
 
     def clean(self, ref: Ref, element: str) -> str:
         """An expression for what *ref* leads to; no value is ``None``."""
-        found = self.raw(ref, element)
-        return f"or_none({found})" if ref.root == ELEMENT and len(ref.path) < 2 else found  # noqa: PLR2004, walked
+        value = self.raw(ref, element)
+        return f"or_none({value})" if ref.root == ELEMENT and len(ref.path) < 2 else value  # noqa: PLR2004, walked
 
     def _test(self, test: Test, element: str) -> str:
         if test.comparison == "exists":

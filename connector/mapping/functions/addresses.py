@@ -74,11 +74,11 @@ def _read(header: str) -> tuple[tuple[str, ...], str | None]:
     """The addresses in *header*, and why something of it is lost, if it is."""
     if IS_BARE_ADDRESS[header]:
         return (header,), None
-    found = tuple(address for _, text in parse_mailboxes(header) if (address := _address(text)))
-    if len(found) == 1 and found[0].lower() == header.strip("<> ").lower():
-        return found, None
+    bare_addresses = tuple(address for _, text in parse_mailboxes(header) if (address := _address(text)))
+    if len(bare_addresses) == 1 and bare_addresses[0].lower() == header.strip("<> ").lower():
+        return bare_addresses, None
     # An empty sender <> is no misfit; like a display name, it is only not part of the address.
-    return found, "" if found or header.strip() in _EMPTY_SENDERS else NOT_AN_ADDRESS
+    return bare_addresses, "" if bare_addresses or header.strip() in _EMPTY_SENDERS else NOT_AN_ADDRESS
 
 
 _PARSED: Memo[tuple[tuple[str, ...], str | None]] = Memo(_read)

@@ -127,9 +127,9 @@ class Library:
 
 
 def _validated(pack: Pack) -> Pack:
-    found = validate(pack)
-    if found:
-        raise ConfigurationError(*found)
+    problems = validate(pack)
+    if problems:
+        raise ConfigurationError(*problems)
     return pack
 
 

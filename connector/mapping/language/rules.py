@@ -62,8 +62,8 @@ def _source(node: Node, scope: Scope) -> Source:
     rule = expect_mapping(node, "a rule")
     given = [key for key in SOURCES if key in rule]
     if len(given) != 1:
-        found = " and ".join(given) if given else "none"
-        raise config_error(f"expected exactly one source, got {found}", node.position,
+        got = " and ".join(given) if given else "none"
+        raise config_error(f"expected exactly one source, got {got}", node.position,
                     f"sources are {', '.join(SOURCES)}")  # fmt: skip
     key, value = given[0], rule[given[0]]
     if key == "const":

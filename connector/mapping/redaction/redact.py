@@ -97,7 +97,7 @@ class Redaction:
 
     def _secrets(self, bodies: list[dict[str, Value]]) -> Needles:
         """The texts to remove everywhere, with their replacements; where modes differ, drop wins."""
-        found: dict[str, Needle] = {}
+        needles: dict[str, Needle] = {}
         for mode in ("hash", "drop"):
             for path in (path for path, wanted in self._fields.items() if wanted == mode):
                 texts = dict.fromkeys(text for body in bodies for text in _leaves(body, path))
@@ -106,8 +106,8 @@ class Redaction:
                     replacement = self._pseudonyms.of(part) if mode == "hash" else REDACTED
                     needle = Needle(replacement, path[-1] in MAILBOX_FIELDS and "@" in part)
                     forms = search_forms(normalized(part)).split("\n")
-                    found.update((form.strip(), needle) for form in forms if any(map(str.isalnum, form)))
-        return found
+                    needles.update((form.strip(), needle) for form in forms if any(map(str.isalnum, form)))
+        return needles
 
 
 def _path(name: str, node: Node) -> tuple[str, ...]:

@@ -149,16 +149,16 @@ class Finder:
 
     def within(self, text: str) -> list[str]:
         """The secrets in *text*, the longest first: one may be a part of another."""
-        found = {needle for needle in self._others if _inside(needle, text)}
+        needles = {needle for needle in self._others if _inside(needle, text)}
         lengths = self._mailboxes.items()
         at = text.find("@") if lengths else -1
         while at >= 0:
             for length, starts in lengths:
                 for needle in starts.get(text[max(0, at - length) : at + 2], ()):
                     if at >= length and text.startswith(needle, at - length):
-                        found.add(needle)
+                        needles.add(needle)
             at = text.find("@", at + 1)
-        return sorted(found, key=lambda needle: (-len(needle), needle))
+        return sorted(needles, key=lambda needle: (-len(needle), needle))
 
 
 class _Text(NamedTuple):

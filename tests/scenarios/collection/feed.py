@@ -64,7 +64,7 @@ class Tenant:
     facts: list[Fact]
     network: AsyncExitStack
     port: int
-    told: list[Telling] = field(default_factory=list)
+    reported: list[Telling] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.began = self.clock()
@@ -113,7 +113,7 @@ class Tenant:
         position = await self.journal.attach("out", "beginning", Backlog())
         while True:
             entry = await self.journal.read("out", position)
-            self.told += [
+            self.reported += [
                 Telling(one.record.id, one.record.body, one.number, one.identity, one.gone)
                 for one in entry.revisions
             ]
@@ -123,11 +123,11 @@ class Tenant:
     async def verdict(self, *, all_handed_out: bool = True) -> Verdict:
         """What the oracle says, once the output took everything."""
         await asyncio.sleep(5)
-        assert len(self.told) == (await self.journal.outline()).head
+        assert len(self.reported) == (await self.journal.outline()).head
         checkpoint = (await self.journal.progress(self.plan.feed)).checkpoints["live"]
         window = (EPOCH - BACK, checkpoint)
         filters = self.plan.query.filters
-        return judge(self.simulator, self.told, filters, window, all_handed_out=all_handed_out)
+        return judge(self.simulator, self.reported, filters, window, all_handed_out=all_handed_out)
 
     async def story(self, duration: timedelta = 25 * MINUTE) -> Verdict:
         """Mail for *duration*, then quiet; what the oracle says."""

@@ -65,7 +65,7 @@ def test_an_api_that_is_away_for_half_an_hour_is_caught_up_with_by_itself(tmp_pa
     run(story())
 
 
-def test_retention_is_a_gap_that_is_told_and_the_feed_goes_on(tmp_path: Path) -> None:
+def test_retention_is_a_gap_that_is_reported_and_the_feed_goes_on(tmp_path: Path) -> None:
     """After a week away the API refuses the old range for ever; the rest of it is still there."""
 
     async def story() -> None:
@@ -88,7 +88,7 @@ def test_retention_is_a_gap_that_is_told_and_the_feed_goes_on(tmp_path: Path) ->
             account.simulator.behaviour.retention = None
             window = (live[0].window.end, account.clock() - 60 * MINUTE)
             assert account.simulator.ledger.ids(account.plan.query.filters, window) <= {
-                telling.id for telling in account.told
+                telling.id for telling in account.reported
             }
 
     run(story())

@@ -36,7 +36,7 @@ def test_a_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             mail["keep"] = int(2 * RATE * DAY.total_seconds())
         async with tenant(tmp_path, filters=DETECTIONS, ages=AGES, **mail) as account:
             await account.collect(DAY, EVERY)
-            records = len({one.id for one in account.told})
+            records = len({one.id for one in account.reported})
             account.simulator.world.rate = 0
             await account.collect(1.2 * AGES[-1], EVERY)
             verdict = await account.verdict()
@@ -51,11 +51,11 @@ def test_a_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             planned = sum(max(walks, walks / 2 + more) for walks, more in zip(walking, pages, strict=True))
             asked, left = account.requests, account.seen(RecordDisappeared)
             searches = asked["first"] + asked["next"]
-            corrected = [one for one in account.told if one.body["final_disposition"] == "NONE"]
-            records = len({one.id for one in account.told})
+            corrected = [one for one in account.reported if one.body["final_disposition"] == "NONE"]
+            records = len({one.id for one in account.reported})
             with capsys.disabled():
                 sys.stdout.write(
-                    f"\na day at {RATE:g} messages/s: {records} records, {len(account.told) - records} "
+                    f"\na day at {RATE:g} messages/s: {records} records, {len(account.reported) - records} "
                     f"updates, {len(corrected)} corrected to clean, {len(account.seen(RecordLate))} late; "
                     f"lost {len(verdict.lost)}, repeats {verdict.repeats}; "
                     f"{searches} searches ({planned:.0f} planned), {asked['record']} look-ups\n"

@@ -87,7 +87,7 @@ def test_full_pages_are_requested_once(tmp_path: Path, order: Order, shape: str,
             asked = await _catch_up(account, length)
 
             found = account.simulator.ledger.ids(account.plan.query.filters)
-            assert {one.id for one in account.told} == found
+            assert {one.id for one in account.reported} == found
             assert asked <= 1.05 * math.ceil(records / PAGE) + 5
 
     run(story())
@@ -100,7 +100,7 @@ def test_a_nearly_empty_month_is_crossed_in_growing_steps(tmp_path: Path, record
             await _fill(account, _evenly(records, 30 * DAY), account.clock() - 30 * DAY)
             asked = await _catch_up(account, 30 * DAY)
 
-            assert len(account.told) == records
+            assert len(account.reported) == records
             assert asked <= 1.05 + 5
 
     run(story())

@@ -16,21 +16,21 @@ def test_corrected_verdicts_reach_the_output_as_updates(tmp_path: Path) -> None:
 
             assert verdict.faults == {}
             assert verdict.repeats == 0
-            corrected = [one for one in account.told if one.body["final_disposition"] == "NONE"]
+            corrected = [one for one in account.reported if one.body["final_disposition"] == "NONE"]
             assert len(corrected) > 5
             assert all(telling.number > 1 for telling in corrected)
 
     run(story())
 
 
-def test_deleted_records_are_told_to_be_gone_once(tmp_path: Path) -> None:
+def test_deleted_records_are_reported_as_gone_once(tmp_path: Path) -> None:
     async def story() -> None:
         often = Changes(share=0.4, earliest=MINUTE / 12, latest=18 * MINUTE, removed=0.5)
         async with tenant(tmp_path, changes=often) as account:
             verdict = await account.story()
 
             assert verdict.faults == {}
-            gone = [telling.id for telling in account.told if telling.gone]
+            gone = [telling.id for telling in account.reported if telling.gone]
             assert len(gone) == len(set(gone)) > 20
 
     run(story())
@@ -64,7 +64,7 @@ def test_several_dispositions_in_one_search_follow_a_record_from_one_to_another(
 
             assert verdict.faults == {}
             assert [
-                (t.id, t.body["final_disposition"]) for t in sorted(account.told, key=lambda t: t.number)
+                (t.id, t.body["final_disposition"]) for t in sorted(account.reported, key=lambda t: t.number)
             ][2:] == [(names[0], "MALICIOUS"), (names[1], "BULK")]
 
     run(story())

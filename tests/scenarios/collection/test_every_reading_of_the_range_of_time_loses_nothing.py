@@ -40,6 +40,6 @@ def test_a_range_of_sending_times_does_not_make_present_records_look_absent(tmp_
 
             assert verdict.faults == {}
             assert {left.outcome for left in account.seen(RecordDisappeared)} <= {"same"}
-            assert account.requests["record"] < len(account.told) / 10
+            assert account.requests["record"] < len(account.reported) / 10
 
     run(story())

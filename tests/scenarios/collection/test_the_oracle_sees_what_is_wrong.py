@@ -15,36 +15,46 @@ Tampering = Callable[[list[Telling]], list[Telling]]
 
 def _judged(account: Tenant, tampering: Tampering) -> Verdict:
     window = (EPOCH - 20 * MINUTE, account.clock() - MINUTE)
-    return judge(account.simulator, tampering(account.told), account.plan.query.filters, window)
+    return judge(account.simulator, tampering(account.reported), account.plan.query.filters, window)
 
 
-def _swapped(told: list[Telling], first: Telling, second: Telling) -> list[Telling]:
+def _swapped(reported: list[Telling], first: Telling, second: Telling) -> list[Telling]:
     places = {id(first): second, id(second): first}
-    return [places.get(id(telling), telling) for telling in told]
+    return [places.get(id(telling), telling) for telling in reported]
 
 
 def test_each_fault_by_its_name(tmp_path: Path) -> None:
     async def story() -> None:
         async with tenant(tmp_path) as account:
             verdict = await account.story()
-            told = account.told
-            update = next(one for one in told if one.number == 2 and not one.gone)
-            before = next(one for one in told if one.id == update.id)
-            once = next(one for one in told if [other.id for other in told].count(one.id) == 1)
+            reported = account.reported
+            update = next(one for one in reported if one.number == 2 and not one.gone)
+            before = next(one for one in reported if one.id == update.id)
+            once = next(one for one in reported if [other.id for other in reported].count(one.id) == 1)
 
             assert verdict.faults == {}
-            assert _judged(account, lambda told: [one for one in told if one != once]).lost == {once.id}
-            assert once.id in _judged(account, lambda told: [one for one in told if one != once]).untold
-            missing = _judged(account, lambda told: [one for one in told if one != update])
+            assert _judged(account, lambda reported: [one for one in reported if one != once]).lost == {
+                once.id
+            }
+            assert (
+                once.id in _judged(account, lambda reported: [one for one in reported if one != once]).untold
+            )
+            missing = _judged(account, lambda reported: [one for one in reported if one != update])
             assert update.id in missing.untold
             stranger = replace(once, id="nobody", identity="nobody")
-            assert _judged(account, lambda told: [*told, stranger]).unknown == {"nobody"}
+            assert _judged(account, lambda reported: [*reported, stranger]).unknown == {"nobody"}
             other = replace(once, body={**once.body, "subject": "forged"})
-            assert _judged(account, lambda told: [*(x for x in told if x != once), other]).forged == {once.id}
-            assert _judged(account, lambda told: _swapped(told, before, update)).disordered == {update.id}
-            assert _judged(account, lambda told: [*told, once]).repeats == 1
-            last = [one for one in told if one.id == update.id][-1]
+            assert _judged(account, lambda reported: [*(x for x in reported if x != once), other]).forged == {
+                once.id
+            }
+            assert _judged(account, lambda reported: _swapped(reported, before, update)).disordered == {
+                update.id
+            }
+            assert _judged(account, lambda reported: [*reported, once]).repeats == 1
+            last = [one for one in reported if one.id == update.id][-1]
             if not last.gone:
-                assert update.id in _judged(account, lambda told: [x for x in told if x != last]).stale
+                assert (
+                    update.id in _judged(account, lambda reported: [x for x in reported if x != last]).stale
+                )
 
     run(story())

@@ -52,14 +52,14 @@ def test_everything_comes_once_within_the_quota_and_in_little_memory(tmp_path: P
             tmp_path, ages=ages, behaviour=behaviour, budget=QUOTA, per_page=PAGE, cache=CACHE, rate=0.02
         ) as account:
             await account.collect(45 * MINUTE)
-            before, asked = len(account.told), len(account.simulator.ledger.requests)
+            before, asked = len(account.reported), len(account.simulator.ledger.requests)
             account.facts.clear()
             await account.sleep(AWAY)
             gc.collect()
             collecting = account.start(MINUTE)
             alive = await _most_alive(account, collecting)
             took = account.clock() - account.began - AWAY - 45 * MINUTE
-            caught_up = len(account.told) - before
+            caught_up = len(account.reported) - before
             requests = len(account.simulator.ledger.requests) - asked
             slices = [fact for fact in account.seen(SliceCollected) if fact.sweep == "live"]
             await account.stop(collecting)

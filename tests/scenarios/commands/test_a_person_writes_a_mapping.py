@@ -72,34 +72,36 @@ def test_a_test_that_fails_says_where_and_what_was_found(mine: Path) -> None:
 
 
 def test_explain_names_rule_line_source_and_result(mine: Path) -> None:
-    told = mapping("explain", mine, "records.ndjson", "--id", "r7", "-t", "labels", "-t", "email.from").stdout
+    reported = mapping(
+        "explain", mine, "records.ndjson", "--id", "r7", "-t", "labels", "-t", "email.from"
+    ).stdout
 
-    assert 'labels.team = "mail"\n    rule: {const: mail}    [mine.yaml:3:51]\n' in told
-    assert 'email.from.address = ["a@b.example"]\n' in told
-    assert '$senders: ["a@b.example"]  from  {from: from, as: addresses}' in told
-    assert "common.yaml:" in told
-    assert '    from = "a@b.example"\n' in told
+    assert 'labels.team = "mail"\n    rule: {const: mail}    [mine.yaml:3:51]\n' in reported
+    assert 'email.from.address = ["a@b.example"]\n' in reported
+    assert '$senders: ["a@b.example"]  from  {from: from, as: addresses}' in reported
+    assert "common.yaml:" in reported
+    assert '    from = "a@b.example"\n' in reported
 
 
 def test_explain_is_harmless_to_the_terminal(mine: Path) -> None:
-    told = mapping("explain", mine, "records.ndjson", "--id", "r7", "--all").stdout
+    reported = mapping("explain", mine, "records.ndjson", "--id", "r7", "--all").stdout
 
-    assert all(letter.isprintable() or letter == "\n" for letter in told)
-    assert "\\u001b[2Jhi" in told
+    assert all(letter.isprintable() or letter == "\n" for letter in reported)
+    assert "\\u001b[2Jhi" in reported
 
 
 def test_explain_says_why_there_is_nothing(mine: Path) -> None:
     record = json.dumps({"id": "x", "x_originating_ip": "nowhere", "delivery_mode": "API", "from": "nobody"})
     lines = mapping("explain", "--json", "--all", mine, "-", stdin=record).stdout.splitlines()
-    told = {one["target"]: one for one in map(json.loads, lines)}
+    reported = {one["target"]: one for one in map(json.loads, lines)}
 
-    why = told["email.delivery_timestamp"]["why"]
+    why = reported["email.delivery_timestamp"]["why"]
     assert why == "{delivery_mode: [DIRECT, BCC, JOURNAL], $time_unknown: {exists: false}} does not hold"
-    assert told["email.subject"]["why"] == "there is no value"
-    assert told["rule.description"]["why"] == "none of its rules has a value"
-    assert told["event.kind"]["value"] == "event"
-    assert told["event.action"]["taken"] == []
-    assert told["event.action"]["derived"][0]["taken"][0]["rule"] == "{const: scanned}"
+    assert reported["email.subject"]["why"] == "there is no value"
+    assert reported["rule.description"]["why"] == "none of its rules has a value"
+    assert reported["event.kind"]["value"] == "event"
+    assert reported["event.action"]["taken"] == []
+    assert reported["event.action"]["derived"][0]["taken"][0]["rule"] == "{const: scanned}"
     assert "in the rest: x_originating_ip, from" not in lines
 
 
@@ -113,7 +115,7 @@ def test_explain_says_why_there_is_nothing(mine: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_explained_is_told(mine: Path, words: tuple[str, ...], message: str) -> None:
+def test_what_cannot_be_explained_is_reported(mine: Path, words: tuple[str, ...], message: str) -> None:
     done = mapping(*words)
 
     assert done.exit_code == 2
@@ -138,9 +140,9 @@ def test_lint_shows_the_place_the_text_and_a_suggestion(mine: Path) -> None:
 
 def test_lint_of_a_file_that_cannot_be_used_is_a_finding_too(mine: Path) -> None:
     mine.write_text("mapping: 1\nformat: ecs\nfields: {event.id: {form: id}}\n", "utf-8")
-    [told] = map(json.loads, mapping("lint", "--json", "mine.yaml").stdout.splitlines())
+    [reported] = map(json.loads, mapping("lint", "--json", "mine.yaml").stdout.splitlines())
 
-    assert told == {
+    assert reported == {
         "level": "error",
         "file": "mine.yaml",
         "line": 3,
@@ -163,7 +165,7 @@ def test_a_field_that_nothing_carries_is_a_warning(mine: Path) -> None:
     assert "mine.yaml:4:42: warning: no rule maps subject" in done.stdout
 
 
-def test_a_mapping_without_a_rest_is_told_all_that_it_leaves_out(mine: Path) -> None:
+def test_a_mapping_without_a_rest_is_reported_all_that_it_leaves_out(mine: Path) -> None:
     mine.write_text("mapping: 1\nformat: json\nfields: {id: id, f: findings}\n", "utf-8")
     done = mapping("lint", "mine.yaml")
 
@@ -186,16 +188,16 @@ def test_coverage_counts_what_records_hold(mine: Path) -> None:
     (mine.parent / "r.ndjson").write_text(
         '{"id": "1", "to": ["a@b"], "brand": {"new": 1}}\n{"id": "2"}\n', "utf-8"
     )
-    told = json.loads(mapping("coverage", "--json", "mine.yaml", "r.ndjson").stdout)
+    reported = json.loads(mapping("coverage", "--json", "mine.yaml", "r.ndjson").stdout)
     text = mapping("coverage", "--unused", "mine.yaml", "r.ndjson").stdout
 
-    assert told["records"]["number"] == 2
-    assert told["records"]["fields"] == {"id": 2, "to": 1, "brand.new": 1}
-    assert told["records"]["targets"]["email.to.address"] == 1
-    assert told["fields"]["subject"] == ["message", "email.subject"]
-    assert told["fields"]["to_name"] == ["rest"]
-    assert "labels.team" in told["targets"]["own"]
-    assert "email.bcc.address" in told["targets"]["unused"]
+    assert reported["records"]["number"] == 2
+    assert reported["records"]["fields"] == {"id": 2, "to": 1, "brand.new": 1}
+    assert reported["records"]["targets"]["email.to.address"] == 1
+    assert reported["fields"]["subject"] == ["message", "email.subject"]
+    assert reported["fields"]["to_name"] == ["rest"]
+    assert "labels.team" in reported["targets"]["own"]
+    assert "email.bcc.address" in reported["targets"]["unused"]
     assert "in 2 records, undocumented: brand.new" in text
     assert "\n  email.bcc.address\n" in text
 

@@ -31,9 +31,9 @@ def test_an_absence_longer_than_start_is_a_gap_and_the_account_that_stayed_has_n
     def run(*accounts: str, start: str) -> None:
         text = CONFIG.format(accounts="\n  ".join(accounts), start=start) % {"url": url}
         (tmp_path / "connector.yaml").write_text(text)
-        code, _, told = command("run", "--once", environ=environ, cwd=tmp_path)
-        assert code == 0, told
-        logs.append(told)
+        code, _, reported = command("run", "--once", environ=environ, cwd=tmp_path)
+        assert code == 0, reported
+        logs.append(reported)
 
     def feeds() -> dict[str, Any]:
         code, out, _ = command("state", "show", "--json", environ=environ, cwd=tmp_path)

@@ -241,7 +241,7 @@ def test_a_pipe_gets_no_escapes_and_events_byte_for_byte(tmp_path: Path) -> None
 
 def test_a_wrong_filter_is_one_clear_sentence(called: Called) -> None:
     environ = environment(CLOUDFLARE_API_TOKEN=TOKEN, CLOUDFLARE_ACCOUNT_ID=ACCOUNT)
-    for options, told in [
+    for options, reported in [
         (("--final-disposition", "BAD"), "expected one of MALICIOUS, SUSPICIOUS"),
         (("--final-disposition", "MALICIOUS-BEC"), "the API cannot search for it"),
         (("--smtp-helo-ip", "nowhere"), "one IP address"),
@@ -254,7 +254,7 @@ def test_a_wrong_filter_is_one_clear_sentence(called: Called) -> None:
     ]:
         code, out, err = called("search", *options, environ=environ)
         assert (code, out) == (2, "")
-        assert told in err
+        assert reported in err
         assert "Traceback" not in err
         assert TOKEN not in err
 
@@ -295,11 +295,11 @@ def test_of_several_accounts_one_must_be_named(called: Called, tmp_path: Path) -
     simulator = Simulator(backlog=50)
     with served(simulator) as environ:
         (tmp_path / "connector.yaml").write_text(TWO)
-        unnamed, _, told = called("search", environ=environ)
+        unnamed, _, reported = called("search", environ=environ)
         code, _, _ = called("search", "--account", "test", environ=environ)
 
     assert unnamed == 2
-    assert "add --account prod or test" in told
+    assert "add --account prod or test" in reported
     assert code == 0
     assert {OTHER in request.path for request in simulator.ledger.requests} == {True}
 

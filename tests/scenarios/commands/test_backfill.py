@@ -101,7 +101,7 @@ def test_a_running_daemon_delivers_what_it_never_read_once_and_says_what_it_foun
     with site(tmp_path) as here, here.daemon() as connector:
         until(connector.ready, "readiness")
         live = sum(here.delivered.values())
-        code, told = here.run(*ASK)
+        code, reported = here.run(*ASK)
         until(lambda: here.delivered.keys() == here.expected, "everything")
         again, _ = here.run(*ASK, "--all")
         until(lambda: sum(here.delivered.values()) >= 2 * len(here.expected), "everything again")
@@ -111,22 +111,22 @@ def test_a_running_daemon_delivers_what_it_never_read_once_and_says_what_it_foun
 
     assert (code, again, detached) == (0, 0, 0)
     assert live < len(here.expected)
-    assert re.search(rf"{len(here.expected)} records read in \d+ slices", told)
-    assert "older than the connector's memory" in told
+    assert re.search(rf"{len(here.expected)} records read in \d+ slices", reported)
+    assert "older than the connector's memory" in reported
     assert "started in the daemon" in said
     assert set(here.delivered.values()) == {2}
 
 
 def test_without_a_daemon_the_command_delivers_by_itself(tmp_path: Path) -> None:
     with site(tmp_path) as here:
-        code, told = here.run(*ASK)
+        code, reported = here.run(*ASK)
         first = here.delivered
         with here.daemon() as connector:
             until(connector.ready, "readiness")
             assert connector.terminate() == 0
 
-    assert code == 0, told
-    assert re.search(rf"{len(here.expected)} records read in \d+ slices: {len(here.expected)} new", told)
+    assert code == 0, reported
+    assert re.search(rf"{len(here.expected)} records read in \d+ slices: {len(here.expected)} new", reported)
     assert first.keys() == here.expected
     assert here.delivered == first
 
@@ -140,9 +140,9 @@ def test_a_daemon_that_is_killed_in_the_middle_goes_on_by_itself(tmp_path: Path)
                 here.hang()
                 shown, err, _ = command("status", environ=environment(TOKEN=TOKEN), cwd=tmp_path)
                 connector.kill()
-                code, told = ended(following)
+                code, reported = ended(following)
             assert (shown, "backfill: prod/everything" in err) == (0, True)
-            assert (code, "resumes when it starts again" in told) == (1, True)
+            assert (code, "resumes when it starts again" in reported) == (1, True)
         here.simulator.behaviour.faults.clear()
         here.delays.clear()
         before = sum(here.delivered.values())
@@ -167,13 +167,13 @@ def test_ctrl_c_leaves_it_to_the_same_command(tmp_path: Path) -> None:
             stopped, why = ended(process)
         time.sleep(1.1)
         here.delays.clear()
-        code, told = here.run(*ASK)
+        code, reported = here.run(*ASK)
 
     assert stopped == 1
     assert "it resumes with the same command" in why
     assert code == 0
-    assert "resuming an earlier backfill" in told
-    assert re.search(rf"{len(here.expected)} records read in \d+ slices: {len(here.expected)} new", told)
+    assert "resuming an earlier backfill" in reported
+    assert re.search(rf"{len(here.expected)} records read in \d+ slices: {len(here.expected)} new", reported)
     assert here.delivered.keys() == here.expected
     assert set(here.delivered.values()) == {1}
 

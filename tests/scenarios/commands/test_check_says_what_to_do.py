@@ -57,7 +57,7 @@ async def test_a_good_account_is_looked_at_in_every_respect(tmp_path: Path) -> N
     assert not [verdict for verdict in found.values() if verdict.outcome == "failed"]
 
 
-async def test_a_wrong_token_is_told_from_a_missing_permission(tmp_path: Path) -> None:
+async def test_a_wrong_token_is_distinguished_from_a_missing_permission(tmp_path: Path) -> None:
     """Cloudflare answers both with code 10000; what to do differs."""
     wrong = await results(tmp_path, Simulator(access=Access(tokens=frozenset({"another"}))))
     forbidden = await results(tmp_path, Simulator(access=Access(permitted=False)))
@@ -149,7 +149,7 @@ async def test_a_filter_that_the_api_refuses_is_the_searchs_failure(tmp_path: Pa
     assert "filters" in found["search prod/detections"].hint
 
 
-async def test_a_rate_limit_is_told_at_once_for_all_that_share_the_credential(tmp_path: Path) -> None:
+async def test_a_rate_limit_is_reported_at_once_for_all_that_share_the_credential(tmp_path: Path) -> None:
     """Waiting five minutes for a verdict would be one, too, but a poor one."""
     simulator = Simulator(backlog=20)
     simulator.behaviour.script([Fault("rate_limited", retry_after=300)], on="verify")
@@ -178,14 +178,14 @@ def test_the_plan_for_a_volume_is_printed_and_no_output_holds_the_token(tmp_path
     with configured(tmp_path, simulator) as environ:
         code, out, err = command("check", "--volume", "50000", environ=environ, cwd=tmp_path)
         simulator.access.tokens = frozenset({"another"})
-        refused, told, more = command("check", "--volume", "100000000", environ=environ, cwd=tmp_path)
+        refused, reported, more = command("check", "--volume", "100000000", environ=environ, cwd=tmp_path)
         wrong, _, usage = command("check", "--volume", "many", environ=environ, cwd=tmp_path)
 
     assert (code, err) == (0, "")
     assert "ok    request plan prod: at 50,000 records a day per search, up to " in out
     assert "of 600 requests in 5m; enough for about " in out
     assert refused == 1
-    assert "FAIL  request plan prod: " in told
-    assert "narrow its filters" in told
+    assert "FAIL  request plan prod: " in reported
+    assert "narrow its filters" in reported
     assert wrong == 2
-    assert TOKEN not in out + err + told + more + usage
+    assert TOKEN not in out + err + reported + more + usage

@@ -44,9 +44,9 @@ def test_without_a_connector_they_wait_in_the_journal_for_the_next_start(tmp_pat
         letters = here.letters()
         replayed, purged, kept = (letter["number"] for letter in letters)
 
-        code, _, told = here.operator("deadletters", "replay", str(replayed))
-        assert code == 0, told
-        assert "when the connector starts" in told
+        code, _, reported = here.operator("deadletters", "replay", str(replayed))
+        assert code == 0, reported
+        assert "when the connector starts" in reported
         assert here.operator("deadletters", "purge", str(purged), "--yes")[0] == 0
 
         assert [letter["number"] for letter in here.letters()] == [kept]
@@ -57,7 +57,9 @@ def test_without_a_connector_they_wait_in_the_journal_for_the_next_start(tmp_pat
         assert ids(here.lake) == here.expected
 
 
-def test_after_a_mapping_is_corrected_a_replay_delivers_exactly_the_buried_ones(tmp_path: Path) -> None:
+def test_after_a_mapping_is_corrected_a_replay_delivers_exactly_the_dead_lettered_ones(
+    tmp_path: Path,
+) -> None:
     mappings = tmp_path / "mappings"
     mappings.mkdir()
     mine = mappings / "mine.yaml"

@@ -27,9 +27,11 @@ def test_a_rewound_output_gets_it_again_and_the_other_does_not(tmp_path: Path) -
             assert "output_rewound" in "".join(connector.logs)
             assert connector.terminate() == 0
 
-        code, _, told = here.operator("state", "rewind", "siem", "--to", str(len(everything) - 1), "--yes")
-        assert code == 0, told
-        assert "1 revision will be sent again when the connector starts" in told
+        code, _, reported = here.operator(
+            "state", "rewind", "siem", "--to", str(len(everything) - 1), "--yes"
+        )
+        assert code == 0, reported
+        assert "1 revision will be sent again when the connector starts" in reported
         with here.daemon() as connector:
             until(lambda: len(here.siem.events) > 2 * len(everything), "the last one once more")
             until(lambda: output(connector, "siem")["backlog"] == 0, "its position at last")
@@ -48,9 +50,9 @@ def test_a_forgotten_search_starts_anew_while_it_runs(tmp_path: Path) -> None:
             until(connector.ready, "readiness")
             before = here.state()
 
-            code, _, told = here.operator("state", "forget", "everything", "--yes")
-            assert code == 0, told
-            assert f"{len(everything)} seen records" in told
+            code, _, reported = here.operator("state", "forget", "everything", "--yes")
+            assert code == 0, reported
+            assert f"{len(everything)} seen records" in reported
             until(lambda: len(here.lake.events) >= 2 * len(everything), "everything again in the lake")
             until(lambda: len(here.siem.events) >= 2 * len(everything), "everything again in the SIEM")
             until(lambda: connector.status()["journal"]["seen"] == len(everything), "its seen rows")

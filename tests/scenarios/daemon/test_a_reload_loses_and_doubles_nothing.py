@@ -72,10 +72,10 @@ class Site:
         found: dict[str, object] = next(line for line in reversed(lines) if line["event"] == event)
         return found
 
-    def verdict(self, told: list[Telling]) -> Verdict:
+    def verdict(self, reported: list[Telling]) -> Verdict:
         window = (self.began - timedelta(seconds=55), datetime.now(UTC))
         return judge(
-            self.simulator, told, {"detections_only": False}, window, all_handed_out=False, lean=True
+            self.simulator, reported, {"detections_only": False}, window, all_handed_out=False, lean=True
         )
 
 
@@ -119,8 +119,8 @@ def test_a_valid_change_adds_an_output_and_nothing_is_lost_or_doubled(tmp_path: 
 
         assert here.reloads == 5
         took = {name: tellings_in((tmp_path / f"{name}.ndjson").read_bytes()) for name in ("disk", "lake")}
-        for name, told in {**took, "web": list(map(telling_of, here.web.events))}.items():
-            verdict = here.verdict(told)
+        for name, reported in {**took, "web": list(map(telling_of, here.web.events))}.items():
+            verdict = here.verdict(reported)
             assert verdict.faults == {}, name
             assert verdict.repeats == 0, name
 

@@ -39,7 +39,7 @@ def configure(directory: Path, base_url: str, revisit: str) -> None:
     (directory / "connector.yaml").write_text(text)
 
 
-def told(base_url: str, record_id: str) -> dict[str, Any]:
+def reported(base_url: str, record_id: str) -> dict[str, Any]:
     """What the API says of a record at ``/detections``."""
     url = f"{base_url}/accounts/{ACCOUNT}/email-security/investigate/{record_id}/detections"
     request = urllib.request.Request(url, headers={"authorization": "Bearer x"})
@@ -86,7 +86,7 @@ def test_attachments_and_findings_are_in_the_event(tmp_path: Path) -> None:
             assert connector.terminate() == 0
         events = connector.events()
         asked = [one.path for one in simulator.ledger.requests if one.kind == "detections"]
-        details = {event["event"]["id"]: told(base_url, event["event"]["id"]) for event in events}
+        details = {event["event"]["id"]: reported(base_url, event["event"]["id"]) for event in events}
 
     assert sorted(details) == sorted(expected)
     sound(events)
@@ -125,7 +125,7 @@ def test_a_failing_endpoint_holds_no_event_back_and_is_made_up_for_after_a_kill(
             until(lambda: completed(connector.events()) >= wanted, "what was missing")
             assert connector.terminate() == 0
         events = connector.events()
-        details = {record_id: told(base_url, record_id) for record_id in wanted}
+        details = {record_id: reported(base_url, record_id) for record_id in wanted}
 
     sound(events)
     assert failed >= len(wanted) > 0

@@ -18,7 +18,7 @@ from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettin
 from tests.scenarios.outputs.delivering import delivering
 from tests.support.bulk_collector import bulk_collector, failed, trouble
 from tests.support.collectors import unobserved, until
-from tests.support.hec_collector import TOKEN, HecCollector, Indexer, hec_collector, told
+from tests.support.hec_collector import TOKEN, HecCollector, Indexer, hec_collector, reported
 from tests.support.scripted_http import Reply
 from tests.unit.delivery.fakes import revisions
 
@@ -40,7 +40,7 @@ def names(collector: HecCollector) -> Counter[str]:
 
 @pytest.mark.parametrize(
     "fault",
-    [lambda: told(9), lambda: told(26), lambda: Reply(502, b"<html>"), lambda: Reply(raw=b"")],
+    [lambda: reported(9), lambda: reported(26), lambda: Reply(502, b"<html>"), lambda: Reply(raw=b"")],
     ids=["busy", "full", "bad gateway", "reset"],
 )
 async def test_splunk_is_down_for_long(fault: Callable[[], Reply]) -> None:

@@ -40,7 +40,7 @@ async def test_splunk_names_the_event(code: int, *, keeps_head: bool) -> None:
 
 @pytest.mark.parametrize("position", ["1", slow("2"), slow("500"), "501", slow("2000")])
 @pytest.mark.parametrize("base", [0, 1])
-async def test_whether_splunk_counts_from_0_or_1_buries_nobody_else(base: int, position: str) -> None:
+async def test_whether_splunk_counts_from_0_or_1_dead_letters_nothing_else(base: int, position: str) -> None:
     def poison(document: Any) -> int | None:
         return 6 if document["id"] == position else None
 
@@ -52,7 +52,7 @@ async def test_whether_splunk_counts_from_0_or_1_buries_nobody_else(base: int, p
             assert delivery.log.dead_lettered == {position: "refused"}
 
 
-async def test_an_index_of_its_own_that_does_not_exist_buries_that_event_alone() -> None:
+async def test_an_index_of_its_own_that_does_not_exist_dead_letters_that_event_alone() -> None:
     def mapper(revision: Any) -> Any:
         event = as_json(revision)
         return replace(event, code="email.malicious") if revision.record.id == POISON else event
@@ -100,7 +100,7 @@ async def test_a_cluster_answers_for_each_event() -> None:
             assert "document_parsing_exception" in delivery.log.letters[0].answer
 
 
-async def test_an_event_that_is_too_large_for_the_collector_is_buried_alone() -> None:
+async def test_an_event_that_is_too_large_for_the_collector_is_dead_lettered_alone() -> None:
     async with bulk_collector(longest=50_000) as collector:
         settings = ElasticsearchSettings.model_validate({"url": collector.url})
 

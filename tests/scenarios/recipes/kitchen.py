@@ -37,8 +37,8 @@ BAIT = (
 
 
 @dataclass(frozen=True)
-class Meal:
-    """What came of it: the requests, and the revisions that the output wanted."""
+class RecipeRun:
+    """The result: the requests, and the revisions that the output wanted."""
 
     requests: list[Asked]
     wanted: list[Revision]
@@ -98,7 +98,9 @@ def route_of(name: str, base: str, directory: Path, urls: Mapping[str, str]) -> 
     return route
 
 
-async def cooked(name: str, directory: Path, answer: Script, urls: Mapping[str, str] | None = None) -> Meal:
+async def run_recipe(
+    name: str, directory: Path, answer: Script, urls: Mapping[str, str] | None = None
+) -> RecipeRun:
     """Run the example *name* against a collector that answers with *answer*."""
     async with scripted(answer) as server:
         route = route_of(name, server.url, directory, urls or {})
@@ -107,7 +109,7 @@ async def cooked(name: str, directory: Path, answer: Script, urls: Mapping[str, 
         async with delivering(route.output, everything, mapper=route.mapper) as delivery:
             await delivery.done()
         assert delivery.log.dead_lettered == {}
-        return Meal(server.asked, wanted)
+        return RecipeRun(server.asked, wanted)
 
 
 def strings(tree: Any, without: tuple[str, ...] = ()) -> Iterator[str]:

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from tests.scenarios.recipes.kitchen import SECRET, accepted, cooked, unpacked
+from tests.scenarios.recipes.kitchen import SECRET, accepted, run_recipe, unpacked
 from tests.support.scripted_http import Asked, Reply, json_reply
 
 
@@ -26,9 +26,9 @@ async def test_sentinel_gets_arrays_of_rows_with_a_token_that_is_renewed(tmp_pat
 
     seen: list[str] = []
     urls = {"CONNECTOR_OUTPUTS__SENTINEL__AUTH__OAUTH2__TOKEN_URL": "/tenant/oauth2/v2.0/token"}
-    meal = await cooked("sentinel", tmp_path, answer, urls)
+    run = await run_recipe("sentinel", tmp_path, answer, urls)
 
-    calls = [request for request in meal.requests if "token" not in request.path]
+    calls = [request for request in run.requests if "token" not in request.path]
     assert "revoked" in seen
     assert len(issued) == 2
     assert "scope=https%3A%2F%2Fmonitor.azure.com%2F%2F.default" in issued[0]
@@ -40,8 +40,8 @@ async def test_sentinel_gets_arrays_of_rows_with_a_token_that_is_renewed(tmp_pat
         assert call.headers["content-encoding"] == "gzip"
         assert len(body) <= 1_000_000 or len(json.loads(body)) == 1
         rows.update({row["EventUid"]: row for row in json.loads(body)})
-    assert set(rows) == {one.identity for one in meal.wanted}
-    for one in meal.wanted:
+    assert set(rows) == {one.identity for one in run.wanted}
+    for one in run.wanted:
         row = rows[one.identity]
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", row["TimeGenerated"])
         assert all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", column) for column in row)
@@ -53,17 +53,17 @@ async def test_sentinel_gets_arrays_of_rows_with_a_token_that_is_renewed(tmp_pat
 async def test_datadog_gets_arrays_of_entries(tmp_path: Path) -> None:
     """The logs intake v2: at most 1000 entries and 5 MB before compression, 202."""
     urls = {"CONNECTOR_OUTPUTS__DATADOG__URL": "/api/v2/logs"}
-    meal = await cooked("datadog", tmp_path, accepted(202), urls)
+    run = await run_recipe("datadog", tmp_path, accepted(202), urls)
 
     entries = []
-    for request in meal.requests:
+    for request in run.requests:
         assert request.path == "/api/v2/logs"
         assert request.headers["dd-api-key"] == SECRET
         assert len(unpacked(request)) <= 5_000_000
         assert 1 <= len(json.loads(unpacked(request))) <= 1000
         entries += json.loads(unpacked(request))
     assert [json.loads(entry["message"])["event"]["id"] for entry in entries] == [
-        one.record.id for one in meal.wanted
+        one.record.id for one in run.wanted
     ]
     for entry in entries:
         assert (entry["ddsource"], entry["service"]) == ("cloudflare", "email-security")
@@ -76,29 +76,29 @@ async def test_datadog_gets_arrays_of_entries(tmp_path: Path) -> None:
 async def test_loki_gets_streams_of_lines(tmp_path: Path) -> None:
     """The push API: labels and lines are text, so is the time in nanoseconds; 204."""
     urls = {"CONNECTOR_OUTPUTS__LOKI__URL": "/loki/api/v1/push"}
-    meal = await cooked("loki", tmp_path, accepted(204, b""), urls)
+    run = await run_recipe("loki", tmp_path, accepted(204, b""), urls)
 
     lines = []
-    for request in meal.requests:
+    for request in run.requests:
         assert request.headers["content-type"] == "application/json"
         for stream in json.loads(unpacked(request))["streams"]:
             assert stream["stream"] == {"service_name": "cloudflare-email-security", "account": "prod"}
             for time, line in stream["values"]:
                 assert re.fullmatch(r"\d{19}", time)
                 lines.append(json.loads(line))
-    assert [line["event"]["id"] for line in lines] == [one.record.id for one in meal.wanted]
+    assert [line["event"]["id"] for line in lines] == [one.record.id for one in run.wanted]
 
 
 async def test_google_secops_gets_udm_events_by_line(tmp_path: Path) -> None:
     """UDM: required fields, enumerations, types; a webhook feed splits a request by lines, 4 MB at most."""
-    meal = await cooked("google-secops", tmp_path, accepted())
+    run = await run_recipe("google-secops", tmp_path, accepted())
 
     events = []
-    for request in meal.requests:
+    for request in run.requests:
         assert request.headers["x-goog-api-key"] == request.headers["x-webhook-access-key"] == SECRET
         assert len(unpacked(request)) <= 4_000_000
         events += [json.loads(line) for line in unpacked(request).splitlines()]
-    assert [event["metadata"]["product_log_id"] for event in events] == [one.identity for one in meal.wanted]
+    assert [event["metadata"]["product_log_id"] for event in events] == [one.identity for one in run.wanted]
     for event in events:
         metadata, [result] = event["metadata"], event["security_result"]
         assert (metadata["vendor_name"], metadata["product_name"]) == ("Cloudflare", "Email Security")

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.recipes.kitchen import SECRET, Meal, accepted, cooked, no_link, one_line, strings
+from tests.scenarios.recipes.kitchen import (
+    SECRET,
+    RecipeRun,
+    accepted,
+    no_link,
+    one_line,
+    run_recipe,
+    strings,
+)
 
 SLACK_LABEL = re.compile(r"^\*(From|To|Subject|Scanned|Why)\*\n")
 SLACK_VERDICT = re.compile(r"^\*[A-Z-]+\* mail, [a-z]+, account prod$")
@@ -22,10 +30,10 @@ def slack_texts(body: dict[str, Any]) -> list[str]:
 
 async def test_slack_gets_blocks_in_which_nobody_is_called_and_nothing_can_be_clicked(tmp_path: Path) -> None:
     """Limits and escaping as in Slack's reference of blocks and of message formatting."""
-    meal = await cooked("slack", tmp_path, accepted(body=b"ok"))
+    run = await run_recipe("slack", tmp_path, accepted(body=b"ok"))
 
-    assert len(meal.requests) == len(meal.wanted) > 10
-    for body in meal.bodies():
+    assert len(run.requests) == len(run.wanted) > 10
+    for body in run.bodies():
         assert set(body) == {"text", "blocks", "unfurl_links", "unfurl_media"}
         assert len(body["blocks"]) <= 50
         for block in body["blocks"]:
@@ -43,10 +51,10 @@ async def test_slack_gets_blocks_in_which_nobody_is_called_and_nothing_can_be_cl
 
 async def test_teams_gets_a_card_that_shows_text_as_it_is(tmp_path: Path) -> None:
     """The message of a workflow's webhook: one Adaptive Card whose text of mails stands in text runs only."""
-    meal = await cooked("teams", tmp_path, accepted(202))
+    run = await run_recipe("teams", tmp_path, accepted(202))
 
-    assert len(meal.requests) == len(meal.wanted) > 10
-    for request, body in zip(meal.requests, meal.bodies(), strict=True):
+    assert len(run.requests) == len(run.wanted) > 10
+    for request, body in zip(run.requests, run.bodies(), strict=True):
         assert body["type"] == "message"
         [attachment] = body["attachments"]
         assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
@@ -67,11 +75,11 @@ async def test_teams_gets_a_card_that_shows_text_as_it_is(tmp_path: Path) -> Non
 async def test_pagerduty_gets_one_alert_per_message(tmp_path: Path) -> None:
     """The alert event of the Events API v2."""
     urls = {"CONNECTOR_OUTPUTS__PAGERDUTY__URL": "/v2/enqueue"}
-    meal = await cooked("pagerduty", tmp_path, accepted(202), urls)
+    run = await run_recipe("pagerduty", tmp_path, accepted(202), urls)
 
-    assert [request.path for request in meal.requests] == ["/v2/enqueue"] * len(meal.wanted)
-    assert {body["dedup_key"] for body in meal.bodies()} == {one.record.id for one in meal.wanted}
-    for body in meal.bodies():
+    assert [request.path for request in run.requests] == ["/v2/enqueue"] * len(run.wanted)
+    assert {body["dedup_key"] for body in run.bodies()} == {one.record.id for one in run.wanted}
+    for body in run.bodies():
         payload = body["payload"]
         assert body["routing_key"] == SECRET
         assert body["event_action"] == "trigger"
@@ -115,11 +123,11 @@ async def test_opsgenie_gets_one_alert_per_message(tmp_path: Path) -> None:
 async def test_thehive_gets_an_alert_with_an_inert_description_and_exact_observables(tmp_path: Path) -> None:
     """The input of ``POST /api/v1/alert``."""
     urls = {"CONNECTOR_OUTPUTS__THEHIVE__URL": "/api/v1/alert"}
-    meal = await cooked("thehive", tmp_path, accepted(201), urls)
+    run = await run_recipe("thehive", tmp_path, accepted(201), urls)
 
-    bodies = {body["sourceRef"]: body for body in meal.bodies()}
-    assert set(bodies) == {one.identity for one in meal.wanted}
-    for revision in meal.wanted:
+    bodies = {body["sourceRef"]: body for body in run.bodies()}
+    assert set(bodies) == {one.identity for one in run.wanted}
+    for revision in run.wanted:
         body = bodies[revision.identity]
         assert body["severity"] in {1, 2, 3, 4}
         assert 10**12 < body["date"] < 10**13
@@ -133,13 +141,13 @@ async def test_thehive_gets_an_alert_with_an_inert_description_and_exact_observa
             assert subject in [one["data"] for one in body["observables"]]
         assert markdown_is_inert(body["title"])
         assert all(markdown_is_inert(part) for part in described(body["description"]))
-    assert all(request.headers["authorization"] == f"Bearer {SECRET}" for request in meal.requests)
+    assert all(request.headers["authorization"] == f"Bearer {SECRET}" for request in run.requests)
 
 
 async def test_xsoar_gets_an_incident_with_an_inert_text_and_exact_fields(tmp_path: Path) -> None:
     """The input of ``POST /xsoar/public/v1/incident``."""
     urls = {"CONNECTOR_OUTPUTS__XSOAR__URL": "/xsoar/public/v1/incident"}
-    meal = await cooked("cortex-xsoar", tmp_path, accepted(201), urls)
+    run = await run_recipe("cortex-xsoar", tmp_path, accepted(201), urls)
 
     known = {
         "name",
@@ -151,8 +159,8 @@ async def test_xsoar_gets_an_incident_with_an_inert_text_and_exact_fields(tmp_pa
         "labels",
         "customFields",
     }
-    assert len(meal.requests) == len(meal.wanted) > 10
-    for request, body in zip(meal.requests, meal.bodies(), strict=True):
+    assert len(run.requests) == len(run.wanted) > 10
+    for request, body in zip(run.requests, run.bodies(), strict=True):
         assert set(body) <= known
         assert request.headers["authorization"] == SECRET
         assert request.headers["x-xdr-auth-id"] == "some-value"
@@ -161,25 +169,25 @@ async def test_xsoar_gets_an_incident_with_an_inert_text_and_exact_fields(tmp_pa
         assert all(set(label) == {"type", "value"} for label in body["labels"])
         assert markdown_is_inert(body["name"])
         assert markdown_is_inert(body["details"])
-    bait = next(body for body in meal.bodies() if body["labels"][0]["value"] == "bait")
+    bait = next(body for body in run.bodies() if body["labels"][0]["value"] == "bait")
     assert "http://evil.example" in bait["customFields"]["emailsubject"]
 
 
 @pytest.mark.parametrize("name", ["tines", "shuffle"])
 async def test_workflows_get_a_harmless_headline_and_the_event_as_it_is(tmp_path: Path, name: str) -> None:
-    meal: Meal = await cooked(name, tmp_path, accepted())
+    run: RecipeRun = await run_recipe(name, tmp_path, accepted())
 
-    assert {body["key"] for body in meal.bodies()} == {one.identity for one in meal.wanted}
-    for body in meal.bodies():
+    assert {body["key"] for body in run.bodies()} == {one.identity for one in run.wanted}
+    for body in run.bodies():
         assert no_link(body["headline"]), body["headline"]
         assert one_line(body["headline"])
         assert not re.search(r"[<>\"']|&(?!(amp|lt|gt|quot|#x27);)", body["headline"]), body["headline"]
         assert body["severity"] >= 5
         assert body["event"]["ecs"]["version"]
-    bait = next(body for body in meal.bodies() if body["event"]["event"]["id"] == "bait")
+    bait = next(body for body in run.bodies() if body["event"]["event"]["id"] == "bait")
     assert "<http://evil.example|click>" in bait["event"]["email"]["subject"]
     if name == "shuffle":
-        assert all(request.headers["x-webhook-key"] == SECRET for request in meal.requests)
+        assert all(request.headers["x-webhook-key"] == SECRET for request in run.requests)
 
 
 def described(text: str) -> list[str]:

@@ -128,8 +128,8 @@ def page(
     info: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Reply:
-    told = {"count": len(result) if isinstance(result, list) else 0, "next": next, **(info or {})}
-    document = {"success": True, "errors": [], "messages": [], "result": result, "result_info": told}
+    reported = {"count": len(result) if isinstance(result, list) else 0, "next": next, **(info or {})}
+    document = {"success": True, "errors": [], "messages": [], "result": result, "result_info": reported}
     return json_reply(document, status, **(headers or {}))
 
 

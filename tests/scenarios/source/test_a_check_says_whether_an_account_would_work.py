@@ -92,7 +92,7 @@ def test_a_token_that_cannot_look_at_itself_but_searches_is_a_warning() -> None:
     run(story())
 
 
-def test_the_end_of_a_token_is_told_in_time() -> None:
+def test_the_end_of_a_token_is_reported_in_time() -> None:
     async def story() -> None:
         soon = (EPOCH + timedelta(days=3)).isoformat().replace("+00:00", "Z")
         found, _ = await _verify(api(user=verified(expires_on=soon)))
@@ -115,7 +115,7 @@ def test_a_key_pair_is_judged_by_the_search_alone() -> None:
     run(story())
 
 
-def test_a_clock_that_is_wrong_is_told_with_its_direction() -> None:
+def test_a_clock_that_is_wrong_is_reported_with_its_direction() -> None:
     async def story() -> None:
         later = page([], headers={"date": http_date(EPOCH + timedelta(minutes=2))})
         found, _ = await _verify(api(user=verified(), search=later))

@@ -73,7 +73,7 @@ def test_a_page_size_that_the_api_was_seen_to_use_is_remembered() -> None:
     run(story())
 
 
-def test_a_mere_count_of_rows_is_not_taken_for_a_page_size() -> None:
+def test_a_mere_count_of_rows_is_not_mistaken_for_a_page_size() -> None:
     async def story() -> None:
         async with account(in_turn(page(rows(0, 100), info={"per_page": 100}))) as it:
             assert len(await it.ids()) == 100

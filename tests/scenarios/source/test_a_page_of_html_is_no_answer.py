@@ -29,10 +29,12 @@ def test_where_it_lasts_a_person_reads_title_status_and_ray(status: int) -> None
         async with account(in_turn(html(status, "Web server <b>is</b> down", cf_ray="8e1f-FRA"))) as it:
             _, error = await it.read_until_error()
             assert isinstance(error, Unavailable)
-            told = str(error)
-            assert all(part in told for part in ("text/html instead of JSON", "8e1f-FRA", f"HTTP {status}"))
-            assert "down" in told
-            assert "<" not in told
+            reported = str(error)
+            assert all(
+                part in reported for part in ("text/html instead of JSON", "8e1f-FRA", f"HTTP {status}")
+            )
+            assert "down" in reported
+            assert "<" not in reported
 
     run(story())
 

@@ -63,7 +63,7 @@ def test_what_is_slow_for_one_second_too_is_unavailable(status: int) -> None:
     run(story())
 
 
-def test_silence_is_told_apart_the_same_way() -> None:
+def test_silence_is_distinguished_the_same_way() -> None:
     never = asyncio.Event()
 
     async def story() -> None:
@@ -103,7 +103,7 @@ def test_a_later_page_that_is_slow_is_judged_like_the_first() -> None:
         (failure(400, 1000, "strange"), SearchIncomplete, None),
     ],
 )
-def test_what_the_smallest_search_meets_instead_is_told(
+def test_what_the_smallest_search_meets_instead_is_reported(
     small: Reply, kind: type[SourceError], after: float | None
 ) -> None:
     async def story() -> None:

@@ -50,7 +50,7 @@ def test_the_class_and_the_hint_follow_from_status_and_code(
     run(story())
 
 
-def test_the_chain_of_an_error_is_told_and_its_end_gives_the_hint() -> None:
+def test_the_chain_of_an_error_is_reported_and_its_end_gives_the_hint() -> None:
     chained = {
         "success": False,
         "errors": [
@@ -71,7 +71,7 @@ def test_the_chain_of_an_error_is_told_and_its_end_gives_the_hint() -> None:
     run(story())
 
 
-def test_the_part_of_the_request_that_an_error_points_at_is_told() -> None:
+def test_the_part_of_the_request_that_an_error_points_at_is_reported() -> None:
     complaint = {"code": 1001, "message": "invalid value", "source": {"pointer": "/per_page"}}
 
     async def story() -> None:

@@ -57,7 +57,7 @@ def test_what_the_api_no_longer_knows_is_none() -> None:
         (page([], status=202), SourceError),
     ],
 )
-def test_nothing_else_is_taken_for_gone(reply: Reply, kind: type[SourceError]) -> None:
+def test_nothing_else_is_mistaken_for_gone(reply: Reply, kind: type[SourceError]) -> None:
     async def story() -> None:
         async with account(in_turn(reply)) as it:
             with pytest.raises(kind):

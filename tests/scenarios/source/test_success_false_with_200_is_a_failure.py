@@ -29,7 +29,7 @@ def test_it_is_tried_again_in_place(reply: Reply) -> None:
         (json_reply({"success": False, "errors": ["x", {"message": None}]}), "no text given"),
     ],
 )
-def test_where_it_lasts_its_words_are_told(reply: Reply, text: str) -> None:
+def test_where_it_lasts_its_words_are_reported(reply: Reply, text: str) -> None:
     async def story() -> None:
         async with account(in_turn(reply)) as it:
             read, error = await it.read_until_error()

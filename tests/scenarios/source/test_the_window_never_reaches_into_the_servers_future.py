@@ -29,7 +29,7 @@ def test_a_second_is_added_at_both_ends_of_whole_seconds() -> None:
     run(story())
 
 
-def test_the_clock_is_the_servers_as_soon_as_it_told() -> None:
+def test_the_clock_is_the_servers_after_its_first_answer() -> None:
     behind = EPOCH - 10 * MINUTE
 
     async def story() -> None:

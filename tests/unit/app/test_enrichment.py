@@ -39,13 +39,13 @@ def wrong(tmp_path: Path, text: str) -> list[str]:
         ),
     ],
 )
-def test_a_wrong_match_is_told_with_its_place_and_the_nearest_name(
+def test_a_wrong_match_is_reported_with_its_position_and_the_nearest_name(
     tmp_path: Path, text: str, expected: str
 ) -> None:
     assert wrong(tmp_path, text) == [f"connector.yaml:{expected}"]
 
 
-def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_everything_that_is_wrong_is_reported_at_once(tmp_path: Path) -> None:
     text = with_enrich("{when: {$severty: 5}}").replace(
         "outputs:", "  other: {enrich: {when: {$codee: x}}}\noutputs:"
     )

@@ -53,11 +53,11 @@ def _host(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(
-    form: str, told: Callable[[], JsonObject] = lambda: status(BEHIND), event_bytes: int | None = None
+    form: str, reported: Callable[[], JsonObject] = lambda: status(BEHIND), event_bytes: int | None = None
 ) -> Event:
     mapper = heartbeat_mapper(Library(), Library().load("raw" if form == "json" else form))
     return build_heartbeat(
-        "siem", timedelta(minutes=5), mapper, told, lambda: NOW, event_bytes=event_bytes
+        "siem", timedelta(minutes=5), mapper, reported, lambda: NOW, event_bytes=event_bytes
     ).make()
 
 

@@ -61,7 +61,7 @@ def test_run_and_check_refuse_it_with_its_place(tmp_path: Path, name: str) -> No
     assert problem in str(refused.value)
 
 
-def test_an_empty_mappings_directory_is_not_taken_for_one_without_overrides(tmp_path: Path) -> None:
+def test_an_empty_mappings_directory_is_not_mistaken_for_one_without_overrides(tmp_path: Path) -> None:
     (tmp_path / "mappings").mkdir()
 
     with pytest.raises(ConfigurationError, match="contains no mapping files"):

@@ -42,7 +42,7 @@ def app(tmp_path: Path) -> App:
     return build_app(read(tmp_path), lambda: datetime.now(UTC))
 
 
-def told(app: App) -> list[str]:
+def reported(app: App) -> list[str]:
     problems: list[str] = app.core.telemetry.snapshot()["configuration"]["problems"]
     return problems
 
@@ -58,13 +58,13 @@ def failing(*errors: Exception, then: Loaded) -> Callable[[], Loaded]:
     return read_again
 
 
-async def test_what_is_refused_is_told_and_the_next_try_is_waited_for(app: App, tmp_path: Path) -> None:
+async def test_what_is_refused_is_reported_and_the_next_try_is_waited_for(app: App, tmp_path: Path) -> None:
     wrong = ConfigurationError(Problem("first"), Problem("second"))
     reload = Reload(failing(wrong, ValueError("a bug"), then=read(tmp_path)))
     waiting = asyncio.create_task(reload.next_app(app, Stop()))
 
     assert (await reload.handle({}))["problems"] == ["first", "second"]
-    assert told(app) == ["first", "second"]
+    assert reported(app) == ["first", "second"]
     (problem,) = (await reload.handle({}))["problems"]
     assert "ValueError" in problem
     assert "a bug" not in problem, "the text of an unexpected error may hold anything"

@@ -51,7 +51,7 @@ def test_a_body_of_a_variable_is_rendered(tmp_path: Path) -> None:
     assert payload(made) == {"text": "see hxxp://a[.]example", "n": 1}
 
 
-def test_a_body_that_is_wrong_is_told_with_its_place_in_the_file(tmp_path: Path) -> None:
+def test_a_body_that_is_wrong_is_reported_with_its_position_in_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         route(tmp_path, '    body:\n      text: "{$disposition} {$subjectt}"\n')
     [problem] = caught.value.problems

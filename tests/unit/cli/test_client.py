@@ -16,7 +16,7 @@ from connector.ops.client import CommandTarget, OperatorClient
 from tests.unit.cli.harness import FEED, NOW, StateFolder, letter, revision
 
 
-async def test_a_rewind_is_told_before_and_after(folder: StateFolder) -> None:
+async def test_a_rewind_is_reported_before_and_after(folder: StateFolder) -> None:
     await asyncio.to_thread(folder.fill)
     async with folder.operator() as (operator, journal):
         expected = {"position": 10, "target": 4, "revisions": 6, "complete": True, "dead_letters": 0}

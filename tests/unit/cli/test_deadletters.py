@@ -120,7 +120,7 @@ def test_nobody_would_read_a_replay_to_an_output_that_is_not_configured(
     assert folder.letters() == {}
 
 
-def test_a_person_at_a_terminal_is_asked_before_a_purge(folder: StateFolder, shell: Shell) -> None:
+def test_an_operator_at_a_terminal_is_asked_before_a_purge(folder: StateFolder, shell: Shell) -> None:
     three(folder)
 
     refused = shell("deadletters", "purge", "--output", "siem", typed="\n")

@@ -78,7 +78,7 @@ def test_a_rewind_never_goes_forward(folder: StateFolder, shell: Shell, to: str)
     assert "siem is at 10: nothing to send again" in answer.err
 
 
-def test_a_person_at_a_terminal_is_asked(folder: StateFolder, shell: Shell) -> None:
+def test_an_operator_at_a_terminal_is_asked(folder: StateFolder, shell: Shell) -> None:
     folder.fill()
     before = folder.outline()
 

@@ -32,13 +32,15 @@ async def feed(tmp_path: Path) -> AsyncIterator[FeedUnderTest]:
 
 async def pass_by(here: FeedUnderTest, hours: int) -> list[str]:
     """Let hours pass with a poll every ten minutes; the ids of what was told."""
-    told: list[str] = []
+    reported: list[str] = []
     for _ in range(6 * hours):
-        told += ids(await here.poll(10 * MINUTE))
-    return told
+        reported += ids(await here.poll(10 * MINUTE))
+    return reported
 
 
-async def test_a_record_later_than_every_revisit_is_found_and_its_lateness_told(feed: FeedUnderTest) -> None:
+async def test_a_record_later_than_every_revisit_is_found_and_its_lateness_reported(
+    feed: FeedUnderTest,
+) -> None:
     await feed.poll()
     feed.source.add("late", START + MINUTE, late=3 * HOUR)
 
@@ -48,7 +50,7 @@ async def test_a_record_later_than_every_revisit_is_found_and_its_lateness_told(
     assert late[0].most > 3 * 3600
 
 
-async def test_a_late_change_and_a_record_that_left_are_told_once(feed: FeedUnderTest) -> None:
+async def test_a_late_change_and_a_record_that_left_are_reported_once(feed: FeedUnderTest) -> None:
     feed.source.add("changes", START - MINUTE, final_disposition="MALICIOUS")
     feed.source.add("leaves", START - MINUTE, final_disposition="MALICIOUS")
     feed.source.add("stays", START - MINUTE, final_disposition="SPAM")

@@ -55,7 +55,7 @@ async def test_a_feed_that_begins_on_a_date_waits_for_it(feed: FeedUnderTest) ->
     assert ids(await feed.poll(HOUR)) == ["after"]
 
 
-async def test_the_second_asked_before_the_beginning_is_not_told_as_late(feed: FeedUnderTest) -> None:
+async def test_the_second_asked_before_the_beginning_is_not_reported_as_late(feed: FeedUnderTest) -> None:
     """Requests ask a second more at both ends: what lies there was never read before."""
     original = feed.source.search
 
@@ -71,7 +71,7 @@ async def test_the_second_asked_before_the_beginning_is_not_told_as_late(feed: F
     assert feed.of(facts.RecordLate) == []
 
 
-async def test_a_clock_set_back_while_running_is_told_and_loses_nothing(feed: FeedUnderTest) -> None:
+async def test_a_clock_set_back_while_running_is_reported_and_loses_nothing(feed: FeedUnderTest) -> None:
     await feed.poll()
     await feed.poll(-HOUR)
     assert feed.of(facts.CheckpointPulledBack)
@@ -80,7 +80,7 @@ async def test_a_clock_set_back_while_running_is_told_and_loses_nothing(feed: Fe
     assert ids(await feed.poll(65 * MINUTE)) == ["m"]
 
 
-async def test_a_clock_that_cannot_be_right_moves_nothing_and_is_told(feed: FeedUnderTest) -> None:
+async def test_a_clock_that_cannot_be_right_moves_nothing_and_is_reported(feed: FeedUnderTest) -> None:
     """A machine without a battery wakes up in 1970: that is no reason to read half a century again."""
     await feed.poll()
     before = (await feed.journal.progress(FEED)).checkpoints

@@ -29,7 +29,7 @@ async def test_a_new_feed_delivers_its_past_once(feed: FeedUnderTest) -> None:
     assert await feed.poll(timedelta(minutes=1)) == []
 
 
-async def test_records_that_are_indexed_late_are_found_by_a_revisit_and_their_lateness_told(
+async def test_records_that_are_indexed_late_are_found_by_a_revisit_and_their_lateness_reported(
     feed: FeedUnderTest,
 ) -> None:
     await feed.poll()
@@ -51,7 +51,7 @@ async def test_a_changed_state_is_delivered_as_an_update(feed: FeedUnderTest) ->
     assert [(revision.number, revision.previous) for revision in found] == [(2, {"is_quarantined": True})]
 
 
-async def test_a_corrected_verdict_that_leaves_the_search_is_told(feed: FeedUnderTest) -> None:
+async def test_a_corrected_verdict_that_leaves_the_search_is_reported(feed: FeedUnderTest) -> None:
     feed.source.add("m", START - timedelta(seconds=30), final_disposition="MALICIOUS")
     feed.source.add("stays", START - timedelta(seconds=20), final_disposition="SPAM")
     await feed.poll()
@@ -63,7 +63,7 @@ async def test_a_corrected_verdict_that_leaves_the_search_is_told(feed: FeedUnde
     assert feed.source.looked_up == ["m"]
 
 
-async def test_a_deleted_record_is_told_once(feed: FeedUnderTest) -> None:
+async def test_a_deleted_record_is_reported_once(feed: FeedUnderTest) -> None:
     feed.source.add("m", START - timedelta(seconds=30), final_disposition="MALICIOUS")
     await feed.poll()
     feed.source.remove("m")
@@ -109,7 +109,7 @@ async def test_a_restart_goes_on_where_it_was(feed: FeedUnderTest) -> None:
     assert min(window.start for window in feed.source.asked) >= START - timedelta(minutes=6)
 
 
-async def test_a_checkpoint_in_the_future_is_pulled_back_and_told(feed: FeedUnderTest) -> None:
+async def test_a_checkpoint_in_the_future_is_pulled_back_and_reported(feed: FeedUnderTest) -> None:
     await feed.poll()
     feed.now = START - timedelta(hours=1)
     feed.collector = feed.build()

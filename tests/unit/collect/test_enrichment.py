@@ -162,7 +162,7 @@ async def test_neither_a_repeated_walk_nor_a_long_overlap_asks_again(feed: Enric
     assert Counter(feed.fake.asked) == {f"m{minute}": 1 + len(AGES) for minute in range(1, 5)}
 
 
-async def test_when_the_api_knows_nothing_after_all_nothing_more_is_told_or_asked(
+async def test_when_the_api_knows_nothing_after_all_nothing_more_is_reported_or_asked(
     feed: EnrichingDesk,
 ) -> None:
     feed.source.add("m", START - MINUTE)

@@ -96,7 +96,7 @@ async def test_what_is_refused_again_costs_one_request_and_is_left_alone_after_a
     assert await _gaps(feed) == [gap]
 
 
-async def test_a_gap_that_comes_back_in_two_attempts_across_a_restart_is_told_once(
+async def test_a_gap_that_comes_back_in_two_attempts_across_a_restart_is_reported_once(
     feed: FeedUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = await _skipped(feed)

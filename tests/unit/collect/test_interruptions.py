@@ -67,8 +67,8 @@ async def test_a_commit_that_waits_for_room_while_its_feed_is_forgotten_is_not_s
     room.set()
     await polling
 
-    told = [(one.record.id, one.number) for one in await feed.delivered()]
-    assert sorted(told) == [(f"m{minute}", 1) for minute in range(5)]
+    reported = [(one.record.id, one.number) for one in await feed.delivered()]
+    assert sorted(reported) == [(f"m{minute}", 1) for minute in range(5)]
 
 
 async def test_aborted_walks_in_an_overlap_longer_than_a_slice_never_move_the_checkpoint_back(
@@ -103,7 +103,7 @@ async def test_aborted_walks_in_an_overlap_longer_than_a_slice_never_move_the_ch
     assert steps[-1].until == START + 10 * MINUTE
 
 
-async def test_what_a_wider_filter_finds_in_old_time_is_not_told_as_late(feed: FeedUnderTest) -> None:
+async def test_what_a_wider_filter_finds_in_old_time_is_not_reported_as_late(feed: FeedUnderTest) -> None:
     feed.source.add("clean", START - 3 * MINUTE)
     feed.source.hide("clean")
     await feed.poll()

@@ -55,8 +55,8 @@ async def test_a_longer_absence_is_a_gap_that_no_sweep_fills(feed: FeedUnderTest
     assert sorted((one.record.id, one.number) for one in found) == [("before", 2), ("recent", 1)]
     gap = Gap(Window(START, START + 8 * HOUR), GapCause.NOT_CONFIGURED)
     assert await _gaps(feed) == (gap,)
-    (told,) = [fact for fact in feed.observed if isinstance(fact, facts.GapRecorded)]
-    assert told.advice.endswith("--from 2026-11-18T12:00:00Z --to 2026-11-18T20:00:00Z")
+    (reported,) = [fact for fact in feed.observed if isinstance(fact, facts.GapRecorded)]
+    assert reported.advice.endswith("--from 2026-11-18T12:00:00Z --to 2026-11-18T20:00:00Z")
     for _ in range(4):
         assert await feed.poll(HOUR) == []
     feed.collector = feed.build()
@@ -65,7 +65,7 @@ async def test_a_longer_absence_is_a_gap_that_no_sweep_fills(feed: FeedUnderTest
     assert feed.of(facts.RecordLate) == []
 
 
-async def test_what_lies_at_the_edge_of_an_absence_is_neither_read_by_the_overlap_nor_told_as_late(
+async def test_what_lies_at_the_edge_of_an_absence_is_neither_read_by_the_overlap_nor_reported_as_late(
     feed: FeedUnderTest,
 ) -> None:
     await feed.poll()

@@ -119,7 +119,7 @@ def test_an_unchanged_record_is_written_again_only_when_its_row_would_expire_too
     assert row(see({"is_quarantined": True}, row(first), late)).until == late.end
 
 
-def test_a_record_that_is_gone_is_told_once() -> None:
+def test_a_record_that_is_gone_is_reported_once() -> None:
     first = see({"final_disposition": "MALICIOUS"})
     gone = disappearance(row(first), feed=FEED, window=WINDOW, collected=WINDOW.end)
     again = disappearance(row(gone), feed=FEED, window=WINDOW, collected=WINDOW.end)

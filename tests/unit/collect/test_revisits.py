@@ -108,7 +108,7 @@ async def test_what_was_looked_up_is_not_asked_again_when_a_later_look_up_fails(
     assert sorted(feed.source.looked_up) == ["m0", "m1", "m2", "m3"]
 
 
-async def test_a_record_that_comes_back_after_it_was_gone_is_told(feed: FeedUnderTest) -> None:
+async def test_a_record_that_comes_back_after_it_was_gone_is_reported(feed: FeedUnderTest) -> None:
     feed.source.add("m", START - MINUTE, final_disposition="MALICIOUS")
     await feed.poll()
     feed.source.remove("m")
@@ -134,7 +134,7 @@ async def test_after_an_outage_time_read_late_is_not_read_again_at_ages_it_had_r
     assert len(feed.source.asked) <= 10 + 2 * len(AGES)
 
 
-async def test_a_record_that_left_during_an_outage_is_told_although_the_outage_saved_the_revisit(
+async def test_a_record_that_left_during_an_outage_is_reported_although_the_outage_saved_the_revisit(
     tmp_path: Path,
 ) -> None:
     async with feed_under_test(tmp_path) as feed:

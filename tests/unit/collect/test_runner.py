@@ -143,7 +143,7 @@ async def test_a_backfill_that_was_stopped_goes_on_where_it_was(feed: FeedUnderT
     assert len(ids(revisions)) == len(set(ids(revisions))) == 144 - known
 
 
-async def test_what_the_api_has_no_more_is_told_and_is_no_gap_of_the_feed(feed: FeedUnderTest) -> None:
+async def test_what_the_api_has_no_more_is_reported_and_is_no_gap_of_the_feed(feed: FeedUnderTest) -> None:
     for hour in range(1, 200):
         feed.source.add(f"h{hour:03}", START - hour * HOUR)
     await feed.poll()

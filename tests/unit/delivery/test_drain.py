@@ -71,7 +71,7 @@ def test_a_drain_that_takes_too_long_is_cut_and_the_rest_waits_in_the_journal() 
     run(scenario())
 
 
-def test_a_drain_buries_a_last_culprit_so_that_it_can_end() -> None:
+def test_a_drain_dead_letters_a_last_culprit_so_that_it_can_end() -> None:
     def refuse_last(events: Sequence[Event]) -> Receipt:
         if any(event.payload == b"3" for event in events):
             raise Refused("malformed")

@@ -95,7 +95,7 @@ def test_no_more_sends_are_under_way_than_the_output_allows() -> None:
     run(scenario())
 
 
-def test_a_heartbeat_that_is_refused_is_told_and_is_no_dead_letter() -> None:
+def test_a_heartbeat_that_is_refused_is_reported_and_is_no_dead_letter() -> None:
     async def scenario() -> None:
         for refusal in (Refused("not this"), Receipt(rejected={0: "not this"})):
             output = ScriptedOutput(then=only(refusal, heartbeats=True))
@@ -133,7 +133,7 @@ def test_a_heartbeat_that_cannot_be_made_harms_nothing() -> None:
     run(scenario())
 
 
-def test_a_heartbeat_that_is_taken_does_not_prove_mail_guilty() -> None:
+def test_a_heartbeat_that_is_taken_does_not_prove_that_events_are_to_blame() -> None:
     """A collector that takes heartbeats and refuses all mail has a fault of its own: nothing is buried."""
 
     async def scenario() -> None:

@@ -15,14 +15,14 @@ from tests.support.jumping_loop import EPOCH, Stuck, run, wall_clock
 def test_timers_fire_in_order_at_their_times() -> None:
     async def scenario() -> list[tuple[str, float]]:
         loop = asyncio.get_running_loop()
-        told: list[tuple[str, float]] = []
+        reported: list[tuple[str, float]] = []
 
         async def sleeper(name: str, seconds: float) -> None:
             await asyncio.sleep(seconds)
-            told.append((name, loop.time()))
+            reported.append((name, loop.time()))
 
         await asyncio.gather(sleeper("a day", 86400), sleeper("an hour", 3600), sleeper("at once", 0))
-        return told
+        return reported
 
     assert run(scenario()) == [("at once", 0), ("an hour", 3600), ("a day", 86400)]
 

@@ -144,7 +144,7 @@ def test_a_lost_answer_repeats_the_batch_and_nothing_else() -> None:
     run(scenario())
 
 
-def test_a_hold_is_told_once_probed_slowly_and_ends_when_a_rotated_secret_works() -> None:
+def test_a_hold_is_reported_once_probed_slowly_and_ends_when_a_rotated_secret_works() -> None:
     async def scenario() -> None:
         tokens = ["old", "old", "old", "new"]
         current = ["old"]

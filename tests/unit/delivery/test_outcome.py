@@ -38,7 +38,7 @@ async def test_the_traceback_of_an_error_stays() -> None:
     assert outcome.__traceback__ is not None
 
 
-async def test_an_output_that_cancels_itself_is_told_from_a_caller_that_is_cancelled() -> None:
+async def test_an_output_that_cancels_itself_is_distinguished_from_a_caller_that_is_cancelled() -> None:
     async def cancels() -> None:
         raise asyncio.CancelledError
 

@@ -18,7 +18,7 @@ def refuse_all(_: Sequence[Event]) -> Receipt:
     raise Refused("mapping conflict")
 
 
-def test_bisection_buries_the_culprit_alone_and_keeps_the_order() -> None:
+def test_bisection_dead_letters_the_culprit_alone_and_keeps_the_order() -> None:
     async def scenario() -> None:
         output = ScriptedOutput(then=refusing(lambda event: event.payload == b"6"))
         log = MemoryLog(revisions(9))
@@ -37,7 +37,7 @@ def test_bisection_buries_the_culprit_alone_and_keeps_the_order() -> None:
     run(scenario())
 
 
-def test_a_named_suspect_goes_alone_and_is_buried_only_if_it_is_refused_again() -> None:
+def test_a_named_suspect_goes_alone_and_is_dead_lettered_only_if_it_is_refused_again() -> None:
     async def scenario() -> None:
         output = ScriptedOutput([Refused("event 2 is malformed", suspect=2)])
         log = MemoryLog(revisions(5))
@@ -90,7 +90,7 @@ def test_a_collector_that_rejects_each_of_many_events_is_a_hold_too() -> None:
     run(scenario())
 
 
-def test_items_rejected_beside_accepted_ones_are_buried_at_once() -> None:
+def test_items_rejected_beside_accepted_ones_are_dead_lettered_at_once() -> None:
     async def scenario() -> None:
         output = ScriptedOutput([Receipt(rejected={1: "field too long"}, retry=frozenset({2}))])
         log = MemoryLog(revisions(4))
@@ -104,7 +104,7 @@ def test_items_rejected_beside_accepted_ones_are_buried_at_once() -> None:
     run(scenario())
 
 
-def test_a_lonely_culprit_is_buried_when_nothing_else_is_there_to_send() -> None:
+def test_a_lonely_culprit_is_dead_lettered_when_nothing_else_is_there_to_send() -> None:
     async def scenario() -> None:
         output = ScriptedOutput(then=refuse_all)
         log = MemoryLog([revision("poison")])
@@ -169,7 +169,7 @@ def test_a_batch_that_is_too_large_shrinks_and_later_ones_start_smaller() -> Non
     run(scenario())
 
 
-def test_a_bug_that_one_event_triggers_buries_that_event() -> None:
+def test_a_bug_that_one_event_triggers_dead_letters_that_event() -> None:
     def stumbling(events: Sequence[Event]) -> Receipt:
         if any(event.payload == b"3" for event in events):
             raise KeyError("secret text")

@@ -124,7 +124,7 @@ def test_a_rewind_through_the_journal_reaches_an_idle_output(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("action", ["purge", "replay"])
-def test_an_output_with_as_many_dead_letters_as_it_may_keep_holds_until_a_person_looked(
+def test_an_output_with_as_many_dead_letters_as_it_may_keep_holds_until_an_operator_looked(
     tmp_path: Path, action: Literal["purge", "replay"]
 ) -> None:
     async def scenario() -> None:

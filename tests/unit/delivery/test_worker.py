@@ -107,7 +107,7 @@ def test_a_replay_for_this_output_passes_emit_and_max_age() -> None:
     run(scenario())
 
 
-def test_a_revision_that_cannot_be_mapped_is_buried_and_the_rest_arrives() -> None:
+def test_a_revision_that_cannot_be_mapped_is_dead_lettered_and_the_rest_arrives() -> None:
     def hostile(found: Revision) -> Event:
         if found.record.id == "2":
             raise ValueError("no such table")
@@ -130,7 +130,7 @@ def test_a_revision_that_cannot_be_mapped_is_buried_and_the_rest_arrives() -> No
     run(scenario())
 
 
-def test_an_event_that_is_too_large_is_shrunk_where_that_works_and_buried_where_not() -> None:
+def test_an_event_that_is_too_large_is_shrunk_where_that_works_and_dead_lettered_where_not() -> None:
     def large(found: Revision) -> Event:
         return Event(found, found.record.id.encode() * 100, at(0), 3, "email.test")
 

@@ -41,7 +41,7 @@ def test_a_tag_cannot_end_itself_early() -> None:
     assert rfc3164(Origin(16, "h", "a: b[1]"), 0, SEEN, "").endswith(b" h ab1: ")
 
 
-def test_time_of_another_zone_is_told_in_utc() -> None:
+def test_time_of_another_zone_is_reported_in_utc() -> None:
     elsewhere = SEEN.astimezone(timezone(timedelta(hours=5, minutes=30)))
     assert rfc5424(HERE, 8, elsewhere, "x") == rfc5424(HERE, 8, SEEN, "x")
     assert rfc3164(HERE, 8, elsewhere, "x") == rfc3164(HERE, 8, SEEN, "x")

@@ -70,7 +70,7 @@ async def test_every_commit_is_whole_or_absent(here: Surroundings) -> None:
         await _verify(here, reported)
 
 
-async def test_a_second_process_is_told_who_has_the_state(here: Surroundings) -> None:
+async def test_a_second_process_learns_who_has_the_state(here: Surroundings) -> None:
     victim = await _victim(here.directory)
     assert victim.stdout is not None
     await victim.stdout.readline()

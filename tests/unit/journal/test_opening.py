@@ -152,7 +152,7 @@ async def test_a_schema_without_its_version_is_damaged(here: Surroundings) -> No
         await _open(here)
 
 
-async def test_an_emptied_database_is_not_taken_for_a_new_one(here: Surroundings) -> None:
+async def test_an_emptied_database_is_not_mistaken_for_a_new_one(here: Surroundings) -> None:
     await _open(here)
     os.truncate(here.directory / FILE, 0)
     with pytest.raises(JournalBroken, match="the file is empty"):

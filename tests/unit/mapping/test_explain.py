@@ -26,37 +26,37 @@ def test_the_values_are_those_of_the_event(name: str) -> None:
     mapping = build_map(pack, accounts=ACCOUNTS)
 
     for case in cases()[::3]:
-        told, mapped = explain(pack, case.revision, accounts=ACCOUNTS), mapping(case.revision)
-        assert told.mapped == mapped
-        for one in told.targets:
+        reported, mapped = explain(pack, case.revision, accounts=ACCOUNTS), mapping(case.revision)
+        assert reported.mapped == mapped
+        for one in reported.targets:
             found = value_at(mapped.document, one.target, nested=SHAPES[pack.format].nested)
             assert one.value == found, one.target
             assert (one.value is None) == bool(one.why), one.target
         if pack.rest is not None and not SHAPES[pack.format].nested:
-            assert told.rest.items() <= mapped.document.items()
+            assert reported.rest.items() <= mapped.document.items()
 
 
 def test_a_choice_says_what_was_taken(tmp_path: Path) -> None:
     pack = pack_of(
         tmp_path, "fields:\n  a: {from: x_originating_ip, as: ip, else: {first_of: [to, subject]}}\n"
     )
-    [told] = explain(pack, revision({"x_originating_ip": "no", "subject": "s"})).targets
+    [reported] = explain(pack, revision({"x_originating_ip": "no", "subject": "s"})).targets
 
-    assert told.value == "s"
-    assert [rule for rule, _ in told.taken] == ["{first_of: [to, subject]}", "subject"]
-    assert [place.column for _, place in told.taken] == [45, 61]
-    assert told.notes == ("not an IP address",)
-    assert told.sources == {"x_originating_ip": "no", "subject": "s"}
+    assert reported.value == "s"
+    assert [rule for rule, _ in reported.taken] == ["{first_of: [to, subject]}", "subject"]
+    assert [place.column for _, place in reported.taken] == [45, 61]
+    assert reported.notes == ("not an IP address",)
+    assert reported.sources == {"x_originating_ip": "no", "subject": "s"}
 
 
-def test_what_a_rule_reads_inside_each_and_through_names_is_told(tmp_path: Path) -> None:
+def test_what_a_rule_reads_inside_each_and_through_names_is_reported(tmp_path: Path) -> None:
     derive = "derive: {d: {from: findings, as: {each: {n: name, i: $record.id}}}, e: $d.n}"
     pack = pack_of(tmp_path, f"{derive}\nfields: {{a: {{template: '<{{$e}}>'}}}}\n")
-    [told] = explain(pack, revision({"id": "r", "findings": [{"name": "F"}]})).targets
+    [reported] = explain(pack, revision({"id": "r", "findings": [{"name": "F"}]})).targets
 
-    assert told.value == "<F>"
-    assert [made.name for made in told.derived] == ["$e", "$d"]
-    assert told.sources == {"findings": [{"name": "F"}], "id": "r"}
+    assert reported.value == "<F>"
+    assert [made.name for made in reported.derived] == ["$e", "$d"]
+    assert reported.sources == {"findings": [{"name": "F"}], "id": "r"}
 
 
 @pytest.mark.parametrize(
@@ -70,19 +70,19 @@ def test_what_a_rule_reads_inside_each_and_through_names_is_told(tmp_path: Path)
     ],
 )
 def test_it_says_why_there_is_nothing(tmp_path: Path, rule: str, why: str) -> None:
-    [told] = explain(
+    [reported] = explain(
         pack_of(tmp_path, f"fields:\n  a: {rule}\n"), revision({"from": "x", "to": ["y"]})
     ).targets
 
-    assert told.value is None
-    assert told.why == why
+    assert reported.value is None
+    assert reported.why == why
 
 
-def test_what_went_back_to_the_rest_and_what_was_cut_is_told(tmp_path: Path) -> None:
+def test_what_went_back_to_the_rest_and_what_was_cut_is_reported(tmp_path: Path) -> None:
     rest = "rest: {into: CloudflareEmailSecurity, without: [x_originating_ip, subject]}"
     pack = pack_of(tmp_path, f"fields: {{src: x_originating_ip, msg: subject}}\n{rest}", "cef")
-    told = explain(pack, revision({"x_originating_ip": "no", "subject": "s" * 2000}))
+    reported = explain(pack, revision({"x_originating_ip": "no", "subject": "s" * 2000}))
 
-    assert told.rest == {"CloudflareEmailSecurityXOriginatingIp": "no"}
-    assert "src: not an IP address" in told.notes
-    assert any(note.startswith("msg") for note in told.notes)
+    assert reported.rest == {"CloudflareEmailSecurityXOriginatingIp": "no"}
+    assert "src: not an IP address" in reported.notes
+    assert any(note.startswith("msg") for note in reported.notes)

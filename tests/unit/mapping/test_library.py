@@ -99,7 +99,7 @@ def test_a_directory_that_is_missing_and_a_file_that_is_not_text_are_configurati
         library.load("bad")
 
 
-def test_all_problems_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         pack_of(
             tmp_path, "fields:\n  a: $sevrity\n  b: {from: id, as: {table: sevrity}}\n  c: $account.nmae\n"

@@ -81,10 +81,10 @@ WRITINGS = [
 def test_a_value_is_cut_out_of_other_texts_however_it_is_written(text: str) -> None:
     body = {"to": [ALICE], "detection_reasons": [text], "new": {"deep": [{text: text}]}}
     made = body_of("to: drop", body)
-    told = str(made).casefold()
+    reported = str(made).casefold()
 
-    assert "alice" not in told.replace("\u200b", "").replace("\u00ad", "")
-    assert "\uff41" not in told
+    assert "alice" not in reported.replace("\u200b", "").replace("\u00ad", "")
+    assert "\uff41" not in reported
     assert "[redacted]" in made["detection_reasons"][0]
 
 

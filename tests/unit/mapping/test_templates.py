@@ -109,7 +109,7 @@ def test_a_secret_of_a_body_is_taken_as_it_is() -> None:
     assert made == {"key": "{id}", "text": "lab: &lt;hi&gt;"}
 
 
-def test_everything_that_is_wrong_is_told_with_its_place() -> None:
+def test_everything_that_is_wrong_is_reported_with_its_position() -> None:
     written = (
         'a: "{$sevrity}"\n'
         "b:\n"
@@ -119,8 +119,8 @@ def test_everything_that_is_wrong_is_told_with_its_place() -> None:
     )
     with pytest.raises(ConfigurationError) as caught:
         compile_body(parse(written, "connector.yaml"), PACK)
-    told = sorted(str(problem) for problem in caught.value.problems)
-    assert told == [
+    reported = sorted(str(problem) for problem in caught.value.problems)
+    assert reported == [
         "connector.yaml:1:4: there is no $sevrity (did you mean $severity?)",
         "connector.yaml:3:5: a single { in a template (write {{ for the character)",
         "connector.yaml:4:5: the mapping ecs has no field email.sbject (did you mean $event.email.subject?)",

@@ -81,7 +81,7 @@ async def test_a_client_certificate_is_shown(authority: trustme.CA, ca_file: Pat
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_a_missing_client_certificate_is_a_matter_for_a_person(
+async def test_a_missing_client_certificate_is_a_matter_for_an_operator(
     authority: trustme.CA, ca_file: Path, version: ssl.TLSVersion
 ) -> None:
     context = server_context(authority, "127.0.0.1", clients=True)

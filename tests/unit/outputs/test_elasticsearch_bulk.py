@@ -138,7 +138,7 @@ async def test_every_kind_of_item_in_one_answer() -> None:
         ),
     ],
 )
-async def test_what_is_wrong_with_the_index_is_for_a_person(item: dict[str, Any], text: str) -> None:
+async def test_what_is_wrong_with_the_index_is_for_an_operator(item: dict[str, Any], text: str) -> None:
     async with bulk_collector(verdict=lambda one: item if number(one) == 1 else None) as collector:
         error = await sent(collector, events(3))
         assert isinstance(error, Hold)
@@ -321,10 +321,10 @@ def test_no_shape_breaks_the_reader_and_all_events_are_accounted_for(answer: Any
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_no_reason_lets_the_text_of_a_mail_through(before: str, after: str) -> None:
     reason = f"{before} {MAIL} {after} {PARSING} {after}"
-    told = describe(
+    reported = describe(
         {"type": "mapper_parsing_exception", "reason": reason, "caused_by": {"type": MAIL, "reason": MAIL}}
     )
-    assert told == (
+    assert reported == (
         "mapper_parsing_exception: failed to parse field [source.ip] of type [ip], caused by error"
     )
 

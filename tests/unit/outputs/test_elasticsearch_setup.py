@@ -98,7 +98,7 @@ async def test_check_reports_what_would_not_work(
         await checked(options, **given)
 
 
-async def test_a_cluster_that_is_away_is_no_mistake_of_a_person() -> None:
+async def test_a_cluster_that_is_away_is_no_configuration_mistake() -> None:
     for answers in ({"/": failed(503, "cluster_unavailable", "x")}, {"/_index_template": Reply(502)}):
         with pytest.raises(Retryable):
             await checked({"answers": answers, "streams": set()})

@@ -307,7 +307,7 @@ async def test_a_file_that_moves_on_keeps_its_name_for_whoever_reads_it_to_the_e
 
 
 @pytest.mark.parametrize("kind", ["directory", "pipe", "absent directory"])
-async def test_a_path_that_is_no_file_is_for_a_person(tmp_path: Path, kind: str) -> None:
+async def test_a_path_that_is_no_file_is_for_an_operator(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "events"
     if kind == "directory":
         path.mkdir()

@@ -118,7 +118,7 @@ async def test_a_token_that_was_revoked_is_replaced_at_the_next_attempt() -> Non
     assert site.taken == ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
 
 
-async def test_a_new_token_that_is_not_taken_needs_a_person() -> None:
+async def test_a_new_token_that_is_not_taken_needs_an_operator() -> None:
     site = Site()
     site.token = lambda _: json_reply({"access_token": "wrong", "expires_in": 3600})
     async with output(site) as made:
@@ -139,7 +139,7 @@ async def test_a_new_token_that_is_not_taken_needs_a_person() -> None:
         (json_reply(["access_token"]), "without an access_token"),
     ],
 )
-async def test_a_token_endpoint_that_refuses_needs_a_person(reply: Reply, said: str) -> None:
+async def test_a_token_endpoint_that_refuses_needs_an_operator(reply: Reply, said: str) -> None:
     site = Site()
     site.token = lambda _: reply
     async with output(site) as made:

@@ -160,7 +160,7 @@ async def test_a_rotated_url_is_read_when_the_output_is_opened_again(tmp_path: P
         await output.close()
 
 
-async def test_a_token_with_a_line_break_is_for_a_person_and_not_repeated() -> None:
+async def test_a_token_with_a_line_break_is_for_an_operator_and_not_repeated() -> None:
     broken = Secret("canary\r\nX-Forged: yes")
     with pytest.raises(Hold) as caught:
         await asked(events(1), auth={"bearer": broken})

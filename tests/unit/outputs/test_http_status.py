@@ -44,7 +44,7 @@ async def test_any_2xx_is_accepted(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 401, 402, 403, 404, 405, 407, 410, 501])
-async def test_what_only_a_person_can_change_holds(status: int) -> None:
+async def test_what_only_an_operator_can_change_holds(status: int) -> None:
     error = await outcome(Reply(status, headers={"location": "https://elsewhere.example/"}))
     assert isinstance(error, Hold)
     assert "canary" not in error.reason

@@ -70,7 +70,7 @@ def test_what_is_a_template_of_one_event(options: dict[str, Any], key: str | Non
     assert (template.key if template else None) == key
 
 
-def test_links_are_broken_unless_told_otherwise() -> None:
+def test_links_are_broken_by_default() -> None:
     body = {"text": "{subject}"}
     shown = [settings(body=body, **options).template() for options in ({}, {"defang": False})]
     assert [template.escape("http://a.example") for template in shown if template] == [
@@ -126,7 +126,9 @@ async def test_any_2xx_is_accepted(status: int) -> None:
     ("answered", "meanings"),
     [(409, {"409": "accept"}), (302, {"3xx": "accept"}), (500, {"5xx": "accept", "503": "hold"})],
 )
-async def test_a_status_is_accepted_where_a_person_says_so(answered: int, meanings: dict[str, str]) -> None:
+async def test_a_status_is_accepted_where_the_configuration_says_so(
+    answered: int, meanings: dict[str, str]
+) -> None:
     receipt, _ = await sent(events(2), Reply(answered), status=meanings)
     assert receipt == Receipt()
 
@@ -143,14 +145,14 @@ async def test_a_status_is_accepted_where_a_person_says_so(answered: int, meanin
         (418, {"5xx": "hold"}, Refused),
     ],
 )
-async def test_a_status_means_what_a_person_says(
+async def test_a_status_means_what_the_configuration_says(
     answered: int, meanings: dict[str, str], outcome: type[Exception]
 ) -> None:
     with pytest.raises(outcome):
         await sent(events(2), Reply(answered), status=meanings)
 
 
-async def test_a_retry_that_a_person_asked_for_waits_as_long_as_the_collector_says() -> None:
+async def test_a_retry_that_the_configuration_asks_for_waits_as_long_as_the_collector_says() -> None:
     with pytest.raises(Retryable) as caught:
         await sent(events(1), Reply(404, headers={"retry-after": "7"}), status={"404": "retry"})
     assert caught.value.after == 7

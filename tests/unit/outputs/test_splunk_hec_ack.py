@@ -15,7 +15,7 @@ from connector.outputs.splunk_hec.channel import AckPolling
 from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from connector.testing.outputs import events
 from tests.support.collectors import until
-from tests.support.hec_collector import TOKEN, HecCollector, Indexer, hec_collector, told
+from tests.support.hec_collector import TOKEN, HecCollector, Indexer, hec_collector, reported
 from tests.support.scripted_http import Reply, json_reply
 
 PACE = AckPolling(first=0.005, longest=0.01)
@@ -136,7 +136,7 @@ async def test_auto_goes_on_without_acknowledgement_and_says_so_once() -> None:
         assert "received, not indexed" in warning
 
 
-async def test_acknowledgement_that_is_turned_on_later_is_used_and_its_loss_told_again() -> None:
+async def test_acknowledgement_that_is_turned_on_later_is_used_and_its_loss_reported_again() -> None:
     async with hec_collector() as collector, Splunk(collector) as splunk:
         await splunk.send("before")
         collector.ack = True
@@ -171,8 +171,8 @@ async def test_off_asks_for_nothing_and_shows_no_channel() -> None:
 
 ODD = [
     Reply(404, b"no such endpoint behind this proxy"),
-    told(14),
-    told(11),
+    reported(14),
+    reported(11),
 ]
 
 
@@ -191,7 +191,7 @@ async def test_questions_that_are_refused_weaken_auto_and_hold_on(reply: Reply) 
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"acks":[]}', b'{"text":"Success","code":0}'])
-async def test_answers_that_say_nothing_are_not_taken_for_a_yes(body: bytes) -> None:
+async def test_answers_that_say_nothing_are_not_mistaken_for_a_yes(body: bytes) -> None:
     """Once may be an accident; three times in a row is no acknowledgement, and told."""
     faults = [Reply(200, body)] * 2
     async with hec_collector(ack=True, ack_faults=faults) as collector, Splunk(collector) as splunk:
@@ -203,21 +203,21 @@ async def test_answers_that_say_nothing_are_not_taken_for_a_yes(body: bytes) -> 
 
 
 async def test_a_collector_that_is_gone_while_a_batch_waits_does_not_have_it() -> None:
-    faults = [told(8), Reply(raw=b""), Reply(503)]
+    faults = [reported(8), Reply(raw=b""), Reply(503)]
     async with hec_collector(ack=True, ack_faults=faults) as collector, Splunk(collector) as splunk:
         with pytest.raises(Retryable):
             await splunk.send()
 
 
 async def test_a_collector_that_is_briefly_busy_is_asked_again() -> None:
-    faults = [told(9), told(23), told(27), told(26), told(27), told(26)]
+    faults = [reported(9), reported(23), reported(27), reported(26), reported(27), reported(26)]
     async with hec_collector(ack=True, ack_faults=faults) as collector, Splunk(collector) as splunk:
         assert await splunk.send() == Receipt()
         assert collector.ack_faults == []
 
 
 async def test_a_token_that_is_revoked_while_a_batch_waits_holds() -> None:
-    async with hec_collector(ack=True, ack_faults=[told(4)]) as collector, Splunk(collector) as splunk:
+    async with hec_collector(ack=True, ack_faults=[reported(4)]) as collector, Splunk(collector) as splunk:
         with pytest.raises(Hold, match="unknown token"):
             await splunk.send()
 

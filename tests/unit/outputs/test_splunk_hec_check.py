@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from connector.errors import Hold, Retryable
 from connector.outputs.splunk_hec.output import SplunkHecSettings
 from tests.support.collectors import free_port
-from tests.support.hec_collector import TOKEN, hec_collector, told
+from tests.support.hec_collector import TOKEN, hec_collector, reported
 from tests.support.scripted_http import Reply
 from tests.unit.outputs.test_splunk_hec_requests import output
 
@@ -24,7 +24,7 @@ from tests.unit.outputs.test_splunk_hec_requests import output
         ("on", True, "accepted means indexed"),
     ],
 )
-async def test_a_good_collector_is_told_with_what_acceptance_means(
+async def test_a_good_collector_is_reported_with_what_acceptance_means(
     ack: str, promise: str, *, offered: bool
 ) -> None:
     async with hec_collector(ack=offered) as collector:
@@ -40,14 +40,14 @@ async def test_a_good_collector_is_told_with_what_acceptance_means(
     ("options", "given", "kind", "text"),
     [
         ({"token": "other"}, {}, Hold, "unknown token"),
-        ({"health": told(18)}, {}, Retryable, "queues full"),
-        ({"health": told(22)}, {}, Hold, "disabled"),
+        ({"health": reported(18)}, {}, Retryable, "queues full"),
+        ({"health": reported(22)}, {}, Hold, "disabled"),
         ({}, {"ack": "on"}, Hold, "requires it"),
         ({"ack": True}, {"ack": "off"}, Hold, "set ack: auto"),
         ({"health": Reply(200, b"<html>")}, {}, Hold, "url is not that of a collector"),
     ],
 )
-async def test_what_would_not_work_is_told(
+async def test_what_would_not_work_is_reported(
     options: dict[str, Any], given: dict[str, Any], kind: type[Exception], text: str
 ) -> None:
     async with hec_collector(**options) as collector:

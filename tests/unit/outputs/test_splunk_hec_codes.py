@@ -13,7 +13,7 @@ from connector.errors import DeliveryError, Hold, Refused, Retryable
 from connector.model import Receipt
 from connector.outputs.splunk_hec.codes import CODES, CodeClass, read
 from connector.testing.outputs import events
-from tests.support.hec_collector import TEXTS, TOKEN, hec_collector, told
+from tests.support.hec_collector import TEXTS, TOKEN, hec_collector, reported
 from tests.support.scripted_http import Reply, json_reply
 from tests.unit.outputs.test_splunk_hec_requests import output
 
@@ -40,14 +40,14 @@ def test_every_documented_code_has_a_meaning() -> None:
 
 @pytest.mark.parametrize("code", sorted(RETRY))
 async def test_what_may_pass_is_sent_again(code: int) -> None:
-    error = await outcome(told(code))
+    error = await outcome(reported(code))
     assert isinstance(error, Retryable)
     assert f"code {code}" in error.reason
 
 
 @pytest.mark.parametrize("code", sorted(HOLD))
-async def test_what_only_a_person_can_change_holds_and_says_what_to_do(code: int) -> None:
-    error = await outcome(told(code))
+async def test_what_only_an_operator_can_change_holds_and_says_what_to_do(code: int) -> None:
+    error = await outcome(reported(code))
     assert isinstance(error, Hold)
     assert f"code {code}" in error.reason
     assert ";" in error.reason
@@ -55,25 +55,25 @@ async def test_what_only_a_person_can_change_holds_and_says_what_to_do(code: int
 
 @pytest.mark.parametrize("code", sorted(REFUSED))
 async def test_a_refused_event_is_named_as_far_as_splunk_names_it(code: int) -> None:
-    error = await outcome(told(code, **{"invalid-event-number": 2}))
+    error = await outcome(reported(code, **{"invalid-event-number": 2}))
     assert isinstance(error, Refused)
     assert error.suspect == 2
 
 
 @pytest.mark.parametrize("number", [3, -1, "1", None, 1.5, True])
 async def test_a_number_that_names_no_event_is_not_believed(number: object) -> None:
-    error = await outcome(told(6, **{"invalid-event-number": number}))
+    error = await outcome(reported(6, **{"invalid-event-number": number}))
     assert isinstance(error, Refused)
     assert error.suspect is None
 
 
 @pytest.mark.parametrize(("code", "busy"), [(0, False), (24, True), (25, True)])
 async def test_a_collector_that_is_nearly_full_is_given_time(code: int, *, busy: bool) -> None:
-    assert await outcome(told(code)) == Receipt(busy=busy)
+    assert await outcome(reported(code)) == Receipt(busy=busy)
 
 
 async def test_retry_after_is_obeyed_with_a_code() -> None:
-    full = told(26)
+    full = reported(26)
     error = await outcome(Reply(full.status, full.body, {"retry-after": "90"}))
     assert isinstance(error, Retryable)
     assert error.after == 90.0
@@ -86,7 +86,7 @@ async def test_an_answer_that_repeats_the_token_does_not_get_it_into_an_error() 
     assert TOKEN not in f"{error} {error!r}"
 
 
-async def test_a_wrong_index_is_for_a_person_because_all_events_share_it() -> None:
+async def test_a_wrong_index_is_for_an_operator_because_all_events_share_it() -> None:
     async with hec_collector() as collector:
         splunk = output(collector.url, index="nowhere")
         with pytest.raises(Hold, match="index does not exist"):
@@ -110,7 +110,7 @@ async def test_a_wrong_index_is_the_matter_of_the_events_that_have_one_of_their_
         await splunk.close()
 
 
-async def test_the_index_that_all_others_share_is_still_for_a_person() -> None:
+async def test_the_index_that_all_others_share_is_still_for_an_operator() -> None:
     async with hec_collector(indexes=frozenset({"alerts"})) as collector:
         splunk = output(collector.url, index="nowhere", indexes={"email.mal*": "alerts"})
         with pytest.raises(Hold, match="index does not exist"):

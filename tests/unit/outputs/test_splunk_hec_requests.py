@@ -133,7 +133,7 @@ async def test_a_full_batch_stays_below_a_megabyte() -> None:
 
 
 @pytest.mark.parametrize("packed", [True, False])
-async def test_requests_are_packed_unless_told_otherwise(*, packed: bool) -> None:
+async def test_requests_are_packed_by_default(*, packed: bool) -> None:
     collector = await taken(events(50), **({} if packed else {"gzip": False}))
     assert collector.server is not None
     [asked] = collector.server.asked

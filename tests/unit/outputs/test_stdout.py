@@ -106,7 +106,7 @@ def read_all(descriptor: int) -> bytes:
     return taken
 
 
-async def test_a_reader_that_ended_is_for_a_person(pipe: tuple[int, int]) -> None:
+async def test_a_reader_that_ended_is_for_an_operator(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.close(reading)
     with pytest.raises(Hold, match="is gone"):

@@ -100,8 +100,8 @@ def test_without_a_profile_nothing_changes() -> None:
 
 def test_the_documented_table_is_the_code() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", DOCS.read_text(), re.MULTILINE)
-    told = {name: [cell.strip("` ") for cell in cells.split("|")][:-1] for name, cells in rows}
-    assert {name: told.get(name) for name in PROFILES} == {
+    reported = {name: [cell.strip("` ") for cell in cells.split("|")][:-1] for name, cells in rows}
+    assert {name: reported.get(name) for name in PROFILES} == {
         name: [
             row.format,
             row.framing,

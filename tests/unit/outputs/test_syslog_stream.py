@@ -93,7 +93,7 @@ async def test_an_idle_connection_that_was_closed_is_opened_anew_without_an_erro
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_what_a_collector_may_not_have_read_is_sent_again_and_told(*, reset: bool) -> None:
+async def test_what_a_collector_may_not_have_read_is_sent_again_and_reported(*, reset: bool) -> None:
     facts: list[Fact] = []
     async with stream_collector(reading=False) as deaf, stream_collector() as healthy:
         siem = output(deaf.port, healthy.port, observe=facts.append)
@@ -139,7 +139,7 @@ async def test_resend_can_be_turned_off() -> None:
         assert len(healthy.messages()) == 1
 
 
-async def test_a_collector_that_stops_reading_is_not_taken_for_one_that_accepts() -> None:
+async def test_a_collector_that_stops_reading_is_not_mistaken_for_one_that_accepts() -> None:
     async with stream_collector(reading=False) as deaf:
         siem = output(deaf.port, timeout="300ms", max_message_bytes="16MiB", batch={"bytes": "64MiB"})
         with pytest.raises(Retryable, match="did not acknowledge the data"):

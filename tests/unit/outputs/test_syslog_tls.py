@@ -61,7 +61,7 @@ async def test_a_missing_client_certificate_is_noticed_before_anything_is_accept
         assert collector.messages() == []
 
 
-async def test_an_untrusted_collector_is_for_a_person(tmp_path: Path) -> None:
+async def test_an_untrusted_collector_is_for_an_operator(tmp_path: Path) -> None:
     (tmp_path / "ours").mkdir()
     (tmp_path / "theirs").mkdir()
     ours, theirs = authority(tmp_path / "ours"), authority(tmp_path / "theirs")
@@ -72,7 +72,9 @@ async def test_an_untrusted_collector_is_for_a_person(tmp_path: Path) -> None:
         assert collector.messages() == []
 
 
-async def test_a_certificate_for_another_name_is_for_a_person_until_the_name_is_given(tmp_path: Path) -> None:
+async def test_a_certificate_for_another_name_is_for_an_operator_until_the_name_is_given(
+    tmp_path: Path,
+) -> None:
     trusted = authority(tmp_path, "siem.example")
     async with stream_collector(tls=trusted.server) as collector:
         with pytest.raises(Hold, match="not trusted"):

@@ -148,7 +148,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("assignment", "expected"), WRONG.items())
-def test_what_is_wrong_is_told_by_the_variables_name(tmp_path: Path, assignment: str, expected: str) -> None:
+def test_what_is_wrong_is_reported_by_the_variables_name(
+    tmp_path: Path, assignment: str, expected: str
+) -> None:
     name, _, value = assignment.partition("=")
 
     assert wrong(tmp_path, MINIMAL, {name: value}) == [name + expected]
@@ -176,7 +178,7 @@ def test_what_an_orchestrator_says_of_a_service_called_connector_is_no_setting(t
     assert read(tmp_path, MINIMAL, environ).settings == read(tmp_path, MINIMAL).settings
 
 
-def test_every_wrong_variable_is_told(tmp_path: Path) -> None:
+def test_every_wrong_variable_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read(tmp_path, MINIMAL, {"CONNECTOR_A": "1", "CONNECTOR_B": "2", "CONNECTOR_DRAIN": "x"})
 

@@ -74,7 +74,7 @@ def test_what_a_reference_brings_in_never_changes_the_structure(text: str) -> No
         ("a${env:TOKEN", f"unterminated reference ({FORMS})"),
     ],
 )
-def test_a_reference_that_leads_nowhere_is_told_with_its_place(
+def test_a_reference_that_leads_nowhere_is_reported_with_its_position(
     tmp_path: Path, value: str, expected: str
 ) -> None:
     (tmp_path / "empty").write_text("\n")
@@ -82,10 +82,10 @@ def test_a_reference_that_leads_nowhere_is_told_with_its_place(
     (tmp_path / "large").write_bytes(b"x" * 70_000)
     text = MINIMAL.replace("${env:TOKEN}", f"'{value}'")
 
-    told = wrong(tmp_path, text, {"BLANK": ""})
+    reported = wrong(tmp_path, text, {"BLANK": ""})
 
     expected = expected.replace("{dir}/", "").replace("{dir}", str(tmp_path))
-    assert told == [f"connector.yaml:4:5: accounts.prod.api_token: {expected}"]
+    assert reported == [f"connector.yaml:4:5: accounts.prod.api_token: {expected}"]
 
 
 def test_a_reference_becomes_what_is_wanted_where_it_stands(tmp_path: Path) -> None:

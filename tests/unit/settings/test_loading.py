@@ -156,7 +156,7 @@ def test_a_file_that_was_asked_for_must_be_readable(tmp_path: Path, name: str) -
         load(tmp_path / name, ALONE)
 
 
-def test_a_file_that_is_no_utf8_is_told_with_its_place(tmp_path: Path) -> None:
+def test_a_file_that_is_no_utf8_is_reported_with_its_position(tmp_path: Path) -> None:
     file = tmp_path / "latin.yaml"
     file.write_bytes(b"log:\n  level: \xe4\n")
 

@@ -57,14 +57,14 @@ def test_its_keys_are_known_to_file_variables_and_view(tmp_path: Path) -> None:
     assert "8315" not in render(loaded)
 
 
-def test_its_mistakes_are_told_with_their_place(tmp_path: Path) -> None:
+def test_its_mistakes_are_reported_with_their_position(tmp_path: Path) -> None:
     assert wrong(tmp_path, PAGER + "    lowd: true\n") == [
         "connector.yaml:12:5: outputs.siem.lowd: unknown key (did you mean loud?)"
     ]
 
 
 def test_a_broken_plugin_is_a_problem_of_the_output_that_names_it(tmp_path: Path) -> None:
-    (told,) = wrong(tmp_path, MINIMAL.replace("stdout", "broken"))
+    (reported,) = wrong(tmp_path, MINIMAL.replace("stdout", "broken"))
 
-    assert told.startswith("connector.yaml:9:5: outputs.siem.type: the output type broken of")
-    assert "cannot be loaded: AttributeError" in told
+    assert reported.startswith("connector.yaml:9:5: outputs.siem.type: the output type broken of")
+    assert "cannot be loaded: AttributeError" in reported

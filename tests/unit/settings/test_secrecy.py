@@ -66,7 +66,7 @@ def shown(loaded: Loaded) -> list[str]:
     ]
 
 
-def told(tmp_path: Path, text: str, environ: Mapping[str, str] | None = None) -> list[str]:
+def reported(tmp_path: Path, text: str, environ: Mapping[str, str] | None = None) -> list[str]:
     """Everything that people get to see of *text*, be it right or wrong."""
     (tmp_path / "secret").write_text(CANARY)
     try:
@@ -153,10 +153,10 @@ def test_no_secret_place_shows_its_value_right_or_wrong(
 ) -> None:
     name = "CONNECTOR_" + "__".join(path).upper()
     good = MINIMAL.replace("type: stdout", f"type: {kind}")
-    seen = told(tmp_path, good, {name: CANARY})
-    seen += told(tmp_path, good, {f"{name}_FILE": str(tmp_path / "secret")})
+    seen = reported(tmp_path, good, {name: CANARY})
+    seen += reported(tmp_path, good, {f"{name}_FILE": str(tmp_path / "secret")})
     for value in (*(f"'{way}'" for way in WAYS), f"[{CANARY}]", f"{{a: {CANARY}}}", f"'{CANARY} {CANARY}'"):
-        seen += told(tmp_path, under(path, value))
+        seen += reported(tmp_path, under(path, value))
 
     assert not [one for one in seen if CANARY in one]
 
@@ -198,7 +198,7 @@ def test_no_error_repeats_a_secret_that_was_put_into_another_place(
 def test_a_slip_of_the_pen_does_not_show_the_secret(tmp_path: Path, mistake: str) -> None:
     text = f"accounts:\n  prod:\n    account_id: {ACCOUNT}\n    {mistake}\n"
 
-    assert not [one for one in told(tmp_path, text) if CANARY in one]
+    assert not [one for one in reported(tmp_path, text) if CANARY in one]
 
 
 @pytest.mark.parametrize(
@@ -210,8 +210,8 @@ def test_a_slip_of_the_pen_does_not_show_the_secret(tmp_path: Path, mistake: str
         "searches: {all: {accounts: ['${file:secret}'], filters: {subject: ['${env:CANARY}']}}}",
     ],
 )
-def test_keys_and_names_that_are_told_hold_no_secret(tmp_path: Path, text: str) -> None:
-    seen = told(tmp_path, text)
+def test_keys_and_names_that_are_reported_hold_no_secret(tmp_path: Path, text: str) -> None:
+    seen = reported(tmp_path, text)
 
     assert "ConfigurationError" in seen[-1]
     assert not [one for one in seen if CANARY in one]
@@ -220,4 +220,4 @@ def test_keys_and_names_that_are_told_hold_no_secret(tmp_path: Path, text: str) 
 def test_variables_that_set_nothing_do_not_show_their_value(tmp_path: Path) -> None:
     environ = {"CONNECTOR_TOKEN": CANARY, "CONNECTOR_LOG__LEVEL": CANARY, "CONNECTOR_DRAIN": CANARY}
 
-    assert not [one for one in told(tmp_path, MINIMAL, environ) if CANARY in one]
+    assert not [one for one in reported(tmp_path, MINIMAL, environ) if CANARY in one]

@@ -197,7 +197,7 @@ def test_the_rest(tmp_path: Path, change: str, expected: str) -> None:
     assert wrong(tmp_path, MINIMAL + change) == lines(expected)
 
 
-def test_everything_that_is_wrong_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_everything_that_is_wrong_is_reported_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = (
         MINIMAL.replace("${env:TOKEN}", "${env:TOKE}").replace("60s", "60").replace("stdout", "x")
         + "drian: 3s"

@@ -48,7 +48,7 @@ def test_faults_are_read_with_their_numbers_and_beside_switches() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("order=sideways", "expected newest, oldest, unordered, shifting"),
         ("pending=soon", "expected never, forever, a number"),
@@ -62,8 +62,8 @@ def test_faults_are_read_with_their_numbers_and_beside_switches() -> None:
         ("slow;seconds=long", "could not convert"),
     ],
 )
-def test_mistakes_are_told_with_what_is_possible(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_mistakes_are_reported_with_what_is_possible(text: str, reported: str) -> None:
+    with pytest.raises(ValueError, match=reported):
         parse_directives(text, Behaviour())
 
 

@@ -162,7 +162,7 @@ def test_faults_by_rate_are_the_same_for_the_same_seed() -> None:
     assert 20 < count["reset"] < 80
 
 
-def test_rates_touch_searches_only_unless_told(client: Client, simulator: Simulator) -> None:
+def test_rates_touch_searches_only_by_default(client: Client, simulator: Simulator) -> None:
     simulator.behaviour.rates = {"server_error": 1.0}
     record = simulator.world.add()
     assert (client.search().status, client.record(record).status) == (500, 200)

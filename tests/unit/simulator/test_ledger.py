@@ -68,7 +68,7 @@ def test_every_state_is_on_record_with_its_span(simulator: Simulator, clock: Clo
     assert simulator.ledger.issued()[record] == issued
 
 
-def test_nothing_of_the_future_is_told(clock: Clock) -> None:
+def test_nothing_of_the_future_is_reported(clock: Clock) -> None:
     simulator = Simulator(
         clock=clock, backlog=300, span=timedelta(0), late=Late(0.5), changes=Changes(share=1.0, removed=0.3)
     )

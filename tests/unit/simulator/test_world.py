@@ -45,7 +45,7 @@ def test_what_arrives_does_not_depend_on_who_looks_when(steps: list[float]) -> N
     assert facts(watched) == facts(unwatched)
 
 
-def test_messages_arrive_at_the_rate_and_stop_when_told(clock: Clock) -> None:
+def test_messages_arrive_at_the_rate_and_stop_on_request(clock: Clock) -> None:
     world = World(Corpus(1), clock, rate=2.0)
     clock.forward(seconds=600)
     assert len(world) == pytest.approx(1200, abs=2)

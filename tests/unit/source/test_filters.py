@@ -48,7 +48,7 @@ def test_every_parameter_of_the_api_is_a_filter_or_says_why_not() -> None:
         ("query", "Müller & Söhne", "Müller & Söhne"),
     ],
 )
-def test_values_are_taken_as_people_write_them(name: str, given: object, expected: FilterValue) -> None:
+def test_values_are_accepted_as_people_write_them(name: str, given: object, expected: FilterValue) -> None:
     assert validate(name, given) == expected
     assert validate(name, validate(name, given)) == expected
 
@@ -81,7 +81,7 @@ def test_what_the_api_would_not_take_is_refused_with_advice(name: str, given: ob
         validate(name, given)
 
 
-def test_an_unknown_filter_is_told_in_whole_words() -> None:
+def test_an_unknown_filter_is_reported_in_whole_words() -> None:
     with pytest.raises(ValueError, match="filter") as caught:
         validate("finaldisposition", "SPAM")
     assert str(caught.value) == "unknown filter 'finaldisposition': did you mean final_disposition?"

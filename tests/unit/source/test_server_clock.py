@@ -23,9 +23,9 @@ def test_it_advances_by_the_monotonic_clock_and_ignores_one_odd_answer() -> None
         await asyncio.sleep(3600)
         off = clock.now() - (EPOCH + timedelta(seconds=3605 - 30))
         assert abs(off) <= timedelta(seconds=1)
-        told = [fact.seconds for fact in facts if isinstance(fact, ClockSkewed)]
-        assert len(told) == 1
-        assert abs(told[0] + 30) <= 1
+        reported = [fact.seconds for fact in facts if isinstance(fact, ClockSkewed)]
+        assert len(reported) == 1
+        assert abs(reported[0] + 30) <= 1
 
     run(story())
 

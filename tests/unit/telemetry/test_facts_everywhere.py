@@ -54,9 +54,9 @@ def test_each_fact_becomes_one_log_line_and_breaks_nothing(
     kind: type[facts.Fact], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stream = io.StringIO()
-    told, metrics = telemetry(stream)
+    reported, metrics = telemetry(stream)
 
-    told.observe(sample(kind))
+    reported.observe(sample(kind))
 
     line = json.loads(stream.getvalue())
     assert line["event"] == kind.event
@@ -66,13 +66,13 @@ def test_each_fact_becomes_one_log_line_and_breaks_nothing(
 
 def test_normal_operation_is_quiet_and_trouble_is_not() -> None:
     stream = io.StringIO()
-    told, _ = telemetry(stream, "info")
+    reported, _ = telemetry(stream, "info")
 
-    told.observe(sample(facts.PageCollected))
-    told.observe(sample(facts.BatchSent))
+    reported.observe(sample(facts.PageCollected))
+    reported.observe(sample(facts.BatchSent))
     assert stream.getvalue() == ""
 
-    told.observe(sample(facts.OutputHeld))
+    reported.observe(sample(facts.OutputHeld))
     assert json.loads(stream.getvalue())["level"] == "error"
 
 
@@ -104,31 +104,31 @@ def test_hostile_text_cannot_forge_a_log_line() -> None:
 
 def test_a_fact_of_a_feed_or_output_nobody_knows_is_taken_without_trouble() -> None:
     stream = io.StringIO()
-    told, _ = telemetry(stream)
+    reported, _ = telemetry(stream)
 
-    told.observe(facts.OutputHeld("unknown", "x"))
-    told.observe(facts.FeedCaughtUp(Feed("b" * 32, "other"), NOW))
+    reported.observe(facts.OutputHeld("unknown", "x"))
+    reported.observe(facts.FeedCaughtUp(Feed("b" * 32, "other"), NOW))
 
-    assert told.snapshot()["outputs"][0]["output"] == "text"
+    assert reported.snapshot()["outputs"][0]["output"] == "text"
 
 
 def test_observe_never_raises() -> None:
     stream = io.StringIO()
-    told, _ = telemetry(stream)
+    reported, _ = telemetry(stream)
 
-    told.observe(facts.BatchSent("text", "many", 0, 0, 0, 0, 0.0, None))  # type: ignore[arg-type]
+    reported.observe(facts.BatchSent("text", "many", 0, 0, 0, 0, 0.0, None))  # type: ignore[arg-type]
 
     line = json.loads(stream.getvalue())
     assert (line["event"], line["fact"], line["error"]) == ("telemetry_failed", "batch_sent", "TypeError")
 
 
 def test_metrics_tell_what_happened() -> None:
-    told, metrics = telemetry(io.StringIO())
+    reported, metrics = telemetry(io.StringIO())
 
-    told.observe(facts.PageCollected(FEED, "live", records=10, new=7, changed=1, repeated=2, outside=0))
-    told.observe(facts.EventDeadLettered("text", 4, "rejected", "no"))
-    told.observe(facts.RecordsEnriched(FEED.account, enriched=5, incomplete=2, failed=0))
-    told.observe(facts.EnrichmentDisabled(FEED.account, "trace", "HTTP 500"))
+    reported.observe(facts.PageCollected(FEED, "live", records=10, new=7, changed=1, repeated=2, outside=0))
+    reported.observe(facts.EventDeadLettered("text", 4, "rejected", "no"))
+    reported.observe(facts.RecordsEnriched(FEED.account, enriched=5, incomplete=2, failed=0))
+    reported.observe(facts.EnrichmentDisabled(FEED.account, "trace", "HTTP 500"))
 
     text = metrics.exposition().decode()
     feed = f'account="{FEED.account}",outcome="new",search="detections",sweep="live"'
@@ -141,51 +141,51 @@ def test_metrics_tell_what_happened() -> None:
 
 def test_series_of_what_is_no_longer_configured_leave() -> None:
     stream = io.StringIO()
-    told, metrics = telemetry(stream)
-    told.observe(facts.FeedCaughtUp(FEED, NOW))
-    told.observe(facts.OutputHeld("text", "HTTP 401"))
+    reported, metrics = telemetry(stream)
+    reported.observe(facts.FeedCaughtUp(FEED, NOW))
+    reported.observe(facts.OutputHeld("text", "HTTP 401"))
     logs = Logs("info", "json", stream=stream, monotonic=lambda: 0.0)
 
-    told.watch(logs, {FEED: timedelta(minutes=5)}, {"other": Backlog()}, {FEED.account: "prod"})
+    reported.watch(logs, {FEED: timedelta(minutes=5)}, {"other": Backlog()}, {FEED.account: "prod"})
     text = metrics.exposition().decode()
     assert 'search="detections"' in text
     assert 'output="text"' not in text
 
-    told.watch(logs, {}, {"other": Backlog()}, {})
+    reported.watch(logs, {}, {"other": Backlog()}, {})
     assert FEED.account not in metrics.exposition().decode()
 
 
 def test_a_reload_ends_the_failures_of_sweeps_that_are_no_more() -> None:
-    told, metrics = telemetry(io.StringIO())
-    told.observe(facts.CollectionFailed(FEED, "revisit_7d", "unavailable", "no such mail", 10, 10.0))
+    reported, metrics = telemetry(io.StringIO())
+    reported.observe(facts.CollectionFailed(FEED, "revisit_7d", "unavailable", "no such mail", 10, 10.0))
     labels = f'account="{FEED.account}",search="{FEED.search}",sweep="revisit_7d"'
     gauge = f"email_connector_feed_failing_attempts{{{labels}}}"
     assert f"{gauge} 10.0" in metrics.exposition().decode()
 
     logs = Logs("info", "json", stream=io.StringIO(), monotonic=lambda: 0.0)
-    told.watch(logs, {FEED: timedelta(minutes=5)}, {"text": Backlog()}, {FEED.account: "prod"})
+    reported.watch(logs, {FEED: timedelta(minutes=5)}, {"text": Backlog()}, {FEED.account: "prod"})
     assert f"{gauge} 0.0" in metrics.exposition().decode()
 
 
 def test_a_refused_reload_shows_until_one_succeeds() -> None:
-    told, metrics = telemetry(io.StringIO())
+    reported, metrics = telemetry(io.StringIO())
     gauge = "email_connector_config_last_reload_successful"
     assert f"{gauge} 1.0" in metrics.exposition().decode()
 
-    told.observe(facts.ConfigurationRefused(("connector.yaml:3:1: unknown key",)))
+    reported.observe(facts.ConfigurationRefused(("connector.yaml:3:1: unknown key",)))
     assert f"{gauge} 0.0" in metrics.exposition().decode()
     assert 'email_connector_config_reloads_total{outcome="failure"} 1.0' in metrics.exposition().decode()
 
-    told.observe(facts.ConfigurationReloaded(1, 1, 1, ()))
+    reported.observe(facts.ConfigurationReloaded(1, 1, 1, ()))
     assert f"{gauge} 1.0" in metrics.exposition().decode()
 
 
 def test_what_alerts_watch_is_there_before_anything_happens() -> None:
-    told, metrics = telemetry(io.StringIO())
+    reported, metrics = telemetry(io.StringIO())
 
-    told.observe(facts.FeedStarted(FEED, 300.0))
-    told.observe(facts.OutputStarted("text"))
-    told.observe(facts.StateDiskMeasured(10, 100))
+    reported.observe(facts.FeedStarted(FEED, 300.0))
+    reported.observe(facts.OutputStarted("text"))
+    reported.observe(facts.StateDiskMeasured(10, 100))
 
     text = metrics.exposition().decode()
     feed = f'account="{FEED.account}",search="detections"'
@@ -197,11 +197,11 @@ def test_what_alerts_watch_is_there_before_anything_happens() -> None:
 
 
 def test_refused_credentials_show_until_the_api_takes_them_again() -> None:
-    told, metrics = telemetry(io.StringIO())
+    reported, metrics = telemetry(io.StringIO())
     shown = []
 
     for outcome in ("denied", "unavailable", "ok"):
-        told.observe(facts.RequestAnswered(FEED.account, "search", outcome, 403, 0.1, 20))
+        reported.observe(facts.RequestAnswered(FEED.account, "search", outcome, 403, 0.1, 20))
         found = re.search(
             r'email_connector_api_denied\{.*endpoint="search"\} (\S+)', metrics.exposition().decode()
         )
@@ -211,14 +211,14 @@ def test_refused_credentials_show_until_the_api_takes_them_again() -> None:
 
 
 def test_the_process_itself_is_measured_and_accounts_have_their_names() -> None:
-    told, metrics = telemetry(io.StringIO())
+    reported, metrics = telemetry(io.StringIO())
     text = metrics.exposition().decode()
     assert f'email_connector_account_info{{account="{FEED.account}",name="prod"}} 1.0' in text
     for name in ("resident_memory_bytes", "cpu_seconds_total", "open_fds", "max_fds", "start_time_seconds"):
         assert f"\nprocess_{name} " in text
 
     logs = Logs("info", "json", stream=io.StringIO(), monotonic=lambda: 0.0)
-    told.watch(logs, {FEED: timedelta(minutes=5)}, {"text": Backlog()}, {FEED.account: "production"})
+    reported.watch(logs, {FEED: timedelta(minutes=5)}, {"text": Backlog()}, {FEED.account: "production"})
     text = metrics.exposition().decode()
     assert f'email_connector_account_info{{account="{FEED.account}",name="production"}} 1.0' in text
     assert 'name="prod"' not in text

@@ -47,7 +47,7 @@ def test_a_feed_that_stands_still_is_named_even_without_an_error() -> None:
     assert "not fresh: the present was last reached 6m ago" in reasons(made)
 
 
-def test_failures_are_told_with_their_reason_and_forgotten_after_success() -> None:
+def test_failures_are_reported_with_their_reason_and_forgotten_after_success() -> None:
     made = status(Clock())
     made.take(facts.FeedCaughtUp(FEED, START))
     made.take(facts.CollectionFailed(FEED, "live", "denied", "the token was refused", 3, 10.0))
@@ -120,7 +120,7 @@ def test_a_revisit_that_failed_and_is_no_longer_configured_keeps_nobody_unready(
     assert made.snapshot()["feeds"][0]["state"] == "fresh"
 
 
-def test_a_refused_configuration_is_told_until_one_is_accepted() -> None:
+def test_a_refused_configuration_is_reported_until_one_is_accepted() -> None:
     made = status(Clock())
     made.take(facts.ConfigurationRefused(("connector.yaml:3:1: unknown key",)))
     assert made.snapshot()["configuration"]["problems"] == ["connector.yaml:3:1: unknown key"]

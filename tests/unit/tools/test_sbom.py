@@ -27,7 +27,7 @@ def test_every_locked_distribution_is_named_with_every_hash() -> None:
     assert sorted(hashes) == sorted(set(re.findall(r"sha256:([0-9a-f]{64})", TEXT)))
 
 
-def test_what_the_connector_itself_needs_is_told_from_what_that_needs() -> None:
+def test_what_the_connector_itself_needs_is_separated_from_what_that_needs() -> None:
     needs = {one["ref"].partition("@")[0]: one.get("dependsOn", []) for one in made()["dependencies"]}
 
     direct = {name.partition("@")[0] for name in needs["cloudflare-email-connector"]}

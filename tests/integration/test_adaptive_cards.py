@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.scenarios.recipes.kitchen import accepted, run_recipe
+from tests.scenarios.recipes.running import accepted, run_recipe
 from tests.support.process import ROOT
 from tests.support.programs import program, tool
 

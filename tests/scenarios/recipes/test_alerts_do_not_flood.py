@@ -18,7 +18,7 @@ from connector.facts import EventsFiltered
 from connector.formats.json import instant
 from connector.model import Feed, JsonObject, Record, Revision
 from tests.scenarios.outputs.delivering import Delivery, delivering
-from tests.scenarios.recipes.kitchen import ACCOUNT, SECRET, accepted, route_of, unpacked
+from tests.scenarios.recipes.running import ACCOUNT, SECRET, accepted, route_of, unpacked
 from tests.support.scripted_http import Asked, Reply, json_reply, scripted
 
 URLS = {

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from tests.scenarios.recipes.kitchen import SECRET, accepted, run_recipe, unpacked
+from tests.scenarios.recipes.running import SECRET, accepted, run_recipe, unpacked
 from tests.support.scripted_http import Asked, Reply, json_reply
 
 

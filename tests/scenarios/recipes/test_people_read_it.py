@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.recipes.kitchen import (
+from tests.scenarios.recipes.running import (
     SECRET,
     RecipeRun,
     accepted,

@@ -17,7 +17,7 @@ from connector.model import Feed
 from connector.settings import load
 from connector.simulator import Behaviour, Changes, Fault, Late, Simulator, running
 from tests.crash.victim import KILLED, Fuse, daemon
-from tests.support.oracle import Verdict, judge, tellings_in
+from tests.support.oracle import Verdict, judge, revisions_in
 from tests.support.process import ACCOUNT, TOKEN
 
 BATCH = 40
@@ -141,7 +141,7 @@ class Site:
 
     def verdict(self) -> Verdict:
         """What the oracle says of the output's file."""
-        reported = tellings_in(self.events.read_bytes())
+        reported = revisions_in(self.events.read_bytes())
         window = (self.began - timedelta(seconds=55), datetime.now(UTC))
         filters = {"detections_only": True}
         return judge(self.simulator, reported, filters, window, all_handed_out=False, lean=True)

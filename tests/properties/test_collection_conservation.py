@@ -164,14 +164,16 @@ class Story:
         for revision in self.reported:
             reported[revision.record.id].append(revision)
         for name, states in self.states.items():
-            tellings = reported.pop(name, [])
-            if not tellings:
+            revisions = reported.pop(name, [])
+            if not revisions:
                 assert name in self.removed or states[-1] == "NONE", f"{name} is lost"
                 continue
-            assert [one.number for one in tellings] == list(range(1, len(tellings) + 1)), "doubled"
-            assert len({one.identity for one in tellings}) == len(tellings), "one identity for two tellings"
-            assert [one.gone for one in tellings].count(True) == (name in self.removed), "gone, or not"
-            seen = [one.record.body["final_disposition"] for one in tellings if not one.gone]
+            assert [one.number for one in revisions] == list(range(1, len(revisions) + 1)), "doubled"
+            assert len({one.identity for one in revisions}) == len(revisions), (
+                "one identity for two revisions"
+            )
+            assert [one.gone for one in revisions].count(True) == (name in self.removed), "gone, or not"
+            seen = [one.record.body["final_disposition"] for one in revisions if not one.gone]
             assert all(one != other for one, other in pairwise(seen)), "nothing changed"
             assert _in_order(seen, states), f"{name} was never {seen}"
             assert name in self.removed or seen[-1] == states[-1], f"{name} is stale"

@@ -1,7 +1,7 @@
 """The conservation oracle: what the simulator issued against what an output took.
 
 It shares no code with the connector. A record in one of its states is *told* when a delivered event says
-so; the oracle compares these tellings with the simulator's ledger:
+so; the oracle compares these revisions with the simulator's ledger:
 
 - every record that a search finds now was told, and every state that was ever handed out;
 - what was told last of a record is what is true now;
@@ -34,7 +34,7 @@ WATCHED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class ReportedRevision:
     """One delivered revision: the record's *body* as delivered; *gone*: the API no longer knows it."""
 
     id: str
@@ -64,22 +64,22 @@ class Verdict:
         return {kind: [f"{len(ids)} ids", *ids[:5]] for kind, ids in found.items() if ids}
 
 
-def telling_of(event: Mapping[str, Any]) -> Telling:
+def revision_of(event: Mapping[str, Any]) -> ReportedRevision:
     """Read one event of the ``raw`` mapping."""
     own = event["connector"]
     body = {name: value for name, value in event.items() if name != "connector"}
     gone = bool((own.get("change") or {}).get("gone"))
-    return Telling(event["id"], body, own["revision"], own["identity"], gone)
+    return ReportedRevision(event["id"], body, own["revision"], own["identity"], gone)
 
 
-def tellings_in(lines: bytes) -> list[Telling]:
+def revisions_in(lines: bytes) -> list[ReportedRevision]:
     """Read the whole lines of a file of ``raw`` events."""
-    return [telling_of(orjson.loads(line)) for line in lines.split(b"\n")[:-1] if line]
+    return [revision_of(orjson.loads(line)) for line in lines.split(b"\n")[:-1] if line]
 
 
 def judge(
     simulator: Simulator,
-    reported: Iterable[Telling],
+    reported: Iterable[ReportedRevision],
     filters: Mapping[str, object],
     window: tuple[datetime, datetime],
     *,
@@ -98,9 +98,9 @@ def judge(
         lean: the deliveries were mapped, which leaves out fields without a value.
     """
     ledger = simulator.ledger
-    by_id: defaultdict[str, list[Telling]] = defaultdict(list)
-    for telling in reported:
-        by_id[telling.id].append(telling)
+    by_id: defaultdict[str, list[ReportedRevision]] = defaultdict(list)
+    for revision in reported:
+        by_id[revision.id].append(revision)
     asked = [*_single(filters)]
     verdict = Verdict(lost=set[str]().union(*(ledger.ids(one, window) for one in asked)) - by_id.keys())
     verdict.unknown = by_id.keys() - set[str]().union(*(ledger.ever(one) for one in asked))
@@ -135,26 +135,28 @@ def _single(filters: Mapping[str, object]) -> Iterator[dict[str, object]]:
     return (dict(zip(filters, chosen, strict=True)) for chosen in product(*values))
 
 
-def _judge_one(truth: _Truth, reported: Sequence[Telling], served: frozenset[int], verdict: Verdict) -> None:
-    first = list({telling.identity: telling for telling in reversed(reported)}.values())[::-1]
+def _judge_one(
+    truth: _Truth, reported: Sequence[ReportedRevision], served: frozenset[int], verdict: Verdict
+) -> None:
+    first = list({revision.identity: revision for revision in reversed(reported)}.values())[::-1]
     verdict.repeats += len(reported) - len(first)
-    numbers = [telling.number for telling in first]
+    numbers = [revision.number for revision in first]
     if numbers != sorted(set(numbers)):
         verdict.disordered.add(truth.name)
     last = first[-1]
     if (truth.record.gone is not None) != last.gone or not (last.gone or _same(last.body, truth.bodies[-1])):
         verdict.stale.add(truth.name)
-    if any(not any(_same(telling.body, truth.bodies[state]) for telling in first) for state in served):
+    if any(not any(_same(revision.body, truth.bodies[state]) for revision in first) for state in served):
         verdict.untold.add(truth.name)
     at = 0
-    for telling in first:
-        if telling.gone:
+    for revision in first:
+        if revision.gone:
             continue
-        # Each telling is the record as it was, and none is older than the one before.
-        if telling.body not in truth.bodies[at:]:
+        # Each revision is the record as it was, and none is older than the one before.
+        if revision.body not in truth.bodies[at:]:
             verdict.forged.add(truth.name)
             return
-        at = truth.bodies.index(telling.body, at)
+        at = truth.bodies.index(revision.body, at)
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -31,7 +31,7 @@ from connector.source.client import CloudflareSource
 from connector.source.credentials import ApiToken
 from tests.support.jumping_loop import EPOCH, wall_clock
 from tests.support.jumping_loop import run as run_jumping
-from tests.support.oracle import Telling, Verdict, judge
+from tests.support.oracle import ReportedRevision, Verdict, judge
 
 Filters: TypeAlias = Mapping[str, FilterValue]
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class Tenant:
     facts: list[Fact]
     network: AsyncExitStack
     port: int
-    reported: list[Telling] = field(default_factory=list)
+    reported: list[ReportedRevision] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.began = self.clock()
@@ -114,7 +114,7 @@ class Tenant:
         while True:
             entry = await self.journal.read("out", position)
             self.reported += [
-                Telling(one.record.id, one.record.body, one.number, one.identity, one.gone)
+                ReportedRevision(one.record.id, one.record.body, one.number, one.identity, one.gone)
                 for one in entry.revisions
             ]
             await self.journal.acknowledge("out", after=position, upto=entry.last)

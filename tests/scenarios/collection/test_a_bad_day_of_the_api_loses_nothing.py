@@ -88,7 +88,7 @@ def test_retention_is_a_gap_that_is_reported_and_the_feed_goes_on(tmp_path: Path
             account.simulator.behaviour.retention = None
             window = (live[0].window.end, account.clock() - 60 * MINUTE)
             assert account.simulator.ledger.ids(account.plan.query.filters, window) <= {
-                telling.id for telling in account.reported
+                revision.id for revision in account.reported
             }
 
     run(story())

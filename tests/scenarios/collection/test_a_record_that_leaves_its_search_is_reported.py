@@ -18,7 +18,7 @@ def test_corrected_verdicts_reach_the_output_as_updates(tmp_path: Path) -> None:
             assert verdict.repeats == 0
             corrected = [one for one in account.reported if one.body["final_disposition"] == "NONE"]
             assert len(corrected) > 5
-            assert all(telling.number > 1 for telling in corrected)
+            assert all(revision.number > 1 for revision in corrected)
 
     run(story())
 
@@ -30,7 +30,7 @@ def test_deleted_records_are_reported_as_gone_once(tmp_path: Path) -> None:
             verdict = await account.story()
 
             assert verdict.faults == {}
-            gone = [telling.id for telling in account.reported if telling.gone]
+            gone = [revision.id for revision in account.reported if revision.gone]
             assert len(gone) == len(set(gone)) > 20
 
     run(story())

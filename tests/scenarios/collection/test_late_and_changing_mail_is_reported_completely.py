@@ -25,8 +25,8 @@ def test_nothing_is_missed_doubled_or_stale(manner: str, tmp_path: Path) -> None
 
             assert verdict.faults == {}
             assert verdict.repeats == 0
-            assert len({telling.id for telling in account.reported}) > 300
-            assert any(telling.number > 2 for telling in account.reported), "no state changed twice"
+            assert len({revision.id for revision in account.reported}) > 300
+            assert any(revision.number > 2 for revision in account.reported), "no state changed twice"
             assert account.seen(RecordLate), "nothing came late"
 
     run(story())
@@ -45,8 +45,8 @@ def test_released_quarantined_and_released_again_are_four_tellings_of_one_record
             verdict = await account.verdict()
 
             assert verdict.faults == {}
-            states = [telling.body["is_quarantined"] for telling in account.reported]
+            states = [revision.body["is_quarantined"] for revision in account.reported]
             assert states == [True, False, True, False]
-            assert len({telling.identity for telling in account.reported}) == len(account.reported)
+            assert len({revision.identity for revision in account.reported}) == len(account.reported)
 
     run(story())

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tests.scenarios.collection.feed import MINUTE, Tenant, run, tenant
 from tests.support.jumping_loop import EPOCH
-from tests.support.oracle import Telling, Verdict, judge
+from tests.support.oracle import ReportedRevision, Verdict, judge
 
-Tampering = Callable[[list[Telling]], list[Telling]]
+Tampering = Callable[[list[ReportedRevision]], list[ReportedRevision]]
 
 
 def _judged(account: Tenant, tampering: Tampering) -> Verdict:
@@ -18,9 +18,11 @@ def _judged(account: Tenant, tampering: Tampering) -> Verdict:
     return judge(account.simulator, tampering(account.reported), account.plan.query.filters, window)
 
 
-def _swapped(reported: list[Telling], first: Telling, second: Telling) -> list[Telling]:
+def _swapped(
+    reported: list[ReportedRevision], first: ReportedRevision, second: ReportedRevision
+) -> list[ReportedRevision]:
     places = {id(first): second, id(second): first}
-    return [places.get(id(telling), telling) for telling in reported]
+    return [places.get(id(revision), revision) for revision in reported]
 
 
 def test_each_fault_by_its_name(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from connector.simulator import Behaviour, Changes, Late, Simulator, running
-from tests.support.oracle import Telling, Verdict, judge, telling_of, tellings_in
+from tests.support.oracle import ReportedRevision, Verdict, judge, revision_of, revisions_in
 from tests.support.process import ACCOUNT, TOKEN, Daemon, command, daemon, environment, until
 from tests.support.receivers import HttpReceiver, http_receiver
 
@@ -72,7 +72,7 @@ class Site:
         found: dict[str, object] = next(line for line in reversed(lines) if line["event"] == event)
         return found
 
-    def verdict(self, reported: list[Telling]) -> Verdict:
+    def verdict(self, reported: list[ReportedRevision]) -> Verdict:
         window = (self.began - timedelta(seconds=55), datetime.now(UTC))
         return judge(
             self.simulator, reported, {"detections_only": False}, window, all_handed_out=False, lean=True
@@ -118,8 +118,8 @@ def test_a_valid_change_adds_an_output_and_nothing_is_lost_or_doubled(tmp_path: 
         assert here.connector.terminate() == 0
 
         assert here.reloads == 5
-        took = {name: tellings_in((tmp_path / f"{name}.ndjson").read_bytes()) for name in ("disk", "lake")}
-        for name, reported in {**took, "web": list(map(telling_of, here.web.events))}.items():
+        took = {name: revisions_in((tmp_path / f"{name}.ndjson").read_bytes()) for name in ("disk", "lake")}
+        for name, reported in {**took, "web": list(map(revision_of, here.web.events))}.items():
             verdict = here.verdict(reported)
             assert verdict.faults == {}, name
             assert verdict.repeats == 0, name

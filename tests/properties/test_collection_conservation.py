@@ -169,9 +169,7 @@ class Story:
                 assert name in self.removed or states[-1] == "NONE", f"{name} is lost"
                 continue
             assert [one.number for one in revisions] == list(range(1, len(revisions) + 1)), "doubled"
-            assert len({one.identity for one in revisions}) == len(revisions), (
-                "one identity for two revisions"
-            )
+            assert len({one.identity for one in revisions}) == len(revisions), "two with one identity"
             assert [one.gone for one in revisions].count(True) == (name in self.removed), "gone, or not"
             seen = [one.record.body["final_disposition"] for one in revisions if not one.gone]
             assert all(one != other for one, other in pairwise(seen)), "nothing changed"

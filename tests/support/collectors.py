@@ -15,6 +15,7 @@ from pathlib import Path
 import trustme
 
 from connector.facts import Fact
+from tests.support.listening import listening
 
 
 def unobserved(_fact: Fact) -> None:
@@ -115,31 +116,15 @@ class StreamCollector:
 async def stream_collector(
     *, tls: ssl.SSLContext | None = None, port: int = 0, host: str = "127.0.0.1", reading: bool = True
 ) -> AsyncIterator[StreamCollector]:
-    """Run a collector; with *reading* False it takes connections but reads nothing until told."""
+    """Run a collector; with *reading* False it accepts connections but reads nothing at first."""
     collector = StreamCollector()
     if reading:
         collector.reading.set()
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        with contextlib.suppress(asyncio.CancelledError):
-            await collector.serve(reader, writer)
-        tasks.discard(task)
-
-    listener = await asyncio.start_server(connected, host, port, ssl=tls)
-    collector.port = listener.sockets[0].getsockname()[1]
-    try:
-        yield collector
-    finally:
-        listener.close()
-        collector.hang_up()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.sleep(0)
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with listening(collector.serve, host=host, port=port, tls=tls) as collector.port:
+        try:
+            yield collector
+        finally:
+            collector.hang_up()
 
 
 class DatagramCollector(asyncio.DatagramProtocol):

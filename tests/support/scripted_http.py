@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.support.listening import listening
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -107,25 +109,6 @@ class ScriptedServer:
 async def scripted(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[ScriptedServer]:
     """Run a scripted server on a free port of 127.0.0.1."""
     server = ScriptedServer(script)
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        with contextlib.suppress(asyncio.CancelledError):
-            await server.serve(reader, writer)
-        tasks.discard(task)
-
-    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
-    server.port = listener.sockets[0].getsockname()[1]
     server.scheme = "https" if tls else "http"
-    try:
+    async with listening(server.serve, tls=tls) as server.port:
         yield server
-    finally:
-        listener.close()
-        for task in list(tasks):
-            task.cancel()
-        # A connection that was accepted a moment ago registers itself only now.
-        await asyncio.sleep(0)
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -39,7 +39,7 @@ accounts:
     base_url: "%(url)s"
     budget: {{requests: 100000, window: 1m}}
 searches:
-  detections: {{every: 1s, overlap: 1s, start: 1m, per_page: 50, revisit: [{_AGES[0]}s, {_AGES[1]}s]}}
+  detections: {{every: 1s, overlap: 1s, start: 5m, per_page: 50, revisit: [{_AGES[0]}s, {_AGES[1]}s]}}
 outputs:
   disk:
     type: file
@@ -142,6 +142,7 @@ class Site:
     def verdict(self) -> Verdict:
         """What the oracle says of the output's file."""
         reported = revisions_in(self.events.read_bytes())
+        # Far less than the search's start: a busy machine takes long to the first poll.
         window = (self.began - timedelta(seconds=55), datetime.now(UTC))
         filters = {"detections_only": True}
         return judge(self.simulator, reported, filters, window, all_handed_out=False, lean=True)

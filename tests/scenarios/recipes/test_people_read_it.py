@@ -101,11 +101,11 @@ async def test_pagerduty_gets_one_alert_per_message(tmp_path: Path) -> None:
 async def test_opsgenie_gets_one_alert_per_message(tmp_path: Path) -> None:
     """The fields and lengths of "Create Alert" of the Alert API."""
     urls = {"CONNECTOR_OUTPUTS__OPSGENIE__URL": "/v2/alerts"}
-    meal = await cooked("opsgenie", tmp_path, accepted(202), urls)
+    run = await run_recipe("opsgenie", tmp_path, accepted(202), urls)
 
-    assert [request.path for request in meal.requests] == ["/v2/alerts"] * len(meal.wanted)
-    assert {body["alias"] for body in meal.bodies()} == {one.record.id for one in meal.wanted}
-    for body in meal.bodies():
+    assert [request.path for request in run.requests] == ["/v2/alerts"] * len(run.wanted)
+    assert {body["alias"] for body in run.bodies()} == {one.record.id for one in run.wanted}
+    for body in run.bodies():
         assert 1 <= len(body["message"]) <= 130
         assert len(body["alias"]) <= 512
         assert len(body["description"]) <= 15_000

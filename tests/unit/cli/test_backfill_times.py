@@ -28,4 +28,4 @@ def test_a_start_that_cannot_be_meant_is_refused(
 def test_the_cost_is_shown_before_the_question(folder: StateFolder, shell: Shell) -> None:
     answer = shell("backfill", "detections", "--from", "30d", "--to", "1m", "--account", "prod")
 
-    assert "costs at least 34 requests" in answer.err
+    assert "costs at least 5 requests" in answer.err

@@ -36,8 +36,8 @@ def test_records_that_left_together_are_read_together_and_then_left_alone(tmp_pa
             running, arrived = account.start(10 * SECOND), timedelta(0)
             while not arrived:
                 await account.sleep(2 * SECOND)
-                told = {one.id for one in account.told if one.body["final_disposition"] == "NONE"}
-                arrived = account.clock() - changed if told >= corrected else arrived
+                arrived_ids = {one.id for one in account.reported if one.body["final_disposition"] == "NONE"}
+                arrived = account.clock() - changed if arrived_ids >= corrected else arrived
                 assert account.clock() - changed < 20 * MINUTE
             searches = account.requests["first"] - before["first"]
             await account.stop(running)

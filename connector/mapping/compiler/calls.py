@@ -167,16 +167,21 @@ class CallEmitter:
         line(f"{results} = []")
         with block(f"for {element} in {elements}:"):
             built = self._emitter.fresh("o")
-            line(f"{built} = {{}}")
+            sure: list[str] = []
+            values: list[tuple[str, Expression]] = []
             for key, rule in rules.items():
                 value = self._rule(rule, None, element)
-                if not value.static.always_present:
-                    value = self._emitter.named(value)
+                if value.static.always_present and not values and "." not in key:
+                    sure.append(f"{key!a}: {value.code}")
+                else:
+                    values.append((key, value if value.static.always_present else self._emitter.named(value)))
+            line(f"{built} = {{{', '.join(sure)}}}")
+            for key, value in values:
                 with block("" if value.static.always_present else f"if {value.code} is not None:"):
                     path = tuple(key.split("."))
                     deep = f"put({built}, {self._emitter.constant(path)}, {value.code})"
                     line(f"{built}[{key!a}] = {value.code}" if len(path) == 1 else deep)
-            line(f"if {built}: {results}.append({built})")
+            line(f"{'' if sure else f'if {built}: '}{results}.append({built})")
         return f"({results} or None)"
 
     # Single values, and lists of them one by one

@@ -110,7 +110,9 @@ class RuleEmitter:
             return f"(n_account[{ref.path[0]!a}] or None)"
         if ref.path:
             return None
-        return {RECORD: "(body or None)", ELEMENT: f"or_none({element})"}.get(ref.root, f"n_{ref.root}")
+        if ref.root == ELEMENT:
+            return f"({element} if type({element}) is str and {element} else or_none({element}))"
+        return "(body or None)" if ref.root == RECORD else f"n_{ref.root}"
 
     def _valued(self, rule: Rule, out: str | None, element: str) -> Expression:
         source = rule.source

@@ -30,8 +30,10 @@ def mailbox(value: Value, lost: Losses) -> Value:
 
 def quoted(text: str) -> str | None:
     """In double quotes, as a mail header writes a display name; line ends and controls become blanks."""
-    name = _CONTROLS.sub(" ", text).strip()
-    return '"' + _SPECIAL.sub(r"\\\1", name) + '"' if name else None
+    name = (text if text.isprintable() else _CONTROLS.sub(" ", text)).strip()
+    if '"' in name or "\\" in name:
+        name = _SPECIAL.sub(r"\\\1", name)
+    return f'"{name}"' if name else None
 
 
 _BARE_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9.-]+")

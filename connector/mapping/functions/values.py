@@ -129,6 +129,11 @@ def prune(value: Value, depth: int = 0) -> Value:
 
 
 def _pruned_object(value: JsonObject, depth: int) -> Value:
+    for item in value.values():
+        if type(item) in CONTAINERS or not (item or type(item) in NUMBERS):
+            break
+    else:
+        return value or None
     kept: JsonObject = {}
     for key, item in value.items():
         inner = prune(item, depth + 1) if type(item) in CONTAINERS else item

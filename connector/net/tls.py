@@ -20,7 +20,7 @@ _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 class TlsOptions(BaseModel):
     """How to verify the server, and which client certificate to present."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     ca_file: Path | None = Field(
         default=None, description="PEM file of the CAs to trust instead of the system's."

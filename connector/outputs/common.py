@@ -43,7 +43,7 @@ TOO_LARGE = "too_large"
 class BatchSettings(BaseModel):
     """Batching. Values that are not set are the output type's defaults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     events: int | None = Field(default=None, ge=1, le=100_000, description="Maximum events per send.")
     bytes: Size | None = Field(default=None, ge=1024, le=100 << 20, description="Maximum payload per send.")
@@ -67,7 +67,7 @@ class BatchSettings(BaseModel):
 class BacklogSettings(BaseModel):
     """Backpressure: how much may queue for an output that does not accept events, and what happens then."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     max_bytes: Size = Field(
         default=1 << 30, ge=1 << 20, description="Maximum undelivered data in the journal."
@@ -86,7 +86,7 @@ class BacklogSettings(BaseModel):
 class DeadLetterSettings(BaseModel):
     """How many undeliverable revisions are kept as dead letters."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     max: int = Field(
         default=10_000,
@@ -99,7 +99,7 @@ class DeadLetterSettings(BaseModel):
 class ThrottleSettings(BaseModel):
     """The most events in a minute; what is beyond is summed up in a digest."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     per_minute: int = Field(
         ge=1,
@@ -111,7 +111,7 @@ class ThrottleSettings(BaseModel):
 class GroupBySettings(BaseModel):
     """What makes one alert of many events."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     fields: tuple[str, ...] = Field(
         min_length=1,
@@ -134,7 +134,7 @@ class OutputSettings(BaseModel):
     NOT accept a setting that has no effect.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     mapping: str = Field(
         default="ecs", min_length=1, description="Name of the mapping that produces the events."

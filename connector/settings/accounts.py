@@ -93,7 +93,7 @@ Proxy = Annotated[Secret, AfterValidator(_proxy)]
 class BudgetSettings(BaseModel):
     """How much of the API's request limit the connector may use."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     requests: int = Field(
         default=600,
@@ -113,7 +113,7 @@ class BudgetSettings(BaseModel):
 class Account(BaseModel):
     """One Cloudflare account. It needs an ``api_token``, or ``email`` and ``api_key``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     account_id: Annotated[str, AfterValidator(_account_id)] = Field(
         description="The account's id: 32 hexadecimal digits."

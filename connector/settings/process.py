@@ -50,7 +50,7 @@ Address = Annotated[str, AfterValidator(_address)]
 class StateSettings(BaseModel):
     """Where the journal is stored and how long it keeps delivered revisions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     directory: Path = Field(
         default=Path("/var/lib/email-connector"),
@@ -86,7 +86,7 @@ Token = Annotated[Secret, AfterValidator(_token)]
 class ServerTls(BaseModel):
     """Certificate of the HTTP endpoint."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     cert_file: Path = Field(description="PEM file with the certificate chain.")
     key_file: Path | None = Field(
@@ -103,7 +103,7 @@ class ServerTls(BaseModel):
 class ServerSettings(BaseModel):
     """The read-only HTTP endpoint: metrics, health, status."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     listen: Address | None = Field(
         default="127.0.0.1:9464",
@@ -119,7 +119,7 @@ class ServerSettings(BaseModel):
 class LogSettings(BaseModel):
     """Logging to standard error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Minimum level.")
     format: Literal["auto", "json", "text"] = Field(
@@ -139,7 +139,7 @@ def _strong(secret: Secret) -> Secret:
 class RedactionSettings(BaseModel):
     """Key for hashing redacted fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     key: Annotated[Secret, AfterValidator(_strong)] | None = Field(
         default=None,
@@ -150,7 +150,7 @@ class RedactionSettings(BaseModel):
 class MappingsSettings(BaseModel):
     """Where mappings come from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     directory: Path | None = Field(
         default=None,

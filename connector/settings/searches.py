@@ -208,7 +208,7 @@ def _endpoints(names: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
 class Enrich(BaseModel):
     """Additional endpoints to query per record, and for which records."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     endpoints: Annotated[tuple[Endpoint, ...], AfterValidator(_endpoints)] = Field(
         default=("detections",),
@@ -222,7 +222,7 @@ class Enrich(BaseModel):
 class Audit(BaseModel):
     """How often everything is reread, and how far back."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     every: Seconds = Field(
         default=_DAY,
@@ -241,7 +241,7 @@ class Audit(BaseModel):
 class Search(BaseModel):
     """What to query, and when."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     accounts: Annotated[Literal["all"] | tuple[str, ...], AfterValidator(_names)] = Field(
         default="all", description="Accounts to search, by name, or all."

@@ -31,7 +31,7 @@ _HOLD_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOT
 class RotateSettings(BaseModel):
     """When to start a new file, and how many older ones to keep."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     size: Size | None = Field(
         default=None, ge=1024, description="Start a new file before the current one exceeds this size."

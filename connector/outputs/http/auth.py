@@ -35,7 +35,7 @@ HeaderName = Annotated[str, AfterValidator(_header_name)]
 class BasicSettings(BaseModel):
     """User and password."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     username: str = Field(min_length=1, pattern="^[^:]+$")
     password: Secret
@@ -44,7 +44,7 @@ class BasicSettings(BaseModel):
 class HeaderSettings(BaseModel):
     """A header that carries a key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     name: HeaderName
     value: Secret
@@ -53,7 +53,7 @@ class HeaderSettings(BaseModel):
 class SigningSettings(BaseModel):
     """HMAC-SHA256 over ``<Unix seconds>.<body as sent>``, in hexadecimal."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     secret: Secret
     header: HeaderName = Field(default="X-Signature", description="Header with sha256=<signature>.")
@@ -71,7 +71,7 @@ class SigningSettings(BaseModel):
 class AuthSettings(BaseModel):
     """One method of authentication."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     bearer: Secret | None = Field(default=None, description="Token for Authorization: Bearer.")
     basic: BasicSettings | None = None

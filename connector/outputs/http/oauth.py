@@ -35,7 +35,7 @@ _FORBIDDEN_IN_A_HEADER = frozenset("\r\n\0")
 class OAuth2Settings(BaseModel):
     """Where to get access tokens, and with which credentials."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     token_url: Url = Field(description="The token endpoint.")
     client_id: str = Field(min_length=1)

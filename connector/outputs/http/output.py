@@ -34,7 +34,7 @@ _UNAUTHORIZED = 401
 class RequestSettings(BaseModel):
     """One kind of request, for the events that match ``when``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     when: JsonObject | None = Field(
         default=None, description="Which events, by their new state; the last request has none."

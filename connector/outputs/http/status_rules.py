@@ -24,7 +24,7 @@ Status = Annotated[str, StringConstraints(pattern="^([2-5][0-9]{2}|[2-5]xx)$")]
 class BodyRule(BaseModel):
     """A rule for responses whose body contains a text."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     body: str = Field(min_length=1, description="Text in the response's body, in any case.")
     action: Action = Field(description="What such a response means.")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as made_often
@@ -91,12 +91,94 @@ class Query:
     priority: Priority = Priority.LIVE
 
 
-@made_often(frozen=True, slots=True)
-class Record:
-    """One search result as received. *id* is the API's, or a hash of the content where it has none."""
+HEAD_FIELDS = frozenset({"scanned_at", "ts", "from", "subject"})
+"""Fields of a record that every ``Record.head`` has, where the record has them: they never change."""
 
-    id: str
-    body: Body
+
+class RecordDecoder(Protocol):
+    """Decodes records of a page, each when its body is asked for."""
+
+    @property
+    def compared(self) -> frozenset[str]:
+        """Fields that a record's head has as JSON."""
+        ...
+
+    def decode_body(self, text: bytes) -> tuple[Body, bool]:
+        """The record *text*, which is known to be sound, and whether it is strict JSON."""
+        ...
+
+
+class Record:
+    """One search result as received. *id* is the API's, or a hash of the content where it has none.
+
+    Args:
+        id: the id.
+        body: the decoded object; ``None`` where only *text* is known yet.
+        text: the JSON object as received.
+        head: some fields of it, decoded before the rest: ``HEAD_FIELDS`` as values, fields that comparisons
+            look at as JSON.
+        decoder: decodes *text*.
+    """
+
+    __slots__ = ("_body", "_decoder", "_head", "_text", "id")
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002, the API's name for it
+        body: Body | None,
+        text: bytes | None = None,
+        head: Mapping[str, Any] | None = None,
+        decoder: RecordDecoder | None = None,
+    ) -> None:
+        self.id = id
+        self._body = body
+        self._text = text
+        self._head = head
+        self._decoder = decoder
+
+    @property
+    def body(self) -> Body:
+        """The whole record, decoded when first asked for."""
+        if self._body is None:
+            if self._text is None or self._decoder is None:
+                raise ValueError("a record needs a body, or its text and a decoder")
+            self._body, is_strict = self._decoder.decode_body(self._text)
+            self._text = self._text if is_strict else None
+            self._head = None
+        return self._body
+
+    @property
+    def text(self) -> bytes | None:
+        """The record as strict JSON, as received; ``None`` where only its body is known."""
+        _ = self.body  # what the strict decoder refuses has no text
+        return self._text
+
+    @property
+    def head(self) -> Mapping[str, Any]:
+        """``HEAD_FIELDS`` by name, those that the record has; others may be in it."""
+        return self.body if self._head is None else self._head
+
+    def undecoded(self, names: Sequence[str]) -> bytes | None:
+        """The fields *names* as JSON, with NUL in between; nothing for one that the record does not have.
+
+        ``None`` where that is not known without the body, or the body is decoded already.
+        """
+        head = self._head
+        if head is None or self._decoder is None or not self._decoder.compared.issuperset(names):
+            return None
+        return b"\0".join([head.get(name, b"") for name in names])
+
+    def renamed(self, id: str) -> Record:  # noqa: A002, as in the constructor
+        """The same record under another id."""
+        return Record(id, self._body, self._text, self._head, self._decoder)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and self.id == other.id and self.body == other.body
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Record(id={self.id!r}, body={self.body!r})"
 
 
 @dataclass(frozen=True, slots=True)

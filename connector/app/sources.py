@@ -15,6 +15,7 @@ from connector.settings.actions import ActionBudgetSettings
 from connector.source.budget import Budget
 from connector.source.client import CloudflareSource
 from connector.source.credentials import ApiToken, Credentials, KeyPair
+from connector.source.options import SourceOptions
 
 Sources = Mapping[str, CloudflareSource]
 Budgets = dict[tuple[str, int, timedelta], Budget]
@@ -44,6 +45,7 @@ async def open_sources(
     budgets = {} if budgets is None else budgets
     in_use: dict[str, Budget] = {}
     sources: dict[str, CloudflareSource] = {}
+    compared = tuple({name for search in settings.searches.values() for name in search.watch})
     async with AsyncExitStack() as stack:
         for name, account in settings.accounts.items():
             credentials = credentials_of(account)
@@ -62,6 +64,7 @@ async def open_sources(
                 budget=in_use[key],
                 observe=observe,
                 clock=clock,
+                options=SourceOptions(compared=compared),
                 notes=notes,
             )
         for terms in list(budgets)[: -len(in_use) - _SPARE_BUDGETS]:

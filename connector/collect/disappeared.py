@@ -166,7 +166,7 @@ class DisappearedRecords:
                     read += len(page.records)
                     for record in page.records:
                         row = wanted.get(record.id)
-                        if row is not None and not is_other_message(row.message, message_of(record.body)):
+                        if row is not None and not is_other_message(row.message, message_of(record.head)):
                             found[row.id] = (row, record)
                     density = max(1, read) / span.length.total_seconds()
                     if len(found) == len(rows) or read >= most:
@@ -193,14 +193,14 @@ class DisappearedRecords:
             comparison = disappearance(row, feed=self._config.feed, window=window, collected=self._clock())
             self._report("gone" if comparison.revision else "same")
             return Disappeared(row, None, _marked(row, comparison))
-        if is_other_message(row.message, message_of(record.body)):
+        if is_other_message(row.message, message_of(record.head)):
             return self._unknown(row)
         return self._outcome(row, record, window)
 
     def _outcome(self, row: Seen, found: Record, window: Window) -> Disappeared:
         """What *found*, the record of *row* as it is now, means."""
         self._asked.add(row.id)
-        record = Record(row.id, found.body)
+        record = found.renamed(row.id)
         comparison = compare(
             record,
             row,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from bisect import bisect_left
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -238,16 +238,20 @@ class SliceIngester:
         """Compare the records of a page with what was seen and make the outcome durable; return their ids."""
         enrichment = PageEnrichment()
         async with self._record_locks.hold(record.id for record in page.records):
-            records, reused = await self._tell_apart(page.records)
+            visit, generation = Visit(self._feed, part.window, self._clock()), self._writer.generation
+            known = dict(await self._log.seen(self._feed, [record.id for record in page.records]))
+            records, reused = _tell_apart(page.records, known)
+            if reused:
+                known.update(await self._log.seen(self._feed, [record.id for record in reused]))
             redeliver = part.recorder.redeliver(records) if part.recorder else frozenset[str]()
             while True:
-                visit, generation = Visit(self._feed, part.window, self._clock()), self._writer.generation
-                known = dict(await self._log.seen(self._feed, [record.id for record in records]))
                 overtaken = {record.id for record in records if self._order.is_overtaken(record.id, number)}
                 comparisons = self._compare(visit, records, known, enrichment, redeliver, overtaken)
                 if not enrichment.pending:
                     break
                 await self._enrichment.fetch(enrichment)
+                visit, generation = Visit(self._feed, part.window, self._clock()), self._writer.generation
+                known = dict(await self._log.seen(self._feed, [record.id for record in records]))
             key_value = part.recorder.record(records, comparisons, step) if part.recorder else None
             await self._commit(comparisons, generation, step, key_value, page.quarantined)
             self._order.note_changed((c.revision.record.id for c in comparisons if c.revision), number)
@@ -256,22 +260,6 @@ class SliceIngester:
             if any(c.new and c.revision and c.revision.record.id == record.id for c in comparisons):
                 self._observe(RecordIdReused(self._feed, api_id(record.id)))
         return [record.id for record in records]
-
-    async def _tell_apart(self, records: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
-        """Give a record whose id belongs to another message an id of its own; return all, and these."""
-        known = await self._log.seen(self._feed, [record.id for record in records])
-        owners: dict[str, bytes] = {row.id: row.message for row in known.values()}
-        distinct: list[Record] = []
-        reused: list[Record] = []
-        for record in records:
-            message = message_of(record.body)
-            owner = owners.setdefault(record.id, message)
-            if is_other_message(owner, message):
-                reused.append(under_own_id(record, message))
-                distinct.append(reused[-1])
-            else:
-                distinct.append(record)
-        return distinct, reused
 
     def _compare(
         self,
@@ -376,3 +364,21 @@ class SliceIngester:
             if comparison.new and moment is not None and moment in part.known:
                 most = max(part.least_late, (now - moment).total_seconds())
                 self._observe(RecordLate(self._feed, part.sweep, part.least_late, most))
+
+
+def _tell_apart(
+    records: Sequence[Record], known: Mapping[str, Seen]
+) -> tuple[Sequence[Record], Sequence[Record]]:
+    """Give a record whose id belongs to another message an id of its own; return all, and these."""
+    owners: dict[str, bytes] = {row.id: row.message for row in known.values()}
+    distinct: list[Record] = []
+    reused: list[Record] = []
+    for record in records:
+        message = message_of(record.head)
+        owner = owners.setdefault(record.id, message)
+        if is_other_message(owner, message):
+            reused.append(under_own_id(record, message))
+            distinct.append(reused[-1])
+        else:
+            distinct.append(record)
+    return distinct, reused

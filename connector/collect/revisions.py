@@ -11,6 +11,7 @@ import hashlib
 import math
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -48,12 +49,13 @@ PAD = timedelta(seconds=2)
 """Requests ask one second beyond both ends; a record that far outside is as asked."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Comparison:
     """The outcome for a record: a revision to deliver, a row to store, both or neither.
 
     *completes*: the revision adds enrichment that was missing; the state is the same. *again*: it was
-    delivered before, and is delivered once more because a backfill asked for everything.
+    delivered before, and is delivered once more because a backfill asked for everything. Nobody changes one;
+    it is not frozen because one is made for every record.
     """
 
     revision: Revision | None = None
@@ -72,6 +74,10 @@ class Comparison:
         return self.revision is not None and self.revision.number > 1 and not (self.completes or self.again)
 
 
+UNCHANGED = Comparison()
+"""A known record in its known state: nothing to deliver, nothing to store."""
+
+
 def state_of(body: Body, watched: Sequence[str] = WATCHED) -> JsonObject:
     """The canonical state of a record: its watched fields, where it has them."""
     return {name: _canonical(body[name]) for name in watched if name in body}
@@ -86,10 +92,10 @@ _OTHER = "\x1f"
 holds a control character."""
 
 
-def message_of(body: Body) -> bytes:
-    """Four bytes per field that tells one message from another; zeros where *body* lacks it."""
-    times = [_checksum(_to_the_second(body.get(name))) for name in _TIME_FIELDS]
-    return b"".join([*times, *[_checksum(body.get(name)) for name in _TEXT_FIELDS]])
+def message_of(head: Body) -> bytes:
+    """Four bytes per field that tells one message from another; zeros where a record's *head* lacks it."""
+    times = [_time_checksum(head.get(name)) for name in _TIME_FIELDS]
+    return b"".join(times + [_checksum(head.get(name)) for name in _TEXT_FIELDS])
 
 
 def is_other_message(known: bytes, found: bytes) -> bool:
@@ -102,7 +108,7 @@ def is_other_message(known: bytes, found: bytes) -> bool:
 
 def under_own_id(record: Record, message: bytes) -> Record:
     """*record*, under an id of its own because another message has its id."""
-    return Record(f"{record.id}{_OTHER}{message.hex()}", record.body)
+    return record.renamed(f"{record.id}{_OTHER}{message.hex()}")
 
 
 def api_id(record_id: str) -> str:
@@ -124,6 +130,15 @@ def _checksum(value: object) -> bytes:
         return _ABSENT
     text = value if isinstance(value, str) else repr(value)
     return (zlib.crc32(text.encode("utf-8", "surrogatepass")) or 1).to_bytes(4, "big")
+
+
+def _time_checksum(value: object) -> bytes:
+    return _text_time_checksum(value) if type(value) is str else _checksum(value)
+
+
+@lru_cache(maxsize=4096)
+def _text_time_checksum(text: str) -> bytes:
+    return _checksum(_to_the_second(text))
 
 
 def _to_the_second(value: object) -> object:
@@ -172,8 +187,9 @@ def time_of(record: Record, fallback: datetime) -> datetime:
 
 def known_time_of(record: Record) -> datetime | None:
     """When the message was scanned; ``None`` where the record does not say, or says a zero value."""
+    head = record.head
     for name in ("scanned_at", "ts"):
-        moment = _moment(record.body.get(name))
+        moment = _moment(head.get(name))
         if moment is not None and _FIRST_YEAR <= moment.year < _LAST_YEAR:
             return moment
     return None
@@ -194,15 +210,17 @@ def compare(
     that of a record reported as gone. Whichever of its timestamps the API goes by, a record lies in
     every window that returns it, so its row's time is kept inside all of them.
     """
-    state, digest = _judged(record.body, watched)
+    state, digest = _judged(record, watched)
     if known is None:
         return _first(record, state, digest, feed, window, collected)
     row = replace(
         known,
         time=_within(window, known.time),
         until=max(known.until, window.end),
-        message=known.message or message_of(record.body),
+        message=known.message or message_of(record.head),
     )
+    if digest == known.digest and _GONE not in known.state and not has_left(known):
+        return Comparison(seen=row) if _is_worth_writing(row, known) else UNCHANGED
     changed = {
         name: known.state[name] for name in state if name in known.state and known.state[name] != state[name]
     }
@@ -250,14 +268,25 @@ def redelivery(
 _GONE = "$gone"
 
 
-def _judged(body: Body, watched: Sequence[str]) -> tuple[JsonObject, str]:
-    """The state of *body* and its digest."""
+def _judged(record: Record, watched: Sequence[str]) -> tuple[JsonObject, str]:
+    """The state of *record* and its digest."""
+    undecoded = record.undecoded(watched)
+    if undecoded is not None:
+        with suppress(orjson.JSONDecodeError):  # a number that is too large: the lenient decoder knows better
+            return _judged_values(undecoded, tuple(watched))
+    body = record.body
     said = {name: body[name] for name in watched if name in body}
     try:
         return _judged_text(orjson.dumps(said))
     except TypeError:  # what this encoder refuses, another JSON library wrote
         state = state_of(said, watched)
         return state, digest_of(state)
+
+
+@lru_cache(maxsize=512)
+def _judged_values(values: bytes, watched: tuple[str, ...]) -> tuple[JsonObject, str]:
+    texts = dict(zip(watched, values.split(b"\0"), strict=True))
+    return _judged_text(orjson.dumps({name: orjson.loads(text) for name, text in texts.items() if text}))
 
 
 @lru_cache(maxsize=512)
@@ -281,7 +310,7 @@ def _first(
             {digest: 1},
             1,
             window.end,
-            message_of(record.body),
+            message_of(record.head),
         ),
     )
 

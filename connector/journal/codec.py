@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -94,21 +94,29 @@ def from_text(text: Text) -> object:
 
 
 def revision_text(revision: Revision) -> Text:
-    """Write one revision."""
-    return to_text(
-        (
-            revision.feed.account,
-            revision.feed.search,
-            revision.record.id,
-            revision.digest,
-            revision.number,
-            to_micros(revision.collected),
-            revision.previous,
-            revision.enrichment,
-            revision.occurrence,
-            revision.gone,
-            revision.record.body,
-        )
+    """Write one revision; its record as received, where that is strict JSON."""
+    received = revision.record.text
+    if received is not None:
+        with suppress(TypeError, RecursionError):  # something beside the record takes the tolerant encoder
+            return Text(
+                orjson.dumps(_row(revision, orjson.Fragment(received)), default=_plain), tolerant=False
+            )
+    return to_text(_row(revision, revision.record.body))
+
+
+def _row(revision: Revision, body: object) -> tuple[object, ...]:
+    return (
+        revision.feed.account,
+        revision.feed.search,
+        revision.record.id,
+        revision.digest,
+        revision.number,
+        to_micros(revision.collected),
+        revision.previous,
+        revision.enrichment,
+        revision.occurrence,
+        revision.gone,
+        body,
     )
 
 

@@ -8,6 +8,7 @@ from typing import cast
 
 from connector.model import JsonObject
 from connector.source.pages import Layout, PageSlice, decode_span, slice_of
+from connector.source.raw_page import RawPage
 
 _MAX_TEXT = 300
 """Characters of an API text that are shown: a sentence or two, never a body."""
@@ -29,14 +30,15 @@ class ApiError:
 class Envelope:
     """The JSON object of one response.
 
-    *lenient*: only the lenient decoder accepted it (see ``decode``). A page that must not be decoded in
-    one step has a *layout*: its items are still in *body*.
+    *lenient*: only the lenient decoder accepted it (see ``decode``). The items of a page are still in *raw*;
+    one that must not be split in one step has a *layout*, and they are still in *body*.
     """
 
     document: JsonObject
     lenient: bool = False
     layout: Layout | None = None
     body: bytes = b""
+    raw: RawPage | None = None
 
     @property
     def failed(self) -> bool:
@@ -68,6 +70,8 @@ class Envelope:
     @property
     def row_count(self) -> int | None:
         """The number of rows of a page; ``None`` when the ``result`` is not a list."""
+        if self.raw is not None:
+            return len(self.raw.items)
         if self.layout is not None:
             return self.layout.rows
         rows = self.rows
@@ -75,6 +79,9 @@ class Envelope:
 
     def slices(self) -> Iterator[PageSlice]:
         """Decode the rows of a page, slice by slice; at least one slice, which may be empty."""
+        if self.raw is not None:
+            yield self.raw.slice()
+            return
         if self.layout is None or not self.layout.spans:
             yield slice_of(self.rows or [], lenient=self.lenient)
             return

@@ -21,6 +21,8 @@ class SourceOptions:
         confirmations: how often an empty result of a deferred search is verified by searching again.
         pages_without_new: consecutive pages without a new record before a search is aborted.
         max_pages: most pages of one search.
+        compared: fields of a record that are compared when it is read again; they can be read without
+            decoding the record.
     """
 
     attempts: int = 4
@@ -34,3 +36,4 @@ class SourceOptions:
     confirmations: int = 2
     pages_without_new: int = 20
     max_pages: int = 5000
+    compared: tuple[str, ...] = ()

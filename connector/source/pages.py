@@ -142,7 +142,7 @@ def decode_span(body: bytes, span: Span) -> PageSlice:
     quarantined: list[Quarantined] = []
     lenient = False
     for raw in _items(data):
-        row = _decode_item(raw)
+        row = decode_item(raw)
         if isinstance(row, Quarantined):
             quarantined.append(row)
         else:
@@ -154,7 +154,7 @@ def decode_span(body: bytes, span: Span) -> PageSlice:
 
 def decode_record(raw: bytes) -> Record | Quarantined:
     """The record that the bytes of one item make, or why they make none."""
-    row = _decode_item(raw)
+    row = decode_item(raw)
     return row if isinstance(row, Quarantined) else parse_row(row[0])
 
 
@@ -217,7 +217,7 @@ def _estimate(body: bytes, start: int, end: int) -> int:
     return end - start + 64 * body.count(b",", start, end) + 240 * body.count(b"{", start, end)
 
 
-def _decode_item(raw: bytes) -> tuple[object, bool] | Quarantined:
+def decode_item(raw: bytes) -> tuple[object, bool] | Quarantined:
     """Return the value and whether it took the lenient decoder, or what makes it unusable."""
     if _estimate(raw, 0, len(raw)) > _ITEM:
         return Quarantined(raw, "too_large")

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
-import orjson
-
 from connector.errors import OutcomeUnknown, SearchIncomplete, SourceError, Unavailable
 from connector.facts import RequestAnswered, RequestRetried, RetryAfterCapped
 from connector.interfaces import Clock, Observe
@@ -37,7 +35,8 @@ from connector.source.error_mapping import (
     is_retryable,
 )
 from connector.source.options import SourceOptions
-from connector.source.pages import is_encodable, is_large, scan
+from connector.source.pages import scan
+from connector.source.raw_page import PageSplitter
 from connector.source.server_clock import ServerClock
 
 _DEFAULT_LIMIT_WAIT = 300.0
@@ -136,6 +135,7 @@ class Requester:
         self._observe = observe
         self._clock = clock
         self._options = options
+        self._splitter = PageSplitter(options.compared)
         self._random = random
 
     async def ask(self, ask: ApiRequest, priority: Priority) -> ApiResponse:
@@ -217,7 +217,7 @@ class Requester:
         if response.status == 429:  # noqa: PLR2004
             return await self._limited(response)
         try:
-            envelope = await _read_envelope(response, is_page=ask.expects_list)
+            envelope = await _read_envelope(response, self._splitter, is_page=ask.expects_list)
         except SearchIncomplete as error:
             return self._failed(response, error)
         if response.status not in ask.accept or (envelope is None and not response.ok):
@@ -291,16 +291,15 @@ def _final(ask: ApiRequest, failure: _Failure) -> SourceError:
     )
 
 
-async def _read_envelope(response: Response, *, is_page: bool) -> Envelope | None:
+async def _read_envelope(response: Response, splitter: PageSplitter, *, is_page: bool) -> Envelope | None:
     """Decode the response's JSON object, whatever its content type; ``None`` if there is none.
 
-    Pages that are large, or that hold an item the fast decoder or encoder refuses, are decoded in slices.
+    Pages that are large, or that the splitter refuses, are decoded in slices.
     """
     if is_page and response.ok:
-        if not is_large(response.body):
-            envelope = _decode_fast(response.body)
-            if envelope is not None and is_encodable(envelope.rows or ()):
-                return envelope
+        page = splitter.split(response.body)
+        if page is not None:
+            return Envelope(page.document, raw=page)
         try:
             layout = await scan(response.body)
         except Undecodable:
@@ -308,14 +307,6 @@ async def _read_envelope(response: Response, *, is_page: bool) -> Envelope | Non
         if layout is not None:
             return Envelope(layout.document, layout=layout, body=response.body)
     return _decode_envelope(response.body)
-
-
-def _decode_fast(body: bytes) -> Envelope | None:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return Envelope(cast("JsonObject", document)) if isinstance(document, dict) else None
 
 
 def _decode_envelope(body: bytes) -> Envelope | None:

@@ -244,6 +244,7 @@ class Revision:
     occurrence: int = 1
     gone: bool = False
     throttled: int = 0
+    _identity: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def identity(self) -> str:
@@ -251,8 +252,12 @@ class Revision:
 
         It leaves the search out on purpose, so that searches which overlap yield one identity.
         """
-        text = f"{self.feed.account}|{self.record.id}|{self.digest}|{self.occurrence}"
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        if self._identity is None:
+            text = f"{self.feed.account}|{self.record.id}|{self.digest}|{self.occurrence}"
+            found = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+            object.__setattr__(self, "_identity", found)  # frozen for the type checker alone
+            return found
+        return self._identity
 
 
 @made_often(frozen=True, slots=True)

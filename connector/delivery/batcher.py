@@ -27,9 +27,12 @@ _GROW = 1.05
 """Growth per accepted batch: back at twice the size after 15 batches, so a limit is tried again rarely."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Item:
-    """An event and its place in the journal; *first_key* is its record's key under ``emit: first``."""
+    """An event and its place in the journal; *first_key* is its record's key under ``emit: first``.
+
+    Nobody changes one; it is not frozen because one is made for every event.
+    """
 
     sequence: int
     event: Event

@@ -272,28 +272,29 @@ class PrefetchReader:
 
     async def _process(self, entry: Entry) -> None:
         emitted = await self._emitted(entry)
-        turn_began = time.monotonic()
+        loop, batcher = asyncio.get_running_loop(), self._batcher
+        now, turn_began = loop.time(), time.monotonic()
         for sequence, revision in enumerate(entry.revisions, entry.first):
-            while self._batcher.full:
+            while batcher.full:
                 await self._notifier.wait()
-            now = asyncio.get_running_loop().time()
+                now = loop.time()
             result = self._event_mapper.map_revision(sequence, revision, entry.only, emitted, now)
             if isinstance(result, str):
-                self._batcher.skip(sequence, result, now)
+                batcher.skip(sequence, result, now)
             elif isinstance(result, Item):
                 if result.first_key is not None:
                     emitted.setdefault(result.first_key, revision.identity)
                     self._unacknowledged.setdefault(result.first_key, (sequence, revision.identity))
-                self._batcher.add(result, now)
+                batcher.add(result, now)
             else:
-                self._batcher.dead_letter(result, now)
+                batcher.dead_letter(result, now)
             self.read = sequence
-            if self._batcher.full:
+            if batcher.full:
                 self._notifier.notify()
             turn_is_over = (sequence - entry.first) % _REVISIONS_PER_TURN == _REVISIONS_PER_TURN - 1
             if turn_is_over or time.monotonic() - turn_began > _TURN_SECONDS:
                 await asyncio.sleep(0)
-                turn_began = time.monotonic()
+                now, turn_began = loop.time(), time.monotonic()
         self._notifier.notify()
 
     async def _emitted(self, entry: Entry) -> dict[str, str]:

@@ -460,9 +460,9 @@ class Sender:
         chunk.pushbacks = 0
         for index, answer in rejected.items():
             chunk.dead.append(self._letter(chunk, chunk.items[index], "rejected", excerpt(answer)))
-        for index, item in enumerate(chunk.items):
-            if item.first_key is not None and index not in retry and index not in rejected:
-                chunk.emitted[item.first_key] = item.event.revision.identity
+        for index, key in [(at, item.first_key) for at, item in enumerate(chunk.items) if item.first_key]:
+            if index not in retry and index not in rejected:
+                chunk.emitted[key] = chunk.items[index].event.revision.identity
         chunk.items = tuple(chunk.items[index] for index in sorted(retry))
         if not chunk.items:
             chunk.status = ChunkStatus.DONE

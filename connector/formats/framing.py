@@ -16,19 +16,22 @@ _SEPARATORS = bytes.maketrans(b"\n\r\0", b"   ")
 
 def one_line(message: bytes) -> bytes:
     """Replace every raw LF, CR and NUL with a space; the length does not change."""
-    return message.translate(_SEPARATORS)
+    # Encoders write none of them: three searches take a tenth of the translation.
+    if b"\n" in message or b"\r" in message or b"\0" in message:
+        return message.translate(_SEPARATORS)
+    return message
 
 
 def line(message: bytes) -> bytes:
     """Frame by a trailing LF."""
-    return message.translate(_SEPARATORS) + b"\n"
+    return one_line(message) + b"\n"
 
 
 def octet_counted(message: bytes) -> bytes:
     """Frame by the number of bytes, in decimal digits, and a space in front."""
     if not message:
         raise ValueError("an empty message cannot be framed: RFC 6587 has no length of 0")
-    return b"%d %b" % (len(message), message.translate(_SEPARATORS))
+    return b"%d %b" % (len(message), one_line(message))
 
 
 FRAMINGS: dict[Framing, Callable[[bytes], bytes]] = {"octet": octet_counted, "lf": line}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,12 +19,12 @@ from connector.model import Feed, Record, Revision
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = 1_000_000
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def to_micros(moment: datetime) -> int:
     """*moment*, which must be aware, as microseconds since 1970."""
-    since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * _SECOND + since.microseconds
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def to_moment(micros: int) -> datetime:
@@ -94,30 +94,49 @@ def from_text(text: Text) -> object:
 
 
 def revision_text(revision: Revision) -> Text:
-    """Write one revision; its record as received, where that is strict JSON."""
-    received = revision.record.text
-    if received is not None:
-        with suppress(TypeError, RecursionError):  # something beside the record takes the tolerant encoder
-            return Text(
-                orjson.dumps(_row(revision, orjson.Fragment(received)), default=_plain), tolerant=False
-            )
-    return to_text(_row(revision, revision.record.body))
+    """Write one revision."""
+    return to_text(_row(revision, to_micros(revision.collected), revision.record.body))
 
 
-def _row(revision: Revision, body: object) -> tuple[object, ...]:
+def _row(revision: Revision, collected: int, body: object) -> tuple[object, ...]:
     return (
         revision.feed.account,
         revision.feed.search,
         revision.record.id,
         revision.digest,
         revision.number,
-        to_micros(revision.collected),
+        collected,
         revision.previous,
         revision.enrichment,
         revision.occurrence,
         revision.gone,
         body,
     )
+
+
+def quick_blob(
+    revisions: Sequence[Revision], most_bytes: int, compress: Callable[[bytes], bytes]
+) -> Blob | None:
+    """*revisions* as one blob, encoded in one call: their records are there as received.
+
+    ``None`` where that is not so, where one takes the tolerant encoder, or where they exceed *most_bytes*.
+    """
+    rows = []
+    collected, micros = None, 0
+    for revision in revisions:
+        received = revision.record.text
+        if received is None:
+            return None
+        if revision.collected is not collected:  # one page has one time
+            collected, micros = revision.collected, to_micros(revision.collected)
+        rows.append(_row(revision, micros, orjson.Fragment(received)))
+    try:
+        data = orjson.dumps(rows, default=_plain)
+    except (TypeError, RecursionError):
+        return None
+    if len(data) > most_bytes:
+        return None
+    return Blob(compress(data), tolerant=False, count=len(rows), raw=len(data))
 
 
 def portions(texts: Iterable[Text], most: int, most_bytes: int) -> Iterator[list[Text]]:

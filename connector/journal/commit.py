@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from connector.journal import feeds, kv, positions, quarantine
-from connector.journal.codec import portions, revision_text, to_blob, to_micros
+from connector.journal.codec import portions, quick_blob, revision_text, to_blob, to_micros
 from connector.journal.entries import NewEntry, append, read_counters
 from connector.journal.positions import Skip, Trim
 from connector.journal.seen import SeenTable
@@ -33,12 +33,18 @@ def encode_entries(
 ) -> list[NewEntry]:
     """The revisions of *commit* as blobs, with the record times of the rows that go with them."""
     times = {seen.id: seen.time for seen in commit.seen}
-    moments = [to_micros(times.get(revision.record.id, revision.collected)) for revision in commit.revisions]
-    new_entries, start = [], 0
-    for texts in portions(map(revision_text, commit.revisions), *portion):
-        covered = moments[start : start + len(texts)]
-        new_entries.append(NewEntry(to_blob(texts, compress), min(covered), max(covered)))
-        start += len(texts)
+    most, most_bytes = portion
+    new_entries = []
+    for first in range(0, len(commit.revisions), most):
+        part = commit.revisions[first : first + most]
+        moments = [times.get(revision.record.id, revision.collected) for revision in part]
+        quick = quick_blob(part, most_bytes, compress)
+        texts = portions(map(revision_text, part), most, most_bytes) if quick is None else ()
+        start = 0
+        for blob in [quick] if quick else [to_blob(portion, compress) for portion in texts]:
+            covered = moments[start : start + blob.count]
+            new_entries.append(NewEntry(blob, to_micros(min(covered)), to_micros(max(covered))))
+            start += blob.count
     return new_entries
 
 

@@ -176,11 +176,19 @@ class SeenTable:
             return
         known = dict(self._rows(connection, feed, list(latest)))
         changes = _Changes([], [], [], Counter())
+        # A page has few states, and the same mapping stands for each: looked up by identity.
+        numbers: dict[tuple[int, str], int] = {}
+        until, until_micros = None, 0
         for key, one in latest.items():
-            state = self._states.number(connection, one.digest, one.state)
+            state = numbers.get((id(one.state), one.digest))
+            if state is None:
+                state = self._states.number(connection, one.digest, one.state)
+                numbers[id(one.state), one.digest] = state
+            if one.until is not until:
+                until, until_micros = one.until, to_micros(one.until)
             values = (
                 to_micros(one.time),
-                to_micros(one.until),
+                until_micros,
                 state,
                 one.number,
                 _to_occurrences(one),

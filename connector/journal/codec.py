@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import orjson
 
@@ -27,6 +28,7 @@ def to_micros(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+@lru_cache(maxsize=4096)  # mail comes in bursts, and a page has one end
 def to_moment(micros: int) -> datetime:
     """The moment, in UTC, that :func:`to_micros` was given. Raises ValueError beyond the years 1 to 9999."""
     try:

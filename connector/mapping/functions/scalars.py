@@ -147,5 +147,5 @@ def _canonical_ip(value: Value, lost: Losses, *, version: int | None) -> Value:
 CANONICAL_IP: Memo[str | None] = Memo(canonical_ip)
 """The canonical form of an IP address, ``None`` for any other text."""
 
-IS_CANONICAL_IP: Memo[bool] = Memo(lambda text: CANONICAL_IP[text] == text)
+IS_CANONICAL_IP: Memo[bool] = Memo(lambda text: canonical_ip(text) == text)
 """Whether a text is an IP address in canonical form."""

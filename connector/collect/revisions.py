@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from struct import Struct
 from typing import Any
 
 import orjson
@@ -94,8 +95,10 @@ holds a control character."""
 
 def message_of(head: Body) -> bytes:
     """Four bytes per field that tells one message from another; zeros where a record's *head* lacks it."""
-    times = [_time_checksum(head.get(name)) for name in _TIME_FIELDS]
-    return b"".join(times + [_checksum(head.get(name)) for name in _TEXT_FIELDS])
+    return _CHECKSUMS.pack(
+        *[_time_checksum(head.get(name)) for name in _TIME_FIELDS],
+        *[_checksum(head.get(name)) for name in _TEXT_FIELDS],
+    )
 
 
 def is_other_message(known: bytes, found: bytes) -> bool:
@@ -122,22 +125,23 @@ def shares_its_id(record_id: str) -> bool:
 
 
 _ABSENT = bytes(4)
+_CHECKSUMS = Struct(">4I")
 
 
-def _checksum(value: object) -> bytes:
+def _checksum(value: object) -> int:
     # Not cryptographic: both messages come from the API, and a collision needs the same id as well.
     if value is None or value == "":
-        return _ABSENT
+        return 0
     text = value if isinstance(value, str) else repr(value)
-    return (zlib.crc32(text.encode("utf-8", "surrogatepass")) or 1).to_bytes(4, "big")
+    return zlib.crc32(text.encode("utf-8", "surrogatepass")) or 1
 
 
-def _time_checksum(value: object) -> bytes:
+def _time_checksum(value: object) -> int:
     return _text_time_checksum(value) if type(value) is str else _checksum(value)
 
 
 @lru_cache(maxsize=4096)
-def _text_time_checksum(text: str) -> bytes:
+def _text_time_checksum(text: str) -> int:
     return _checksum(_to_the_second(text))
 
 
@@ -385,10 +389,13 @@ def _text(text: str) -> str:
 
 
 def _moment(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
+    return _text_moment(value) if isinstance(value, str) else None
+
+
+@lru_cache(maxsize=4096)  # mail comes in bursts: a page has far fewer times than records
+def _text_moment(text: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -13,6 +13,10 @@ _MAX_LENGTH = 64
 """Longer than any address, its brackets and tag; whoever writes the header chooses its length."""
 
 _TAG = "ipv6:"
+_COMPATIBLE = bytes(12)
+_IS_CANONICAL_NTOP = inet_ntop(AF_INET6, inet_pton(AF_INET6, "1:0:2:3:4:5:6:7")) == "1:0:2:3:4:5:6:7"
+"""Whether the C library leaves a single group of zeros (RFC 5952, 4.2.2), as glibc does and not every one."""
+
 _MAPPED = bytes(10) + b"\xff\xff"
 """The first 96 bits of an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2)."""
 
@@ -46,5 +50,7 @@ def _unusual_ip(text: str) -> str | None:
         return None
     if packed.startswith(_MAPPED):
         return inet_ntop(AF_INET, packed[len(_MAPPED) :])
-    # Not inet_ntop: it writes the deprecated IPv4-compatible form ::cb00:7107 with dots, RFC 5952 without.
+    # inet_ntop writes the deprecated IPv4-compatible form ::cb00:7107 with dots, RFC 5952 without.
+    if _IS_CANONICAL_NTOP and not packed.startswith(_COMPATIBLE):
+        return inet_ntop(AF_INET6, packed)
     return str(IPv6Address(packed))

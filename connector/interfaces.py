@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from connector.facts import Fact
+from connector.leases import Leases
 from connector.model import (
     Backlog,
     Body,
@@ -386,6 +387,23 @@ class Journal(FeedLog, OutputLog, ActionLog, OperatorLog, SharedValueStore, Prot
     @property
     def description(self) -> str:
         """What it is and where, for people: ``/var/lib/email-connector, SQLite 3.45.1``. Holds no secret."""
+        ...
+
+    async def cautions(self) -> Sequence[str]:
+        """Return what may endanger the data, one sentence each, such as settings of a database server."""
+        ...
+
+    @property
+    def leases(self) -> Leases | None:
+        """The leases of the replicas that share it; ``None`` where only one process can have it."""
+        ...
+
+    def fenced(self, proofs: Callable[[], Sequence[tuple[str, int]]]) -> Journal:
+        """Return the same journal, whose transactions write only while every lease of *proofs* is held.
+
+        *proofs* returns names and tokens; it is called for each transaction and MAY raise ``LeaseLost``
+        itself. Writes raise ``LeaseLost`` when another replica has taken one of them: nothing is stored then.
+        """
         ...
 
 

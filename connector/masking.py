@@ -29,6 +29,10 @@ _HEADER = re.compile(r"(?i)\b(basic|bearer|splunk|apikey|genie-?key)(\s+)(?=\S*[
 """Credentials in an echoed ``Authorization`` header, whoever's they are."""
 
 
+_DATABASES = frozenset({"postgres", "postgresql"})
+"""Schemes of URLs in which a user without a password is no secret."""
+
+
 @runtime_checkable
 class _Revealable(Protocol):
     def reveal(self) -> str:
@@ -133,6 +137,8 @@ def _pieces_of_url(secret: str) -> Iterator[str]:
     except ValueError:
         return
     user, password = parts.username or "", parts.password or ""
+    if parts.scheme in _DATABASES and not password:
+        return
     if password:
         yield password
         yield f"{unquote(user)}:{unquote(password)}"

@@ -133,6 +133,12 @@ class Executor:
                 task.cancel()
             await asyncio.gather(*self._running.values(), return_exceptions=True)
 
+    async def look(self) -> None:
+        """Attend to actions that another process stored or changed."""
+        for action in await self._ledger.all_open():
+            if action.id not in self._running and self._due.get(action.id) != action.due:
+                self.schedule(action)
+
     async def finish(self, seconds: float) -> None:
         """Start nothing new, and let what is under way end, for at most *seconds*."""
         self._stopping = True

@@ -25,11 +25,14 @@ _FULL_WAIT = 2.0
 class Ledger:
     """The actions of the journal; ``changed`` wakes those who wait for a change."""
 
-    def __init__(self, log: ActionLog, observe: Observe, clock: Clock) -> None:
+    def __init__(
+        self, log: ActionLog, observe: Observe, clock: Clock, changed: Broadcast | None = None
+    ) -> None:
+        """*changed* is that of another ledger of the same actions."""
         self._log = log
         self._observe = observe
         self.clock = clock
-        self.changed = Broadcast()
+        self.changed = changed or Broadcast()
 
     async def add(self, action: Action) -> Action:
         """Store a new action. Raises ``Moved`` for a ``request_id`` that was used, ``JournalFull``."""

@@ -31,9 +31,11 @@ from connector.actions.service import Account as ActionAccount
 from connector.actions.service import Service
 from connector.app.build import ActionsSocket, App
 from connector.app.control.server import Handler
+from connector.app.replicas import Keeper
 from connector.app.routes import audit_mapper, with_audit
 from connector.app.sources import Budgets, action_budget, budget_of, credentials_of
-from connector.app.tasks import describe_error, supervise
+from connector.app.tasks import describe_error
+from connector.app.work import ACTIONS, perform_while_held
 from connector.errors import ConfigurationError, ConnectorError
 from connector.facts import ActionsStarted, WorkerFailed
 from connector.interfaces import Clock, Journal, KeyValueStore, Mapper, Observe
@@ -84,16 +86,22 @@ def caller_of(name: str, settings: CallerSettings) -> Caller:
 
 @asynccontextmanager
 async def run_actions(
-    app: App, settings: ActionSettings, journal: Journal, budgets: Budgets, commands: dict[str, Handler]
+    app: App,
+    settings: ActionSettings,
+    journal: Journal,
+    keeper: Keeper,
+    budgets: Budgets,
+    commands: dict[str, Handler],
 ) -> AsyncIterator[None]:
-    """Take requests and perform actions while the block runs."""
+    """Take requests while the block runs, and perform actions while this replica is the one that does."""
     core, observe = app.core, app.core.observe
     options = ActionOptions(approval=settings.approval_expires, keep=settings.keep)
     async with open_accounts(
         app.settings, settings, journal, budgets, observe=observe, clock=core.clock
     ) as accounts:
         ledger = Ledger(journal, observe, core.clock)
-        executor = Executor(ledger, {name: one.api for name, one in accounts.items()}, observe, options)
+        own = Ledger(journal.fenced(keeper.proofs(ACTIONS)), observe, core.clock, ledger.changed)
+        executor = Executor(own, {name: one.api for name, one in accounts.items()}, observe, options)
         service = Service(ledger, executor, accounts, journal, observe, options)
         names = {account.account_id: name for name, account in app.settings.accounts.items()}
         events = Events(journal, names, partial(_mapper, app.settings, names))
@@ -101,7 +109,8 @@ async def run_actions(
         handler = ActionsApp(service, events, Tokens(callers), partial(_report, observe))
         not_configured = commands["action"]
         commands["action"] = Commands(service).handle
-        tasks = [asyncio.create_task(supervise("actions", executor.run, observe))]
+        performing = perform_while_held(keeper, executor.run, executor.look, observe)
+        tasks = [asyncio.create_task(performing)]
         url = ""
         if core.actions is not None:
             url = address_of(core.actions.sock, tls=core.actions.tls is not None)

@@ -16,7 +16,7 @@ from functools import partial
 
 from connector import __version__
 from connector.app.collectors import FeedPlan, plan_feeds
-from connector.app.journals import SQLITE
+from connector.app.journals import SQLITE, check_driver
 from connector.app.routes import Route, build_routes, expression_warnings, mapping_library, mapping_notes
 from connector.app.sources import check_http_clients
 from connector.errors import ConfigurationError, Problem
@@ -95,6 +95,7 @@ def build_app(loaded: Loaded, clock: Clock, log: LogWriter | None = None) -> App
     """
     settings = loaded.settings
     require_paths(loaded)
+    check_driver(settings.state)
     library = mapping_library(loaded)
     feeds = plan_feeds(loaded, clock, library)
     names, limits, fresh = _account_names(settings), _backlog_limits(settings), _freshness(feeds)

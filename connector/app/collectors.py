@@ -164,21 +164,23 @@ async def note_unconfigured_feeds(feeds: tuple[FeedPlan, ...], journal: Journal,
 def build_collectors(
     feeds: tuple[FeedPlan, ...],
     sources: Sources,
-    log: FeedJournal,
+    logs: Mapping[str, FeedJournal],
     *,
     observe: Observe,
     clock: Clock,
+    is_alone: bool,
 ) -> tuple[tuple[FeedPlan, Collector], ...]:
-    """A collector per feed."""
+    """A collector per feed; *logs* is the journal by account name."""
     built = []
     for feed in feeds:
-        observe(FeedStarted(feed.plan.feed, feed.fresh_within.total_seconds()))
+        if is_alone:  # else a feed starts when its lease is taken
+            observe(FeedStarted(feed.plan.feed, feed.fresh_within.total_seconds()))
         source = sources[feed.account]
         collector = Collector(
             feed.plan,
             source,
             source,
-            log,
+            logs[feed.account],
             observe=observe,
             clock=clock,
             refresh=source.refresh,

@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -24,17 +24,28 @@ from connector.app.control.backfill import BackfillService
 from connector.app.control.operator import ConfiguredNames, handlers
 from connector.app.control.resume import ResumeService
 from connector.app.control.server import Handler, serve_control
-from connector.app.journals import open_journal
+from connector.app.journals import hold_directory, open_journal
 from connector.app.monitor import measure_journal, post_status
 from connector.app.reload import ReadConfiguration, Reload, changes
-from connector.app.routes import Route, attach, build_deliverers
+from connector.app.replicas import Keeper
+from connector.app.routes import Route, attach, build_deliverer
 from connector.app.signals import Stop, handle_signals
-from connector.app.sources import Budgets, open_sources
-from connector.app.tasks import supervise, task_scope, wait_first
+from connector.app.sources import Budgets, Sources, open_sources
+from connector.app.tasks import task_scope, wait_first
+from connector.app.work import (
+    Group,
+    GuardedOutput,
+    collect_while_held,
+    deliver_while_held,
+    held_aside,
+    is_served_here,
+    plan_groups,
+    plan_units,
+)
 from connector.collect.backfill.runner import BACKFILL
 from connector.collect.collector import Collector
 from connector.delivery import Deliverer
-from connector.errors import BadQuery, ConnectorError, Denied, JournalFull
+from connector.errors import BadQuery, ConnectorError, Denied, JournalFull, JournalUnavailable
 from connector.facts import (
     CollectionFailed,
     ConfigurationReloaded,
@@ -45,6 +56,7 @@ from connector.facts import (
     RunIncomplete,
 )
 from connector.interfaces import Clock, Journal, Observe, Source
+from connector.leases import Leases, account_lease, output_unit
 from connector.model import Feed, JsonObject
 from connector.net.clock import utc_now
 from connector.quantities import count_of
@@ -65,6 +77,9 @@ _RELOAD_GRACE = timedelta(seconds=10)
 _ATTACH_RETRY = 2.0
 """Seconds between attempts to register the outputs of a reload in a journal that is full."""
 
+_LAST_LOOK = 5.0
+"""Longest wait in seconds for the journal's figures at the end: its database may be away."""
+
 _PERMANENT = frozenset({Denied.kind, BadQuery.kind})
 """Kinds of collection failures that only an operator can fix: ``run --once`` does not wait for them."""
 
@@ -76,17 +91,39 @@ class Services:
     url: str
     journal: Journal
     commands: dict[str, Handler]
+    keeper: Keeper
     budgets: Budgets = field(default_factory=dict)
+    everywhere: dict[str, Handler] = field(default_factory=dict)
+
+    def offer(self, command: str, handler: Handler) -> None:
+        """Offer *command*, which every replica does: this one at once, the others when they are asked."""
+        self.everywhere[command] = handler
+        self.commands[command] = partial(_ask_all, self.journal.leases, command, handler)
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What runs for one configuration: deliverers by output, collectors, the backfill service."""
+    """What runs for one configuration: deliverers by output, collectors, the backfill service.
+
+    *deliverers* are those that work just now: with replicas, of the outputs whose lease is held here.
+    """
 
     journal: Journal
+    keeper: Keeper
     deliverers: Mapping[str, Deliverer]
     collectors: tuple[tuple[FeedPlan, Collector], ...]
+    groups: tuple[Group, ...]
+    sources: Sources
     backfills: BackfillService
+
+    def of_group(self, group: Group) -> list[tuple[FeedPlan, Collector]]:
+        """The collectors of *group*."""
+        return [(feed, collector) for feed, collector in self.collectors if feed.account in group.accounts]
+
+    def group_of(self, account_id: str) -> Group:
+        """The group of the account with Cloudflare's id *account_id*."""
+        lease = account_lease(account_id)
+        return next(group for group in self.groups if lease in group.unit.leases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +182,7 @@ async def run(app: App, stop: Stop, announce: Announce, reload: Reload | None = 
     async with open_core(core) as services:
         await attach(app.routes, services.journal)
         if reload is not None:
-            services.commands["reload"] = reload.handle
+            services.offer("reload", reload.handle)
         differences: tuple[str, ...] | None = None
         while True:
             async with open_delivery(app, services, stop) as running:
@@ -156,7 +193,10 @@ async def run(app: App, stop: Stop, announce: Announce, reload: Reload | None = 
                     reload.finish(changes=differences)
                 async with _actions(app, services):
                     successor = await _collect(app, running, stop, reload)
-                if successor is None:
+                if successor is None and len(running.keeper.view.replicas) > 1:
+                    # The others deliver the rest: what counts is to hand over quickly.
+                    await _finish(running, min(app.settings.drain, _RELOAD_GRACE), stop)
+                elif successor is None:
                     await drain(running, app.settings.drain, stop)
                 else:
                     await _finish(running, min(app.settings.drain, _RELOAD_GRACE), stop)
@@ -178,7 +218,7 @@ async def run_once(app: App, stop: Stop, announce: Announce, patience: timedelta
     deadline = clock() + patience.total_seconds()
     failures = _FeedFailures(app.core.observe)
     async with open_app(app, announce, stop, observe=failures.observe) as running:
-        problems = await _collect_once(running.collectors, failures, stop, deadline)
+        problems = await _collect_once(running, failures, stop, deadline)
         left = timedelta(seconds=max(1.0, deadline - clock()))
         await drain_or_give_up(running, left, stop, after_stop=app.settings.drain)
         problems += await _undelivered(running)
@@ -202,17 +242,25 @@ async def open_core(core: Core) -> AsyncIterator[Services]:
     """Endpoint, journal and control socket, while the block runs."""
     directory = core.state.directory
     commands: dict[str, Handler] = {"status": partial(_status, core.telemetry), "action": _no_actions}
-    with _endpoint(core) as url, _closing(core.actions):
+    with hold_directory(core.state), _endpoint(core) as url, _closing(core.actions):
         async with (
-            open_journal(core.state, observe=core.observe, clock=core.clock) as journal,
+            open_journal(core.state, observe=core.observe, clock=core.clock, patience=None) as journal,
             serve_control(directory, commands),
             task_scope() as start,
         ):
             start(post_status(core))
-            start(measure_journal(core.telemetry, journal, directory))
-            yield Services(url, journal, commands)
-            outputs = (await journal.outline()).outputs
-            core.observe(DaemonStopped(tuple((o.output, o.backlog) for o in outputs if o.attached)))
+            keeper = Keeper(journal.leases, core.observe)
+            services = Services(url, journal, commands, keeper)
+            start(keeper.run())
+            start(_do_requests(services))
+            start(measure_journal(core.telemetry, journal, None if core.state.postgres else directory))
+            yield services
+            backlogs: tuple[tuple[str, int], ...] = ()
+            with suppress(TimeoutError, JournalUnavailable):
+                async with asyncio.timeout(_LAST_LOOK):
+                    outputs = (await journal.outline()).outputs
+                    backlogs = tuple((o.output, o.backlog) for o in outputs if o.attached)
+            core.observe(DaemonStopped(backlogs))
 
 
 @asynccontextmanager
@@ -220,43 +268,91 @@ async def open_delivery(
     app: App, services: Services, stop: Stop, *, observe: Observe | None = None
 ) -> AsyncIterator[Running]:
     """Delivery, and the collectors ready to run, while the block runs."""
-    core, journal = app.core, services.journal
+    core, journal, keeper = app.core, services.journal, services.keeper
     observe = observe or core.observe
+    groups = plan_groups(app.settings)
+    keeper.serve(plan_units(app.settings, app.routes))
+    logs = {name: journal.fenced(keeper.proofs(group.unit)) for group in groups for name in group.accounts}
     async with open_sources(
-        app.settings, journal, observe=observe, clock=core.clock, budgets=services.budgets
+        app.settings, logs, observe=observe, clock=core.clock, budgets=services.budgets
     ) as sources:
         await note_unconfigured_feeds(app.feeds, journal, core.clock)
-        collectors = build_collectors(app.feeds, sources, journal, observe=observe, clock=core.clock)
+        collectors = build_collectors(
+            app.feeds, sources, logs, observe=observe, clock=core.clock, is_alone=keeper.is_alone
+        )
         backfills = BackfillService(
             ((feed.plan.feed, collector) for feed, collector in collectors),
             partial(_backfill_problem, core.telemetry),
+            journal,
+            lambda feed: keeper.holds(account_lease(feed.account)),
         )
         services.commands.update(
             {**handlers(journal, ConfiguredNames.of(app.settings), observe), **backfills.handlers()}
         )
-        deliverers = build_deliverers(
-            app.routes,
-            journal,
-            observe=observe,
-            clock=core.clock,
-            snapshot=core.telemetry.snapshot,
-            server_clock=_server_clock(app, sources, core.clock),
-        )
+        server_clock = _server_clock(app, sources, core.clock)
+        deliverers: dict[str, Deliverer] = {}
+
+        def deliverer_of(route: Route) -> Deliverer:
+            unit = output_unit(route.name)
+            if not keeper.is_alone:
+                route = replace(route, output=GuardedOutput(route.output, partial(keeper.is_valid, unit)))
+            return build_deliverer(
+                route,
+                journal.fenced(keeper.proofs(unit)),
+                observe=observe,
+                clock=core.clock,
+                snapshot=core.telemetry.snapshot,
+                server_clock=server_clock,
+            )
+
         async with task_scope() as start:
-            start(_stop_with_reader(app.routes, deliverers, stop))
-            for name, deliverer in deliverers.items():
-                start(supervise(f"output {name}", deliverer.run, observe))
-            resume = ResumeService(sources, collectors, deliverers, observe)
-            services.commands.update(resume.handlers())
-            services.commands["forget"] = partial(_forget, services.commands["forget"], resume)
-            yield Running(journal, deliverers, collectors, backfills)
+            for route in filter(is_served_here, app.routes):
+                build = partial(deliverer_of, route)
+                if keeper.is_alone:
+                    deliverers[route.name] = build()
+                start(deliver_while_held(keeper, route.name, build, deliverers, observe))
+            if keeper.is_alone:
+                start(_stop_with_reader(app.routes, deliverers, stop))
+            resume = ResumeService(
+                sources, collectors, deliverers, [route.name for route in app.routes], observe
+            )
+            services.offer("resume", resume.resume)
+            services.offer("resume_account", partial(_resume_account, resume))
+            forget, go_on = services.commands["forget"], services.commands["resume_account"]
+            services.commands["forget"] = partial(_forget, forget, go_on)
+            yield Running(journal, keeper, deliverers, collectors, groups, sources, backfills)
 
 
-async def _forget(forget: Handler, resume: ResumeService, request: JsonObject) -> object:
+async def _forget(forget: Handler, resume_account: Handler, request: JsonObject) -> object:
     """Forget a feed, then start it over at once: its account's pause is part of what is forgotten."""
     answer = await forget(request)
-    await resume.resume_account(str(request.get("account")))
+    await resume_account({"account": request.get("account")})
     return answer
+
+
+async def _resume_account(resume: ResumeService, request: JsonObject) -> object:
+    await resume.resume_account(str(request.get("account")))
+    return {}
+
+
+async def _ask_all(leases: Leases | None, command: str, handler: Handler, request: JsonObject) -> object:
+    """Do *command* here, and ask the other replicas to do it."""
+    if leases is not None:
+        await leases.request(command, request)
+    return await handler(request)
+
+
+async def _do_requests(services: Services) -> None:
+    """Do what other replicas ask for; their operators see the answer of the replica that they asked."""
+    leases = services.journal.leases
+    if leases is None:
+        return
+    while True:
+        for request in await leases.requests():
+            handler = services.everywhere.get(request.command)
+            if handler is not None:
+                with suppress(ConnectorError):
+                    await handler(dict(request.arguments))
 
 
 @contextmanager
@@ -295,10 +391,14 @@ async def _collect(app: App, running: Running, stop: Stop, reload: Reload | None
     """Collect until *stop* is requested (``None``) or *reload* has built a successor, which is returned."""
     observe = app.core.observe
     async with task_scope() as start:
-        delays = start_delays(len(running.collectors))
-        for delay, (feed, collector) in zip(delays, running.collectors, strict=True):
-            work = partial(collector.run, feed.schedule)
-            start(_run_later(delay, f"feed {feed.plan.feed}", work, observe))
+        delays = iter(start_delays(len(running.collectors)))
+        for group in running.groups:
+            feeds = [
+                (next(delays), feed, partial(collector.run, feed.schedule))
+                for feed, collector in running.of_group(group)
+            ]
+            sources = [running.sources[name] for name in group.accounts]
+            start(collect_while_held(running.keeper, group.unit, sources, feeds, observe))
         if reload is not None:
             successor = await reload.next_app(app, stop)
         else:
@@ -307,12 +407,8 @@ async def _collect(app: App, running: Running, stop: Stop, reload: Reload | None
         if successor is None:
             observe(DaemonStopping(stop.reason, app.settings.drain.total_seconds()))
             app.core.post_status()
+            await running.keeper.retire()
     return successor
-
-
-async def _run_later(delay: float, name: str, work: Callable[[], Awaitable[None]], observe: Observe) -> None:
-    await asyncio.sleep(delay)
-    await supervise(name, work, observe)
 
 
 async def _switch_to(app: App, journal: Journal, stop: Stop) -> bool:
@@ -396,12 +492,32 @@ class _FeedFailures:
         self._observe(fact)
 
 
-async def _collect_once(
-    collectors: tuple[tuple[FeedPlan, Collector], ...], failures: _FeedFailures, stop: Stop, deadline: float
-) -> list[str]:
+async def _collect_once(running: Running, failures: _FeedFailures, stop: Stop, deadline: float) -> list[str]:
     """Collect every feed up to now; one line for each that did not get there."""
     clock = asyncio.get_running_loop().time
-    tasks = {asyncio.create_task(collector.once()): feed for feed, collector in collectors}
+    async with AsyncExitStack() as stack:
+        tasks: dict[asyncio.Task[None], FeedPlan] = {}
+        for group in running.groups:
+            held = await stack.enter_async_context(held_aside(running.keeper, group.unit))
+            tasks |= {
+                asyncio.create_task(_once(collector, held)): feed
+                for feed, collector in running.of_group(group)
+            }
+        return await _await_feeds(tasks, failures, stop, deadline, clock)
+
+
+async def _once(collector: Collector, held: asyncio.Event) -> None:
+    await held.wait()
+    await collector.once()
+
+
+async def _await_feeds(
+    tasks: dict[asyncio.Task[None], FeedPlan],
+    failures: _FeedFailures,
+    stop: Stop,
+    deadline: float,
+    clock: Callable[[], float],
+) -> list[str]:
     pending = set(tasks)
     while pending and clock() < deadline and not stop.requested.is_set():
         _, pending = await asyncio.wait(pending, timeout=_POLL_SECONDS)
@@ -466,7 +582,9 @@ async def _actions(app: App, services: Services) -> AsyncIterator[None]:
         return
     from connector.app.actions import run_actions  # noqa: PLC0415, only where it is needed
 
-    async with run_actions(app, app.settings.actions, services.journal, services.budgets, services.commands):
+    async with run_actions(
+        app, app.settings.actions, services.journal, services.keeper, services.budgets, services.commands
+    ):
         yield
 
 

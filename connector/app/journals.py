@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 
-from connector.errors import ConnectorError
+from connector import __version__
+from connector.errors import ConfigurationError, ConnectorError, Problem
 from connector.interfaces import Clock, Journal, Observe
-from connector.journal import FILE, SQLITE, JournalOptions, recovery
+from connector.journal import FILE, SQLITE, JournalOptions, lock, recovery
 from connector.journal import Journal as SqliteJournal
-from connector.settings import StateSettings
+from connector.settings import PostgresSettings, StateSettings
 
 __all__ = [
     "SQLITE",
     "RecoveryReport",
+    "check_driver",
     "check_file",
+    "hold_directory",
     "journal_exists",
     "journal_file",
     "open_existing",
@@ -26,21 +36,41 @@ __all__ = [
 
 RecoveryReport = recovery.RecoveryReport
 
+_START_PATIENCE = 60.0
+"""Seconds that a daemon waits for the database server at its start; then it ends, to be started again."""
+
+COMMAND_PATIENCE = 5.0
+"""Seconds that a command waits for a database server that is away: a person is watching."""
+
 
 @asynccontextmanager
-async def open_journal(state: StateSettings, *, observe: Observe, clock: Clock) -> AsyncIterator[Journal]:
+async def open_journal(
+    state: StateSettings, *, observe: Observe, clock: Clock, patience: float | None = COMMAND_PATIENCE
+) -> AsyncIterator[Journal]:
     """The journal of *state* until the end of the block; a new one where there is none.
 
+    *patience*: seconds that an operation waits for a database server that is away; ``None``: for ever.
     Raises ``JournalInUse`` when another process has it, ``JournalBroken`` when it cannot be used.
     """
     options = JournalOptions(retain=state.retain, emitted_for=state.emitted_for)
-    async with SqliteJournal.open(state.directory, observe=observe, clock=clock, options=options) as journal:
-        yield journal
+    async with AsyncExitStack() as stack:
+        if state.postgres is None:
+            yield await stack.enter_async_context(
+                SqliteJournal.open(state.directory, observe=observe, clock=clock, options=options)
+            )
+        else:
+            yield await stack.enter_async_context(
+                _postgres(state.postgres, observe, clock, options, patience=patience)
+            )
 
 
 @asynccontextmanager
 async def open_existing(state: StateSettings, *, observe: Observe, clock: Clock) -> AsyncIterator[Journal]:
     """Like :func:`open_journal`; raises ``ConnectorError`` where there is none yet."""
+    if state.postgres is not None:
+        async with open_journal(state, observe=observe, clock=clock) as journal:
+            yield journal
+        return
     try:
         journal_file(state.directory).stat()
     except FileNotFoundError:
@@ -57,13 +87,23 @@ async def open_existing(state: StateSettings, *, observe: Observe, clock: Clock)
 
 
 def journal_exists(state: StateSettings) -> bool:
-    """Whether a connector has run on *state* before."""
-    return journal_file(state.directory).exists()
+    """Whether a connector may have run on *state* before."""
+    return state.postgres is not None or journal_file(state.directory).exists()
 
 
 def journal_file(directory: Path) -> Path:
     """The database file of the journal in *directory*."""
     return directory / FILE
+
+
+@contextmanager
+def hold_directory(state: StateSettings) -> Iterator[None]:
+    """Keep other processes out of the directory of *state*, which has the control socket.
+
+    Raises ``JournalInUse``. An embedded journal does so itself.
+    """
+    with nullcontext() if state.postgres is None else lock.hold_directory(state.directory):
+        yield
 
 
 def check_file(directory: Path) -> tuple[str, ...]:
@@ -74,3 +114,47 @@ def check_file(directory: Path) -> tuple[str, ...]:
 def recover_file(directory: Path, now: datetime) -> RecoveryReport:
     """Replace the journal in *directory* by what can be read of it. Raises ``JournalError``."""
     return recovery.recover(directory, FILE, now)
+
+
+def check_driver(state: StateSettings) -> None:
+    """Raise ``ConfigurationError`` where the driver for *state* is not installed."""
+    if state.postgres is None:
+        return
+    try:
+        import_module("connector.journal.postgres")
+    except ImportError:
+        raise ConfigurationError(
+            Problem(
+                "state.postgres: the PostgreSQL driver is not installed",
+                hint="pip install 'cloudflare-email-connector[postgres]'",
+            )
+        ) from None
+
+
+def _postgres(
+    settings: PostgresSettings,
+    observe: Observe,
+    clock: Clock,
+    options: JournalOptions,
+    *,
+    patience: float | None,
+) -> AbstractAsyncContextManager[Journal]:
+    # Imported here: an installation without the extra has no driver.
+    from connector.journal.postgres import PostgresJournal, Server, Tls  # noqa: PLC0415
+
+    tls = settings.tls
+    server = Server(
+        settings.url,
+        settings.schema_name,
+        settings.password,
+        Tls(tls.mode, tls.ca_file, tls.cert_file, tls.key_file),
+    )
+    return PostgresJournal.open(
+        server,
+        observe=observe,
+        clock=clock,
+        options=options,
+        version=__version__,
+        patience=patience,
+        start_patience=_START_PATIENCE if patience is None else patience,
+    )

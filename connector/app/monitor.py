@@ -29,11 +29,14 @@ async def post_status(core: Core) -> None:
         core.observe(LoopLagMeasured(max(0.0, clock() - planned)))
 
 
-async def measure_journal(telemetry: Telemetry, log: OperatorLog, directory: Path) -> None:
-    """Measure the journal and the disk of *directory* every few seconds."""
+async def measure_journal(telemetry: Telemetry, log: OperatorLog, directory: Path | None) -> None:
+    """Measure the journal, and the disk of *directory* if it is there, every few seconds."""
     while True:
         telemetry.outline(await log.outline())
         with suppress(OSError):
+            if directory is None:
+                await asyncio.sleep(_MEASURE_SECONDS)
+                continue
             # In a thread: a hanging disk must not block the event loop.
             disk = await asyncio.to_thread(shutil.disk_usage, directory)
             telemetry.observe(StateDiskMeasured(disk.free, disk.total))

@@ -350,37 +350,33 @@ async def attach(routes: tuple[Route, ...], journal: Journal) -> None:
         await journal.attach(route.name, route.settings.start, route.settings.journal_limits())
 
 
-def build_deliverers(
-    routes: tuple[Route, ...],
+def build_deliverer(
+    route: Route,
     journal: Journal,
     *,
     observe: Observe,
     clock: Clock,
     snapshot: Callable[[], JsonObject],
     server_clock: Callable[[str], datetime] | None = None,
-) -> Mapping[str, Deliverer]:
-    """One deliverer per output, by name. *server_clock* is the API's clock by account id."""
+) -> Deliverer:
+    """The deliverer of one output. *server_clock* is the API's clock by account id."""
 
     async def head() -> int:
         return (await journal.outline()).head
 
-    for route in routes:
-        observe(OutputStarted(route.name))
-    return {
-        route.name: Deliverer(
-            route.name,
-            route.output,
-            journal,
-            route.mapper,
-            observe,
-            clock,
-            options=route.options(snapshot, clock),
-            shrink=route.shrink,
-            head=head,
-            server_clock=server_clock,
-        )
-        for route in routes
-    }
+    observe(OutputStarted(route.name))
+    return Deliverer(
+        route.name,
+        route.output,
+        journal,
+        route.mapper,
+        observe,
+        clock,
+        options=route.options(snapshot, clock),
+        shrink=route.shrink,
+        head=head,
+        server_clock=server_clock,
+    )
 
 
 def heartbeat_mapper(library: Library, pack: Pack) -> Mapper:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from connector.errors import ConfigurationError, Problem
 from connector.interfaces import Clock, KeyValueStore, Observe
 from connector.net.http import HttpClient
+from connector.secret import Secret
 from connector.settings import Account, Loaded, Settings
 from connector.settings.actions import ActionBudgetSettings
 from connector.source.budget import Budget
@@ -29,7 +30,7 @@ would be a leak where tokens rotate."""
 @asynccontextmanager
 async def open_sources(
     settings: Settings,
-    notes: KeyValueStore | None,
+    notes: KeyValueStore | Mapping[str, KeyValueStore] | None,
     *,
     observe: Observe,
     clock: Clock,
@@ -48,11 +49,12 @@ async def open_sources(
     compared = tuple({name for search in settings.searches.values() for name in search.watch})
     async with AsyncExitStack() as stack:
         for name, account in settings.accounts.items():
+            own_notes = notes[name] if isinstance(notes, Mapping) else notes
             credentials = credentials_of(account)
             key = name_of(credentials)
             if key not in in_use:
                 terms = (key, account.budget.requests, account.budget.window)
-                budget = budgets.pop(terms, None) or _budget(key, account, notes, observe, clock)
+                budget = budgets.pop(terms, None) or _budget(key, account, own_notes, observe, clock)
                 budgets[terms] = in_use[key] = budget  # at the end: the most recently used
             http = HttpClient(tls=account.tls, proxy=account.proxy)
             stack.push_async_callback(http.close)
@@ -65,11 +67,19 @@ async def open_sources(
                 observe=observe,
                 clock=clock,
                 options=SourceOptions(compared=compared),
-                notes=notes,
+                notes=own_notes,
             )
         for terms in list(budgets)[: -len(in_use) - _SPARE_BUDGETS]:
             del budgets[terms]
         yield sources
+
+
+def accounts_by_credential(settings: Settings) -> list[list[str]]:
+    """Names of the accounts that share a credential, per credential."""
+    sharing: dict[Secret, list[str]] = {}
+    for name, account in settings.accounts.items():
+        sharing.setdefault(credentials_of(account).secret, []).append(name)
+    return list(sharing.values())
 
 
 def check_http_clients(loaded: Loaded) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import re
 import shutil
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,7 +45,7 @@ _COLORS = {
 _COUNTS = re.compile(r" \(\d+ attempts\)|failing(?= \(\d+ attempts\)): |, last reached .* ago")
 """Parts of a reason that differ between feeds with the same problem."""
 
-_GOOD = frozenset({"fresh", "working", "idle", "ready"})
+_GOOD = frozenset({"fresh", "working", "idle", "ready", "standby"})
 
 
 @click.command("status")
@@ -197,10 +197,14 @@ def _fit(cell: str, width: int) -> str:
     return cell if len(cell) <= width else f"{cell[: width - 1]}…"
 
 
-def _footnotes(
-    status: Mapping[str, JsonObject], feeds: Sequence[JsonObject], now: datetime, width: int
-) -> Iterator[str]:
-    """Backfills in progress, gaps in what was collected, and quarantined items."""
+def _footnotes(status: JsonObject, feeds: Sequence[JsonObject], now: datetime, width: int) -> Iterator[str]:
+    """Replicas, backfills in progress, gaps in what was collected, and quarantined items."""
+    for replica in status.get("replicas", ()):
+        leases = ", ".join(sanitize(lease["lease"]) for lease in replica["leases"]) or "nothing"
+        own = " (this one)" if replica["this"] else ""
+        yield from _wrap(
+            f"replica {sanitize(replica['host'])}:{replica['process']}{own} holds {leases}", width
+        )
     for feed in feeds:
         if feed.get("quarantined"):
             text = (

@@ -14,6 +14,7 @@ from connector.facts.delivery import *  # noqa: F403
 from connector.facts.journal import *  # noqa: F403
 from connector.facts.operator import *  # noqa: F403
 from connector.facts.process import *  # noqa: F403
+from connector.facts.replicas import *  # noqa: F403
 from connector.facts.source import *  # noqa: F403
 
 

@@ -110,8 +110,7 @@ class JournalServerChanged(Fact):
     """Another database server answers (failover, restore). What it did not have is collected again.
 
     *lost* revisions were journaled as far as this process knows, and are not there; *clamped* outputs had a
-    position
-    beyond the newest revision.
+    position beyond the newest revision.
     """
 
     event: ClassVar[str] = "journal_server_changed"

@@ -118,6 +118,20 @@ class Journal:
                 counters = await database.read(entries.read_counters)
                 yield cls(database, counters.head, observe=observe, clock=clock, options=options)
 
+    async def cautions(self) -> Sequence[str]:
+        """See ``interfaces.Journal``."""
+        return ()
+
+    @property
+    def leases(self) -> None:
+        """See ``interfaces.Journal``: one process has it, and a file lock keeps the others out."""
+        return None
+
+    def fenced(self, proofs: Callable[[], Sequence[tuple[str, int]]]) -> Journal:
+        """See ``interfaces.Journal``."""
+        del proofs
+        return self
+
     @property
     def description(self) -> str:
         """See ``interfaces.Journal``."""

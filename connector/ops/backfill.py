@@ -18,6 +18,7 @@ from connector.app.daemon import drain_or_give_up, open_app
 from connector.app.journals import journal_exists, open_journal
 from connector.app.signals import Stop, handle_signals
 from connector.app.tasks import wait_first
+from connector.app.work import held_aside
 from connector.collect.backfill.job import Job
 from connector.collect.backfill.queue import BackfillQueue
 from connector.collect.collector import Collector
@@ -114,7 +115,8 @@ async def _here(loaded: Loaded, request: BackfillRequest, report: Report) -> Bac
         async with open_app(app, lambda _: None, stop) as running:
             collector, job, resumed = await running.backfills.submit(request)
             report({**await running.backfills.progress(feed, job.number), "resumed": resumed})
-            await _work(running.backfills, collector, feed, job, stop, report)
+            async with held_aside(running.keeper, running.group_of(feed.account).unit) as held:
+                await _work(running.backfills, collector, feed, job, stop, report, held)
             patience = app.settings.drain if stop.requested.is_set() else _DELIVERY
             await drain_or_give_up(running, patience, stop, after_stop=app.settings.drain)
             progress = await running.backfills.progress(feed, job.number)
@@ -126,16 +128,34 @@ async def _here(loaded: Loaded, request: BackfillRequest, report: Report) -> Bac
 
 
 async def _work(
-    backfills: BackfillService, collector: Collector, feed: Feed, job: Job, stop: Stop, report: Report
+    backfills: BackfillService,
+    collector: Collector,
+    feed: Feed,
+    job: Job,
+    stop: Stop,
+    report: Report,
+    held: asyncio.Event,
 ) -> None:
-    """Run *job* until it ends or *stop* is requested."""
+    """Run *job* until it ends or *stop* is requested; until the feed is *held* here, a replica may do it."""
     reporting = asyncio.create_task(_report_progress(backfills, feed, job, report))
+
+    async def run() -> None:
+        await held.wait()
+        await collector.backfill(job)
+
     try:
-        work = asyncio.ensure_future(collector.backfill(job))
-        await wait_first(work, asyncio.ensure_future(stop.requested.wait()))
+        work = asyncio.ensure_future(run())
+        ended = asyncio.ensure_future(_ended(backfills, feed, job))
+        await wait_first(work, ended, asyncio.ensure_future(stop.requested.wait()))
     finally:
         reporting.cancel()
         await asyncio.gather(reporting, return_exceptions=True)
+
+
+async def _ended(backfills: BackfillService, feed: Feed, job: Job) -> None:
+    """Wait until *job* ended, wherever it runs."""
+    while not (await backfills.progress(feed, job.number))["done"]:  # noqa: ASYNC110, perhaps on another host
+        await asyncio.sleep(_PROGRESS_SECONDS)
 
 
 async def _report_progress(backfills: BackfillService, feed: Feed, job: Job, report: Report) -> None:

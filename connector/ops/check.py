@@ -111,7 +111,7 @@ async def check(
     results += list(_mappings(library, routes))
     if with_files:
         results += list(network_routes(settings, routes))
-        results.append(await _state(settings.state))
+        results += await _state(settings.state)
         results += await _pauses(settings)
     if not offline:
         results += [result async for result in _accounts(settings, feeds)]
@@ -192,18 +192,21 @@ def _mappings(library: Library, routes: Sequence[Route]) -> Iterator[CheckResult
             yield CheckResult(f"mapping {name}", "ok", f"{count_of(len(outcomes), 'test')} passed")
 
 
-async def _state(state: StateSettings) -> CheckResult:
+async def _state(state: StateSettings) -> Sequence[CheckResult]:
     """Open the journal, unless a daemon holds it."""
     try:
         async with open_journal(state, observe=ignore_fact, clock=utc_now) as journal:
-            head, description = (await journal.outline()).head, journal.description
+            head, cautions = (await journal.outline()).head, await journal.cautions()
+            description = journal.description
     except JournalInUse as error:
-        return CheckResult(
-            "state", "note", f"a connector is running on {state.directory} (process {error.pid})"
-        )
+        note = f"a connector is running on {state.directory} (process {error.pid})"
+        return [CheckResult("state", "note", note)]
     except JournalError as error:
-        return CheckResult("state", "failed", str(error))
-    return CheckResult("state", "ok", f"{description}, {count_of(head, 'revision')} so far")
+        return [CheckResult("state", "failed", str(error))]
+    return [
+        CheckResult("state", "ok", f"{description}, {count_of(head, 'revision')} so far"),
+        *(CheckResult("state", "note", caution) for caution in cautions),
+    ]
 
 
 async def _pauses(settings: Settings) -> Sequence[CheckResult]:

@@ -190,3 +190,13 @@ class OutputSettings(BaseModel):
         *observe* receives the output's facts; it MUST be called on the main loop only.
         """
         ...
+
+
+class LocalSettings(OutputSettings):
+    """Settings of an output whose destination is on one host, such as a file."""
+
+    pinned_to: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Host name of the one replica that writes here; required with state.postgres.",
+    )

@@ -12,7 +12,7 @@ from connector.errors import Hold, Retryable
 from connector.formats.framing import line
 from connector.interfaces import Observe
 from connector.model import Event, Limits, Receipt
-from connector.outputs.common import OutputSettings
+from connector.outputs.common import LocalSettings
 from connector.outputs.shared.blocking_thread import BlockingThread
 from connector.outputs.shared.fd_writer import FdWriter
 
@@ -22,7 +22,7 @@ _DESCRIPTOR = 1
 _CLOSED = {errno.EPIPE, errno.EBADF}
 
 
-class StdoutSettings(OutputSettings):
+class StdoutSettings(LocalSettings):
     """Writes events to standard output, one per line."""
 
     type: Literal["stdout"] = "stdout"

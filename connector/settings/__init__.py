@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from connector.settings.process import (
         LogSettings,
         MappingsSettings,
+        PostgresSettings,
         ServerSettings,
         ServerTls,
         StateSettings,
@@ -30,6 +31,7 @@ __all__ = [
     "Loaded",
     "LogSettings",
     "MappingsSettings",
+    "PostgresSettings",
     "Search",
     "ServerSettings",
     "ServerTls",
@@ -49,6 +51,7 @@ _HOMES = {
     "Loaded": "loading",
     "LogSettings": "process",
     "MappingsSettings": "process",
+    "PostgresSettings": "process",
     "Search": "searches",
     "ServerSettings": "process",
     "ServerTls": "process",

@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 
 from pydantic import BaseModel
 
-from connector.outputs.common import OutputSettings, Templated
+from connector.outputs.common import LocalSettings, OutputSettings, Templated
 from connector.quantities import format_duration
 from connector.settings.accounts import split_url
 from connector.settings.actions import WRITING, ActionSettings
@@ -17,7 +17,7 @@ from connector.settings.problems import Path, PathProblem, dotted
 from connector.source.filters import warnings as filter_warnings
 from connector.yaml_nodes import suggestion
 
-_WITHOUT_CREDENTIALS = frozenset({"proxy"})
+_WITHOUT_CREDENTIALS = frozenset({"proxy", "url"})
 
 
 def check(settings: Settings) -> list[PathProblem]:
@@ -27,6 +27,7 @@ def check(settings: Settings) -> list[PathProblem]:
     problems += _duplicates(ids, "same account as")
     problems += _duplicates(_destinations(settings), "writes to the same destination as")
     problems += _actions(settings)
+    problems += _local_outputs(settings)
     return problems
 
 
@@ -71,7 +72,9 @@ def holds_no_credentials(settings: Settings, path: Path) -> bool:
         url = split_url(reveal())
     except ValueError:
         return False
-    return url.username is None and url.password is None
+    if url.scheme in {"postgresql", "postgres"}:
+        return url.password is None
+    return path[-1] == "proxy" and url.username is None and url.password is None
 
 
 def _actions(settings: Settings) -> Iterator[PathProblem]:
@@ -128,6 +131,23 @@ def _destinations(settings: Settings) -> Iterator[tuple[Path, object]]:
             yield ("outputs", name, "type"), "stdout"
         elif kind == "file":
             yield ("outputs", name, "path"), os.path.realpath(str(getattr(output, "path", name)))
+
+
+def _local_outputs(settings: Settings) -> Iterator[PathProblem]:
+    """Outputs on one host, where several hosts may deliver to them."""
+    for name, output in settings.outputs.items():
+        if not isinstance(output, LocalSettings):
+            continue
+        if settings.state.postgres is not None and output.pinned_to is None:
+            yield PathProblem(
+                ("outputs", name, "type"),
+                f"{_kind(output)} writes on one host, but replicas of state.postgres may be on several",
+                "set pinned_to to the host name of the replica that writes it, or use another type",
+            )
+        elif settings.state.postgres is None and output.pinned_to is not None:
+            yield PathProblem(
+                ("outputs", name, "pinned_to"), "has no effect without state.postgres", "remove it"
+            )
 
 
 def missing_paths(settings: Settings, *, with_files: bool) -> Iterator[PathProblem]:

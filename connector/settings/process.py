@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -47,6 +48,51 @@ def _address(text: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 
 
+def _database_url(secret: Secret) -> Secret:
+    try:
+        url = urlsplit(secret.reveal())
+        valid = url.scheme in {"postgresql", "postgres"} and len(url.path) > 1
+    except ValueError:
+        valid = False
+    if not valid:
+        raise invalid("expected a URL such as postgresql://user@host:5432/database")
+    return secret
+
+
+class PostgresTls(BaseModel):
+    """TLS of the connection to PostgreSQL."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Literal["disable", "require", "verify-ca", "verify-full"] | None = Field(
+        default=None,
+        description="libpq's sslmode. Default: verify-full; for a socket or a loopback address: prefer.",
+    )
+    ca_file: Path | None = Field(
+        default=None, description="PEM file of the trusted authorities; null: those of the system."
+    )
+    cert_file: Path | None = Field(default=None, description="PEM file with the client certificate.")
+    key_file: Path | None = Field(default=None, description="PEM file with the client's private key.")
+
+
+class PostgresSettings(BaseModel):
+    """The journal in a PostgreSQL database, which several replicas of the connector may share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: Annotated[Secret, AfterValidator(_database_url)] = Field(
+        description="postgresql:// URL; several hosts separated by commas are tried in turn."
+    )
+    password: Secret | None = Field(default=None, description="Password, if it is not part of the URL.")
+    schema_name: str = Field(
+        default="email_connector",
+        alias="schema",
+        pattern=r"^[a-z_][a-z0-9_]{0,40}$",
+        description="Schema of the journal, created if missing; one per connector that shares a server.",
+    )
+    tls: PostgresTls = Field(default=PostgresTls(), description="TLS of the connection.")
+
+
 class StateSettings(BaseModel):
     """Where the journal is stored and how long it keeps delivered revisions."""
 
@@ -55,6 +101,10 @@ class StateSettings(BaseModel):
     directory: Path = Field(
         default=Path("/var/lib/email-connector"),
         description="Directory of the journal, created if missing. Default: the platform's state directory.",
+    )
+    postgres: PostgresSettings | None = Field(
+        default=None,
+        description="The journal in PostgreSQL; the directory then holds the control socket only.",
     )
     retain: Duration = Field(
         default=timedelta(hours=24),

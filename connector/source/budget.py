@@ -65,6 +65,10 @@ class RequestBudget(Protocol):
         """End the pause now, also the stored one; return whether there was one."""
         ...
 
+    def restore_again(self) -> None:
+        """Look for a stored pause before the next request: another process may have met a rate limit."""
+        ...
+
     @property
     def blocked(self) -> float:
         """Seconds until requests may be made again; 0 if they may."""
@@ -102,6 +106,10 @@ class ActionBudget:
     async def resume(self, account: str) -> bool:
         """See ``RequestBudget``."""
         return await self._limits.resume(account)
+
+    def restore_again(self) -> None:
+        """See ``RequestBudget``."""
+        self._limits.restore_again()
 
     @property
     def blocked(self) -> float:
@@ -230,6 +238,10 @@ class Budget:
     def blocked(self) -> float:
         """Seconds until requests may be made again; 0 if they may."""
         return max(0.0, self._blocked_until - asyncio.get_running_loop().time())
+
+    def restore_again(self) -> None:
+        """Look for a stored pause before the next request: another process may have met a rate limit."""
+        self._restoring = None
 
     async def _restore(self, account: str) -> None:
         if self._restoring is None:

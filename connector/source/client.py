@@ -134,6 +134,10 @@ class CloudflareSource:
         """Read the credential from its source again; returns whether it changed."""
         return self._requester.refresh()
 
+    def restore_pause(self) -> None:
+        """Look for a stored pause before the next request: another process may have met a rate limit."""
+        self._requester.restore_pause()
+
     async def resume(self) -> bool:
         """End a rate limit's pause now; returns whether there was one."""
         return await self._requester.resume()

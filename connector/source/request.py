@@ -164,6 +164,10 @@ class Requester:
         """Seconds for which a rate limit still stops all requests."""
         return self._budget.blocked
 
+    def restore_pause(self) -> None:
+        """Look for a stored pause of the account before the next request."""
+        self._budget.restore_again()
+
     async def resume(self) -> bool:
         """End a rate limit's pause now; returns whether there was one."""
         return await self._budget.resume(self.account)

@@ -62,6 +62,7 @@ COUNTERS: tuple[Family, ...] = (
     Family("journal_written_bytes", "Compressed size of the revisions stored.", FEED),
     Family("journal_trimmed_bytes", "Size of delivered entries deleted from the journal.", ()),
     Family("journal_write_failures", "Failed writes to the journal.", ("operation",)),
+    Family("leases_lost", "Leases that this replica could not renew in time.", ("lease",)),
     Family("journal_server_changes", "Failovers and restores of the journal's database that were noticed."),
     Family("revisions_skipped", "Revisions lost to the backlog limit (`when_full: skip`).", ("output",)),
     Family("revisions_rewound", "Revisions an operator queued again with `state rewind`.", ("output",)),
@@ -116,6 +117,10 @@ COUNTERS: tuple[Family, ...] = (
 )
 
 GAUGES: tuple[Family, ...] = (
+    Family("replicas", "Live replicas that share the journal; 0 where it is not shared."),
+    Family("lease_held", "1 if this replica holds the lease, 0 if not.", ("lease",)),
+    Family("lease_free", "1 if no live replica holds the lease.", ("lease",)),
+    Family("lease_age_seconds", "Time since its holder took the lease.", ("lease",)),
     Family("journal_unreachable", "1 while the journal's database server cannot be reached."),
     Family("build_info", "Always 1; the labels are the versions.", ("version", "sqlite")),
     Family("started_timestamp_seconds", "When the daemon started.", ()),

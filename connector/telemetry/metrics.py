@@ -205,6 +205,13 @@ class Metrics:
             case facts.CheckpointPulledBack():
                 metrics.count("checkpoints_pulled_back", *_labels(fact.feed), fact.sweep)
 
+    def _take_replicas(self, fact: facts.ReplicasSeen) -> None:
+        self._metrics.set("replicas", len(fact.view.replicas))
+        for lease in fact.view.leases:
+            self._metrics.set("lease_held", lease.name in fact.held, lease.name)
+            self._metrics.set("lease_free", lease.holder is None, lease.name)
+            self._metrics.set("lease_age_seconds", lease.age, lease.name)
+
     def _take_journal(self, fact: facts.Fact) -> None:  # noqa: C901, PLR0912, one case per fact
         metrics = self._metrics
         match fact:
@@ -218,6 +225,10 @@ class Metrics:
                 metrics.count("journal_trimmed_bytes", by=fact.bytes)
             case facts.JournalWriteFailed():
                 metrics.count("journal_write_failures", fact.operation)
+            case facts.ReplicasSeen():
+                self._take_replicas(fact)
+            case facts.LeaseExpired():
+                metrics.count("leases_lost", fact.lease)
             case facts.JournalUnreachable():
                 metrics.set("journal_unreachable", 1)
             case facts.JournalAvailable():

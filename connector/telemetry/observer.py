@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import timedelta
 
-from connector.facts import Fact
+from connector.facts import Fact, LeaseExpired, LeaseReleased
+from connector.leases import account_lease, output_lease
 from connector.model import Backlog, Feed, JsonObject, Outline
 from connector.telemetry.logs import Logs
 from connector.telemetry.metrics import Metrics
@@ -64,9 +65,20 @@ class Telemetry:
             self._metrics.take(fact)
             self._status.take(fact)
             self._logs.take(fact)
+            if isinstance(fact, (LeaseReleased, LeaseExpired)):
+                self._forget_lease(fact.lease)
         except Exception as error:  # noqa: BLE001, telemetry must not stop what it watches
             with suppress(Exception):
                 self._logs.failed(fact.event, type(error).__name__)
+
+    def _forget_lease(self, lease: str) -> None:
+        """Drop the series of work that another replica does now: they would look as if it stood still."""
+        watched = self._status.watched()
+        self._metrics.forget(
+            feeds=[feed for feed in watched.feeds if account_lease(feed.account) == lease],
+            outputs=[output for output in watched.outputs if output_lease(output) == lease],
+            accounts=[],
+        )
 
     def _masked(self, fact: Fact) -> Fact:
         changed: dict[str, object] = {}

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from connector import facts
 from connector.interfaces import Clock
+from connector.leases import account_lease, output_lease
 from connector.model import Backlog, Feed, JsonObject, Outline
 from connector.quantities import format_duration
 from connector.telemetry.recent_problems import RecentProblems
@@ -119,6 +120,7 @@ class Status:
         self._actions: JsonObject | None = None
         self._draining = False
         self._journal_away = ""
+        self._replicas: facts.ReplicasSeen | None = None
         self._problems = RecentProblems()
         self._reload: JsonObject = {"at": self._started.isoformat(), "successful": True, "problems": []}
 
@@ -148,7 +150,7 @@ class Status:
             output.held, output.retrying, output.attempts, output.next_attempt = "", "", 0, None
         self._limits, self._names = dict(outputs), dict(names)
 
-    def take(self, fact: facts.Fact) -> None:  # noqa: C901, one case per fact
+    def take(self, fact: facts.Fact) -> None:  # noqa: C901, PLR0912, one case per fact
         """Update the status with *fact*."""
         self._problems.take(fact, self._clock())
         match fact:
@@ -160,6 +162,10 @@ class Status:
                 self._skew[account] = seconds
             case facts.BudgetRemaining(account, own, _):
                 self._budget[account] = own
+            case facts.ReplicasSeen():
+                self._replicas = fact
+            case facts.LeaseTaken(lease):
+                self._begin_lease(lease)
             case facts.JournalUnreachable(reason):
                 self._journal_away = reason
             case facts.JournalAvailable():
@@ -240,6 +246,29 @@ class Status:
             case _:
                 pass
 
+    def _begin_lease(self, lease: str) -> None:
+        """What this replica knew of the work is old: another one has done it meanwhile."""
+        for feed, state in self._feeds.items():
+            if account_lease(feed.account) == lease:
+                self._feeds[feed] = FeedState(
+                    state.fresh_within, records=state.records, changes=state.changes
+                )
+        for name, output in self._outputs.items():
+            if output_lease(name) == lease:
+                output.held, output.retrying, output.attempts, output.next_attempt = "", "", 0, None
+
+    def _is_held(self, lease: str) -> bool:
+        """Whether this replica does the work of *lease*; always, where no other can."""
+        return self._replicas is None or lease in self._replicas.held
+
+    def _holder(self, lease: str) -> str | None:
+        """The host of the replica that holds *lease*; ``None`` where none has it, or there are none."""
+        if self._replicas is None:
+            return None
+        view = self._replicas.view
+        holder = next((one.holder for one in view.leases if one.name == lease), None)
+        return next((one.host for one in view.replicas if one.id == holder), None)
+
     def _in(self, seconds: float) -> datetime:
         """The time *seconds* from now; a wait beyond all calendars ends at their end."""
         try:
@@ -265,6 +294,8 @@ class Status:
                     }
                 )
         for name, output in self._outputs.items():
+            if not self._is_held(output_lease(name)):
+                continue
             reason = (
                 f"held: {output.held}"
                 if output.held
@@ -300,7 +331,30 @@ class Status:
             "outputs": [self._output(name, state) for name, state in self._outputs.items()],
             "journal": self._journal(),
             "actions": self._actions,
+            "replicas": self._replica_list(),
         }
+
+    def _replica_list(self) -> list[JsonObject]:
+        """Every live replica with the leases that it holds; empty where the journal is not shared."""
+        if self._replicas is None:
+            return []
+        view = self._replicas.view
+        return [
+            {
+                "replica": replica.id,
+                "host": replica.host,
+                "process": replica.process,
+                "version": replica.version,
+                "this": replica.id == self._replicas.replica,
+                "age_seconds": int(replica.age),
+                "leases": [
+                    {"lease": lease.name, "token": lease.token, "age_seconds": int(lease.age)}
+                    for lease in view.leases
+                    if lease.holder == replica.id
+                ],
+            }
+            for replica in view.replicas
+        ]
 
     def _notices(self, now: datetime) -> list[JsonObject]:
         """What deserves a look although the daemon is ready."""
@@ -336,6 +390,8 @@ class Status:
         return max((time for time in times if time is not None), default=None)
 
     def _feed_reason(self, feed: Feed, state: FeedState, now: datetime) -> str:
+        if not self._is_held(account_lease(feed.account)):
+            return ""
         reason = _feed_reason(state, now)
         if reason and self._limited_until(feed.account, now):
             return f"{reason}; the API's rate limit has stopped all requests of the account"
@@ -359,7 +415,9 @@ class Status:
         reason = self._feed_reason(feed, state, now)
         return {
             **self._name(feed),
-            "state": "fresh"
+            "state": "standby"
+            if not self._is_held(account_lease(feed.account))
+            else "fresh"
             if not reason
             else "failing"
             if state.failing
@@ -371,6 +429,7 @@ class Status:
             "checkpoint": _iso(state.checkpoint),
             "fresh_at": _iso(state.fresh_at),
             "fresh_within": format_duration(state.fresh_within),
+            "replica": self._holder(account_lease(feed.account)),
             "failing_sweeps": dict(state.failing),
             "records": state.records,
             "changes": state.changes,
@@ -385,7 +444,14 @@ class Status:
         )
         return {
             "output": name,
-            "state": "held" if state.held else "retrying" if state.retrying else "working",
+            "state": "standby"
+            if not self._is_held(output_lease(name))
+            else "held"
+            if state.held
+            else "retrying"
+            if state.retrying
+            else "working",
+            "replica": self._holder(output_lease(name)),
             "reason": state.held or state.retrying,
             "attempts": state.attempts,
             "next_attempt": _iso(state.next_attempt),

@@ -1,30 +1,186 @@
-"""The PostgreSQL journal keeps the contract of the journal protocols, on a real server."""
+"""The PostgreSQL journal keeps the contract of the journal protocols, on a real server that may fail."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
+from connector.errors import JournalBroken, JournalUnavailable
+from connector.facts import Fact, JournalAvailable, JournalServerChanged, JournalUnreachable
 from connector.journal import JournalOptions
 from connector.journal.postgres import PostgresJournal, Server
+from connector.journal.postgres.database import Transaction
+from connector.model import Backlog, Step
 from connector.secret import Secret
 from connector.testing.journal import CHECKS, Check
-from tests.support.postgres import PostgresServer
+from connector.testing.journal_harness import FEED, START, commit_of, names_of, next_entry
+from connector.testing.journal_shared import SHARED_CHECKS
+from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.postgres_proxy import commit_proxy
 
-pytestmark = pytest.mark.xdist_group("postgres")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgres")]
 
 
-@pytest.mark.slow
+def opened(
+    url: str,
+    schema: str,
+    facts: list[Fact] | None = None,
+    *,
+    patience: float | None = None,
+    options: JournalOptions | None = None,
+) -> AbstractAsyncContextManager[PostgresJournal]:
+    """A way to open the journal in *schema*."""
+    return PostgresJournal.open(
+        Server(Secret(url), schema),
+        observe=(facts if facts is not None else []).append,
+        clock=lambda: datetime.now(UTC),
+        options=options,
+        patience=patience,
+        start_patience=5.0,
+    )
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A server that the test may stop."""
+    with postgres_server() as server:
+        yield server
+
+
 @pytest.mark.parametrize("cache", [0, 4 << 20], ids=["without cache", "with cache"])
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_contract(check: Check, cache: int, postgres: PostgresServer) -> None:
-    server = Server(Secret(postgres.url()), postgres.schema())
-    await check(
-        lambda: PostgresJournal.open(
-            server,
-            observe=lambda _: None,
-            clock=lambda: datetime.now(UTC),
-            options=JournalOptions(cache=cache),
-        )
-    )
+    await check(partial(opened, postgres.url(), postgres.schema(), options=JournalOptions(cache=cache)))
+
+
+@pytest.mark.parametrize("check", SHARED_CHECKS, ids=lambda check: check.__name__)
+async def test_contract_of_several_processes(check: Check, postgres: PostgresServer) -> None:
+    await check(partial(opened, postgres.url(), postgres.schema()))
+
+
+@pytest.mark.parametrize("cut", ["before", "answer"])
+async def test_a_commit_whose_answer_is_lost_is_stored_once(cut: str, postgres: PostgresServer) -> None:
+    schema = postgres.schema()
+    async with commit_proxy(postgres.port) as proxy:
+        url = f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres"
+        async with opened(url, schema) as journal:
+            await journal.attach("siem", "beginning", Backlog())
+            proxy.cut = "before" if cut == "before" else "answer"
+            await journal.commit(commit_of("a", step=Step("live", None, START)))
+            assert proxy.cuts == 1
+            proxy.cut = "before" if cut == "before" else "answer"
+            await journal.acknowledge("siem", after=0, upto=1)
+            assert proxy.cuts == 2
+            outline = await journal.outline()
+            assert (outline.head, outline.outputs[0].position) == (1, 1)
+
+
+async def test_without_patience_a_lost_commit_is_refused(
+    postgres: PostgresServer,
+) -> None:
+    async with commit_proxy(postgres.port) as proxy:
+        url = f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres"
+        async with opened(url, postgres.schema(), patience=0.0) as journal:
+            proxy.cut = "before"
+            with pytest.raises(JournalUnavailable):
+                await journal.commit(commit_of("a"))
+            assert (await journal.outline()).head == 0
+            assert await journal.seen(FEED, ["a"]) == {}
+
+
+async def test_serialization_failures_are_retried(postgres: PostgresServer) -> None:
+    async with opened(postgres.url(), postgres.schema()) as journal:
+        attempts = 0
+
+        def work(transaction: Transaction) -> int:
+            nonlocal attempts
+            attempts += 1
+            if attempts < 3:
+                transaction.one("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'serialization_failure'; END $$")
+            return attempts
+
+        assert await journal._database.write(work) == 3
+
+
+async def test_everything_waits_for_a_server_that_is_away(own_server: PostgresServer) -> None:
+    facts: list[Fact] = []
+    async with opened(own_server.url(), "away", facts) as journal:
+        await journal.attach("siem", "beginning", Backlog())
+        await journal.commit(commit_of("a"))
+        await asyncio.to_thread(own_server.stop, "immediate")
+        committing = asyncio.ensure_future(journal.commit(commit_of("b")))
+        acknowledging = asyncio.ensure_future(journal.acknowledge("siem", after=0, upto=1))
+        cancelled = asyncio.ensure_future(journal.commit(commit_of("c")))
+        await asyncio.sleep(1.0)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        assert cancelled.cancelled()
+        assert not committing.done()
+        assert [type(fact) for fact in facts if isinstance(fact, JournalUnreachable | JournalAvailable)] == [
+            JournalUnreachable
+        ]
+        await asyncio.to_thread(own_server.start)
+        await asyncio.gather(committing, acknowledging)
+        assert names_of(await next_entry(journal, "siem", 1)) == ["b"]
+        assert sum(isinstance(fact, JournalAvailable) for fact in facts) == 1
+        assert (await journal.outline()).head == 2
+
+
+async def test_what_a_restored_server_lost_is_noticed(own_server: PostgresServer) -> None:
+    """The head went back, as after a failover to a standby that lagged: readers attach again."""
+    facts: list[Fact] = []
+    async with opened(own_server.url(), "lost", facts) as journal:
+        await journal.attach("siem", "beginning", Backlog())
+        await journal.commit(commit_of("a"))
+        await journal.commit(commit_of("b", "c"))
+        own_server.execute("DELETE FROM lost.entries WHERE first > 1")
+        own_server.execute("UPDATE lost.counters SET head = 1, timeline = 'before'")
+        own_server.execute("UPDATE lost.outputs SET position = 3")
+        await journal._look(frozenset())
+        changed = [fact for fact in facts if isinstance(fact, JournalServerChanged)]
+        assert [(fact.lost, fact.clamped) for fact in changed] == [(2, 1)]
+        assert await journal.attach("siem", "beginning", Backlog()) == 1
+        await journal.commit(commit_of("b"))
+        entry = await next_entry(journal, "siem", 1)
+        assert (entry.first, names_of(entry)) == (2, ["b"])
+
+
+async def test_a_role_with_the_documented_grants_is_enough(postgres: PostgresServer) -> None:
+    schema = postgres.schema()
+    postgres.execute(f"CREATE ROLE {schema} LOGIN")
+    postgres.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {schema}")
+    async with opened(postgres.url(schema), schema) as journal:
+        await journal.commit(commit_of("a"))
+        assert journal.leases is not None
+        assert await journal.leases.take(["x"]) is not None
+
+
+async def test_what_is_missing_is_named(postgres: PostgresServer) -> None:
+    postgres.execute("CREATE ROLE stranger LOGIN")
+    with pytest.raises(JournalBroken, match=r"docs/high-availability.md"):
+        async with opened(postgres.url("stranger"), "strange"):
+            pass
+    with pytest.raises(JournalBroken, match="create the database"):
+        async with opened(postgres.url(database="nowhere"), "strange"):
+            pass
+    postgres.execute("CREATE SCHEMA foreign_tables")
+    postgres.execute("CREATE TABLE foreign_tables.orders (id int)")
+    with pytest.raises(JournalBroken, match="another program"):
+        async with opened(postgres.url(), "foreign_tables"):
+            pass
+
+
+async def test_many_processes_create_the_schema_once(postgres: PostgresServer) -> None:
+    schema = postgres.schema()
+
+    async def use(name: str) -> None:
+        async with opened(postgres.url(), schema) as journal:
+            await journal.set_value(name, "1")
+
+    await asyncio.gather(*(use(str(number)) for number in range(4)))
+    assert postgres.execute(f"SELECT count(*) FROM {schema}.key_values") == [(4,)]

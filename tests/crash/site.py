@@ -53,10 +53,10 @@ log: {{level: %(level)s}}
 """
 
 
-_FORKS = get_context("forkserver")
+FORKS = get_context("forkserver")
 """Imports the product once; each daemon is a fork of that, so that a kill costs no start."""
 
-_FORKS.set_forkserver_preload(["tests.crash.victim"])
+FORKS.set_forkserver_preload(["tests.crash.victim"])
 
 
 @dataclass
@@ -130,7 +130,7 @@ class Site:
     def _daemon(self, fuse: Fuse | None = None) -> Iterator[BaseProcess]:
         """A daemon that does not outlive the block."""
         arguments = (self.config, self.directory / "log", {"TOKEN": TOKEN}, fuse)
-        process = _FORKS.Process(target=daemon, args=arguments)
+        process = FORKS.Process(target=daemon, args=arguments)
         process.start()
         try:
             yield process

@@ -10,8 +10,9 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -60,7 +61,7 @@ class PostgresServer:
         options = [
             "listen_addresses=127.0.0.1",
             f"port={self.port}",
-            f"unix_socket_directories={self.directory}",
+            "unix_socket_directories=",
         ]
         text = " ".join(f"-c {option}" for option in (*options, *self._settings))
         log = str(self.directory / "log")
@@ -78,11 +79,16 @@ class PostgresServer:
         children = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
         ).stdout.split()
-        for one in (pid, *map(int, children)):
-            try:
+        everything = (pid, *map(int, children))
+        for one in everything:
+            with suppress(ProcessLookupError):
                 os.kill(one, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        deadline = time.monotonic() + _START_SECONDS
+        # Until the last one is gone, its shared memory keeps a new server from starting.
+        while any(_is_alive(one) for one in everything) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        # A process that nobody reaps would look to a new server as if the old one still ran.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def execute(self, text: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """The rows of one statement, as the superuser."""
@@ -124,6 +130,13 @@ def postgres_server(*settings: str) -> Iterator[PostgresServer]:
         finally:
             if (server.data / "postmaster.pid").exists():
                 server.stop("immediate")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _free_port() -> int:

@@ -8,9 +8,11 @@ from datetime import datetime
 
 from connector.app.control.server import Handler
 from connector.collect.backfill.job import BackfillList, Job, Tally
+from connector.collect.backfill.queue import BackfillQueue
 from connector.collect.collector import Collector
 from connector.collect.windows import whole_second
 from connector.errors import ConnectorError
+from connector.interfaces import SharedValueStore
 from connector.model import Feed, JsonObject, Window
 
 
@@ -57,10 +59,25 @@ class BackfillRequest:
 class BackfillService:
     """Passes backfill requests to the collectors of their feeds, and reports progress."""
 
-    def __init__(self, collectors: Iterable[tuple[Feed, Collector]], problem: Callable[[Feed], str]) -> None:
-        """*problem* says why a feed's backfill currently fails, "" if it does not."""
+    def __init__(
+        self,
+        collectors: Iterable[tuple[Feed, Collector]],
+        problem: Callable[[Feed], str],
+        store: SharedValueStore,
+        holds: Callable[[Feed], bool],
+    ) -> None:
+        """Build the service.
+
+        Args:
+            collectors: of every feed.
+            problem: says why a feed's backfill currently fails, "" if it does not.
+            store: the journal; any replica queues backfills in it.
+            holds: whether this replica collects the feed, and so does its backfills.
+        """
         self._collectors = dict(collectors)
         self._problem = problem
+        self._queues = {feed: BackfillQueue(feed, store) for feed in self._collectors}
+        self._holds = holds
 
     def handlers(self) -> Mapping[str, Handler]:
         """The commands by name."""
@@ -79,7 +96,7 @@ class BackfillService:
                 f"empty time range: {start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC; "
                 "the start must be before the end, and in the past"
             )
-        job, known = await collector.jobs.submit(
+        job, known = await self._queues[feed].submit(
             request.asked, Window(start, end), everything=request.everything
         )
         return collector, job, known
@@ -87,7 +104,7 @@ class BackfillService:
     async def progress(self, feed: Feed, number: int) -> JsonObject:
         """Progress of backfill *number*; raises ``ConnectorError`` if it is unknown."""
         collector = self._of(feed)
-        job_and_tally = await collector.jobs.find(number)
+        job_and_tally = await self._queues[feed].find(number)
         if job_and_tally is None:
             raise ConnectorError(f"backfill {number} of {feed.search} was cancelled")
         return _progress(feed, *job_and_tally, collector.floor, self._problem(feed))
@@ -104,11 +121,15 @@ class BackfillService:
         wanted = BackfillRequest.of_json(request)
         feed = Feed(wanted.account, wanted.search)
         collector = self._of(feed)
-        job = wanted.match(await collector.jobs.load())
+        queue = self._queues[feed]
+        job = wanted.match(await queue.load())
         if job is None:
             return {"dropped": False}
         progress = await self.progress(feed, job.number)
-        return {**progress, "dropped": await collector.drop(job.number)}
+        if self._holds(feed):
+            return {**progress, "dropped": await collector.drop(job.number)}
+        await queue.remove(job)
+        return {**progress, "dropped": True}
 
     def _of(self, feed: Feed) -> Collector:
         collector = self._collectors.get(feed)

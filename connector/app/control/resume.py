@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from connector.app.collectors import FeedPlan
-from connector.app.control.server import Handler
 from connector.collect.collector import Collector
 from connector.delivery import Deliverer
 from connector.errors import ConnectorError
@@ -24,16 +23,14 @@ class ResumeService:
         sources: Mapping[str, CloudflareSource],
         collectors: Iterable[tuple[FeedPlan, Collector]],
         deliverers: Mapping[str, Deliverer],
+        outputs: Iterable[str],
         observe: Observe,
     ) -> None:
         self._sources = sources
         self._collectors = tuple(collectors)
         self._deliverers = deliverers
+        self._outputs = tuple(outputs)
         self._observe = observe
-
-    def handlers(self) -> Mapping[str, Handler]:
-        """The command by name."""
-        return {"resume": self.resume}
 
     async def resume(self, request: JsonObject) -> JsonObject:
         """Resume ``name``, an account, a search, ``account/search`` or an output; everything without it.
@@ -45,7 +42,7 @@ class ResumeService:
         feeds = [(plan, collector) for plan, collector in self._collectors if _is_meant(plan, name)]
         accounts = {plan.account for plan, _ in feeds}
         accounts |= {account for account in self._sources if name in {None, account}}
-        outputs = [output for output in self._deliverers if name in {None, output}]
+        outputs = [output for output in self._outputs if name in {None, output}]
         if not accounts and not outputs:
             raise ConnectorError(f"no account, feed or output is named {name!r}{self._suggest(str(name))}")
         for account in accounts:
@@ -53,7 +50,8 @@ class ResumeService:
         for _, collector in feeds:
             collector.resume()
         for output in outputs:
-            self._deliverers[output].resume()
+            if output in self._deliverers:  # else another replica delivers to it
+                self._deliverers[output].resume()
         names = [f"{plan.account}/{plan.plan.feed.search}" for plan, _ in feeds]
         resumed = [*sorted(accounts), *names, *outputs]
         for resumed_name in resumed:
@@ -69,7 +67,7 @@ class ResumeService:
 
     def _suggest(self, name: str) -> str:
         searches = {plan.plan.feed.search for plan, _ in self._collectors}
-        hint = suggestion(name, [*self._sources, *self._deliverers, *searches])
+        hint = suggestion(name, [*self._sources, *self._outputs, *searches])
         return f"; {hint}" if hint else ""
 
 

@@ -12,7 +12,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,6 +46,9 @@ _STATEMENT_MS, _LOCK_MS, _IDLE_MS = 30_000, 2_000, 5_000
 
 A replica that is frozen in the middle of a transaction keeps the others waiting no longer than this.
 """
+
+USUAL = -1.0
+"""Stands for the patience that the database was opened with."""
 
 _CONFLICTS = 10
 """Transactions in a row that may fail for reasons of concurrency."""
@@ -157,10 +160,17 @@ class Database:
         patience: seconds that reads and writes wait for a server that is away; ``None``: as long as it takes.
         away: called on the loop with the reason when the server cannot be reached, and with "" when it can be
             again.
+        connections: most of them.
     """
 
     def __init__(
-        self, server: Server, name: str, *, patience: float | None, away: Callable[[str], None]
+        self,
+        server: Server,
+        name: str,
+        *,
+        patience: float | None,
+        away: Callable[[str], None],
+        connections: int = CONNECTIONS,
     ) -> None:
         self.server = server
         self.name = name
@@ -169,10 +179,9 @@ class Database:
         self._report = away
         self._is_away = False
         self._closed = threading.Event()
-        self._threads = ThreadPoolExecutor(max_workers=CONNECTIONS, thread_name_prefix="postgres")
+        self._threads = ThreadPoolExecutor(max_workers=connections, thread_name_prefix="postgres")
         self._of_thread = threading.local()
         self._connections: set[psycopg.Connection[Row]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
         prefix = f'"{server.schema}".'
         self.qualify: Callable[[str], bytes] = cache(lambda text: text.replace("@", prefix).encode())
         self.identity = Identity("", "")
@@ -184,9 +193,12 @@ class Database:
 
     async def start(self) -> None:
         """Connect, create or migrate the schema, learn what kind of server answers."""
-        self._loop = asyncio.get_running_loop()
-        await self._call(lambda: self._patiently(self._prepare, None))
+        await self._patiently(lambda: self._call(self._prepare), USUAL)
         self.is_started = True
+
+    def join(self, started: Database) -> None:
+        """Use what *started* has learned of the same server."""
+        self.is_pooled, self.identity, self.is_started = started.is_pooled, started.identity, True
 
     async def close(self) -> None:
         """Finish what was begun, then close every connection."""
@@ -197,14 +209,9 @@ class Database:
         for connection in self._connections:
             connection.close()
 
-    async def read(self, work: Callable[[Query], T]) -> T:
-        """Run *work*, which only reads. Cancelling drops the answer."""
-        gave_up = threading.Event()
-        try:
-            return await self._call(lambda: self._patiently(lambda: self._read(work), gave_up))
-        except asyncio.CancelledError:
-            gave_up.set()
-            raise
+    async def read(self, work: Callable[[Query], T], *, patience: float | None = USUAL) -> T:
+        """Run *work*, which only reads. Cancelling drops the answer. *patience* replaces the usual one."""
+        return await self._patiently(lambda: self._call(lambda: self._read(work)), patience)
 
     async def snapshot(self, *statements: Statement) -> list[list[Row]]:
         """The rows of *statements*, which only read, all as of one moment."""
@@ -216,23 +223,28 @@ class Database:
         work: Callable[[Transaction], T],
         *,
         done: Callable[[T], None] | None = None,
-        proofs: Sequence[Proof] = (),
+        proofs: Callable[[], Sequence[Proof]] = tuple,
+        patience: float | None = USUAL,
     ) -> T:
         """Run *work* in one durable transaction and call *done* with its outcome, on the loop.
 
-        Cancellation is raised only when the outcome is known: at once while nothing was begun.
+        Cancellation is raised only when the outcome is known: at once while nothing was begun. *proofs* is
+        called
+        for each attempt.
         """
-        gave_up = threading.Event()
-        running = asyncio.ensure_future(
-            self._call(lambda: self._patiently(lambda: self._write(work, proofs), gave_up))
-        )
+        return await self._patiently(lambda: self._finish(work, proofs(), done), patience)
+
+    async def _finish(
+        self, work: Callable[[Transaction], T], proofs: Sequence[Proof], done: Callable[[T], None] | None
+    ) -> T:
+        """One attempt, which ends with a known outcome even if the caller is cancelled."""
+        running = asyncio.ensure_future(self._call(lambda: self._write(work, proofs)))
         cancelled: asyncio.CancelledError | None = None
         while not running.done():
             try:
                 await asyncio.wait((running,))
             except asyncio.CancelledError as error:
                 cancelled = error
-                gave_up.set()
         failed = running.exception()
         if failed is None and done is not None:
             done(running.result())
@@ -245,44 +257,30 @@ class Database:
             raise JournalError(f"the journal on {self.server.describe()} is closed")
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def _patiently(self, work: Callable[[], T], gave_up: threading.Event | None) -> T:
-        """Run *work* until the server can be reached, the caller gives up, or patience ends."""
-        began, attempt = time.monotonic(), 0
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]], patience: float | None) -> T:
+        """Make attempts until the server can be reached, or patience ends."""
+        clock = asyncio.get_running_loop().time
+        most = self._patience if patience == USUAL else patience
+        began, number = clock(), 0
         while True:
             try:
-                found = work()
+                found = await attempt()
             except JournalUnavailable as error:
-                attempt += 1
+                number += 1
                 self._tell(str(error))
                 self.server.refresh()
-                waited = time.monotonic() - began
-                if self._closed.is_set() or (self._patience is not None and waited >= self._patience):
+                if most is not None and clock() - began >= most:
                     raise
-                self._wait(_LEAST + full_jitter(attempt, base=_BASE, cap=_CAP, random=random.random), gave_up)
+                await asyncio.sleep(_LEAST + full_jitter(number, base=_BASE, cap=_CAP, random=random.random))
             else:
                 self._tell("")
                 return found
-
-    def _wait(self, seconds: float, gave_up: threading.Event | None) -> None:
-        """Wait; raises ``Cancelled`` when the caller gives up meanwhile."""
-        if gave_up is None:
-            self._closed.wait(seconds)
-            return
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0 and not self._closed.is_set():
-            if gave_up.wait(min(left, _LEAST)):
-                break
-        if gave_up.is_set():
-            raise Cancelled
 
     def _tell(self, reason: str) -> None:
         if bool(reason) == self._is_away:
             return
         self._is_away = bool(reason)
-        loop = self._loop
-        if loop is not None:
-            with suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(self._report, reason)
+        self._report(reason)
 
     def _connection(self) -> psycopg.Connection[Row]:
         """The connection of this thread, made where there is none that works."""
@@ -291,6 +289,7 @@ class Database:
             return known
         if known is not None:
             self._connections.discard(known)
+            self._of_thread.connection = None
         connection = psycopg.connect(**self._parameters(), autocommit=True)
         arrays.register(connection)
         if self.is_pooled:
@@ -321,8 +320,13 @@ class Database:
 
     def _read(self, work: Callable[[Query], T]) -> T:
         try:
-            return work(Query(self._connection(), self.qualify))
+            connection = self._connection()
         except psycopg.Error as error:
+            raise self._explain(error) from error
+        try:
+            return work(Query(connection, self.qualify))
+        except psycopg.Error as error:
+            self._roll_back(connection)
             raise self._explain(error) from error
         except UNREADABLE as error:
             raise JournalBroken(
@@ -332,8 +336,8 @@ class Database:
     def _explain(self, error: psycopg.Error) -> JournalError:
         known = explain(error, self.server)
         # A password that was rotated is refused for a while; that must not end a daemon that runs.
-        is_sign_in = isinstance(known, JournalBroken) and (error.sqlstate or "28").startswith("28")
-        return JournalUnavailable(str(known)) if is_sign_in and self.is_started else known
+        is_refused = isinstance(known, JournalBroken) and (error.sqlstate or "28").startswith("28")
+        return JournalUnavailable(str(known)) if is_refused and self.is_started else known
 
     def _write(self, work: Callable[[Transaction], T], proofs: Sequence[Proof]) -> T:
         for attempt in range(_CONFLICTS):
@@ -396,7 +400,6 @@ class Database:
             except psycopg.Error as error:
                 if error.sqlstate in _UNKNOWN_TRANSACTION:
                     return False
-                self._tell(str(explain(error, self.server)))
             if self._closed.wait(_LEAST + full_jitter(attempt, base=_BASE, cap=_CAP, random=random.random)):
                 raise JournalUnavailable(f"{self.server.describe()}: the outcome of a commit is unknown")
 

@@ -44,6 +44,7 @@ from connector.journal.postgres.database import (
     Transaction,
     identity_of,
 )
+from connector.journal.postgres.leases import PostgresLeases
 from connector.journal.postgres.outputs import COUNTERS, Counters
 from connector.journal.postgres.server import Server
 from connector.journal.postgres.watcher import Watcher
@@ -127,7 +128,8 @@ class PostgresJournal:
         _, self._compress = choose_compression()
         self._sender = secrets.token_hex(8)
         self._watcher = Watcher(database, self._sender, self._look)
-        self._proofs: Callable[[], Sequence[Proof]] = tuple
+        self._leases: PostgresLeases | None = None
+        self._proofs: Callable[[], Sequence[tuple[str, int]]] = tuple
 
     @classmethod
     @asynccontextmanager
@@ -138,7 +140,7 @@ class PostgresJournal:
         observe: Observe,
         clock: Clock,
         options: JournalOptions | None = None,
-        name: str = "email-connector",
+        version: str = "",
         patience: float | None = None,
         start_patience: float = 60.0,
     ) -> AsyncIterator[PostgresJournal]:
@@ -149,7 +151,7 @@ class PostgresJournal:
             observe: takes facts.
             clock: the wall clock.
             options: how it keeps its data.
-            name: what the server shows of the connections.
+            version: of the program, for other replicas to see.
             patience: seconds that an operation waits for a server that is away; ``None``: as long as it
             takes.
             start_patience: the same for the first connection.
@@ -167,12 +169,17 @@ class PostgresJournal:
                 observe(JournalAvailable(asyncio.get_running_loop().time() - reported.pop()))
                 reported.clear()
 
+        replica = secrets.token_hex(8)
+        name = f"email-connector {replica}"
         database = Database(server, name, patience=start_patience, away=away)
+        aside = Database(server, name, patience=0.0, away=lambda _: None, connections=1)
         watching: asyncio.Task[None] | None = None
         try:
             await database.start()
             database.be_patient(patience)
+            aside.join(database)
             journal = cls(database, observe=observe, clock=clock, options=options or JournalOptions())
+            journal._lease_with(aside, replica, version)
             await journal._look(frozenset())
             watching = asyncio.create_task(journal._watcher.run())
             yield journal
@@ -180,6 +187,7 @@ class PostgresJournal:
             if watching is not None:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
+            await aside.close()
             await database.close()
 
     @property
@@ -188,11 +196,34 @@ class PostgresJournal:
         pooled = ", behind a connection pooler" if self._database.is_pooled else ""
         return f"PostgreSQL at {self._database.server.describe()}{pooled}"
 
-    def fenced(self, proofs: Callable[[], Sequence[Proof]]) -> PostgresJournal:
-        """The same journal, whose transactions write only while every lease of *proofs* is held.
+    async def cautions(self) -> Sequence[str]:
+        """See ``interfaces.Journal``."""
+        rows = await self._database.read(lambda query: query.one(_SAFETY))
+        standbys, synchronous, fsync, commit = rows[0]
+        found = []
+        if standbys and not synchronous:
+            found.append(
+                "standbys are attached and synchronous_standby_names is empty: a failover may lose the last "
+                "transactions, which are then collected and delivered again"
+            )
+        if fsync != "on":
+            found.append("fsync is off: a crash of the server may damage the journal")
+        if commit == "off":
+            found.append("synchronous_commit is off: a crash of the server loses the last transactions")
+        if self._database.is_pooled:
+            found.append(
+                "a connection pooler is in between: without notifications replicas look once per second; "
+                "use session or transaction mode, not statement mode"
+            )
+        return found
 
-        *proofs* is called for each transaction; it MAY raise ``LeaseLost`` itself.
-        """
+    @property
+    def leases(self) -> PostgresLeases | None:
+        """See ``interfaces.Journal``."""
+        return self._leases
+
+    def fenced(self, proofs: Callable[[], Sequence[tuple[str, int]]]) -> PostgresJournal:
+        """See ``interfaces.Journal``."""
         view = copy.copy(self)
         view._proofs = proofs  # noqa: SLF001, it is a copy of this object
         return view
@@ -585,7 +616,11 @@ class PostgresJournal:
             self._notifier.advance(written.head)
 
     async def _write(self, work: Callable[[Transaction], T], done: Callable[[T], None] | None = None) -> T:
-        return await self._database.write(work, done=done, proofs=self._proofs())
+        return await self._database.write(work, done=done, proofs=self._prove)
+
+    def _prove(self) -> Sequence[Proof]:
+        replica = self._leases.replica if self._leases else ""
+        return [(name, replica, token) for name, token in self._proofs()]
 
     async def _repeat(self, work: Callable[[Transaction], int]) -> int:
         """Delete in many small transactions, so that others get their turn."""
@@ -621,6 +656,11 @@ class PostgresJournal:
                 self._entries.put(Entry(after + start + 1, revisions, entry.only), entry.blob.raw)
             start += entry.blob.count
 
+    def _lease_with(self, database: Database, replica: str, version: str) -> None:
+        self._leases = PostgresLeases(
+            database, replica, version, self._notification, self._leases_changed, self._requests_changed
+        )
+
     def _notification(self, kind: str) -> Statement:
         return "SELECT pg_notify(%s, %s)", (self._watcher.channel, f"{kind} {self._sender}")
 
@@ -634,20 +674,21 @@ class PostgresJournal:
             self._requests_changed.notify()
         if kinds and not kinds & {"head", "moved"}:
             return
+        at_least = self._notifier.head  # before the look: commits go on meanwhile
         head, epochs, identity, stored = await self._database.read(_look)
         known = self._local.identity
-        if identity != stored or (known.server and identity != known) or head < self._notifier.head:
-            await self._meet(identity, head)
+        if identity != stored or (known.server and identity != known) or head < at_least:
+            await self._meet(identity)
         self._local.identity = identity
         for output, epoch in self._local.epochs.items():
             if epochs.get(output, epoch) != epoch and not self._notifier.is_moved(output):
                 self._notifier.mark_moved(output)
         self._notifier.advance(head)
 
-    async def _meet(self, identity: Identity, head: int) -> None:
+    async def _meet(self, identity: Identity) -> None:
         """Another server answers, or an older state of this one: what this process remembers may be void."""
 
-        def work(transaction: Transaction) -> tuple[Identity, int]:
+        def work(transaction: Transaction) -> tuple[Identity, int, int]:
             counters = Counters(*transaction.one(COUNTERS + " FOR UPDATE")[0])
             server, timeline = transaction.one("SELECT server, timeline FROM @counters")[0]
             beyond = transaction.one(
@@ -658,9 +699,9 @@ class PostgresJournal:
             transaction.one(
                 "UPDATE @counters SET server = %s, timeline = %s", identity.server, identity.timeline
             )
-            return Identity(server, timeline), len(beyond)
+            return Identity(server, timeline), len(beyond), counters.head
 
-        before, clamped = await self._database.write(work)
+        before, clamped, head = await self._database.write(work)
         lost = max(0, self._notifier.head - head)
         self._database.identity = identity
         self._states.clear()
@@ -668,7 +709,7 @@ class PostgresJournal:
         self._notifier.reset(head)
         for output in self._local.epochs:
             self._notifier.mark_moved(output)
-        if before.server or lost or clamped:
+        if (before.server and before != identity) or lost or clamped:
             self._observe(JournalServerChanged(identity.server, identity.timeline, lost, clamped))
 
     def _report_skip(self, skip: Skip) -> None:
@@ -678,6 +719,11 @@ class PostgresJournal:
     def _time() -> float:
         return asyncio.get_running_loop().time()
 
+
+_SAFETY = (
+    "SELECT (SELECT count(*) FROM pg_stat_replication), current_setting('synchronous_standby_names') <> '', "
+    "current_setting('fsync'), current_setting('synchronous_commit')"
+)
 
 _ROOM: tuple[Statement, ...] = ((COUNTERS + " FOR UPDATE", ()), (outputs.FULL, ()))
 

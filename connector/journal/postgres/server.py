@@ -135,6 +135,16 @@ _AWAY_CODES = frozenset({"25006", "25P03", "25P04", "55P03", "57014", "57P01", "
 """A standby (read only), timeouts of sessions, statements and locks, a server that stops or starts."""
 
 _SIGN_IN = ("28",)
+_REFUSED = {
+    "authentication failed": "correct user and password",
+    "no password supplied": "set state.postgres.password",
+    "no pg_hba.conf entry": "allow this host, user and database in pg_hba.conf",
+    "certificate verify failed": "set state.postgres.tls.ca_file to the authority of the server",
+    "does not support SSL": "enable TLS on the server, or set state.postgres.tls.mode",
+    "server certificate for": "use the name in the certificate, or set state.postgres.tls.mode: verify-ca",
+}
+"""What a refused connection says, and what to do: libpq gives no SQLSTATE for it."""
+
 _HINTS = {
     "3D000": "create the database, or correct the name in state.postgres.url",
     "3F000": "create the schema, or grant CREATE on the database",
@@ -148,8 +158,11 @@ def explain(error: psycopg.Error, server: Server) -> JournalError:
     code = error.sqlstate or getattr(getattr(error, "pgconn", None), "sqlstate", None) or ""
     text = " ".join(server.mask(str(error)).split())
     place = f"PostgreSQL at {server.describe()}"
-    if code.startswith(_SIGN_IN) or (not code and "password authentication failed" in text):
-        return JournalBroken(f"{place} refuses the sign-in: {text}; correct user and password")
+    refused = next((hint for what, hint in _REFUSED.items() if not code and what in text), None)
+    if not code and "FATAL: " in text and "does not exist" in text:
+        refused = _HINTS["3D000"] if "database" in text else "create the role, or correct the user"
+    if refused or code.startswith(_SIGN_IN):
+        return JournalBroken(f"{place} refuses the connection: {text}; {refused or 'correct the user'}")
     if code in RETRY_AT_ONCE or code in _AWAY_CODES or code.startswith(_AWAY):
         return JournalUnavailable(f"{place} is unavailable: {text}")
     if code in _HINTS:

@@ -16,7 +16,7 @@ from connector.formats.framing import line
 from connector.interfaces import Observe
 from connector.model import Event, Limits, Receipt
 from connector.net.clock import utc_now
-from connector.outputs.common import OutputSettings
+from connector.outputs.common import LocalSettings
 from connector.outputs.file.appender import Appender, InUse, NotAFile
 from connector.outputs.file.rotation import Rotation
 from connector.outputs.shared.blocking_thread import BlockingThread
@@ -56,7 +56,7 @@ class RotateSettings(BaseModel):
         return Rotation(self.size, every, self.keep)
 
 
-class FileSettings(OutputSettings):
+class FileSettings(LocalSettings):
     """Appends events to a file, one per line."""
 
     type: Literal["file"] = "file"

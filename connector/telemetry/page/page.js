@@ -104,8 +104,8 @@ const oldest = (times) => times.filter(Boolean).sort()[0];
 const failingFirst = (good) => (one, other) => (one.state === good) - (other.state === good);
 
 function glance(status, now) {
-  const broken = status.outputs.filter((output) => output.state !== "working").length;
-  const late = status.feeds.filter((feed) => feed.state !== "fresh").length;
+  const broken = status.outputs.filter((output) => !["working", "standby"].includes(output.state)).length;
+  const late = status.feeds.filter((feed) => !["fresh", "standby"].includes(feed.state)).length;
   const dead = total(status.outputs, "dead_letters");
   const least = Math.min(...status.accounts.map((account) => account.budget_remaining ?? Infinity));
   const tiles = [
@@ -180,7 +180,8 @@ function feeds(status, trend, now) {
   const past = new Map((trend.feeds ?? []).map((feed) => [`${feed.account}/${feed.search}`, feed.records]));
   fill("feeds", shown, (row, feed) => {
     head(row, label(feed));
-    const state = cell(row, feed.state, feed.state === "fresh" ? "good" : "bad");
+    const state = cell(row, feed.state, feed.state === "fresh" ? "good" : feed.state === "standby" ? "" : "bad");
+    explain(state, feed.state === "standby" && elsewhere(feed));
     explain(state, feed.reason, feed.reason && until(feed.next_attempt, now));
     cell(row, ago(feed.fresh_at, now));
     cell(row, ago(feed.checkpoint, now));
@@ -201,13 +202,14 @@ function feeds(status, trend, now) {
   });
 }
 
-const KINDS = { working: "good", retrying: "warn", held: "bad" };
+const KINDS = { working: "good", retrying: "warn", held: "bad", standby: "" };
+const elsewhere = (item) => (item.replica ? `done by ${item.replica}` : "no replica does it yet");
 
 function outputs(status, trend, now) {
   const past = new Map((trend.outputs ?? []).map((output) => [output.output, output]));
   fill("outputs", [...status.outputs].sort(failingFirst("working")), (row, output) => {
     head(row, output.output);
-    explain(cell(row, output.state, KINDS[output.state] ?? "bad"), output.reason, output.reason && until(output.next_attempt, now));
+    explain(cell(row, output.state, KINDS[output.state] ?? "bad"), output.state === "standby" && elsewhere(output), output.reason, output.reason && until(output.next_attempt, now));
     cell(row, ago(output.newest_event, now));
     count(row, output.sent);
     const reasons = Object.entries(output.filtered_by ?? {}).map(([reason, events]) => `${reason}: ${number(events)}`);

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connector import facts
+from connector.leases import Lease, Replica, Replicas
 from connector.model import Backlog, Feed, Gap, GapCause, Window
 from connector.telemetry.logs import Logs
 from connector.telemetry.metrics import Metrics
@@ -26,6 +27,10 @@ VALUES: dict[str, object] = {
     "bool": True,
     "datetime": NOW,
     "Feed": FEED,
+    "Replicas": Replicas(
+        (Replica("r", "host", 1, "1.0", frozenset({"output/siem"}), 5.0),),
+        (Lease("output/siem", "r", 3, 14.0, 5.0),),
+    ),
     "Gap": Gap(Window(NOW - timedelta(hours=1), NOW), GapCause.RETENTION),
     "int | None": 200,
     "float | None": None,

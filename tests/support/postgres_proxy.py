@@ -1,0 +1,64 @@
+"""A proxy in front of PostgreSQL that breaks a connection before a COMMIT, or before its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Literal
+
+_ANSWER_SECONDS = 0.3
+"""Time that the server has to commit, though its answer is thrown away."""
+
+
+class CommitProxy:
+    """*cut* is armed for one COMMIT, and counts the cuts."""
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self.cut: Literal["", "before", "answer"] = ""
+        self.cuts = 0
+        self.port = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass one connection on."""
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        answers = asyncio.create_task(self._pass(server_reader, writer))
+        try:
+            while data := await reader.read(1 << 16):
+                if b"COMMIT" in data and self.cut:
+                    how, self.cut = self.cut, ""
+                    self.cuts += 1
+                    answers.cancel()
+                    if how == "answer":
+                        server_writer.write(data)
+                        await server_writer.drain()
+                        await asyncio.sleep(_ANSWER_SECONDS)
+                    break
+                server_writer.write(data)
+                await server_writer.drain()
+        except OSError:
+            pass
+        finally:
+            answers.cancel()
+            for one in (writer, server_writer):
+                one.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+            writer.close()
+
+
+@contextlib.asynccontextmanager
+async def commit_proxy(server_port: int) -> AsyncIterator[CommitProxy]:
+    """A proxy for the block."""
+    proxy = CommitProxy(server_port)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()

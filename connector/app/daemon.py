@@ -24,8 +24,9 @@ from connector.app.control.backfill import BackfillService
 from connector.app.control.operator import ConfiguredNames, handlers
 from connector.app.control.resume import ResumeService
 from connector.app.control.server import Handler, serve_control
+from connector.app.control.tap import Taps
 from connector.app.journals import hold_directory, open_journal
-from connector.app.monitor import measure_journal, post_status
+from connector.app.monitor import log_summaries, measure_journal, post_status
 from connector.app.reload import ReadConfiguration, Reload, changes
 from connector.app.replicas import Keeper
 from connector.app.routes import Route, attach, build_deliverer
@@ -86,7 +87,7 @@ _PERMANENT = frozenset({Denied.kind, BadQuery.kind})
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What is open for the life of the process: endpoint URL, journal, control commands, request budgets."""
+    """Open for the life of the process: endpoint URL, journal, control commands, request budgets, taps."""
 
     url: str
     journal: Journal
@@ -94,6 +95,7 @@ class Services:
     keeper: Keeper
     budgets: Budgets = field(default_factory=dict)
     everywhere: dict[str, Handler] = field(default_factory=dict)
+    taps: Taps = field(default_factory=Taps)
 
     def offer(self, command: str, handler: Handler) -> None:
         """Offer *command*, which every replica does: this one at once, the others when they are asked."""
@@ -242,15 +244,16 @@ async def open_core(core: Core) -> AsyncIterator[Services]:
     """Endpoint, journal and control socket, while the block runs."""
     directory = core.state.directory
     commands: dict[str, Handler] = {"status": partial(_status, core.telemetry), "action": _no_actions}
+    taps = Taps()
     with hold_directory(core.state), _endpoint(core) as url, _closing(core.actions):
         async with (
             open_journal(core.state, observe=core.observe, clock=core.clock, patience=None) as journal,
-            serve_control(directory, commands),
+            serve_control(directory, commands, {"tap": taps.watch}),
             task_scope() as start,
         ):
             start(post_status(core))
             keeper = Keeper(journal.leases, core.observe)
-            services = Services(url, journal, commands, keeper)
+            services = Services(url, journal, commands, keeper, taps=taps)
             start(keeper.run())
             start(_do_requests(services))
             start(measure_journal(core.telemetry, journal, None if core.state.postgres else directory))
@@ -303,9 +306,13 @@ async def open_delivery(
                 clock=core.clock,
                 snapshot=core.telemetry.snapshot,
                 server_clock=server_clock,
+                on_sent=services.taps.sent,
             )
 
+        services.taps.configure([route.name for route in app.routes], deliverers.__contains__)
         async with task_scope() as start:
+            if app.settings.log.summary is not None:
+                start(log_summaries(core.telemetry, app.settings.log.summary))
             for route in filter(is_served_here, app.routes):
                 build = partial(deliverer_of, route)
                 if keeper.is_alone:

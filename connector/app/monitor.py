@@ -1,13 +1,15 @@
-"""Periodic measurements: publish the status, measure event loop lag, journal size and free disk space."""
+"""Periodic tasks: publish the status, sum it up in the log, measure loop lag, journal and free disk space."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 from connector.app.build import Core
+from connector.app.summary import summarize
 from connector.facts import LoopLagMeasured, StateDiskMeasured
 from connector.interfaces import OperatorLog
 from connector.telemetry.observer import Telemetry
@@ -41,3 +43,13 @@ async def measure_journal(telemetry: Telemetry, log: OperatorLog, directory: Pat
             disk = await asyncio.to_thread(shutil.disk_usage, directory)
             telemetry.observe(StateDiskMeasured(disk.free, disk.total))
         await asyncio.sleep(_MEASURE_SECONDS)
+
+
+async def log_summaries(telemetry: Telemetry, every: timedelta) -> None:
+    """Log what each interval of *every* brought."""
+    before = telemetry.snapshot()
+    while True:
+        await asyncio.sleep(every.total_seconds())
+        now = telemetry.snapshot()
+        telemetry.observe(summarize(before, now, every.total_seconds()))
+        before = now

@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from connector.delivery import Correction, Deliverer, DeliveryOptions, GroupBy, Heartbeat, Shrink
+from connector.delivery import (
+    Correction,
+    Deliverer,
+    DeliveryOptions,
+    GroupBy,
+    Heartbeat,
+    OnSent,
+    Shrink,
+    ignore_sent,
+)
 from connector.errors import ConfigurationError, Position, Problem
 from connector.facts import OutputStarted
 from connector.formats import cef, leef
@@ -358,8 +367,12 @@ def build_deliverer(
     clock: Clock,
     snapshot: Callable[[], JsonObject],
     server_clock: Callable[[str], datetime] | None = None,
+    on_sent: OnSent = ignore_sent,
 ) -> Deliverer:
-    """The deliverer of one output. *server_clock* is the API's clock by account id."""
+    """The deliverer of one output.
+
+    *server_clock* is the API's clock by account id; *on_sent* learns what the collector said of each event.
+    """
 
     async def head() -> int:
         return (await journal.outline()).head
@@ -376,6 +389,7 @@ def build_deliverer(
         shrink=route.shrink,
         head=head,
         server_clock=server_clock,
+        on_sent=on_sent,
     )
 
 

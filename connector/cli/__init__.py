@@ -36,6 +36,7 @@ _COMMANDS = {
     "simulate": "Serve a simulated API.",
     "state": "Show checkpoints and positions; rewind an output, forget a feed.",
     "status": "Show the status of the running connector.",
+    "tap": "Show the events of an output as they pass.",
 }
 
 

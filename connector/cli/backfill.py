@@ -12,6 +12,7 @@ import click
 
 from connector.cli import FAILED
 from connector.cli.common import config_option, load_config, say
+from connector.cli.names import complete_account, complete_search
 from connector.cli.param_types import EXPECTED_TIME, parse_time
 from connector.cli.terminal import confirm, format_time, unknown_name
 from connector.errors import ConfigurationError, Problem
@@ -29,10 +30,12 @@ _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @click.command("backfill")
-@click.argument("search")
+@click.argument("search", shell_complete=complete_search)
 @click.option("--from", "start", required=True, metavar="TIME|AGO", help="Start, such as 24h or 2026-01-31.")
 @click.option("--to", "end", default=_NOW, show_default=True, metavar="TIME|AGO|now", help="End.")
-@click.option("--account", help="Account of the search; required if it polls several.")
+@click.option(
+    "--account", shell_complete=complete_account, help="Account of the search; required if it polls several."
+)
 @click.option("--all", "everything", is_flag=True, help="Redeliver events already delivered.")
 @click.option("--detach", is_flag=True, help="Start it in the daemon and return immediately.")
 @click.option("--cancel", "dropping", is_flag=True, help="Cancel the unfinished backfill of this range.")

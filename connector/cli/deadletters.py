@@ -13,6 +13,7 @@ import click
 
 from connector.cli import FAILED
 from connector.cli.common import operator_client, operator_target, say, state_options
+from connector.cli.names import complete_output
 from connector.cli.terminal import (
     confirm,
     console,
@@ -35,7 +36,9 @@ _ROWS = 100
 """Rows of the table by default: a few screens; more belong into a file, with --json."""
 _NUMBER = click.IntRange(1, 2**62)
 _HEADINGS = ("number", "output", "since (UTC)", "reason", "tries", "account/search", "subject", "answer")
-_output = click.option("--output", "output", metavar="NAME", help="Only those of this output.")
+_output = click.option(
+    "--output", "output", metavar="NAME", shell_complete=complete_output, help="Only those of this output."
+)
 
 
 def _selection(function: F) -> F:

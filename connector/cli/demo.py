@@ -13,6 +13,7 @@ import click
 
 from connector.cli import FAILED
 from connector.cli.common import say
+from connector.cli.names import complete_mapping
 
 _BACKLOG = 2500
 """Messages of the last day at the start: three pages of a search, delivered within seconds."""
@@ -26,7 +27,13 @@ _ACCOUNT = "0" * 31 + "1"
 
 @click.command("demo")
 @click.option("--once", is_flag=True, help="Deliver the backlog and exit.")
-@click.option("--mapping", default="ecs", show_default=True, help="Mapping of the events on stdout.")
+@click.option(
+    "--mapping",
+    default="ecs",
+    shell_complete=complete_mapping,
+    show_default=True,
+    help="Mapping of the events on stdout.",
+)
 @click.option(
     "--backlog",
     type=click.IntRange(min=0),

@@ -10,6 +10,7 @@ import click
 
 from connector.cli import FAILED
 from connector.cli.common import say
+from connector.cli.names import complete_mapping
 from connector.quantities import count_of
 from connector.yaml_nodes import suggestion
 
@@ -27,7 +28,7 @@ def command() -> None:
 
 
 @command.command("apply")
-@click.argument("mapping")
+@click.argument("mapping", shell_complete=complete_mapping)
 @click.argument("file", type=click.File("rb"), default="-")
 @_directory
 @click.option(
@@ -78,7 +79,7 @@ def apply_(
 
 
 @command.command("test")
-@click.argument("mappings", nargs=-1)
+@click.argument("mappings", nargs=-1, shell_complete=complete_mapping)
 @_directory
 @click.pass_context
 def test_(context: click.Context, mappings: tuple[str, ...], directory: Path | None) -> None:
@@ -103,7 +104,7 @@ def test_(context: click.Context, mappings: tuple[str, ...], directory: Path | N
 
 
 @command.command("lint")
-@click.argument("mappings", nargs=-1)
+@click.argument("mappings", nargs=-1, shell_complete=complete_mapping)
 @_directory
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
@@ -138,7 +139,7 @@ def lint_(
 
 
 @command.command("explain")
-@click.argument("mapping")
+@click.argument("mapping", shell_complete=complete_mapping)
 @click.argument("file", type=click.File("rb"), required=False)
 @_directory
 @click.option("-t", "--target", "wanted", multiple=True, help="Only this target and those below it.")
@@ -203,7 +204,7 @@ def _meant(target: str, name: str) -> bool:
 
 
 @command.command("coverage")
-@click.argument("mapping")
+@click.argument("mapping", shell_complete=complete_mapping)
 @click.argument("file", type=click.File("rb"), required=False)
 @_directory
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")

@@ -9,11 +9,12 @@ import click
 
 from connector.app.control.server import ask
 from connector.cli.common import say, state_directory, state_options
+from connector.cli.names import complete_resumable
 from connector.errors import ConnectorError
 
 
 @click.command("resume")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_resumable)
 @state_options
 def command(name: str | None, config: Path | None, state: Path | None) -> None:
     """Try again now instead of waiting for a rate limit, a backoff or a hold to end.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from connector.cli.common import config_option, load_config, say
+from connector.cli.names import complete_account
 from connector.cli.param_types import LimitParam, TimeParam
 from connector.cli.terminal import escape_controls, sanitize
 from connector.model import FilterValue, Record
@@ -92,7 +93,11 @@ def _option(row: Filter) -> Callable[[Callable[..., None]], Callable[..., None]]
     help="table, record (one JSON record per line, as received), or a mapping by name or file: raw, ecs, "
     "cef, ... (one event per line).",
 )
-@click.option("--account", help="Account to search, by name; required if several are configured.")
+@click.option(
+    "--account",
+    shell_complete=complete_account,
+    help="Account to search, by name; required if several are configured.",
+)
 @config_option
 def command(
     start: timedelta | datetime,

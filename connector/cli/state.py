@@ -18,6 +18,7 @@ from connector.cli.common import (
     state_directory,
     state_options,
 )
+from connector.cli.names import complete_account, complete_output, complete_search
 from connector.cli.param_types import PositionParam
 from connector.cli.terminal import confirm, console, format_time, table, unknown_name
 from connector.errors import ConfigurationError, Problem
@@ -53,7 +54,7 @@ def show(config: Path | None, state: Path | None, as_json: bool) -> None:
 
 
 @command.command("rewind")
-@click.argument("output")
+@click.argument("output", shell_complete=complete_output)
 @click.option(
     "--to",
     "place",
@@ -100,8 +101,10 @@ def rewind(output: str, place: int | datetime, yes: bool, config: Path | None, s
 
 
 @command.command("forget")
-@click.argument("search")
-@click.option("--account", help="Account of the search; required if it polls several.")
+@click.argument("search", shell_complete=complete_search)
+@click.option(
+    "--account", shell_complete=complete_account, help="Account of the search; required if it polls several."
+)
 @_yes
 @state_options
 def forget(search: str, account: str | None, yes: bool, config: Path | None, state: Path | None) -> None:

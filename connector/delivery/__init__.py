@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from connector.delivery.context import OnSent, ignore_sent
 from connector.delivery.heartbeat import Heartbeat
 from connector.delivery.reader import Correction, Emit, ServerClock, Shrink
 from connector.delivery.retry_policy import RetryPolicy
@@ -16,7 +17,9 @@ __all__ = [
     "Emit",
     "GroupBy",
     "Heartbeat",
+    "OnSent",
     "RetryPolicy",
     "ServerClock",
     "Shrink",
+    "ignore_sent",
 ]

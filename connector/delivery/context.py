@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from connector.delivery.retry_policy import Random, RetryPolicy
 from connector.interfaces import Clock, Observe
-from connector.model import DeadLetter, Revision
+from connector.model import DeadLetter, Event, Receipt, Revision
+
+OnSent: TypeAlias = Callable[[str, Sequence[Event], Receipt], None]
+"""Takes an output's name, the events of one request, and what its collector said of each."""
+
+
+def ignore_sent(_output: str, _events: Sequence[Event], _receipt: Receipt) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +27,7 @@ class DeliveryContext:
     clock: Clock
     policy: RetryPolicy
     random: Random
+    on_sent: OnSent = ignore_sent
 
     def dead_letter(self, sequence: int, revision: Revision, reason: str, answer: str) -> DeadLetter:
         """Make a dead letter of a revision that was never sent."""

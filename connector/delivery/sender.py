@@ -300,6 +300,7 @@ class Sender:
         named = [*receipt.rejected, *receipt.retry]
         if len(set(named)) < len(named) or not all(0 <= index < len(events) for index in named):
             raise ContradictoryReceipt
+        self._context.on_sent(self._context.name, events, receipt)
         return receipt
 
     def _decide(self, chunk: Chunk, outcome: Receipt | Exception, size: int, seconds: float) -> Decision:

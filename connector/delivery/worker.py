@@ -13,7 +13,7 @@ from connector.broadcast import Broadcast
 from connector.delivery.acknowledger import Acknowledger
 from connector.delivery.batcher import Batcher
 from connector.delivery.circuit import CircuitBreaker, HoldState
-from connector.delivery.context import DeliveryContext
+from connector.delivery.context import DeliveryContext, OnSent, ignore_sent
 from connector.delivery.digest import DigestSender
 from connector.delivery.filter_watch import FilterWatch
 from connector.delivery.heartbeat import Heartbeat, HeartbeatSender
@@ -109,6 +109,7 @@ class Deliverer:
         head: returns the newest sequence number; a drain without it guesses by waiting a moment.
         server_clock: the API's clock by account id, for ``max_age``; default *clock*.
         random: random numbers for jitter, in ``[0, 1)``.
+        on_sent: learns what the collector said of each event.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class Deliverer:
         head: Callable[[], Awaitable[int]] | None = None,
         server_clock: ServerClock | None = None,
         random: Random = default_random,
+        on_sent: OnSent = ignore_sent,
     ) -> None:
         self._output = output
         self._log = log
@@ -134,7 +136,7 @@ class Deliverer:
         self._shrink = shrink
         self._head = head
         self._server_clock = server_clock
-        self._context = DeliveryContext(name, observe, clock, self._options.policy, random)
+        self._context = DeliveryContext(name, observe, clock, self._options.policy, random, on_sent)
         self._hold = HoldState(self._context)
         self._notifier = Broadcast()
         self._circuit = CircuitBreaker(self._context, output, self._hold, self._notifier, refresh)

@@ -65,6 +65,24 @@ class WorkerFailed(Fact):
 
 
 @fact
+class ActivitySummary(Fact):
+    """What the last *seconds* brought, in one line. *fresh* counts feeds, such as "3 of 3".
+
+    *new* and *changed* count records; *outputs* says per output what was sent and what waits.
+    """
+
+    event: ClassVar[str] = "summary"
+    level: ClassVar[Level] = "info"
+
+    seconds: float
+    ready: bool
+    fresh: str
+    new: int
+    changed: int
+    outputs: tuple[str, ...]
+
+
+@fact
 class LoopLagMeasured(Fact):
     """The main loop is alive and ran *lag* seconds late."""
 

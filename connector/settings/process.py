@@ -175,6 +175,10 @@ class LogSettings(BaseModel):
     format: Literal["auto", "json", "text"] = Field(
         default="auto", description="auto writes text to a terminal and JSON elsewhere."
     )
+    summary: Annotated[Duration, Field(ge=timedelta(seconds=10))] | None = Field(
+        default=timedelta(minutes=15),
+        description="How often one line sums up what was collected and delivered; null for never.",
+    )
 
 
 def _strong(secret: Secret) -> Secret:

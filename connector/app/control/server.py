@@ -1,7 +1,8 @@
 """The control socket: a Unix socket in the state directory through which commands reach a running daemon.
 
 Only its owner can connect. One request per connection, a line of JSON each way:
-``{"command": ...}``, then ``{"ok": true, "result": ...}`` or ``{"ok": false, "error": ...}``.
+``{"command": ...}``, then ``{"ok": true, "result": ...}`` or ``{"ok": false, "error": ...}``. A stream
+(``tap``) answers with such lines until either side closes the connection.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import orjson
 
@@ -30,6 +32,10 @@ _PATH_LIMIT = 100
 """Bytes. Linux allows 108 (``sun_path``); longer paths are reached through ``/proc/self/fd``."""
 
 Handler = Callable[[JsonObject], Awaitable[object]]
+Stream = Callable[[JsonObject], AsyncGenerator[object, None]]
+"""Answers one request with many results, until the client leaves. It may raise ``ConnectorError``."""
+
+_NO_STREAMS: Mapping[str, Stream] = MappingProxyType({})
 
 
 class NoDaemon(ConnectorError):
@@ -37,7 +43,9 @@ class NoDaemon(ConnectorError):
 
 
 @asynccontextmanager
-async def serve_control(directory: Path, handlers: Mapping[str, Handler]) -> AsyncIterator[None]:
+async def serve_control(
+    directory: Path, handlers: Mapping[str, Handler], streams: Mapping[str, Stream] = _NO_STREAMS
+) -> AsyncIterator[None]:
     """Answer commands while the block runs.
 
     Raises ``ConnectorError`` if the socket cannot be created.
@@ -46,9 +54,13 @@ async def serve_control(directory: Path, handlers: Mapping[str, Handler]) -> Asy
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.TimeoutError):
             async with asyncio.timeout(_TIMEOUT):
-                line = await reader.readline()
-                writer.write(orjson.dumps(await _handle(line, handlers), default=str) + b"\n")
-                await writer.drain()
+                request = _request(await reader.readline())
+                command = request.pop("command", None)
+                stream = streams.get(command) if isinstance(command, str) else None
+                if stream is None:
+                    await _write(writer, await _handle(command, request, handlers))
+            if stream is not None:
+                await _until_closed(reader, _send_all(writer, stream(request)))
         writer.close()
 
     path = directory / SOCKET
@@ -125,16 +137,84 @@ async def ask(directory: Path, command: str, **arguments: object) -> object:
     return result
 
 
-async def _handle(line: bytes, handlers: Mapping[str, Handler]) -> JsonObject:
+async def follow(directory: Path, command: str, **arguments: object) -> AsyncGenerator[object, None]:
+    """Send *command* to the daemon on *directory* and yield the results of its stream, until it ends.
+
+    Raises ``NoDaemon`` if none is running there or it stops, ``ConnectorError`` with the error it returned.
+    """
+    path = directory / SOCKET
+    if not _is_socket(path):
+        raise NoDaemon(f"no daemon is running on the state directory {directory}")
+    try:
+        with _short(path) as reachable:
+            reader, writer = await asyncio.open_unix_connection(reachable, limit=_ANSWER_BYTES)
+    except OSError:
+        raise NoDaemon(f"no daemon is running on the state directory {directory}") from None
+    try:
+        writer.write(orjson.dumps({"command": command, **arguments}) + b"\n")
+        await writer.drain()
+        while line := await reader.readline():
+            answer = orjson.loads(line)
+            if not answer.get("ok"):
+                raise ConnectorError(str(answer.get("error", "the daemon refused the command")))
+            yield answer.get("result")
+    except (OSError, ValueError):
+        pass
+    finally:
+        writer.close()
+    raise NoDaemon(f"the daemon on the state directory {directory} closed the connection")
+
+
+def _request(line: bytes) -> JsonObject:
     try:
         request = orjson.loads(line)
-        handler = handlers[request.pop("command")]
-    except (orjson.JSONDecodeError, KeyError, AttributeError, TypeError):
+    except orjson.JSONDecodeError:
+        return {}
+    return request if isinstance(request, dict) else {}
+
+
+async def _write(writer: asyncio.StreamWriter, answer: JsonObject) -> None:
+    writer.write(orjson.dumps(answer, default=str) + b"\n")
+    await writer.drain()
+
+
+async def _handle(command: object, request: JsonObject, handlers: Mapping[str, Handler]) -> JsonObject:
+    handler = handlers.get(command) if isinstance(command, str) else None
+    if handler is None:
         return {"ok": False, "error": f"unknown command; expected one of: {', '.join(sorted(handlers))}"}
     try:
         return {"ok": True, "result": await handler(request)}
     except ConnectorError as error:
         return {"ok": False, "error": str(error)}
+
+
+async def _send_all(writer: asyncio.StreamWriter, results: AsyncGenerator[object, None]) -> None:
+    """Write each of *results*; a client that does not read for as long as an answer may take is left."""
+    async with aclosing(results):
+        try:
+            async for result in results:
+                async with asyncio.timeout(_TIMEOUT):
+                    await _write(writer, {"ok": True, "result": result})
+        except ConnectorError as error:
+            await _write(writer, {"ok": False, "error": str(error)})
+
+
+async def _until_closed(reader: asyncio.StreamReader, work: Coroutine[object, object, None]) -> None:
+    """Run *work* until it ends or the client closes the connection; more input from it is ignored."""
+    task = asyncio.ensure_future(work)
+    closed = asyncio.ensure_future(_end_of(reader))
+    try:
+        await asyncio.wait((task, closed), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        closed.cancel()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _end_of(reader: asyncio.StreamReader) -> None:
+    while await reader.read(_REQUEST_BYTES):
+        pass
 
 
 def _is_socket(path: Path) -> bool:

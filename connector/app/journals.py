@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
+    AbstractContextManager,
     AsyncExitStack,
     asynccontextmanager,
     contextmanager,
@@ -15,10 +16,11 @@ from importlib import import_module
 from pathlib import Path
 
 from connector import __version__
-from connector.errors import ConfigurationError, ConnectorError, Problem
+from connector.errors import ConfigurationError, ConnectorError, JournalBroken, Problem
 from connector.interfaces import Clock, Journal, Observe
-from connector.journal import FILE, SQLITE, JournalOptions, lock, recovery
+from connector.journal import FILE, SQLITE, JournalOptions, lock, recovery, transfer
 from connector.journal import Journal as SqliteJournal
+from connector.secret import Secret
 from connector.settings import PostgresSettings, StateSettings
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "hold_directory",
     "journal_exists",
     "journal_file",
+    "migrate_journal",
     "open_existing",
     "open_journal",
     "recover_file",
@@ -54,14 +57,21 @@ async def open_journal(
     """
     options = JournalOptions(retain=state.retain, emitted_for=state.emitted_for)
     async with AsyncExitStack() as stack:
+        journal: Journal
         if state.postgres is None:
-            yield await stack.enter_async_context(
+            journal = await stack.enter_async_context(
                 SqliteJournal.open(state.directory, observe=observe, clock=clock, options=options)
             )
         else:
-            yield await stack.enter_async_context(
+            journal = await stack.enter_async_context(
                 _postgres(state.postgres, observe, clock, options, patience=patience)
             )
+        source = await journal.get_value(transfer.UNFINISHED)
+        if source is not None:
+            raise JournalBroken(
+                f"the journal is an unfinished copy of {source}: run `state migrate` again, then start"
+            )
+        yield journal
 
 
 @asynccontextmanager
@@ -158,3 +168,25 @@ def _postgres(
         patience=patience,
         start_patience=_START_PATIENCE if patience is None else patience,
     )
+
+
+def migrate_journal(
+    source: str, target: str, schema: str, report: Callable[[str, int], None]
+) -> dict[str, int]:
+    """Copy the journal *source* into *target*, each a directory or a ``postgresql://`` URL with *schema*.
+
+    The source stays as it is, and nothing may use either meanwhile. Returns the rows by table. Raises
+    ``JournalError``.
+    """
+    with _side(source, schema, is_new=False) as reading, _side(target, schema, is_new=True) as writing:
+        return transfer.copy(reading, writing, report)
+
+
+def _side(place: str, schema: str, *, is_new: bool) -> AbstractContextManager[transfer.Side]:
+    if not place.startswith(("postgresql://", "postgres://")):
+        return transfer.sqlite_side(Path(place), FILE, is_new=is_new)
+    check_driver(StateSettings(postgres=PostgresSettings(url=Secret(place), schema=schema)))
+    from connector.journal.postgres import Server  # noqa: PLC0415, see _postgres
+    from connector.journal.postgres.transfer import postgres_side  # noqa: PLC0415
+
+    return postgres_side(Server(Secret(place), schema), is_new=is_new)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,9 @@ from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
 from connector.net.clock import utc_now
 from connector.quantities import count_of, format_duration
+
+_REPORT_SECONDS = 2.0
+"""Seconds between two lines about the progress of a copy."""
 
 _yes = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 
@@ -175,6 +179,32 @@ def recover_journal(yes: bool, config: Path | None, state: Path | None) -> None:
             f"{count_of(report.revisions, 'journaled revision')} lost. Outputs that had not sent them need "
             f"`email-connector backfill SEARCH{since} --all` after the start"
         )
+
+
+@command.command("migrate")
+@click.option("--from", "source", required=True, metavar="DIR|URL", help="The journal to copy; only read.")
+@click.option("--to", "target", required=True, metavar="DIR|URL", help="Where to: an empty place.")
+@click.option(
+    "--schema", default="email_connector", show_default=True, help="Schema of the journal in PostgreSQL."
+)
+def migrate_state(source: str, target: str, schema: str) -> None:
+    """Copy the journal from a state directory to PostgreSQL, or back, while the connector is stopped.
+
+    Counts and digests of both are compared in the end. Interrupted, the same command continues. A URL is
+    postgresql://USER@HOST:PORT/DATABASE; give the password in the variable PGPASSWORD.
+    """
+    from connector.app.journals import migrate_journal
+
+    last = 0.0
+
+    def report(table: str, rows: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _REPORT_SECONDS:
+            last = time.monotonic()
+            say(f"{table}: {rows:,} rows")
+
+    counts = migrate_journal(source, target, schema, report)
+    say(f"copied and compared: {', '.join(f'{count:,} {table}' for table, count in counts.items() if count)}")
 
 
 def _require(path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import orjson
 
 from connector.collect.revisions import compare
+from connector.interfaces import Journal as AnyJournal
 from connector.journal import Journal
 from connector.model import Backlog, Commit, DeadLetter, Record, Revision, Seen, Window
 from tests.benchmarks.figures import Budget, Report
@@ -124,20 +125,23 @@ async def _turns(directories: list[Path], pages: int) -> list[Times]:
         positions = [await one.attach("siem", "head", Backlog(max_bytes=1 << 40)) for one in journals]
         taken: list[list[Times]] = [[] for _ in journals]
         for number in range(pages):
-            revisions, seen = _content(number)
+            revisions, seen = content(number)
             for place, journal in enumerate(journals):
-                taken[place].append(await _turn(journal, positions[place], revisions, seen))
+                taken[place].append((await turn(journal, positions[place], revisions, seen))[0])
                 positions[place] += _PAGE
     return [min(times[len(times) // 4 :], key=lambda one: one.whole) for times in taken]
 
 
-async def _turn(
-    journal: Journal, position: int, revisions: tuple[Revision, ...], seen: tuple[Seen, ...]
-) -> Times:
+async def turn(
+    journal: AnyJournal, position: int, revisions: tuple[Revision, ...], seen: tuple[Seen, ...]
+) -> tuple[Times, float]:
+    """Look up, commit, read and acknowledge a page; also the seconds that the commit took."""
     at = [time.process_time_ns()]
     await journal.seen(FEED, [row.id for row in seen])
     at.append(time.process_time_ns())
+    began = time.perf_counter()
     await journal.commit(Commit(FEED, _FINGERPRINT, revisions, seen))
+    commit = time.perf_counter() - began
     at.append(time.process_time_ns())
     upto = position
     while upto < position + _PAGE:
@@ -147,10 +151,11 @@ async def _turn(
         await journal.acknowledge("siem", after=part, upto=min(part + _PAGE // 2, upto))
     at.append(time.process_time_ns())
     spent = [(later - earlier) / 1000 / _PAGE for earlier, later in itertools.pairwise(at)]
-    return Times(spent[1], spent[0], spent[2], spent[3])
+    return Times(spent[1], spent[0], spent[2], spent[3]), commit
 
 
-def _content(number: int) -> tuple[tuple[Revision, ...], tuple[Seen, ...]]:
+def content(number: int) -> tuple[tuple[Revision, ...], tuple[Seen, ...]]:
+    """A page of first sights, and their seen rows."""
     revisions, rows = [], []
     for record in _records(number):
         finding = compare(record, None, feed=FEED, window=_WINDOW, collected=COLLECTED)
@@ -179,7 +184,7 @@ async def _bury(directory: Path, count: int) -> tuple[float, float, float]:
         )
         times = []
         for number in range(count // _PAGE):
-            revisions, seen = _content(number)
+            revisions, seen = content(number)
             await journal.commit(Commit(FEED, _FINGERPRINT, revisions, seen))
             dead = [
                 DeadLetter("siem", position + place, one, "rejected", "no", 1, COLLECTED, COLLECTED)

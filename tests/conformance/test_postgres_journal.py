@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -19,7 +23,13 @@ from connector.model import Backlog, Step
 from connector.secret import Secret
 from connector.testing.journal import CHECKS, Check
 from connector.testing.journal_harness import FEED, START, commit_of, names_of, next_entry
-from connector.testing.journal_shared import SHARED_CHECKS
+from connector.testing.journal_shared import (
+    SHARED_CHECKS,
+    a_former_holder_writes_nothing,
+    a_lease_has_one_holder,
+    what_one_commits_the_other_reads,
+)
+from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.postgres_proxy import commit_proxy
 
@@ -184,3 +194,28 @@ async def test_many_processes_create_the_schema_once(postgres: PostgresServer) -
 
     await asyncio.gather(*(use(str(number)) for number in range(4)))
     assert postgres.execute(f"SELECT count(*) FROM {schema}.key_values") == [(4,)]
+
+
+_POOLED = (what_one_commits_the_other_reads, a_former_holder_writes_nothing, a_lease_has_one_holder)
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+async def test_a_pooler_is_detected_and_works(
+    mode: Literal["session", "transaction"], postgres: PostgresServer
+) -> None:
+    """Behind PgBouncer there are no notifications: replicas look for changes themselves."""
+    place = Path(tempfile.mkdtemp(prefix="email-connector-pgbouncer-"))
+    try:
+        with pgbouncer(postgres.port, place, mode) as port:
+            url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+            async with opened(url, postgres.schema()) as journal:
+                assert "pooler" in journal.description
+                assert any("pooler" in caution for caution in await journal.cautions())
+            for check in (
+                what_one_commits_the_other_reads,
+                a_former_holder_writes_nothing,
+                a_lease_has_one_holder,
+            ):
+                await check(partial(opened, url, postgres.schema()))
+    finally:
+        shutil.rmtree(place)

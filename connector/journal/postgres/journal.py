@@ -668,7 +668,7 @@ class PostgresJournal:
         """Learn what others did; *kinds* is what they notified, nothing at the regular look."""
         if "value" in kinds or not kinds:
             self._value_changed.notify()
-        if "leases" in kinds:
+        if "leases" in kinds or (not kinds and self._database.is_pooled):
             self._leases_changed.notify()
         if "request" in kinds or not kinds:
             self._requests_changed.notify()

@@ -8,10 +8,10 @@ SOAK   ?= 600
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all soak bench lint types report format reference dist chart release sbom content screenshot rehearse lock check clean
+.PHONY: help demo test test-all soak soak-replicas bench bench-postgres lint types report format reference dist chart release sbom content screenshot rehearse lock check clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## simulator and connector in one process: ECS on stdout (ARGS="--once" drains and ends)
 	@$(BIN)/python -m connector demo $(ARGS)
@@ -32,6 +32,12 @@ soak: $(VENV)/.dev ## kill daemons for SOAK seconds, then compare what arrived w
 
 bench: $(VENV)/.dev ## everything about speed and memory, beside the budgets (ARGS="--quick --json FILE")
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+soak-replicas: $(VENV)/.dev ## the same with three replicas on one PostgreSQL: killed, frozen, cut off; takeover times
+	$(BIN)/python -m tests.crash.replicas $(SOAK)
+
+bench-postgres: $(VENV)/.dev ## the journal on PostgreSQL beside SQLite, also at a round trip of a millisecond
+	@$(BIN)/python -m tests.benchmarks.postgres $(ARGS)
 
 rehearse: $(VENV)/.dev ## execute the Dockerfile's steps and run the result, without a container engine (root, Linux)
 	$(BIN)/python -m tests.image.rehearsal

@@ -59,6 +59,12 @@ TABLES: tuple[Table, ...] = (
     Table("emitted", 2, ("output", "key", "identity", "at")),
     Table("key_values", 1, ("key", "value")),
     Table(
+        "actions",
+        1,
+        ("number", "id", "caller", "request", "state", "version", "changed", "due", "subject", "tolerant",
+         "body"),
+    ),
+    Table(
         "outputs",
         1,
         ("output", "position", "bytes", "high_water", "attached", "max_bytes", "when_full", "dead_letters",

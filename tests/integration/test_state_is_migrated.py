@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from connector.app.journals import migrate_journal, open_journal
 from connector.errors import JournalBroken, JournalError
 from connector.interfaces import Journal
+from connector.journal import FILE
+from connector.journal.transfer import TABLES
 from connector.model import Backlog, Commit, Feed, Gap, GapCause, Quarantined, Step, Window
 from connector.secret import Secret
 from connector.settings import PostgresSettings, StateSettings
@@ -114,6 +117,26 @@ def test_a_journal_goes_to_postgres_and_back(tmp_path: Path, server: PostgresSer
 
     asyncio.run(go_on(there))
     asyncio.run(go_on(back))
+
+
+def test_every_table_is_copied(tmp_path: Path, server: PostgresServer) -> None:
+    directory = tmp_path / "source"
+
+    async def make(state: StateSettings) -> None:
+        async with opened(state):
+            pass
+
+    asyncio.run(make(StateSettings(directory=directory)))
+    asyncio.run(make(in_postgres(server, "tables")))
+    with closing(sqlite3.connect(directory / FILE)) as connection:
+        ours = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    theirs = {
+        name for (name,) in server.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'tables'")
+    }
+    copied = {table.name for table in TABLES}
+    assert ours - copied == {"schema", "states", "sqlite_sequence"}
+    of_replicas = {"leases", "replicas", "requests", "generations"}
+    assert theirs - copied == {"email_connector_schema", "states", *of_replicas}
 
 
 def test_an_interrupted_copy_is_continued_and_cannot_be_used(

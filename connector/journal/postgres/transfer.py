@@ -20,7 +20,12 @@ _NAMES = {("entries", "only"): "addressee", ("gaps", "start"): "start_at", ("gap
 
 _BOOLEAN = frozenset({"forgotten", "tolerant", "attached"})
 _TEXT_KEYS = frozenset({"sweep", "cause", "output", "key"})
-_IDENTITIES = (("feeds", "feed"), ("dead_letters", "number"), ("quarantine", "number"))
+_IDENTITIES = (
+    ("feeds", "feed"),
+    ("dead_letters", "number"),
+    ("quarantine", "number"),
+    ("actions", "number"),
+)
 _MOST_DEAD_LETTERS = 10_000
 """Until the output attaches, which sets its own limit."""
 

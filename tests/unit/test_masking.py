@@ -76,3 +76,9 @@ def test_a_masker_knows_every_secret_of_the_settings_and_follows_a_rotation() ->
     assert masker("canary-old canary-header T0CANARY1 hello") == f"{MASK} {MASK} {MASK} hello"
     assert rotating.refresh()
     assert masker("canary-old canary-new") == f"{MASK} {MASK}"
+
+
+def test_the_user_of_a_database_is_no_secret_but_the_password_is() -> None:
+    text = "postgres at db: no such user postgres"
+    assert mask_secrets(text, ["postgresql://postgres@db:5432/siem"]) == text
+    assert "hunter22" not in mask_secrets("no hunter22", ["postgresql://postgres:hunter22@db:5432/siem"])

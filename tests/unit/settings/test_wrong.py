@@ -149,6 +149,8 @@ OUTPUTS = {
     "(remove one of the two)",
     "type: file\n    path: a/../b\n  more: {type: file, path: ./b}": "11:22: outputs.more.path: writes to the same "
     "destination as outputs.siem (remove one of the two)",
+    "type: stdout\n    pinned_to: host": "10:5: outputs.siem.pinned_to: has no effect without state.postgres "
+    "(remove it)",
     "type: file": "8:3: outputs.siem.path is missing (File to append to. Its directory must exist; "
     "no other output may use the file)",
 }
@@ -165,6 +167,11 @@ REST = {
     "[::1]:9464 (null disables the endpoint)",
     "server: {listen: ''}": f"10:10: server.listen: {EMPTY}",
     "state: {retain: 1y}": f"10:9: state.retain: {DURATION}",
+    "state: {postgres: {url: 'mysql://db/x'}}": "10:20: state.postgres.url: expected a URL such as "
+    "postgresql://user@host:5432/database",
+    "state: {postgres: {url: 'postgresql://db/x'}}": "9:5: outputs.siem.type: stdout writes on one host, but "
+    "replicas of state.postgres may be on several (set pinned_to to the host name of the replica that writes it, "
+    "or use another type)",
     "state: {directory: [a]}": "10:9: state.directory: expected a file or directory name",
     "drain: 5h": "10:1: drain: must be 1 hour or less",
     "drain: ${env:NOWHERE}": "10:1: drain: the variable NOWHERE is not set",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from connector import facts
+from connector.leases import Lease, Replica, Replicas, account_lease, output_lease
 from connector.model import Backlog, Feed, Outline, OutputOutline
 from connector.telemetry.status import Status
 
@@ -216,3 +217,40 @@ def test_a_replay_for_another_output_is_no_filter() -> None:
     clock.now = START + timedelta(days=2)
 
     assert made.snapshot()["notices"] == []
+
+
+def seen_by(replica: str, holder: str | None) -> facts.ReplicasSeen:
+    """What *replica* sees while *holder* has every lease."""
+    names = (account_lease(FEED.account), output_lease("siem"))
+    leases = tuple(Lease(name, holder, 1, 15.0, 3.0) for name in names)
+    live = tuple(Replica(name, f"host-{name}", 1, "1", frozenset(names), 60.0) for name in ("one", "two"))
+    return facts.ReplicasSeen(replica, Replicas(live, leases), names if holder == replica else ())
+
+
+def test_a_standby_is_ready_and_says_who_does_the_work() -> None:
+    made = status(Clock())
+    made.take(facts.OutputHeld("siem", "401"))
+    made.take(seen_by("one", "two"))
+    assert made.unready() == []
+    shown = made.snapshot()
+    assert (shown["feeds"][0]["state"], shown["feeds"][0]["replica"]) == ("standby", "host-two")
+    assert (shown["outputs"][0]["state"], shown["outputs"][0]["replica"]) == ("standby", "host-two")
+    assert [(one["host"], len(one["leases"])) for one in shown["replicas"]] == [
+        ("host-one", 0),
+        ("host-two", 2),
+    ]
+
+    made.take(facts.LeaseTaken(account_lease(FEED.account), 2))
+    made.take(facts.LeaseTaken(output_lease("siem"), 2))
+    made.take(seen_by("one", "one"))
+    assert "not reached the present" in reasons(made)
+    assert made.snapshot()["outputs"][0]["state"] == "working"
+
+
+def test_a_database_that_is_away_makes_the_daemon_unready() -> None:
+    made = status(Clock())
+    made.take(facts.FeedCaughtUp(FEED, START))
+    made.take(facts.JournalUnreachable("connection refused"))
+    assert made.unready() == [{"what": "journal", "reason": "connection refused"}]
+    made.take(facts.JournalAvailable(3.0))
+    assert made.unready() == []

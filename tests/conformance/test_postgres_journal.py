@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import psycopg
 import pytest
+import trustme
 
-from connector.errors import JournalBroken, JournalUnavailable
+from connector.errors import JournalBroken, JournalUnavailable, Moved
 from connector.facts import Fact, JournalAvailable, JournalServerChanged, JournalUnreachable
 from connector.journal import JournalOptions
-from connector.journal.postgres import PostgresJournal, Server
+from connector.journal.postgres import PostgresJournal, Server, Tls
 from connector.journal.postgres.database import Transaction
 from connector.model import Backlog, Step
 from connector.secret import Secret
@@ -30,7 +34,7 @@ from connector.testing.journal_shared import (
     what_one_commits_the_other_reads,
 )
 from tests.support.pgbouncer import pgbouncer
-from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.postgres import PostgresServer, postgres_server, standby_of
 from tests.support.postgres_proxy import commit_proxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgres")]
@@ -217,5 +221,88 @@ async def test_a_pooler_is_detected_and_works(
                 a_lease_has_one_holder,
             ):
                 await check(partial(opened, url, postgres.schema()))
+    finally:
+        shutil.rmtree(place)
+
+
+async def test_a_failover_to_a_standby_that_lagged_loses_nothing(own_server: PostgresServer) -> None:
+    """What the standby lacks is noticed; its checkpoints are gone as well, so that time is read again."""
+    facts: list[Fact] = []
+    with standby_of(own_server) as standby:
+        async with opened(own_server.url(), "failover") as journal:
+            await journal.attach("siem", "beginning", Backlog())
+            await journal.commit(commit_of("before"))
+            await journal.acknowledge("siem", after=0, upto=1)
+            assert any("synchronous_standby_names" in caution for caution in await journal.cautions())
+            await asyncio.to_thread(_until_replicated, standby)
+        await asyncio.to_thread(standby.stop)
+        url = f"postgresql://postgres@127.0.0.1:{own_server.port},127.0.0.1:{standby.port}/postgres"
+        async with opened(url, "failover", facts) as journal:
+            assert await journal.attach("siem", "beginning", Backlog()) == 1
+            await journal.commit(commit_of("a", step=Step("live", None, START)))
+            await journal.acknowledge("siem", after=1, upto=2)
+            await asyncio.to_thread(own_server.kill)
+            await asyncio.to_thread(standby.start)
+            await asyncio.to_thread(standby.promote)
+            assert (await journal.progress(FEED)).checkpoints == {}
+            await journal._look(frozenset())
+            (changed,) = [fact for fact in facts if isinstance(fact, JournalServerChanged)]
+            assert (changed.lost, changed.timeline) == (1, "00000002")
+            with pytest.raises(Moved):
+                await journal.read("siem", 2)
+            assert await journal.attach("siem", "beginning", Backlog()) == 1
+            await journal.commit(commit_of("a", step=Step("live", None, START)))
+            assert names_of(await next_entry(journal, "siem", 1)) == ["a"]
+
+
+def _until_replicated(standby: PostgresServer) -> None:
+    """Wait until the standby has the acknowledged position."""
+    deadline = time.monotonic() + 30
+    while True:
+        with suppress(psycopg.Error):
+            if standby.execute("SELECT position FROM failover.outputs") == [(1,)]:
+                return
+        assert time.monotonic() < deadline, "the standby did not follow"
+        time.sleep(0.1)
+
+
+async def test_tls_is_verified() -> None:
+    """The default for a server elsewhere: the certificate is checked, and its name."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    place = Path(tempfile.mkdtemp(prefix="email-connector-tls-"))
+    os.chmod(place, 0o755)  # noqa: PTH101, nothing else runs on this loop
+    try:
+        ca, chain, key = place / "ca.pem", place / "cert.pem", place / "key.pem"
+        authority.cert_pem.write_to_path(str(ca))
+        certificate.cert_chain_pems[0].write_to_path(str(chain))
+        certificate.private_key_pem.write_to_path(str(key))
+        key.chmod(0o640)
+        if os.getuid() == 0:
+            shutil.chown(key, "root", "postgres")
+        settings = ("ssl=on", f"ssl_cert_file={chain}", f"ssl_key_file={key}")
+        with postgres_server(*settings) as server:
+            by_name = f"postgresql://postgres@localhost:{server.port}/postgres"
+
+            def with_tls(url: str, tls: Tls) -> AbstractAsyncContextManager[PostgresJournal]:
+                return PostgresJournal.open(
+                    Server(Secret(url), "tls", tls=tls),
+                    observe=lambda _: None,
+                    clock=lambda: datetime.now(UTC),
+                    start_patience=5.0,
+                )
+
+            async with with_tls(by_name, Tls("verify-full", ca)) as journal:
+                await journal.commit(commit_of("a"))
+                used = server.execute("SELECT bool_or(ssl) FROM pg_stat_ssl WHERE pid <> pg_backend_pid()")
+                assert used == [(True,)]
+            with pytest.raises(JournalBroken, match=r"tls\.mode: verify-ca"):
+                async with with_tls(server.url(), Tls("verify-full", ca)):
+                    pass
+            async with with_tls(server.url(), Tls("verify-ca", ca)):
+                pass
+            with pytest.raises(JournalBroken, match=r"tls\.ca_file"):
+                async with with_tls(by_name, Tls("verify-full")):
+                    pass
     finally:
         shutil.rmtree(place)

@@ -56,6 +56,16 @@ class PostgresServer:
         """Make an empty cluster."""
         self.run("initdb", "-D", str(self.data), "-A", "trust", "-U", "postgres", "--no-sync")
 
+    def copy_of(self, primary: PostgresServer) -> None:
+        """Make a standby of *primary*, which replicates asynchronously once it is started."""
+        self.run(
+            "pg_basebackup", "-D", str(self.data), "-R", "--no-sync", "-c", "fast", "-d", primary.url(),
+        )  # fmt: skip
+
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        self.run("pg_ctl", "-D", str(self.data), "-w", "promote")
+
     def start(self) -> None:
         """Start and wait until it answers."""
         options = [
@@ -111,6 +121,24 @@ class PostgresServer:
             timeout=2 * _START_SECONDS, text=True,
         )  # fmt: skip
         assert done.returncode == 0, f"{program}: {done.stdout}"
+
+
+@contextmanager
+def standby_of(primary: PostgresServer) -> Iterator[PostgresServer]:
+    """A running standby of *primary*, for the block."""
+    binaries = programs()
+    assert binaries is not None
+    with tempfile.TemporaryDirectory(prefix="email-connector-standby-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        server = PostgresServer(binaries, directory)
+        server.copy_of(primary)
+        server.start()
+        try:
+            yield server
+        finally:
+            if (server.data / "postmaster.pid").exists():
+                server.stop("immediate")
 
 
 @contextmanager

@@ -119,6 +119,7 @@ class PostgresJournal:
         self._value_changed = Broadcast()
         self._leases_changed = Broadcast()
         self._requests_changed = Broadcast()
+        self._looking = asyncio.Lock()
         self._states = seen_rows.States()
         self._entries = EntryCache(options.cache)
         self._local = _Local()
@@ -674,6 +675,10 @@ class PostgresJournal:
             self._requests_changed.notify()
         if kinds and not kinds & {"head", "moved"}:
             return
+        async with self._looking:  # two at once would both meet a new server
+            await self._look_at_server()
+
+    async def _look_at_server(self) -> None:
         at_least = self._notifier.head  # before the look: commits go on meanwhile
         head, epochs, identity, stored = await self._database.read(_look)
         known = self._local.identity

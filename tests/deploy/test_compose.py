@@ -34,7 +34,7 @@ def loaded(file: Path, directory: Path) -> Loaded:
 
 
 def test_there_is_one_for_each_way_to_try_it() -> None:
-    assert {file.parent.name for file in FILES} == {"simulator", "elasticsearch", "splunk"}
+    assert {file.parent.name for file in FILES} == {"simulator", "elasticsearch", "splunk", "replicated"}
 
 
 @each

@@ -60,8 +60,8 @@ def validate(manifest: Manifest) -> None:
         kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
 
 
-def pod_of(manifests: list[Manifest]) -> Manifest:
-    pod: Manifest = one(manifests, "StatefulSet")["spec"]["template"]["spec"]
+def pod_of(manifests: list[Manifest], kind: str = "StatefulSet") -> Manifest:
+    pod: Manifest = one(manifests, kind)["spec"]["template"]["spec"]
     return pod
 
 
@@ -71,7 +71,7 @@ def connector_of(pod: Manifest) -> Manifest:
     return dict(container)
 
 
-@pytest.mark.parametrize("values", ["least.yaml", "everything.yaml"])
+@pytest.mark.parametrize("values", ["least.yaml", "everything.yaml", "replicated.yaml"])
 def test_what_the_chart_makes_is_valid(values: str) -> None:
     manifests = rendered(values)
 
@@ -101,7 +101,8 @@ def test_the_plain_manifests_are_valid_and_all_listed() -> None:
     for manifest in plain():
         validate(manifest)
     there = {path.name for path in MANIFESTS.glob("*.yaml")}
-    assert there - listed == {"kustomization.yaml", "secret.example.yaml"}
+    instead = {"deployment.yaml", "poddisruptionbudget.yaml"}  # of the StatefulSet
+    assert there - listed == {"kustomization.yaml", "secret.example.yaml", *instead}
 
 
 def test_chart_and_plain_manifests_run_the_same_pod() -> None:
@@ -129,6 +130,38 @@ def test_a_collector_on_hold_does_not_fail_an_upgrade_that_waits() -> None:
 
     strict = connector_of(pod_of(rendered("everything.yaml")))["readinessProbe"]
     assert (strict["httpGet"], strict["failureThreshold"]) == ({"path": "/readyz", "port": "http"}, 10)
+
+
+def test_replicas_that_share_a_database_are_a_deployment_without_a_volume() -> None:
+    manifests = rendered("replicated.yaml")
+    deployment, budget = one(manifests, "Deployment")["spec"], one(manifests, "PodDisruptionBudget")["spec"]
+    pod = pod_of(manifests, "Deployment")
+
+    assert "StatefulSet" not in {manifest["kind"] for manifest in manifests}
+    assert (deployment["replicas"], budget["maxUnavailable"]) == (2, 1)
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert budget["selector"] == deployment["selector"]
+    assert {"name": "state", "emptyDir": {}} in pod["volumes"]
+    spread = [constraint["topologyKey"] for constraint in pod["topologySpreadConstraints"]]
+    assert spread == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    egress = one(manifests, "NetworkPolicy")["spec"]["egress"]
+    assert 5432 in [port["port"] for rule in egress for port in rule["ports"]]
+
+
+def test_chart_and_plain_manifests_run_the_same_replicas() -> None:
+    chart, by_hand = rendered("replicated.yaml"), plain()
+
+    assert pod_of(chart, "Deployment") == pod_of(by_hand, "Deployment")
+    for key in ("replicas", "strategy", "selector"):
+        assert one(chart, "Deployment")["spec"][key] == one(by_hand, "Deployment")["spec"][key]
+    assert one(chart, "PodDisruptionBudget")["spec"] == one(by_hand, "PodDisruptionBudget")["spec"]
+
+
+def test_the_replicas_load_their_configuration(tmp_path: Path) -> None:
+    (tmp_path / "splunk_hec_token").write_text("x")
+    (tmp_path / "db_password").write_text("x")
+
+    assert set(configuration(rendered("replicated.yaml"), tmp_path)) == {"siem"}
 
 
 def test_operators_place_the_pod_and_add_containers() -> None:
@@ -262,7 +295,9 @@ def test_the_values_that_the_page_shows_make_a_connector(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("wrong", "reported"),
     [
-        ("replicas=2", "replicas"),
+        ("replicas=2", "replicas: more than one needs a shared journal"),
+        ("replicas=0", "replicas"),
+        ("config.state.postgres.password=abc", "password"),
         ("config.accounts=null", "accounts"),
         ("config.accounts.prod.account_id=abc", "account_id"),
         ("config.accounts.prod.api_token=abc", "api_token"),

@@ -40,6 +40,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* Not empty where the journal is on PostgreSQL: then replicas share it and no pod needs a volume. */}}
+{{- define "connector.shared" -}}
+{{- $state := get .Values.config "state" | default dict -}}
+{{- if or (get $state "postgres") (and .Values.existingConfigMap (gt (int .Values.replicas) 1)) -}}true{{- end -}}
+{{- end }}
+
+{{/* What kubectl exec and port-forward take. */}}
+{{- define "connector.target" -}}
+{{- if include "connector.shared" . }}deploy/{{ include "connector.fullname" . }}{{ else }}{{ include "connector.fullname" . }}-0{{ end -}}
+{{- end }}
+
 {{- define "connector.secret" -}}
 {{- if .Values.secrets.existingSecret }}
 {{- .Values.secrets.existingSecret }}

@@ -450,6 +450,9 @@ class Receipt:
         duplicates: how many it already had.
         busy: it accepted, but asks to slow down.
         retry_reason: why it wants the events of *retry* again, in words; empty where it does not say.
+        unnamed: how many more will never be accepted, where the collector does not say which; fewer than the
+            events that neither *rejected* nor *retry* names, as all of those belong into *rejected*.
+        unnamed_reason: why, in words.
     """
 
     rejected: Mapping[int, str] = field(default_factory=dict)
@@ -458,6 +461,12 @@ class Receipt:
     duplicates: int = 0
     busy: bool = False
     retry_reason: str = ""
+    unnamed: int = 0
+    unnamed_reason: str = ""
+
+
+PARTIAL_SUCCESS = "partial_success"
+"""Reason of dead letters of which the collector took some and does not say which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,7 +474,7 @@ class DeadLetter:
     """A revision that an output can never take, kept whole.
 
     *reason* is a short class (``refused``, ``rejected``, ``mapping``, ``too_large``,
-    ``bug``, ``poison``),
+    ``bug``, ``poison``, ``partial_success``),
     *answer* an excerpt of what the collector said, without secrets.
     """
 

@@ -131,6 +131,11 @@ def replay(
     if resolved.resolved:
         when = "" if client.running else ", to be sent when the connector starts"
         say(f"replayed {count_of(resolved.resolved, 'dead letter')}{when}")
+    if resolved.partly_taken:
+        say(
+            f"{resolved.partly_taken} of them (partial_success) were in batches that the collector took in "
+            "part: what it took arrives twice"
+        )
     for name, kept in resolved.kept.items():
         say(
             f"kept {count_of(kept, 'dead letter')} of {name}: "

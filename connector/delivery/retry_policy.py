@@ -220,7 +220,7 @@ def excerpt(text: str) -> str:
 
 
 def _answered(receipt: Receipt, size: int, history: History, policy: RetryPolicy, random: Random) -> Decision:
-    accepted = size - len(receipt.rejected) - len(receipt.retry)
+    accepted = size - len(receipt.rejected) - len(receipt.retry) - receipt.unnamed
     hint = usable_hint(receipt.retry_after)
     after: float | None = None
     if receipt.retry and not accepted and not receipt.rejected:

@@ -27,9 +27,9 @@ from connector.delivery.retry_policy import (
     fault_of,
 )
 from connector.delivery.suspects import PoisonSearch, Suspect, Suspects
-from connector.facts import BatchRetried, BatchSending, BatchSent, BatchSplit
+from connector.facts import BatchPartlyRejected, BatchRetried, BatchSending, BatchSent, BatchSplit
 from connector.interfaces import Output
-from connector.model import DeadLetter, Event, Limits, Receipt
+from connector.model import PARTIAL_SUCCESS, DeadLetter, Event, Limits, Receipt
 
 Request: TypeAlias = tuple[Chunk, ...]
 """What one send carries: a chunk, or the remainders of several that were accepted in part."""
@@ -55,7 +55,7 @@ events, 30 % refused each, every request of a thousand gets there."""
 
 
 class ContradictoryReceipt(Exception):
-    """A receipt named an event twice, or one that was not sent: nothing may be assumed."""
+    """A receipt named an event twice, or one that was not sent, or miscounted: nothing may be assumed."""
 
 
 class Sender:
@@ -190,10 +190,12 @@ class Sender:
                 chunk.alone = True
             self._again(request)
             return
+        partly = ""
         if isinstance(outcome, Receipt):
             self._report(request, outcome, seconds)
+            partly = self._rejected_in_part(request, outcome)
         if len(request) > 1 and isinstance(outcome, Receipt):
-            self._apply_to_remainders(request, outcome, permit, seconds)
+            self._apply_to_remainders(request, outcome, permit, seconds, partly)
             return
         [chunk] = request
         decision = self._decide(chunk, outcome, len(chunk.items), seconds)
@@ -203,7 +205,7 @@ class Sender:
             self._fail(chunk, failure, decision, permit)
             return
         self._circuit.answered(permit, decision)
-        self._apply(chunk, decision, seconds)
+        self._apply(chunk, decision, seconds, partly)
 
     def on_idle(self) -> None:
         """Nothing else is left to send: dead-letter refused events, or retry them once more."""
@@ -300,6 +302,8 @@ class Sender:
         named = [*receipt.rejected, *receipt.retry]
         if len(set(named)) < len(named) or not all(0 <= index < len(events) for index in named):
             raise ContradictoryReceipt
+        if receipt.unnamed and not 0 < receipt.unnamed < len(events) - len(named):
+            raise ContradictoryReceipt
         self._context.on_sent(self._context.name, events, receipt)
         return receipt
 
@@ -383,10 +387,10 @@ class Sender:
         context.observe(BatchSplit(context.name, len(chunk.items), answer))
         self._again(self._in_flight.split(chunk, [chunk.items[:cut], chunk.items[cut:]]))
 
-    def _apply(self, chunk: Chunk, decision: Decision, seconds: float) -> None:
+    def _apply(self, chunk: Chunk, decision: Decision, seconds: float, partly: str) -> None:
         match decision:
             case Answered():
-                self._apply_answer(chunk, decision, seconds)
+                self._apply_answer(chunk, decision, seconds, partly)
             case Split():
                 self._split(chunk, decision)
             case Isolate():
@@ -397,7 +401,7 @@ class Sender:
             case Retry():
                 raise AssertionError("failures are handled by _fail")
 
-    def _apply_answer(self, chunk: Chunk, answered: Answered, seconds: float) -> None:
+    def _apply_answer(self, chunk: Chunk, answered: Answered, seconds: float, partly: str) -> None:
         if answered.retry and not (answered.rejected and not answered.accepted):
             self._report_retry(len(answered.retry), len(chunk.items), chunk.attempts, answered)
         if not answered.accepted and answered.rejected:
@@ -406,10 +410,10 @@ class Sender:
             return
         if answered.accepted:
             self._progress()
-        self._keep_remainder(chunk, answered.rejected, answered.retry, seconds)
+        self._keep_remainder(chunk, answered.rejected, answered.retry, seconds, partly)
 
     def _apply_to_remainders(
-        self, request: Request, receipt: Receipt, permit: Permit, seconds: float
+        self, request: Request, receipt: Receipt, permit: Permit, seconds: float, partly: str
     ) -> None:
         """Divide one receipt among the chunks whose remainders travelled together."""
         size = sum(len(chunk.items) for chunk in request)
@@ -417,7 +421,7 @@ class Sender:
         if self._waits_its_turn(request, decision, permit, seconds):
             return
         self._circuit.answered(permit, decision)
-        accepted = size - len(receipt.rejected) - len(receipt.retry)
+        accepted = size - len(receipt.rejected) - len(receipt.retry) - receipt.unnamed
         if not accepted:
             for chunk in request:
                 chunk.stuck += 1
@@ -434,7 +438,7 @@ class Sender:
             stop = start + len(chunk.items)
             rejected = {i - start: text for i, text in receipt.rejected.items() if start <= i < stop}
             retry = frozenset(i - start for i in receipt.retry if start <= i < stop)
-            self._keep_remainder(chunk, rejected, retry, seconds)
+            self._keep_remainder(chunk, rejected, retry, seconds, partly)
             start = stop
 
     def _progress(self) -> None:
@@ -451,9 +455,12 @@ class Sender:
                 self._dead_letter(chunk, "poison", excerpt(answer))
 
     def _keep_remainder(
-        self, chunk: Chunk, rejected: Mapping[int, str], retry: frozenset[int], seconds: float
+        self, chunk: Chunk, rejected: Mapping[int, str], retry: frozenset[int], seconds: float, partly: str
     ) -> None:
-        """Dead-letter what was rejected, and keep what is to be sent again; the rest is accepted."""
+        """Dead-letter what was rejected, and keep what is to be sent again; the rest is accepted.
+
+        *partly*: some of the rest was rejected, and nobody knows which; empty where all of it was accepted.
+        """
         size = len(chunk.items)
         if len(retry) < size:
             chunk.alone = False
@@ -461,9 +468,13 @@ class Sender:
         chunk.pushbacks = 0
         for index, answer in rejected.items():
             chunk.dead.append(self._letter(chunk, chunk.items[index], "rejected", excerpt(answer)))
-        for index, key in [(at, item.first_key) for at, item in enumerate(chunk.items) if item.first_key]:
-            if index not in retry and index not in rejected:
-                chunk.emitted[key] = chunk.items[index].event.revision.identity
+        for index, item in enumerate(chunk.items):
+            if index in retry or index in rejected:
+                continue
+            if partly:
+                chunk.dead.append(self._letter(chunk, item, PARTIAL_SUCCESS, partly))
+            elif item.first_key is not None:
+                chunk.emitted[item.first_key] = item.event.revision.identity
         chunk.items = tuple(chunk.items[index] for index in sorted(retry))
         if not chunk.items:
             chunk.status = ChunkStatus.DONE
@@ -527,6 +538,25 @@ class Sender:
             BatchRetried(self._context.name, reason, attempt, answered.after or 0.0, answered.asked)
         )
 
+    def _rejected_in_part(self, request: Request, receipt: Receipt) -> str:
+        """What to note beside every event of *request* that *receipt* does not name; empty: accepted.
+
+        Sending them again would double those that were taken. The next batches are smaller, so that fewer
+        events share the doubt; one event alone is refused by name.
+        """
+        if not receipt.unnamed:
+            return ""
+        size = sum(len(chunk.items) for chunk in request)
+        self._batcher.shrink(sum(chunk.bytes for chunk in request))
+        self._context.observe(
+            BatchPartlyRejected(self._context.name, receipt.unnamed, size, excerpt(receipt.unnamed_reason))
+        )
+        known = len(receipt.rejected) + len(receipt.retry)
+        return excerpt(
+            f"{receipt.unnamed} of {size - known} events rejected, the collector does not say which: "
+            f"{receipt.unnamed_reason}"
+        )
+
     def _report(self, request: Request, receipt: Receipt, seconds: float) -> None:
         named = receipt.retry | receipt.rejected.keys()
         items = [item for chunk in request for item in chunk.items]
@@ -534,7 +564,7 @@ class Sender:
         self._context.observe(
             BatchSent(
                 self._context.name,
-                len(accepted),
+                len(accepted) - receipt.unnamed,
                 len(receipt.rejected),
                 len(receipt.retry),
                 receipt.duplicates,

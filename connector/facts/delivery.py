@@ -92,6 +92,22 @@ class BatchSplit(Fact):
 
 
 @fact
+class BatchPartlyRejected(Fact):
+    """The collector rejected *rejected* of *events* for good and does not say which; it took the others.
+
+    None is sent again; all of them become dead letters with the reason `partial_success`.
+    """
+
+    event: ClassVar[str] = "batch_partly_rejected"
+    level: ClassVar[Level] = "error"
+
+    output: str
+    rejected: int
+    events: int
+    reason: str
+
+
+@fact
 class EventsFiltered(Fact):
     """Events not sent. *reason*: `when`, `max_age`, `emit`, `group_by`, `throttle` or `addressed`."""
 
@@ -129,7 +145,7 @@ class MappingWarnings(Fact):
 class EventDeadLettered(Fact):
     """An event could not be delivered and was stored as a dead letter.
 
-    *reason*: `refused`, `rejected`, `mapping`, `too_large`, `bug` or `poison`.
+    *reason*: `refused`, `rejected`, `mapping`, `too_large`, `bug`, `poison` or `partial_success`.
     """
 
     event: ClassVar[str] = "event_dead_lettered"

@@ -85,14 +85,19 @@ class CommandTarget:
 
 @dataclass(slots=True)
 class DeadLetterCounts:
-    """Result of a replay or purge: how many dead letters were resolved, and how many were kept by output."""
+    """Result of a replay or purge: how many dead letters were resolved, and how many were kept by output.
+
+    *partly_taken*: how many of the resolved are of batches of which the collector took a part.
+    """
 
     resolved: int = 0
+    partly_taken: int = 0
     kept: Counter[str] = field(default_factory=Counter)
 
     def add(self, answer: JsonObject) -> None:
         """Add one answer of ``resolve_dead_letters``."""
         self.resolved += answer["resolved"]
+        self.partly_taken += answer.get("partly_taken", 0)  # a daemon that was not restarted yet has none
         self.kept.update(answer["kept"])
 
 

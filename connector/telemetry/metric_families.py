@@ -73,6 +73,11 @@ COUNTERS: tuple[Family, ...] = (
     Family("dead_letters_purged", "Dead letters an operator deleted.", ("output",)),
     Family("events_sent", "Events the collector accepted.", ("output",)),
     Family("events_rejected", "Events the collector rejected individually.", ("output",)),
+    Family(
+        "events_rejected_unnamed",
+        "Events the collector rejected without saying which of their batch.",
+        ("output",),
+    ),
     Family("events_duplicate", "Events the collector already had.", ("output",)),
     Family("events_filtered", "Events not sent because of the output's settings.", ("output", "reason")),
     Family("events_with_mapping_warnings", "Events shortened or with values left out.", ("output",)),

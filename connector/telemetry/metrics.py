@@ -20,7 +20,7 @@ _FILTERS = ("when", "max_age", "emit", "group_by", "throttle")
 _ENDED = frozenset({"succeeded", "partial", "failed", "cancelled", "expired"})
 """States in which an action has ended (``actions.action.ENDED``)."""
 
-_REASONS = ("refused", "rejected", "mapping", "too_large", "bug", "poison")
+_REASONS = ("refused", "rejected", "mapping", "too_large", "bug", "poison", "partial_success")
 """Of dead letters (``model.DeadLetter``)."""
 
 
@@ -277,6 +277,8 @@ class Metrics:
                 metrics.count("output_retry_after_capped", fact.output)
             case facts.BatchSplit():
                 metrics.count("batches_split", fact.output)
+            case facts.BatchPartlyRejected():
+                metrics.count("events_rejected_unnamed", fact.output, by=fact.rejected)
             case facts.EventsFiltered():
                 metrics.count("events_filtered", fact.output, fact.reason, by=fact.count)
             case facts.MappingWarnings():

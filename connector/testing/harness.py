@@ -99,7 +99,7 @@ async def accepted(output: Output, batch: Sequence[Event]) -> None:
     """Send *batch* to a collector that accepts everything."""
     receipt = await output.send(batch)
     check_receipt(receipt, len(batch))
-    if receipt.rejected or receipt.retry:
+    if receipt.rejected or receipt.retry or receipt.unnamed:
         raise Violation(f"a collector that accepts everything led to {receipt}")
 
 
@@ -126,6 +126,10 @@ def check_receipt(receipt: Receipt, size: int) -> None:
         raise Violation("the receipt both rejects and retries an event")
     if not 0 <= receipt.duplicates <= size:
         raise Violation(f"{receipt.duplicates} duplicates in a batch of {size}")
+    if receipt.unnamed and not 0 < receipt.unnamed < size - len(named):
+        raise Violation(f"{receipt.unnamed} unnamed rejections where {size - len(named)} events are unnamed")
+    if receipt.unnamed and not receipt.unnamed_reason.strip():
+        raise Violation("unnamed rejections have no reason")
     if any(not reason.strip() for reason in receipt.rejected.values()):
         raise Violation("a rejection gives no reason")
 

@@ -39,6 +39,7 @@ from connector.facts import (
 from connector.formats.json import encode
 from connector.interfaces import FeedLog, KeyValueStore, Observe, OperatorLog
 from connector.model import (
+    PARTIAL_SUCCESS,
     Body,
     Commit,
     DeadLetter,
@@ -293,8 +294,9 @@ class Operator:
     async def resolve_dead_letters(self, request: JsonObject) -> JsonObject:
         """Replay or purge dead letters: ``numbers``, or a page after number ``after`` up to ``upto``.
 
-        Returns how many were resolved, and how many were kept by output: replaying to an output that is not
-        attached would lose them.
+        Returns how many were resolved, how many of these may double what the collector took
+        (``partial_success``), and how many were kept by output: replaying to an output that is not attached
+        would lose them.
         """
         action = _action(request)
         numbers = request.get("numbers")
@@ -302,20 +304,21 @@ class Operator:
             dead_letters = await self._some(request)
             last = dead_letters[-1][0] if dead_letters else 0
             upto = _number(request, "upto")
-            chosen = [(number, dead_letter.output) for number, dead_letter in dead_letters if number <= upto]
+            chosen = [(number, dead_letter) for number, dead_letter in dead_letters if number <= upto]
         else:
-            chosen = [(number, (await self._find(number)).output) for number in _numbers(numbers)]
+            chosen = [(number, await self._find(number)) for number in _numbers(numbers)]
             last = 0
         attached = {output.output for output in (await self._log.outline()).outputs if output.attached}
-        kept = [output for _, output in chosen if action == "replay" and output not in attached]
-        going = [(number, output) for number, output in chosen if output not in set(kept)]
+        kept = [one.output for _, one in chosen if action == "replay" and one.output not in attached]
+        going = [(number, one) for number, one in chosen if one.output not in set(kept)]
         resolved = (
             await self._log.resolve_dead_letters([number for number, _ in going], action) if going else 0
         )
         fact = DeadLettersReplayed if action == "replay" else DeadLettersPurged
-        for output, count in Counter(output for _, output in going).items():
+        for output, count in Counter(one.output for _, one in going).items():
             self._observe(fact(output, count))
-        return {"resolved": resolved, "last": last, "kept": dict(Counter(kept))}
+        partly = sum(one.reason == PARTIAL_SUCCESS for _, one in going)
+        return {"resolved": resolved, "partly_taken": partly, "last": last, "kept": dict(Counter(kept))}
 
     async def _some(self, request: JsonObject) -> Sequence[tuple[int, DeadLetter]]:
         output = None if request.get("output") is None else _text(request, "output")

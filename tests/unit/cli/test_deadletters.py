@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
-from connector.model import Backlog
+from connector.model import PARTIAL_SUCCESS, Backlog
 from connector.simulator.mail import hostile
 from tests.unit.cli.harness import Shell, StateFolder, letter, revision
 
@@ -103,6 +104,16 @@ def test_a_replay_waits_in_the_journal_for_its_own_output(folder: StateFolder, s
             return entry.only, [one.record.id for one in entry.revisions]
 
     assert asyncio.run(waiting()) == ("siem", ["r2"])
+
+
+def test_a_replay_says_what_arrives_twice(folder: StateFolder, shell: Shell) -> None:
+    partly = replace(letter("siem", 1, revision("r1")), reason=PARTIAL_SUCCESS)
+    folder.fill([partly, letter("siem", 2, revision("r2"))])
+
+    first, second = shell("deadletters", "replay", "1"), shell("deadletters", "replay", "2")
+
+    assert "1 of them (partial_success) were in batches that the collector took in part" in first.err
+    assert "twice" not in second.err
 
 
 def test_nobody_would_read_a_replay_to_an_output_that_is_not_configured(

@@ -109,6 +109,21 @@ RECIPES: Mapping[str, CollectorRecipe] = {
         (Question("url", URL.text, "https://opensearch.example:9200"), USERNAME),
         ("opensearch_password",),
     ),
+    "otlp": CollectorRecipe(
+        "an OpenTelemetry collector (Grafana, Dynatrace, New Relic, Elastic, any OTLP endpoint)",
+        "docs/collectors/otlp.md",
+        """\
+  otlp:
+    type: otlp
+    url: {url}       # /v1/logs is added to a base URL
+    # Which header carries the token, by product: docs/collectors/otlp.md.
+    headers: {{Authorization: "{secret:otlp_authorization}"}}
+    mapping: ecs
+    # tls: {{ca_file: /etc/email-connector/collector-ca.pem}}
+""",
+        (Question("url", URL.text, "https://otel.example:4318"),),
+        ("otlp_authorization",),
+    ),
     "qradar": _syslog("IBM QRadar", "docs/collectors/qradar.md", "qradar", "tls://qradar.example:6514"),
     "arcsight": _syslog(
         "OpenText ArcSight", "docs/collectors/arcsight.md", "arcsight", "tcp://smartconnector.example:1514"

@@ -46,6 +46,7 @@ BUILT_IN: Mapping[str, type[OutputSettings]] = _OnDemand(
         "elasticsearch": ("connector.outputs.elasticsearch.output", "ElasticsearchSettings"),
         "file": ("connector.outputs.file.output", "FileSettings"),
         "http": ("connector.outputs.http.output", "HttpSettings"),
+        "otlp": ("connector.outputs.otlp.output", "OtlpSettings"),
         "splunk_hec": ("connector.outputs.splunk_hec.output", "SplunkHecSettings"),
         "stdout": ("connector.outputs.stdout", "StdoutSettings"),
         "syslog": ("connector.outputs.syslog.output", "SyslogSettings"),

@@ -28,6 +28,7 @@ from tests.support.collectors import (
     unobserved,
 )
 from tests.support.hec_collector import hec_collector, reported
+from tests.support.otlp_collector import otlp_collector, status_reply
 from tests.support.sampling import slow
 from tests.support.scripted_http import Asked, Reply, scripted
 
@@ -241,6 +242,52 @@ def bulk_bench(concurrency: int, *, tls: bool = False, **credentials: str) -> Be
     return bench
 
 
+def otlp_bench(*, tls: bool = False, counts: bool = False, **options: object) -> Bench:
+    @contextlib.asynccontextmanager
+    async def bench(folder: Path) -> AsyncIterator[OutputHarness]:
+        trusted = authority(folder) if tls else None
+        context = trusted.server if trusted else None
+
+        def denied(asked: Asked) -> Reply:
+            shown = "".join(f"{name}: {value}\n" for name, value in asked.headers.items())
+            return status_reply(403, f"{asked.target}\n{shown}")
+
+        def build(url: str, **more: object) -> Output:
+            trust = {"tls": {"ca_file": trusted.ca_file}} if trusted else {}
+            return made(
+                {
+                    "type": "otlp",
+                    "url": f"{url}/otlp?token={SECRET}-url",
+                    "headers": {"X-Scope-OrgID": f"{SECRET}-header"},
+                    "auth": {"basic": {"username": "connector", "password": f"{SECRET}-password"}},
+                    "body": "json",
+                    **trust,
+                    **options,
+                    **more,
+                }
+            )
+
+        async with (
+            otlp_collector(poison=POISON, counts=counts, tls=context) as collector,
+            scripted(lambda _: status_reply(429, "later"), tls=context) as busy,
+            scripted(denied, tls=context) as stranger,
+        ):
+            local = f"{collector.server.scheme}://127.0.0.1"
+            yield OutputHarness(
+                build=lambda: build(collector.url),
+                taken=lambda: [record.body.string_value.encode() for record in collector.records],
+                unreachable=lambda: build(f"{local}:{free_port()}"),
+                denied=lambda: build(stranger.url),
+                busy=lambda: build(busy.url),
+                picky=lambda: build(collector.url),
+                port=collector.server.port,
+                through=lambda port: build(f"{local}:{port}", timeout=SHORT),
+                secrets=(SECRET, "Y29ubmVjdG9yOmNhbmFyeS"),
+            )
+
+    return bench
+
+
 BENCHES: dict[str, Bench] = {
     "stdout": stdout_bench,
     "file": file_bench,
@@ -259,6 +306,9 @@ BENCHES: dict[str, Bench] = {
     "elasticsearch with a key": bulk_bench(1, api_key=f"{SECRET}:{SECRET}"),
     "elasticsearch with a password": bulk_bench(4, username="soc", password=SECRET),
     "elasticsearch over tls": bulk_bench(1, api_key=f"{SECRET}:{SECRET}", tls=True),
+    "otlp": otlp_bench(),
+    "otlp that counts what it rejects": otlp_bench(counts=True, concurrency=3, gzip=False),
+    "otlp over tls": otlp_bench(tls=True, attributes="none"),
 }
 
 VARIANTS = {
@@ -269,6 +319,8 @@ VARIANTS = {
     "splunk_hec over tls with acknowledgement",
     "elasticsearch with a password",
     "elasticsearch over tls",
+    "otlp that counts what it rejects",
+    "otlp over tls",
 }
 """Options whose difference unit tests show; only ``make test-all`` runs the whole suite against them."""
 

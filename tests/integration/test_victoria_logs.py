@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,27 @@ from typing import Any
 import pytest
 import yaml
 
+from connector import __version__
 from tests.integration.killed_collector import BATCH, Delivered, Figures, deliver, figures
 from tests.support.cef_parser import parse
 from tests.support.process import ACCOUNT
 from tests.support.victoria_logs import VictoriaLogs, flattened, victoria_logs
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
+LEVELS = {
+    "0": ("9", "INFO"),
+    "1": ("9", "INFO"),
+    "2": ("9", "INFO"),
+    "3": ("10", "INFO2"),
+    "4": ("13", "WARN"),
+    "5": ("13", "WARN"),
+    "6": ("13", "WARN"),
+    "7": ("17", "ERROR"),
+    "8": ("17", "ERROR"),
+    "9": ("18", "ERROR2"),
+    "10": ("18", "ERROR2"),
+}
+"""``SeverityNumber`` and name by an event's severity."""
 FRACTION = re.compile(r"\d+\.\d+")
 
 
@@ -47,8 +63,19 @@ def assert_fields(row: Mapping[str, str], expected: Mapping[str, Any]) -> None:
     """Assert that *row* has exactly the *expected* fields; a list is JSON text there."""
     assert row.keys() == expected.keys()
     for name, value in expected.items():
-        stored = json.loads(row[name]) if isinstance(value, list) else row[name]
+        stored = json.loads(_ESCAPE.sub(_as_json, row[name])) if isinstance(value, list) else row[name]
         assert stored == value or _rounded(stored) == _rounded(value), name
+
+
+_ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|U[0-9a-f]{8}|.)")
+
+
+def _as_json(escape: re.Match[str]) -> str:
+    """An escape of Go, with which the server writes lists of OTLP, as one of JSON."""
+    text = escape[1]
+    if text[0] in "xU" and len(text) > 1:
+        return json.dumps(chr(int(text[1:], 16)))[1:-1]
+    return {"a": "\\u0007", "v": "\\u000b"}.get(text, escape[0])
 
 
 def _rounded(text: object) -> object:
@@ -112,6 +139,48 @@ def test_json_over_http(server: VictoriaLogs, tmp_path: Path, settings: dict[str
     count = len(run.sent)
     assert figures(run, [row["event.id"] for row in rows]) == Figures(count, count, 0, 0, 0)
     assert_documents(run, rows, "")
+
+
+def without_nulls(value: Any) -> Any:
+    """*value* without the keys whose value is null."""
+    if isinstance(value, dict):
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_opentelemetry(server: VictoriaLogs, tmp_path: Path) -> None:
+    output = {
+        "type": "otlp",
+        "url": f"{server.url}/insert/opentelemetry",
+        "mapping": "ecs",
+        "resource": {"deployment.environment.name": "prod"},
+    }
+
+    run = deliver(tmp_path, server, output, event_id)
+    rows = server.rows()
+
+    count = len(run.sent)
+    assert figures(run, [row["event.id"] for row in rows]) == Figures(count, count, 0, 0, 0)
+    assert len({row["log.record.uid"] for row in rows}) == count
+    for row in rows:
+        del row["log.record.uid"]
+        assert row.pop("event_name") == row["event.code"]
+        assert (row.pop("severity_number"), row.pop("severity_text")) == LEVELS[row["event.severity"]]
+    # OTLP says null by leaving the key out, also inside of lists.
+    sent = {
+        name: json.dumps(without_nulls(json.loads(payload))).encode() for name, payload in run.sent.items()
+    }
+    assert_documents(
+        replace(run, sent=sent),
+        rows,
+        "",
+        **{
+            "service.name": "cloudflare-email-security",
+            "deployment.environment.name": "prod",
+            "scope.name": "cloudflare-email-connector",
+            "scope.version": __version__,
+        },
+    )
 
 
 def example(name: str, url: str) -> dict[str, Any]:

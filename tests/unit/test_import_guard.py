@@ -100,7 +100,7 @@ def test_the_daemon_loads_only_what_its_configuration_needs(tmp_path: Path) -> N
     assert "connector.outputs.splunk_hec.output" in loaded
     assert not loaded & {
         "apscheduler", "pygments", "rich", "connector.outputs.elasticsearch", "connector.outputs.file",
-        "connector.outputs.syslog", "connector.simulator",
+        "connector.outputs.syslog", "connector.outputs.otlp", "connector.formats.otlp", "connector.simulator",
     }  # fmt: skip
 
 

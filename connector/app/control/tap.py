@@ -88,7 +88,8 @@ class Taps:
         for index, event in enumerate(events):
             if index in receipt.retry:
                 continue
-            reason = receipt.rejected.get(index)
+            # Where some of them were refused and nobody knows which, all of them become dead letters.
+            reason = receipt.rejected.get(index, receipt.unnamed_reason if receipt.unnamed else None)
             for viewer in viewers:
                 viewer.add(event, "accepted" if reason is None else "refused", reason or "")
         for viewer in viewers:

@@ -4,6 +4,7 @@ nothing lost."""
 from __future__ import annotations
 
 import contextlib
+import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.scenarios.outputs.delivering import as_line, delivering
 from tests.support.bulk_collector import bulk_collector
 from tests.support.collectors import StreamCollector, authority, stream_collector, unobserved, until
 from tests.support.hec_collector import TOKEN, hec_collector
+from tests.support.otlp_collector import otlp_collector
 from tests.support.sampling import slow
 from tests.support.scripted_http import Asked, Reply, scripted
 from tests.unit.delivery.fakes import FactRecorder, revisions
@@ -75,10 +77,21 @@ async def cluster() -> AsyncIterator[tuple[int, Callable[[], Sequence[str]]]]:
         yield urlsplit(collector.url).port or 0, lambda: [one["id"] for one in collector.stored.values()]
 
 
+@contextlib.asynccontextmanager
+async def opentelemetry() -> AsyncIterator[tuple[int, Callable[[], Sequence[str]]]]:
+    """The same for a collector of OpenTelemetry logs."""
+    async with otlp_collector() as collector:
+        yield (
+            collector.server.port,
+            lambda: [json.loads(record.body.string_value)["id"] for record in collector.records],
+        )
+
+
 OUTPUTS: dict[str, tuple[Collector, dict[str, object]]] = {
     "http": (http, {}),
     "splunk_hec": (splunk, {"token": TOKEN, "gzip": False}),
     "elasticsearch": (cluster, {"gzip": False}),
+    "otlp": (opentelemetry, {"gzip": False, "body": "json"}),
 }
 
 

@@ -17,6 +17,7 @@ from connector.model import Event, Feed, Record, Revision
 from connector.net.clock import utc_now
 from connector.outputs.elasticsearch.output import ElasticsearchSettings
 from connector.outputs.http.output import HttpOutput, HttpSettings
+from connector.outputs.otlp.output import OtlpSettings
 from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from tests.support.sampling import slow
 from tests.support.scripted_http import Asked, Reply, scripted
@@ -64,6 +65,10 @@ def elastic(url: str) -> Output:
     return ElasticsearchSettings.model_validate({"url": url}).build("siem", lambda _: None)
 
 
+def otlp(url: str) -> Output:
+    return OtlpSettings.model_validate({"url": url}).build("siem", lambda _: None)
+
+
 async def refusal(build: Callable[[str], Output], sent: Event, answer: Callable[[Asked], Reply]) -> str:
     async with scripted(answer) as server:
         output = build(server.url)
@@ -79,7 +84,8 @@ async def refusal(build: Callable[[str], Output], sent: Event, answer: Callable[
 @pytest.mark.parametrize("status", [400, slow(403), slow(413), slow(429), 500])
 @pytest.mark.parametrize("echo", ECHOES)
 @pytest.mark.parametrize(
-    ("build", "sent"), [(http, JSON), (http, CEF), (splunk, JSON), (splunk, CEF), (elastic, JSON)]
+    ("build", "sent"),
+    [(http, JSON), (http, CEF), (splunk, JSON), (splunk, CEF), (elastic, JSON), (otlp, JSON)],
 )
 async def test_no_value_of_the_request_is_shown(
     build: Callable[[str], Output], sent: Event, echo: Callable[[str], str], status: int

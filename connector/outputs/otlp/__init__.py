@@ -1,0 +1,1 @@
+"""Output type otlp: OpenTelemetry logs over HTTP, for every collector that speaks OTLP."""

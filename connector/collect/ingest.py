@@ -240,13 +240,13 @@ class SliceIngester:
         async with self._record_locks.hold(record.id for record in page.records):
             visit, generation = Visit(self._feed, part.window, self._clock()), self._writer.generation
             known = dict(await self._log.seen(self._feed, [record.id for record in page.records]))
-            records, reused = _tell_apart(page.records, known)
+            records, messages, reused = _tell_apart(page.records, known)
             if reused:
                 known.update(await self._log.seen(self._feed, [record.id for record in reused]))
             redeliver = part.recorder.redeliver(records) if part.recorder else frozenset[str]()
             while True:
                 overtaken = {record.id for record in records if self._order.is_overtaken(record.id, number)}
-                comparisons = self._compare(visit, records, known, enrichment, redeliver, overtaken)
+                comparisons = self._compare(visit, records, messages, known, enrichment, redeliver, overtaken)
                 if not enrichment.pending:
                     break
                 await self._enrichment.fetch(enrichment)
@@ -265,6 +265,7 @@ class SliceIngester:
         self,
         visit: Visit,
         records: Sequence[Record],
+        messages: Sequence[bytes],
         known: dict[str, Seen],
         enrichment: PageEnrichment,
         redeliver: frozenset[str],
@@ -272,7 +273,7 @@ class SliceIngester:
     ) -> list[Comparison]:
         """Compare *records* in order; *known* is updated, so that a record that repeats is compared once."""
         comparisons, left = [], set(redeliver)
-        for record in records:
+        for record, message in zip(records, messages, strict=True):
             row = known.get(record.id)
             comparison = compare(
                 record,
@@ -281,6 +282,7 @@ class SliceIngester:
                 window=visit.window,
                 collected=visit.at,
                 watched=self._watched,
+                message=message,
             )
             if row is not None and record.id in overtaken:
                 comparison = Comparison()
@@ -368,17 +370,20 @@ class SliceIngester:
 
 def _tell_apart(
     records: Sequence[Record], known: Mapping[str, Seen]
-) -> tuple[Sequence[Record], Sequence[Record]]:
-    """Give a record whose id belongs to another message an id of its own; return all, and these."""
+) -> tuple[Sequence[Record], Sequence[bytes], Sequence[Record]]:
+    """Give a record whose id belongs to another message an id of its own.
+
+    Returns all records, what tells each from other messages, and those with another id.
+    """
     owners: dict[str, bytes] = {row.id: row.message for row in known.values()}
+    messages = [message_of(record.head) for record in records]
     distinct: list[Record] = []
     reused: list[Record] = []
-    for record in records:
-        message = message_of(record.head)
+    for record, message in zip(records, messages, strict=True):
         owner = owners.setdefault(record.id, message)
         if is_other_message(owner, message):
             reused.append(under_own_id(record, message))
             distinct.append(reused[-1])
         else:
             distinct.append(record)
-    return distinct, reused
+    return distinct, messages, reused

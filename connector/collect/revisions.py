@@ -207,24 +207,24 @@ def compare(
     window: Window,
     collected: datetime,
     watched: Sequence[str] = WATCHED,
+    message: bytes = b"",
 ) -> Comparison:
     """Say what *record*, returned for *window*, is against the row *known* of its id.
 
     First sight is revision 1, a changed state the next one. A state that returns counts up again, also
     that of a record reported as gone. Whichever of its timestamps the API goes by, a record lies in
-    every window that returns it, so its row's time is kept inside all of them.
+    every window that returns it, so its row's time is kept inside all of them. *message* is what
+    :func:`message_of` says of the record, where the caller knows it.
     """
+    message = message or message_of(record.head)
     state, digest = _judged(record, watched)
     if known is None:
-        return _first(record, state, digest, feed, window, collected)
-    row = replace(
-        known,
-        time=_within(window, known.time),
-        until=max(known.until, window.end),
-        message=known.message or message_of(record.head),
-    )
-    if digest == known.digest and _GONE not in known.state and not has_left(known):
-        return Comparison(seen=row) if _is_worth_writing(row, known) else UNCHANGED
+        return _first(record, state, digest, feed, window, collected, message)
+    time, until = _within(window, known.time), max(known.until, window.end)
+    is_worth_writing = time != known.time or not known.message or until - known.until > SLACK
+    if not is_worth_writing and digest == known.digest and _GONE not in known.state and not has_left(known):
+        return UNCHANGED
+    row = replace(known, time=time, until=until, message=known.message or message)
     changed = {
         name: known.state[name] for name in state if name in known.state and known.state[name] != state[name]
     }
@@ -234,7 +234,7 @@ def compare(
     merged = {**known.state, **state}
     merged.pop(_LEFT, None)
     if len(merged) == len(known.state):
-        return Comparison(seen=row if _is_worth_writing(row, known) else None)
+        return Comparison(seen=row if is_worth_writing else None)
     digest = digest_of(without_marks(merged))
     return Comparison(
         seen=replace(
@@ -302,7 +302,13 @@ def _judged_text(said: bytes) -> tuple[JsonObject, str]:
 
 
 def _first(
-    record: Record, state: JsonObject, digest: str, feed: Feed, window: Window, collected: datetime
+    record: Record,
+    state: JsonObject,
+    digest: str,
+    feed: Feed,
+    window: Window,
+    collected: datetime,
+    message: bytes,
 ) -> Comparison:
     return Comparison(
         Revision(feed, record, digest, 1, collected),
@@ -314,13 +320,9 @@ def _first(
             {digest: 1},
             1,
             window.end,
-            message_of(record.head),
+            message,
         ),
     )
-
-
-def _is_worth_writing(row: Seen, known: Seen) -> bool:
-    return row.time != known.time or row.message != known.message or row.until - known.until > SLACK
 
 
 def _within(window: Window, moment: datetime) -> datetime:

@@ -153,6 +153,11 @@ class Record:
         _ = self.body  # what the strict decoder refuses has no text
         return self._text
 
+    def drop_text(self) -> None:
+        """Forget *text*: it is in the journal now, and every copy of a record in memory counts."""
+        _ = self.body  # which takes its place
+        self._text = None
+
     @property
     def head(self) -> Mapping[str, Any]:
         """``HEAD_FIELDS`` by name, those that the record has; others may be in it."""

@@ -338,6 +338,8 @@ class SliceIngester:
             key_value=key_value,
             quarantined=quarantined,
         )
+        for revision in revisions:
+            revision.record.drop_text()
 
     def _report(
         self, part: Slice, records: Sequence[Record], comparisons: Sequence[Comparison], now: datetime

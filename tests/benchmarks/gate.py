@@ -21,7 +21,7 @@ LEAST = {
     "page, split into records": 0.50,
     "compare, never seen": 0.55,
     "compare, seen before": 0.80,
-    "entry, written": 1.8,
+    "entry, written": 3.0,
     "entry, read (zlib)": 0.40,
     "HEC envelopes": 2.5,
     "bulk body": 1.8,

@@ -23,7 +23,7 @@ from connector.outputs.shared.failover import Failover, MultiUrlSettings
 from connector.secret import Secret
 
 # Payload only: the action line adds about 90 bytes per event, and a request should stay below 5 MB.
-_LIMITS = Limits(events=1600, bytes=4_800_000)
+_LIMITS = Limits(events=1000, bytes=3_000_000)
 # Checking the target must not delay a start whose cluster is slow, in seconds.
 _CHECK_TIMEOUT = 5.0
 _INCOMPARABLE = (

@@ -155,3 +155,15 @@ def test_a_search_that_watches_another_field_compares_the_decoded_record() -> No
 )
 def test_what_is_no_page_is_not_split(body: bytes) -> None:
     assert SPLITTER.split(body) is None
+
+
+@pytest.mark.parametrize("asked_before", [True, False])
+def test_a_record_whose_text_is_dropped_keeps_its_body(asked_before: bool) -> None:
+    [record] = split(orjson.dumps(ORDINARY)).records
+    if asked_before:
+        assert record.body == ORDINARY
+
+    record.drop_text()
+
+    assert record.body == ORDINARY
+    assert record.text is None

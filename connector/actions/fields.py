@@ -30,7 +30,7 @@ class Field:
         allowed: the values of a text, or of the items of a list.
         least: smallest integer, or shortest text or list.
         most: largest integer, or longest text or list.
-        pattern: regular expression that a whole text must match.
+        pattern: regular expression that a whole text, or each of a list, must match.
         example: for the documents.
     """
 
@@ -58,7 +58,7 @@ class Field:
         elif self.pattern:
             text["pattern"] = f"^{self.pattern}$"
         if self.type == "strings":
-            items = text if self.allowed else {"type": "string", "minLength": 1, "maxLength": _LONGEST_ITEM}
+            items = text if self.allowed else {**text, "minLength": 1, "maxLength": _LONGEST_ITEM}
             return {"type": "array", "items": items, "minItems": self.least, "maxItems": self.most}
         return text if self.allowed else {**text, "minLength": self.least, "maxLength": self.most}
 

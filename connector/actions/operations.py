@@ -63,11 +63,15 @@ _ACCOUNT = Field(
     most=64,
     example="prod",
 )
+_ID = "[!-.0-~]+"
+"""Ids are printable ASCII. A slash would be another path of Cloudflare's API."""
+
 _IDS = Field(
     "ids",
     "strings",
     "Ids of messages, as in the member id of a message. Duplicates count once.",
     required=True,
+    pattern=_ID,
     example=["4Njp3P0STMz2c02Q-2026-11-18T09:41:07-2a539d65"],
 )
 _REASON = Field(
@@ -102,7 +106,7 @@ _WAIT = Field(
     most=3,
     example="20s",
 )
-_MESSAGE_ID = Field("message_id", "string", "Id of the message.", required=True, most=300)
+_MESSAGE_ID = Field("message_id", "string", "Id of the message.", required=True, most=300, pattern=_ID)
 _ACTION_ID = Field(
     "action_id", "string", "Id of the action.", required=True, least=32, most=32, pattern="[0-9a-f]{32}"
 )

@@ -27,7 +27,7 @@ from connector.actions.ledger import Ledger
 from connector.actions.options import ActionOptions
 from connector.actions.recipients import KnownRecipients
 from connector.actions.refusals import CallRefusedError, conflict, malformed, not_found, out_of_scope
-from connector.errors import JournalFull, Moved
+from connector.errors import BadQuery, JournalFull, Moved
 from connector.facts import CallRefused
 from connector.interfaces import ActionApi, ActionLog, Observe
 from connector.model import FilterValue, JsonObject, Record, Window
@@ -40,6 +40,9 @@ _SEARCH_SECONDS = 25.0
 
 _AUDITED_REFUSALS = 60
 """Refused calls of a minute that have an audit event each; the rest is counted in the next one's."""
+
+_FILTERS_REFUSED = frozenset({None, 400, 422})
+"""Statuses of a search whose filters are wrong; ``None``: the connector found that itself."""
 
 _LOOKUPS = 4
 _NOT_FILTERS = frozenset({"account", "start", "end", "limit"})
@@ -114,8 +117,13 @@ class Service:
             raise malformed("start", "expected a time before end")
         filters: dict[str, FilterValue] = {"detections_only": False}
         filters |= {key: value for key, value in query.items() if key not in _NOT_FILTERS}
-        async with _bounded():
-            records, more = await account.api.search(filters, Window(start, end), query.get("limit", 100))
+        try:
+            async with _bounded():
+                records, more = await account.api.search(filters, Window(start, end), query.get("limit", 100))
+        except BadQuery as error:
+            if error.status in _FILTERS_REFUSED:
+                raise malformed("", error.reason) from None
+            raise
         self.recipients.learn(name, records)
         seen = [record.body for record in records if caller.sees(record.body)]
         return {"messages": seen, "truncated": more, "withheld": len(records) - len(seen)}

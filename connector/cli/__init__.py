@@ -19,6 +19,7 @@ WRONG = 2
 """Exit codes: 0 success, 1 failure, 2 wrong usage or invalid configuration."""
 
 _COMMANDS = {
+    "action": "Move, release, submit, block; approve actions.",
     "backfill": "Reread a time range and deliver what is missing.",
     "check": "Verify configuration, credentials, clock, mappings and outputs.",
     "completion": "Print the completion script of a shell.",

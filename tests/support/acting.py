@@ -90,7 +90,7 @@ class Acting:
         """The action once it has ended, however long that takes."""
         action = await self.ledger.get(action_id)
         assert action is not None
-        return await self.service.wait(action, 86_400)
+        return await self.service.wait(action, 2 * 86_400)
 
     async def audit(self) -> list[Body]:
         """Every audit event that outputs get, in order."""

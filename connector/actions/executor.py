@@ -116,6 +116,7 @@ class Executor:
 
     async def run(self) -> None:
         """Perform actions until cancelled; begins with those that an earlier process left."""
+        self._failure = None
         for action in await self._ledger.all_open():
             self.schedule(action)
         self._count()
@@ -187,6 +188,11 @@ class Executor:
             raise
         except ConnectorError as error:
             action = await self._postpone(await self._ledger.get(name) or action, str(error), None)
+        except Exception as error:  # noqa: BLE001, one action with a mistake must not stop the others
+            self._due[name] = self._ledger.clock() + timedelta(seconds=_IDLE)
+            why = f"unexpected {type(error).__name__}"
+            self._observe(ActionPostponed(name, str(action.kind), action.account_id, why, _IDLE))
+            return
         self.schedule(action)
 
     async def _step(self, action: Action) -> Action:  # noqa: PLR0911, one line per state

@@ -25,6 +25,9 @@ _PIPED_WIDTH = 80
 _FEEDS_SHOWN = 20
 """Feeds in the table without --all: with the header, the outputs and the problems it fits one screen."""
 
+_OPEN_ACTIONS = {"awaiting_approval": "await approval", "unknown": "have an unknown outcome"}
+"""Response actions that deserve a look, by their member of the status."""
+
 _NAMES_SHOWN = 3
 """Names listed for a reason that several feeds or outputs share."""
 
@@ -198,7 +201,12 @@ def _fit(cell: str, width: int) -> str:
 
 
 def _footnotes(status: JsonObject, feeds: Sequence[JsonObject], now: datetime, width: int) -> Iterator[str]:
-    """Replicas, backfills in progress, gaps in what was collected, and quarantined items."""
+    """Replicas, open actions, backfills in progress, gaps in what was collected, and quarantined items."""
+    actions = status.get("actions") or {}
+    for state, text in _OPEN_ACTIONS.items():
+        if actions.get(state):
+            line = f"actions: {actions[state]} {text}; see `email-connector action list --status {state}`"
+            yield from _wrap(line, width, "yellow")
     for replica in status.get("replicas", ()):
         leases = ", ".join(sanitize(lease["lease"]) for lease in replica["leases"]) or "nothing"
         own = " (this one)" if replica["this"] else ""

@@ -184,6 +184,7 @@ def _fuzz(directory: Path, examples: int) -> int:
     return answered
 
 
+@pytest.mark.timeout(1200)
 def test_ten_thousand_requests_get_documented_answers(tmp_path: Path) -> None:
     assert _fuzz(tmp_path, 10_000) >= 9_000
 

@@ -35,8 +35,12 @@ class Pseudonyms:
             return ", ".join([made[mailbox] for mailbox in mailboxes])
         address = canonical_ip(text)
         if address is None:
-            return self._hash("text", text)
+            return self.of_whole(text)
         return str(IPv6Address(_DOCUMENTATION | int(self._hash("ip", address), 16)))
+
+    def of_whole(self, text: str) -> str:
+        """The pseudonym of *text*, whatever is in it."""
+        return self._hash("text", text)
 
     def address(self, address: str) -> str:
         """A mail address that cannot exist; mailboxes of one domain stay together."""

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Literal, TypeAlias, cast
 
 from connector.errors import ConfigurationError, Problem
 from connector.mapping.functions.ip_addresses import canonical_ip
-from connector.mapping.functions.mailboxes import parse_mailboxes
+from connector.mapping.functions.mailboxes import MAX_HEADER, parse_mailboxes
 from connector.mapping.functions.values import DEPTH, Value
 from connector.mapping.language.grammar import RECORD
 from connector.mapping.language.refs import config_error, expect_mapping, parse_ref
 from connector.mapping.redaction.pseudonym import Pseudonyms, addresses_in
 from connector.mapping.redaction.scrub import (
     MAILBOX_FIELDS,
+    OVERGROWN,
     REDACTED,
     Needle,
     Needles,
     Scrubbed,
+    blank,
     normalized,
     scrub,
     search_forms,
@@ -37,6 +40,10 @@ Redact: TypeAlias = Callable[[Revision], Revision]
 MODES: tuple[Mode, ...] = ("drop", "hash")
 _ENRICHMENT = "enrichment"
 _IDENTITY = "id"
+_MOST_CHARACTERS = 200_000
+"""Characters of redacted headers that are taken apart, so that the rest of a record can be searched for each
+address: four of the 40 kB that mail servers accept at most, or 2,000 recipients twice. The sender chooses how
+many there are, and the work must be bounded: half a second at most."""
 
 
 def compile_redaction(node: Node, key: str | None) -> Redact:
@@ -72,7 +79,8 @@ class Redaction:
         """*revision* without what must not leave; its id and digest stay as they are."""
         before = revision.previous
         whole = {**revision.record.body, f"${_ENRICHMENT}": dict(revision.enrichment)}
-        needles = self._secrets([whole, dict(before or {})])
+        bodies = [whole, dict(before or {})]
+        needles = self._secrets(bodies)
         body = self._redacted(whole, needles)
         return replace(
             revision,
@@ -81,31 +89,39 @@ class Redaction:
             previous=None if before is None else self._redacted(dict(before), needles),
         )
 
-    def _redacted(self, body: Body, needles: Needles) -> dict[str, Value]:
+    def _redacted(self, body: Body, needles: Needles | None) -> dict[str, Value]:
+        """*body* without *needles*; without any text where there are too many to look for."""
+        made = self._pseudonyms.of_whole if needles is None else self._pseudonyms.of
         for path, mode in self._fields.items():
-            body = _with_changed(body, path, self._pseudonymized if mode == "hash" else _dropped)
-        return cast("dict[str, Value]", scrub(body, needles))
+            change = partial(_pseudonymized, made) if mode == "hash" else _dropped
+            body = _with_changed(body, path, change)
+        return cast("dict[str, Value]", blank(body) if needles is None else scrub(body, needles))
 
-    def _pseudonymized(self, value: Value, depth: int = 0) -> Value:
-        if isinstance(value, str):
-            return Scrubbed(self._pseudonyms.of(value)) if value.strip() else value
-        if isinstance(value, list) and depth < DEPTH:
-            return [self._pseudonymized(item, depth + 1) for item in value]
-        if isinstance(value, dict) and depth < DEPTH:
-            return {key: self._pseudonymized(item, depth + 1) for key, item in value.items()}
-        return None if value is None else Scrubbed(self._pseudonyms.of(str(value)))
+    def _too_long(self, bodies: list[dict[str, Value]]) -> bool:
+        """Whether the headers to redact are too long to be taken apart, each counted once."""
+        texts = {text for path in self._fields for body in bodies for text in _leaves(body, path)}
+        lengths = [len(text) for text in texts if "@" in text]
+        return sum(lengths) > _MOST_CHARACTERS or max(lengths, default=0) > MAX_HEADER
 
-    def _secrets(self, bodies: list[dict[str, Value]]) -> Needles:
-        """The texts to remove everywhere, with their replacements; where modes differ, drop wins."""
+    def _secrets(self, bodies: list[dict[str, Value]]) -> Needles | None:
+        """The texts to remove everywhere, with their replacements; where modes differ, drop wins.
+
+        ``None`` where they cannot be looked for within bounded time.
+        """
+        if self._too_long(bodies):
+            return None
         needles: dict[str, Needle] = {}
         for mode in ("hash", "drop"):
+            replacement = self._pseudonyms.of if mode == "hash" else _redacted_whole
             for path in (path for path, wanted in self._fields.items() if wanted == mode):
                 texts = dict.fromkeys(text for body in bodies for text in _leaves(body, path))
                 # Each once: a header may hold one address thousands of times.
                 for part in dict.fromkeys(part for text in texts for part in _parts(text)):
-                    replacement = self._pseudonyms.of(part) if mode == "hash" else REDACTED
-                    needle = Needle(replacement, path[-1] in MAILBOX_FIELDS and "@" in part)
-                    forms = search_forms(normalized(part)).split("\n")
+                    needle = Needle(part, replacement, path[-1] in MAILBOX_FIELDS and "@" in part)
+                    form = normalized(part)
+                    if form == OVERGROWN:
+                        return None
+                    forms = search_forms(form).split("\n")
                     needles.update((form.strip(), needle) for form in forms if any(map(str.isalnum, form)))
         return needles
 
@@ -139,6 +155,20 @@ def _mode(node: Node, key: str | None) -> Mode:
             "hash requires a key", node.position, "set redaction.key to a secret that does not change"
         )
     return mode
+
+
+def _pseudonymized(made: Callable[[str], str], value: Value, depth: int = 0) -> Value:
+    if isinstance(value, str):
+        return Scrubbed(made(value)) if value.strip() else value
+    if isinstance(value, list) and depth < DEPTH:
+        return [_pseudonymized(made, item, depth + 1) for item in value]
+    if isinstance(value, dict) and depth < DEPTH:
+        return {key: _pseudonymized(made, item, depth + 1) for key, item in value.items()}
+    return None if value is None else Scrubbed(made(str(value)))
+
+
+def _redacted_whole(_: str) -> str:
+    return REDACTED
 
 
 def _dropped(value: Value) -> Value:
@@ -192,4 +222,6 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _names(header: str) -> list[str]:
+    if "<" not in header and "(" not in header:
+        return []  # A name needs an address in angle brackets, or is a comment.
     return [name for name, _ in parse_mailboxes(header) if name and "@" not in name]

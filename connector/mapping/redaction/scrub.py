@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 from urllib.parse import unquote
@@ -26,10 +26,20 @@ REDACTED = "[redacted]"
 
 @dataclass(frozen=True, slots=True)
 class Needle:
-    """A text to remove: its replacement, and whether it is a mailbox."""
+    """A text to remove, as written, and whether it is a mailbox.
 
-    replacement: str
+    *replace* makes what stands in its place. A header may hold thousands of addresses of which no other text
+    holds one, so a pseudonym is made only where it is needed.
+    """
+
+    text: str
+    replace: Callable[[str], str]
     mailbox: bool = False
+
+    @property
+    def replacement(self) -> str:
+        """What stands in its place."""
+        return self.replace(self.text)
 
 
 Needles: TypeAlias = Mapping[str, Needle]
@@ -48,6 +58,20 @@ _AT = re.compile(r"[\[(](?:@|at)[\])]|=")
 _UNQUOTE_ROUNDS = 3
 """How often links inside links are unescaped."""
 _BLANKS = re.compile(r"\s+")
+_INVISIBLE = re.compile(
+    "[\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001"
+    "\U000e0020-\U000e007f]+"
+)
+"""The general category Cf (format) of Unicode 15, in ranges: asking for each letter takes thirty times as
+long."""
+_MOST_EXPANSION = 3
+"""Characters of the normal form per character from which on a text is not compared but replaced as a whole.
+Only U+FDFA and its like expand more; a text of them would take seconds."""
+_MOST_WORK = 300_000_000
+"""Characters to compare, secrets times texts, before all texts give way: a third of a second."""
+_LOOK_UP = 100
+"""Characters that are compared in the time of one look-up of a mailbox."""
 _PLUSES = re.compile(r"[+ ]+")
 _SPELLINGS = {
     ".": r"(?:\.|[\[(](?:\.|dot)[\])]|%2e|&#46;)",
@@ -78,8 +102,13 @@ _API_FIELD_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def normalized(text: str) -> str:
-    """*text* in the form in which texts are compared."""
-    plain = text if text.isascii() else _visible(unicodedata.normalize("NFKC", text))
+    """*text* in the form in which texts are compared; ``OVERGROWN`` where that is far longer than *text*."""
+    plain = text
+    if not text.isascii():
+        plain = unicodedata.normalize("NFKC", text)
+        if len(plain) > _MAX_NEEDLE_LENGTH and len(plain) > _MOST_EXPANSION * len(text):
+            return OVERGROWN
+        plain = _visible(plain)
     for _ in range(_UNQUOTE_ROUNDS):
         if "%" not in plain:
             break
@@ -92,7 +121,11 @@ def normalized(text: str) -> str:
 
 def _visible(text: str) -> str:
     """*text* without invisible characters, such as zero-width spaces."""
-    return "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
+    return _INVISIBLE.sub("", text)
+
+
+OVERGROWN = "\0overgrown"
+"""The normal form of a text that is replaced as a whole."""
 
 
 class Scrubbed(str):
@@ -113,15 +146,23 @@ def _search_forms_of_links(form: str) -> str:
 
 
 def scrub(value: Value, needles: Needles) -> Value:
-    """*value* with every text in it free of *secrets*; Cloudflare's own words and all numbers stay."""
+    """*value* with every text in it free of *secrets*; Cloudflare's own words and all numbers stay.
+
+    Where there is too much to compare, no text is left.
+    """
     forms = {place: normalized(place.text) for place in set(_texts(value, guarded=False, depth=0))}
     changed = {
         place: needles[form].replacement
         for place, form in forms.items()
         if form in needles and (needles[form].mailbox or not place.guarded)
     }
+    for place in [place for place, form in forms.items() if needles and form == OVERGROWN]:
+        changed[place] = REDACTED
     left = {place: _search_forms_of_links(form) for place, form in forms.items() if place not in changed}
-    finder = Finder(Finder(needles).within("\n".join(left.values())))
+    finder, everything = Finder(needles), "\n".join(left.values())
+    if finder.work(everything) > _MOST_WORK:
+        return blank(value)
+    finder = Finder(finder.within(everything))
     for place, form in left.items() if finder else ():
         inside = {needle: needles[needle] for needle in finder.within(form)}
         if inside:
@@ -129,6 +170,24 @@ def scrub(value: Value, needles: Needles) -> Value:
                 _scrub_keeping_indicators(place.text, inside) if place.guarded else _cut(place.text, inside)
             )
     return _rebuilt(value, changed, guarded=False, depth=0)
+
+
+def blank(value: Value, depth: int = 0) -> Value:
+    """*value* with every text in it replaced; Cloudflare's own words and all numbers stay."""
+    if isinstance(value, str):
+        return str(value) if isinstance(value, Scrubbed) else REDACTED
+    if not isinstance(value, list | dict):
+        return value
+    if depth >= DEPTH:
+        return TOO_DEEP
+    if isinstance(value, list):
+        return [blank(item, depth + 1) for item in value]
+    return {
+        key if _API_FIELD_NAME.fullmatch(key.removeprefix("$")) else REDACTED: item
+        if key in _VENDOR_FIELDS
+        else blank(item, depth + 1)
+        for key, item in value.items()
+    }
 
 
 class Finder:
@@ -146,6 +205,11 @@ class Finder:
 
     def __bool__(self) -> bool:
         return bool(self._mailboxes or self._others)
+
+    def work(self, text: str) -> int:
+        """How much ``within`` has to compare, in characters."""
+        look_ups = text.count("@") * len(self._mailboxes) if self._mailboxes else 0
+        return len(self._others) * len(text) + look_ups * _LOOK_UP
 
     def within(self, text: str) -> list[str]:
         """The secrets in *text*, the longest first: one may be a part of another."""

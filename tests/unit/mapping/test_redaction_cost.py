@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import sys
+import unicodedata
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from connector.mapping import Redact, compile_redaction
+from connector.mapping.redaction.scrub import REDACTED, normalized
 from connector.yaml_nodes import parse
 from tests.unit.mapping.packs import revision
 
@@ -74,6 +76,51 @@ def test_twice_the_text_is_twice_the_work(kind: str, mode: str) -> None:
     redact, make = redaction(mode), HOSTILE[kind]
 
     assert calls(redact, make(8000)) < 2.3 * calls(redact, make(4000))
+
+
+FAR_TOO_MUCH: dict[str, dict[str, Any]] = {
+    "one long header": {"from": ", ".join(f"Name {i} <a@b.example>" for i in range(4000))},
+    "addresses": {"to": [f"u{i}@x{i}.example" for i in range(12_000)]},
+    "names": {
+        "from": ", ".join(f"Name {i} <a@b.example>" for i in range(2500)),
+        "findings": [{"detail": "x y " * 50_000}],
+    },
+    "lengths of local parts": {
+        "from": ", ".join(f"{'u' * length}@b.example" for length in range(1, 500)),
+        "findings": [{"detail": "x@y " * 50_000}],
+    },
+    "letters that expand": {
+        "subject": "\ufdfa" * 20_000,
+        "findings": [{"detail": "secret " + "\ufdfa" * 3000}],
+    },
+}
+
+
+@pytest.mark.parametrize("mode", ["drop", "hash"])
+@pytest.mark.parametrize("kind", FAR_TOO_MUCH)
+def test_where_there_is_too_much_to_compare_no_text_is_left(kind: str, mode: str) -> None:
+    body = {
+        "id": "r1",
+        "final_disposition": "MALICIOUS",
+        "links": [{"href": "https://x.example/u7@x7.example"}],
+        "to_name": ["Name 7"],
+        **FAR_TOO_MUCH[kind],
+    }
+
+    made = redaction(mode)(revision(body)).record.body
+
+    assert made["final_disposition"] == "MALICIOUS"
+    assert made["links"] == [{"href": REDACTED}]
+    assert made["to_name"] == [REDACTED]
+    assert "\ufdfa" not in str(made)
+    assert "@b.example" not in str(made)
+    assert REDACTED not in made
+
+
+def test_every_invisible_character_is_ignored() -> None:
+    invisible = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Cf"]
+
+    assert normalized(f"a{''.join(invisible)}b") == "ab"
 
 
 def test_an_address_that_is_repeated_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:

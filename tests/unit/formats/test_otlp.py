@@ -99,6 +99,10 @@ def test_names_that_become_equal_are_joined() -> None:
     assert found["a.b"] == [1, 2, 3]
 
 
+def test_a_mapping_may_name_records_itself() -> None:
+    assert pairs(read(b'{"log": {"record": {"uid": "mine"}}}').attributes) == {UID: "mine"}
+
+
 def test_what_is_nested_too_deeply_for_protobuf_readers_becomes_text() -> None:
     payload = b'{"a": ' + b"[" * 150 + b"1" + b"]" * 150 + b"}"
 

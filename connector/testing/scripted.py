@@ -107,7 +107,7 @@ class ScriptedOutput:
 
     @property
     def identities(self) -> list[str]:
-        """The record ids of all that was taken."""
+        """The record ids of all that was taken; none of a batch with unnamed rejections."""
         return [event.revision.record.id for event in self.taken]
 
     @property
@@ -158,7 +158,8 @@ class ScriptedOutput:
         if not isinstance(receipt, Receipt):
             receipt = await receipt
         named = receipt.retry | receipt.rejected.keys()
-        self.taken += [event for index, event in enumerate(events) if index not in named]
+        if not receipt.unnamed:
+            self.taken += [event for index, event in enumerate(events) if index not in named]
         return receipt
 
     def _check(self, events: Sequence[Event]) -> None:

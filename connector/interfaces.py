@@ -17,6 +17,7 @@ from connector.facts import Fact
 from connector.leases import Leases
 from connector.model import (
     Backlog,
+    BatchName,
     Body,
     Commit,
     DeadLetter,
@@ -437,6 +438,24 @@ class Output(Protocol):
 
     async def close(self) -> None:
         """Release everything. MUST be safe without ``open``, and twice."""
+        ...
+
+
+@runtime_checkable
+class BatchOutput(Output, Protocol):
+    """An output that stores each batch whole and under its name, so that a repetition changes nothing.
+
+    Delivery keeps the boundaries of its batches through failures, restarts and reloads, and calls
+    ``send_batch`` instead of ``send``; only what is no part of the journal (heartbeats, digests) goes by
+    ``send``.
+    """
+
+    async def send_batch(self, batch: BatchName, events: Sequence[Event]) -> Receipt:
+        """Like ``send``. A *batch* that was stored before MUST count as accepted, whatever *events* are now.
+
+        ``Refused`` MUST mean that nothing of the batch was stored: delivery then cuts it into other batches.
+        The receipt MUST NOT ask for events again: ``retry`` stays empty.
+        """
         ...
 
 

@@ -445,6 +445,17 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchName:
+    """Names one batch; the same for every repetition of it, also after a restart.
+
+    *id* is hexadecimal and unique; *formed* is when the batch was first sent.
+    """
+
+    id: str
+    formed: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What a collector said of a batch: data, per item. An empty receipt means: all accepted.
 

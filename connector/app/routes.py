@@ -389,6 +389,7 @@ def build_deliverer(
         shrink=route.shrink,
         head=head,
         server_clock=server_clock,
+        values=journal,
         on_sent=on_sent,
     )
 

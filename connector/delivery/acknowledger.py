@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from connector.broadcast import Broadcast
+from connector.delivery.batch_names import BatchNames
 from connector.delivery.circuit import HoldState
 from connector.delivery.context import DeliveryContext
 from connector.delivery.filter_watch import FilterWatch
@@ -26,6 +27,7 @@ class Acknowledger:
         context: what the output's delivery shares.
         log: the journal.
         in_flight: what is being delivered.
+        names: forgets the names of batches that are acknowledged.
         hold: the hold of the output.
         notifier: notified when something changed.
         position: the stored position.
@@ -38,6 +40,7 @@ class Acknowledger:
         context: DeliveryContext,
         log: OutputLog,
         in_flight: InFlight,
+        names: BatchNames,
         hold: HoldState,
         notifier: Broadcast,
         *,
@@ -48,6 +51,7 @@ class Acknowledger:
         self._context = context
         self._log = log
         self._in_flight = in_flight
+        self._names = names
         self._hold = hold
         self._notifier = notifier
         self._reader = reader
@@ -76,6 +80,7 @@ class Acknowledger:
                 await asyncio.sleep(self._context.policy.backoff(attempt, self._context.random))
                 continue
             attempt = 0
+            await self._names.forget(prefix.upto)
             self._in_flight.release(prefix)
             self.position = prefix.upto
             self._reader.acknowledged(prefix.upto)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from connector.model import DeadLetter, Event, Limits
+from connector.model import BatchName, DeadLetter, Event, Limits
 
 _LINGER_AFTER_IDLE = 0.1
 """Seconds that the first event after an idle time waits for others: long enough for the rest of one commit,
@@ -40,6 +40,15 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedRange:
+    """The sequence numbers *first* to *last* belong to the batch *name*: it was perhaps sent before."""
+
+    first: int
+    last: int
+    name: BatchName
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Events for one send, and everything up to *upto* that needs none.
 
@@ -50,6 +59,7 @@ class Batch:
         filtered: how many revisions the output leaves out, by reason.
         noted: how many of the events were shortened or had values that did not fit.
         notes: the mapping warnings, each kind once.
+        name: its name, where it was perhaps sent before.
     """
 
     items: tuple[Item, ...]
@@ -58,14 +68,19 @@ class Batch:
     filtered: Mapping[str, int] = field(default_factory=dict)
     noted: int = 0
     notes: tuple[str, ...] = ()
+    name: BatchName | None = None
 
 
 @dataclass(slots=True)
 class _OpenBatch:
-    """A batch that still grows, since *began*; it lingers for at most *linger* seconds."""
+    """A batch that still grows, since *began*; it lingers for at most *linger* seconds.
+
+    One of a *range* is complete at the range's end, however large it is and however long that takes.
+    """
 
     began: float
     linger: float
+    range: NamedRange | None = None
     upto: int = 0
     items: list[Item] = field(default_factory=list)
     bytes: int = 0
@@ -78,7 +93,13 @@ class _OpenBatch:
     def finish(self) -> Batch:
         """The batch as it stands."""
         return Batch(
-            tuple(self.items), self.upto, tuple(self.dead), dict(self.filtered), self.noted, tuple(self.notes)
+            tuple(self.items),
+            self.upto,
+            tuple(self.dead),
+            dict(self.filtered),
+            self.noted,
+            tuple(self.notes),
+            None if self.range is None else self.range.name,
         )
 
 
@@ -88,10 +109,17 @@ class Batcher:
     A batch leaves when it is full, or when its linger ends: the output's, or a shorter one after an idle
     time. Where the collector refused a batch as too large, batches shrink at once and grow back slowly. An
     event larger than ``limits.bytes`` travels alone.
+
+    Args:
+        limits: of the output.
+        ranges: batches that were formed before and must be formed again, in order.
+        patient: a batch lingers for the whole time also after an idle time.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, ranges: Sequence[NamedRange] = (), patient: bool = False) -> None:
         self._limits = limits
+        self._ranges = deque(ranges)
+        self._idle_linger = limits.linger if patient else min(limits.linger, _LINGER_AFTER_IDLE)
         self._ready: deque[Batch] = deque()
         self._open: _OpenBatch | None = None
         self._most_bytes = float(limits.bytes)
@@ -112,12 +140,15 @@ class Batcher:
         """When the oldest batch may leave; ``None`` where nothing is kept."""
         if self._ready:
             return float("-inf")
-        return self._open.began + self._open.linger if self._open else None
+        open_ = self._open
+        return open_.began + open_.linger if open_ and open_.range is None else None
 
     def add(self, item: Item, now: float) -> None:
         """Keep an event."""
         size = len(item.event.payload)
-        if self._open and self._open.items and self._open.bytes + size > self._most_bytes:
+        self._enter(item.sequence)
+        open_ = self._open
+        if open_ and not open_.range and open_.items and open_.bytes + size > self._most_bytes:
             self._close()
         batch = self._cover(item.sequence, now)
         batch.items.append(item)
@@ -142,9 +173,15 @@ class Batcher:
         self._close_if_full(batch)
 
     def take(self, now: float, *, flush: bool = False) -> Batch | None:
-        """Return the next batch that is full or due; with *flush* the last one, however small."""
-        if not self._ready and self._open and (flush or now >= self._open.began + self._open.linger):
-            self._close()
+        """Return the next batch that is full or due; with *flush* the last one, however small.
+
+        The beginning of a batch that must be formed again is no batch: *flush* drops it.
+        """
+        if not self._ready and self._open:
+            if self._open.range is not None:
+                self._open = None if flush else self._open
+            elif flush or now >= self._open.began + self._open.linger:
+                self._close()
         if not self._ready:
             return None
         self._last_left = now
@@ -158,17 +195,31 @@ class Batcher:
         """The collector took a batch: allow a little more, up to the limit."""
         self._most_bytes = min(float(self._limits.bytes), self._most_bytes * _GROW + 1)
 
+    def _enter(self, sequence: int) -> None:
+        """Close the open batch where *sequence* belongs to another range than it."""
+        while self._ranges and sequence > self._ranges[0].last:
+            self._ranges.popleft()
+        if self._open and self._open.range is not self._range_at(sequence):
+            self._close()
+
+    def _range_at(self, sequence: int) -> NamedRange | None:
+        return self._ranges[0] if self._ranges and sequence >= self._ranges[0].first else None
+
     def _cover(self, sequence: int, now: float) -> _OpenBatch:
+        self._enter(sequence)
         if self._open is None:
             linger = self._limits.linger
             busy = now - self._last_left < linger
-            self._open = _OpenBatch(now, linger if busy else min(linger, _LINGER_AFTER_IDLE))
+            self._open = _OpenBatch(now, linger if busy else self._idle_linger, self._range_at(sequence))
         self._open.upto = sequence
         self._open.revisions += 1
         return self._open
 
     def _close_if_full(self, batch: _OpenBatch) -> None:
-        if (
+        if batch.range is not None:
+            if batch.upto >= batch.range.last:
+                self._close()
+        elif (
             len(batch.items) >= self._limits.events
             or batch.bytes >= self._most_bytes
             or batch.revisions >= max(_MOST_REVISIONS, self._limits.events)

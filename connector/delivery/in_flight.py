@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.delivery.batcher import Batch, Item
-from connector.model import DeadLetter
+from connector.model import BatchName, DeadLetter
 
 
 class ChunkStatus(enum.Enum):
@@ -52,6 +52,7 @@ class Chunk:
         not_before: loop time before which it is not sent again.
         collect_until: loop time until which a remainder waits for others to fill a request.
         failing_since: loop time of its first failure, and *last_failed* of its last.
+        name: its name, for an output that stores batches whole; a part has none until it is sent.
     """
 
     batch: int
@@ -84,6 +85,7 @@ class Chunk:
     collect_until: float = float("-inf")
     failing_since: float | None = None
     last_failed: float = float("-inf")
+    name: BatchName | None = None
 
     @property
     def bytes(self) -> int:
@@ -178,7 +180,7 @@ class InFlight:
             _extend(self._chunks[-1], batch)
             return None
         self._batches += 1
-        chunk = Chunk(self._batches, batch.items, batch.upto, dead=list(batch.dead))
+        chunk = Chunk(self._batches, batch.items, batch.upto, dead=list(batch.dead), name=batch.name)
         _extend(chunk, batch)
         self._chunks.append(chunk)
         if chunk.items:

@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TypeAlias
 
+from connector.delivery.batch_names import BatchNames
 from connector.delivery.batcher import Batcher, Item
 from connector.delivery.circuit import CircuitBreaker, Permit
 from connector.delivery.context import DeliveryContext
@@ -27,8 +28,9 @@ from connector.delivery.retry_policy import (
     fault_of,
 )
 from connector.delivery.suspects import PoisonSearch, Suspect, Suspects
+from connector.errors import DeliveryError, JournalFull, Retryable
 from connector.facts import BatchPartlyRejected, BatchRetried, BatchSending, BatchSent, BatchSplit
-from connector.interfaces import Output
+from connector.interfaces import BatchOutput, Output
 from connector.model import PARTIAL_SUCCESS, DeadLetter, Event, Limits, Receipt
 
 Request: TypeAlias = tuple[Chunk, ...]
@@ -68,6 +70,8 @@ class Sender:
         in_flight: holds what is being delivered.
         batcher: learns what size the collector takes.
         filter_watch: learns that an event was sent.
+        names: names the batches of an output that stores them whole. What such a batch failed with is the
+            collector's, never an event's: cut in two it would have other names and could be stored twice.
     """
 
     def __init__(
@@ -78,9 +82,12 @@ class Sender:
         in_flight: InFlight,
         batcher: Batcher,
         filter_watch: FilterWatch,
+        names: BatchNames,
     ) -> None:
         self._context = context
         self._output = output
+        self._whole = output if isinstance(output, BatchOutput) else None
+        self._names = names
         self._circuit = circuit
         self._in_flight = in_flight
         self._batcher = batcher
@@ -290,15 +297,36 @@ class Sender:
             for chunk in request:
                 chunk.attempts += 1
                 chunk.first_tried = chunk.first_tried or self._context.clock()
+            try:
+                await self._name(request)
+            except JournalFull as error:
+                return Retryable(f"the journal cannot store the name of the batch: {error}"), 0.0
             began = loop.time()
-            outcome = await outcome_of(self._attempt(events))
+            outcome = await outcome_of(self._attempt(request, events))
             return outcome, loop.time() - began
         finally:
             self.sending -= len(events)
             self._circuit.leave()
 
-    async def _attempt(self, events: Sequence[Event]) -> Receipt:
-        receipt = await self._output.send(events)
+    async def _name(self, request: Request) -> None:
+        """Name the batch before it is sent for the first time, so that every repetition has its name."""
+        for chunk in request if self._whole else ():
+            if chunk.name is None:
+                first, last = chunk.items[0].sequence, chunk.items[-1].sequence
+                chunk.name = await self._names.name(first, last, self._context.clock())
+
+    async def _attempt(self, request: Request, events: Sequence[Event]) -> Receipt:
+        name = request[0].name
+        if self._whole and name is not None:
+            try:
+                receipt = await self._whole.send_batch(name, events)
+            except DeliveryError:
+                raise
+            except Exception as error:
+                # A bug proves nothing about the events, and the batch may be stored.
+                raise Retryable(f"unexpected {fault_of(error)}") from error
+        else:
+            receipt = await self._output.send(events)
         named = [*receipt.rejected, *receipt.retry]
         if len(set(named)) < len(named) or not all(0 <= index < len(events) for index in named):
             raise ContradictoryReceipt
@@ -362,6 +390,10 @@ class Sender:
 
     def _fail(self, chunk: Chunk, failure: Retry, decision: Decision, permit: Permit) -> None:
         """A request failed: blame the collector, unless others are accepted where this one is not."""
+        if self._whole:
+            self._circuit.answered(permit, decision)
+            self._again([chunk])
+            return
         per_item = isinstance(decision, Answered)
         answer = failure.reason
         now, context = asyncio.get_running_loop().time(), self._context

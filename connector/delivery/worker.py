@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import random as default_random
 
 from connector.broadcast import Broadcast
 from connector.delivery.acknowledger import Acknowledger
-from connector.delivery.batcher import Batcher
+from connector.delivery.batch_names import BatchNames
+from connector.delivery.batcher import Batcher, NamedRange
 from connector.delivery.circuit import CircuitBreaker, HoldState
 from connector.delivery.context import DeliveryContext, OnSent, ignore_sent
 from connector.delivery.digest import DigestSender
@@ -25,7 +26,7 @@ from connector.delivery.sender import Sender
 from connector.delivery.session import Session
 from connector.delivery.throttle import GroupBy, Throttle
 from connector.errors import JournalFull, Moved
-from connector.interfaces import Clock, Mapper, Observe, Output, OutputLog, Start
+from connector.interfaces import BatchOutput, Clock, KeyValueStore, Mapper, Observe, Output, OutputLog, Start
 from connector.model import Backlog
 
 
@@ -108,6 +109,8 @@ class Deliverer:
         shrink: makes an event that is too large fit, where that can be done.
         head: returns the newest sequence number; a drain without it guesses by waiting a moment.
         server_clock: the API's clock by account id, for ``max_age``; default *clock*.
+        values: keeps the names of batches for an output that stores them whole; without it they do not
+            survive this object.
         random: random numbers for jitter, in ``[0, 1)``.
         on_sent: learns what the collector said of each event.
     """
@@ -126,6 +129,7 @@ class Deliverer:
         shrink: Shrink | None = None,
         head: Callable[[], Awaitable[int]] | None = None,
         server_clock: ServerClock | None = None,
+        values: KeyValueStore | None = None,
         random: Random = default_random,
         on_sent: OnSent = ignore_sent,
     ) -> None:
@@ -137,6 +141,7 @@ class Deliverer:
         self._head = head
         self._server_clock = server_clock
         self._context = DeliveryContext(name, observe, clock, self._options.policy, random, on_sent)
+        self._names = BatchNames(name, values)
         self._hold = HoldState(self._context)
         self._notifier = Broadcast()
         self._circuit = CircuitBreaker(self._context, output, self._hold, self._notifier, refresh)
@@ -238,7 +243,10 @@ class Deliverer:
         position = await self._attach()
         if position is None:
             return
-        session = self._session = self._begin(position)
+        ranges: Sequence[NamedRange] = ()
+        if isinstance(self._output, BatchOutput):
+            ranges = await self._names.load(position, await self._head() if self._head else None)
+        session = self._session = self._begin(position, ranges)
         try:
             if self._draining:
                 await self._stop(session)
@@ -263,10 +271,11 @@ class Deliverer:
                 await self._notifier.wait(asyncio.get_running_loop().time() + wait)
         return None
 
-    def _begin(self, position: int) -> Session:
+    def _begin(self, position: int, ranges: Sequence[NamedRange]) -> Session:
         self._hold.end("journal")
         context, limits, options = self._context, self._output.limits, self._options
-        notifier, circuit, in_flight, batcher = self._notifier, self._circuit, InFlight(), Batcher(limits)
+        notifier, circuit, in_flight, names = self._notifier, self._circuit, InFlight(), self._names
+        batcher = Batcher(limits, ranges=ranges, patient=isinstance(self._output, BatchOutput))
         event_mapper = EventMapper(
             context,
             self._mapper,
@@ -281,11 +290,12 @@ class Deliverer:
         reader = PrefetchReader(context, self._log, event_mapper, batcher, notifier, position=position)
         return Session(
             reader=reader,
-            sender=Sender(context, self._output, circuit, in_flight, batcher, self._filter_watch),
+            sender=Sender(context, self._output, circuit, in_flight, batcher, self._filter_watch, names),
             acknowledger=Acknowledger(
                 context,
                 self._log,
                 in_flight,
+                names,
                 self._hold,
                 notifier,
                 position=position,

@@ -95,6 +95,7 @@ class HttpClient:
         user_agent: value of ``User-Agent``.
         cookies: keep cookies, for collectors behind a load balancer with sticky sessions.
         connections: most connections open at once.
+        direct: use no proxy, whatever the environment says.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class HttpClient:
         user_agent: str = USER_AGENT,
         cookies: bool = False,
         connections: int = _CONNECTIONS,
+        direct: bool = False,
     ) -> None:
         headers = {"user-agent": user_agent, "accept": "*/*", "accept-encoding": "gzip"}
         self._headers = tuple((name.encode(), value.encode()) for name, value in headers.items())
@@ -115,7 +117,7 @@ class HttpClient:
 
         def build() -> _Routes:
             context = _default_context() if tls is None or tls == TlsOptions() else client_context(tls)
-            return _Routes(context, proxy, connections)
+            return _Routes(context, proxy, connections, direct=direct)
 
         self._proxy = proxy
         self._timeout = timeout
@@ -297,13 +299,16 @@ class _Routes:
     The HTTP library reads the variables itself, but knows no networks in ``NO_PROXY`` and fails for IPv6.
     """
 
-    def __init__(self, context: ssl.SSLContext, proxy: Secret | str | None, connections: int) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, proxy: Secret | str | None, connections: int, *, direct: bool = False
+    ) -> None:
         configured = proxy.reveal() if isinstance(proxy, Secret) else proxy
         self._configured = with_scheme(configured) if configured else None
         self._environment = ProxyEnvironment()
         self._pools: dict[str | None, httpcore.AsyncConnectionPool] = {}
         proxies = [("proxy setting", self._configured)] if self._configured else []
-        for name, url in (("", None), *(proxies or self._environment.proxies.values())):
+        others = () if direct else proxies or self._environment.proxies.values()
+        for name, url in (("", None), *others):
             self._pools[url] = _pool(context, connections, url, name)
 
     def pool_for(self, url: httpcore.URL) -> httpcore.AsyncConnectionPool:

@@ -18,6 +18,7 @@ from connector.outputs.splunk_hec.channel import AckPolling
 from connector.outputs.splunk_hec.output import SplunkHecOutput, SplunkHecSettings
 from connector.outputs.stdout import StdoutOutput
 from connector.testing.outputs import CHECKS, POISON, Check, OutputHarness
+from tests.support.bucket import bucket, refusal
 from tests.support.bulk_collector import bulk_collector, trouble
 from tests.support.collectors import (
     authority,
@@ -288,6 +289,43 @@ def otlp_bench(*, tls: bool = False, counts: bool = False, **options: object) ->
     return bench
 
 
+def s3_bench(*, tls: bool = False) -> Bench:
+    @contextlib.asynccontextmanager
+    async def bench(folder: Path) -> AsyncIterator[OutputHarness]:
+        trusted = authority(folder) if tls else None
+        context = trusted.server if trusted else None
+
+        def denied(asked: Asked) -> Reply:
+            shown = "".join(f"{name}: {value}\n" for name, value in asked.headers.items())
+            return refusal(403, "InvalidAccessKeyId", f"{SECRET}-key {shown}")
+
+        def build(url: str, **more: object) -> Output:
+            trust = {"tls": {"ca_file": trusted.ca_file}} if trusted else {}
+            keys = {"access_key_id": f"{SECRET}-key", "secret_access_key": f"{SECRET}-secret"}
+            place = {"bucket": "mail", "region": "eu-central-1", "prefix": "a/", "endpoint": url}
+            return made({"type": "s3", **place, "auth": {"static": keys}, **trust, **more})
+
+        async with (
+            bucket(tls=context) as store,
+            scripted(denied, tls=context) as stranger,
+            scripted(lambda _: refusal(503, "SlowDown", retry_after="7"), tls=context) as busy,
+        ):
+            assert store.server is not None
+            local = f"{store.server.scheme}://127.0.0.1"
+            yield OutputHarness(
+                build=lambda: build(store.url),
+                taken=store.lines,
+                unreachable=lambda: build(f"{local}:{free_port()}"),
+                denied=lambda: build(stranger.url),
+                busy=lambda: build(busy.url),
+                port=store.server.port,
+                through=lambda port: build(f"{local}:{port}", timeout=SHORT),
+                secrets=(SECRET,),
+            )
+
+    return bench
+
+
 BENCHES: dict[str, Bench] = {
     "stdout": stdout_bench,
     "file": file_bench,
@@ -306,6 +344,8 @@ BENCHES: dict[str, Bench] = {
     "elasticsearch with a key": bulk_bench(1, api_key=f"{SECRET}:{SECRET}"),
     "elasticsearch with a password": bulk_bench(4, username="soc", password=SECRET),
     "elasticsearch over tls": bulk_bench(1, api_key=f"{SECRET}:{SECRET}", tls=True),
+    "s3": s3_bench(),
+    "s3 over tls": s3_bench(tls=True),
     "otlp": otlp_bench(),
     "otlp that counts what it rejects": otlp_bench(counts=True, concurrency=3, gzip=False),
     "otlp over tls": otlp_bench(tls=True, attributes="none"),
@@ -321,6 +361,7 @@ VARIANTS = {
     "elasticsearch over tls",
     "otlp that counts what it rejects",
     "otlp over tls",
+    "s3 over tls",
 }
 """Options whose difference unit tests show; only ``make test-all`` runs the whole suite against them."""
 

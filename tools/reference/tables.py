@@ -12,7 +12,7 @@ from connector.quantities import format_size
 from connector.settings.schema_index import SchemaNode, settings_schema
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
-_BLOCK = re.compile(r"(<!-- table: ([a-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- table: ([a-z0-9_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NAMED = frozenset({"accounts", "searches", "outputs"})
 APART = frozenset({"tls", "filters"})
 _HEAD = "| key | value | default | meaning |\n|---|---|---|---|\n"

@@ -12,7 +12,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 
 
 def test_every_key_is_documented_as_it_is() -> None:
-    assert set(re.findall(r"<!-- table: ([a-z_ ]+) -->", TEXT)) == tables()
+    assert set(re.findall(r"<!-- table: ([a-z0-9_ ]+) -->", TEXT)) == tables()
     assert rendered(TEXT) == TEXT, "run: make reference"
 
 

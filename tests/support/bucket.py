@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import hashlib
 import ssl
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeAlias
 from urllib.parse import unquote
 
@@ -66,3 +68,22 @@ async def bucket(*, tls: ssl.SSLContext | None = None) -> AsyncIterator[Bucket]:
     async with scripted(stored.answer, tls=tls) as server:
         stored.server = server
         yield stored
+
+
+@contextlib.contextmanager
+def in_a_thread() -> Iterator[Bucket]:
+    """A bucket with a loop of its own, for tests of other processes."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    manager = bucket()
+    try:
+        stored = asyncio.run_coroutine_threadsafe(manager.__aenter__(), loop).result(10)
+        try:
+            yield stored
+        finally:
+            asyncio.run_coroutine_threadsafe(manager.__aexit__(None, None, None), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()

@@ -184,9 +184,11 @@ class CloudflareActions:
         rows: list[Body] = []
         for number in range(1, _MOST_PAGES + 1):
             paging = (("page", str(number)), ("per_page", str(_PAGE)))
-            ask = ApiRequest(endpoint, f"{self._base}/{place}", (*params, *paging), expects_list=True)
+            ask = ApiRequest(endpoint, f"{self._base}/{place}", (*params, *paging))
             response = await self._reader.ask(ask, Priority.ACTION)
-            page = [row for row in response.envelope.rows or () if isinstance(row, dict)]
+            if not isinstance(response.envelope.result, list):
+                raise _unusable(response, "the result is not a list")
+            page = _rows(response)
             rows += page
             total = response.envelope.info.get("total_count")
             if len(page) < _PAGE or not isinstance(total, int) or total <= len(rows):

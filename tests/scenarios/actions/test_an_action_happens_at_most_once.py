@@ -314,3 +314,20 @@ def _fuse(crash: tuple[int, int] | None) -> Callable[[Fact], bool]:
 
 def _shared_clock() -> Callable[[], Any]:
     return wall_clock(asyncio.get_running_loop())
+
+
+def test_a_submission_is_found_in_the_list_where_the_action_log_says_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with acting(tmp_path) as place:
+            held = place.held()
+            place.simulator.behaviour.script([Fault("error_after_effect")], on="write")
+            place.simulator.behaviour.script([Fault("server_error")] * 40, on="action_log")
+            body = {"type": "reclassification", "expected_disposition": "SPAM", "ids": [held], **REASON}
+
+            reply = await place.call("POST", "/v1/submissions", body)
+            action = await place.settled(reply.json()["id"])
+
+            assert action.state is State.SUCCEEDED
+            assert action.targets[0].detail.startswith("seen as submission")
+
+    run(story(), grace=GRACE)

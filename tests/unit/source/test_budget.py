@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from connector.facts import BudgetRemaining, BudgetWaited, Fact, RateLimitLifted, RetryAfterCapped
 from connector.interfaces import Observe
 from connector.model import Priority
-from connector.source.budget import LONGEST_BLOCK, Budget
+from connector.source.budget import LONGEST_BLOCK, ActionBudget, Budget, RequestBudget
 from tests.support.examples import examples
 from tests.support.jumping_loop import run, wall_clock
 
@@ -239,5 +239,53 @@ def test_a_pause_that_an_operator_ended_stays_ended() -> None:
         assert asyncio.get_running_loop().time() == pytest.approx(1, abs=0.1)
         assert RateLimitLifted("a") in facts
         assert not await it.resume("a")
+
+    run(story())
+
+
+def test_actions_go_first_but_a_loop_of_them_starves_nothing() -> None:
+    async def story() -> None:
+        shared, own = budget(requests=600), budget(requests=120)
+        actions = ActionBudget(own, shared, shared)
+        granted = Counter[str]()
+
+        async def loop(name: str, who: RequestBudget, priority: Priority) -> None:
+            while True:
+                await who.acquire(priority, "a")
+                granted[name] += 1
+
+        loops = [
+            asyncio.create_task(loop("live", shared, Priority.LIVE)),
+            *(asyncio.create_task(loop("actions", actions, Priority.ACTION)) for _ in range(20)),
+        ]
+        await asyncio.sleep(600)
+        for task in loops:
+            task.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+
+        # Two windows: at most twice 120 for actions and a first burst; collection gets all the rest.
+        assert 200 <= granted["actions"] <= 270
+        assert granted["live"] >= 800
+
+    run(story())
+
+
+def test_an_action_is_served_before_collection_that_waited_longer() -> None:
+    async def story() -> None:
+        shared = budget(requests=4)
+        actions = ActionBudget(budget(requests=600), shared, shared)
+        await shared.acquire(Priority.LIVE, "a")
+        order: list[str] = []
+
+        async def take(name: str, who: RequestBudget) -> None:
+            await who.acquire(Priority.LIVE, "a")
+            order.append(name)
+
+        waiting = [asyncio.create_task(take("live", shared)) for _ in range(2)]
+        await asyncio.sleep(0)
+        waiting.append(asyncio.create_task(take("action", actions)))
+        await asyncio.gather(*waiting)
+
+        assert order[0] == "action"
 
     run(story())

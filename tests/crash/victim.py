@@ -17,6 +17,7 @@ from pathlib import Path
 
 from connector.app.build import App, build_app
 from connector.app.daemon import run
+from connector.app.reload import Reload
 from connector.app.signals import Stop, handle_signals
 from connector.facts import Fact
 from connector.net.clock import utc_now
@@ -67,7 +68,7 @@ async def _run(config: Path, fuse: Fuse | None) -> None:
     if fuse is not None:
         setattr(app.core.telemetry, "observe", Burning(app, fuse).observe)  # noqa: B010
     with handle_signals(stop):
-        await run(app, stop, lambda _: None)
+        await run(app, stop, lambda _: None, Reload(lambda: load(config, os.environ)))
 
 
 def daemon(config: Path, log: Path, variables: dict[str, str], fuse: Fuse | None = None) -> None:

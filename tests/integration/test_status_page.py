@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from connector import facts
+from connector.leases import Lease, Replica, Replicas, account_lease, output_lease
 from connector.model import Backlog, Feed, Gap, GapCause, Outline, OutputOutline, Window
 from connector.telemetry.endpoint import Endpoint, SnapshotHolder, bind
 from connector.telemetry.status import Status
@@ -75,6 +76,25 @@ def test_the_page_tells_a_stopped_output_within_one_refresh(
         assert "1 of 2" in window.run("return document.getElementById('glance').innerText")
         assert "output held" in window.run("return document.getElementById('problems').innerText")
         assert "held: HTTP 401" in window.run("return document.getElementById('reasons').innerText")
+
+
+def test_replicas_and_what_they_hold_are_shown(desk: Desk, endpoint: Endpoint, tmp_path: Path) -> None:
+    names = (account_lease(FEED.account), output_lease("siem"))
+    live = tuple(Replica(name, f"host-{name}", 7, "1.0", frozenset(names), 60.0) for name in ("one", "two"))
+    leases = tuple(Lease(name, "two", 3, 14.0, 30.0) for name in names)
+    desk.take(facts.ReplicasSeen("one", Replicas(live, leases), ()))
+    with browser(tmp_path) as window:
+        window.open(endpoint.url + "/")
+        window.until("return document.querySelectorAll('#replicas tr').length === 2")
+        rows = "return [...document.querySelectorAll('#replicas tr')].map((row) => row.innerText)"
+        first, second = window.run(rows)
+        assert "host-one:7 (this one)" in first
+        assert "nothing" in first
+        assert "output/siem" in second
+        feeds = window.run("return document.getElementById('feeds').innerText")
+        assert "standby" in feeds
+        assert "done by host-two" in feeds
+        assert window.run("return document.getElementById('verdict').textContent") == "ready"
 
 
 def test_hostile_names_are_text_and_nothing_is_fetched_from_elsewhere(

@@ -202,6 +202,17 @@ function feeds(status, trend, now) {
   });
 }
 
+function replicas(status, now) {
+  const live = status.replicas ?? [];
+  byId("replicas-section").hidden = live.length === 0;
+  fill("replicas", live, (row, replica) => {
+    head(row, `${replica.host}:${replica.process}${replica.this ? " (this one)" : ""}`);
+    cell(row, replica.version);
+    cell(row, ago(new Date(now - replica.age_seconds * 1000).toISOString(), now));
+    cell(row, replica.leases.map((lease) => lease.lease).join(", ") || "nothing");
+  });
+}
+
 const KINDS = { working: "good", retrying: "warn", held: "bad", standby: "" };
 const elsewhere = (item) => (item.replica ? `done by ${item.replica}` : "no replica does it yet");
 
@@ -261,6 +272,7 @@ function show({ status, trend }) {
   glance(status, now);
   outputs(status, trend, now);
   feeds(status, trend, now);
+  replicas(status, now);
   rest(status, now);
 }
 

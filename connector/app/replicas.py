@@ -22,8 +22,13 @@ from connector.leases import RENEW, TTL, Leases, Replicas, Unit, assign
 _MARGIN = 1.0
 """Seconds before the end of a lease at which its holder stops: what it sends now still takes a moment."""
 
-_GRACE = 2 * RENEW
-"""Seconds that a free lease is left to the replica that should take it; then any other does."""
+_GRACE = 2.0
+"""Seconds that a free lease is left to the replica that should take it; then any other does.
+
+That one may have died a moment ago and look alive: a takeover must not wait for it. It looks itself at the
+moment
+at which the lease runs out.
+"""
 
 _SETTLED = 2 * RENEW
 """Seconds that a replica must have lived before others give work up for it."""

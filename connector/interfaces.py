@@ -26,6 +26,7 @@ from connector.model import (
     Feed,
     FilterValue,
     Gap,
+    LateFailures,
     Limits,
     Outline,
     Page,
@@ -250,14 +251,23 @@ class OutputLog(Protocol):
         upto: int,
         dead: Sequence[DeadLetter] = (),
         emitted: Mapping[str, str] = MappingProxyType({}),
+        suspects: Sequence[DeadLetter] | None = None,
     ) -> None:
-        """Move the position from *after* to *upto*, store *dead* and *emitted*, in one durable transaction.
+        """Move the position from *after* to *upto*, store the rest, in one durable transaction.
 
-        *emitted* maps a record key of the caller's choice to ``Revision.identity``; a key that is stored
-        already keeps its first identity.
+        *dead* may concern revisions that were acknowledged before, and *upto* may be *after*. *emitted* maps
+        a record key of the caller's choice to ``Revision.identity``; a key that is stored already keeps its
+        first identity. *suspects* replaces what ``suspects`` returns; ``None`` leaves it.
 
         Raises ``Moved`` when the stored position is not *after*; ``DeadLettersFull`` when there are *dead*
         and the output keeps ``max_dead_letters`` already. Otherwise it MUST work on a full journal.
+        """
+        ...
+
+    async def suspects(self, output: str) -> Sequence[DeadLetter]:
+        """Return what would become dead letters of *output* if it ended now, as ``acknowledge`` stored it.
+
+        Revisions that were acknowledged, and whose delivery was in doubt afterwards.
         """
         ...
 
@@ -455,6 +465,19 @@ class BatchOutput(Output, Protocol):
 
         ``Refused`` MUST mean that nothing of the batch was stored: delivery then cuts it into other batches.
         The receipt MUST NOT ask for events again: ``retry`` stays empty.
+        """
+        ...
+
+
+@runtime_checkable
+class LateReporting(Protocol):
+    """An output whose receipts may turn out to be wrong: its protocol acknowledges nothing."""
+
+    def late_failures(self) -> LateFailures:
+        """Return what it learned after its receipts. Delivery asks after each ``send``, also a failed one.
+
+        Delivery stores what is suspected, so that a crash loses nothing, and makes dead letters of what was
+        abandoned.
         """
         ...
 

@@ -419,6 +419,7 @@ class Event:
         severity: 0 to 10 (``docs/mapping.md``).
         code: event class, for example ``email.malicious``.
         notes: misfits and shortenings, in words.
+        sequence: its place in the journal; 0 for what has none (heartbeats, digests).
     """
 
     revision: Revision
@@ -427,6 +428,7 @@ class Event:
     severity: int
     code: str
     notes: tuple[str, ...] = ()
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -483,6 +485,28 @@ class Receipt:
 
 PARTIAL_SUCCESS = "partial_success"
 """Reason of dead letters of which the collector took some and does not say which."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateFailure:
+    """An event that an output accepted and then could not deliver, *attempts* times; why the last time."""
+
+    event: Event
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class LateFailures:
+    """What an output learned after its receipts.
+
+    Args:
+        suspected: every event whose delivery is in doubt now; the output tries them again.
+        abandoned: those it gave up since this was asked last.
+    """
+
+    suspected: tuple[LateFailure, ...] = ()
+    abandoned: tuple[LateFailure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

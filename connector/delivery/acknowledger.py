@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
 
 from connector.broadcast import Broadcast
 from connector.delivery.batch_names import BatchNames
@@ -10,10 +12,12 @@ from connector.delivery.circuit import HoldState
 from connector.delivery.context import DeliveryContext
 from connector.delivery.filter_watch import FilterWatch
 from connector.delivery.in_flight import FinishedPrefix, InFlight
+from connector.delivery.late_failures import LateFailureTracker
 from connector.delivery.reader import PrefetchReader
-from connector.errors import DeadLettersFull, JournalFull
+from connector.errors import DeadLettersFull, JournalError, JournalFull
 from connector.facts import EventDeadLettered, EventsFiltered, MappingWarnings, OutputPosition
 from connector.interfaces import OutputLog
+from connector.model import DeadLetter
 
 
 class Acknowledger:
@@ -33,6 +37,7 @@ class Acknowledger:
         position: the stored position.
         reader: how far the journal was read; it learns what is acknowledged.
         filter_watch: notices when everything is filtered.
+        late: what failed after it was acknowledged.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Acknowledger:
         position: int,
         reader: PrefetchReader,
         filter_watch: FilterWatch,
+        late: LateFailureTracker,
     ) -> None:
         self._context = context
         self._log = log
@@ -56,37 +62,79 @@ class Acknowledger:
         self._notifier = notifier
         self._reader = reader
         self._filter_watch = filter_watch
+        self._late = late
+        self._uncertain = False
         self.position = position
+
+    @property
+    def suspects(self) -> int:
+        """How many events were accepted, and their delivery is in doubt since."""
+        return len(self._late)
 
     async def run(self) -> None:
         """Acknowledge until cancelled. Raises ``Moved`` when somebody else moved the position."""
         attempt = 0
         while True:
             prefix = self._in_flight.finished()
-            if prefix is None:
-                await self._notifier.wait()
-                continue
             try:
-                await self._log.acknowledge(
-                    self._context.name,
-                    after=self.position,
-                    upto=prefix.upto,
-                    dead=prefix.dead,
-                    emitted=prefix.emitted,
-                )
+                if not await self._acknowledge(prefix):
+                    await self._notifier.wait()
+                    continue
             except JournalFull as error:
                 attempt += 1
                 self._hold.begin("journal", _cause(error))
                 await asyncio.sleep(self._context.policy.backoff(attempt, self._context.random))
                 continue
             attempt = 0
-            await self._names.forget(prefix.upto)
-            self._in_flight.release(prefix)
-            self.position = prefix.upto
-            self._reader.acknowledged(prefix.upto)
             self._hold.end("journal")
-            self._report(prefix)
             self._notifier.notify()
+
+    async def settle(self) -> None:
+        """Store what the output learned while it closed.
+
+        Where that fails, the next start finds those suspects that were stored before. A cancelled
+        acknowledgement may have been written, and its dead letters must not be written twice.
+        """
+        if self._uncertain:
+            return
+        with suppress(JournalError):
+            await self._acknowledge(None)
+
+    async def _acknowledge(self, prefix: FinishedPrefix | None) -> bool:
+        """Make *prefix* and late failures durable; returns whether there was anything."""
+        upto = prefix.upto if prefix else self.position
+        self._late.collect()
+        change = self._late.change(upto)
+        if prefix is None and change is None:
+            return False
+        late = change.dead if change else ()
+        try:
+            await self._log.acknowledge(
+                self._context.name,
+                after=self.position,
+                upto=upto,
+                dead=(*late, *(prefix.dead if prefix else ())),
+                emitted=prefix.emitted if prefix else {},
+                suspects=change.suspects if change else None,
+            )
+        except asyncio.CancelledError:
+            self._uncertain = True
+            raise
+        if change:
+            self._late.written(change)
+            self._report_dead(late)
+        if prefix:
+            await self._names.forget(upto)
+            self._in_flight.release(prefix)
+            self.position = upto
+            self._reader.acknowledged(upto)
+            self._report(prefix)
+        return True
+
+    def _report_dead(self, dead: Iterable[DeadLetter]) -> None:
+        name = self._context.name
+        for letter in dead:
+            self._context.observe(EventDeadLettered(name, letter.sequence, letter.reason, letter.answer))
 
     def _report(self, prefix: FinishedPrefix) -> None:
         name, observe = self._context.name, self._context.observe
@@ -96,8 +144,7 @@ class Acknowledger:
                 self._filter_watch.filtered(count)
         if prefix.noted:
             observe(MappingWarnings(name, prefix.noted, prefix.notes))
-        for dead_letter in prefix.dead:
-            observe(EventDeadLettered(name, dead_letter.sequence, dead_letter.reason, dead_letter.answer))
+        self._report_dead(prefix.dead)
         observe(OutputPosition(name, prefix.upto, max(prefix.upto, self._reader.read)))
 
 

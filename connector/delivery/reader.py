@@ -149,7 +149,7 @@ class EventMapper:
     def _fit(self, sequence: int, event: Event, key: str | None) -> Item | DeadLetter:
         fitting = self._fitting(event)
         if fitting is not None:
-            return Item(sequence, fitting, key)
+            return Item(sequence, replace(fitting, sequence=sequence), key)
         return self._context.dead_letter(sequence, event.revision, "too_large", self._size_problem(event))
 
     def _fitting(self, event: Event) -> Event | None:

@@ -70,6 +70,7 @@ class Session:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.circuit.close()
+            await self.acknowledger.settle()
 
     def stop(self, head: int | None) -> None:
         """Deliver no further than *head*, or than what is there now, then end."""
@@ -97,6 +98,7 @@ class Session:
         while True:
             if self._heartbeats.claim():
                 await self._heartbeats.send()
+                self._notifier.notify()
             elif (digest := self._digests.claim(flush=self._nothing_to_read())) is not None:
                 await self._digests.send(digest)
                 self._notifier.notify()

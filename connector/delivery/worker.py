@@ -20,6 +20,7 @@ from connector.delivery.filter_watch import FilterWatch
 from connector.delivery.heartbeat import Heartbeat, HeartbeatSender
 from connector.delivery.idle_probe import IdleProbe
 from connector.delivery.in_flight import InFlight
+from connector.delivery.late_failures import LateFailureTracker
 from connector.delivery.reader import Correction, Emit, EventMapper, PrefetchReader, ServerClock, Shrink
 from connector.delivery.retry_policy import Random, RetryPolicy
 from connector.delivery.sender import Sender
@@ -70,7 +71,7 @@ class DeliveryState:
         hold_since: when that began.
         attempt: failures in a row; 0 when all is well.
         in_flight: events being sent just now.
-        suspects: events that were refused or failed alone and wait for evidence.
+        suspects: events that were refused or failed alone and wait for evidence, late failures included.
         last_success: when the collector last accepted an event.
         retry_at: when the wait under way ends; ``None`` where there is none.
         wait_reason: why it waits.
@@ -231,7 +232,7 @@ class Deliverer:
             hold_since=self._hold.since,
             attempt=self._circuit.failures,
             in_flight=0 if session is None else session.sender.sending,
-            suspects=0 if session is None else session.sender.suspects,
+            suspects=0 if session is None else session.sender.suspects + session.acknowledger.suspects,
             last_success=(session and session.sender.last_success) or self._last_success,
             retry_at=self._circuit.retry_at,
             wait_reason=self._circuit.wait_reason,
@@ -246,7 +247,9 @@ class Deliverer:
         ranges: Sequence[NamedRange] = ()
         if isinstance(self._output, BatchOutput):
             ranges = await self._names.load(position, await self._head() if self._head else None)
-        session = self._session = self._begin(position, ranges)
+        suspects = await self._log.suspects(self._context.name)
+        late = LateFailureTracker(self._context, self._output, suspects, position)
+        session = self._session = self._begin(position, ranges, late)
         try:
             if self._draining:
                 await self._stop(session)
@@ -271,7 +274,7 @@ class Deliverer:
                 await self._notifier.wait(asyncio.get_running_loop().time() + wait)
         return None
 
-    def _begin(self, position: int, ranges: Sequence[NamedRange]) -> Session:
+    def _begin(self, position: int, ranges: Sequence[NamedRange], late: LateFailureTracker) -> Session:
         self._hold.end("journal")
         context, limits, options = self._context, self._output.limits, self._options
         notifier, circuit, in_flight, names = self._notifier, self._circuit, InFlight(), self._names
@@ -301,6 +304,7 @@ class Deliverer:
                 position=position,
                 reader=reader,
                 filter_watch=self._filter_watch,
+                late=late,
             ),
             in_flight=in_flight,
             circuit=circuit,

@@ -250,7 +250,8 @@ class EventsResent(Fact):
 class ResendAbandoned(Fact):
     """An event broke every connection on which it was sent again, *breaks* times, while others passed.
 
-    It counts as delivered since it was first sent, but the collector probably never received it.
+    It counts as sent since it was first sent, but the collector probably never received it: it becomes a dead
+    letter.
     """
 
     event: ClassVar[str] = "resend_abandoned"

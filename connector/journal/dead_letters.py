@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import zlib
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -81,6 +83,31 @@ def details_of(dead_letter: DeadLetter) -> bytes:
             to_micros(dead_letter.dead_lettered_at),
         )
     ).data
+
+
+def suspects_key(output: str) -> str:
+    """The key under which the suspects of *output* are remembered."""
+    return f"suspects of output {output}"
+
+
+def suspects_value(suspects: Sequence[DeadLetter], compress: Compress) -> str | None:
+    """*suspects* as a value to remember; ``None`` for none."""
+    if not suspects:
+        return None
+    rows = []
+    for suspect in suspects:
+        blob = to_blob([revision_text(suspect.revision)], compress)
+        rows.append((details_of(suspect).decode(), blob.tolerant, b64encode(blob.data).decode()))
+    return json.dumps(rows)
+
+
+def to_suspects(output: str, value: str | None) -> list[DeadLetter]:
+    """What ``suspects_value`` wrote."""
+    rows: list[tuple[str, bool, str]] = json.loads(value) if value else []
+    return [
+        to_dead_letter(output, details.encode(), tolerant, b64decode(body))
+        for details, tolerant, body in rows
+    ]
 
 
 def sequence_in(details: bytes) -> int:

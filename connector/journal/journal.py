@@ -274,6 +274,7 @@ class Journal:
         upto: int,
         dead: Sequence[DeadLetter] = (),
         emitted: Mapping[str, str] = MappingProxyType({}),
+        suspects: Sequence[DeadLetter] | None = None,
     ) -> None:
         """See ``OutputLog``."""
         began, now = self._time(), to_micros(self._clock())
@@ -285,6 +286,9 @@ class Journal:
             dead_letters.store(connection, output, dead, self._compress)
             if emitted:
                 emitted_table.store(connection, output, emitted, now, now - self._emitted_for)
+            if suspects is not None:
+                value = dead_letters.suspects_value(suspects, self._compress)
+                kv.set_value(connection, dead_letters.suspects_key(output), value)
             return self._trim(connection)
 
         def done(trim: Trim | None) -> None:
@@ -292,6 +296,12 @@ class Journal:
             self._report_trim(trim)
 
         await self._write("acknowledge", work, done, last_resort=True)
+
+    async def suspects(self, output: str) -> Sequence[DeadLetter]:
+        """See ``OutputLog``."""
+        key = dead_letters.suspects_key(output)
+        value = await self._database.read(lambda connection: kv.get_value(connection, key))
+        return dead_letters.to_suspects(output, value)
 
     async def skipped(self, output: str) -> Gap | None:
         """See ``OutputLog``."""

@@ -168,6 +168,7 @@ class PoisonFault:
         hang: answer nothing and keep the connection open. Without *answer* and *hang* it is reset.
         delay: seconds that it takes to notice the message; meanwhile nothing is forwarded.
         reset_at_end: also reset a connection that the output ended in good order.
+        close: end the connection in good order instead of resetting it.
     """
 
     needle: bytes
@@ -175,6 +176,7 @@ class PoisonFault:
     hang: bool = False
     delay: float = 0.0
     reset_at_end: bool = False
+    close: bool = False
 
 
 class PoisonProxy(_Proxy):
@@ -187,6 +189,11 @@ class PoisonProxy(_Proxy):
         super().__init__(collector, tls)
         self.refused = 0
         self._fault = fault
+        self._mended = False
+
+    def mend(self) -> None:
+        """Forward everything from now on."""
+        self._mended = True
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         responses, requests = await asyncio.open_connection(_HOST, self._collector)
@@ -212,7 +219,7 @@ class PoisonProxy(_Proxy):
         needle, held = self._fault.needle, b""
         while data := await reader.read(_PIECE):
             held += data
-            if needle in held:
+            if needle in held and not self._mended:
                 await asyncio.sleep(self._fault.delay)
                 return False
             partial = range(min(len(held), len(needle) - 1), -1, -1)
@@ -227,7 +234,9 @@ class PoisonProxy(_Proxy):
         if self._fault.answer is not None:
             writer.write(self._fault.answer)
             await writer.drain()
-        if self._fault.answer is not None or self._fault.hang:
+        if self._fault.close:
+            writer.close()
+        elif self._fault.answer is not None or self._fault.hang:
             # Until the output has read the answer, or given up: a reset could overtake the answer.
             await _pump(reader, None, _PIECE)
 

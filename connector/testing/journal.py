@@ -215,6 +215,31 @@ async def a_commit_finishes_although_cancelled(open_journal: Open) -> None:
         expect(set(await journal.seen(FEED, ["a"])), {"a"}, "its seen row")
 
 
+async def late_failures_are_stored_at_an_unchanged_position(open_journal: Open) -> None:
+    """A dead letter may concern what was acknowledged before; suspects last until they are replaced."""
+    late, doubted = letter("siem", 1, revision("a")), letter("siem", 2, revision("b", HOSTILE[0]))
+    async with open_journal() as journal:
+        await journal.attach("siem", "beginning", Backlog())
+        await journal.attach("other", "beginning", Backlog())
+        await journal.commit(commit_of("a", "b", "c"))
+        expect(list(await journal.suspects("siem")), [], "suspects at first")
+        await journal.acknowledge("siem", after=0, upto=3, suspects=[late, doubted])
+        await journal.acknowledge("siem", after=3, upto=3, dead=[late], suspects=[doubted])
+        refused = journal.acknowledge("siem", after=2, upto=2, dead=[late], suspects=[])
+        await expect_error(Moved, refused, "late failures from elsewhere")
+    async with open_journal() as journal:
+        expect(await journal.attach("siem", "beginning", Backlog()), 3, "the position")
+        expect([one for _, one in await journal.dead_letters("siem")], [late], "the late dead letter")
+        expect(list(await journal.suspects("siem")), [doubted], "suspects after a restart")
+        expect(list(await journal.suspects("other")), [], "the other's suspects")
+        outlines = {one.output: one for one in (await journal.outline()).outputs}
+        expect(outlines["siem"].dead_letters, 1, "the number of letters")
+        await journal.acknowledge("siem", after=3, upto=3)
+        expect(list(await journal.suspects("siem")), [doubted], "suspects that were not named")
+        await journal.acknowledge("siem", after=3, upto=3, suspects=[])
+        expect(list(await journal.suspects("siem")), [], "suspects at last")
+
+
 async def acknowledgements_are_compared_and_set(open_journal: Open) -> None:
     """Dead letters are stored with the position that covers them, or not at all."""
     async with open_journal() as journal:
@@ -502,6 +527,7 @@ CHECKS: tuple[Check, ...] = (
     readers_wait_and_are_woken,
     a_commit_finishes_although_cancelled,
     acknowledgements_are_compared_and_set,
+    late_failures_are_stored_at_an_unchanged_position,
     numbers_go_on_when_all_is_delivered,
     a_full_backlog_pauses_collection,
     a_full_backlog_skips,

@@ -27,6 +27,7 @@ from connector.facts import (
     RecordQuarantined,
 )
 from connector.interfaces import Clock, Observe, Start
+from connector.journal import dead_letters as dead_letter_rows
 from connector.journal.codec import UNREADABLE, choose_compression, from_blob, printable, to_micros, to_moment
 from connector.journal.commit import TRIM_AT_ONCE, encode_entries
 from connector.journal.entries import NewEntry
@@ -361,6 +362,7 @@ class PostgresJournal:
         upto: int,
         dead: Sequence[DeadLetter] = (),
         emitted: Mapping[str, str] = MappingProxyType({}),
+        suspects: Sequence[DeadLetter] | None = None,
     ) -> None:
         """See ``OutputLog``."""
         began, now = self._time(), to_micros(self._clock())
@@ -375,6 +377,7 @@ class PostgresJournal:
                 None,
                 *letters.store(output, dead, self._compress),
                 *letters.note_emitted(output, emitted, now, now - self._emitted_for),
+                *self._note_suspects(output, suspects),
             )
 
         def done(_: None) -> None:
@@ -382,6 +385,17 @@ class PostgresJournal:
 
         await self._write(work, done)
         await self._trim()
+
+    def _note_suspects(self, output: str, suspects: Sequence[DeadLetter] | None) -> list[Statement]:
+        if suspects is None:
+            return []
+        value = dead_letter_rows.suspects_value(suspects, self._compress)
+        return [_set_value(dead_letter_rows.suspects_key(output), value)]
+
+    async def suspects(self, output: str) -> Sequence[DeadLetter]:
+        """See ``OutputLog``."""
+        value = await self.get_value(dead_letter_rows.suspects_key(output))
+        return dead_letter_rows.to_suspects(output, value)
 
     async def skipped(self, output: str) -> Gap | None:
         """See ``OutputLog``."""

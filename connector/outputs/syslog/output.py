@@ -14,7 +14,7 @@ from connector.errors import ConfigurationError
 from connector.formats.framing import FRAMINGS, Framing, one_line
 from connector.formats.syslog import FACILITIES, Origin, rfc3164, rfc5424
 from connector.interfaces import Observe
-from connector.model import Event, Limits, Receipt
+from connector.model import Event, LateFailures, Limits, Receipt
 from connector.net.tls import TlsOptions
 from connector.net.transport import TransportError
 from connector.outputs.common import TOO_LARGE, OutputSettings
@@ -167,12 +167,15 @@ class SyslogOutput:
         if fitting:
             messages = [self._message(events[index]) for index in fitting]
             try:
-                identities = [events[index].revision.identity for index in fitting]
-                refused = await self._transport.send(messages, identities)
+                refused = await self._transport.send(messages, [events[index] for index in fitting])
             except (TransportError, ConfigurationError) as error:
                 raise delivery_error(error) from None
             rejected.update({fitting[place]: TOO_LARGE for place in refused})
         return Receipt(rejected=rejected)
+
+    def late_failures(self) -> LateFailures:
+        """Events whose connection broke after they were accepted; see ``LateReporting``."""
+        return self._transport.late_failures()
 
     async def close(self) -> None:
         """Close the connection gracefully."""

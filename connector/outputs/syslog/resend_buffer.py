@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
 
+from connector.model import Event, LateFailure
+
 # How often a frame may break its connection, while others pass, before it is given up. As many as delivery
 # takes before it dead-letters an event for failing requests.
 _ATTEMPTS = 5
@@ -15,10 +17,10 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One framed message, and the identity of its event."""
+    """One framed message, and its event: whole, in case it has to become a dead letter."""
 
     data: bytes
-    identity: str
+    event: Event
 
 
 Group: TypeAlias = tuple[Frame, ...]
@@ -27,10 +29,15 @@ Group: TypeAlias = tuple[Frame, ...]
 
 @dataclass(slots=True)
 class SuspectFrame:
-    """A frame that broke the connection on which it was sent again alone, *breaks* times."""
+    """A frame that broke the connection on which it was sent again alone, *breaks* times; why the last."""
 
     frame: Frame
+    reason: str
     breaks: int = 1
+
+    def failure(self) -> LateFailure:
+        """What delivery needs to know."""
+        return LateFailure(self.frame.event, self.reason, self.breaks)
 
 
 class ResendBuffer:
@@ -46,6 +53,7 @@ class ResendBuffer:
         self._age = age
         self._sent: deque[tuple[float, Frame]] = deque()
         self._size = 0
+        self.last_sent = float("-inf")
         self._groups: deque[Group] = deque()
         self.suspects: deque[SuspectFrame] = deque()
 
@@ -60,7 +68,8 @@ class ResendBuffer:
         return self._groups[0] if self._groups else ()
 
     def sent(self, frames: Sequence[Frame], now: float) -> None:
-        """Record that *frames* were sent."""
+        """Record that *frames* were sent at *now* (loop time)."""
+        self.last_sent = now
         for frame in frames:
             self._sent.append((now, frame))
             self._size += len(frame.data)
@@ -82,19 +91,26 @@ class ResendBuffer:
         """Record that the collector read the next group."""
         self._groups.popleft()
 
-    def broke(self) -> None:
+    def broke(self, reason: str) -> None:
         """Record that the connection broke on the next group: halve it, and try others before its halves."""
         group = self._groups.popleft()
         if len(group) == 1:
-            self.suspects.append(SuspectFrame(group[0]))
+            self._suspect(group[0], reason)
             return
         middle = len(group) // 2
         self._groups.extend((group[:middle], group[middle:]))
 
-    def suspect_broke(self) -> SuspectFrame | None:
+    def _suspect(self, frame: Frame, reason: str) -> None:
+        """Add a suspect, unless its event is one: a rewind may have sent it a second time."""
+        sequence = frame.event.sequence
+        if not sequence or all(suspect.frame.event.sequence != sequence for suspect in self.suspects):
+            self.suspects.append(SuspectFrame(frame, reason))
+
+    def suspect_broke(self, reason: str) -> SuspectFrame | None:
         """Record that the first suspect broke another connection; return it if it was dropped."""
         suspect = self.suspects.popleft()
         suspect.breaks += 1
+        suspect.reason = reason
         if suspect.breaks >= _ATTEMPTS:
             return suspect
         self.suspects.append(suspect)

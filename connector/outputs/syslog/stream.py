@@ -11,6 +11,7 @@ from typing import Protocol
 from connector.errors import ConfigurationError
 from connector.facts import EventsResent, OutputConnected, ResendAbandoned
 from connector.interfaces import Observe
+from connector.model import Event, LateFailure, LateFailures
 from connector.net.tls import TlsOptions, client_context
 from connector.net.transport import TransportError, Untrusted
 from connector.outputs.shared.tcp import Stream, connect
@@ -31,6 +32,10 @@ _SETTLE = 0.03
 _SETTLE_AFTER_BREAK = 0.2
 # The same for a resend to a peer that resets connections when they are ended: their end proves nothing.
 _SETTLE_WITHOUT_END = 1.0
+# A connection that ended within so many seconds of the last write may have ended because of what was written.
+# A resend then waits twice as long as that took before it ends its connection, at most twice this: a
+# filter that closes in good order would else be taken for a collector that has read everything.
+_BROKEN_BY_DATA = 2.0
 # Resends in a row on which the connection may break before the collector counts as failing: the whole, one
 # half and one more, where one frame breaks it.
 _RESEND_BREAKS = 3
@@ -45,11 +50,12 @@ class MessageTransport(Protocol):
         """Connect if needed; return a description of the peer."""
         ...
 
-    async def send(self, messages: Sequence[bytes], identities: Sequence[str]) -> frozenset[int]:
-        """Send *messages*; return the indexes of those that are too large for the transport.
+    async def send(self, messages: Sequence[bytes], events: Sequence[Event]) -> frozenset[int]:
+        """Send *messages*, one of each of *events*; return the indexes of those that are too large."""
+        ...
 
-        *identities* name their events, for reports.
-        """
+    def late_failures(self) -> LateFailures:
+        """What became of messages after they were sent; see ``LateReporting``."""
         ...
 
     async def close(self) -> None:
@@ -79,8 +85,10 @@ class StreamTransport:
         self._stream: Stream | None = None
         self._resend_buffer = ResendBuffer(link.resend, _CONFIRMED_AFTER)
         self._lock = asyncio.Lock()
+        self._abandoned: list[LateFailure] = []
         self._broke_at = float("-inf")
         self._resets_at_end = False
+        self._settle_resend = _SETTLE_AFTER_BREAK
 
     async def open(self) -> str:
         """Connect if needed; return a description of the peer."""
@@ -88,15 +96,13 @@ class StreamTransport:
             stream = await self._connected()
             return f"{self._options.addresses[self._next]} ({stream.protocol})"
 
-    async def send(self, messages: Sequence[bytes], identities: Sequence[str]) -> frozenset[int]:
+    async def send(self, messages: Sequence[bytes], events: Sequence[Event]) -> frozenset[int]:
         """Send *messages* in one write, after the unconfirmed ones.
 
         They count as sent when the connection is still open a moment after the peer's kernel acknowledged
         them. Where it breaks before, the caller learns it and nothing of this call is kept for resending.
         """
-        frames = [
-            Frame(self._frame(message), name) for message, name in zip(messages, identities, strict=True)
-        ]
+        frames = [Frame(self._frame(message), event) for message, event in zip(messages, events, strict=True)]
         async with self._lock:
             stream = await self._connected()
             await stream.write(b"".join(frame.data for frame in frames), self._options.timeout)
@@ -104,6 +110,12 @@ class StreamTransport:
             self._resend_buffer.sent(frames, asyncio.get_running_loop().time())
             await self._retry_suspects()
         return frozenset()
+
+    def late_failures(self) -> LateFailures:
+        """See ``LateReporting``."""
+        abandoned, self._abandoned = tuple(self._abandoned), []
+        suspected = tuple(suspect.failure() for suspect in self._resend_buffer.suspects)
+        return LateFailures(suspected, abandoned)
 
     async def close(self) -> None:
         """Resend unconfirmed messages if that works at once, then close the connection."""
@@ -132,6 +144,8 @@ class StreamTransport:
     async def _connection_lost(self, stream: Stream) -> None:
         self._stream = None
         self._broke_at = stream.ended
+        took = stream.ended - self._resend_buffer.last_sent
+        self._settle_resend = max(_SETTLE_AFTER_BREAK, 2 * took if took <= _BROKEN_BY_DATA else 0.0)
         self._resend_buffer.connection_lost(stream.ended)
         self._advance()
         await stream.abort()
@@ -158,7 +172,7 @@ class StreamTransport:
                     size += sum(len(frame.data) for frame in group)
                     breaks = 0
                     continue
-                buffer.broke()
+                buffer.broke(fault.reason)
                 breaks += 1
                 if breaks >= _RESEND_BREAKS and buffer.group:
                     raise fault
@@ -178,10 +192,10 @@ class StreamTransport:
             if fault is None:
                 buffer.suspects.popleft()
                 self._observe(EventsResent(self._options.output, 1, len(frame.data)))
-            elif (suspect := buffer.suspect_broke()) is not None:
-                self._observe(
-                    ResendAbandoned(self._options.output, frame.identity, suspect.breaks, fault.reason)
-                )
+            elif (suspect := buffer.suspect_broke(fault.reason)) is not None:
+                self._abandoned.append(suspect.failure())
+                identity = frame.event.revision.identity
+                self._observe(ResendAbandoned(self._options.output, identity, suspect.breaks, fault.reason))
 
     async def _resend(self, frames: Sequence[Frame]) -> TransportError | None:
         """Send *frames* over a new connection and end it in order; return why it broke, if it did.
@@ -191,7 +205,7 @@ class StreamTransport:
         stream = await self._connect_to_any()
         try:
             await stream.write(b"".join(frame.data for frame in frames), self._options.timeout)
-            await stream.stays_open(_SETTLE_AFTER_BREAK)
+            await stream.stays_open(self._settle_resend)
             if self._resets_at_end:
                 await stream.stays_open(_SETTLE_WITHOUT_END)
             elif await stream.finish():

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from connector.facts import OutputConnected
 from connector.interfaces import Observe
+from connector.model import Event, LateFailures
 from connector.net.failures import classify_error
 from connector.net.transport import TransportError
 from connector.outputs.shared.sockets import resolve
@@ -39,7 +40,7 @@ class UdpTransport:
         await self._ready()
         return f"{self._options.addresses[self._next]} (UDP: receipt cannot be verified)"
 
-    async def send(self, messages: Sequence[bytes], identities: Sequence[str]) -> frozenset[int]:  # noqa: ARG002
+    async def send(self, messages: Sequence[bytes], events: Sequence[Event]) -> frozenset[int]:  # noqa: ARG002
         """Send one datagram per message."""
         sock = await self._ready()
         loop = asyncio.get_running_loop()
@@ -58,6 +59,10 @@ class UdpTransport:
             self._drop()
             raise classify_error(peer, error, connecting=True) from None
         return frozenset(too_large)
+
+    def late_failures(self) -> LateFailures:
+        """None: nothing is ever learned of a datagram."""
+        return LateFailures()
 
     async def close(self) -> None:
         """Release the socket."""

@@ -77,10 +77,10 @@ class Site:
 
 
 @contextmanager
-def site(directory: Path, slow: float = 0.0, span: timedelta = timedelta(days=2)) -> Iterator[Site]:
+def site(directory: Path, slow: float = 0.0) -> Iterator[Site]:
     delays: dict[str | Fault, float] = {Fault("delay", seconds=slow): 1.0} if slow else {}
     behaviour = Behaviour(quota=None, rates=delays)
-    simulator = Simulator(backlog=400, span=span, behaviour=behaviour)
+    simulator = Simulator(backlog=400, span=timedelta(days=2), behaviour=behaviour)
     with running(simulator) as base_url:
         (directory / "connector.yaml").write_text(CONFIG.format(account=ACCOUNT, base_url=base_url))
         yield Site(directory, simulator, delays)
@@ -132,8 +132,7 @@ def test_without_a_daemon_the_command_delivers_by_itself(tmp_path: Path) -> None
 
 
 def test_a_daemon_that_is_killed_in_the_middle_goes_on_by_itself(tmp_path: Path) -> None:
-    # Mail from the start of the range on, so that the first of several slices brings some of it.
-    with site(tmp_path, slow=0.3, span=timedelta(hours=71)) as here:
+    with site(tmp_path, slow=0.3) as here:
         with here.daemon() as connector:
             until(connector.ready, "readiness")
             with here.started(*ASK) as following:

@@ -33,10 +33,8 @@ def as_line(revision: Revision) -> Event:
 class Delivery:
     """One output's delivery; *log* has the positions and the dead letters, *seen* the facts."""
 
-    def __init__(
-        self, output: Output, entries: Sequence[Sequence[Revision]], mapper: object, options: DeliveryOptions
-    ) -> None:
-        self.log = MemoryLog(*entries)
+    def __init__(self, output: Output, log: MemoryLog, mapper: object, options: DeliveryOptions) -> None:
+        self.log = log
         self.seen = FactRecorder()
         self.deliverer = Deliverer(
             "siem",
@@ -60,9 +58,10 @@ async def delivering(
     *entries: Sequence[Revision],
     mapper: object = as_json,
     options: DeliveryOptions = DeliveryOptions(),  # noqa: B008, it is frozen
+    log: MemoryLog | None = None,
 ) -> AsyncIterator[Delivery]:
-    """Deliver *entries* to *output* while the block runs."""
-    delivery = Delivery(output, entries, mapper, options)
+    """Deliver *entries*, or what is in *log*, to *output* while the block runs."""
+    delivery = Delivery(output, MemoryLog(*entries) if log is None else log, mapper, options)
     task = asyncio.create_task(delivery.deliverer.run())
     try:
         yield delivery

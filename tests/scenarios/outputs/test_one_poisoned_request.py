@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from connector.facts import ResendAbandoned
+from connector.facts import EventDeadLettered, ResendAbandoned
 from connector.interfaces import Observe, Output
 from connector.outputs import BUILT_IN
-from connector.testing.fault_proxy import PoisonFault, poison_proxy
-from tests.scenarios.outputs.delivering import as_line, delivering
+from connector.testing.fault_proxy import PoisonFault, PoisonProxy, poison_proxy
+from tests.scenarios.outputs.delivering import Delivery, as_line, delivering
 from tests.support.bulk_collector import bulk_collector
 from tests.support.collectors import StreamCollector, authority, stream_collector, unobserved, until
 from tests.support.hec_collector import TOKEN, hec_collector
@@ -198,22 +198,32 @@ async def test_one_message_that_resets_a_syslog_connection_over_tls_is_one_dead_
         assert delivery.deliverer.state.hold is None
 
 
+LATE = {
+    "reset": PoisonFault(LINE, delay=0.4),
+    "reset by a collector that resets every connection": PoisonFault(LINE, delay=0.4, reset_at_end=True),
+    "closed": PoisonFault(LINE, delay=0.4, close=True),
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("reset_at_end", [False, True])
+@pytest.mark.parametrize("fault", LATE)
 @pytest.mark.parametrize("framing", ["lf", "octet"])
-async def test_one_message_that_resets_a_syslog_connection_late_is_given_up_by_name(
-    framing: str, *, reset_at_end: bool
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_one_message_that_breaks_a_syslog_connection_late_is_one_dead_letter(
+    transport: str, framing: str, fault: str, tmp_path: Path
 ) -> None:
-    """The message was acknowledged long before the reset, so that it cannot become a dead letter."""
-    seen = FactRecorder()
-    fault = PoisonFault(LINE, delay=0.4, reset_at_end=reset_at_end)
-    async with stream_collector() as collector, poison_proxy(collector.port, fault) as proxy:
-        output = syslog(proxy.port, framing, seen)
+    """The message was acknowledged long before the connection breaks."""
+    trusted = authority(tmp_path)
+    tls = trusted.server if transport == "tls" else None
+    async with stream_collector() as collector, poison_proxy(collector.port, LATE[fault], tls) as proxy:
+        seen = FactRecorder()
+        more = {"tls": {"ca_file": trusted.ca_file}} if tls else {}
+        output = syslog(proxy.port, framing, seen, transport, **more)
         async with delivering(output, revisions(COUNT), mapper=as_line) as delivery:
             await delivery.done(60)
             await until(lambda: proxy.refused > 0)
             last = COUNT
-            while not seen.of(ResendAbandoned) and last < COUNT + 20:
+            while not delivery.log.letters and last < COUNT + 20:
                 last += 1
                 delivery.log.append(revisions(1, last))
                 await delivery.done(60)
@@ -221,8 +231,66 @@ async def test_one_message_that_resets_a_syslog_connection_late_is_given_up_by_n
         assert sorted(received(collector), key=int) == [
             str(number) for number in range(1, last + 1) if str(number) != POISON
         ]
-        assert delivery.log.dead_lettered == {}
+        [letter] = delivery.log.letters
+        assert (letter.revision.record.id, letter.reason, letter.attempts) == (POISON, "poison", 5)
+        assert letter.sequence == int(POISON)
+        assert delivery.log.suspected == []
         [abandoned] = seen.of(ResendAbandoned)
-        assert (abandoned.output, abandoned.breaks) == ("siem", 5)
-        assert abandoned.identity == revisions(1, int(POISON))[0].identity
+        assert abandoned.identity == letter.revision.identity
+        assert len(delivery.seen.of(EventDeadLettered)) == 1
         assert proxy.refused <= 20
+
+
+async def suspected(delivery: Delivery, proxy: PoisonProxy) -> None:
+    """Deliver until the connection broke; then one event more, so that the suspect is found."""
+    log = delivery.log
+    await delivery.done(60)
+    await until(lambda: proxy.refused > 0)
+    log.append(revisions(1, log.head + 1))
+    await delivery.done(60)
+    await until(lambda: bool(log.suspected))
+
+
+@pytest.mark.slow
+async def test_a_suspect_of_a_process_that_was_killed_is_one_dead_letter() -> None:
+    fault = PoisonFault(LINE, delay=0.4)
+    async with stream_collector() as collector, poison_proxy(collector.port, fault) as proxy:
+        output = syslog(proxy.port, "lf", unobserved)
+        async with delivering(output, revisions(COUNT), mapper=as_line) as delivery:
+            await suspected(delivery, proxy)
+            delivery.log.frozen = True  # killed: nothing is stored any more
+        log = delivery.log
+        log.frozen = False
+        assert log.letters == []
+
+        async with delivering(syslog(proxy.port, "lf", unobserved), mapper=as_line, log=log) as successor:
+            await until(lambda: bool(log.letters))
+            log.append(revisions(1, log.head + 1))
+            await successor.done(60)
+            last = log.head
+
+    [letter] = log.letters
+    assert (letter.revision.record.id, letter.reason) == (POISON, "poison")
+    assert log.suspected == []
+    assert received(collector) == {str(n) for n in range(1, last + 1) if str(n) != POISON}
+
+
+@pytest.mark.slow
+async def test_a_suspect_that_passes_in_the_end_is_no_dead_letter() -> None:
+    """The firewall is mended before the proof is complete."""
+    fault = PoisonFault(LINE, delay=0.4)
+    async with (
+        stream_collector() as collector,
+        poison_proxy(collector.port, fault) as proxy,
+        delivering(syslog(proxy.port, "lf", unobserved), revisions(COUNT), mapper=as_line) as delivery,
+    ):
+        await suspected(delivery, proxy)
+        assert delivery.deliverer.state.suspects == 1
+        proxy.mend()
+        delivery.log.append(revisions(1, delivery.log.head + 1))
+        await delivery.done(60)
+        await until(lambda: not delivery.log.suspected)
+        last = delivery.log.head
+
+    assert delivery.log.letters == []
+    assert received(collector) == {str(number) for number in range(1, last + 1)}

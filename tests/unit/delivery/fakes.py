@@ -45,6 +45,7 @@ class MemoryLog:
     def __init__(self, *entries: Sequence[Revision], failures: Sequence[Exception] = ()) -> None:
         self.position = 0
         self.letters: list[DeadLetter] = []
+        self.suspected: list[DeadLetter] = []
         self.positions: list[int] = []
         self.first_emitted: dict[str, str] = {}
         self.frozen = False
@@ -104,6 +105,7 @@ class MemoryLog:
         upto: int,
         dead: Sequence[DeadLetter] = (),
         emitted: Mapping[str, str] = MappingProxyType({}),
+        suspects: Sequence[DeadLetter] | None = None,
     ) -> None:
         await asyncio.sleep(0)
         if self.frozen:
@@ -112,11 +114,13 @@ class MemoryLog:
             raise self._failures.pop(0)
         if after != self.position or self._moved:
             raise Moved("somebody moved the position")
-        assert after < upto <= self.head
-        assert all(after < letter.sequence <= upto for letter in dead)
+        assert after <= upto <= self.head
+        assert after < upto or dead or suspects is not None, "nothing to store"
+        assert all(letter.sequence <= upto for letter in dead)
         self.position = upto
         self.positions.append(upto)
         self.letters += dead
+        self.suspected = self.suspected if suspects is None else list(suspects)
         self.first_emitted = {**emitted, **self.first_emitted}
         self.on_acknowledged(upto)
         self._wake()
@@ -125,6 +129,9 @@ class MemoryLog:
         """Wait until the position is at the head."""
         while self.position < self.head:
             await self._change.wait()
+
+    async def suspects(self, output: str) -> Sequence[DeadLetter]:
+        return tuple(self.suspected)
 
     async def skipped(self, output: str) -> Gap | None:
         raise NotImplementedError

@@ -116,8 +116,12 @@ class _WithoutEnd:
         upto: int,
         dead: Sequence[DeadLetter] = (),
         emitted: Mapping[str, str] = MappingProxyType({}),
+        suspects: Sequence[DeadLetter] | None = None,
     ) -> None:
         raise AssertionError
+
+    async def suspects(self, output: str) -> Sequence[DeadLetter]:
+        return ()
 
     async def skipped(self, output: str) -> Gap | None:
         raise NotImplementedError

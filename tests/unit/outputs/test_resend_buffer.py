@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.outputs.syslog.resend_buffer import Frame, ResendBuffer
+from tests.unit.delivery.fakes import plain, revision
 
 
 def frames(*data: bytes) -> list[Frame]:
-    return [Frame(each, each.decode("latin-1")) for each in data]
+    return [Frame(each, plain(revision(each.decode("latin-1")))) for each in data]
 
 
 def unconfirmed(buffer: ResendBuffer) -> list[bytes]:
@@ -52,7 +53,7 @@ def test_the_frame_that_breaks_connections_ends_alone_and_the_others_are_sent_on
     while group := [frame.data for frame in buffer.group]:
         if b"61" in group:
             breaks += 1
-            buffer.broke()
+            buffer.broke("reset")
         else:
             passed += group
             buffer.resent()
@@ -65,11 +66,11 @@ def test_a_suspect_is_dropped_once_it_broke_five_connections() -> None:
     buffer = ResendBuffer(1000, age=60.0)
     buffer.sent(frames(b"a"), now=0.0)
     buffer.connection_lost(at=1.0)
-    buffer.broke()
-    assert [buffer.suspect_broke() for _ in range(3)] == [None, None, None]
-    dropped = buffer.suspect_broke()
+    buffer.broke("reset")
+    assert [buffer.suspect_broke("reset") for _ in range(3)] == [None, None, None]
+    dropped = buffer.suspect_broke("reset")
     assert dropped is not None
-    assert (dropped.frame.identity, dropped.breaks) == ("a", 5)
+    assert (dropped.frame.event.revision.record.id, dropped.breaks) == ("a", 5)
     assert not buffer.suspects
 
 

@@ -19,6 +19,9 @@ from connector.facts import EventDeadLettered, EventsFiltered, MappingWarnings, 
 from connector.interfaces import OutputLog
 from connector.model import DeadLetter
 
+_SETTLE = 5.0
+"""Seconds that the end of a session waits for the journal, whose server may be away."""
+
 
 class Acknowledger:
     """Moves one output's position over the finished prefix of what is in flight.
@@ -97,8 +100,9 @@ class Acknowledger:
         """
         if self._uncertain:
             return
-        with suppress(JournalError):
-            await self._acknowledge(None)
+        with suppress(JournalError, TimeoutError):
+            async with asyncio.timeout(_SETTLE):
+                await self._acknowledge(None)
 
     async def _acknowledge(self, prefix: FinishedPrefix | None) -> bool:
         """Make *prefix* and late failures durable; returns whether there was anything."""

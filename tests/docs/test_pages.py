@@ -130,6 +130,7 @@ def test_a_configuration_in_a_document_can_be_used_as_it_stands(block: Block, tm
         **dict.fromkeys(names, ACCOUNT),
         "CLOUDFLARE_API_TOKEN": TOKEN,
         "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
+        "CF_WRITE_TOKEN": TOKEN[::-1],  # a token of its own, as the connector demands
     }
 
     loaded = load(file, environ)

@@ -26,9 +26,9 @@ from connector.outputs.shared.http_client import delivery_error
 from connector.outputs.shared.url import Url
 from connector.secret import Secret
 
-_LIMITS = Limits(events=100_000, bytes=8 << 20, linger=300.0)
-"""One object in five minutes, or 8 MiB of events. Two such batches are in memory at a time, records included:
-larger ones would take the daemon beyond 120 MB."""
+_LIMITS = Limits(events=100_000, bytes=2 << 20, linger=300.0)
+"""One object in five minutes, or 2 MiB of events. Two batches are in memory, with their records: each
+MiB takes about 7 MB, and a daemon should stay below 120 MB while it catches up."""
 
 _MAX_ANSWER = 1 << 20
 _PRECONDITION_FAILED = 412

@@ -43,6 +43,7 @@ class BulkCollector:
         streams: data streams that exist.
         indexes: indexes that exist.
         templates: index templates by name.
+        policies: lifecycle policies by name: of ILM, or with their version of ISM.
         creates: whether what does not exist is made at the first event.
         verdict: says for a document what its item answers instead of storing it.
         diverted: says whether a document goes to the failure store.
@@ -58,6 +59,7 @@ class BulkCollector:
     streams: set[str] = field(default_factory=lambda: {STREAM})
     indexes: set[str] = field(default_factory=set)
     templates: dict[str, Any] = field(default_factory=dict)
+    policies: dict[str, Any] = field(default_factory=dict)
     creates: bool = False
     verdict: Callable[[Any], dict[str, Any] | None] = lambda _: None
     diverted: Callable[[Any], bool] = lambda _: False
@@ -105,6 +107,11 @@ class BulkCollector:
                 reply = json_reply({"index_templates": listed})
             case "PUT", ["_index_template", name]:
                 reply = self._template(name, json.loads(asked.body))
+            case "PUT", ["_ilm", "policy", name] if self.product == "elasticsearch":
+                self.policies[name] = json.loads(asked.body)["policy"]
+                reply = json_reply({"acknowledged": True})
+            case _, ["_plugins", "_ism", "policies", name] if self.product == "opensearch":
+                reply = self._ism(asked, name)
             case "POST", [_, "_search"]:
                 reply = self._search(json.loads(asked.body))
             case "POST", ["_security", "user", "_has_privileges"] if self.product == "elasticsearch":
@@ -124,11 +131,26 @@ class BulkCollector:
             version = {"number": "3.2.0", "distribution": "opensearch"}
         return json_reply({"name": "node", "cluster_name": "soc", "version": version})
 
+    def _ism(self, asked: Asked, name: str) -> Reply:
+        """Read or write a policy; one that exists is replaced by who names its version."""
+        held = self.policies.get(name)
+        if asked.method == "GET":
+            return failed(404, "status_exception", "Policy not found") if held is None else json_reply(held)
+        number = -1 if held is None else held["_seq_no"]
+        if held is not None and asked.params.get("if_seq_no") != str(number):
+            return failed(409, "version_conflict_engine_exception", "document already exists")
+        body = {"_id": name, "_seq_no": number + 1, "_primary_term": 1, **json.loads(asked.body)}
+        self.policies[name] = body
+        return json_reply(body, status=201)
+
     def _template(self, name: str, body: dict[str, Any]) -> Reply:
         known = {"index_patterns", "priority", "version", "data_stream", "template", "_meta", "composed_of"}
         if not body.keys() <= known or not body.get("index_patterns"):
             return failed(400, "x_content_parse_exception", "unknown field")
         inner = body["template"]
+        policy = inner["settings"]["index"].get("lifecycle", {}).get("name")
+        if policy is not None and (self.product == "opensearch" or policy not in self.policies):
+            return failed(400, "illegal_argument_exception", "unknown setting [index.lifecycle.name]")
         lenient = inner["settings"]["index"]["mapping"].get("ignore_malformed", False)
         time = inner["mappings"]["properties"]["@timestamp"]
         if "data_stream" in body and time.get("ignore_malformed", lenient):

@@ -11,13 +11,14 @@ from pydantic import Field, StringConstraints, model_validator
 from connector.errors import DeliveryError, Hold, Retryable
 from connector.facts import EventsDiverted, OutputWarning
 from connector.interfaces import Clock, Observe
-from connector.model import Event, JsonObject, Limits, Receipt
+from connector.model import Event, Limits, Receipt
 from connector.net.backoff import parse_retry_after
 from connector.net.clock import utc_now
 from connector.outputs.elasticsearch import bulk
 from connector.outputs.elasticsearch.index_template import template_for
+from connector.outputs.elasticsearch.lifecycle import LifecycleSettings, install_policy
 from connector.outputs.elasticsearch.node import ClusterCredentials, ClusterNode
-from connector.outputs.elasticsearch.probe import UnsuitableTarget, check_target, inspect
+from connector.outputs.elasticsearch.probe import UnsuitableTarget, check_target, inspect, is_opensearch
 from connector.outputs.elasticsearch.returned import NotComparable, returned
 from connector.outputs.shared.failover import Failover, MultiUrlSettings
 from connector.secret import Secret
@@ -54,6 +55,11 @@ class ElasticsearchSettings(MultiUrlSettings):
         default=None, description=f"Data stream; by default {_STREAM}, unless index is set."
     )
     index: IndexName | None = Field(default=None, description="Index or alias instead of a data stream.")
+    lifecycle: LifecycleSettings | None = Field(
+        default=None,
+        description="check --setup also installs a lifecycle policy for the data stream; "
+        "{} takes the defaults.",
+    )
     document_id: bool = Field(
         default=True,
         description="Send each event's identity as _id, so that repetitions are stored once. Set to "
@@ -70,6 +76,8 @@ class ElasticsearchSettings(MultiUrlSettings):
             raise ValueError("api_key and username are mutually exclusive")
         if self.data_stream is not None and self.index is not None:
             raise ValueError("data_stream and index are mutually exclusive")
+        if self.lifecycle is not None and self.index is not None:
+            raise ValueError("lifecycle requires a data stream; remove index or lifecycle")
         return self
 
     @property
@@ -98,6 +106,7 @@ class ElasticsearchOutput:
         self._name = name
         self._observe = observe
         self._document_id = settings.document_id
+        self._lifecycle = settings.lifecycle
         self._target = settings.target
         self._target_checked = False
         self._incomparable = False
@@ -137,15 +146,33 @@ class ElasticsearchOutput:
         return "; ".join(results)
 
     async def install(self) -> str:
-        """Install the index template for the target."""
+        """Install the index template for the target, and the lifecycle policy if one is configured."""
+        for last in range(len(self._nodes) - 1, -1, -1):  # all nodes are one cluster
+            try:
+                with self._failover.attempt() as index:
+                    return await self._install(self._nodes[index])
+            except Retryable:
+                if not last:
+                    raise
+        raise AssertionError("there is always a node")
+
+    async def _install(self, node: ClusterNode) -> str:
         template = template_for(self._target, stream=self._stream)
-        node = await self._put(f"/_index_template/{template.name}", template.body)
+        what = f"the index template {template.name}"
+        if self._lifecycle is not None:
+            opensearch = await is_opensearch(node)
+            template = await install_policy(node, template, self._lifecycle, opensearch=opensearch)
+            what += f" and the {'ISM' if opensearch else 'ILM'} policy of that name"
+        error = node.classify(await node.request("PUT", f"/_index_template/{template.name}", template.body))
+        if error is not None:
+            raise error
+        pronoun = "it" if self._lifecycle is None else "them"
         effect = (
-            "an existing data stream uses it from its next rollover on"
+            f"an existing data stream uses {pronoun} from its next rollover on"
             if self._stream
             else "an existing index keeps its mapping"
         )
-        return f"installed the index template {template.name} at {node.origin}; {effect}"
+        return f"installed {what} at {node.origin}; {effect}"
 
     async def _check_target(self, node: ClusterNode) -> None:
         """Report a target without a template. What else is wrong shows when events are sent."""
@@ -159,21 +186,6 @@ class ElasticsearchOutput:
         except (DeliveryError, TimeoutError):
             return
         self._target_checked = True
-
-    async def _put(self, path: str, body: JsonObject) -> ClusterNode:
-        """PUT *body* at the first node that responds; all nodes are one cluster."""
-        for last in range(len(self._nodes) - 1, -1, -1):
-            try:
-                with self._failover.attempt() as index:
-                    node = self._nodes[index]
-                    error = node.classify(await node.request("PUT", path, body))
-                    if error is not None:
-                        raise error
-                    return node
-            except Retryable:
-                if not last:
-                    raise
-        raise AssertionError("there is always a node")
 
     async def _create(self, node: ClusterNode, events: Sequence[Event]) -> Receipt:
         return await self._post(node, events, None)

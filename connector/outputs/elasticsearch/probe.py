@@ -44,6 +44,11 @@ async def _product(node: ClusterNode) -> str:
     return f"{name} {_plain(version['number'])}"
 
 
+async def is_opensearch(node: ClusterNode) -> bool:
+    """Whether the cluster is OpenSearch; raises like ``Output.open``."""
+    return (await _product(node)).startswith("OpenSearch")
+
+
 async def check_target(node: ClusterNode, target: str, *, stream: bool) -> str:
     """Describe the target; raises ``UnsuitableTarget``, and otherwise like ``Output.open``."""
     kind = "data stream" if stream else "index"

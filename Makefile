@@ -80,8 +80,9 @@ release: ## write VERSION=X.Y.Z into every file that names it and date the chang
 sbom: $(VENV)/.dev ## print the bill of materials (CycloneDX) of what requirements/runtime.txt installs
 	@$(BIN)/python -m tools.sbom $(ARGS)
 
-content: $(VENV)/.dev ## write the queries in deploy/content from its Sigma rules
+content: $(VENV)/.dev ## write the queries in deploy/content from its Sigma rules, and the dashboards
 	@$(BIN)/python -m tools.content
+	@$(BIN)/python -m tools.dashboards
 
 screenshot: $(VENV)/.dev ## take docs/images/status-page.png of a connector that ran for ten minutes
 	$(BIN)/python -m tools.screenshot $(ARGS)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import urllib.request
+from datetime import UTC, datetime
 
 import pytest
 
-from connector.outputs.elasticsearch.output import ElasticsearchSettings
-from tests.deploy.test_content import EXPECTED, corpus
-from tests.support.collectors import unobserved
+from tests.deploy.test_content import BURSTS, EXPECTED, corpus
+from tests.integration.content_store import store_corpus
 from tests.support.opensearch import OpenSearch
 from tools.content import CONTENT
 
@@ -29,41 +28,29 @@ def queries() -> dict[str, str]:
     }
 
 
-async def install_template(server: OpenSearch) -> None:
-    settings = ElasticsearchSettings.model_validate({"url": server.url, "data_stream": STREAM})
-    output = settings.build("search", unobserved)
-    try:
-        await output.install()
-    finally:
-        await output.close()
+async def test_every_correlation_counts_what_its_rule_means(opensearch: OpenSearch) -> None:
+    stream = f"{STREAM}-correlations"
+    stored = await store_corpus(opensearch, stream)
+    documents = [corpus()[place] for place in stored.values()]
 
-
-def index_corpus(server: OpenSearch) -> set[str]:
-    """Store each document under its place in the corpus; return the places of those that were stored.
-
-    The one with an empty field name, which is among the golden records, is refused by every version.
-    """
-    lines = b"".join(
-        json.dumps(line).encode() + b"\n"
-        for place, document in enumerate(corpus())
-        for line in ({"create": {"_id": str(place)}}, document)
-    )
-    headers = {"content-type": "application/x-ndjson"}
-    request = urllib.request.Request(f"{server.url}/{STREAM}/_bulk?refresh=true", lines, headers)
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        items = [item["create"] for item in json.load(answer)["items"]]
-    refused = [item["error"]["caused_by"]["reason"] for item in items if "error" in item]
-    assert refused == ["field name cannot be an empty string"]
-    return {item["_id"] for item in items if "error" not in item}
+    for title, request in json.loads(
+        (CONTENT / "opensearch" / "correlations.json").read_text("utf-8")
+    ).items():
+        spans = opensearch.json(f"/{stream}/_search", request)["aggregations"]["in"]["buckets"]
+        found = {
+            (datetime.fromtimestamp(span["key"] / 1000, UTC), one["key"])
+            for span in spans
+            for one in span["by"]["buckets"]
+        }
+        assert found == BURSTS[title](documents), title
 
 
 async def test_every_query_finds_what_its_rule_means(opensearch: OpenSearch) -> None:
-    await install_template(opensearch)
-    stored = index_corpus(opensearch)
+    stored = await store_corpus(opensearch, STREAM)
 
     assert queries().keys() == EXPECTED.keys()
     for title, query in queries().items():
         body = {"size": 1000, "_source": False, "query": {"query_string": {"query": query}}}
         hits = opensearch.json(f"/{STREAM}/_search", body)["hits"]["hits"]
-        expected = {str(place) for place, document in enumerate(corpus()) if EXPECTED[title](document)}
-        assert {hit["_id"] for hit in hits} == expected & stored, title
+        found = {stored[hit["_id"]] for hit in hits}
+        assert found == {place for place in stored.values() if EXPECTED[title](corpus()[place])}, title

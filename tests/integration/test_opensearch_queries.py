@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.deploy.test_content import BURSTS, EXPECTED, corpus
+from tests.deploy.test_cookbook import recipes
 from tests.integration.content_store import store_corpus
 from tests.support.opensearch import OpenSearch
 from tools.content import CONTENT
@@ -43,6 +44,16 @@ async def test_every_correlation_counts_what_its_rule_means(opensearch: OpenSear
             for one in span["by"]["buckets"]
         }
         assert found == BURSTS[title](documents), title
+
+
+async def test_every_search_of_the_cookbook_finds_some_messages(opensearch: OpenSearch) -> None:
+    stream = f"{STREAM}-cookbook"
+    stored = await store_corpus(opensearch, stream)
+
+    for title, query in recipes("lucene").items():
+        body = {"query": {"query_string": {"query": query}}}
+        found = opensearch.json(f"/{stream}/_count", body)["count"]
+        assert 0 < found < len(stored), title
 
 
 async def test_every_query_finds_what_its_rule_means(opensearch: OpenSearch) -> None:

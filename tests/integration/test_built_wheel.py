@@ -76,16 +76,11 @@ def test_everything_that_is_needed_is_inside_and_nothing_else(wheel: Path) -> No
 def test_installed_without_the_repository_it_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    command = [sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")]
-    subprocess.run(command, env=environ, check=True, capture_output=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    lock = ROOT / "requirements" / "runtime.txt"
-    _install(environ, python, "--require-hashes", "-r", str(lock))
-    _install(environ, python, "--no-deps", str(wheel))
+    environ = outside()
+    program = install_wheel(wheel, tmp_path / "venv")
 
     done = subprocess.run(
-        [python.parent / "email-connector", "demo", "--once", "--backlog", "300"],
+        [program, "demo", "--once", "--backlog", "300"],
         cwd=home,
         env={**environ, "HOME": str(home)},
         capture_output=True,
@@ -93,7 +88,7 @@ def test_installed_without_the_repository_it_runs_the_demo(wheel: Path, tmp_path
         check=False,
     )
     where = subprocess.run(
-        [python, "-c", "import connector; print(connector.__file__)"],
+        [program.with_name("python"), "-c", "import connector; print(connector.__file__)"],
         cwd=home,
         env=environ,
         capture_output=True,
@@ -107,6 +102,23 @@ def test_installed_without_the_repository_it_runs_the_demo(wheel: Path, tmp_path
     assert all(event["ecs"]["version"] for event in events)
     assert where.stdout.startswith(str(tmp_path / "venv"))
     assert list(home.iterdir()) == []
+
+
+def outside() -> dict[str, str]:
+    """The environment without what leads to the repository or to an account."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+
+
+def install_wheel(wheel: Path, venv: Path) -> Path:
+    """Install *wheel* and what it needs into a new environment; where the program is."""
+    environ = outside()
+    command = [sys.executable, "-m", "venv", "--without-pip", str(venv)]
+    subprocess.run(command, env=environ, check=True, capture_output=True)
+    python = venv / "bin" / "python"
+    lock = ROOT / "requirements" / "runtime.txt"
+    _install(environ, python, "--require-hashes", "-r", str(lock))
+    _install(environ, python, "--no-deps", str(wheel))
+    return python.with_name("email-connector")
 
 
 def _install(environ: dict[str, str], python: Path, *what: str) -> None:

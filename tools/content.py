@@ -1,4 +1,6 @@
-"""Write ``deploy/content`` from its Sigma rules: the same detections as queries of Elasticsearch, OpenSearch and Splunk.
+"""Write what ``deploy/content`` and ``deploy/sentinel`` hold of queries and templates.
+
+The Sigma rules become queries of Elasticsearch, OpenSearch and Splunk; the mapping ``asim`` becomes templates for Azure.
 
 Rules become queries, correlations (counts in a span of time) become queries that count; OpenSearch, whose backend
 knows no correlations, gets requests with aggregations.
@@ -26,7 +28,11 @@ from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import FieldMappingTransformation
 from sigma.rule import SigmaRule
 
+from connector.mapping import Library
+from connector.ops.sentinel_schema import TABLE, columns, template
+
 CONTENT = Path(__file__).parent.parent / "deploy" / "content"
+SENTINEL = CONTENT.parent / "sentinel"
 _INDEX = "logs-cloudflare.email_security-*"
 _SPLUNK = 'index=* sourcetype="cloudflare:email:security" '
 LISTS: Mapping[str | None, str | list[str]] = {
@@ -96,7 +102,11 @@ class Correlation:
 
 def files() -> Mapping[Path, str]:
     """Return every generated file with its text."""
+    library = Library()
+    asim = columns(library, library.load("asim"))
     return {
+        SENTINEL / "azuredeploy.json": template(TABLE, asim, "arm"),
+        SENTINEL / "main.bicep": template(TABLE, asim, "bicep"),
         CONTENT / "opensearch" / "queries.txt": _page("#", lucene()),
         CONTENT / "opensearch" / "correlations.json": json.dumps(aggregations(), indent=2) + "\n",
         CONTENT / "elasticsearch" / "queries.esql": _page("//", _esql()),

@@ -48,6 +48,7 @@ BUILT_IN: Mapping[str, type[OutputSettings]] = _OnDemand(
         "http": ("connector.outputs.http.output", "HttpSettings"),
         "otlp": ("connector.outputs.otlp.output", "OtlpSettings"),
         "s3": ("connector.outputs.s3.output", "S3Settings"),
+        "sentinel": ("connector.outputs.sentinel.output", "SentinelSettings"),
         "splunk_hec": ("connector.outputs.splunk_hec.output", "SplunkHecSettings"),
         "stdout": ("connector.outputs.stdout", "StdoutSettings"),
         "syslog": ("connector.outputs.syslog.output", "SyslogSettings"),

@@ -29,6 +29,8 @@ from tests.support.collectors import (
     unobserved,
 )
 from tests.support.hec_collector import hec_collector, reported
+from tests.support.log_ingestion import log_ingestion
+from tests.support.log_ingestion import settings as sentinel_settings
 from tests.support.otlp_collector import otlp_collector, status_reply
 from tests.support.sampling import slow
 from tests.support.scripted_http import Asked, Reply, scripted
@@ -326,6 +328,51 @@ def s3_bench(*, tls: bool = False) -> Bench:
     return bench
 
 
+def sentinel_bench(concurrency: int, *, tls: bool = False) -> Bench:
+    @contextlib.asynccontextmanager
+    async def bench(folder: Path) -> AsyncIterator[OutputHarness]:
+        trusted = authority(folder) if tls else None
+        context = trusted.server if trusted else None
+
+        def repeated(asked: Asked, _rows: object) -> Reply:
+            shown = "".join(f"{name}: {value}\n" for name, value in asked.headers.items())
+            return Reply(403, shown.encode() + asked.body)
+
+        def throttled(_asked: Asked, _rows: object) -> Reply:
+            return Reply(429, headers={"retry-after": "7"})
+
+        def picky(_asked: Asked, rows: list[dict[str, str]]) -> Reply | None:
+            return Reply(400, b"bad row") if any(POISON in row["id"] for row in rows) else None
+
+        def build(url: str, authority_url: str = "", **more: object) -> Output:
+            trust = {"tls": {"ca_file": trusted.ca_file}} if trusted else {}
+            given = sentinel_settings(url, concurrency=concurrency, **trust, **more)
+            given["auth"] |= {"client_secret": f"{SECRET}/&"}
+            given["auth"] |= {"authority": authority_url} if authority_url else {}
+            return made(given)
+
+        async with (
+            log_ingestion(picky, tls=context) as site,
+            log_ingestion(repeated, tls=context) as stranger,
+            log_ingestion(throttled, tls=context) as busy,
+        ):
+            assert site.server is not None
+            local = f"{site.server.scheme}://127.0.0.1"
+            yield OutputHarness(
+                build=lambda: build(site.url),
+                taken=site.documents,
+                unreachable=lambda: build(f"{local}:{free_port()}", site.url),
+                denied=lambda: build(stranger.url),
+                busy=lambda: build(busy.url),
+                picky=lambda: build(site.url),
+                port=site.server.port,
+                through=lambda port: build(f"{local}:{port}", site.url, timeout=SHORT),
+                secrets=(SECRET, "-of-the-authority"),
+            )
+
+    return bench
+
+
 BENCHES: dict[str, Bench] = {
     "stdout": stdout_bench,
     "file": file_bench,
@@ -349,9 +396,12 @@ BENCHES: dict[str, Bench] = {
     "otlp": otlp_bench(),
     "otlp that counts what it rejects": otlp_bench(counts=True, concurrency=3, gzip=False),
     "otlp over tls": otlp_bench(tls=True, attributes="none"),
+    "sentinel": sentinel_bench(1),
+    "sentinel over tls": sentinel_bench(4, tls=True),
 }
 
 VARIANTS = {
+    "sentinel over tls",
     "syslog over tcp, counted",
     "http array",
     "http over tls",

@@ -32,7 +32,7 @@ CHARACTERS = 100_000
 """More than any line of text has left after its fields are cut, and less than what was sent."""
 
 
-@pytest.mark.parametrize("pack", ["ecs", slow("raw"), slow("cim"), slow("ocsf")])
+@pytest.mark.parametrize("pack", ["ecs", slow("raw"), slow("cim"), slow("asim"), slow("ocsf")])
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_document_holds_all_of_it(pack: str, name: str) -> None:
     event = build_mapper(Library().load(pack))(revision(RECORDS[name]))

@@ -52,7 +52,7 @@ def record(path: str, value: Any) -> dict[str, Any]:
     return body
 
 
-@pytest.mark.parametrize("pack", ["ecs", "cef", "leef", "ocsf", "cim", "raw"])
+@pytest.mark.parametrize("pack", ["ecs", "cef", "leef", "ocsf", "cim", "asim", "raw"])
 def test_every_field_of_the_api_lands_or_has_a_reason(pack: str) -> None:
     silent = set()
     for path in LEAVES:

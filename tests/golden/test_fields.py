@@ -8,7 +8,7 @@ from connector.mapping.language.pack import rules
 from connector.mapping.schemas import lookup
 from connector.mapping.schemas.fields import RECORD_FIELDS
 
-PACKS = ("ecs", "cef", "leef", "ocsf", "cim", "raw")
+PACKS = ("ecs", "cef", "leef", "ocsf", "cim", "asim", "raw")
 KNOWN = {path.replace("[]", "") for path in RECORD_FIELDS}
 TOP = {path.split(".")[0] for path in KNOWN}
 

@@ -3,8 +3,10 @@
 ``pytest tests/golden --update-golden`` writes down what the packs make now; the difference is the review.
 """
 
+import ipaddress
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from connector.mapping import Library, build_interpreter, build_map, build_mapper
 from connector.mapping.engine.conform import FITS
+from connector.mapping.schemas.asim import columns
 from connector.model import Event
 from tests.golden.revisions import ACCOUNTS, HERE, cases
 from tests.support import ecs_check, leef_parser, ocsf_check
@@ -23,6 +26,7 @@ PACKS = {
     "leef": "leef.txt",
     "ocsf": "ocsf.ndjson",
     "cim": "cim.ndjson",
+    "asim": "asim.ndjson",
     "raw": "raw.ndjson",
 }
 CASES = cases()
@@ -58,6 +62,25 @@ def test_an_ecs_document_keeps_the_rules_of_the_schema() -> None:
 
     for case in CASES:
         assert ecs_check.problems(json.loads(events("ecs")[case.name].payload), schema) == [], case.name
+
+
+def test_an_asim_row_keeps_the_rules_of_the_published_schema() -> None:
+    """Mandatory columns are there, values of closed lists are in them, other columns hold what they may."""
+    schema = columns()
+    mandatory = {name for name, column in schema.items() if column.presence == "mandatory"}
+    python = {"int": int, "long": int, "real": (int, float), "bool": bool, "dynamic": (dict, list)}
+
+    for case in CASES:
+        row = json.loads(events("asim")[case.name].payload)
+        assert mandatory <= row.keys(), case.name
+        for name, value in row.items():
+            column = schema[name]
+            assert isinstance(value, python.get(column.type, str)), f"{case.name}: {name} is {value!r}"
+            assert column.allowed is None or value in column.allowed, f"{case.name}: {name} is {value}"
+            if column.type == "datetime":
+                assert datetime.fromisoformat(value).tzinfo is not None, f"{case.name}: {name} is {value}"
+            if column.type == "ip":
+                ipaddress.ip_address(value)
 
 
 def test_a_cef_line_reads_back_and_keeps_its_verdict() -> None:
@@ -168,7 +191,13 @@ def at(value: Any, path: Sequence[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("pack", "place"), [("ecs", "cloudflare.email_security"), ("ocsf", "unmapped"), ("cim", "cloudflare")]
+    ("pack", "place"),
+    [
+        ("ecs", "cloudflare.email_security"),
+        ("ocsf", "unmapped"),
+        ("cim", "cloudflare"),
+        ("asim", "AdditionalFields"),
+    ],
 )
 def test_a_documented_field_has_its_documented_type_wherever_its_name_appears(pack: str, place: str) -> None:
     """An index with typed fields takes every event, the hostile ones of the corpus included."""

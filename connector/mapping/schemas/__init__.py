@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from connector.mapping.schemas.asim import AsimSchema
 from connector.mapping.schemas.cef import CefSchema
 from connector.mapping.schemas.cim import CimSchema
 from connector.mapping.schemas.ecs import EcsSchema
@@ -23,6 +24,7 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
         "leef": LeefSchema(),
         "ocsf": OcsfSchema(),
         "cim": CimSchema(),
+        "asim": AsimSchema(),
         "json": FreeSchema(),
     }
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from connector.formats import cef, json, leef
+from connector.formats import asim, cef, json, leef
 from connector.model import JsonObject
 
 
@@ -29,6 +29,10 @@ def _json(document: JsonObject) -> tuple[bytes, tuple[str, ...]]:
     return json.encode(document), ()
 
 
+def _asim(document: JsonObject) -> tuple[bytes, tuple[str, ...]]:
+    return asim.encode(document)
+
+
 def _cef(document: JsonObject) -> tuple[bytes, tuple[str, ...]]:
     return cef.encode(document)
 
@@ -45,6 +49,7 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
         "leef": Shape(nested=False, labels=False, encode=_leef),
         "ocsf": Shape(nested=True, labels=False, encode=_json),
         "cim": Shape(nested=True, labels=False, encode=_json),
+        "asim": Shape(nested=True, labels=False, encode=_asim),
     }
 )
 """Shapes by the ``format`` of a mapping."""

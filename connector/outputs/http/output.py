@@ -21,9 +21,10 @@ from connector.net.transport import Response
 from connector.outputs.common import TemplateOption
 from connector.outputs.http.auth import AuthSettings, HeaderName, SigningSettings, header_secrets
 from connector.outputs.http.body import EVENTS, BodyEncoder, body_encoder, surrounds, tokens
-from connector.outputs.http.oauth import AccessToken, TokenSource
+from connector.outputs.http.oauth import ClientCredentials
 from connector.outputs.http.status_rules import Rules, Status, accepts_by_body, action_for, error_of
 from connector.outputs.shared.http_client import HttpSender, SingleUrlSettings
+from connector.outputs.shared.tokens import AccessToken, TokenSource
 from connector.secret import Secret
 
 _LIMITS = Limits(events=500, bytes=1_000_000)
@@ -183,7 +184,7 @@ class HttpOutput:
         self._clock = clock
         self._sender = HttpSender(settings, settings.url, settings.secrets(), clock)
         oauth2 = settings.auth.oauth2 if settings.auth else None
-        self._token_source = TokenSource(oauth2, settings, clock) if oauth2 else None
+        self._token_source = TokenSource(ClientCredentials(oauth2, settings, clock)) if oauth2 else None
 
     @property
     def limits(self) -> Limits:

@@ -20,10 +20,11 @@ from connector.net.clock import utc_now
 from connector.net.transport import Response
 from connector.outputs.common import TOO_LARGE
 from connector.outputs.http.auth import AuthSettings, HeaderName, header_secrets
-from connector.outputs.http.oauth import AccessToken, TokenSource
+from connector.outputs.http.oauth import ClientCredentials
 from connector.outputs.shared.answer_text import excerpt
 from connector.outputs.shared.failover import Failover, MultiUrlSettings
 from connector.outputs.shared.http_client import HttpSender
+from connector.outputs.shared.tokens import AccessToken, TokenSource
 from connector.quantities import Size
 from connector.secret import Secret
 
@@ -126,7 +127,7 @@ class OtlpOutput:
         self._senders = [HttpSender(settings, url, settings.secrets(), clock) for url in settings.urls]
         self._failover = Failover(len(self._senders))
         oauth2 = settings.auth.oauth2 if settings.auth else None
-        self._tokens = TokenSource(oauth2, settings, clock) if oauth2 else None
+        self._tokens = TokenSource(ClientCredentials(oauth2, settings, clock)) if oauth2 else None
         self._warning = ""
         self._warned = float("-inf")
 

@@ -120,6 +120,7 @@ class HttpSender:
         clock: the wall clock, for dates in ``Retry-After``.
         cookies: keep cookies, so that a load balancer routes requests to the same collector.
         connections: most concurrent requests; by default ``settings.concurrency``.
+        direct: never use a proxy.
     """
 
     def __init__(
@@ -131,14 +132,21 @@ class HttpSender:
         *,
         cookies: bool = False,
         connections: int | None = None,
+        direct: bool = False,
     ) -> None:
         self._settings = settings
+        self._direct = direct
         self._url = url
         self._cookies = cookies
         self._connections = connections or settings.concurrency
         self._secrets = tuple(secrets)
         self._clock = clock
         self._client: HttpClient | None = None
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the collector."""
+        return self._url.origin
 
     async def open(self) -> None:
         """Read rotated credentials again; raises ``Hold`` if a certificate or the proxy is unusable."""
@@ -231,11 +239,12 @@ class HttpSender:
             try:
                 self._client = HttpClient(
                     tls=settings.tls,
-                    proxy=settings.proxy,
+                    proxy=None if self._direct else settings.proxy,
                     timeout=settings.timeout.total_seconds(),
                     max_body=_MAX_RESPONSE,
                     cookies=self._cookies,
                     connections=self._connections,
+                    direct=self._direct,
                 )
             except ConfigurationError as error:
                 raise delivery_error(error) from None

@@ -79,7 +79,7 @@ def test_without_network_nothing_can_be_sent(tmp_path: Path) -> None:
     assert "--offline" in err
 
 
-@pytest.mark.parametrize("name", ["ecs", "cef", "leef", "ocsf", "cim", "raw"])
+@pytest.mark.parametrize("name", ["ecs", "cef", "leef", "ocsf", "cim", "asim", "raw"])
 def test_every_pack_takes_it_as_harmless(name: str) -> None:
     event = build_mapper(Library().load(name))(
         build_test_revision(datetime(2026, 11, 18, 9, 41, 7, tzinfo=UTC))

@@ -24,6 +24,8 @@ from tests.scenarios.outputs.delivering import as_json, as_line, delivering
 from tests.support.bulk_collector import bulk_collector, trouble
 from tests.support.collectors import datagram_collector, pipe_reader, stream_collector, unobserved
 from tests.support.hec_collector import TOKEN, hec_collector
+from tests.support.log_ingestion import log_ingestion
+from tests.support.log_ingestion import settings as sentinel_settings
 from tests.support.sampling import sampled
 from tests.support.scripted_http import Asked, Reply, scripted
 from tests.unit.delivery.fakes import revisions
@@ -63,7 +65,7 @@ Setting: TypeAlias = Callable[[Path], contextlib.AbstractAsyncContextManager[Ben
 
 
 def made(kind: str, **settings: object) -> Output:
-    return BUILT_IN[kind].model_validate({"type": kind, **settings}).build("siem", unobserved)
+    return BUILT_IN[kind].model_validate({**settings, "type": kind}).build("siem", unobserved)
 
 
 @contextlib.asynccontextmanager
@@ -103,6 +105,15 @@ async def http(_: Path) -> AsyncIterator[Bench]:
 
 
 @contextlib.asynccontextmanager
+async def sentinel(_: Path) -> AsyncIterator[Bench]:
+    def judge(_asked: Asked, rows: list[Any]) -> Reply | None:
+        return Reply(400, b"no such row") if any(row["id"] == POISON for row in rows) else None
+
+    async with log_ingestion(judge) as site:
+        yield Bench(made("sentinel", **sentinel_settings(site.url)), site.documents, "refused")
+
+
+@contextlib.asynccontextmanager
 async def syslog(_: Path) -> AsyncIterator[Bench]:
     async with stream_collector() as collector:
         output = made("syslog", address=f"tcp://127.0.0.1:{collector.port}", mapping="ecs")
@@ -134,6 +145,7 @@ SETTINGS: dict[str, Setting] = {
     "splunk_hec, lines": splunk_lines,
     "elasticsearch": elastic,
     "http": http,
+    "sentinel": sentinel,
     "syslog": syslog,
     "syslog over udp": syslog_datagrams,
     "file": file,

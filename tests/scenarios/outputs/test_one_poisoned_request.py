@@ -8,6 +8,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,6 +21,8 @@ from tests.scenarios.outputs.delivering import Delivery, as_line, delivering
 from tests.support.bulk_collector import bulk_collector
 from tests.support.collectors import StreamCollector, authority, stream_collector, unobserved, until
 from tests.support.hec_collector import TOKEN, hec_collector
+from tests.support.log_ingestion import log_ingestion
+from tests.support.log_ingestion import settings as sentinel_settings
 from tests.support.otlp_collector import otlp_collector
 from tests.support.sampling import slow
 from tests.support.scripted_http import Asked, Reply, scripted
@@ -87,11 +90,19 @@ async def opentelemetry() -> AsyncIterator[tuple[int, Callable[[], Sequence[str]
         )
 
 
+@contextlib.asynccontextmanager
+async def ingestion() -> AsyncIterator[tuple[int, Callable[[], Sequence[str]]]]:
+    """The same for Microsoft Sentinel, with its token authority."""
+    async with log_ingestion() as site:
+        yield urlsplit(site.url).port or 0, lambda: [row["id"] for row in site.rows]
+
+
 OUTPUTS: dict[str, tuple[Collector, dict[str, object]]] = {
     "http": (http, {}),
     "splunk_hec": (splunk, {"token": TOKEN, "gzip": False}),
     "elasticsearch": (cluster, {"gzip": False}),
     "otlp": (opentelemetry, {"gzip": False, "body": "json"}),
+    "sentinel": (ingestion, {"gzip": False}),
 }
 
 
@@ -128,15 +139,10 @@ async def refused_by_a_firewall(
         collector() as (port, taken),
         poison_proxy(port, FAULTS[fault], tls) as proxy,
     ):
-        settings = BUILT_IN[kind].model_validate(
-            {
-                "type": kind,
-                "url": f"{scheme}://127.0.0.1:{proxy.port}",
-                "batch": {"events": 50, "linger": "10ms"},
-                **options,
-                **more,
-            }
-        )
+        url = f"{scheme}://127.0.0.1:{proxy.port}"
+        batch = {"events": 50, "linger": "10ms"}
+        given: dict[str, Any] = {"type": kind, "url": url, "batch": batch, **options, **more}
+        settings = BUILT_IN[kind].model_validate(sentinel_settings(**given) if kind == "sentinel" else given)
         output = settings.build("siem", unobserved)
         async with delivering(output, revisions(COUNT)) as delivery:
             await delivery.done(120)

@@ -14,7 +14,7 @@ from tests.support import ecs_check
 from tests.support.cef_parser import parse
 from tests.support.leef_parser import parse as parse_leef
 
-FORMATS = ("ecs", "cef", "leef", "cim", "ocsf", "json")
+FORMATS = ("ecs", "cef", "leef", "cim", "ocsf", "asim", "json")
 NOW = datetime(2026, 11, 18, 9, 41, 7, tzinfo=UTC)
 EVENT = {
     "id": "a1-3", "time": NOW.isoformat(), "action_id": "a1", "action": "move", "state": "partial",

@@ -20,7 +20,7 @@ from tests.support.cef_parser import parse
 from tests.support.leef_parser import parse as parse_leef
 
 NOW = datetime(2026, 11, 18, 9, 41, 7, 250_000, UTC)
-FORMATS = ("ecs", "cef", "leef", "ocsf", "cim", "json")
+FORMATS = ("ecs", "cef", "leef", "ocsf", "cim", "asim", "json")
 PAGE = Path(__file__).parents[3] / "docs" / "heartbeats.md"
 
 

@@ -132,6 +132,10 @@ def test_record_fields_are_those_of_the_published_interface() -> None:
         ("cim", "recipient", "keyword"),
         ("cim", "time", "date"),
         ("cim", "cloudflare.anything.at.all", "any"),
+        ("asim", "TimeGenerated", "date"),
+        ("asim", "EmailToRecipients", "any"),
+        ("asim", "SrcIpAddr", "ip"),
+        ("asim", "AdditionalFields.anything.at.all", "any"),
         ("json", "whatever.you.like", "any"),
     ],
 )
@@ -169,6 +173,9 @@ def test_what_a_mapping_may_fill(format_name: str, name: str, kind: str) -> None
         ("cim", "src_category"),
         ("cim", "cloudflare..x"),
         ("cim", "tag"),
+        ("asim", "EmailFrom"),
+        ("asim", "EmailFiles.name"),
+        ("asim", "AdditionalFields..x"),
         ("json", ""),
     ],
 )
@@ -179,7 +186,7 @@ def test_what_a_mapping_may_not_fill(format_name: str, name: str) -> None:
 
 def test_a_format_without_rules_has_nothing_to_suggest() -> None:
     assert names("json") == ()
-    assert set(SCHEMAS) == {"ecs", "cef", "leef", "ocsf", "cim", "json"}
+    assert set(SCHEMAS) == {"ecs", "cef", "leef", "ocsf", "cim", "asim", "json"}
 
 
 def _properties(content: dict[str, Any]) -> set[str] | None:

@@ -14,8 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from connector.errors import Hold, Retryable
-from connector.outputs.http.oauth import AccessToken
 from connector.outputs.http.output import HttpOutput, HttpSettings
+from connector.outputs.shared.tokens import AccessToken
 from connector.secret import Reference
 from connector.testing.outputs import events
 from tests.support.collectors import authority

@@ -1,0 +1,1 @@
+"""Output ``sentinel``: Microsoft Sentinel by the Logs Ingestion API of Azure Monitor."""

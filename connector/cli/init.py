@@ -27,6 +27,9 @@ Secrets = Literal["env", "file"]
 @click.option("--url", metavar="URL", help="URL of the collector, for those that take HTTP.")
 @click.option("--address", metavar="ADDRESS", help="Address of the receiver, for those that take syslog.")
 @click.option("--username", metavar="NAME", help="User name at the collector, if it requires one.")
+@click.option("--rule", metavar="ID", help="Immutable id of the data collection rule, for sentinel.")
+@click.option("--tenant-id", metavar="ID", help="Tenant of Microsoft Entra ID, for sentinel.")
+@click.option("--client-id", metavar="ID", help="Application (client) id, for sentinel.")
 @click.option("--path", metavar="FILE", help="File to write, for the collector file.")
 @click.option(
     "--secrets",
@@ -51,6 +54,9 @@ def command(
     url: str | None,
     address: str | None,
     username: str | None,
+    rule: str | None,
+    tenant_id: str | None,
+    client_id: str | None,
     path: str | None,
     secrets: Secrets,
     target: Path,
@@ -73,7 +79,16 @@ def command(
             "Collector", type=click.Choice(sorted(RECIPES)), show_choices=False, err=True
         )
     recipe = RECIPES[collector]
-    given = {ACCOUNT_ID: account_id, "url": url, "address": address, "username": username, "path": path}
+    given = {
+        ACCOUNT_ID: account_id,
+        "url": url,
+        "address": address,
+        "username": username,
+        "path": path,
+        "rule": rule,
+        "tenant_id": tenant_id,
+        "client_id": client_id,
+    }
     answers = _answers(collector, recipe, given)
     _validate(recipe, answers)
 

@@ -128,7 +128,30 @@ RECIPES: Mapping[str, CollectorRecipe] = {
     "arcsight": _syslog(
         "OpenText ArcSight", "docs/collectors/arcsight.md", "arcsight", "tcp://smartconnector.example:1514"
     ),
-    "sentinel": _syslog(
+    "sentinel": CollectorRecipe(
+        "Microsoft Sentinel (Logs Ingestion API)",
+        "docs/collectors/sentinel.md",
+        """\
+  sentinel:
+    type: sentinel
+    url: {url}       # output "url" of the template in deploy/sentinel
+    rule: {rule}       # its output "rule"
+    auth:       # or certificate, workload_identity, managed_identity
+      tenant_id: {tenant_id}
+      client_id: {client_id}
+      client_secret: {secret:azure_client_secret}
+    mapping: asim       # the template declares the columns of this mapping
+    heartbeat: 5m
+""",
+        (
+            Question("url", "Logs ingestion endpoint", "https://NAME.westeurope-1.ingest.monitor.azure.com"),
+            Question("rule", "Immutable id of the rule", "dcr-0123456789abcdef0123456789abcdef"),
+            Question("tenant_id", "Entra tenant id", "11111111-2222-3333-4444-555555555555"),
+            Question("client_id", "Application (client) id", "66666666-7777-8888-9999-000000000000"),
+        ),
+        ("azure_client_secret",),
+    ),
+    "sentinel-forwarder": _syslog(
         "Microsoft Sentinel (log forwarder with the Azure Monitor Agent)",
         "docs/collectors/sentinel.md",
         "sentinel_ama",

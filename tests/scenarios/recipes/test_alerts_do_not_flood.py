@@ -43,7 +43,7 @@ LIMITS = {
 }
 EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
 ALERTING = {*LIMITS, "siem-and-soar"}
-STORING = {"behind-a-proxy", "datadog", "google-secops", "loki", "sentinel"}
+STORING = {"behind-a-proxy", "datadog", "google-secops", "loki"}
 """Examples with an ``http`` output that keeps everything, for searches: nothing may be left out."""
 
 

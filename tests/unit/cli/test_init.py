@@ -20,7 +20,9 @@ def run(*arguments: str, text: str | None = None) -> Result:
 
 
 def options(collector: str) -> list[str]:
-    answers = [(f"--{question.key}", question.example) for question in RECIPES[collector].questions]
+    answers = [
+        (f"--{question.key.replace('_', '-')}", question.example) for question in RECIPES[collector].questions
+    ]
     return [collector, "--account-id", ACCOUNT, *(part for pair in answers for part in pair)]
 
 

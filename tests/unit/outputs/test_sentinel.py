@@ -373,10 +373,12 @@ async def test_a_machine_of_azure_arc_proves_that_it_may_read_the_agents_file(
         monkeypatch.setenv("IMDS_ENDPOINT", server.url)
         output = made(server.url, {"managed_identity": {}})
         await output.send(events(1))
-        service.key_file = Path("/etc/passwd")
-        with pytest.raises(Hold, match="named no key file"):
-            await made(server.url, {"managed_identity": {}}).send(events(1))
         await output.close()
+        service.key_file = Path("/etc/passwd")
+        other = made(server.url, {"managed_identity": {}})
+        with pytest.raises(Hold, match="named no key file"):
+            await other.send(events(1))
+        await other.close()
 
     assert service.rows == 1
 

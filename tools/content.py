@@ -30,6 +30,7 @@ from sigma.rule import SigmaRule
 
 from connector.mapping import Library
 from connector.ops.sentinel_schema import TABLE, columns, template
+from tools.kql import kql
 
 CONTENT = Path(__file__).parent.parent / "deploy" / "content"
 SENTINEL = CONTENT.parent / "sentinel"
@@ -110,6 +111,7 @@ def files() -> Mapping[Path, str]:
         CONTENT / "opensearch" / "queries.txt": _page("#", lucene()),
         CONTENT / "opensearch" / "correlations.json": json.dumps(aggregations(), indent=2) + "\n",
         CONTENT / "elasticsearch" / "queries.esql": _page("//", _esql()),
+        CONTENT / "sentinel" / "queries.kql": _page("//", kql(rules())),
         CONTENT / "splunk" / "savedsearches.conf": _savedsearches(),
     }
 

@@ -80,7 +80,7 @@ def test_its_configuration_loads_and_names_the_services(file: Path, tmp_path: Pa
     hosts = re.findall(r"(?<!_)(?:address|url): \w+://([\w.]+):", text)
     assert len(hosts) == len(made.settings.outputs)
     assert set(hosts) <= composed(file)["services"].keys()
-    assert not [note for note in made.notes if "stands in the file" in note]
+    assert not [note for note in made.notes if "in clear text" in note]
 
 
 def test_no_secret_can_be_committed_or_get_into_an_image() -> None:

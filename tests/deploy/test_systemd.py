@@ -65,4 +65,4 @@ def test_its_configuration_names_the_credentials_of_the_unit(tmp_path: Path) -> 
 
     assert place in text
     assert str(made.settings.state.directory) == "/var/lib/email-connector"
-    assert not [note for note in made.notes if "stands in the file" in note]
+    assert not [note for note in made.notes if "in clear text" in note]

@@ -29,5 +29,5 @@ def test_an_example_loads_without_a_literal_secret(file: Path, tmp_path: Path) -
 
     loaded = load(copy, environ)
 
-    assert not [note for note in loaded.notes if "stands in the file" in note]
+    assert not [note for note in loaded.notes if "in clear text" in note]
     assert all(line.isascii() and len(line) <= 110 for line in text.splitlines())

@@ -58,8 +58,7 @@ def load(path: Path | None, environ: Mapping[str, str], *, without_secrets: bool
             ``/etc/email-connector/connector.yaml`` are tried; none of them is required.
         environ: environment variables; secrets that are reread later look into it again.
         without_secrets: accept references to missing variables and files, and put placeholders in their
-        place: to
-            validate a file where its secrets are not available. The result can be checked, not run.
+            place, to validate a file where its secrets are not available. The result can be checked, not run.
 
     Raises:
         ConfigurationError: with every problem found.

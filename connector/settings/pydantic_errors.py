@@ -16,6 +16,9 @@ from connector.settings.problems import KIND, MISSING, Path, PathProblem
 from connector.settings.schema_index import SchemaNode
 from connector.yaml_nodes import Node, suggestion
 
+_NAME = "^[a-z][a-z0-9_]*$"
+"""Pattern of names that an operator chooses: accounts, searches, outputs, callers."""
+
 _ARGUMENT = re.compile(r"(days|seconds|microseconds)=([0-9]+)")
 _Words = Callable[[Mapping[str, Any]], str]
 
@@ -127,14 +130,20 @@ def _fault(one: ErrorDetails, place: _Place) -> PathProblem:
     if kind == "extra_forbidden":
         return unknown_key(path, place.above)
     if kind == "string_pattern_mismatch":
-        return PathProblem(
-            path, "invalid name", "use lower-case letters, digits and _, starting with a letter"
-        )
+        return _pattern_problem(place, context["pattern"])
     if kind == "value_error":
         return PathProblem(path, str(context.get("error") or "invalid value"), quotes_value=True)
     text = _FORMED[kind](context) if kind in _FORMED else _TEXTS.get(kind, "invalid value")
     quoted = kind in {"string_type", "literal_error"} and isinstance(place.node.value, bool | int | float)
     return PathProblem(path, text, "put it in quotes; YAML reads it as a number or boolean" if quoted else "")
+
+
+def _pattern_problem(place: _Place, pattern: str) -> PathProblem:
+    if pattern == _NAME:
+        hint = "use lower-case letters, digits and _, starting with a letter"
+        return PathProblem(place.path, "invalid name", hint)
+    hint = _description(place.above.child(str(place.path[-1])))
+    return PathProblem(place.path, "not of the expected form", hint)
 
 
 def unknown_key(path: Path, above: SchemaNode) -> PathProblem:
@@ -147,8 +156,8 @@ def unknown_key(path: Path, above: SchemaNode) -> PathProblem:
 
 
 def _description(schema: SchemaNode | None) -> str:
-    texts = [one.get("description", "") for one in schema.alternatives] if schema else []
-    return str(texts[0]).rstrip(".") if len(texts) == 1 else ""
+    texts = {str(one.get("description", "")) for one in schema.alternatives} if schema else set()
+    return texts.pop().rstrip(".") if len(texts) == 1 else ""
 
 
 def _plain(limit: object) -> str:

@@ -198,7 +198,10 @@ def _flatten(schema: JsonObject, definitions: JsonObject) -> Iterator[JsonObject
         return
     choices = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
     if choices:
+        # Pydantic describes an optional key beside its alternatives, not inside them.
+        about = {"description": schema["description"]} if "description" in schema else {}
         for choice in choices:
-            yield from _flatten(choice, definitions)
+            for one in _flatten(choice, definitions):
+                yield {**one, **about} if one else one
         return
     yield schema

@@ -48,13 +48,19 @@ class ElasticsearchSettings(MultiUrlSettings):
     type: Literal["elasticsearch"] = "elasticsearch"
     api_key: Secret | None = Field(default=None, description="API key, Base64-encoded or as id:key.")
     username: str | None = Field(
-        default=None, min_length=1, pattern="^[^:]+$", description="User name for basic authentication."
+        default=None,
+        min_length=1,
+        pattern="^[^:]+$",
+        description="User name for basic authentication, without a colon.",
     )
     password: Secret | None = Field(default=None, description="Password of that user.")
     data_stream: IndexName | None = Field(
         default=None, description=f"Data stream; by default {_STREAM}, unless index is set."
     )
-    index: IndexName | None = Field(default=None, description="Index or alias instead of a data stream.")
+    index: IndexName | None = Field(
+        default=None,
+        description="Index or alias instead of a data stream: lower-case letters, digits, ., - and _.",
+    )
     lifecycle: LifecycleSettings | None = Field(
         default=None,
         description="check --setup also installs a lifecycle policy for the data stream; "

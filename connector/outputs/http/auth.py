@@ -37,7 +37,7 @@ class BasicSettings(BaseModel):
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
-    username: str = Field(min_length=1, pattern="^[^:]+$")
+    username: str = Field(min_length=1, pattern="^[^:]+$", description="User name, without a colon.")
     password: Secret
 
 

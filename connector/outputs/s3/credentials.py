@@ -55,11 +55,12 @@ class WebIdentitySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role_arn: str | None = Field(
-        default=None, min_length=1, description="ARN of the role; by default AWS_ROLE_ARN."
-    )
-    token_file: str | None = Field(
         default=None,
-        min_length=1,
+        pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/\S+$",
+        description="ARN of the role, such as arn:aws:iam::123456789012:role/NAME; by default AWS_ROLE_ARN.",
+    )
+    token_file: Path | None = Field(
+        default=None,
         description="File with the token; by default AWS_WEB_IDENTITY_TOKEN_FILE. Read for every renewal.",
     )
     session_name: str = Field(

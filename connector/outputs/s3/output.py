@@ -40,7 +40,10 @@ class S3Settings(OutputSettings):
     """Stores batches as objects in Amazon S3 or a compatible store."""
 
     type: Literal["s3"] = "s3"
-    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="The bucket.")
+    bucket: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="The bucket: 3 to 63 lower-case letters, digits, dots and hyphens.",
+    )
     region: str = Field(
         pattern=r"^[a-z0-9-]{2,40}$",
         description="Region of the bucket, such as eu-central-1; auto for Cloudflare R2.",
@@ -49,7 +52,7 @@ class S3Settings(OutputSettings):
         default="",
         pattern=r"^([A-Za-z0-9_.=-]+/)*$",
         max_length=512,
-        description="Beginning of every key; ends with a slash.",
+        description="Beginning of every key: letters, digits and _.=- in parts that each end with a slash.",
     )
     endpoint: Url | None = Field(default=None, description="URL of a compatible store; by default AWS.")
     path_style: bool | None = Field(
@@ -81,8 +84,10 @@ class S3Settings(OutputSettings):
     def _nothing_without_effect(self) -> S3Settings:
         if self.kms_key_id is not None and self.server_side_encryption != "aws:kms":
             raise ValueError("kms_key_id has no effect without server_side_encryption: aws:kms")
-        if self.endpoint is not None and self.endpoint.parts.path.strip("/"):
-            raise ValueError("endpoint must have no path: bucket and prefix have settings of their own")
+        if self.endpoint is not None and (self.endpoint.parts.path.strip("/") or self.endpoint.parts.query):
+            raise ValueError(
+                "endpoint must have no path or query: bucket and prefix have settings of their own"
+            )
         if self.tls is not None and self.endpoint is not None and not self.endpoint.secure:
             raise ValueError("tls has no effect with an http endpoint; use https")
         return self

@@ -43,10 +43,11 @@ class SentinelSettings(SingleUrlSettings):
     """Sends rows to a data collection rule of Azure Monitor, and so to a table of Microsoft Sentinel."""
 
     type: Literal["sentinel"] = "sentinel"
-    rule: RuleId = Field(description="Immutable id of the data collection rule.")
+    rule: RuleId = Field(description="Immutable id of the data collection rule: dcr- and 32 hex digits.")
     stream: Stream = Field(
         default="Custom-CloudflareEmailSecurity_CL",
-        description="Stream of the rule; by default that of the generated rule.",
+        description="Stream of the rule, Custom-NAME or Microsoft-NAME; by default that of the generated "
+        "rule.",
     )
     auth: EntraSettings
     mapping: str = Field(

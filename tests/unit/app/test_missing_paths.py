@@ -34,6 +34,8 @@ PATHS = {
     "output tls": ("outputs: {siem: {type: syslog, address: 'tls://127.0.0.1:1', tls: {ca_file: a.pem}}}",
                    "outputs.siem.tls.ca_file: cannot read "),
     "output file": ("outputs: {disk: {type: file, path: no/such/events}}", "outputs.disk.path: "),
+    "identity": ("outputs: {a: {type: s3, bucket: abc, region: r1, auth: {web_identity: {token_file: t}}}}",
+                     "outputs.a.auth.web_identity.token_file: cannot read "),
     "endpoint": ("server: {tls: {cert_file: a.pem}}", "server.tls.cert_file: cannot read "),
 }  # fmt: skip
 

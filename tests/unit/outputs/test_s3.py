@@ -153,6 +153,8 @@ def test_where_the_bucket_is(given: dict[str, Any], url: str) -> None:
         ({"auth": {**KEYS, "instance_metadata": {}}}, "exactly one"),
         ({"kms_key_id": "alias/k"}, "no effect"),
         ({"endpoint": "https://minio/bucket"}, "no path"),
+        ({"endpoint": "https://minio/?a=b"}, "no path or query"),
+        ({"auth": {"web_identity": {"role_arn": "collector"}}}, "pattern"),
         ({"prefix": "no-slash"}, "pattern"),
         ({"prefix": "/leading/"}, "pattern"),
         ({"bucket": "UPPER"}, "pattern"),
@@ -178,7 +180,11 @@ async def test_a_web_identity_gets_keys_by_post_and_renews_them_before_they_end(
     token.write_text("canary-jwt\n")
     answers = [_sts("one", 4), _sts("two", 60)]
     async with bucket() as store, scripted(lambda _: answers.pop(0)) as sts:
-        identity = {"role_arn": "arn:aws:iam::1:role/x", "token_file": str(token), "sts_endpoint": sts.url}
+        identity = {
+            "role_arn": "arn:aws:iam::123456789012:role/x",
+            "token_file": str(token),
+            "sts_endpoint": sts.url,
+        }
         lake = output(store.url, auth={"web_identity": identity})
         await lake.open()
         await lake.send_batch(NAME, events(1))
@@ -199,7 +205,11 @@ async def test_sts_that_refuses_is_a_hold_and_one_that_is_down_is_not(tmp_path: 
     token.write_text("canary-jwt")
     answers = [refusal(403, "AccessDenied", "canary-jwt"), refusal(503, "ServiceUnavailable")]
     async with bucket() as store, scripted(lambda _: answers.pop(0)) as sts:
-        identity = {"role_arn": "arn:aws:iam::1:role/x", "token_file": str(token), "sts_endpoint": sts.url}
+        identity = {
+            "role_arn": "arn:aws:iam::123456789012:role/x",
+            "token_file": str(token),
+            "sts_endpoint": sts.url,
+        }
         lake = output(store.url, auth={"web_identity": identity})
         with pytest.raises(Hold, match="trust policy") as raised:
             await lake.open()
@@ -241,7 +251,11 @@ async def test_temporary_keys_that_end_early_are_replaced(tmp_path: Path) -> Non
         store.trouble = lambda asked: (
             refusal(400, "ExpiredToken") if asked.headers["x-amz-security-token"] == "one" else None
         )
-        identity = {"role_arn": "arn:aws:iam::1:role/x", "token_file": str(token), "sts_endpoint": sts.url}
+        identity = {
+            "role_arn": "arn:aws:iam::123456789012:role/x",
+            "token_file": str(token),
+            "sts_endpoint": sts.url,
+        }
         lake = output(store.url, auth={"web_identity": identity})
         with pytest.raises(Retryable):
             await lake.send_batch(NAME, events(1))

@@ -151,6 +151,13 @@ OUTPUTS = {
     "destination as outputs.siem (remove one of the two)",
     "type: stdout\n    pinned_to: host": "10:5: outputs.siem.pinned_to: has no effect without state.postgres "
     "(remove it)",
+    "type: http\n    url: https://x.example\n    auth: {basic: {username: 'a:b', password: c}}": "11:20: outputs.siem.auth."
+    "basic.username: not of the expected form (User name, without a colon)",
+    "type: elasticsearch\n    url: https://x.example\n    index: Mail": "11:5: outputs.siem.index: not of the "
+    "expected form (Index or alias instead of a data stream: lower-case letters, digits, ., - and _)",
+    "type: s3\n    bucket: mail\n    region: eu-central-1\n    auth: {instance_metadata: {}}\n    prefix: mail": "13:5: "
+    "outputs.siem.prefix: not of the expected form (Beginning of every key: letters, digits and _.=- in parts that "
+    "each end with a slash)",
     "type: file": "8:3: outputs.siem.path is missing (File to append to. Its directory must exist; "
     "no other output may use the file)",
 }

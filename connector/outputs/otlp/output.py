@@ -89,6 +89,15 @@ class OtlpSettings(MultiUrlSettings):
         return self
 
     @model_validator(mode="after")
+    def _for_logs(self) -> OtlpSettings:
+        paths = {url.parts.path.rstrip("/") for url in self.urls}
+        if any(path.endswith(("/v1/traces", "/v1/metrics")) for path in paths):
+            raise ValueError(
+                "url is for traces or metrics; use the base URL, or the one that ends with /v1/logs"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _nothing_is_lost(self) -> OtlpSettings:
         if self.attributes == "none" and self.body == "message":
             raise ValueError("attributes: none requires body: json, or nothing but the message would be sent")

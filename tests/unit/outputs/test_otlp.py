@@ -63,6 +63,7 @@ def test_the_path_for_logs_is_added_to_a_base_url(url: str, expected: str) -> No
         ),
         ({"resource": {"": "a"}}, "at least 1 character"),
         ({"tls": {"ca_file": "/etc/ca.pem"}}, "tls has no effect with an http URL"),
+        ({"url": "https://otel.example/otlp/v1/traces"}, "url is for traces or metrics"),
     ],
 )
 def test_settings_without_sense_are_refused(options: dict[str, Any], expected: str) -> None:

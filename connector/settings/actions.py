@@ -6,6 +6,8 @@ are configured; a test keeps them equal.
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from datetime import timedelta
 from typing import Annotated, Literal, TypeAlias
 
@@ -28,6 +30,10 @@ Acting: TypeAlias = Literal["move", "release", "submit", "block", "unblock"]
 Approval: TypeAlias = Literal["none", "second_caller", "operator"]
 
 _Glob = Annotated[str, StringConstraints(min_length=1, max_length=320, pattern=r"^[^\s]+$")]
+_CANNOT_MATCH = re.compile(r"[^*?\[@]*|@[^*?\[@]*")
+"""A glob of recipients that is a domain without a local part: no address equals it."""
+_ONLY_NETWORK = re.compile(r"[0-9.]+|[^@]*[:/][^@]*")
+"""What can be meant as an address or network of IP alone: no domain or address of email looks like it."""
 _Name = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$", max_length=64)]
 _ACTING: tuple[Acting, ...] = ("move", "release", "submit", "block", "unblock")
 _SAFE: tuple[Destination, ...] = ("Inbox", "JunkEmail", "DeletedItems", "RecoverableItemsDeletions")
@@ -64,6 +70,13 @@ class BlockSettings(BaseModel):
                 hint="what a regular expression matches cannot be checked",
                 key="regex",
             )
+        for rule in self.never:
+            if _ONLY_NETWORK.fullmatch(rule) and not _is_network(rule):
+                raise invalid(
+                    "an entry is neither an IP address nor a network, and would protect nothing",
+                    hint="write networks as 192.0.2.0/24 or 2001:db8::/32",
+                    key="never",
+                )
         return self
 
 
@@ -74,11 +87,13 @@ class CallerSettings(BaseModel):
 
     token: Token = Field(description="Bearer token of this caller.")
     may: tuple[Permission, ...] = Field(min_length=1, description="What it may do.")
-    accounts: Literal["all"] | tuple[str, ...] = Field(
+    accounts: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         default="all", description="Names of accounts, or all."
     )
     destinations: tuple[Destination, ...] = Field(
-        default=_SAFE, description="Folders it may move messages to; without the hard delete by default."
+        default=_SAFE,
+        min_length=1,
+        description="Folders it may move messages to; without the hard delete by default.",
     )
     recipients: tuple[_Glob, ...] = Field(
         default=("*",),
@@ -94,7 +109,44 @@ class CallerSettings(BaseModel):
         description="Who has to approve its actions: nobody, another caller with the permission approve, "
         "or an operator at the command line.",
     )
-    approval_for: tuple[Acting, ...] = Field(default=_ACTING, description="Actions that need the approval.")
+    approval_for: tuple[Acting, ...] = Field(
+        default=_ACTING, min_length=1, description="Actions that need the approval."
+    )
+
+    @model_validator(mode="after")
+    def _has_effect(self) -> CallerSettings:
+        given, may = self.model_fields_set, set(self.may)
+        useless = {
+            "destinations": ("move" not in may, "may does not contain move"),
+            "block": ("block" not in may, "may does not contain block"),
+            "approval_for": (self.approval == "none", "approval is none"),
+        }
+        for key, (is_useless, why) in useless.items():
+            if key in given and is_useless:
+                raise invalid(f"has no effect: {why}", hint=f"remove {key}", key=key)
+        if self.approval != "none" and not self.approved():
+            raise invalid(
+                "nothing that this caller may do needs the approval",
+                hint="add an action of may to approval_for, or remove approval",
+                key="approval",
+            )
+        if any(_CANNOT_MATCH.fullmatch(glob) for glob in self.recipients):
+            raise invalid(
+                "an entry matches no address",
+                hint="write *@corp.example for everyone of a domain",
+                key="recipients",
+            )
+        return self
+
+    def approved(self) -> frozenset[str]:
+        """The permissions whose use needs an approval."""
+        kinds = {"block" if kind == "unblock" else kind for kind in self.approval_for}
+        return frozenset() if self.approval == "none" else frozenset(kinds & set(self.may))
+
+    def may_approve(self, other: CallerSettings, permission: str) -> bool:
+        """Whether it can approve what *other* does by *permission*, on one account at least."""
+        shared = "all" in (self.accounts, other.accounts) or bool(set(self.accounts) & set(other.accounts))
+        return shared and {"approve", permission} <= set(self.may)
 
 
 class ActionBudgetSettings(BaseModel):
@@ -162,12 +214,24 @@ class ActionSettings(BaseModel):
     @model_validator(mode="after")
     def _approvable(self) -> ActionSettings:
         for name, caller in self.callers.items():
-            others = (one.may for other, one in self.callers.items() if other != name)
-            if caller.approval == "second_caller" and not any("approve" in may for may in others):
-                what = f"nobody can approve the actions of {name}"
-                raise invalid(what, hint="give another caller approve", key="callers")
+            if caller.approval != "second_caller":
+                continue
+            others = [one for other, one in self.callers.items() if other != name]
+            for permission in sorted(caller.approved()):
+                if not any(one.may_approve(caller, permission) for one in others):
+                    what = f"nobody can approve {permission} of {name}"
+                    hint = f"give another caller of the same account approve and {permission}"
+                    raise invalid(what, hint=hint, key="callers")
         return self
 
     def secrets(self) -> tuple[Secret, ...]:
         """Every token."""
         return tuple(caller.token for caller in self.callers.values())
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True

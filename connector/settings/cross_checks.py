@@ -104,10 +104,11 @@ def _callers(settings: Settings, actions: ActionSettings) -> Iterator[PathProble
             if account not in settings.accounts:
                 path = ("actions", "callers", name, "accounts", index)
                 yield PathProblem(path, "unknown account", suggestion(account, settings.accounts))
-    acting = any(WRITING & set(caller.may) for caller in actions.callers.values())
-    if acting and not any(account.write_token for account in settings.accounts.values()):
-        what = "callers may act, but no account has a write_token"
-        yield PathProblem(("actions", "callers"), what, "set accounts.NAME.write_token")
+    for name, caller in actions.callers.items():
+        own = settings.accounts if caller.accounts == "all" else set(caller.accounts) & set(settings.accounts)
+        if WRITING & set(caller.may) and not any(settings.accounts[one].write_token for one in own):
+            what = "it may act, but no account of its scope has a write_token"
+            yield PathProblem(("actions", "callers", name), what, "set accounts.NAME.write_token")
 
 
 def _unknown_accounts(settings: Settings) -> Iterator[PathProblem]:

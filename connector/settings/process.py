@@ -6,9 +6,9 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from connector.quantities import Duration
 from connector.secret import Secret
@@ -74,6 +74,16 @@ class PostgresTls(BaseModel):
     cert_file: Path | None = Field(default=None, description="PEM file with the client certificate.")
     key_file: Path | None = Field(default=None, description="PEM file with the client's private key.")
 
+    @model_validator(mode="after")
+    def _has_effect(self) -> PostgresTls:
+        if (self.cert_file is None) != (self.key_file is None):
+            key, missing = ("key_file", "cert_file") if self.cert_file is None else ("cert_file", "key_file")
+            raise invalid(f"has no effect without {missing}", hint=f"set {missing} too", key=key)
+        for key in ("ca_file", "cert_file"):
+            if self.mode == "disable" and getattr(self, key) is not None:
+                raise invalid("has no effect with mode: disable", hint="remove one of the two", key=key)
+        return self
+
 
 class PostgresSettings(BaseModel):
     """The journal in a PostgreSQL database, which several replicas of the connector may share."""
@@ -91,6 +101,16 @@ class PostgresSettings(BaseModel):
         description="Schema of the journal, created if missing; one per connector that shares a server.",
     )
     tls: PostgresTls = Field(default=PostgresTls(), description="TLS of the connection.")
+
+    @model_validator(mode="after")
+    def _once(self) -> PostgresSettings:
+        url = urlsplit(self.url.reveal())
+        parameters = parse_qs(url.query)
+        if self.password is not None and (url.password or "password" in parameters):
+            raise invalid("the URL has a password, too", hint="keep one of the two", key="password")
+        if self.tls.mode is not None and "sslmode" in parameters:
+            raise invalid("the URL sets sslmode, too", hint="keep one of the two", key="tls")
+        return self
 
 
 class StateSettings(BaseModel):

@@ -112,7 +112,9 @@ def parse_url(url: str) -> dict[str, str]:
     try:
         parsed = conninfo.conninfo_to_dict(url)
     except psycopg.Error:
-        raise ValueError("not a valid PostgreSQL URL: percent-encode special characters") from None
+        raise ValueError(
+            "not a valid PostgreSQL URL: percent-encode special characters, and look for misspelt parameters"
+        ) from None
     return {name: str(value) for name, value in parsed.items() if value is not None}
 
 

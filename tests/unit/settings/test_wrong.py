@@ -179,6 +179,14 @@ REST = {
     "state: {postgres: {url: 'postgresql://db/x'}}": "9:5: outputs.siem.type: stdout writes on one host, but "
     "replicas of state.postgres may be on several (set pinned_to to the host name of the replica that writes it, "
     "or use another type)",
+    "state: {postgres: {url: 'postgresql://u:p@db/x', password: p}}": "10:50: state.postgres.password: the URL has a "
+    "password, too (keep one of the two)",
+    "state: {postgres: {url: 'postgresql://db/x?sslmode=disable', tls: {mode: require}}}": "10:62: state.postgres.tls: "
+    "the URL sets sslmode, too (keep one of the two)",
+    "state: {postgres: {url: 'postgresql://db/x', tls: {key_file: k}}}": "10:52: state.postgres.tls.key_file: has no "
+    "effect without cert_file (set cert_file too)",
+    "state: {postgres: {url: 'postgresql://db/x', tls: {mode: disable, ca_file: c}}}": "10:67: "
+    "state.postgres.tls.ca_file: has no effect with mode: disable (remove one of the two)",
     "state: {directory: [a]}": "10:9: state.directory: expected a file or directory name",
     "drain: 5h": "10:1: drain: must be 1 hour or less",
     "drain: ${env:NOWHERE}": "10:1: drain: the variable NOWHERE is not set",

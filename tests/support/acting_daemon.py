@@ -1,0 +1,72 @@
+"""A daemon that offers response actions over a simulator: for programs that call it over sockets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from connector.simulator import Simulator, running
+from tests.support.acting import DELIVERED, HELD
+from tests.support.process import ACCOUNT, TOKEN, daemon, environment, until
+
+CALLER_TOKEN = "canary-soc-1a2b3c4d5e6f"
+OBSERVER_TOKEN = "canary-obs-1a2b3c4d5e6f"
+ASKER_TOKEN = "canary-ask-1a2b3c4d5e6f"
+_CONFIG = f"""
+accounts:
+  prod:
+    account_id: {ACCOUNT}
+    api_token: "${{env:TOKEN}}"
+    write_token: write-token-of-the-account
+    base_url: "${{env:BASE}}"
+searches: {{detections: {{every: 1s, start: 1h}}}}
+outputs: {{disk: {{type: file, path: events.ndjson, actions: true}}}}
+state: {{directory: state}}
+server: {{listen: "127.0.0.1:0"}}
+actions:
+  listen: 127.0.0.1:0
+  callers:
+    soc: {{token: {CALLER_TOKEN}, may: [search, get, events, move, release, submit, block]}}
+    observer: {{token: {OBSERVER_TOKEN}, may: [search, get]}}
+    asker: {{token: {ASKER_TOKEN}, may: [release], approval: operator}}
+"""
+
+
+@dataclass
+class ActingDaemon:
+    """The simulator behind it, and where it listens."""
+
+    simulator: Simulator
+    url: str
+
+    def held(self) -> str:
+        """A message in quarantine."""
+        return self.simulator.world.add({**HELD, "alert_id": f"alert-{len(self.simulator.world)}"})
+
+    def delivered(self) -> str:
+        """A message in a mailbox."""
+        return self.simulator.world.add({**DELIVERED, "alert_id": f"alert-{len(self.simulator.world)}"})
+
+
+@contextmanager
+def acting_daemon(directory: Path) -> Iterator[ActingDaemon]:
+    """A daemon with three callers: one may act, one may read, one needs an operator's approval."""
+    simulator = Simulator()
+    (directory / "connector.yaml").write_text(_CONFIG)
+    with (
+        running(simulator) as base_url,
+        daemon(directory, environment(TOKEN=TOKEN, BASE=base_url)) as connector,
+    ):
+        found: list[str] = []
+
+        def announced() -> bool:
+            found.extend(re.findall(r'"url":"(http[^"]+)"', "".join(connector.logs)))
+            return bool(found)
+
+        until(announced, "the API's URL")
+        until(connector.ready, "readiness")
+        yield ActingDaemon(simulator, found[0].rstrip("/"))
+        assert connector.terminate() == 0

@@ -1,0 +1,1 @@
+"""Where a customer of Cortex XSOAR puts functions of their own: empty."""

@@ -1,7 +1,7 @@
 """One event that can never be delivered among 10 000, for each type of output: exactly that one is buried.
 
-Where the collector can refuse an event it does. Syslog has no answer: there the event is too large. Files and
-standard output take everything: there it cannot be mapped.
+Where the collector can refuse an event it does. Syslog has no answer: there the event is too large. Files,
+buckets and standard output take everything: there it cannot be mapped.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from connector.model import Event, Limits, Revision
 from connector.outputs import BUILT_IN
 from connector.outputs.stdout import StdoutOutput
 from tests.scenarios.outputs.delivering import as_json, as_line, delivering
+from tests.support.bucket import bucket
 from tests.support.bulk_collector import bulk_collector, trouble
 from tests.support.collectors import datagram_collector, pipe_reader, stream_collector, unobserved
 from tests.support.hec_collector import TOKEN, hec_collector
 from tests.support.log_ingestion import log_ingestion
 from tests.support.log_ingestion import settings as sentinel_settings
+from tests.support.otlp_collector import otlp_collector
 from tests.support.sampling import sampled
 from tests.support.scripted_http import Asked, Reply, scripted
 from tests.unit.delivery.fakes import revisions
@@ -114,6 +116,25 @@ async def sentinel(_: Path) -> AsyncIterator[Bench]:
 
 
 @contextlib.asynccontextmanager
+async def opentelemetry(_: Path) -> AsyncIterator[Bench]:
+    async with otlp_collector(poison=MARK.decode()) as collector:
+
+        def taken() -> list[bytes]:
+            return [record.body.string_value.encode() for record in collector.records]
+
+        yield Bench(made("otlp", url=collector.server.url, body="json"), taken, "refused")
+
+
+@contextlib.asynccontextmanager
+async def archive(_: Path) -> AsyncIterator[Bench]:
+    async with bucket() as store:
+        keys = {"access_key_id": "key", "secret_access_key": "secret"}
+        place = {"bucket": "mail", "region": "eu-central-1", "endpoint": store.url}
+        output = made("s3", **place, auth={"static": keys}, batch={"linger": "50ms"})
+        yield Bench(output, lambda: [line.strip() for line in store.lines()], "mapping", unmappable)
+
+
+@contextlib.asynccontextmanager
 async def syslog(_: Path) -> AsyncIterator[Bench]:
     async with stream_collector() as collector:
         output = made("syslog", address=f"tcp://127.0.0.1:{collector.port}", mapping="ecs")
@@ -146,6 +167,8 @@ SETTINGS: dict[str, Setting] = {
     "elasticsearch": elastic,
     "http": http,
     "sentinel": sentinel,
+    "otlp": opentelemetry,
+    "s3": archive,
     "syslog": syslog,
     "syslog over udp": syslog_datagrams,
     "file": file,

@@ -24,7 +24,7 @@ POINTS: tuple[tuple[str, int, tuple[str | Fault, ...]], ...] = (
     ("JournalCommitted", 4, ()),
     ("PageCollected", 2, ()),
     ("SliceCollected", 1, ()),
-    ("WindowSplit", 1, ("lost_cursor",)),
+    ("SearchContinued", 1, ("lost_cursor",)),
     ("SearchAborted", 1, ("lost_cursor",)),
     ("RequestRetried", 1, ("server_error",)),
     ("SearchDeferred", 1, ("pending",)),

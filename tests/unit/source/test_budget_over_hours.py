@@ -22,7 +22,12 @@ WINDOW = 300.0
 STEADY = 0.7
 """Share of a budget that a steady load gets at least; a quarter is kept back for bursts."""
 
-LIVE, REVISIT, ENRICHMENT, BACKFILL = Priority
+LIVE, REVISIT, ENRICHMENT, BACKFILL = (
+    Priority.LIVE,
+    Priority.REVISIT,
+    Priority.ENRICHMENT,
+    Priority.BACKFILL,
+)
 
 
 @dataclass

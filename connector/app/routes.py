@@ -57,6 +57,10 @@ _PROBLEM_CHARACTERS = 200
 Predicate = Callable[[Revision], bool]
 
 
+_TEXT_FORMATS = frozenset({"cef", "leef"})
+"""Formats of mappings that are lines of text; all others are JSON objects."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One output with everything needed to deliver to it.
@@ -154,6 +158,15 @@ def _route(
         pack = library.load(settings.mapping)
     except ConfigurationError as error:
         raise _located(error, loaded.node.place(("outputs", name, "mapping")), name) from None
+    if settings.needs_json and pack.format in _TEXT_FORMATS:
+        raise ConfigurationError(
+            Problem(
+                f"outputs.{name}.mapping: {settings.mapping} writes {pack.format.upper()}, and this output "
+                "takes JSON objects only",
+                loaded.node.place(("outputs", name, "mapping")),
+                "use a mapping that produces JSON, such as ecs",
+            )
+        )
     when = _when(node_at(loaded.node, ("outputs", name, "when")), pack, accounts, known_names(loaded))
     fields = _group_fields(loaded, name)
     redact = _redact(node_at(loaded.node, ("outputs", name, "redact")), loaded, name)

@@ -179,6 +179,11 @@ class OutputSettings(BaseModel):
         description="Maximum duration of one send.",
     )
 
+    @property
+    def needs_json(self) -> bool:
+        """Whether the output takes JSON objects only; a mapping that writes text is refused at start then."""
+        return False
+
     def journal_limits(self) -> Backlog:
         """Return what the journal may keep for this output."""
         return self.backlog.value(self.dead_letters.max)

@@ -91,6 +91,11 @@ class ElasticsearchSettings(MultiUrlSettings):
         """The data stream or index that documents go to."""
         return self.index or self.data_stream or _STREAM
 
+    @property
+    def needs_json(self) -> bool:
+        """Documents are JSON objects."""
+        return True
+
     def build(self, name: str, observe: Observe) -> ElasticsearchOutput:
         """Build the output."""
         return ElasticsearchOutput(name, self, observe, utc_now)

@@ -154,6 +154,11 @@ class HttpSettings(SingleUrlSettings):
         if self.signing is not None:
             yield self.signing.secret
 
+    @property
+    def needs_json(self) -> bool:
+        """Whether the body holds events as JSON values. A template makes JSON of text, too."""
+        return self.template() is None and body_encoder(self.body).needs_json
+
     def _templated_body(self) -> bool:
         return not isinstance(self.body, str) and not surrounds(self.body)
 

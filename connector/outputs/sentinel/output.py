@@ -66,6 +66,11 @@ class SentinelSettings(SingleUrlSettings):
             raise ValueError("batch.bytes must be at most 1 MB: Azure refuses larger requests")
         return self
 
+    @property
+    def needs_json(self) -> bool:
+        """Rows are JSON objects."""
+        return True
+
     def build(self, name: str, observe: Observe) -> SentinelOutput:  # noqa: ARG002, delivery reports all facts
         """Build the output."""
         return SentinelOutput(self, utc_now)

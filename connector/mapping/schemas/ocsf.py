@@ -1,34 +1,16 @@
-"""OCSF 1.9, class Email Activity (4009) with the profile ``security_control``, and the objects inside it.
-
-``ocsf.tsv`` holds one attribute per line: the object it belongs to, its name, its kind or ``@`` and the
-object it is, ``*`` where a list is expected, ``r`` where it is required, the only values it may have.
-"""
+"""The fields of OCSF that a mapping may fill: those of ``connector.formats.ocsf``, by their path."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from importlib.resources import files
-from types import MappingProxyType
-from typing import NamedTuple, cast
+from collections.abc import Iterator, Sequence
+from typing import cast
 
+from connector.formats.ocsf import CLASS, OcsfAttribute, attributes
 from connector.mapping.schemas.target import Kind, Target
 
 VERSION = "1.9.0"
-CLASS = "email_activity"
-"""The object that an event as a whole is."""
 
 _OPEN = ("any", "object")
-
-
-class OcsfAttribute(NamedTuple):
-    """One attribute of an object. *inner* names the object that it is, where that one is listed."""
-
-    kind: Kind
-    inner: str | None
-    is_list: bool
-    required: bool
-    allowed: frozenset[str | int] | None
 
 
 class OcsfSchema:
@@ -59,26 +41,9 @@ class OcsfSchema:
         return tuple(_names(CLASS, ()))
 
 
-@cache
-def attributes() -> Mapping[str, Mapping[str, OcsfAttribute]]:
-    """Attributes by the object they belong to and their name."""
-    objects: dict[str, dict[str, OcsfAttribute]] = {}
-    text = files("connector.mapping.schemas").joinpath("ocsf.tsv").read_text("utf-8")
-    for line in text.split("\n"):
-        if line and not line.startswith("#"):
-            owner, name, kind, is_list, required, allowed = line.split("\t")
-            objects.setdefault(owner, {})[name] = OcsfAttribute(
-                "object" if kind.startswith("@") else cast("Kind", kind),
-                kind[1:] if kind.startswith("@") else None,
-                is_list == "*",
-                required == "r",
-                frozenset(int(value) for value in allowed.split(",")) if allowed else None,
-            )
-    return MappingProxyType(objects)
-
-
 def _target(name: str, attribute: OcsfAttribute) -> Target:
-    kind: Kind = "nested" if attribute.is_list and attribute.kind == "object" else attribute.kind
+    nested = attribute.is_list and attribute.kind == "object"
+    kind: Kind = "nested" if nested else cast("Kind", attribute.kind)
     return Target(name, kind, attribute.is_list, allowed=attribute.allowed)
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from connector.formats.ocsf import CLASS, attributes
 from connector.mapping.schemas import SCHEMAS, lookup, names
 from connector.mapping.schemas.ecs import event_types
 from connector.mapping.schemas.fields import RECORD_FIELDS
-from connector.mapping.schemas.ocsf import CLASS, attributes
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 SETS = (

@@ -45,7 +45,7 @@ from connector.mapping import (
     request_warnings,
 )
 from connector.model import ACTIONS, Event, Feed, JsonObject, Record, Revision
-from connector.outputs.common import OutputSettings, Templated, TemplateOption
+from connector.outputs.common import FormatBound, OutputSettings, Templated, TemplateOption
 from connector.settings import Loaded
 from connector.yaml_nodes import Node, parse
 
@@ -165,6 +165,16 @@ def _route(
                 "takes JSON objects only",
                 loaded.node.place(("outputs", name, "mapping")),
                 "use a mapping that produces JSON, such as ecs",
+            )
+        )
+    required = settings.required_format() if isinstance(settings, FormatBound) else None
+    if required not in {None, pack.format}:
+        raise ConfigurationError(
+            Problem(
+                f"outputs.{name}.mapping: expected a mapping of format {required}, {settings.mapping} has "
+                f"the format {pack.format}",
+                loaded.node.place(("outputs", name, "mapping")),
+                f"set mapping: {required}, or one that extends it",
             )
         )
     when = _when(node_at(loaded.node, ("outputs", name, "when")), pack, accounts, known_names(loaded))

@@ -36,6 +36,15 @@ class Templated(Protocol):
         ...
 
 
+@runtime_checkable
+class FormatBound(Protocol):
+    """Settings of an output that may take events of one format alone."""
+
+    def required_format(self) -> str | None:
+        """The format that the mapping must have; ``None`` for any."""
+        ...
+
+
 TOO_LARGE = "too_large"
 """Reason in a receipt: the event is larger than the output can ever send."""
 

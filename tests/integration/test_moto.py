@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from connector.errors import Hold
+from connector.mapping import Library, build_mapper
 from connector.model import BatchName
 from connector.outputs.s3.output import S3Output, S3Settings
 from connector.testing.harness import events
+from tests.golden.revisions import ACCOUNTS, cases
 from tests.support.collectors import free_port
 from tests.support.programs import tool
 from tests.support.server_process import ServerProcess
@@ -74,6 +80,30 @@ async def test_a_repetition_is_answered_with_412_and_changes_nothing(moto: str) 
     assert key == "once/year=2026/month=11/day=30/20261130T055000Z-00ff.ndjson.gz"
     assert gzip.decompress(body).split(b"\n")[:-1] == [event.payload for event in events(500, 200)]
     assert (first.duplicates, again.duplicates) == (0, 3)
+
+
+async def test_parquet_for_security_lake_is_read_back_with_pyarrow(moto: str) -> None:
+    mapper = build_mapper(Library().load("ocsf"), accounts=ACCOUNTS)
+    sent = [made for case in cases() if (made := mapper(case.revision)) is not None]
+    layout = {"source": "cf-email", "account": "123456789012"}
+    lake = output(moto, format="parquet", security_lake=layout, mapping="ocsf")
+    await lake.open()
+    first = await lake.send_batch(NAME, sent)
+    again = await lake.send_batch(NAME, sent)
+    await lake.close()
+
+    objects = stored(moto, "ext/cf-email/region=us-east-1/accountId=123456789012/eventDay=")
+    assert {key.rsplit("/", 1)[1] for key in objects} == {"20261130T055000Z-00ff.zstd.parquet"}
+    tables = {key: parquet.read_table(BytesIO(body)) for key, body in objects.items()}
+    assert len({str(table.schema) for table in tables.values()}) == 1
+    for key, table in tables.items():
+        days = {datetime.fromtimestamp(ms / 1000, UTC) for ms in table.column("time").to_pylist()}
+        assert {f"{day:%Y%m%d}" for day in days} == {key.split("eventDay=")[1][:8]}
+    rows = [row for table in tables.values() for row in table.to_pylist()]
+    assert Counter(row["metadata"]["uid"] for row in rows) == Counter(
+        json.loads(event.payload)["metadata"]["uid"] for event in sent
+    )
+    assert (first.duplicates, again.duplicates) == (0, len(sent))
 
 
 async def test_a_bucket_that_is_not_there_is_named(moto: str) -> None:

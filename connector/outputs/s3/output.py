@@ -1,4 +1,4 @@
-"""Output ``s3``: settings and class; stores each batch as one object, exactly once."""
+"""Output ``s3``: settings and class; stores each batch as objects, each exactly once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
-from connector.errors import ConfigurationError, Retryable
+from connector.errors import ConfigurationError, Hold, Refused, Retryable
 from connector.interfaces import Clock, Observe
 from connector.model import BatchName, Event, Limits, Receipt
 from connector.net.clock import utc_now
@@ -21,6 +21,7 @@ from connector.outputs.common import OutputSettings
 from connector.outputs.s3.answers import CREDENTIALS_ENDED, code_of, error_of
 from connector.outputs.s3.credentials import CredentialSource, S3AuthSettings, source_of
 from connector.outputs.s3.objects import StoredObject, ndjson
+from connector.outputs.s3.parquet import SecurityLakeSettings, security_lake
 from connector.outputs.s3.signature import Credentials, encoded_query, signed_headers
 from connector.outputs.shared.http_client import delivery_error
 from connector.outputs.shared.url import Url
@@ -40,6 +41,14 @@ class S3Settings(OutputSettings):
     """Stores batches as objects in Amazon S3 or a compatible store."""
 
     type: Literal["s3"] = "s3"
+    format: Literal["ndjson", "parquet"] = Field(
+        default="ndjson",
+        description="ndjson: gzip, one event per line. parquet: for Amazon Security Lake, with a mapping of "
+        "format ocsf.",
+    )
+    security_lake: SecurityLakeSettings | None = Field(
+        default=None, description="Where Security Lake expects the objects; required with format: parquet."
+    )
     bucket: str = Field(
         pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
         description="The bucket: 3 to 63 lower-case letters, digits, dots and hyphens.",
@@ -81,6 +90,30 @@ class S3Settings(OutputSettings):
     )
 
     @model_validator(mode="after")
+    def _layout_is_whole(self) -> S3Settings:
+        lake = self.security_lake
+        if (self.format == "parquet") != (lake is not None):
+            raise ValueError("format: parquet and security_lake belong together; set both or none")
+        if lake is None:
+            return self
+        if self.prefix:
+            raise ValueError("prefix has no effect with security_lake: keys begin with ext/; remove prefix")
+        for setting, wanted, source in (
+            ("actions", self.actions, lake.actions_source),
+            ("heartbeat", self.heartbeat is not None, lake.heartbeat_source),
+        ):
+            if wanted != (source is not None):
+                raise ValueError(
+                    f"{setting} and security_lake.{setting}_source belong together; set both or none: "
+                    "Security Lake requires a source of its own for each class"
+                )
+        return self
+
+    def required_format(self) -> str | None:
+        """Parquet has the columns of OCSF."""
+        return "ocsf" if self.format == "parquet" else None
+
+    @model_validator(mode="after")
     def _nothing_without_effect(self) -> S3Settings:
         if self.kms_key_id is not None and self.server_side_encryption != "aws:kms":
             raise ValueError("kms_key_id has no effect without server_side_encryption: aws:kms")
@@ -110,7 +143,8 @@ class S3Output:
         self._limits = Limits(limits.events, limits.bytes, None, 1, limits.linger)
         self._settings = settings
         self._clock = clock
-        self._make = ndjson(settings.prefix)
+        lake = settings.security_lake
+        self._make = ndjson(settings.prefix) if lake is None else security_lake(lake, settings.region)
         self._base, self._host, self._path = _place(settings)
         self._where = f"{self._base}, bucket {settings.bucket},"
         self._client: HttpClient | None = None
@@ -141,9 +175,17 @@ class S3Output:
         """Store *events* as the objects of *batch*; one that exists already was stored by an earlier try."""
         made = await asyncio.to_thread(self._make, batch, events)
         duplicates = 0
-        for stored in made.objects:
-            if not await self._put(stored):
-                duplicates += len(stored.events)
+        for number, stored in enumerate(made.objects):
+            try:
+                is_new = await self._put(stored)
+            except Refused as error:
+                if number == 0:
+                    raise
+                raise Hold(
+                    f"{error.reason}; {number} of {len(made.objects)} objects of the batch are stored, so it "
+                    "cannot be cut: allow larger objects there"
+                ) from None
+            duplicates += 0 if is_new else len(stored.events)
         return Receipt(rejected=made.rejected, duplicates=duplicates)
 
     async def close(self) -> None:
@@ -157,7 +199,8 @@ class S3Output:
 
     async def check(self) -> str:
         """Ask the store about the bucket; nothing is stored."""
-        query = (("list-type", "2"), ("max-keys", "1"), ("prefix", self._settings.prefix))
+        prefix = "ext/" if self._settings.security_lake else self._settings.prefix
+        query = (("list-type", "2"), ("max-keys", "1"), ("prefix", prefix))
         answer, keys = await self._request("GET", "", query=query)
         about = f"{self._base} knows the access key; the bucket {self._settings.bucket}"
         if answer.ok:

@@ -89,6 +89,16 @@ async def test_gzip_of_several_members_is_unpacked() -> None:
     assert server.asked[0].headers["accept-encoding"] == "gzip"
 
 
+@pytest.mark.parametrize("tail", [b"\0\0\0", b"behind", b"\x1f", b"\x1fno"])
+async def test_bytes_after_a_gzip_stream_are_ignored(tail: bytes) -> None:
+    packed = gzip.compress(b"all of it") + tail
+    async with scripted(lambda _: Reply(200, packed, {"content-encoding": "gzip"})) as server:
+        client = HttpClient(timeout=5)
+        answer = await client.request("GET", server.url)
+        await client.close()
+    assert answer.body == b"all of it"
+
+
 @pytest.mark.parametrize(
     "packed", [gzip.compress(b"x" * 5000)[:-9], b"not gzip at all"], ids=["cut", "other"]
 )

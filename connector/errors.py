@@ -24,7 +24,7 @@
         ├── Refused           the request was refused, the culprit is unknown: split
         └── Hold              only an operator can help: credentials, TLS, missing index
 
-No message ever holds a secret or the text of a mail.
+No message ever holds a secret or the text of a message.
 """
 
 from __future__ import annotations

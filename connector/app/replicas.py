@@ -49,7 +49,7 @@ def boot_time() -> float:
 class Grant:
     """A unit that this replica holds. *ended*: stop at once. *wanted*: finish soon, another should do it.
 
-    *doubt* makes the keeper look whether it is still held.
+    *recheck* makes the keeper look whether it is still held.
     """
 
     unit: Unit
@@ -57,7 +57,7 @@ class Grant:
     valid_until: float = float("inf")
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
-    doubt: Callable[[], None] = lambda: None
+    recheck: Callable[[], None] = lambda: None
 
     @property
     def is_valid(self) -> bool:
@@ -263,7 +263,7 @@ class Keeper:
             return
         self._free_since.pop(unit.name, None)
         self._unwanted.pop(unit.name, None)
-        self._grants[unit.name] = Grant(unit, dict(tokens), began + TTL - _MARGIN, doubt=self._woken.set)
+        self._grants[unit.name] = Grant(unit, dict(tokens), began + TTL - _MARGIN, recheck=self._woken.set)
         del self._waiting[unit.name]
         for name, token in tokens.items():
             self._observe(LeaseTaken(name, token))

@@ -222,7 +222,7 @@ def _held(work: Callable[[], Awaitable[None]], grant: Grant) -> Callable[[], Awa
 
 async def _await_end(grant: Grant) -> None:
     """Wait for the keeper to notice."""
-    grant.doubt()
+    grant.recheck()
     await grant.ended.wait()
 
 

@@ -139,8 +139,10 @@ def _derive_one(emitter: Emitter, rules: RuleEmitter, item: Derived) -> None:
     if item.name == TIME:
         # A text among dates is a date; what else there may be is looked at.
         dates = infer(item.rule, rules.pack, rules.known).kind == "date"
-        doubt = f"if type(n_time) is not str or not {EARLIEST!r} <= n_time <= n_collected: " if dates else ""
-        emitter.line(f"{doubt}n_time = time_or(n_collected, n_time, lost, notes)")
+        unusable = (
+            f"if type(n_time) is not str or not {EARLIEST!r} <= n_time <= n_collected: " if dates else ""
+        )
+        emitter.line(f"{unusable}n_time = time_or(n_collected, n_time, lost, notes)")
     elif not rule_may_lose(item.rule, rules.pack, rules.known):
         return
     with emitter.block("if lost:"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from datetime import timedelta
 from typing import Annotated
@@ -10,6 +9,7 @@ from urllib.parse import SplitResult
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from connector.net.loopback import is_loopback
 from connector.net.tls import TlsOptions
 from connector.quantities import Duration
 from connector.secret import Secret, urlsplit_uncached
@@ -74,16 +74,6 @@ def split_url(text: str) -> SplitResult:
     if not usable:
         raise invalid("expected a URL with scheme and host", hint=f"such as {BASE_URL}")
     return url
-
-
-def is_loopback(host: str) -> bool:
-    """Whether *host* is a loopback address or ``localhost``."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 Credential = Annotated[Secret, AfterValidator(_credential)]

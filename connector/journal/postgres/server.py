@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -12,6 +11,7 @@ from psycopg import conninfo
 
 from connector.errors import JournalBroken, JournalError, JournalUnavailable
 from connector.masking import mask_secrets
+from connector.net.loopback import is_loopback
 from connector.secret import Secret
 
 Mode: TypeAlias = Literal["disable", "require", "verify-ca", "verify-full"]
@@ -119,12 +119,7 @@ def parse_url(url: str) -> dict[str, str]:
 
 
 def _is_local(host: str) -> bool:
-    if not host or host.startswith(("/", "@")) or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return not host or host.startswith(("/", "@")) or is_loopback(host)
 
 
 RETRY_AT_ONCE = frozenset({"40001", "40P01"})

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -147,6 +147,11 @@ class EntraSettings(BaseModel):
     def wanted(self) -> str:
         """The scope to ask for."""
         return self.scope or _SCOPES[self.cloud]
+
+    def fits(self, host: str) -> bool:
+        """Whether a token may be for the endpoint *host*; an endpoint of another cloud would refuse it."""
+        clouds = [cloud for cloud in _SCOPES if host.endswith(f".{urlsplit(_SCOPES[cloud]).hostname}")]
+        return self.scope is not None or self.cloud in (clouds or [self.cloud])
 
     def grant(self, wire: HttpSettingsBase, clock: Clock) -> Grant:
         """The grant for these credentials; *wire* has the proxy and timeout."""

@@ -16,6 +16,7 @@ from connector.formats.json import instant
 from connector.interfaces import Clock, Observe
 from connector.model import Event, Limits, Receipt
 from connector.net.clock import utc_now
+from connector.net.loopback import is_loopback
 from connector.net.transport import Response
 from connector.outputs.common import TOO_LARGE
 from connector.outputs.sentinel.entra import EntraSettings
@@ -61,6 +62,12 @@ class SentinelSettings(SingleUrlSettings):
             raise ValueError(
                 "url is the endpoint alone, such as https://NAME.REGION-1.ingest.monitor.azure.com; "
                 "the connector adds rule and stream"
+            )
+        if not self.url.secure and not is_loopback(self.url.host):
+            raise ValueError("url must be https: requests carry an access token")
+        if not self.auth.fits(self.url.host):
+            raise ValueError(
+                "url belongs to another cloud than auth.cloud; set auth.cloud to that of the endpoint"
             )
         if (self.batch.bytes or 0) > _REQUEST:
             raise ValueError("batch.bytes must be at most 1 MB: Azure refuses larger requests")

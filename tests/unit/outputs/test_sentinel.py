@@ -409,6 +409,8 @@ async def test_a_machine_without_an_identity_holds_and_a_busy_service_is_asked_a
         ({"auth": {"client_secret": "s", "managed_identity": {}}}, "exactly one of"),
         ({"auth": {"managed_identity": {}, "tenant_id": TENANT}}, "tenant_id has no effect"),
         ({"url": "https://x.example/dataCollectionRules/a"}, "url is the endpoint alone"),
+        ({"url": "http://x.example"}, "url must be https"),
+        ({"url": "https://a.b-1.ingest.monitor.azure.us"}, "another cloud than auth.cloud"),
         ({"rule": "my-rule"}, "rule"),
         ({"stream": "CloudflareEmailSecurity_CL"}, "stream"),
         ({"auth": {"client_secret": "s", "tenant_id": "a/b", "client_id": CLIENT}}, "tenant_id"),
@@ -417,3 +419,17 @@ async def test_a_machine_without_an_identity_holds_and_a_busy_service_is_asked_a
 def test_settings_that_cannot_work_are_refused(change: dict[str, Any], text: str) -> None:
     with pytest.raises(ValidationError, match=text):
         SentinelSettings.model_validate({**settings("https://x.example"), **change})
+
+
+@pytest.mark.parametrize(
+    ("url", "auth"),
+    [
+        ("https://a.b-1.ingest.monitor.azure.us", {"cloud": "us_government"}),
+        ("https://a.b-1.ingest.monitor.azure.cn", {"cloud": "china"}),
+        ("https://a.b-1.ingest.monitor.azure.com", {}),
+        ("https://a.b-1.ingest.monitor.azure.us", {"scope": "https://monitor.azure.us//.default"}),
+        ("https://private-link.example", {"cloud": "china"}),
+    ],
+)
+def test_an_endpoint_of_the_cloud_of_its_token_is_accepted(url: str, auth: dict[str, Any]) -> None:
+    SentinelSettings.model_validate(settings(url) | {"auth": {"managed_identity": {}, **auth}})

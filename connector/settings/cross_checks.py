@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path as FilePath
+from typing import TypeVar
 
 from pydantic import BaseModel
 
+from connector.net.loopback import is_loopback
 from connector.outputs.common import LocalSettings, OutputSettings, Templated
+from connector.outputs.shared.url import Url
 from connector.quantities import format_duration
+from connector.secret import Secret
 from connector.settings.accounts import split_url
 from connector.settings.actions import WRITING, ActionSettings
 from connector.settings.models import Settings
@@ -17,6 +21,7 @@ from connector.settings.problems import Path, PathProblem, dotted
 from connector.source.filters import warnings as filter_warnings
 from connector.yaml_nodes import suggestion
 
+_Kind = TypeVar("_Kind")
 _WITHOUT_CREDENTIALS = frozenset({"proxy", "url"})
 
 
@@ -55,6 +60,10 @@ def warnings(settings: Settings) -> Iterator[str]:
         yield from (f"searches.{name}.filters.{warning}" for warning in filter_warnings(search.filters))
         if search.enrich is not None and not search.revisit:
             yield f"searches.{name}.enrich: without revisit, incomplete enrichment is never completed"
+    for name, output in settings.outputs.items():
+        urls = [url for url in _instances(output, Url) if not url.secure and not is_loopback(url.host)]
+        if urls and any(_instances(output, Secret)):
+            yield f"outputs.{name} sends its credentials to {urls[0].origin} unencrypted; use https"
     for path, model in _models(settings, ()):
         if path and path[-1] == "tls" and getattr(model, "verify", True) is False:
             yield f"{dotted(path)}.verify is off: traffic can be intercepted and modified"
@@ -223,3 +232,18 @@ def _models(value: object, path: Path) -> Iterator[tuple[Path, BaseModel]]:
     elif isinstance(value, dict):
         for key, one in value.items():
             yield from _models(one, (*path, str(key)))
+
+
+def _instances(value: object, kind: type[_Kind]) -> Iterator[_Kind]:
+    """Every value of type *kind* in the settings of an output; a proxy has its own connection."""
+    if isinstance(value, kind):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields.keys() - {"proxy"}:
+            yield from _instances(getattr(value, name), kind)
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _instances(one, kind)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _instances(one, kind)

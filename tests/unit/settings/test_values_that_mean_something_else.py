@@ -72,3 +72,26 @@ def test_a_start_that_cannot_be_meant_is_refused(tmp_path: Path, start: str, tex
 
 def test_an_age_beyond_a_year_is_refused(tmp_path: Path) -> None:
     assert "each age must be 365d or less" in problems(tmp_path, search=", revisit: [9999999d]")
+
+
+@pytest.mark.parametrize(
+    ("output", "is_noted"),
+    [
+        ("type: http, url: 'http://siem.example/in', auth: {bearer: '${env:T}'}", True),
+        ("type: splunk_hec, url: ['http://siem.example:8088'], token: '${env:T}'", True),
+        ("type: otlp, url: 'http://siem.example:4318', headers: {api-key: '${env:T}'}", True),
+        ("type: otlp, url: 'http://siem.example:4318'", False),
+        ("type: http, url: 'http://127.0.0.1:8080/in', auth: {bearer: '${env:T}'}", False),
+        ("type: http, url: 'https://siem.example/in', auth: {bearer: '${env:T}'}", False),
+    ],
+)
+def test_credentials_that_cross_a_network_unencrypted_are_noted(
+    tmp_path: Path, output: str, is_noted: bool
+) -> None:
+    file = tmp_path / "connector.yaml"
+    text = CONFIG.format(account=ACCOUNT, token="'${env:T}'", search="", bearer="x")
+    file.write_text(f"{text.partition('outputs:')[0]}outputs: {{siem: {{{output}}}}}\n")
+
+    notes = [note for note in load(file, {"T": "a-secret-of-somebody"}).notes if "unencrypted" in note]
+
+    assert bool(notes) is is_noted

@@ -483,6 +483,18 @@ class LateReporting(Protocol):
 
 
 @runtime_checkable
+class ResumableOutput(Output, Protocol):
+    """An output that goes on with what a failed ``send`` left under way, and knows it when it comes again.
+
+    Delivery calls ``resume`` after an error instead of ``close`` and ``open``.
+    """
+
+    async def resume(self) -> None:
+        """Make ready to send again; what is under way stays. Raises like ``open``."""
+        ...
+
+
+@runtime_checkable
 class Probe(Protocol):
     """An output that can tell whether it would work, without sending an event."""
 

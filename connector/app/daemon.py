@@ -35,9 +35,9 @@ from connector.app.sources import Budgets, Sources, open_sources
 from connector.app.tasks import task_scope, wait_first
 from connector.app.work import (
     Group,
-    GuardedOutput,
     collect_while_held,
     deliver_while_held,
+    guarded,
     held_aside,
     is_served_here,
     plan_groups,
@@ -298,7 +298,7 @@ async def open_delivery(
         def deliverer_of(route: Route) -> Deliverer:
             unit = output_unit(route.name)
             if not keeper.is_alone:
-                route = replace(route, output=GuardedOutput(route.output, partial(keeper.is_valid, unit)))
+                route = replace(route, output=guarded(route.output, partial(keeper.is_valid, unit)))
             return build_deliverer(
                 route,
                 journal.fenced(keeper.proofs(unit)),

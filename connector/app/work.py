@@ -19,9 +19,9 @@ from connector.app.tasks import supervise, task_scope
 from connector.delivery import Deliverer
 from connector.errors import LeaseLost, Retryable
 from connector.facts import FeedStarted
-from connector.interfaces import Observe, Output
+from connector.interfaces import BatchOutput, Observe, Output, ResumableOutput
 from connector.leases import Unit, account_lease, output_unit
-from connector.model import Event, Limits, Receipt
+from connector.model import BatchName, Event, Limits, Receipt
 from connector.outputs.common import LocalSettings
 from connector.settings import Settings
 from connector.source.client import CloudflareSource
@@ -83,13 +83,46 @@ class GuardedOutput:
 
     async def send(self, events: Sequence[Event]) -> Receipt:
         """See ``Output``."""
-        if not self._is_held():
-            raise Retryable("the lease for this output has run out")
+        self._check()
         return await self._output.send(events)
 
     async def close(self) -> None:
         """See ``Output``."""
         await self._output.close()
+
+    def _check(self) -> None:
+        if not self._is_held():
+            raise Retryable("the lease for this output has run out")
+
+
+class _GuardedBatchOutput(GuardedOutput):
+    def __init__(self, output: BatchOutput, is_held: Callable[[], bool]) -> None:
+        super().__init__(output, is_held)
+        self._whole = output
+
+    async def send_batch(self, batch: BatchName, events: Sequence[Event]) -> Receipt:
+        """See ``BatchOutput``."""
+        self._check()
+        return await self._whole.send_batch(batch, events)
+
+
+class _GuardedResumableOutput(GuardedOutput):
+    def __init__(self, output: ResumableOutput, is_held: Callable[[], bool]) -> None:
+        super().__init__(output, is_held)
+        self._resumable = output
+
+    async def resume(self) -> None:
+        """See ``ResumableOutput``."""
+        await self._resumable.resume()
+
+
+def guarded(output: Output, is_held: Callable[[], bool]) -> GuardedOutput:
+    """*output*, sending only while *is_held*; it can do what *output* can."""
+    if isinstance(output, BatchOutput):
+        return _GuardedBatchOutput(output, is_held)
+    if isinstance(output, ResumableOutput):
+        return _GuardedResumableOutput(output, is_held)
+    return GuardedOutput(output, is_held)
 
 
 async def deliver_while_held(

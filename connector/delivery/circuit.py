@@ -27,7 +27,7 @@ from connector.delivery.retry_policy import (
     fault_of,
 )
 from connector.facts import BatchRetried, OutputHeld, OutputReleased, OutputRetryAfterCapped
-from connector.interfaces import Output
+from connector.interfaces import Output, ResumableOutput
 
 HeldBy: TypeAlias = Literal["collector", "journal"]
 """What holds an output: the collector, or a journal that cannot store an acknowledgement."""
@@ -115,7 +115,7 @@ class CircuitBreaker:
     """The one way to an output, shared by all its concurrent sends.
 
     After any error nothing is sent until the sends under way ended and the output was closed and opened
-    again; then one trial send at a time, until one is accepted. A wait applies to all sends.
+    again, or resumed; then one trial send at a time, until one is accepted. A wait applies to all sends.
 
     Args:
         context: what the output's delivery shares.
@@ -275,7 +275,6 @@ class CircuitBreaker:
             await self._notifier.wait(None if self._hold.by("journal") else self._resume_at)
 
     async def _reopen(self) -> None:
-        await self.close()
         outcome = await outcome_of(self._open())
         if outcome is None:
             self._opening = History()
@@ -294,6 +293,10 @@ class CircuitBreaker:
     async def _open(self) -> None:
         if self._refresh is not None and self._hold.by("collector"):
             self._refresh()
+        if self._touched and isinstance(self._output, ResumableOutput):
+            await self._output.resume()
+            return
+        await self.close()
         self._touched = True
         await self._output.open()
 

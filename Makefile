@@ -88,9 +88,9 @@ screenshot: $(VENV)/.dev ## take docs/images/status-page.png of a connector that
 	$(BIN)/python -m tools.screenshot $(ARGS)
 
 lock: $(VENV)/.dev ## renew requirements/*.txt from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra postgres --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra kafka --extra postgres --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --upgrade -q -o requirements/runtime.txt
-	$(BIN)/uv pip compile pyproject.toml --extra postgres --group dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra kafka --extra postgres --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --upgrade -q -o requirements/dev.txt
 	$(BIN)/uv pip compile --group build --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --upgrade -q -o requirements/build.txt

@@ -124,6 +124,28 @@ RECIPES: Mapping[str, CollectorRecipe] = {
         (Question("url", URL.text, "https://otel.example:4318"),),
         ("otlp_authorization",),
     ),
+    "kafka": CollectorRecipe(
+        "Apache Kafka, or a service that speaks its protocol",
+        "docs/collectors/kafka.md",
+        """\
+  kafka:
+    type: kafka
+    brokers: {brokers}       # a list is better: [kafka1.example:9093, kafka2.example:9093]
+    topic: {topic}       # it must exist
+    tls: {{}}       # {{ca_file: /etc/email-connector/kafka-ca.pem}} for a private authority
+    sasl:
+      scram_sha_512:       # or scram_sha_256, plain, oauth2
+        username: {username}
+        password: {secret:kafka_password}
+    mapping: ecs
+""",
+        (
+            Question("brokers", "Broker, host:port", "kafka1.example:9093"),
+            Question("topic", "Topic", "email-security"),
+            USERNAME,
+        ),
+        ("kafka_password",),
+    ),
     "qradar": _syslog("IBM QRadar", "docs/collectors/qradar.md", "qradar", "tls://qradar.example:6514"),
     "arcsight": _syslog(
         "OpenText ArcSight", "docs/collectors/arcsight.md", "arcsight", "tcp://smartconnector.example:1514"

@@ -46,6 +46,7 @@ BUILT_IN: Mapping[str, type[OutputSettings]] = _OnDemand(
         "elasticsearch": ("connector.outputs.elasticsearch.output", "ElasticsearchSettings"),
         "file": ("connector.outputs.file.output", "FileSettings"),
         "http": ("connector.outputs.http.output", "HttpSettings"),
+        "kafka": ("connector.outputs.kafka.settings", "KafkaSettings"),
         "otlp": ("connector.outputs.otlp.output", "OtlpSettings"),
         "s3": ("connector.outputs.s3.output", "S3Settings"),
         "sentinel": ("connector.outputs.sentinel.output", "SentinelSettings"),

@@ -48,6 +48,10 @@ class ServerProcess:
         """Stop it where it is: it takes no byte from its sockets any more."""
         self._signal(signal.SIGSTOP)
 
+    def thaw(self) -> None:
+        """Let a frozen one go on."""
+        self._signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """SIGKILL: what it has not written is lost. Works on a frozen one."""
         self._signal(signal.SIGKILL)

@@ -65,7 +65,8 @@ def test_a_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             assert records > 32_000 * RATE
             assert len(corrected) > 200 * RATE
             assert len(account.seen(RecordLate)) > 0.01 * records
-            assert 0.9 * planned < searches < 1.1 * planned
+            # A search for records that left theirs stands for at least two look-ups.
+            assert 0.9 * planned < searches < 1.1 * planned + len(left) / 2
             assert asked["record"] <= len(left) <= len(corrected) * len(AGES) + 0.01 * records
 
     run(story())

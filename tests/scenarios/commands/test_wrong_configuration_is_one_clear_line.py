@@ -24,7 +24,7 @@ CASES = {
     "a wrong type": ("every: 60s", "every: soon", ":5:16: ", "expected a duration", "30s"),
     "a missing secret": ("${env:TOKEN}", "${env:TOKEM}", ":3:", "TOKEM", ""),
     "an unknown mapping": ("mapping: ecs", "mapping: esc", ":7:", "esc", "ecs"),
-    "an unknown output": ("type: stdout", "type: stdin", ":7:", "stdin", "stdout"),
+    "an unknown output": ("type: stdout", "type: stdot", ":7:", "stdot", "stdout"),
     "a wrong when": (
         "mapping: ecs",
         "mapping: ecs, when: {$severty: {gte: 5}}",

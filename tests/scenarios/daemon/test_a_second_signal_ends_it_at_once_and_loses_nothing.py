@@ -26,6 +26,7 @@ def test_the_stuck_batch_is_sent_again_at_the_next_start(tmp_path: Path) -> None
 
         here.siem.gate.set()
         with here.daemon() as connector:
+            until(connector.ready, "readiness")
             until(lambda: set(ids(here.siem)) == set(here.expected), "everything in the SIEM")
             assert connector.terminate() == 0
         assert ids(here.lake) == here.expected

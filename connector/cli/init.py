@@ -27,6 +27,8 @@ Secrets = Literal["env", "file"]
 @click.option("--url", metavar="URL", help="URL of the collector, for those that take HTTP.")
 @click.option("--address", metavar="ADDRESS", help="Address of the receiver, for those that take syslog.")
 @click.option("--username", metavar="NAME", help="User name at the collector, if it requires one.")
+@click.option("--brokers", metavar="HOST:PORT", help="A broker, for kafka.")
+@click.option("--topic", metavar="NAME", help="Topic, for kafka.")
 @click.option("--rule", metavar="ID", help="Immutable id of the data collection rule, for sentinel.")
 @click.option("--tenant-id", metavar="ID", help="Tenant of Microsoft Entra ID, for sentinel.")
 @click.option("--client-id", metavar="ID", help="Application (client) id, for sentinel.")
@@ -54,6 +56,8 @@ def command(
     url: str | None,
     address: str | None,
     username: str | None,
+    brokers: str | None,
+    topic: str | None,
     rule: str | None,
     tenant_id: str | None,
     client_id: str | None,
@@ -84,6 +88,8 @@ def command(
         "url": url,
         "address": address,
         "username": username,
+        "brokers": brokers,
+        "topic": topic,
         "path": path,
         "rule": rule,
         "tenant_id": tenant_id,

@@ -141,7 +141,7 @@ async def test_a_lost_answer_is_no_second_document() -> None:
         async with delivering(elastic(collector.url), revisions(2000)) as delivery:
             await delivery.done()
             assert len(collector.documents) == 2000
-            assert sum(fact.duplicates for fact in delivery.seen.of(BatchSent)) == 1600
+            assert sum(fact.duplicates for fact in delivery.seen.of(BatchSent)) == 1000
 
 
 async def test_a_missing_index_holds_until_somebody_makes_it() -> None:

@@ -50,7 +50,12 @@ async def test_all_means_those_that_were_there_when_it_was_said(folder: StateFol
         await journal.acknowledge("siem", after=10, upto=11, dead=dead)
 
         request = {"action": "replay", "output": None, "after": 0, "upto": upto}
-        assert await operator.resolve_dead_letters(request) == {"resolved": 3, "last": 4, "kept": {}}
+        assert await operator.resolve_dead_letters(request) == {
+            "resolved": 3,
+            "partly_taken": 0,
+            "last": 4,
+            "kept": {},
+        }
         assert [number for number, _ in await journal.dead_letters()] == [4]
 
     assert folder.facts == [DeadLettersReplayed("siem", 3)]
@@ -125,7 +130,10 @@ async def test_both_ways_give_the_same_answers(folder: StateFolder) -> None:
 
     assert beside[:4] == alone
     assert json.loads(beside[3]["dead_letter"])["revision"]["record"] == dead.revision.record.body
-    assert beside[4:] == [{"resolved": 1, "last": 0, "kept": {}}, {"position": 2, "revisions": 8}]
+    assert beside[4:] == [
+        {"resolved": 1, "partly_taken": 0, "last": 0, "kept": {}},
+        {"position": 2, "revisions": 8},
+    ]
 
 
 async def test_a_daemon_that_starts_is_waited_for(folder: StateFolder) -> None:

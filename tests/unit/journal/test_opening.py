@@ -170,6 +170,7 @@ async def test_a_newer_schema_is_refused(here: Surroundings) -> None:
     await _open(here)
     with closing(sqlite3.connect(here.directory / FILE)) as other:
         other.executemany("INSERT INTO schema VALUES (?)", [(n,) for n in range(VERSION + 1, 100)])
+        other.execute("PRAGMA user_version = 99")
         other.commit()
     with pytest.raises(JournalBroken, match=r"newer version .*99"):
         await _open(here)

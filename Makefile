@@ -4,8 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 SOAK   ?= 600
-# Tests wait more than they compute (child processes, sockets), so two workers a core keep the cores busy.
-JOBS   ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+# Tests wait more than they compute (child processes, sockets), so several workers a core keep the cores busy: three for the
+# default tests, two where real servers run beside them.
+CORES  := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
+JOBS   ?= $(shell expr 2 \* $(CORES))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all soak soak-replicas bench bench-postgres lint types report format reference dist chart release sbom content screenshot rehearse lock check clean
@@ -22,7 +24,7 @@ test test-all: export PYTHONDONTWRITEBYTECODE =
 test-all: export HYPOTHESIS_PROFILE ?= full
 
 test: $(VENV)/.dev ## the default tests: everything that is not slow
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(shell expr 3 \* $(CORES)) --dist worksteal -m "not slow" $(ARGS)
 
 test-all: $(VENV)/.dev ## every test: crash, integration with real servers, docs, deploy (what CI runs)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import socket
 import ssl
 import threading
@@ -43,11 +44,15 @@ def pipe_reader() -> Iterator[tuple[int, bytearray]]:
 
 
 def free_port() -> int:
-    """A port where nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A port where nobody listens, and that no connection is given as its own: a server may return to it.
+
+    Linux gives connections ports from 32768 on (``net.ipv4.ip_local_port_range``).
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_768)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def split_frames(data: bytes) -> tuple[list[bytes], bytes]:

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import psycopg
 
+from tests.support.collectors import free_port
 from tests.support.programs import missing
 
 _START_SECONDS = 60
@@ -37,7 +37,7 @@ class PostgresServer:
         self._binaries = binaries
         self.directory = directory
         self._settings = settings
-        self.port = _free_port()
+        self.port = free_port()
         self._user = "postgres" if os.getuid() == 0 else None
         if self._user:
             owner = pwd.getpwnam(self._user)
@@ -165,10 +165,3 @@ def _is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

@@ -12,17 +12,14 @@ from connector.errors import Moved
 from connector.journal.codec import Text, from_text, to_micros, to_moment, to_text
 from connector.model import JsonObject, StoredAction
 
-_COLUMNS = "number, id, caller, request, state, version, changed, due, subject, tolerant, body"
+COLUMNS = "number, id, caller, request, state, version, changed, due, subject, tolerant, body"
 
 
 def store(
     connection: sqlite3.Connection, action: StoredAction, compress: Callable[[bytes], bytes]
 ) -> StoredAction:
     """Add or replace *action*; raises ``Moved`` unless its version is the stored one."""
-    text = to_text(action.body)
-    due = None if action.due is None else to_micros(action.due)
-    body = compress(text.data)
-    values = (action.state, to_micros(action.changed), due, action.subject, text.tolerant, body)
+    values = row_values(action, compress)
     if action.version:
         changed = connection.execute(
             "UPDATE actions SET version = version + 1, state = ?, changed = ?, due = ?, subject = ?, "
@@ -47,20 +44,20 @@ def store(
 def find(connection: sqlite3.Connection, condition: str, *values: object) -> StoredAction | None:
     """The newest action that meets *condition*, a piece of SQL with as many marks as *values*."""
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM actions WHERE {condition} ORDER BY number DESC LIMIT 1",  # noqa: S608, our own text
+        f"SELECT {COLUMNS} FROM actions WHERE {condition} ORDER BY number DESC LIMIT 1",  # noqa: S608, our own text
         values,
     ).fetchone()
-    return None if row is None else _action(row)
+    return None if row is None else action_of(row)
 
 
 def read(connection: sqlite3.Connection, after: int, limit: int, *, due: bool) -> list[StoredAction]:
     """Actions after number *after*, oldest first; with *due* only those that are due at some time."""
     condition = "number > ? AND due IS NOT NULL" if due else "number > ?"
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM actions WHERE {condition} ORDER BY number LIMIT ?",  # noqa: S608, our own text
+        f"SELECT {COLUMNS} FROM actions WHERE {condition} ORDER BY number LIMIT ?",  # noqa: S608, our own text
         (after, limit),
     )
-    return [_action(row) for row in rows]
+    return [action_of(row) for row in rows]
 
 
 def forget(connection: sqlite3.Connection, before: int, most: int) -> int:
@@ -72,6 +69,15 @@ def forget(connection: sqlite3.Connection, before: int, most: int) -> int:
     ).rowcount
 
 
+def row_values(
+    action: StoredAction, compress: Callable[[bytes], bytes]
+) -> tuple[str, int, int | None, str | None, bool, bytes]:
+    """What changes with an action: state, time of the change, due time, subject, tolerant, body."""
+    text = to_text(action.body)
+    due = None if action.due is None else to_micros(action.due)
+    return action.state, to_micros(action.changed), due, action.subject, text.tolerant, compress(text.data)
+
+
 def decode_body(body: bytes, *, tolerant: bool) -> JsonObject:
     """Decode the body of an action; raises one of ``UNREADABLE`` for a damaged one."""
     decoded = from_text(Text(zlib.decompress(body), tolerant))
@@ -80,7 +86,8 @@ def decode_body(body: bytes, *, tolerant: bool) -> JsonObject:
     return decoded
 
 
-def _action(row: tuple[object, ...]) -> StoredAction:
+def action_of(row: tuple[object, ...]) -> StoredAction:
+    """The action of a row of ``COLUMNS``; raises one of ``UNREADABLE`` for a damaged body."""
     number, name, caller, request, state, version, changed, due, subject, tolerant, body = cast(
         "tuple[int, str, str, str, str, int, int, int | None, str | None, int, bytes]", row
     )

@@ -7,6 +7,7 @@ age beyond the API's retention does not add a row per poll.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Sequence
 
 from connector.journal.codec import printable, to_micros, to_moment
 from connector.model import RETRIED, Gap, Window
@@ -67,13 +68,7 @@ def _fold(connection: sqlite3.Connection, number: int, cause: str, final: int) -
         "SELECT start, end, recorded FROM gaps WHERE feed = ? AND cause = ? AND recorded <= ? ORDER BY start",
         (number, cause, final),
     ).fetchall()
-    folded: list[tuple[int, int, int]] = []
-    for start, end, recorded in rows:
-        if folded and start <= folded[-1][1]:
-            first, last, noted = folded[-1]
-            folded[-1] = (first, max(last, end), max(noted, recorded))
-        else:
-            folded.append((start, end, recorded))
+    folded = merge_touching(rows)
     if len(folded) == len(rows):
         return
     connection.execute(
@@ -81,3 +76,15 @@ def _fold(connection: sqlite3.Connection, number: int, cause: str, final: int) -
     )
     for start, end, recorded in folded:
         _add(connection, number, (start, end), cause, recorded)
+
+
+def merge_touching(rows: Iterable[Sequence[int]]) -> list[tuple[int, int, int]]:
+    """Rows of start, end and time of recording, by start, with those that touch or overlap made one."""
+    merged: list[tuple[int, int, int]] = []
+    for start, end, recorded in rows:
+        if merged and start <= merged[-1][1]:
+            first, last, noted = merged[-1]
+            merged[-1] = (first, max(last, end), max(noted, recorded))
+        else:
+            merged.append((start, end, recorded))
+    return merged

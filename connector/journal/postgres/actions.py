@@ -6,20 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from connector.errors import Moved
-from connector.journal.actions import decode_body
-from connector.journal.codec import to_micros, to_moment, to_text
-from connector.journal.postgres.database import Query, Row, Transaction
+from connector.journal.actions import COLUMNS, action_of, row_values
+from connector.journal.postgres.database import Query, Transaction
 from connector.model import StoredAction
-
-_COLUMNS = "number, id, caller, request, state, version, changed, due, subject, tolerant, body"
 
 
 def store(transaction: Transaction, action: StoredAction, compress: Callable[[bytes], bytes]) -> StoredAction:
     """Add or replace *action*; raises ``Moved`` unless its version is the stored one."""
-    text = to_text(action.body)
-    due = None if action.due is None else to_micros(action.due)
-    body = compress(text.data)
-    values = (action.state, to_micros(action.changed), due, action.subject, text.tolerant, body)
+    values = row_values(action, compress)
     if action.version:
         changed = transaction.one(
             "UPDATE @actions SET version = version + 1, state = %s, changed = %s, due = %s, subject = %s, "
@@ -42,18 +36,18 @@ def store(transaction: Transaction, action: StoredAction, compress: Callable[[by
 def find(query: Query, condition: str, *values: object) -> StoredAction | None:
     """The newest action that meets *condition*, a piece of SQL with as many marks as *values*."""
     rows = query.one(
-        f"SELECT {_COLUMNS} FROM @actions WHERE {condition} ORDER BY number DESC LIMIT 1", *values
+        f"SELECT {COLUMNS} FROM @actions WHERE {condition} ORDER BY number DESC LIMIT 1", *values
     )
-    return _action(rows[0]) if rows else None
+    return action_of(rows[0]) if rows else None
 
 
 def read(query: Query, after: int, limit: int, *, due: bool) -> list[StoredAction]:
     """Actions after number *after*, oldest first; with *due* only those that are due at some time."""
     condition = "number > %s AND due IS NOT NULL" if due else "number > %s"
     rows = query.one(
-        f"SELECT {_COLUMNS} FROM @actions WHERE {condition} ORDER BY number LIMIT %s", after, limit
+        f"SELECT {COLUMNS} FROM @actions WHERE {condition} ORDER BY number LIMIT %s", after, limit
     )
-    return [_action(row) for row in rows]
+    return [action_of(row) for row in rows]
 
 
 def forget(transaction: Transaction, before: int, most: int) -> int:
@@ -65,19 +59,3 @@ def forget(transaction: Transaction, before: int, most: int) -> int:
         most,
     )
     return len(gone)
-
-
-def _action(row: Row) -> StoredAction:
-    number, name, caller, request, state, version, changed, due, subject, tolerant, body = row
-    return StoredAction(
-        id=name,
-        caller=caller,
-        request_id=request,
-        state=state,
-        changed=to_moment(changed),
-        body=decode_body(body, tolerant=tolerant),
-        due=None if due is None else to_moment(due),
-        subject=subject,
-        number=number,
-        version=version,
-    )

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from connector.errors import Moved
 from connector.journal.codec import printable, to_micros, to_moment
+from connector.journal.gaps import merge_touching
 from connector.journal.postgres.database import Query, Row, Statement, Transaction
 from connector.model import RETRIED, Commit, Feed, FeedOutline, Gap, Progress, Step, Window
 
@@ -211,13 +212,7 @@ def _fold(transaction: Transaction, number: int, cause: str, final: int) -> None
         "ORDER BY start_at",
         number, cause, final,
     )  # fmt: skip
-    folded: list[tuple[int, int, int]] = []
-    for start, end, recorded in rows:
-        if folded and start <= folded[-1][1]:
-            first, last, noted = folded[-1]
-            folded[-1] = (first, max(last, end), max(noted, recorded))
-        else:
-            folded.append((start, end, recorded))
+    folded = merge_touching(rows)
     if len(folded) == len(rows):
         return
     transaction.run(

@@ -101,30 +101,62 @@ async def ask(directory: Path, command: str, **arguments: object) -> object:
 
     Raises ``NoDaemon`` if none is running there, ``ConnectorError`` with the error that the daemon returned.
     """
+    async with _connected(directory) as (reader, writer):
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                await _write(writer, {"command": command, **arguments})
+                line = await reader.readline()
+        except TimeoutError:
+            raise ConnectorError(
+                f"the daemon on the state directory {directory} did not answer within {_TIMEOUT:.0f} s; "
+                "the command may still be running: check `status`, then try again"
+            ) from None
+        except (OSError, ValueError):  # ValueError: the answer is longer than the limit
+            line = b""
+    if not line:
+        raise _closed(directory)
+    return _result(line)
+
+
+async def follow(directory: Path, command: str, **arguments: object) -> AsyncGenerator[object, None]:
+    """Send *command* to the daemon on *directory* and yield the results of its stream, until it ends.
+
+    Raises ``NoDaemon`` if none is running there or it stops, ``ConnectorError`` with the error it returned.
+    """
+    async with _connected(directory) as (reader, writer):
+        try:
+            await _write(writer, {"command": command, **arguments})
+            while line := await reader.readline():
+                yield _result(line)
+        except (OSError, ValueError):
+            pass
+    raise _closed(directory)
+
+
+@asynccontextmanager
+async def _connected(directory: Path) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to the daemon on *directory*; raises ``NoDaemon`` if none is running there."""
     path = directory / SOCKET
+    missing = NoDaemon(f"no daemon is running on the state directory {directory}")
     if not _is_socket(path):
-        raise NoDaemon(f"no daemon is running on the state directory {directory}")
+        raise missing
     try:
         with _short(path) as reachable:
             reader, writer = await asyncio.open_unix_connection(reachable, limit=_ANSWER_BYTES)
     except OSError:
-        raise NoDaemon(f"no daemon is running on the state directory {directory}") from None
+        raise missing from None
     try:
-        async with asyncio.timeout(_TIMEOUT):
-            writer.write(orjson.dumps({"command": command, **arguments}) + b"\n")
-            await writer.drain()
-            line = await reader.readline()
-    except TimeoutError:
-        raise ConnectorError(
-            f"the daemon on the state directory {directory} did not answer within {_TIMEOUT:.0f} s; "
-            "the command may still be running: check `status`, then try again"
-        ) from None
-    except (OSError, ValueError):  # ValueError: the answer is longer than the limit
-        line = b""
+        yield reader, writer
     finally:
         writer.close()
-    if not line:
-        raise NoDaemon(f"the daemon on the state directory {directory} closed the connection")
+
+
+def _closed(directory: Path) -> NoDaemon:
+    return NoDaemon(f"the daemon on the state directory {directory} closed the connection")
+
+
+def _result(line: bytes) -> object:
+    """The result in one line of an answer; raises ``ConnectorError`` with the error that it holds instead."""
     try:
         answer = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -135,34 +167,6 @@ async def ask(directory: Path, command: str, **arguments: object) -> object:
         raise ConnectorError(str(answer.get("error", "the daemon refused the command")))
     result: object = answer.get("result")
     return result
-
-
-async def follow(directory: Path, command: str, **arguments: object) -> AsyncGenerator[object, None]:
-    """Send *command* to the daemon on *directory* and yield the results of its stream, until it ends.
-
-    Raises ``NoDaemon`` if none is running there or it stops, ``ConnectorError`` with the error it returned.
-    """
-    path = directory / SOCKET
-    if not _is_socket(path):
-        raise NoDaemon(f"no daemon is running on the state directory {directory}")
-    try:
-        with _short(path) as reachable:
-            reader, writer = await asyncio.open_unix_connection(reachable, limit=_ANSWER_BYTES)
-    except OSError:
-        raise NoDaemon(f"no daemon is running on the state directory {directory}") from None
-    try:
-        writer.write(orjson.dumps({"command": command, **arguments}) + b"\n")
-        await writer.drain()
-        while line := await reader.readline():
-            answer = orjson.loads(line)
-            if not answer.get("ok"):
-                raise ConnectorError(str(answer.get("error", "the daemon refused the command")))
-            yield answer.get("result")
-    except (OSError, ValueError):
-        pass
-    finally:
-        writer.close()
-    raise NoDaemon(f"the daemon on the state directory {directory} closed the connection")
 
 
 def _request(line: bytes) -> JsonObject:

@@ -16,7 +16,7 @@ from connector.facts import ActionStateChanged
 from connector.interfaces import ActionLog, Clock, Observe
 
 CONNECTOR = "connector"
-"""The actor of what nobody asked for at that moment, and the caller of expiries."""
+"""The actor of transitions that no caller requested, such as expiry."""
 
 _FULL_WAIT = 2.0
 """Seconds until a change that the disk has no room for is tried again."""

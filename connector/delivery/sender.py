@@ -491,7 +491,7 @@ class Sender:
     ) -> None:
         """Dead-letter what was rejected, and keep what is to be sent again; the rest is accepted.
 
-        *partly*: some of the rest was rejected, and nobody knows which; empty where all of it was accepted.
+        *partly*: why some of the rest was rejected, without saying which; empty if all was accepted.
         """
         size = len(chunk.items)
         if len(retry) < size:

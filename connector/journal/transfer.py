@@ -262,7 +262,7 @@ class SqliteSide:
 
 @contextmanager
 def sqlite_side(directory: Path, file: str, *, is_new: bool) -> Iterator[SqliteSide]:
-    """The journal in *directory*, which nobody may use meanwhile; *is_new*: made where there is none."""
+    """The journal in *directory*, locked against other processes; *is_new* creates it if missing."""
     path = directory / file
     if not is_new and not path.exists():
         raise JournalError(f"no journal in {directory}: no connector has run on this state directory yet")

@@ -106,7 +106,7 @@ class CallerSettings(BaseModel):
     per_hour: int = Field(default=500, ge=1, le=100_000, description="Maximum actions per hour.")
     approval: Approval = Field(
         default="none",
-        description="Who has to approve its actions: nobody, another caller with the permission approve, "
+        description="Who must approve its actions: no one, another caller with the permission approve, "
         "or an operator at the command line.",
     )
     approval_for: tuple[Acting, ...] = Field(

@@ -88,7 +88,7 @@ class Taps:
         for index, event in enumerate(events):
             if index in receipt.retry:
                 continue
-            # Where some of them were refused and nobody knows which, all of them become dead letters.
+            # If some were refused and the collector does not say which, all become dead letters.
             reason = receipt.rejected.get(index, receipt.unnamed_reason if receipt.unnamed else None)
             for viewer in viewers:
                 viewer.add(event, "accepted" if reason is None else "refused", reason or "")

@@ -68,7 +68,7 @@ class States:
             self._noted.update(((feed, state), until) for state, until in used.items())
 
     def load(self, query: Query, rows: Sequence[Row]) -> dict[bytes, tuple[str, Body]]:
-        """Digest and body of the states of *rows*, which many rows share and nobody may change."""
+        """Digest and body of the states of *rows*. Many rows share one: do not modify it."""
         wanted = {row[4] for row in rows}
         found = {state: self._bodies[state] for state in wanted if state in self._bodies}
         missing = [state for state in wanted if state not in found]

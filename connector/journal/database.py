@@ -19,6 +19,7 @@ from connector.errors import JournalBroken, JournalError, JournalFull
 from connector.journal.ballast import Ballast
 from connector.journal.codec import UNREADABLE
 from connector.journal.integrity import damaged, find_damage
+from connector.journal.outcome import finish
 from connector.journal.schema import migrate
 
 SQLITE = sqlite3.sqlite_version
@@ -174,18 +175,7 @@ class Database:
         """
         self._check_open()
         loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._thread, self._write, work, last_resort, undo)
-        cancelled: asyncio.CancelledError | None = None
-        while not running.done():
-            try:
-                await asyncio.wait((running,))
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if running.exception() is None and done is not None:
-            done(running.result())
-        if cancelled is not None:
-            raise cancelled
-        return running.result()
+        return await finish(loop.run_in_executor(self._thread, self._write, work, last_resort, undo), done)
 
     async def start(self) -> None:
         """Open and migrate."""

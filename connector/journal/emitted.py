@@ -14,7 +14,7 @@ from hashlib import blake2b
 _CHUNK = 250
 """Keys in one statement, as in ``seen.py``."""
 
-_EXPIRE_AT_ONCE = 500
+EXPIRE_AT_ONCE = 500
 """Rows that one acknowledgement deletes at most: more than it usually adds, few enough not to be felt."""
 
 
@@ -46,7 +46,7 @@ def store(
         [(output, hash_of(key), bytes.fromhex(identity), now) for key, identity in emitted.items()],
     )
     # Row ids grow with time: reading from the oldest on needs no index by time.
-    rows = connection.execute("SELECT row, at FROM emitted ORDER BY row LIMIT ?", (_EXPIRE_AT_ONCE,))
+    rows = connection.execute("SELECT row, at FROM emitted ORDER BY row LIMIT ?", (EXPIRE_AT_ONCE,))
     old = [(row,) for row, at in rows.fetchall() if at < forget_before]
     connection.executemany("DELETE FROM emitted WHERE row = ?", old)
 

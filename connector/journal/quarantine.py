@@ -1,7 +1,7 @@
 """Dead letters of collection: items of a page that cannot become a record, kept with their bytes.
 
-An item that returns with every poll is stored once: its hash is the key. The bytes of the newest ``_MOST``
-items per feed are kept, so that a hostile sender cannot fill the disk with them.
+An item that returns with every poll is stored once: its hash is the key. The bytes of the newest
+``MOST_KEPT`` items per feed are kept, so that a hostile sender cannot fill the disk with them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hashlib import blake2b
 from connector.journal.codec import printable, to_moment
 from connector.model import Feed, Quarantined, QuarantinedItem
 
-_MOST = 1000
+MOST_KEPT = 1000
 """Items per feed whose bytes are kept: enough to see what happened, and a few megabytes compressed."""
 
 
@@ -41,7 +41,7 @@ def store(
         connection.execute(
             "UPDATE quarantine SET raw = x'' WHERE feed = ? AND raw <> x'' AND number <= "
             "(SELECT number FROM quarantine WHERE feed = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
-            (feed, feed, _MOST),
+            (feed, feed, MOST_KEPT),
         )
     return tuple(new)
 
@@ -53,15 +53,13 @@ def read(connection: sqlite3.Connection, after: int, limit: int) -> list[Quarant
         "WHERE number > ? ORDER BY number LIMIT ?",
         (after, limit),
     )
-    return [
-        QuarantinedItem(
-            number,
-            Feed(account, search),
-            Quarantined(zlib.decompress(raw) if raw else b"", reason),
-            to_moment(at),
-        )
-        for number, account, search, reason, raw, at in rows
-    ]
+    return [item_of(*row) for row in rows]
+
+
+def item_of(number: int, account: str, search: str, reason: str, raw: bytes, at: int) -> QuarantinedItem:
+    """The item of a row; its bytes are empty where they are not kept."""
+    kept = Quarantined(zlib.decompress(raw) if raw else b"", reason)
+    return QuarantinedItem(number, Feed(account, search), kept, to_moment(at))
 
 
 def purge(connection: sqlite3.Connection, numbers: Sequence[int]) -> int:

@@ -24,6 +24,7 @@ from psycopg.pq import TransactionStatus
 
 from connector.errors import JournalBroken, JournalError, JournalUnavailable, LeaseLost, Moved
 from connector.journal.codec import UNREADABLE
+from connector.journal.outcome import finish
 from connector.journal.postgres import arrays
 from connector.journal.postgres.schema import is_current, migrate
 from connector.journal.postgres.server import RETRY_AT_ONCE, Server, explain
@@ -229,28 +230,14 @@ class Database:
         """Run *work* in one durable transaction and call *done* with its outcome, on the loop.
 
         Cancellation is raised only when the outcome is known: at once while nothing was begun. *proofs* is
-        called
-        for each attempt.
+        called for each attempt.
         """
-        return await self._patiently(lambda: self._finish(work, proofs(), done), patience)
 
-    async def _finish(
-        self, work: Callable[[Transaction], T], proofs: Sequence[Proof], done: Callable[[T], None] | None
-    ) -> T:
-        """One attempt, which ends with a known outcome even if the caller is cancelled."""
-        running = asyncio.ensure_future(self._call(lambda: self._write(work, proofs)))
-        cancelled: asyncio.CancelledError | None = None
-        while not running.done():
-            try:
-                await asyncio.wait((running,))
-            except asyncio.CancelledError as error:
-                cancelled = error
-        failed = running.exception()
-        if failed is None and done is not None:
-            done(running.result())
-        if cancelled is not None:
-            raise cancelled
-        return running.result()
+        async def attempt() -> T:
+            presented = proofs()
+            return await finish(asyncio.ensure_future(self._call(lambda: self._write(work, presented))), done)
+
+        return await self._patiently(attempt, patience)
 
     async def _call(self, work: Callable[[], T]) -> T:
         if self._closed.is_set():

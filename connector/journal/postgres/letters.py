@@ -7,18 +7,14 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
 from connector.journal import dead_letters, emitted
-from connector.journal.codec import printable, revision_text, to_blob, to_moment
+from connector.journal.codec import printable, revision_text, to_blob
 from connector.journal.dead_letters import Compress, Portion
 from connector.journal.postgres import outputs
 from connector.journal.postgres.arrays import byteas, int8s
 from connector.journal.postgres.database import Query, Statement, Transaction
 from connector.journal.postgres.outputs import COUNTERS, Counters
-from connector.model import DeadLetter, Feed, Quarantined, QuarantinedItem
-
-_MOST = 1000
-"""Quarantined items per feed whose bytes are kept."""
-
-_EXPIRE_AT_ONCE = 500
+from connector.journal.quarantine import MOST_KEPT, item_of
+from connector.model import DeadLetter, Quarantined, QuarantinedItem
 
 
 def store(output: str, dead: Sequence[DeadLetter], compress: Compress) -> list[Statement]:
@@ -110,7 +106,7 @@ def quarantine(
         transaction.one(
             "UPDATE @quarantine SET raw = '' WHERE feed = %s AND raw <> '' AND number <= "
             "(SELECT number FROM @quarantine WHERE feed = %s ORDER BY number DESC LIMIT 1 OFFSET %s)",
-            feed, feed, _MOST,
+            feed, feed, MOST_KEPT,
         )  # fmt: skip
     return tuple(new)
 
@@ -122,15 +118,7 @@ def quarantined(query: Query, after: int, limit: int) -> list[QuarantinedItem]:
         "WHERE number > %s ORDER BY number LIMIT %s",
         after, limit,
     )  # fmt: skip
-    return [
-        QuarantinedItem(
-            number,
-            Feed(account, search),
-            Quarantined(zlib.decompress(raw) if raw else b"", reason),
-            to_moment(at),
-        )
-        for number, account, search, reason, raw, at in rows
-    ]
+    return [item_of(*row) for row in rows]
 
 
 def purge_quarantined(transaction: Transaction, numbers: Sequence[int]) -> int:
@@ -165,6 +153,6 @@ def note_emitted(output: str, first: Mapping[str, str], now: int, forget_before:
         (
             "DELETE FROM @emitted WHERE ctid = ANY(ARRAY(SELECT ctid FROM @emitted WHERE at < %s ORDER BY "
             "at LIMIT %s))",
-            (forget_before, _EXPIRE_AT_ONCE),
+            (forget_before, emitted.EXPIRE_AT_ONCE),
         ),
     ]

@@ -10,11 +10,7 @@ import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from math import ceil
 from urllib.parse import quote
-
-from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from connector.actions.action import Kind, shown
 from connector.actions.callers import BlockRules, Caller, operator
@@ -185,19 +181,7 @@ def _api(
 
 def _listener(socket: ActionsSocket, handler: ActionsApp) -> Listener:
     limits = ConnectionLimits(answer_seconds=_ANSWER_SECONDS)
-    config = Config(
-        handler,
-        http=H11Protocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        timeout_keep_alive=ceil(limits.idle_seconds),
-    )
-    config.load()
-    return Listener(socket.sock, config, limits, socket.tls, lambda _: None)
+    return Listener(socket.sock, handler, limits, socket.tls, lambda _: None, date_header=True)
 
 
 def _mapper(settings: Settings, names: Mapping[str, str], mapping: str) -> Mapper | None:

@@ -17,8 +17,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from math import ceil
 from typing import Literal
 
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -56,19 +58,32 @@ class ConnectionLimits:
 
 
 class Listener:
-    """Serves *config*'s application on *sock*; *dropped* is called for each connection closed early."""
+    """Serves *application* on *sock*; *dropped* is called for each connection closed early."""
 
     def __init__(
         self,
         sock: socket.socket,
-        config: Config,
+        application: ASGIApp,
         limits: ConnectionLimits,
         tls: ssl.SSLContext | None,
         dropped: Callable[[Reason], None],
+        *,
+        date_header: bool = False,
     ) -> None:
         self.limits = limits
         self.dropped = dropped
-        self.config = config
+        self.config = Config(
+            application,
+            http=H11Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=date_header,
+            timeout_keep_alive=ceil(limits.idle_seconds),
+        )
+        self.config.load()
         self.state = ServerState()
         self._sock = sock
         self._tls = tls

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import resources
-from math import ceil
 
 import orjson
 from starlette.applications import Starlette
@@ -24,8 +23,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
-from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
@@ -151,17 +148,6 @@ class Endpoint:
         self._tls = tls
         self._limits = limits or ConnectionLimits()
         self._dropped = dropped
-        self._config = Config(
-            self._app(),
-            http=H11Protocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=ceil(self._limits.idle_seconds),
-        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = asyncio.Event()
         self._exposition: asyncio.Future[bytes] | None = None
@@ -193,8 +179,7 @@ class Endpoint:
 
     async def _serve(self) -> None:
         """Serve without uvicorn's own server, which wakes up ten times a second and handles signals."""
-        self._config.load()
-        listener = Listener(self._sock, self._config, self._limits, self._tls, self._dropped)
+        listener = Listener(self._sock, self._app(), self._limits, self._tls, self._dropped)
         serving = asyncio.create_task(listener.serve())
         await self._stopped.wait()
         serving.cancel()

@@ -32,9 +32,16 @@ from connector.errors import ConnectorError
     "--rate", type=click.FloatRange(min=0), default=1.0, show_default=True, help="New messages per second."
 )
 @click.option(
+    "--reports",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="Share of messages that users report, for source: submissions.",
+)
+@click.option(
     "--seed", default=1, show_default=True, help="Seed of the generated email; change it for other data."
 )
-def command(host: str, port: int, backlog: int, rate: float, seed: int) -> None:
+def command(host: str, port: int, backlog: int, rate: float, reports: float, seed: int) -> None:
     """Serve a simulation of the Email Security search API until Ctrl-C.
 
     Accepts any account id of 32 hex digits and any credentials.
@@ -42,7 +49,7 @@ def command(host: str, port: int, backlog: int, rate: float, seed: int) -> None:
     from connector.simulator import Simulator, listening
 
     async def serve() -> None:
-        simulator = Simulator(seed=seed, backlog=backlog, rate=rate)
+        simulator = Simulator(seed=seed, backlog=backlog, rate=rate, reports=reports)
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -6,6 +6,7 @@ lists every switch and every fault.
 """
 
 from connector.simulator.access import Access
+from connector.simulator.audit_logs import AuditLogs
 from connector.simulator.behaviour import Behaviour
 from connector.simulator.blocked_senders import BlockedSenders
 from connector.simulator.changes import CHANGES, Changes
@@ -18,7 +19,7 @@ from connector.simulator.mail.corpus import Corpus
 from connector.simulator.quota import Quota
 from connector.simulator.server import listening, running, serve
 from connector.simulator.simulator import Simulator
-from connector.simulator.submissions import Submissions
+from connector.simulator.submissions import Reports, Submissions
 from connector.simulator.world import KEEP, Late, World
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "KEEP",
     "KINDS",
     "Access",
+    "AuditLogs",
     "Behaviour",
     "BlockedSenders",
     "Changes",
@@ -39,6 +41,7 @@ __all__ = [
     "Quota",
     "Recipe",
     "RecordState",
+    "Reports",
     "ServedRequest",
     "ServedWrite",
     "Simulator",

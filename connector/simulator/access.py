@@ -26,6 +26,7 @@ class Access:
         keys: accepted API keys by email address; ``None``: any.
         accounts: known accounts; ``None``: any of 32 hexadecimal digits.
         permitted: whether the credentials have the permission Cloud Email Security: Read.
+        audit_tokens: tokens with the permission Account Settings: Read, which audit logs need; ``None``: all.
         read_tokens: tokens with that permission only; all others may also write.
     """
 
@@ -33,6 +34,7 @@ class Access:
     keys: Mapping[str, str] | None = None
     accounts: Collection[str] | None = None
     permitted: bool = True
+    audit_tokens: Collection[str] | None = None
     read_tokens: Collection[str] = ()
 
     def refusal(self, headers: Mapping[str, str], behaviour: Behaviour) -> ApiReply | None:
@@ -57,20 +59,31 @@ class Access:
             return envelope.failure(400, envelope.BAD_KEY)
         return None if self.keys is None or self.keys.get(email) == key else wrong
 
-    def account_refusal(self, account: str, path: str, behaviour: Behaviour) -> ApiReply | None:
-        """Return the error for an account id that is malformed or does not belong to the credential."""
+    def account_refusal(
+        self, account: str, path: str, behaviour: Behaviour, *, of_product: bool = True
+    ) -> ApiReply | None:
+        """Return the error for an account id that is malformed or does not belong to the credential.
+
+        *of_product*: whether the path belongs to Email Security, which needs its permission.
+        """
         if not _ACCOUNT.fullmatch(account):
             return envelope.failure(404, envelope.could_not_route(path), envelope.NO_ROUTE)
         known = self.accounts is None or account in self.accounts
         return (
             None
-            if known and self.permitted
+            if known and (self.permitted or not of_product)
             else envelope.failure(behaviour.wrong_credentials, envelope.DENIED)
         )
 
     def write_refusal(self, headers: Mapping[str, str], behaviour: Behaviour) -> ApiReply | None:
         """Return the error for a credential that may read but not write."""
         if bearer(headers) not in self.read_tokens:
+            return None
+        return envelope.failure(behaviour.wrong_credentials, envelope.DENIED)
+
+    def audit_refusal(self, headers: Mapping[str, str], behaviour: Behaviour) -> ApiReply | None:
+        """Return the error for a credential that may not read audit logs."""
+        if self.audit_tokens is None or bearer(headers) in self.audit_tokens:
             return None
         return envelope.failure(behaviour.wrong_credentials, envelope.DENIED)
 

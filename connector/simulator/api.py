@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 
 from connector.simulator import details, envelope
 from connector.simulator.actions import MessageActions
+from connector.simulator.audit_logs import AuditLogs
 from connector.simulator.behaviour import Behaviour
 from connector.simulator.blocked_senders import BlockedSenders
 from connector.simulator.criteria import Criteria, InvalidParameter, parse
 from connector.simulator.deferred import DeferredResults, DeferredSearch
-from connector.simulator.exchange import ApiReply, Kind, SimulatedRequest
+from connector.simulator.exchange import WRITES, ApiReply, Kind, SimulatedRequest
 from connector.simulator.faults import Fault
 from connector.simulator.paging import CursorRefused, PagedSearch, PagedSearches, SearchPage
 from connector.simulator.submissions import Submissions
@@ -27,12 +28,18 @@ class Api:
     """The endpoints, over one world."""
 
     def __init__(
-        self, world: World, seed: int, submissions: Submissions, blocked_senders: BlockedSenders
+        self,
+        world: World,
+        seed: int,
+        submissions: Submissions,
+        blocked_senders: BlockedSenders,
+        audit_logs: AuditLogs,
     ) -> None:
         self._world = world
         self._messages = MessageActions(world)
         self._submissions = submissions
         self._blocked = blocked_senders
+        self._audit_logs = audit_logs
         self._searches = PagedSearches(world, seed)
         self._deferred = DeferredResults(seed)
         self._details: dict[Kind, Callable[[Body, Body, Era], object]] = {
@@ -45,6 +52,7 @@ class Api:
         """Answer an authorized request."""
         with self._world.lock:
             now = self._world.advance()
+            self._submissions.advance(now)
             try:
                 return self._answer(ask, behaviour, fault, now)
             except InvalidParameter as error:
@@ -61,7 +69,12 @@ class Api:
             return self._search(ask, behaviour, fault, now)
         if ask.kind in {"record", *self._details}:
             return self._record(ask, behaviour, now)
-        return self._act(ask, behaviour, fault, now)
+        if ask.kind == "audit_logs":
+            return self._audit_logs.search(ask, behaviour, now)
+        answer = self._act(ask, behaviour, fault, now)
+        if ask.kind in WRITES:
+            self._audit_logs.note(ask, answer, now)
+        return answer
 
     def _act(  # noqa: C901, PLR0911, one line per endpoint
         self, ask: SimulatedRequest, behaviour: Behaviour, fault: Fault | None, now: int

@@ -101,7 +101,10 @@ class RequestHandler:
             return self._access.verify(ask.headers, ask.account)
         refusal = self._access.refusal(ask.headers, behaviour)
         if refusal is None and ask.account is not None:
-            refusal = self._access.account_refusal(ask.account, ask.path, behaviour)
+            of_product = ask.kind != "audit_logs"
+            refusal = self._access.account_refusal(ask.account, ask.path, behaviour, of_product=of_product)
+        if refusal is None and ask.kind == "audit_logs":
+            refusal = self._access.audit_refusal(ask.headers, behaviour)
         if refusal is None and ask.kind == "unknown":
             refusal = envelope.failure(404, envelope.could_not_route(ask.path), envelope.NO_ROUTE)
         if refusal is None and ask.method not in _METHODS.get(ask.kind, _GET):
@@ -151,6 +154,7 @@ def build(handler: RequestHandler) -> Starlette:
         (f"{searches}/{{record}}/preview", "preview"),
         (f"{searches}/{{record}}/raw", "raw"),
         (f"{product}/submissions", "submissions", "submit"),
+        ("/accounts/{account}/logs/audit", "audit_logs"),
         (blocks, "blocks", "block"),
         (f"{blocks}/{{record}}", "blocks", "change_block", "unblock"),
         (f"{searches}/{{record}}/detections", "detections"),

@@ -118,7 +118,7 @@ class Behaviour:
 
         *on* is a kind of request (``first``, ``next``, ``poll``, ``record``, ``detections``,
         ``action_log``, ``trace``, ``preview``, ``raw``, ``move``, ``release``, ``submissions``, ``submit``,
-        ``blocks``, ``block``, ``change_block``, ``unblock``, ``verify``), ``search`` for the first three,
-        ``write`` for those that change something, or ``any``.
+        ``blocks``, ``block``, ``change_block``, ``unblock``, ``audit_logs``, ``verify``), ``search`` for the
+        first three, ``write`` for those that change something, or ``any``.
         """
         self.faults.script(faults, on)

@@ -11,7 +11,7 @@ from connector.simulator.message import Message
 Kind: TypeAlias = Literal[
     "first", "next", "poll", "record", "detections", "action_log", "trace", "preview", "raw",
     "move", "release", "submissions", "submit", "blocks", "block", "change_block", "unblock",
-    "verify", "unknown",
+    "audit_logs", "verify", "unknown",
 ]  # fmt: skip
 """Kind of request: first page of a search, next page, poll of a deferred search, and so on."""
 

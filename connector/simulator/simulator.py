@@ -9,13 +9,14 @@ from starlette.applications import Starlette
 from connector.simulator.access import Access
 from connector.simulator.api import Api
 from connector.simulator.app import RequestHandler, build
+from connector.simulator.audit_logs import AuditLogs
 from connector.simulator.behaviour import Behaviour
 from connector.simulator.blocked_senders import BlockedSenders
 from connector.simulator.changes import Changes
 from connector.simulator.ledger import Ledger
 from connector.simulator.mail.composition import Recipe
 from connector.simulator.mail.corpus import Corpus
-from connector.simulator.submissions import Submissions
+from connector.simulator.submissions import Reports, Submissions
 from connector.simulator.values import Clock
 from connector.simulator.world import KEEP, Late, World, wall_clock
 
@@ -36,6 +37,7 @@ class Simulator:
         recipe: share of hostile and odd messages.
         keep: most messages kept (at least *backlog*); the oldest are dropped first.
         subsecond: whether ``scanned_at`` has fractions of a second.
+        reports: how users report messages; a number is the share of reported messages.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Simulator:
         recipe: Recipe | None = None,
         keep: int = KEEP,
         subsecond: bool = False,
+        reports: Reports | float = 0.0,
     ) -> None:
         self._behaviour = behaviour or Behaviour()
         self._access = access or Access()
@@ -67,7 +70,9 @@ class Simulator:
             keep,
             subsecond=subsecond,
         )
-        self.submissions = Submissions(self.world, seed)
+        reporting = reports if isinstance(reports, Reports) else Reports(share=reports)
+        self.submissions = Submissions(self.world, seed, reporting)
+        self.audit_logs = AuditLogs(self.world, seed)
         self.blocked_senders = BlockedSenders(seed)
         self.ledger = Ledger(self.world, self._behaviour)
         self.app: Starlette = build(
@@ -76,7 +81,7 @@ class Simulator:
                 self.ledger,
                 self._behaviour,
                 self._access,
-                Api(self.world, seed, self.submissions, self.blocked_senders),
+                Api(self.world, seed, self.submissions, self.blocked_senders, self.audit_logs),
                 seed,
             )
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from connector.simulator import envelope
@@ -13,7 +16,7 @@ from connector.simulator.exchange import ApiReply, Effect, SimulatedRequest
 from connector.simulator.faults import Fault
 from connector.simulator.message import Message
 from connector.simulator.payload import json_object, objects, optional_word, page_of, strings, word
-from connector.simulator.values import Body, Fields, mix, moment, zoned
+from connector.simulator.values import Body, Fields, chance, mix, moment, span, zoned
 from connector.simulator.world import World
 
 DISPOSITIONS: Final = ("MALICIOUS", "SUSPICIOUS", "SPOOF", "SPAM", "BULK", "NONE")
@@ -25,13 +28,55 @@ _TYPES: Final = {"reclassification": "alert_id", "missed_detection": "postfix_id
 _FILTERS: Final = ("submission_id", "original_disposition", "requested_disposition", "outcome_disposition")
 
 
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """How users report messages, and how their reports are reviewed.
+
+    Args:
+        share: share of messages that a user reports.
+        after: longest time from the scan to the report.
+        reviewed: longest time from the report to its review; the shortest is a tenth of it.
+    """
+
+    share: float = 0.0
+    after: timedelta = timedelta(minutes=5)
+    reviewed: timedelta = timedelta(hours=1)
+
+
 class Submissions:
     """The submissions of one world. Tests add those of users with ``add`` and review them with ``review``."""
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: World, seed: int, reports: Reports | None = None) -> None:
         self._world = world
         self._seed = seed
+        self._reports = reports or Reports()
         self._rows: dict[str, tuple[int, Body]] = {}
+        self._reviews: list[tuple[int, str, str]] = []
+        self._until = 0
+
+    def advance(self, now: int) -> None:
+        """Add the reports of users that are due, and what became of earlier ones."""
+        if not self._reports.share:
+            return
+        with self._world.lock:
+            for message in self._world.between("scanned_at", self._until, now + 1):
+                rng = chance(message.key, "report")
+                if rng.random() < self._reports.share:
+                    requested = message.scanned + rng.randint(0, span(self._reports.after))
+                    report = self._report(message, requested)
+                    longest = span(self._reports.reviewed)
+                    due = requested + rng.randint(longest // 10, longest)
+                    heapq.heappush(self._reviews, (due, report, rng.choice(("MALICIOUS", "SPAM", "NONE"))))
+            self._until = now + 1
+            while self._reviews and self._reviews[0][0] <= now:
+                _, report, disposition = heapq.heappop(self._reviews)
+                self.review(report, disposition)
+
+    def _report(self, message: Message, requested: int) -> str:
+        record_id = self._world.renderer.id(message)
+        recipients = self._world.renderer.body(message, message.at(requested)).get("client_recipients")
+        by = recipients[0] if isinstance(recipients, list) and recipients else "user@corp.example"
+        return self.add(record_id, "MALICIOUS", by=str(by), at=requested)
 
     def add(
         self, record_id: str, disposition: str, *, by: str, kind: str = "User", at: int | None = None

@@ -45,7 +45,9 @@ def test_a_walk_returns_every_record_once(order: Any, per_page: int, trailing: b
     simulator.behaviour.order = order
     simulator.behaviour.trailing_empty_page = trailing
     found = _walk(
-        simulator, Api(simulator.world, 1, simulator.submissions, simulator.blocked_senders), per_page
+        simulator,
+        Api(simulator.world, 1, simulator.submissions, simulator.blocked_senders, simulator.audit_logs),
+        per_page,
     )
 
     assert len(found) == len(set(found))

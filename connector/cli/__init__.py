@@ -28,6 +28,7 @@ _COMMANDS = {
     "demo": "Run simulator and connector in one process.",
     "init": "Write a first configuration for a collector.",
     "mapping": "Apply, test, lint and explain mappings.",
+    "mcp": "Serve response actions to an assistant (MCP).",
     "quarantine": "Show, replay and purge what collection could not make a record of.",
     "reload": "Reload the configuration of the running connector.",
     "resume": "End the waits of the running connector.",

@@ -14,12 +14,21 @@ import click
 from connector.app.control.server import ask
 from connector.cli import FAILED
 from connector.cli.common import print_json, say, state_directory, state_options
+from connector.cli.names import complete_account, complete_action, complete_block
 from connector.cli.terminal import confirm, sanitize
 from connector.errors import ConnectorError
 
 _DESTINATIONS = ("Inbox", "JunkEmail", "DeletedItems", "RecoverableItemsDeletions", "RecoverableItemsPurges")
 _DISPOSITIONS = ("MALICIOUS", "SUSPICIOUS", "SPOOF", "SPAM", "BULK", "NONE")
 _SUCCEEDED = "succeeded"
+STATES = (
+    "accepted", "awaiting_approval", "running", "succeeded", "partial", "failed", "unknown", "cancelled",
+    "expired",
+)  # fmt: skip
+"""Repeated from ``connector.actions``; a test keeps these words equal."""
+
+_WAITING = frozenset({"awaiting_approval"})
+_NOT_BEGUN = _WAITING | {"accepted"}
 
 F = TypeVar("F", bound=Any)
 
@@ -40,7 +49,11 @@ def _common(function: F) -> F:
         click.option("--yes", is_flag=True, help="Do not ask before acting."),
         click.option("--dry-run", is_flag=True, help="Only tell what would be done."),
         click.option("--reason", required=True, help="Why, for the audit trail: a ticket."),
-        click.option("--account", help="Name of the account; may be left out if there is one."),
+        click.option(
+            "--account",
+            shell_complete=complete_account,
+            help="Name of the account; may be left out if there is one.",
+        ),
     ):
         function = option(function)
     return function
@@ -104,7 +117,7 @@ def block(pattern: str, pattern_type: str, expires_in: int | None, is_regex: boo
 
 
 @command.command("unblock")
-@click.argument("block_id")
+@click.argument("block_id", shell_complete=complete_block)
 @_common
 def unblock(block_id: str, **options: Any) -> None:
     """Unblock a sender that the connector blocked; BLOCK_ID is shown by `action show`."""
@@ -112,7 +125,7 @@ def unblock(block_id: str, **options: Any) -> None:
 
 
 @command.command("list")
-@click.option("--status", "wanted", help="Only actions in this state, such as awaiting_approval or unknown.")
+@click.option("--status", "wanted", type=click.Choice(STATES), help="Only actions in this state.")
 @click.option("--after", type=click.IntRange(min=0), default=0, help="Only actions with a greater number.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
@@ -131,7 +144,7 @@ def show_all(wanted: str | None, after: int, as_json: bool, config: Path | None,
 
 
 @command.command("show")
-@click.argument("action_id", metavar="ACTION")
+@click.argument("action_id", metavar="ACTION", shell_complete=complete_action())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def show(action_id: str, as_json: bool, config: Path | None, state: Path | None) -> None:
@@ -140,7 +153,7 @@ def show(action_id: str, as_json: bool, config: Path | None, state: Path | None)
 
 
 @command.command("approve")
-@click.argument("action_id", metavar="ACTION")
+@click.argument("action_id", metavar="ACTION", shell_complete=complete_action(_WAITING))
 @state_options
 def approve(action_id: str, config: Path | None, state: Path | None) -> None:
     """Let an action begin that awaits approval."""
@@ -148,7 +161,7 @@ def approve(action_id: str, config: Path | None, state: Path | None) -> None:
 
 
 @command.command("cancel")
-@click.argument("action_id", metavar="ACTION")
+@click.argument("action_id", metavar="ACTION", shell_complete=complete_action(_NOT_BEGUN))
 @state_options
 def cancel(action_id: str, config: Path | None, state: Path | None) -> None:
     """Cancel an action that has not begun."""

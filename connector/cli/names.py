@@ -1,18 +1,31 @@
-"""Names that a shell completes: outputs, searches, accounts and mappings.
+"""Names that a shell completes: outputs, searches, accounts, mappings, response actions, blocked senders.
 
-They come from the configuration file as text, so that an invalid configuration, or one whose secrets this
-shell cannot read, still completes. Nothing here fails: without a readable file there is nothing to complete.
+Most come from the configuration file as text, so that an invalid configuration, or one whose secrets this
+shell cannot read, still completes; actions come from the running daemon. Nothing here fails: without a
+readable file or a daemon there is nothing to complete.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
+CompleteItems = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
+_PATIENCE: Final = 2.0
+"""Seconds for which a shell waits for the daemon; somebody has pressed a key."""
+
+_NEWEST: Final = 50
+"""Actions offered at most: nobody chooses from more."""
 
 
 def _section(context: click.Context, *path: str) -> object:
@@ -62,3 +75,66 @@ complete_mapping = _completer(_mappings)
 complete_resumable = _completer(
     lambda context: (name for part in ("accounts", "searches", "outputs") for name in _names(context, part))
 )
+
+
+def _actions(context: click.Context) -> list[Mapping[str, Any]]:
+    """Actions of the running daemon, newest first, as many as come in time."""
+    from connector.app.control.server import ask
+    from connector.cli.common import state_directory
+    from connector.errors import ConnectorError
+
+    newest: deque[Mapping[str, Any]] = deque(maxlen=10 * _NEWEST)
+
+    async def read() -> None:
+        directory = state_directory(context.params.get("config"), context.params.get("state"))
+        after, more = 0, True
+        async with asyncio.timeout(_PATIENCE):
+            while more:
+                page = await ask(directory, "action", do="list", after=after, user="completion")
+                found = page.get("actions") if isinstance(page, dict) else None
+                newest.extend(found or ())
+                more, after = bool(found), newest[-1]["number"] if found else after
+
+    with suppress(ConnectorError, OSError, TimeoutError):
+        asyncio.run(read())
+    return list(reversed(newest))
+
+
+def _item(value: str, action: Mapping[str, Any]) -> CompletionItem:
+    from connector.cli.terminal import sanitize
+
+    what = next(filter(None, (action["pattern"], action["destination"], action["expected_disposition"])), "")
+    told = filter(None, (action["state"], action["action"], what, action["reason"]))
+    return CompletionItem(value, help=sanitize(" ".join(told)))
+
+
+def complete_action(states: Collection[str] = ()) -> CompleteItems:
+    """A completer for ids of actions, the newest first; with *states* only of those in one of them."""
+
+    def complete(
+        context: click.Context, _parameter: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        wanted = [
+            one
+            for one in _actions(context)
+            if one["id"].startswith(incomplete) and (not states or one["state"] in states)
+        ]
+        return [_item(one["id"], one) for one in wanted[:_NEWEST]]
+
+    return complete
+
+
+def complete_block(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete ids of senders that actions have blocked and none has unblocked, the newest first."""
+    found, freed = [], set()
+    for one in _actions(context):
+        name = one["block_id"]
+        if not name or one["dry_run"]:
+            continue
+        if one["action"] == "unblock" and one["state"] == "succeeded":
+            freed.add(name)
+        elif one["action"] == "block" and name not in freed and name.startswith(incomplete):
+            found.append(_item(name, one))
+    return found[:_NEWEST]

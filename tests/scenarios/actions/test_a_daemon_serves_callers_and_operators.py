@@ -104,6 +104,11 @@ def test_a_caller_acts_an_operator_approves_and_the_output_tells(  # noqa: PLR09
             assert waiting["id"] in listed[1]
             metrics = connector.get("/metrics").decode()
             assert "email_connector_actions_awaiting_approval 1.0" in metrics
+            asked = {"COMP_WORDS": "email-connector action approve ", "COMP_CWORD": "3"}
+            completing = {**environ, **asked, "_EMAIL_CONNECTOR_COMPLETE": "bash_complete"}
+            expected = [f"plain,{waiting['id']}"]
+            # On a busy machine the daemon may answer later than a shell waits.
+            until(lambda: command(environ=completing, cwd=tmp_path)[1].split() == expected, "the completion")
             assert command("action", "approve", waiting["id"], environ=environ, cwd=tmp_path)[0] == 0
             until(lambda: simulator.ledger.effects("release") == {held: 1}, "the release")
 

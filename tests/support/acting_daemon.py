@@ -28,6 +28,7 @@ state: {{directory: state}}
 server: {{listen: "127.0.0.1:0"}}
 actions:
   listen: 127.0.0.1:0
+  # TLS
   callers:
     soc: {{token: {CALLER_TOKEN}, may: [search, get, events, move, release, submit, block]}}
     observer: {{token: {OBSERVER_TOKEN}, may: [search, get]}}
@@ -41,10 +42,16 @@ class ActingDaemon:
 
     simulator: Simulator
     url: str
+    api_url: str
 
     def held(self) -> str:
         """A message in quarantine."""
         return self.simulator.world.add({**HELD, "alert_id": f"alert-{len(self.simulator.world)}"})
+
+    def undetected(self) -> str:
+        """A message in a mailbox, in which nothing was detected."""
+        clean = {**DELIVERED, "final_disposition": None}
+        return self.simulator.world.add({**clean, "alert_id": f"alert-{len(self.simulator.world)}"})
 
     def delivered(self) -> str:
         """A message in a mailbox."""
@@ -52,10 +59,14 @@ class ActingDaemon:
 
 
 @contextmanager
-def acting_daemon(directory: Path) -> Iterator[ActingDaemon]:
-    """A daemon with three callers: one may act, one may read, one needs an operator's approval."""
+def acting_daemon(directory: Path, tls: str = "") -> Iterator[ActingDaemon]:
+    """A daemon with three callers: one may act, one may read, one needs an operator's approval.
+
+    *tls* is a line of its section ``actions``.
+    """
     simulator = Simulator()
-    (directory / "connector.yaml").write_text(_CONFIG)
+    directory.mkdir(exist_ok=True)
+    (directory / "connector.yaml").write_text(_CONFIG.replace("# TLS", tls))
     with (
         running(simulator) as base_url,
         daemon(directory, environment(TOKEN=TOKEN, BASE=base_url)) as connector,
@@ -68,5 +79,5 @@ def acting_daemon(directory: Path) -> Iterator[ActingDaemon]:
 
         until(announced, "the API's URL")
         until(connector.ready, "readiness")
-        yield ActingDaemon(simulator, found[0].rstrip("/"))
+        yield ActingDaemon(simulator, found[0].rstrip("/"), base_url)
         assert connector.terminate() == 0

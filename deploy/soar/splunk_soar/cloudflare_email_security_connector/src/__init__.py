@@ -1,0 +1,1 @@
+"""The Splunk SOAR app."""

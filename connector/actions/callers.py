@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,9 +31,18 @@ PATTERN_TYPES = ("EMAIL", "DOMAIN", "IP")
 OPERATOR = "operator:"
 """Begins the names of people who use the command line."""
 
+_DOMAIN = re.compile(r"[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)+")
+"""A domain that means the same to everybody.
+
+``*`` may be a wildcard elsewhere, and an ideographic full stop is a dot to whoever applies IDNA (RFC 3490,
+section 3.1): what must never be blocked would pass the check.
+"""
+
 _EVERYONE = ("*",)
 _WIDEST = {4: 16, 6: 32}
 """Shortest prefix of a network that can be blocked, by IP version."""
+_MAPPED = 96
+"""Prefix of the addresses of IPv6 that are mapped from IPv4: ``::ffff:0:0/96``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +169,7 @@ def malformed_pattern(kind: str, pattern: str) -> str:  # noqa: PLR0911, one lin
     """Why *pattern* cannot be blocked by anyone; empty if it can."""
     if kind == "IP":
         try:
-            network = ipaddress.ip_network(pattern, strict=False)
+            network = _network(pattern)
         except ValueError:
             return "expected an IP address or network"
         if network.prefixlen < _WIDEST[network.version]:
@@ -170,8 +180,8 @@ def malformed_pattern(kind: str, pattern: str) -> str:  # noqa: PLR0911, one lin
         return "expected an email address"
     if kind == "DOMAIN" and "@" in pattern:
         return "expected a domain, got an email address"
-    if not all(domain.split(".")) or "." not in domain:
-        return "expected a domain with a dot, such as example.com"
+    if not _DOMAIN.fullmatch(domain):
+        return "expected a domain in ASCII with a dot, such as example.com or xn--bcher-kva.example"
     return ""
 
 
@@ -190,17 +200,28 @@ def _refuse_name(pattern: str, never: Sequence[str]) -> str:
 
 def _refuse_ip(pattern: str, never: Sequence[str]) -> str:
     try:
-        network = ipaddress.ip_network(pattern, strict=False)
+        network = _network(pattern)
     except ValueError:
         return "expected an IP address or network"
     for rule in never:
         try:
-            kept = ipaddress.ip_network(rule, strict=False)
+            kept = _network(rule)
         except ValueError:
             continue
         if kept.version == network.version and network.overlaps(kept):
             return f"{pattern} must never be blocked (rule {rule})"
     return ""
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """The network; of IPv4 also where it is written as one of IPv6 (RFC 4291, section 2.5.5.2)."""
+    network = ipaddress.ip_network(text, strict=False)
+    if isinstance(network, ipaddress.IPv4Network):
+        return network
+    mapped = network.network_address.ipv4_mapped
+    if mapped is None or network.prefixlen < _MAPPED:
+        return network
+    return ipaddress.ip_network((mapped, network.prefixlen - _MAPPED))
 
 
 def _matches(address: str, patterns: Iterable[str]) -> bool:

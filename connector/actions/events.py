@@ -9,7 +9,7 @@ from typing import Protocol
 import orjson
 
 from connector.actions.callers import Caller
-from connector.actions.refusals import conflict, malformed, out_of_scope
+from connector.actions.refusals import conflict, out_of_scope, unprocessable
 from connector.interfaces import Mapper
 from connector.model import ACTIONS, Entry, JsonObject, Outline, Revision
 
@@ -110,7 +110,7 @@ class Events:
         if name not in self._mappers:
             mapper = self._mapper(name)
             if mapper is None:
-                raise malformed("output-mapping", "there is no such mapping")
+                raise unprocessable("output-mapping", "there is no such mapping")
             self._mappers[name] = mapper
         return self._mappers[name]
 

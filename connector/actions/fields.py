@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Final, Literal, TypeAlias
+from urllib.parse import parse_qsl
 
 from connector.actions.refusals import malformed
 from connector.model import JsonObject
@@ -15,6 +16,11 @@ from connector.model import JsonObject
 FieldType: TypeAlias = Literal["string", "integer", "boolean", "strings", "time"]
 
 _TRUTH: Final = {"true": True, "false": False}
+_CONTROL: Final = (
+    r"\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # C0, C1, invisible, direction, BOM
+)
+_PLAIN: Final = rf"[^{_CONTROL}]*[^{_CONTROL}\s][^{_CONTROL}]*"
+"""Text without control characters that is not blank; the same for Python, ECMA 262 and JSON Schema."""
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -30,7 +36,8 @@ class Field:
         allowed: the values of a text, or of the items of a list.
         least: smallest integer, or shortest text or list.
         most: largest integer, or longest text or list.
-        pattern: regular expression that a whole text, or each of a list, must match.
+        pattern: regular expression that a whole text, or each of a list, must match; empty: not blank, and
+            without control characters.
         example: for the documents.
     """
 
@@ -55,14 +62,15 @@ class Field:
         text: JsonObject = {"type": "string"}
         if self.allowed:
             text["enum"] = list(self.allowed)
-        elif self.pattern:
-            text["pattern"] = f"^{self.pattern}$"
+        else:
+            text["pattern"] = f"^{self.pattern or _PLAIN}$"
         if self.type == "strings":
             items = text if self.allowed else {**text, "minLength": 1, "maxLength": _LONGEST_ITEM}
             return {"type": "array", "items": items, "minItems": self.least, "maxItems": self.most}
         return text if self.allowed else {**text, "minLength": self.least, "maxLength": self.most}
 
 
+_MOST_PARAMETERS: Final = 100
 _LONGEST_ITEM: Final = 300
 """Characters of one item of a list; ids of messages have about sixty."""
 
@@ -77,17 +85,29 @@ def parse_body(fields: Sequence[Field], document: object) -> JsonObject:
             raise malformed(f"/{name}"[:200], f"unknown key{_nearest(name, known)}")
     parsed: JsonObject = {}
     for field in fields:
-        value = document.get(field.name)
-        if value is None:
-            if field.required:
-                raise malformed(f"/{field.name}", "is required")
-            continue
-        parsed[field.name] = _checked(field, f"/{field.name}", value)
+        # A null is refused like any other wrong value: a template that found nothing must not turn a dry run
+        # into an action, or take the request its name.
+        if field.name in document:
+            parsed[field.name] = _checked(field, f"/{field.name}", document[field.name])
+        elif field.required:
+            raise malformed(f"/{field.name}", "is required")
     return parsed
 
 
-def parse_query(fields: Sequence[Field], pairs: Iterable[tuple[str, str]]) -> JsonObject:
+def parse_query(fields: Sequence[Field], query: bytes) -> JsonObject:
     """Return the parameters of a query by name; raises ``CallRefusedError`` for everything undocumented."""
+    try:
+        pairs = parse_qsl(
+            query.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS, errors="strict"
+        )
+    except ValueError:
+        expected = f"at most {_MOST_PARAMETERS} parameters in UTF-8, percent-encoded"
+        raise malformed("", f"the query has a wrong form: expected {expected}") from None
+    return parse_parameters(fields, pairs)
+
+
+def parse_parameters(fields: Sequence[Field], pairs: Iterable[tuple[str, str]]) -> JsonObject:
+    """Return decoded parameters by name; raises ``CallRefusedError`` for everything undocumented."""
     known = {field.name: field for field in fields}
     given: dict[str, str] = {}
     for name, text in pairs:
@@ -123,6 +143,8 @@ def _checked(field: Field, place: str, value: object) -> object:
             if not isinstance(value, bool):
                 raise malformed(place, "expected true or false")
         case "integer":
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)  # JSON has one kind of number: 60.0 is the integer 60
             if type(value) is not int or not field.least <= value <= field.most:
                 raise malformed(place, f"expected an integer from {field.least} to {field.most}")
         case "strings":
@@ -144,12 +166,14 @@ def _list(field: Field, place: str, value: object) -> list[str]:
 def _text(field: Field, place: str, value: object, least: int, most: int) -> str:
     if not isinstance(value, str) or not least <= len(value) <= most:
         raise malformed(place, f"expected {least} to {most} characters")
-    if not value.isprintable() or not value.strip():
-        raise malformed(place, "expected text without control characters")
-    if field.allowed and value not in field.allowed:
-        raise malformed(place, f"expected one of {', '.join(field.allowed)}")
-    if field.pattern and not re.fullmatch(field.pattern, value):
-        raise malformed(place, f"expected a text that matches {field.pattern}")
+    if field.allowed:
+        if value not in field.allowed:
+            raise malformed(place, f"expected one of {', '.join(field.allowed)}")
+    elif not re.fullmatch(field.pattern or _PLAIN, value):
+        expected = (
+            f"a text that matches {field.pattern}" if field.pattern else "text without control characters"
+        )
+        raise malformed(place, f"expected {expected}")
     return value
 
 

@@ -35,7 +35,7 @@ class Operation:
         path_fields: parameters of the path.
         query: parameters of the query.
         body: members of the JSON body; ``None`` without one.
-        refusals: statuses of refusals besides 400, 401, 403, 429 and 503.
+        refusals: statuses of refusals besides 400, 401, 403, 422, 429 and 503.
         media: type of the answer.
         destructive: whether it changes something.
     """
@@ -63,6 +63,7 @@ _ACCOUNT = Field(
     most=64,
     example="prod",
 )
+EXAMPLE_ID: Final = "4Njp3P0STMz2c02Q-2026-11-18T09:41:07-2a539d65"
 _ID = "[!-.0-~]+"
 """Ids are printable ASCII. A slash would be another path of Cloudflare's API."""
 
@@ -72,7 +73,7 @@ _IDS = Field(
     "Ids of messages, as in the member id of a message. Duplicates count once.",
     required=True,
     pattern=_ID,
-    example=["4Njp3P0STMz2c02Q-2026-11-18T09:41:07-2a539d65"],
+    example=[EXAMPLE_ID],
 )
 _REASON = Field(
     "reason",

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from connector.errors import ConnectorError
+
+_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""As RFC 9110 has them; older versions of Python know former names."""
+
+
+def phrase(status: int) -> str:
+    """An HTTP status in words."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 class CallRefusedError(ConnectorError):
@@ -32,6 +42,13 @@ class CallRefusedError(ConnectorError):
 def malformed(pointer: str, detail: str) -> CallRefusedError:
     """A request that does not have the documented form."""
     return CallRefusedError(400, "malformed", f"{pointer}: {detail}" if pointer else detail, pointer=pointer)
+
+
+def unprocessable(pointer: str, detail: str) -> CallRefusedError:
+    """A request of the documented form that cannot be carried out as it is, whoever asks."""
+    return CallRefusedError(
+        422, "unprocessable", f"{pointer}: {detail}" if pointer else detail, pointer=pointer
+    )
 
 
 def out_of_scope(detail: str) -> CallRefusedError:

@@ -26,7 +26,7 @@ from connector.actions.executor import Executor
 from connector.actions.ledger import Ledger
 from connector.actions.options import ActionOptions
 from connector.actions.recipients import KnownRecipients
-from connector.actions.refusals import CallRefusedError, conflict, malformed, not_found, out_of_scope
+from connector.actions.refusals import CallRefusedError, conflict, not_found, out_of_scope, unprocessable
 from connector.errors import BadQuery, JournalFull, Moved
 from connector.facts import CallRefused
 from connector.interfaces import ActionApi, ActionLog, Observe
@@ -114,7 +114,7 @@ class Service:
         end: datetime = query.get("end") or account.api.now()
         start: datetime = query.get("start") or end - _SPAN
         if start > end:
-            raise malformed("start", "expected a time before end")
+            raise unprocessable("start", "expected a time before end")
         filters: dict[str, FilterValue] = {"detections_only": False}
         filters |= {key: value for key, value in query.items() if key not in _NOT_FILTERS}
         try:
@@ -122,7 +122,7 @@ class Service:
                 records, more = await account.api.search(filters, Window(start, end), query.get("limit", 100))
         except BadQuery as error:
             if error.status in _FILTERS_REFUSED:
-                raise malformed("", error.reason) from None
+                raise unprocessable("", error.reason) from None
             raise
         self.recipients.learn(name, records)
         seen = [record.body for record in records if caller.sees(record.body)]
@@ -171,7 +171,7 @@ class Service:
         if kind is Kind.BLOCK:
             own = {"is_regex": False, **own, "pattern": own["pattern"].strip()}
             if not own["is_regex"] and (why := malformed_pattern(own["pattern_type"], own["pattern"])):
-                raise malformed("/pattern", why)
+                raise unprocessable("/pattern", why)
             ids = [own["pattern"]]
         if why := refuse_action(caller, kind, own, len(ids)):
             raise out_of_scope(why)
@@ -179,7 +179,7 @@ class Service:
             made = await self._made(name, parameters["block_id"])
             ids, block, own = [made.targets[0].id], {"id": parameters["block_id"]}, dict(made.parameters)
         if own.get("escalated_submission_id") and len(ids) > 1:
-            raise malformed("/escalated_submission_id", "belongs to one id only")
+            raise unprocessable("/escalated_submission_id", "belongs to one id only")
         digest = _digest([str(kind), name, ids, own, block, parameters["reason"], dry_run])
         request_id = parameters.get("request_id") or uuid.uuid4().hex
         repeated = await self._repeated(caller, request_id, digest)
@@ -307,7 +307,7 @@ class Service:
         if name is None:
             names = self.account_names(caller)
             if len(names) != 1:
-                raise malformed("account", f"is required: your scope has {len(names)} accounts")
+                raise unprocessable("account", f"is required: your scope has {len(names)} accounts")
             name = names[0]
         if why := refuse_account(caller, name, self._accounts):
             raise out_of_scope(why)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from connector.simulator import Simulator, running
+from connector.simulator import Behaviour, Simulator, running
 from tests.support.acting import DELIVERED, HELD
 from tests.support.process import ACCOUNT, TOKEN, daemon, environment, until
 
 CALLER_TOKEN = "canary-soc-1a2b3c4d5e6f"
+EVERY_TOKEN = "canary-all-1a2b3c4d5e6f"
 OBSERVER_TOKEN = "canary-obs-1a2b3c4d5e6f"
 ASKER_TOKEN = "canary-ask-1a2b3c4d5e6f"
 _CONFIG = f"""
@@ -22,6 +24,7 @@ accounts:
     api_token: "${{env:TOKEN}}"
     write_token: write-token-of-the-account
     base_url: "${{env:BASE}}"
+    budget: {{requests: 1000000}}
 searches: {{detections: {{every: 1s, start: 1h}}}}
 outputs: {{disk: {{type: file, path: events.ndjson, actions: true}}}}
 state: {{directory: state}}
@@ -29,8 +32,11 @@ server: {{listen: "127.0.0.1:0"}}
 actions:
   listen: 127.0.0.1:0
   # TLS
+  budget: {{requests: 1000000}}
   callers:
     soc: {{token: {CALLER_TOKEN}, may: [search, get, events, move, release, submit, block]}}
+    every: {{token: {EVERY_TOKEN}, per_hour: 100000, destinations: [JunkEmail, Inbox],
+            may: [search, get, preview, raw, events, move, release, submit, block, approve]}}
     observer: {{token: {OBSERVER_TOKEN}, may: [search, get]}}
     asker: {{token: {ASKER_TOKEN}, may: [release], approval: operator}}
 """
@@ -38,15 +44,16 @@ actions:
 
 @dataclass
 class ActingDaemon:
-    """The simulator behind it, and where it listens."""
+    """The simulator behind it, where it listens, and the lines that it logged."""
 
     simulator: Simulator
     url: str
     api_url: str
+    logs: list[str]
 
-    def held(self) -> str:
+    def held(self, **fields: Any) -> str:
         """A message in quarantine."""
-        return self.simulator.world.add({**HELD, "alert_id": f"alert-{len(self.simulator.world)}"})
+        return self.simulator.world.add({**HELD, "alert_id": f"alert-{len(self.simulator.world)}", **fields})
 
     def undetected(self) -> str:
         """A message in a mailbox, in which nothing was detected."""
@@ -60,11 +67,11 @@ class ActingDaemon:
 
 @contextmanager
 def acting_daemon(directory: Path, tls: str = "") -> Iterator[ActingDaemon]:
-    """A daemon with three callers: one may act, one may read, one needs an operator's approval.
+    """A daemon with four callers: one may act, one may do everything, one may read, one needs an operator.
 
     *tls* is a line of its section ``actions``.
     """
-    simulator = Simulator()
+    simulator = Simulator(behaviour=Behaviour(quota=None))
     directory.mkdir(exist_ok=True)
     (directory / "connector.yaml").write_text(_CONFIG.replace("# TLS", tls))
     with (
@@ -79,5 +86,5 @@ def acting_daemon(directory: Path, tls: str = "") -> Iterator[ActingDaemon]:
 
         until(announced, "the API's URL")
         until(connector.ready, "readiness")
-        yield ActingDaemon(simulator, found[0].rstrip("/"), base_url)
+        yield ActingDaemon(simulator, found[0].rstrip("/"), base_url, connector.logs)
         assert connector.terminate() == 0

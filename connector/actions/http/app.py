@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final, TypeAlias
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import orjson
 from starlette.types import Receive, Scope, Send
@@ -14,11 +14,11 @@ from starlette.types import Receive, Scope, Send
 from connector.actions.action import ENDED, Action, Kind, shown
 from connector.actions.callers import Caller
 from connector.actions.events import Events
-from connector.actions.fields import parse_body, parse_query
+from connector.actions.fields import parse_body, parse_parameters, parse_query
 from connector.actions.http.documents import MEDIA, openapi, swagger
 from connector.actions.http.tokens import Tokens
 from connector.actions.operations import OPERATIONS, Operation
-from connector.actions.refusals import CallRefusedError, malformed, out_of_scope
+from connector.actions.refusals import CallRefusedError, malformed, out_of_scope, phrase, unprocessable
 from connector.actions.service import Service
 from connector.errors import BadQuery, Denied, JournalFull, SourceError, Unavailable
 from connector.formats.json import encode
@@ -34,7 +34,7 @@ _HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
 )
 _AUDITED: Final = frozenset({401, 403, 409, 429})
-"""Statuses of refusals that have an audit event; of operations that change something also 400."""
+"""Statuses of refusals that have an audit event; of operations that change something every one has."""
 
 OPERATION_KINDS: Final = {
     "move_messages": Kind.MOVE,
@@ -143,7 +143,7 @@ class ActionsApp:
         except JournalFull:
             why = "the journal has no room, so nothing is done; see the connector's status"
             refused = CallRefusedError(503, "journal_full", why, retry_after=60)
-        if refused.status in _AUDITED or (operation.destructive and refused.status == HTTPStatus.BAD_REQUEST):
+        if refused.status in _AUDITED or operation.destructive:
             told["operation"] = operation.id
             await self._service.refused("" if caller is None else caller.name, told, refused)
         return _problem(refused)
@@ -152,12 +152,16 @@ class ActionsApp:
         """The operation of a request, the parameters of its path, and the methods that the path has."""
         raw = scope.get("raw_path") or scope["path"].encode()
         place = raw.partition(b"?")[0].decode("latin-1")
-        found = [(match, operation) for match, operation in self._routes if match.fullmatch(place)]
+        found = [
+            (match, operation)
+            for pattern, operation in self._routes
+            if (match := pattern.fullmatch(place)) is not None
+        ]
         # What is spelled out goes before what is a parameter: /v1/messages/move is no message.
-        found.sort(key=lambda route: len(route[1].path_fields))
-        for pattern, operation in found:
-            match = pattern.fullmatch(place)
-            if operation.method == scope["method"] and match is not None:
+        parameters = min((len(operation.path_fields) for _, operation in found), default=0)
+        found = [route for route in found if len(route[1].path_fields) == parameters]
+        for match, operation in found:
+            if operation.method == scope["method"]:
                 return operation, {name: unquote(text) for name, text in match.groupdict().items()}, []
         return None, {}, sorted({operation.method for _, operation in found})
 
@@ -170,18 +174,15 @@ class ActionsApp:
         scope: Scope,
         receive: Receive,
     ) -> _Answer:
-        query_text = scope["query_string"].decode("latin-1")
         if operation.permission is None:
-            parse_query(operation.query, parse_qsl(query_text, keep_blank_values=True))
+            parse_query(operation.query, scope["query_string"])
             return _json(200, (openapi if operation.id == "get_openapi" else swagger)(_origin(scope)))
         if caller is None:
             raise CallRefusedError(401, "unauthenticated", "send Authorization: Bearer and a caller's token")
         if operation.permission and operation.permission not in caller.may:
             raise out_of_scope(f"{operation.permission} is not in your scope")
-        query = parse_query(
-            operation.query, parse_qsl(query_text, keep_blank_values=True, max_num_fields=100)
-        )
-        parse_query(operation.path_fields, path.items())
+        query = parse_query(operation.query, scope["query_string"])
+        parse_parameters(operation.path_fields, path.items())
         call = _Call(operation, caller, path, query)
         if operation.id in OPERATION_KINDS:
             return await self._act(call, told, scope, receive)
@@ -270,7 +271,7 @@ def _add_key(parameters: JsonObject, scope: Scope) -> None:
     if len(keys) > 1 or not re.fullmatch(r"[!-~]{1,200}", keys[0]):
         raise malformed("Idempotency-Key", "expected one key of 1 to 200 printable ASCII characters")
     if parameters.setdefault("request_id", keys[0]) != keys[0]:
-        raise malformed("Idempotency-Key", "differs from request_id")
+        raise unprocessable("Idempotency-Key", "differs from request_id")
 
 
 def _origin(scope: Scope) -> str:
@@ -296,7 +297,7 @@ def _json(status: int, value: JsonObject, headers: Headers = ()) -> _Answer:
 def _problem(error: CallRefusedError, headers: Headers = ()) -> _Answer:
     body: JsonObject = {
         "status": error.status,
-        "title": HTTPStatus(error.status).phrase,
+        "title": phrase(error.status),
         "code": error.code,
         "detail": error.detail,
     }

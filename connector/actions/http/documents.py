@@ -6,12 +6,12 @@ What some importers cannot read is left out on purpose: ``oneOf``, multipart bod
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from typing import cast
 
 from connector import __version__
 from connector.actions.fields import Field
 from connector.actions.operations import OPERATIONS, SCHEMAS, Operation
+from connector.actions.refusals import phrase
 from connector.model import JsonObject
 
 _TITLE = "Cloudflare Email Connector: response actions"
@@ -19,7 +19,7 @@ _ABOUT = (
     "Search, read, move, release and submit email, block senders, and pull events. Every request is checked "
     "against the caller's scope and leaves an audit trail."
 )
-_REFUSALS = (400, 401, 403, 429, 503)
+_REFUSALS = (400, 401, 403, 422, 429, 503)
 """Refusals that every operation for callers may have."""
 
 MEDIA = "application/problem+json"
@@ -47,14 +47,14 @@ def openapi(server: str) -> JsonObject:
             "responses": {
                 **{
                     str(status): {
-                        "description": HTTPStatus(status).phrase,
+                        "description": phrase(status),
                         "content": {operation.media: {"schema": _schema3(name)}},
                     }
                     for status, name in operation.answers.items()
                 },
                 **{
                     str(status): {
-                        "description": HTTPStatus(status).phrase,
+                        "description": phrase(status),
                         "content": {MEDIA: {"schema": _reference3("Problem")}},
                     }
                     for status in statuses(operation)
@@ -94,12 +94,12 @@ def swagger(server: str) -> JsonObject:
             ],
             "responses": {
                 **{
-                    str(status): {"description": HTTPStatus(status).phrase, "schema": _schema2(name)}
+                    str(status): {"description": phrase(status), "schema": _schema2(name)}
                     for status, name in operation.answers.items()
                 },
                 **{
                     str(status): {
-                        "description": HTTPStatus(status).phrase,
+                        "description": phrase(status),
                         "schema": _reference2("Problem"),
                     }
                     for status in statuses(operation)

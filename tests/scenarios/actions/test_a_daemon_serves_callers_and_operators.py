@@ -131,7 +131,7 @@ def test_a_caller_acts_an_operator_approves_and_the_output_tells(  # noqa: PLR09
             assert (status, more["events"], more["skipped"]) == (200, [], 0)
             status, lines = api.call("GET", "/v1/events?output-mapping=cef&limit=1")
             assert lines["events"][0]["line"].startswith("CEF:0|Cloudflare|")
-            assert api.call("GET", "/v1/events?output-mapping=none")[0] == 400
+            assert api.call("GET", "/v1/events?output-mapping=none")[0] == 422
             assert api.call("GET", "/v1/events?after=999999")[1]["code"] == "cursor_ahead"
 
             without = CONFIG.replace("    asks:", "    other:")

@@ -47,6 +47,7 @@ def test_every_recipient_of_a_message_must_be_in_scope(recipients: object, seen:
         ("DOMAIN", "example"), ("EMAIL", "a@corp.example"), ("EMAIL", "a@x.corp.example"),
         ("DOMAIN", "irs.gov"), ("EMAIL", "a@irs.gov"), ("EMAIL", "ceo@partner.example"),
         ("DOMAIN", "partner.example"), ("IP", "203.0.113.7"), ("IP", "203.0.0.0/16"),
+        ("IP", "::ffff:203.0.113.7"), ("IP", "::ffff:203.0.113.0/120"),
     ],
 )  # fmt: skip
 def test_what_must_never_be_blocked_is_not_nor_what_contains_it(kind: str, pattern: str) -> None:
@@ -92,6 +93,9 @@ def test_kinds_times_and_regular_expressions_have_limits(
     ("kind", "pattern"),
     [
         ("DOMAIN", "com"), ("DOMAIN", "a@b.example"), ("DOMAIN", ".example"), ("DOMAIN", "a..example"),
+        ("DOMAIN", "*.example"), ("DOMAIN", "corp\u3002example"), ("DOMAIN", "a.corp\u3002example"),
+        ("DOMAIN", "\uff43orp.example"), ("DOMAIN", "corp.example."), ("EMAIL", "ceo@\uff43orp.example"),
+        ("IP", "::ffff:0:0/96"), ("IP", "::ffff:198.51.100.0/104"),
         ("EMAIL", "evil.example"), ("EMAIL", "@evil.example"), ("EMAIL", "a@b@c.example"), ("IP", "x"),
         ("IP", "0.0.0.0/0"), ("IP", "::/0"), ("IP", "10.0.0.0/8"),
     ],

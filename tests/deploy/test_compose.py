@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,10 @@ import yaml
 
 from connector import __version__
 from connector.settings import Loaded, load
+from connector.simulator import Simulator, running
 from tests.deploy.artefacts import DEPLOY, ROOT
+from tests.support.process import daemon, environment, until
+from tests.support.programs import tool
 
 FILES = sorted((DEPLOY / "compose").glob("*/compose.yaml"))
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
@@ -27,14 +32,16 @@ def loaded(file: Path, directory: Path) -> Loaded:
     """The configuration beside *file*, as the container would load it."""
     text = (file.parent / "connector.yaml").read_text()
     for name in re.findall(r"\$\{file:/run/secrets/(\w+)", text):
-        (directory / name).write_text("x\n")
+        (directory / name).write_text("a-secret-of-a-trial\n")
     copy = directory / "connector.yaml"
     copy.write_text(text.replace("/run/secrets", str(directory)))
     return load(copy, {"CLOUDFLARE_ACCOUNT_ID": ACCOUNT, "ELASTIC_PASSWORD": "x"})
 
 
 def test_there_is_one_for_each_way_to_try_it() -> None:
-    assert {file.parent.name for file in FILES} == {"simulator", "elasticsearch", "splunk", "replicated"}
+    assert {file.parent.name for file in FILES} == {
+        "simulator", "elasticsearch", "splunk", "replicated", "actions",
+    }  # fmt: skip
 
 
 @each
@@ -78,9 +85,38 @@ def test_its_configuration_loads_and_names_the_services(file: Path, tmp_path: Pa
 
     text = (file.parent / "connector.yaml").read_text()
     hosts = re.findall(r"(?<!_)(?:address|url): \w+://([\w.]+):", text)
-    assert len(hosts) == len(made.settings.outputs)
+    outputs = yaml.safe_load(text)["outputs"].values()
+    assert len(hosts) == sum(output["type"] != "stdout" for output in outputs)
     assert set(hosts) <= composed(file)["services"].keys()
     assert not [note for note in made.notes if "in clear text" in note]
+
+
+def test_the_one_with_response_actions_serves_its_caller_over_tls(tmp_path: Path) -> None:
+    """The steps at the top of the file, with the programs of this machine instead of containers."""
+    [file] = [file for file in FILES if file.parent.name == "actions"]
+    steps = re.findall(r"^#   (.+)$", file.read_text(), re.MULTILINE)
+    for program in ("bash", "openssl", "curl"):
+        tool(program)
+    make, ask = "\n".join(steps[1:4]), steps[5]
+    assert (steps[0], steps[4]) == ("cd deploy/compose/actions", "docker compose up --build")
+    subprocess.run(["bash", "-ec", make], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    with running(Simulator()) as base_url:
+        text = (file.parent / "connector.yaml").read_text().replace("/run/secrets", str(tmp_path / "secrets"))
+        text = re.sub(r"http://127\.0\.0\.1:8787\S*", base_url, text)
+        (tmp_path / "connector.yaml").write_text(text)
+        environ = environment(CONNECTOR_SERVER__LISTEN="127.0.0.1:0", CONNECTOR_ACTIONS__LISTEN="127.0.0.1:0",
+                              CONNECTOR_STATE__DIRECTORY=str(tmp_path / "state"))  # fmt: skip
+        with daemon(tmp_path, environ) as connector:
+            until(lambda: "actions_started" in "".join(connector.logs), "the listener")
+            [port] = re.findall(r'"url":"https://127\.0\.0\.1:(\d+)', "".join(connector.logs))
+            done = subprocess.run(
+                ["bash", "-ec", f"{ask.replace('9465', port)} --silent --show-error"],
+                cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+            assert connector.terminate() == 0
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["caller"] == "soar"
 
 
 def test_no_secret_can_be_committed_or_get_into_an_image() -> None:

@@ -65,6 +65,17 @@ def pod_of(manifests: list[Manifest], kind: str = "StatefulSet") -> Manifest:
     return pod
 
 
+CERTIFICATE = {"cert_file": "tls.crt", "key_file": "tls.key", "client_ca_file": "ca.crt"}
+"""Settings of a listener's TLS, and the keys of a Secret for it as cert-manager writes them."""
+
+
+def mount_of(manifests: list[Manifest], volume: str) -> str:
+    """Where the connector finds the files of *volume*."""
+    mounts = connector_of(pod_of(manifests))["volumeMounts"]
+    [path] = [mount["mountPath"] for mount in mounts if mount["name"] == volume]
+    return str(path)
+
+
 def connector_of(pod: Manifest) -> Manifest:
     """The connector's container among those of a pod."""
     [container] = [container for container in pod["containers"] if container["name"] == "connector"]
@@ -102,7 +113,8 @@ def test_the_plain_manifests_are_valid_and_all_listed() -> None:
         validate(manifest)
     there = {path.name for path in MANIFESTS.glob("*.yaml")}
     instead = {"deployment.yaml", "poddisruptionbudget.yaml"}  # of the StatefulSet
-    assert there - listed == {"kustomization.yaml", "secret.example.yaml", *instead}
+    optional = {"actions-service.yaml", "actions-networkpolicy.yaml"}
+    assert there - listed == {"kustomization.yaml", "secret.example.yaml", *instead, *optional}
 
 
 def test_chart_and_plain_manifests_run_the_same_pod() -> None:
@@ -232,6 +244,7 @@ def configuration(manifests: list[Manifest], directory: Path) -> dict[str, Any]:
         if manifest["metadata"]["name"].endswith("-mappings"):
             for name, content in manifest["data"].items():
                 (directory / name).write_text(content)
+    text = text.replace("/run/secrets/email-connector-actions", str(directory))
     text = text.replace("/run/secrets/email-connector", str(directory))
     (directory / "connector.yaml").write_text(text.replace("/etc/email-connector/mappings", str(directory)))
     return dict(load(directory / "connector.yaml", {}).settings.outputs)
@@ -240,6 +253,106 @@ def configuration(manifests: list[Manifest], directory: Path) -> dict[str, Any]:
 def test_the_configuration_in_the_pod_is_one_that_the_connector_takes(tmp_path: Path) -> None:
     assert set(configuration(plain(), tmp_path)) == {"siem"}
     assert set(configuration(rendered("everything.yaml"), tmp_path)) == {"siem", "splunk"}
+
+
+def named(manifests: list[Manifest], kind: str, name: str) -> Manifest:
+    [found] = [m for m in manifests if (m["kind"], m["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def test_response_actions_are_published_to_their_callers_alone() -> None:
+    manifests = rendered("everything.yaml")
+    pod = pod_of(manifests)
+    container = connector_of(pod)
+    service = named(manifests, "Service", "email-connector-actions")
+    rules = one(manifests, "NetworkPolicy")["spec"]["ingress"]
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+
+    assert {"name": "actions", "containerPort": 9465, "protocol": "TCP"} in container["ports"]
+    assert {"name": "CONNECTOR_ACTIONS__LISTEN", "value": "0.0.0.0:9465"} in container["env"]
+    assert service["spec"]["ports"] == [
+        {"name": "actions", "port": 443, "targetPort": "actions", "protocol": "TCP"}
+    ]
+    assert "publishNotReadyAddresses" not in service["spec"]
+    assert (
+        service["spec"]["selector"].items()
+        <= one(manifests, "StatefulSet")["spec"]["template"]["metadata"]["labels"].items()
+    )
+    assert [
+        (rule["ports"][0]["port"], rule["from"][0]["namespaceSelector"]["matchLabels"]) for rule in rules
+    ] == [
+        ("http", {"kubernetes.io/metadata.name": "monitoring"}),
+        ("actions", {"kubernetes.io/metadata.name": "soar"}),
+    ]
+    assert mounts["actions-tls"]["readOnly"] is True
+    assert {
+        "name": "actions-tls",
+        "secret": {"secretName": "email-connector-actions-tls", "defaultMode": 288},
+    } in pod["volumes"]
+
+
+def test_the_connector_in_the_pod_serves_callers_with_the_certificate_of_the_secret(tmp_path: Path) -> None:
+    manifests = rendered("everything.yaml")
+    where = mount_of(manifests, "actions-tls")
+    text = one(manifests, "ConfigMap")["data"]["connector.yaml"]
+    tls = yaml.safe_load(text)["actions"]["tls"]
+
+    assert tls == {name: f"{where}/{file}" for name, file in CERTIFICATE.items()}
+    configuration(manifests, tmp_path)
+    settings = load(tmp_path / "connector.yaml", {"CONNECTOR_ACTIONS__LISTEN": "0.0.0.0:9465"}).settings
+    assert settings.actions is not None
+    assert settings.actions.listen == "0.0.0.0:9465"
+    assert settings.actions.tls is not None
+    assert settings.actions.tls.client_ca_file == tmp_path / "ca.crt"
+
+
+@pytest.mark.parametrize(
+    "values", [(), ("--set-json", 'config.actions={"listen": null}'), ("--set-json", "config.actions=null")]
+)
+def test_without_callers_nothing_of_response_actions_is_there(values: tuple[str, ...]) -> None:
+    done = template("least.yaml", *values)
+
+    assert done.returncode == 0, done.stderr
+    manifests = [one for one in yaml.safe_load_all(done.stdout) if one]
+    assert [m["metadata"]["name"] for m in manifests if m["kind"] == "Service"] == ["email-connector"]
+    assert "9465" not in done.stdout
+    assert pod_of(manifests) == pod_of(plain())
+
+
+def test_a_configuration_that_the_chart_does_not_see_may_have_response_actions() -> None:
+    own = (
+        "--set",
+        "existingConfigMap=own",
+        "--set",
+        "actions.enabled=true",
+        "--set",
+        "actions.tlsSecret=own-tls",
+    )
+    manifests = rendered("least.yaml", *own)
+
+    for manifest in manifests:
+        validate(manifest)
+    assert named(manifests, "Service", "email-connector-actions")["spec"]["type"] == "ClusterIP"
+    assert mount_of(manifests, "actions-tls") == "/run/secrets/email-connector-actions"
+
+
+def test_chart_and_plain_manifests_publish_response_actions_alike(tmp_path: Path) -> None:
+    values = tmp_path / "actions.yaml"
+    values.write_text(
+        "config: {actions: {callers: {soar: {token: '${env:T}', may: [search]}}}}\n"
+        "actions: {tlsSecret: tls}\n"
+    )
+    chart, by_hand = rendered("least.yaml", "-f", str(values)), plain()
+    service = named(by_hand, "Service", "email-connector-actions")["spec"]
+    policy = named(by_hand, "NetworkPolicy", "email-connector-actions")["spec"]
+    of_chart = one(chart, "NetworkPolicy")["spec"]
+
+    # By hand the pod does not name the port: nothing of it changes for those who only forward.
+    by_name = copy.deepcopy(named(chart, "Service", "email-connector-actions")["spec"])
+    by_name["ports"][0]["targetPort"] = 9465
+    assert service == by_name
+    assert policy["ingress"] == [{**of_chart["ingress"][1], "ports": [{"port": 9465, "protocol": "TCP"}]}]
+    assert policy["podSelector"] == of_chart["podSelector"]
 
 
 def test_the_operators_objects_carry_what_the_repository_has() -> None:
@@ -282,14 +395,19 @@ def test_probes_and_scrapes_follow_the_endpoints_tls_and_token(tmp_path: Path) -
 
 def test_the_values_that_the_page_shows_make_a_connector(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "kubernetes.md").read_text()
-    [shown] = re.findall(r"```yaml\n(# values\.yaml\n.*?)```", page, re.DOTALL)
+    shown, acting = re.findall(r"```yaml\n(# values\.yaml\b.*?)```", page, re.DOTALL)
     (tmp_path / "values.yaml").write_text(shown)
-    (tmp_path / "splunk_hec_token").write_text("x")
+    (tmp_path / "acting.yaml").write_text(acting)
+    for name in ("splunk_hec_token", "cloudflare_write_token", "soar_token"):
+        (tmp_path / name).write_text(f"a-secret-{name}")
 
     manifests = rendered("least.yaml", "-f", str(tmp_path / "values.yaml"))
+    more = rendered("least.yaml", "-f", str(tmp_path / "values.yaml"), "-f", str(tmp_path / "acting.yaml"))
 
     assert set(configuration(manifests, tmp_path)) == {"siem"}
     assert {"ServiceMonitor", "PrometheusRule"} <= {manifest["kind"] for manifest in manifests}
+    assert set(configuration(more, tmp_path)) == {"siem"}
+    assert named(more, "Service", "email-connector-actions")
 
 
 @pytest.mark.parametrize(
@@ -305,6 +423,13 @@ def test_the_values_that_the_page_shows_make_a_connector(tmp_path: Path) -> None
         ("terminationGracePeriodSeconds=5", "terminationGracePeriodSeconds"),
         ("persistence.accessModes={ReadWriteMany}", "accessModes"),
         ("secrets.values.token=x", "existingSecret"),
+        ("config.accounts.prod.write_token=abc", "write_token"),
+        ("config.actions.listen=127.0.0.1:1", "listen"),
+        ("config.actions.callers.soar.token=abc", "token"),
+        ("config.actions.callers.soar.token=${env:T}", "callers beyond the pod need TLS"),
+        ("config.actions.tls.cert_file=/x", "nobody may call"),
+        ("actions.tlsSecret=tls", "nobody is served"),
+        ("actions.clientCertificates=true", "needs actions.tlsSecret"),
     ],
 )
 def test_wrong_values_are_refused_before_anything_is_installed(wrong: str, reported: str) -> None:

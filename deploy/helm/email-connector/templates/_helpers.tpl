@@ -51,6 +51,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if include "connector.shared" . }}deploy/{{ include "connector.fullname" . }}{{ else }}{{ include "connector.fullname" . }}-0{{ end -}}
 {{- end }}
 
+{{/* Not empty where the listener of response actions serves callers: config.actions is there and its listen is not null. */}}
+{{- define "connector.actions" -}}
+{{- $actions := get .Values.config "actions" -}}
+{{- if kindIs "map" $actions -}}
+{{- if not (and (hasKey $actions "listen") (kindIs "invalid" (get $actions "listen"))) -}}true{{- end -}}
+{{- else if and .Values.existingConfigMap .Values.actions.enabled -}}true{{- end -}}
+{{- end }}
+
 {{- define "connector.secret" -}}
 {{- if .Values.secrets.existingSecret }}
 {{- .Values.secrets.existingSecret }}
@@ -59,11 +67,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{- /* The configuration as the connector gets it: its mappings are where the chart puts them. */}}
+{{- /* The configuration as the connector gets it: mappings and certificate are where the chart puts them. */}}
 {{- define "connector.config" -}}
 {{- $config := deepCopy .Values.config }}
 {{- if .Values.mappings }}
 {{- $_ := set $config "mappings" (dict "directory" "/etc/email-connector/mappings") }}
+{{- end }}
+{{- if and (include "connector.actions" .) .Values.actions.tlsSecret $config.actions }}
+{{- $files := "/run/secrets/email-connector-actions" }}
+{{- $tls := dict "cert_file" (printf "%s/tls.crt" $files) "key_file" (printf "%s/tls.key" $files) }}
+{{- if .Values.actions.clientCertificates }}
+{{- $_ := set $tls "client_ca_file" (printf "%s/ca.crt" $files) }}
+{{- end }}
+{{- $_ := set $config.actions "tls" (merge $tls (get $config.actions "tls" | default dict)) }}
 {{- end }}
 {{- toYaml $config }}
 {{- end }}

@@ -34,6 +34,9 @@ spec:
       env:
         - {name: CONNECTOR_CONFIG, value: /etc/email-connector/connector.yaml}
         - {name: CONNECTOR_SERVER__LISTEN, value: "0.0.0.0:9464"}
+        {{- if include "connector.actions" . }}
+        - {name: CONNECTOR_ACTIONS__LISTEN, value: "0.0.0.0:9465"}
+        {{- end }}
         {{- with .Values.env }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -42,6 +45,9 @@ spec:
       {{- end }}
       ports:
         - {name: http, containerPort: 9464, protocol: TCP}
+        {{- if include "connector.actions" . }}
+        - {name: actions, containerPort: 9465, protocol: TCP}
+        {{- end }}
       {{- with .Values.startupProbe }}
       startupProbe: {{- toYaml . | nindent 8 }}
       {{- end }}
@@ -60,6 +66,9 @@ spec:
         - {name: config, mountPath: /etc/email-connector, readOnly: true}
         {{- if include "connector.secret" . }}
         - {name: secrets, mountPath: /run/secrets/email-connector, readOnly: true}
+        {{- end }}
+        {{- if and (include "connector.actions" .) .Values.actions.tlsSecret }}
+        - {name: actions-tls, mountPath: /run/secrets/email-connector-actions, readOnly: true}
         {{- end }}
         {{- with .Values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
@@ -85,6 +94,12 @@ spec:
     - name: secrets
       secret:
         secretName: {{ include "connector.secret" . }}
+        defaultMode: 0440
+    {{- end }}
+    {{- if and (include "connector.actions" .) .Values.actions.tlsSecret }}
+    - name: actions-tls
+      secret:
+        secretName: {{ .Values.actions.tlsSecret }}
         defaultMode: 0440
     {{- end }}
     {{- if or (include "connector.shared" .) (not .Values.persistence.enabled) }}

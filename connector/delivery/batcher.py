@@ -122,6 +122,7 @@ class Batcher:
         self._idle_linger = limits.linger if patient else min(limits.linger, _LINGER_AFTER_IDLE)
         self._ready: deque[Batch] = deque()
         self._open: _OpenBatch | None = None
+        self._most_revisions = max(_MOST_REVISIONS, limits.events)
         self._most_bytes = float(limits.bytes)
         self._last_left = float("-inf")
 
@@ -145,17 +146,14 @@ class Batcher:
 
     def add(self, item: Item, now: float) -> None:
         """Keep an event."""
-        size = len(item.event.payload)
-        self._enter(item.sequence)
-        open_ = self._open
-        if open_ and not open_.range and open_.items and open_.bytes + size > self._most_bytes:
-            self._close()
-        batch = self._cover(item.sequence, now)
+        event = item.event
+        size = len(event.payload)
+        batch = self._cover(item.sequence, now, size)
         batch.items.append(item)
         batch.bytes += size
-        if item.event.notes:
+        if event.notes:
             batch.noted += 1
-            for note in item.event.notes[:_MOST_NOTES]:
+            for note in event.notes[:_MOST_NOTES]:
                 if len(batch.notes) < _MOST_NOTES:
                     batch.notes[note] = None
         self._close_if_full(batch)
@@ -195,25 +193,28 @@ class Batcher:
         """The collector took a batch: allow a little more, up to the limit."""
         self._most_bytes = min(float(self._limits.bytes), self._most_bytes * _GROW + 1)
 
-    def _enter(self, sequence: int) -> None:
-        """Close the open batch where *sequence* belongs to another range than it."""
+    def _range_at(self, sequence: int) -> NamedRange | None:
         while self._ranges and sequence > self._ranges[0].last:
             self._ranges.popleft()
-        if self._open and self._open.range is not self._range_at(sequence):
-            self._close()
-
-    def _range_at(self, sequence: int) -> NamedRange | None:
         return self._ranges[0] if self._ranges and sequence >= self._ranges[0].first else None
 
-    def _cover(self, sequence: int, now: float) -> _OpenBatch:
-        self._enter(sequence)
-        if self._open is None:
+    def _cover(self, sequence: int, now: float, size: int = 0) -> _OpenBatch:
+        """The batch for *sequence* and *size* bytes of payload, counted as covered by it."""
+        range_ = self._range_at(sequence) if self._ranges else None
+        batch = self._open
+        if batch is not None and (
+            batch.range is not range_
+            or (range_ is None and batch.items and batch.bytes + size > self._most_bytes)
+        ):
+            self._close()
+            batch = None
+        if batch is None:
             linger = self._limits.linger
             busy = now - self._last_left < linger
-            self._open = _OpenBatch(now, linger if busy else self._idle_linger, self._range_at(sequence))
-        self._open.upto = sequence
-        self._open.revisions += 1
-        return self._open
+            batch = self._open = _OpenBatch(now, linger if busy else self._idle_linger, range_)
+        batch.upto = sequence
+        batch.revisions += 1
+        return batch
 
     def _close_if_full(self, batch: _OpenBatch) -> None:
         if batch.range is not None:
@@ -222,7 +223,7 @@ class Batcher:
         elif (
             len(batch.items) >= self._limits.events
             or batch.bytes >= self._most_bytes
-            or batch.revisions >= max(_MOST_REVISIONS, self._limits.events)
+            or batch.revisions >= self._most_revisions
         ):
             self._close()
 

@@ -90,7 +90,7 @@ class Chunk:
     @property
     def bytes(self) -> int:
         """The size of the payloads."""
-        return sum(len(item.event.payload) for item in self.items)
+        return sum([len(item.event.payload) for item in self.items])
 
     @property
     def sequence(self) -> int:

@@ -89,6 +89,7 @@ class EventMapper:
         self._server_clock = server_clock
         self._event_bytes = event_bytes
         self._shrink = shrink
+        self._limited = max_age is not None or throttle is not None
 
     @property
     def first_only(self) -> bool:
@@ -109,24 +110,30 @@ class EventMapper:
             event = self._mapper(revision)
             if event is None:
                 return "when"
-            limited = only is None and not (self._is_correction and self._is_correction(revision))
+            limited = self._limited and only is None and not self._corrects(revision)
             if limited and self._too_old(event):
                 return "max_age"
-            key = record_key(revision) if self.first_only else None
+            key = record_key(revision) if self._emit == "first" else None
             if key and only is None and emitted.get(key, revision.identity) != revision.identity:
                 return "emit"
-            return self._throttled(revision, now, limited=limited) or self._fit(sequence, event, key)
+            if self._throttle is not None and (
+                left_out := self._throttled(self._throttle, revision, now, limited=limited)
+            ):
+                return left_out
+            return self._fit(sequence, event, key)
         except Exception as error:  # noqa: BLE001, a mapping is the user's: an error concerns this revision only
             # The error's text is left out: it may quote the message.
             return self._context.dead_letter(sequence, revision, "mapping", fault_of(error))
 
-    def _throttled(self, revision: Revision, now: float, *, limited: bool) -> str | None:
+    def _corrects(self, revision: Revision) -> bool:
+        return self._is_correction is not None and self._is_correction(revision)
+
+    @staticmethod
+    def _throttled(throttle: Throttle, revision: Revision, now: float, *, limited: bool) -> str | None:
         """The name of what leaves *revision* out; digests learn from one that is not *limited*."""
-        if self._throttle is None:
-            return None
         if limited:
-            return self._throttle.admit(revision, now)
-        self._throttle.corrected(revision)
+            return throttle.admit(revision, now)
+        throttle.corrected(revision)
         return None
 
     def map_digest(self, digest: Digest) -> Event:
@@ -149,7 +156,7 @@ class EventMapper:
     def _fit(self, sequence: int, event: Event, key: str | None) -> Item | DeadLetter:
         fitting = self._fitting(event)
         if fitting is not None:
-            return Item(sequence, replace(fitting, sequence=sequence), key)
+            return Item(sequence, fitting.place(sequence), key)
         return self._context.dead_letter(sequence, event.revision, "too_large", self._size_problem(event))
 
     def _fitting(self, event: Event) -> Event | None:
@@ -273,19 +280,20 @@ class PrefetchReader:
     async def _process(self, entry: Entry) -> None:
         emitted = await self._emitted(entry)
         loop, batcher = asyncio.get_running_loop(), self._batcher
+        map_revision, only = self._event_mapper.map_revision, entry.only
         now, turn_began = loop.time(), time.monotonic()
         for sequence, revision in enumerate(entry.revisions, entry.first):
             while batcher.full:
                 await self._notifier.wait()
                 now = loop.time()
-            result = self._event_mapper.map_revision(sequence, revision, entry.only, emitted, now)
-            if isinstance(result, str):
-                batcher.skip(sequence, result, now)
-            elif isinstance(result, Item):
+            result = map_revision(sequence, revision, only, emitted, now)
+            if isinstance(result, Item):
                 if result.first_key is not None:
                     emitted.setdefault(result.first_key, revision.identity)
                     self._unacknowledged.setdefault(result.first_key, (sequence, revision.identity))
                 batcher.add(result, now)
+            elif isinstance(result, str):
+                batcher.skip(sequence, result, now)
             else:
                 batcher.dead_letter(result, now)
             self.read = sequence

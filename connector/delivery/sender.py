@@ -500,14 +500,15 @@ class Sender:
         chunk.pushbacks = 0
         for index, answer in rejected.items():
             chunk.dead.append(self._letter(chunk, chunk.items[index], "rejected", excerpt(answer)))
-        for index, item in enumerate(chunk.items):
-            if index in retry or index in rejected:
-                continue
-            if partly:
-                chunk.dead.append(self._letter(chunk, item, PARTIAL_SUCCESS, partly))
-            elif item.first_key is not None:
-                chunk.emitted[item.first_key] = item.event.revision.identity
-        chunk.items = tuple(chunk.items[index] for index in sorted(retry))
+        done: Sequence[Item] = chunk.items
+        if retry or rejected:
+            done = [i for n, i in enumerate(chunk.items) if n not in retry and n not in rejected]
+        if partly:
+            chunk.dead += [self._letter(chunk, item, PARTIAL_SUCCESS, partly) for item in done]
+        else:
+            keyed = [(item.first_key, item.event.revision) for item in done]
+            chunk.emitted |= {key: revision.identity for key, revision in keyed if key is not None}
+        chunk.items = tuple([chunk.items[index] for index in sorted(retry)])
         if not chunk.items:
             chunk.status = ChunkStatus.DONE
             return
@@ -590,9 +591,9 @@ class Sender:
         )
 
     def _report(self, request: Request, receipt: Receipt, seconds: float) -> None:
-        named = receipt.retry | receipt.rejected.keys()
-        items = [item for chunk in request for item in chunk.items]
-        accepted = [item.event for index, item in enumerate(items) if index not in named]
+        accepted = [item.event for chunk in request for item in chunk.items]
+        if named := receipt.retry | receipt.rejected.keys():
+            accepted = [event for index, event in enumerate(accepted) if index not in named]
         self._context.observe(
             BatchSent(
                 self._context.name,
@@ -600,9 +601,9 @@ class Sender:
                 len(receipt.rejected),
                 len(receipt.retry),
                 receipt.duplicates,
-                sum(len(event.payload) for event in accepted),
+                sum([len(event.payload) for event in accepted]),
                 seconds,
-                max((event.time for event in accepted), default=None),
+                max([event.time for event in accepted], default=None),
             )
         )
 

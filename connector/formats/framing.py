@@ -6,7 +6,7 @@ a space, byte for byte, so that counted lengths stay valid.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 Framing: TypeAlias = Literal["octet", "lf"]
@@ -20,6 +20,17 @@ def one_line(message: bytes) -> bytes:
     if b"\n" in message or b"\r" in message or b"\0" in message:
         return message.translate(_SEPARATORS)
     return message
+
+
+def lines(messages: Sequence[bytes]) -> bytes:
+    """Each message framed by a trailing LF, joined.
+
+    Line breaks are looked for in the whole: that is several times as fast as message by message.
+    """
+    whole = b"\n".join([*messages, b""])
+    if whole.count(b"\n") == len(messages) and b"\r" not in whole and b"\0" not in whole:
+        return whole
+    return b"".join(map(line, messages))
 
 
 def line(message: bytes) -> bytes:

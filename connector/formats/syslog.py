@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 NIL = "-"
 FACILITIES = {
@@ -22,6 +23,7 @@ _SEVERITIES = (6, 6, 6, 5, 4, 4, 4, 3, 3, 2, 2)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Longest fields, in characters: RFC 5424 section 6; the tag by RFC 3164 section 4.1.3.
 _HOSTNAME, _APP_NAME, _MSGID, _TAG = 255, 48, 32, 32
+_STAMP = len("2026-01-01T00:00:00.000000")
 _UNFIT = re.compile(r"[^!-~]+")
 _UNFIT_IN_TAG = re.compile(r"[^!-~]+|[:\[\]]+")
 
@@ -41,6 +43,7 @@ def severity(number: int) -> int:
     return _SEVERITIES[max(0, min(10, number))]
 
 
+@lru_cache(maxsize=256)
 def clean(text: str, longest: int) -> str:
     """Return *text* as a header field: printable ASCII without spaces, cut to *longest*; ``-`` if empty."""
     return _UNFIT.sub("", text)[:longest] or NIL
@@ -54,7 +57,8 @@ def rfc5424(origin: Origin, number: int, time: datetime, msgid: str) -> bytes:
     """
     host = clean(origin.hostname, _HOSTNAME)
     app = clean(origin.app_name, _APP_NAME)
-    stamp = time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    moment = time if time.tzinfo is UTC else time.astimezone(UTC)
+    stamp = moment.isoformat(timespec="microseconds")[:_STAMP]
     return (
         f"<{origin.facility * 8 + severity(number)}>1 {stamp}Z {host} {app} - {clean(msgid, _MSGID)} - "
     ).encode("ascii")

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from uuid import uuid4
 
 from connector.formats import json
-from connector.formats.framing import line, one_line
+from connector.formats.framing import lines, one_line
 from connector.model import JsonObject
 
 Framing: TypeAlias = Literal["ndjson", "array", "single"]
@@ -44,7 +44,7 @@ class BodyEncoder:
 def body_encoder(written: Framing | Tree) -> BodyEncoder:
     """The encoder for *written* in a configuration; raises ValueError if it is invalid."""
     if written == "ndjson":
-        return BodyEncoder(lambda payloads: b"".join(map(line, payloads)), "application/x-ndjson")
+        return BodyEncoder(lines, "application/x-ndjson")
     if written == "single":
         return BodyEncoder(_single, _JSON, single=True)
     if written == "array":

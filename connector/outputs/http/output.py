@@ -204,7 +204,7 @@ class HttpOutput:
 
     async def send(self, events: Sequence[Event]) -> Receipt:
         """Send all events in one request."""
-        is_json = all(event.payload[:1] in {b"{", b"["} for event in events)
+        is_json = {event.payload[:1] for event in events} <= {b"{", b"["}
         if self._body_encoder.needs_json and not is_json:
             raise Hold("this body requires a mapping that produces JSON; change mapping, or set body: ndjson")
         request = self._request(events)
@@ -292,4 +292,5 @@ def below(url: str, path: str) -> str:
 
 def _key(events: Sequence[Event]) -> str:
     """The same for the same events, so that a collector can recognize a repeated request."""
-    return hashlib.sha256("\n".join(event.revision.identity for event in events).encode()).hexdigest()
+    whole = "\n".join([event.revision.state_key for event in events])
+    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()

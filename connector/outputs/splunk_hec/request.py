@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from connector.formats.framing import line
+from connector.formats.framing import lines
 from connector.model import Event, JsonObject
 
 Endpoint = Literal["auto", "event", "raw"]
@@ -78,30 +78,39 @@ class RequestEncoder:
         self._metadata = metadata
         self._middles: dict[tuple[str, str | None], bytes] = {}
         last: JsonObject = {"fields": dict(metadata.fields)} if metadata.fields else {}
-        self._end = b"," + orjson.dumps(last)[1:] if last else b"}"
+        self._end = (b"," + orjson.dumps(last)[1:] if last else b"}") + b"\n"
 
     def routed(self, events: Sequence[Event]) -> bool:
         """Whether any of *events* has an index of its own."""
-        return any(self._metadata.index_for(event.code) is not None for event in events)
+        return bool(self._metadata.indexes) and any(self._metadata.index_for(event.code) is not None for event in events)
 
     def request(self, events: Sequence[Event]) -> HecRequest:
         """Encode the request for *events*, which are at least one."""
         if self._raw:
             query = urlencode(self._metadata.common(self._metadata.sourcetype_for(events[0].payload)))
-            return HecRequest(f"/raw?{query}", b"".join(line(event.payload) for event in events), TEXT, True)
-        return HecRequest("/event", b"\n".join(self._wrapped(event) for event in events), JSON, True)
-
-    def _wrapped(self, event: Event) -> bytes:
-        # Line breaks in the payload need no care: whitespace between JSON tokens is insignificant.
-        document = event.payload
-        if document[:1] != b"{":
-            document = orjson.dumps(document.decode("utf-8", "replace"))
-        time = b'{"time":%.3f' % event.time.timestamp()
-        return time + self._middle(event) + document + self._end
+            return HecRequest(f"/raw?{query}", lines([event.payload for event in events]), TEXT, True)
+        # Line breaks in a payload need no care: whitespace between JSON tokens is insignificant.
+        parts: list[bytes] = []
+        for event in events:
+            parts += (
+                b'{"time":%.3f' % event.time.timestamp(), self._middle(event), _document(event), self._end,
+            )  # fmt: skip
+        parts[-1] = self._end[:-1]
+        return HecRequest("/event", b"".join(parts), JSON, True)
 
     def _middle(self, event: Event) -> bytes:
         """The bytes between an event's time and its document, cached: there are few combinations."""
-        key = (self._metadata.sourcetype_for(event.payload), self._metadata.index_for(event.code))
-        if key not in self._middles:
-            self._middles[key] = b"," + orjson.dumps(self._metadata.common(*key))[1:-1] + b',"event":'
-        return self._middles[key]
+        metadata = self._metadata
+        index = metadata.index_for(event.code) if metadata.indexes else None
+        key = (metadata.sourcetype_for(event.payload), index)
+        middle = self._middles.get(key)
+        if middle is None:
+            middle = b"," + orjson.dumps(metadata.common(*key))[1:-1] + b',"event":'
+            self._middles[key] = middle
+        return middle
+
+
+def _document(event: Event) -> bytes:
+    """The event as a JSON value."""
+    payload = event.payload
+    return payload if payload[:1] == b"{" else orjson.dumps(payload.decode("utf-8", "replace"))

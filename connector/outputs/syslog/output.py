@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from pydantic import Field, field_validator, model_validator
 
 from connector.errors import ConfigurationError
-from connector.formats.framing import FRAMINGS, Framing, one_line
+from connector.formats.framing import FRAMINGS, Framing
 from connector.formats.syslog import FACILITIES, Origin, rfc3164, rfc5424
 from connector.interfaces import Observe
 from connector.model import Event, LateFailures, Limits, Receipt
@@ -186,7 +186,7 @@ class SyslogOutput:
         return f"reached {await self._connect()}"
 
     def _message(self, event: Event) -> bytes:
-        return self._header(self._origin, event.severity, event.time, event.code) + one_line(event.payload)
+        return self._header(self._origin, event.severity, event.time, event.code) + event.payload
 
     async def _connect(self) -> str:
         try:

@@ -15,9 +15,12 @@ from connector.model import Event, LateFailure
 _ATTEMPTS = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Frame:
-    """One framed message, and its event: whole, in case it has to become a dead letter."""
+    """One framed message, and its event: whole, in case it has to become a dead letter.
+
+    Nobody changes one; it is not frozen because one is made for every event.
+    """
 
     data: bytes
     event: Event
@@ -70,9 +73,8 @@ class ResendBuffer:
     def sent(self, frames: Sequence[Frame], now: float) -> None:
         """Record that *frames* were sent at *now* (loop time)."""
         self.last_sent = now
-        for frame in frames:
-            self._sent.append((now, frame))
-            self._size += len(frame.data)
+        self._sent.extend([(now, frame) for frame in frames])
+        self._size += sum([len(frame.data) for frame in frames])
         while self._sent and (self._size > self._limit or self._sent[0][0] < now - self._age):
             self._size -= len(self._sent.popleft()[1].data)
 

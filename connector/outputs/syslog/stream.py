@@ -44,7 +44,10 @@ _SUSPECTS_PER_SEND = 8
 
 
 class MessageTransport(Protocol):
-    """Sends messages to one of several collectors. Raises TransportError or ConfigurationError."""
+    """Sends messages to one of several collectors. Raises TransportError or ConfigurationError.
+
+    Each message arrives as one: raw line breaks in it become spaces.
+    """
 
     async def open(self) -> str:
         """Connect if needed; return a description of the peer."""

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Sequence
 
 from connector.facts import OutputConnected
+from connector.formats.framing import one_line
 from connector.interfaces import Observe
 from connector.model import Event, LateFailures
 from connector.net.failures import classify_error
@@ -50,7 +51,7 @@ class UdpTransport:
             _raise_pending(sock)
             async with asyncio.timeout(self._options.timeout):
                 for index, message in enumerate(messages):
-                    if not await _sent(loop, sock, message):
+                    if not await _sent(loop, sock, one_line(message)):
                         too_large.add(index)
                     await self._pace()
             _raise_pending(sock)

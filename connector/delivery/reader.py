@@ -116,11 +116,7 @@ class EventMapper:
             key = record_key(revision) if self._emit == "first" else None
             if key and only is None and emitted.get(key, revision.identity) != revision.identity:
                 return "emit"
-            if self._throttle is not None and (
-                left_out := self._throttled(self._throttle, revision, now, limited=limited)
-            ):
-                return left_out
-            return self._fit(sequence, event, key)
+            return self._throttled(revision, now, limited=limited) or self._fit(sequence, event, key)
         except Exception as error:  # noqa: BLE001, a mapping is the user's: an error concerns this revision only
             # The error's text is left out: it may quote the message.
             return self._context.dead_letter(sequence, revision, "mapping", fault_of(error))
@@ -128,12 +124,13 @@ class EventMapper:
     def _corrects(self, revision: Revision) -> bool:
         return self._is_correction is not None and self._is_correction(revision)
 
-    @staticmethod
-    def _throttled(throttle: Throttle, revision: Revision, now: float, *, limited: bool) -> str | None:
+    def _throttled(self, revision: Revision, now: float, *, limited: bool) -> str | None:
         """The name of what leaves *revision* out; digests learn from one that is not *limited*."""
+        if self._throttle is None:
+            return None
         if limited:
-            return throttle.admit(revision, now)
-        throttle.corrected(revision)
+            return self._throttle.admit(revision, now)
+        self._throttle.corrected(revision)
         return None
 
     def map_digest(self, digest: Digest) -> Event:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from tests.benchmarks import plot
 from tests.benchmarks.backlog import backlog
+from tests.benchmarks.delivering import delivering
 from tests.benchmarks.ends import beside_rows, ends
 from tests.benchmarks.figures import Report, as_json, table
 from tests.benchmarks.journals import journals, letters
@@ -106,6 +107,7 @@ def _parts(
         "growth": lambda: growth(report, max(2, size.rounds // 3)),
         "journal": lambda: journals(report, size.pages, size.rows),
         "letters": lambda: letters(report, size.letters),
+        "delivery": lambda: delivering(report, size.rounds),
         "ends": lambda: ends(report, size.records, size.repeats, size.kinds),
         "rows": lambda: beside_rows(report, size.records, size.rows[-1]),
         "running": lambda: starting(report, min(3, size.repeats + 1)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import subprocess
 import sys
 import time
 from collections import deque
@@ -26,8 +27,10 @@ from connector.mapping import Library, build_mapper
 from connector.model import Backlog, DeadLetter, Entry, Event, Gap, Revision
 from connector.outputs import settings_class
 from connector.outputs.common import OutputSettings
+from tests.benchmarks.figures import Report, at_most
 from tests.benchmarks.page import ACCOUNTS, pages, revision
 from tests.benchmarks.processes import collectors, outputs
+from tests.support.process import ROOT, environment
 
 _PAGE = 1000
 _ENTRY = 125
@@ -35,6 +38,22 @@ _ENTRY = 125
 
 KINDS = {"http": "ecs", "hec": "ecs", "bulk": "ecs", "tcp": "cef"}
 """Kinds of collectors (see ``collector``), and what is mapped for them."""
+
+
+_MOST = 15.0
+"""Microseconds at most of the http output."""
+
+
+def delivering(report: Report, rounds: int) -> None:
+    """Every kind, in a process of its own that is tuned like the daemon."""
+    command = [sys.executable, "-m", "tests.benchmarks.delivering", "--rounds", str(rounds)]
+    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, check=True)
+    for line in done.stdout.splitlines():
+        kind, microseconds = line.split()[:2]
+        report.add(
+            "delivery", f"without the mapping, {kind}", float(microseconds), "µs/record",
+            budget=at_most(_MOST) if kind == "http" else None,
+        )  # fmt: skip
 
 
 class _Memory:

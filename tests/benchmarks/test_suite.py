@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tests.benchmarks import plot
 from tests.benchmarks.collector import Http, taken
+from tests.benchmarks.delivering import KINDS, delivering
 from tests.benchmarks.figures import Budget, Report, as_json, at_least, at_most, table
 from tests.benchmarks.gate import LEAST, slow
 
@@ -105,3 +106,12 @@ def test_the_gate_names_what_is_too_slow_and_what_was_not_measured() -> None:
     assert slow(fast) == []
     assert [line.partition(":")[0] for line in slow({**fast, "ecs": 0.01})] == ["ecs"]
     assert len(slow({})) == len(LEAST)
+
+
+@pytest.mark.slow
+def test_delivery_is_measured_for_every_kind_of_collector() -> None:
+    report = quiet()
+    delivering(report, rounds=1)
+
+    assert [figure.name.rpartition(", ")[2] for figure in report.figures] == list(KINDS)
+    assert all(figure.value > 0 for figure in report.figures)

@@ -82,7 +82,8 @@ class RequestEncoder:
 
     def routed(self, events: Sequence[Event]) -> bool:
         """Whether any of *events* has an index of its own."""
-        return bool(self._metadata.indexes) and any(self._metadata.index_for(event.code) is not None for event in events)
+        index_for = self._metadata.index_for
+        return bool(self._metadata.indexes) and any(index_for(event.code) is not None for event in events)
 
     def request(self, events: Sequence[Event]) -> HecRequest:
         """Encode the request for *events*, which are at least one."""

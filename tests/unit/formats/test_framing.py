@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.formats.framing import FRAMINGS, Framing, line, octet_counted, one_line
+from connector.formats.framing import FRAMINGS, Framing, line, lines, octet_counted, one_line
 
 HOSTILE = st.lists(
     st.one_of(st.binary(), st.sampled_from([b"\n", b"\r\n", b"\0", b"5 <1>1", b"<14>", b" ", b"x"])),
@@ -50,6 +50,11 @@ def test_text_without_line_breaks_is_left_alone(text: str) -> None:
     payload = text.encode("utf-8", "replace")
     if not {0, 10, 13} & set(payload):
         assert one_line(payload) == payload
+
+
+@given(st.lists(st.binary() | st.sampled_from([b"a\nb", b"a\rb", b"a\0b", b""])))
+def test_lines_are_each_message_framed_and_joined(messages: list[bytes]) -> None:
+    assert lines(messages) == b"".join(map(line, messages))
 
 
 def test_an_empty_message_cannot_be_counted() -> None:

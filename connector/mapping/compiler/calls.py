@@ -128,7 +128,7 @@ class CallEmitter:
         if function.unchanged is not None and static.kind in TEXT_KINDS and static.is_list is False:
             value = self._emitter.named(expression).code
             unchanged = self._emitter.constant(function.unchanged, "kept")
-            return f"([{value}] if {unchanged}[{value}] else {slow}({value}, lost))"
+            return f"([{value}] if {unchanged}({value}) else {slow}({value}, lost))"
         return f"{slow}({expression.code}, lost)"
 
     def _elements(self, expression: Expression) -> str:
@@ -212,7 +212,7 @@ class CallEmitter:
                 self._emitter.named(expression).code,
                 self._emitter.constant(function.unchanged, "kept"),
             )
-            return f"({value} if {unchanged}[{value}] else {slow}({value}, lost))"
+            return f"({value} if {unchanged}({value}) else {slow}({value}, lost))"
         return None
 
     def _either_way(self, slow: str, expression: Expression) -> str:

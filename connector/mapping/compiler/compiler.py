@@ -1,17 +1,27 @@
-"""Compiles a mapping or a match to one Python function with the same result as the interpreter."""
+"""Compiles a mapping or a match to a Python function with the same result as the interpreter.
+
+A mapping becomes two functions. One is for the usual revision: at first sight, without enrichment, each
+documented field of the documented type. It has no code for anything else. The other one, for every revision,
+is compiled when it is first needed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import PurePath
 from typing import cast
+
+import msgspec
 
 from connector.mapping.compiler.emitter import Emitter, FieldVariables
 from connector.mapping.compiler.fields import FieldEmitter
 from connector.mapping.compiler.inference import infer, infer_names, rarely_present_root, rule_may_lose
+from connector.mapping.compiler.record_types import DOCUMENTED, CheckedRecord
+from connector.mapping.compiler.rest_fields import RestEmitter
 from connector.mapping.compiler.rules import RuleEmitter
+from connector.mapping.compiler.specialization import specialize
 from connector.mapping.engine.context import INLINE_CODE, NAMES, ContextValues, change_of
 from connector.mapping.engine.interpreter import time_or
 from connector.mapping.engine.plan import Derived, Plan, matched_names, order
@@ -39,20 +49,43 @@ Predicate = Callable[[Revision], bool]
 
 def compile_plan(plan: Plan, provider: ContextValues) -> MapFunction:
     """The function that maps a revision by *plan*; it never raises."""
-    make_rest = build_rest(plan)
-    emitter = _emitter(make_rest=make_rest)
+
+    @cache
+    def for_every_revision() -> MapFunction:
+        return _compile(plan, plan, provider, None)
+
+    return _compile(specialize(plan), plan, provider, for_every_revision)
+
+
+def _compile(
+    plan: Plan, original: Plan, provider: ContextValues, other: Callable[[], MapFunction] | None
+) -> MapFunction:
+    """*plan*, made of *original*, as a function.
+
+    With *other* it is for usual revisions, and what *other* returns maps the others.
+    """
+    rest = build_rest(original)
+    emitter = _emitter(other=other)
     refs = [ref for step in plan.steps for ref in rule_refs(step.rule)]
+    refs += [ref for item in plan.derived for ref in rule_refs(item.rule)]
     with emitter.block("def mapping(revision):"):
-        known = infer_names(plan.derived, plan.pack)
-        rules = RuleEmitter(emitter, plan.pack, known, _begin(emitter, plan.derived, refs, provider))
+        _body(emitter)
+        known = infer_names(plan.derived, plan.pack, {} if other is None else DOCUMENTED)
+        if other is not None:
+            _leave_unusual_revisions(emitter)
+        reads = FieldVariables(emitter, refs, known)
+        _provide(emitter, plan.derived, refs, provider)
+        rules = RuleEmitter(emitter, plan.pack, known, reads)
         _derive(emitter, rules, plan.derived)
-        FieldEmitter(emitter, rules, plan, known).document(rest=make_rest is not None)
+        writer = None if rest is None else RestEmitter(emitter, reads, rest, checked=other is not None)
+        FieldEmitter(emitter, rules, plan, known).document(writer)
         made = {item.name for item in plan.derived}
         severity, code = (f"n_{name}" if name in made else "None" for name in (SEVERITY, CODE))
         emitter.line(
             f"return mapped((document, moment(n_time), severity({severity}), code({code}), tuple(notes)))"
         )
-    return cast(MapFunction, emitter.compiled("mapping", f"<mapping {_file(plan.pack)}>"))
+    revisions = "" if other is not None else ", every revision"
+    return cast(MapFunction, emitter.compiled("mapping", f"<mapping {_file(plan.pack)}{revisions}>"))
 
 
 def compile_match(match: Match, pack: Pack, provider: ContextValues) -> Predicate:
@@ -60,9 +93,13 @@ def compile_match(match: Match, pack: Pack, provider: ContextValues) -> Predicat
     emitter = _emitter()
     place = next(match_refs(match)).position
     derived = order(pack, matched_names(match, pack))
+    refs = [*match_refs(match), *(ref for item in derived for ref in rule_refs(item.rule))]
     with emitter.block("def predicate(revision):"):
-        reads = _begin(emitter, derived, list(match_refs(match)), provider)
-        rules = RuleEmitter(emitter, pack, infer_names(derived, pack), reads)
+        _body(emitter)
+        known = infer_names(derived, pack)
+        reads = FieldVariables(emitter, refs, known)
+        _provide(emitter, derived, refs, provider)
+        rules = RuleEmitter(emitter, pack, known, reads)
         _derive(emitter, rules, derived)
         emitter.line(f"return bool({rules.condition(match)})")
     return cast(Predicate, emitter.compiled("predicate", f"<match {place}>"))
@@ -75,11 +112,13 @@ def operands(value: Value) -> list[Value]:
 
 def _emitter(**more: object) -> Emitter:
     return Emitter(
+        CheckedRecord=CheckedRecord,
         append_flat=append_flat,
         change_of=change_of,
         code=code_of,
+        convert=msgspec.convert,
         distinct=dict.fromkeys,
-        domains=texts.domain,
+        domain=texts.domain,
         any_holds=any_holds,
         any_is_text=any_is_text,
         mapped=partial(tuple.__new__, MappingResult),
@@ -99,16 +138,32 @@ def _emitter(**more: object) -> Emitter:
     )
 
 
-def _begin(
-    emitter: Emitter, derived: Sequence[Derived], refs: Sequence[Ref], provider: ContextValues
-) -> FieldVariables:
-    """Emit the prologue: variables for the record fields and context values that the function reads."""
-    refs = [*refs, *(ref for item in derived for ref in rule_refs(item.rule))]
+def _body(emitter: Emitter) -> None:
+    """Emit what every function begins with."""
     emitter.line("body = revision.record.body")
     emitter.line("if type(body) is not dict: body = dict(body)")
     emitter.line("get = body.get")
     emitter.line("lost = []; notes = []; returned = set()")
-    reads = FieldVariables(emitter, refs)
+
+
+def _leave_unusual_revisions(emitter: Emitter) -> None:
+    """Emit the checks of a revision and its record, which becomes the variable ``record``.
+
+    A ``ValueError`` is a value of another type than documented, or a lone surrogate in a name.
+    """
+    line, block = emitter.line, emitter.block
+    line("if revision.previous is not None or revision.gone or revision.throttled or revision.enrichment:")
+    line("    return other()(revision)")
+    with block("try:"):
+        line("record = convert(body, CheckedRecord)")
+    with block("except ValueError:"):
+        line("return other()(revision)")
+
+
+def _provide(
+    emitter: Emitter, derived: Sequence[Derived], refs: Sequence[Ref], provider: ContextValues
+) -> None:
+    """Emit variables for the provided values that the function reads."""
     read = {ref.root for ref in refs}
     for name in NAMES:
         if name in read or name == "collected":
@@ -118,7 +173,6 @@ def _begin(
             emitter.line(f"n_{name} = {code}")
     if TIME not in {item.name for item in derived}:
         emitter.line("n_time = n_collected")
-    return reads
 
 
 def _derive(emitter: Emitter, rules: RuleEmitter, derived: Sequence[Derived]) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from connector.mapping.compiler.inference import StaticType
+from connector.mapping.compiler.inference import StaticType, TypeEnvironment
 from connector.mapping.language.grammar import RECORD, Ref
 from connector.mapping.schemas.fields import RECORD_FIELDS
 
@@ -119,19 +119,52 @@ _UNUSUAL: Mapping[str, str] = MappingProxyType(
 
 
 class FieldVariables:
-    """Variables by record field; each holds a value, or ``None`` for an absent one."""
+    """Variables by record field; each holds a value, or ``None`` for an absent one.
 
-    def __init__(self, emitter: Emitter, refs: Iterable[Ref]) -> None:
+    What is *known* of fields of a checked record needs no check; such a record is the variable ``record``.
+    """
+
+    def __init__(self, emitter: Emitter, refs: Iterable[Ref], known: TypeEnvironment) -> None:
+        self._emitter = emitter
+        self._known = known
         self._variables: dict[str, str] = {}
         for ref in refs:
-            if ref.root == RECORD and ref.path and ref.path[0] not in self._variables:
-                self._variables[ref.path[0]] = self._read(emitter, ref.path[0])
+            if ref.root == RECORD and ref.path:
+                self.add(ref.path[0])
 
     def __getitem__(self, field: str) -> str:
         return self._variables[field]
 
-    @staticmethod
-    def _read(emitter: Emitter, field: str) -> str:
+    def __contains__(self, field: str) -> bool:
+        return field in self._variables
+
+    def add(self, field: str) -> str:
+        """The variable of *field*, read here unless it has been read before."""
+        if field not in self._variables:
+            static = self._known.get(f"{RECORD}.{field}")
+            read = self._read(field) if static is None else self._read_checked(field, static)
+            self._variables[field] = read
+        return self._variables[field]
+
+    def received(self, field: str) -> str:
+        """The variable of the checked *field* with the elements of a list that are no value."""
+        variable = self.add(field)
+        return f"b_{field}" if self._known[f"{RECORD}.{field}"].is_list else variable
+
+    def _read_checked(self, field: str, static: StaticType) -> str:
+        variable, line = f"r_{field}", self._emitter.line
+        if static.is_list:
+            line(f"{variable} = b_{field} = get({field!a}) or None")
+            empty = f'"" in {variable}' if static.kind == "text" else f"not all({variable})"
+            line(f"if {variable} is not None and {empty}: {variable} = or_none({variable})")
+        elif static.kind == "object":
+            line(f"{variable} = get({field!a}) or None")
+        else:
+            line(f"{variable} = record.{variable}{' or None' if static.kind == 'text' else ''}")
+        return variable
+
+    def _read(self, field: str) -> str:
+        emitter = self._emitter
         variable = f"r_{field}" if _NAME.fullmatch(field) else emitter.fresh("r")
         emitter.line(f"{variable} = get({field!a})")
         unusual = _UNUSUAL[_SHAPES.get(field, "text")].format(variable)

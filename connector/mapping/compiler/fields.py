@@ -17,6 +17,7 @@ from connector.mapping.compiler.inference import (
     rule_may_lose,
     target_may_reject,
 )
+from connector.mapping.compiler.rest_fields import RestEmitter
 from connector.mapping.compiler.rules import RuleEmitter
 from connector.mapping.engine.plan import Plan, TargetPlan
 from connector.mapping.functions.values import Losses, Value, or_none
@@ -143,11 +144,11 @@ class FieldEmitter:
         self._known = known
         self._tree = DocumentTree(emitter)
 
-    def document(self, *, rest: bool) -> None:
+    def document(self, rest: RestEmitter | None) -> None:
         """All fields, and the rest where the mapping keeps one."""
         places = [place for place in map(self._place, self._plan.steps) if place is not None]
-        into = self._rest_branch() if rest else None
-        if into is not None:
+        into = self._rest_branch()
+        if rest is not None:
             into.filled = True
         self._tree.open()
         for place in places:
@@ -156,8 +157,8 @@ class FieldEmitter:
             with self._emitter.block(f"if n_{root} is not None:" if root else ""):
                 self._step(place)
         self._emitter.note = ""
-        if into is not None:
-            self._emitter.line(f"make_rest(body, returned, {into.variable}, notes)")
+        if rest is not None:
+            rest.write(into.variable)
         self._tree.close()
 
     def _place(self, step: TargetPlan) -> TargetSlot | None:

@@ -40,6 +40,7 @@ _ACCEPTED_BY: Mapping[str, frozenset[str]] = MappingProxyType(
         "integer": frozenset(("any", "long", "double", "epoch_ms")),
         "number": frozenset(("any", "double")),
         "boolean": frozenset(("any", "boolean")),
+        "object": frozenset(),
         "any": frozenset(),
     }
 )
@@ -69,7 +70,7 @@ class StaticType:
 UNKNOWN = StaticType()
 TEXT = StaticType("text", is_list=False, always_present=True)
 TypeEnvironment = Mapping[str, StaticType]
-"""Types of derived and provided values by name."""
+"""Types of derived and provided values by name; of fields of a checked record by ``record.PATH``."""
 
 _LISTS = frozenset(path.removesuffix("[]") for path in RECORD_FIELDS if path.endswith("[]"))
 _PROVIDED: TypeEnvironment = MappingProxyType(
@@ -90,9 +91,11 @@ def always_fits(static: StaticType, target: Target) -> bool:
     return target.allowed is None and target.kind in _ACCEPTED_BY[static.kind]
 
 
-def infer_names(derived: Sequence[Derived], pack: Pack) -> dict[str, StaticType]:
-    """Infer the types of all provided and derived values."""
-    known = {**_PROVIDED, TIME: replace(TEXT, kind="date")}
+def infer_names(
+    derived: Sequence[Derived], pack: Pack, fields: TypeEnvironment = MappingProxyType({})
+) -> dict[str, StaticType]:
+    """Infer the types of all provided and derived values; *fields* is known of the record."""
+    known = {**fields, **_PROVIDED, TIME: replace(TEXT, kind="date")}
     for item in derived:
         if item.name not in known:
             rarely_present = rarely_present_root(item.rule, known) is not None
@@ -161,7 +164,8 @@ def infer_source(rule: Rule, pack: Pack, known: TypeEnvironment) -> StaticType:
 def infer_ref(ref: Ref, known: TypeEnvironment) -> StaticType:
     """The type of the value at *ref*."""
     if ref.root == RECORD and ref.path:
-        return StaticType(usually_list=ref.path[0] in _LISTS)
+        checked = known.get(".".join((RECORD, *ref.path)))
+        return checked or StaticType(usually_list=ref.path[0] in _LISTS)
     if ref.root == "account" and ref.path in (("id",), ("name",)):
         return StaticType("text", is_list=False)
     inferred = known.get(ref.root, UNKNOWN)

@@ -34,6 +34,8 @@ class MatchEmitter:
             return f"(not {self.code(match.part, element)})"
         if isinstance(match, Test):
             return self._test(match, element)
+        if not match.parts:  # of a specialized mapping
+            return str(isinstance(match, All))
         word = " and " if isinstance(match, All) else " or "
         return "(" + word.join(self.code(part, element) for part in match.parts) + ")"
 
@@ -48,6 +50,12 @@ class MatchEmitter:
             start = element if ref.root == ELEMENT else f"n_{ref.root}"
         if not path:
             return start
+        static = infer_ref(ref, self._known)
+        if len(path) == 1 and static.kind == "text" and static.is_list is False:
+            if ref.root == "account":
+                return f"({start}[{path[0]!a}] or None)"
+            if ref.root == RECORD:
+                return f"({start}.get({path[0]!a}) or None if {start} is not None else None)"
         slow = f"walk({start}, {self._emitter.constant(path)})"
         if ref.root == ELEMENT and len(path) == 1:
             return f"({start}.get({path[0]!a}) if type({start}) is dict else {slow})"
@@ -126,10 +134,17 @@ class MatchEmitter:
 
     def _among_texts(self, read: str, constants: Constants, static: StaticType) -> str:
         one = self._emitter.constant(constants[0])
-        if len(constants) == 1 and static.kind in TEXT_KINDS and static.is_list is False:
-            return f"({read} == {one})"
+        if static.kind in TEXT_KINDS and static.is_list is False:
+            many = len(constants) > 1
+            return (
+                f"({read} in {self._emitter.constant(frozenset(constants))})"
+                if many
+                else f"({read} == {one})"
+            )
         first, value = self._held(read)
         if len(constants) == 1:
+            if static.is_list:
+                return f"({first} is not None and {one} in {value})"
             if static.usually_list:
                 return f"(type({first}) is list and {one} in {value} or {value} == {one})"
             return f"({first} == {one} or type({value}) is list and {one} in {value})"

@@ -146,7 +146,10 @@ class RuleEmitter:
         line(f"{out} = {start}")
         with self._emitter.block(f"if {start} is not None:"):
             slow = f"walk({start}, {steps})"
-            if len(path) > 1:
+            inner = self._reads_checked(ref, static, out, start)
+            if inner:
+                pass
+            elif len(path) > 1:
                 line(f"{out} = {slow}")
             elif static.usually_list:
                 line(f"{out} = walk_list({start}, {steps}, 1) if type({start}) is list else {slow}")
@@ -155,6 +158,26 @@ class RuleEmitter:
                 unusual = f"type({out}) is not str or not {out}"
                 line(f"if {out} is not None and ({unusual}): {out} = or_none({out})")
         return Expression(out, static)
+
+    def _reads_checked(self, ref: Ref, static: StaticType, out: str, start: str) -> bool:
+        """Emit reading a text or number directly inside an object, or each of a list, of a checked record."""
+        if ref.root != RECORD or len(ref.path) != 2 or ".".join((RECORD, *ref.path)) not in self.known:  # noqa: PLR2004
+            return False
+        is_text = static.kind == "text"
+        if not is_text and static.kind != "any":
+            return False
+        owner, name = self.known[f"{RECORD}.{ref.path[0]}"], ref.path[1]
+        line = self._emitter.line
+        if not owner.is_list:
+            line(f"{out} = {start}.get({name!a}){' or None' if is_text else ''}")
+            return True
+        element, value = self._emitter.fresh("e"), self._emitter.fresh()
+        line(f"{out} = []")
+        with self._emitter.block(f"for {element} in {start}:"):
+            line(f"{value} = {element}.get({name!a})")
+            line(f"if {value}{'' if is_text else ' is not None'}: {out}.append({value})")
+        line(f"if not {out}: {out} = None")
+        return True
 
     def _first_of(self, rules: tuple[Rule, ...], out: str, element: str) -> None:
         """Emit one part after the other; constants with conditions share one ``if`` / ``elif`` chain."""

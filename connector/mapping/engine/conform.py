@@ -15,6 +15,7 @@ from types import MappingProxyType
 from connector.mapping.functions import scalars
 from connector.mapping.functions.dates import date as to_date
 from connector.mapping.functions.dates import moment_of
+from connector.mapping.functions.ip_addresses import is_canonical_ip
 from connector.mapping.functions.values import Losses, Value
 from connector.mapping.schemas.fields import RECORD_FIELDS
 from connector.model import JsonObject
@@ -108,17 +109,26 @@ def _is_date(text: str) -> bool:
     return (usual or _DATE.fullmatch(text) is not None) and moment_of(text) is not None
 
 
-_FITS_TEXT: Mapping[str, Callable[[str], bool]] = MappingProxyType(
-    {"date": _is_date, "ip": scalars.IS_CANONICAL_IP.__getitem__}
-)
+_FITS_TEXT: Mapping[str, Callable[[str], bool]] = MappingProxyType({"date": _is_date, "ip": is_canonical_ip})
 
 FITS: Mapping[str, Callable[[Value], bool]] = MappingProxyType(
     {name: _fits(documented) for name, documented in _TYPES.items()}
 )
 """By the name of a top-level field: whether a value has its documented type already."""
 
-TEXT_FIELDS = frozenset(name for name, documented in _TYPES.items() if documented.kind in ("keyword", "text"))
-"""Top-level fields that are text or lists of text."""
+
+def _has_form(documented: _Type) -> bool:
+    return documented.kind in _FITS_TEXT or any(map(_has_form, documented.inner.values()))
+
+
+FORMS_FIT: Mapping[str, Callable[[Value], bool]] = MappingProxyType(
+    {
+        name: _FITS_TEXT.get(documented.kind, FITS[name])
+        for name, documented in _TYPES.items()
+        if _has_form(documented)
+    }
+)
+"""The same for fields of which the right Python types are known; the others fit."""
 
 
 def all_text(values: list[Value]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from itertools import filterfalse
 from typing import TypeAlias
 
-from connector.mapping.engine.conform import FITS, TEXT_FIELDS, all_text, conform
+from connector.mapping.engine.conform import FITS, conform
 from connector.mapping.engine.plan import Plan
 from connector.mapping.functions.values import CONTAINERS, NUMBERS, Losses, Value, absent, compact, text
 from connector.mapping.language.grammar import RECORD, From
@@ -64,64 +64,66 @@ def build_rest(plan: Plan) -> CollectRest | None:
     """The function that collects the rest of a record; ``None`` where the mapping keeps no rest."""
     if plan.pack.rest is None:
         return None
-    without = _left_out(plan)
     if plan.nested:
-        return _nested(without, frozenset(_occupied(plan)), plan.pack.rest.malformed)
-    return _flat(plan.pack.rest.into, without, plan.targets | {f"{name}Label" for name in plan.pack.labels})
+        return NestedRest(plan)
+    return _flat(
+        plan.pack.rest.into, _left_out(plan), plan.targets | {f"{name}Label" for name in plan.pack.labels}
+    )
 
 
-def _nested(
-    without: Mapping[str, frozenset[str]], occupied: AbstractSet[str], malformed: str | None
-) -> CollectRest:
-    dropped = frozenset(key for key, inner in without.items() if not inner)
-    taken_names = occupied if malformed is None else occupied | {malformed}
-    special = taken_names | (without.keys() - dropped)
-    texts: AbstractSet[str] = frozenset() if malformed is None else TEXT_FIELDS - special
-    fits: Mapping[str, Callable[[Value], bool]] = {} if malformed is None else dict(FITS)
-    put_typed = _typed_placer(malformed)
+class NestedRest:
+    """The rest of a record in a nested document.
 
-    inside = {key: _tree(inner) for key, inner in without.items() if inner}
+    Attributes:
+        dropped: names of fields that are not in it, unless they are returned.
+        special: names of fields that are not in it as they are: a part is left out, or the mapping itself
+            uses the name.
+    """
 
-    def put_special(key: str, kept: Value, body: JsonObject, rest: JsonObject, notes: list[str]) -> None:
-        if not absent(kept):
-            name = _unused_key(key, taken_names, {*body, *rest}) if key in taken_names else key
-            put_typed(key, name, kept, rest, notes)
+    def __init__(self, plan: Plan) -> None:
+        without, rest = _left_out(plan), plan.pack.rest
+        self._malformed = None if rest is None else rest.malformed
+        self._taken = {*_occupied(plan), *(() if self._malformed is None else (self._malformed,))}
+        self._inside = {key: _tree(inner) for key, inner in without.items() if inner}
+        self.dropped = without.keys() - self._inside.keys()
+        self.special = self._taken | self._inside.keys()
 
-    def collect(body: JsonObject, returned: Returned, rest: JsonObject, notes: list[str]) -> None:
-        out = dropped - returned if returned else dropped
-        for key, value in body.items():  # no mapping spends more time anywhere else
+    def __call__(self, body: JsonObject, returned: Returned, rest: JsonObject, notes: list[str]) -> None:
+        """Add the rest of *body*, with the *returned* fields, to the object *rest*."""
+        out = self.dropped - returned if returned else self.dropped
+        special = self.special
+        fits = FITS if self._malformed is not None else {}
+        for key, value in body.items():
             if key in out or not (value or type(value) in NUMBERS):
                 continue
-            if key in texts:
-                if type(value) is str or (type(value) is list and all_text(value)):
-                    rest[key] = value
-                else:
-                    put_typed(key, key, value, rest, notes)
-            elif key in special:
-                whole = key not in inside or key in returned
-                put_special(key, value if whole else _without(value, inside[key]), body, rest, notes)
-            elif key not in fits or fits[key](value):
+            if key not in special and (key not in fits or fits[key](value)):
                 rest[key] = value
             else:
-                put_typed(key, key, value, rest, notes)
+                self.put(key, value, body, returned, rest, notes)
 
-    return collect
-
-
-def _typed_placer(malformed: str | None) -> Callable[[str, str, Value, JsonObject, list[str]], None]:
-    """The function that puts the record's field *key* into the rest as *name*, in its documented type."""
-
-    def put(key: str, name: str, value: Value, rest: JsonObject, notes: list[str]) -> None:
-        if malformed is None or key not in FITS or FITS[key](value):
+    def put(
+        self,
+        key: str,
+        value: Value,
+        body: JsonObject,
+        returned: Returned,
+        rest: JsonObject,
+        notes: list[str],
+    ) -> None:
+        """Add one field of *body*, under a name that is free and in its documented type."""
+        if key in self._inside and key not in returned:
+            value = _without(value, self._inside[key])
+            if absent(value):
+                return
+        name = _unused_key(key, self._taken, {*body, *rest}) if key in self._taken else key
+        if self._malformed is None or key not in FITS or FITS[key](value):
             rest[name] = value
             return
         typed, keeps_original = conform(key, value, notes)
         if typed is not None:
             rest[name] = typed
         if keeps_original:
-            rest.setdefault(malformed, {})[name] = value
-
-    return put
+            rest.setdefault(self._malformed, {})[name] = value
 
 
 def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> CollectRest:

@@ -27,14 +27,14 @@ NO_TIME = "a date that means no time"
 def date(value: Value, lost: Losses) -> Value:
     """A date in the one form; a text without zone is UTC. A placeholder for no time is no date."""
     if type(value) is str:
-        if value[4:14:3] == "--T:" and value[19:] == "Z" and value[:2] == "20":
+        if value[4:14:3] == "--T:" and value[19:] == "Z" and "20" <= value < "21":
             # What the API sends, such as 2026-11-18T09:41:07Z: validated in full, then cut, not printed.
             try:
                 _fromisoformat(value)
             except ValueError:
                 lost.append((NOT_A_DATE, value))
                 return None
-            return value[:19] + ".000Z"
+            return value.replace("Z", ".000Z")
         moment = moment_of(value)
         if moment is not None and FIRST_YEAR <= moment.year <= LAST_YEAR:
             return instant(moment)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from ipaddress import IPv6Address
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
+from connector.formats.memo import Memo
+
 _MAX_LENGTH = 64
 """Longer than any address, its brackets and tag; whoever writes the header chooses its length."""
 
@@ -26,12 +28,16 @@ def canonical_ip(text: str) -> str | None:
 
     Accepts brackets, the tag ``IPv6:`` and blanks around it. Zones (``fe80::1%eth0``) are refused.
     """
-    if len(text) > _MAX_LENGTH:
-        return None
     try:
-        return inet_ntop(AF_INET, inet_pton(AF_INET, text))  # what most records hold
+        inet_pton(AF_INET, text)  # what most records hold; it accepts no second spelling of an address
     except (OSError, ValueError):  # ValueError: a null character, or a lone surrogate
-        return _unusual_ip(text)
+        return _UNUSUAL[text] if len(text) <= _MAX_LENGTH else None
+    return text
+
+
+def is_canonical_ip(text: str) -> bool:
+    """Whether *text* is an IP address in canonical form."""
+    return canonical_ip(text) == text
 
 
 def _unusual_ip(text: str) -> str | None:
@@ -54,3 +60,6 @@ def _unusual_ip(text: str) -> str | None:
     if _IS_CANONICAL_NTOP and not packed.startswith(_COMPATIBLE):
         return inet_ntop(AF_INET6, packed)
     return str(IPv6Address(packed))
+
+
+_UNUSUAL: Memo[str | None] = Memo(_unusual_ip)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from connector.formats.memo import Memo
 from connector.mapping.functions import addresses, dates, lists, scalars, texts
+from connector.mapping.functions.ip_addresses import is_canonical_ip
 from connector.mapping.functions.texts import OnText
 from connector.mapping.functions.values import ValueFunction
 
@@ -54,7 +54,7 @@ class Function:
     text: Callable[..., Any] | None = None
     inline: Callable[[str, str], str] | None = None
     always: Always = "never"
-    unchanged: Memo[Any] | None = None
+    unchanged: Callable[[str], object] | None = None
 
     def apply(self, argument: object) -> ValueFunction:
         """The function with *argument* filled in."""
@@ -109,7 +109,7 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         "suffix": _with_text("a fixed text after it", texts.suffix, "{0} + {1}"),
         "quoted": _on_text("in double quotes, as mail headers write names", addresses.quoted),
         "extension": _on_text("the extension of a file name", texts.extension),
-        "domain": _on_text("what follows the last @", texts.domain.__getitem__, "domains[{}]"),
+        "domain": _on_text("what follows the last @", texts.domain, "domain({})"),
         "verdict": Function(
             "a verdict in capitals; one that is not documented is noted", scalars.verdict, may_lose="always"
         ),
@@ -124,7 +124,7 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
             scalars.ip,
             returns="ip",
             may_lose="always",
-            unchanged=scalars.IS_CANONICAL_IP,
+            unchanged=is_canonical_ip,
         ),
         "ipv4": Function("an IPv4 address in canonical form", scalars.ipv4, returns="ip", may_lose="always"),
         "ipv6": Function("an IPv6 address in canonical form", scalars.ipv6, returns="ip", may_lose="always"),
@@ -142,7 +142,7 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
             takes_list=True,
             shape="many",
             may_lose="always",
-            unchanged=addresses.IS_BARE_ADDRESS,
+            unchanged=addresses.is_bare_address,
         ),
         "mailbox": Function(
             "the address, if it is of ASCII letters and its domain has a dot",

@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Mapping
 
-from connector.formats.memo import Memo
 from connector.mapping.functions import texts
 from connector.mapping.functions.ip_addresses import canonical_ip
 from connector.mapping.functions.texts import OnText
@@ -135,17 +134,10 @@ def _text_of_scalar(value: Value, lost: Losses) -> str | None:
 
 
 def _canonical_ip(value: Value, lost: Losses, *, version: int | None) -> Value:
-    address = CANONICAL_IP[value] if type(value) is str else None
+    address = canonical_ip(value) if type(value) is str else None
     if address is None:
         lost.append(("not an IP address", value))
         return None
     if address != value:
         lost.append(("", value))  # another spelling: the record's own stays with the unmapped fields
     return address if version is None or (":" in address) is (version == 6) else None  # noqa: PLR2004, IPv6
-
-
-CANONICAL_IP: Memo[str | None] = Memo(canonical_ip)
-"""The canonical form of an IP address, ``None`` for any other text."""
-
-IS_CANONICAL_IP: Memo[bool] = Memo(lambda text: canonical_ip(text) == text)
-"""Whether a text is an IP address in canonical form."""

@@ -1,15 +1,10 @@
-"""Functions from non-empty text to text or ``None``; none of them reports a loss.
-
-Recent results are memoized where one record, or one day of email, repeats the same text.
-"""
+"""Functions from non-empty text to text or ``None``; none of them reports a loss."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from typing import TypeAlias
-
-from connector.formats.memo import Memo
 
 OnText: TypeAlias = Callable[[str], str | None]
 
@@ -48,13 +43,10 @@ def extension(text: str) -> str | None:
     return last.lower() if dot and _EXTENSION.fullmatch(last) else None
 
 
-def _domain(text: str) -> str | None:
+def domain(text: str) -> str | None:
+    """What follows the last ``@``, in lower case; no value without one."""
     _, at, host = text.rpartition("@")
     return host.strip("<> \t\r\n").rstrip(".").lower() or None if at else None
-
-
-domain: Memo[str | None] = Memo(_domain)
-"""What follows the last ``@``, in lower case; no value without one."""
 
 
 def prefix(fixed: str) -> OnText:

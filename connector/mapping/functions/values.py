@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from connector.model import JsonObject
@@ -90,11 +90,11 @@ def map_elements(function: ValueFunction, values: list[Value], lost: Losses) -> 
 
 
 def map_unless_unchanged(
-    unchanged: Mapping[str, object], function: ValueFunction, values: list[Value], lost: Losses
+    unchanged: Callable[[str], object], function: ValueFunction, values: list[Value], lost: Losses
 ) -> Value:
     """The same for a function that leaves a text as it is if *unchanged* is true for it."""
     for value in values:
-        if type(value) is not str or not unchanged[value]:
+        if type(value) is not str or not unchanged(value):
             return map_elements(function, values, lost)
     return values
 

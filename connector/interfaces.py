@@ -8,7 +8,7 @@ The key words MUST, MUST NOT, SHOULD and MAY are those of RFC 2119. Who implemen
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -178,10 +178,12 @@ class FeedLog(Protocol):
         """Return what is remembered of *ids*, by id; unknown ids are absent."""
         ...
 
-    async def seen_in(
-        self, feed: Feed, window: Window, *, after: str = "", limit: int = 1000
-    ) -> Sequence[Seen]:
-        """Return seen rows whose time lies in *window*, ordered by id, with an id greater than *after*."""
+    async def seen_in(self, feed: Feed, window: Window, *, without: Container[str] = ()) -> Sequence[Seen]:
+        """Return seen rows whose time lies in *window* and whose id is not in *without*, by time.
+
+        The cost MUST be that of looking at each row in *window* once: there may be a hundred thousand.
+        *without* MAY be asked on another thread; the caller MUST NOT change it meanwhile.
+        """
         ...
 
     async def commit(self, commit: Commit) -> None:

@@ -33,9 +33,6 @@ from connector.facts import RecordDisappeared
 from connector.interfaces import Clock, FeedLog, Lookup, Observe, Source
 from connector.model import FilterValue, Priority, Query, Record, Seen, Window
 
-_CHUNK = 1000
-"""Seen rows read from the journal at once: as many as a page holds records."""
-
 _TOGETHER = 50
 """Look-ups whose outcome is stored at once: they arrive early, and an interruption repeats no more."""
 
@@ -111,12 +108,10 @@ class DisappearedRecords:
         then is not asked again. When that keeps happening although the search itself works, the records in
         question are reported and left to the next revisit.
         """
-        waiting: dict[str, Seen] = {}
-        after = ""
-        while chunk := await self._log.seen_in(self._config.feed, window, after=after, limit=_CHUNK):
-            after = chunk[-1].id
-            absent = (row for row in chunk if row.id not in returned and row.id not in self._asked)
-            waiting.update((row.id, row) for row in absent if final or not has_left(row))
+        absent = await self._log.seen_in(self._config.feed, window, without=returned)
+        waiting = {
+            row.id: row for row in absent if row.id not in self._asked and (final or not has_left(row))
+        }
         for rows in self._neighbours(waiting, records / max(1.0, window.length.total_seconds())):
             found = [self._outcome(row, record, window) for row, record in await self._search(rows)]
             for one in found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -154,16 +154,22 @@ class Journal:
 
         return await self._database.read(work)
 
-    async def seen_in(
-        self, feed: Feed, window: Window, *, after: str = "", limit: int = 1000
-    ) -> Sequence[Seen]:
+    async def seen_in(self, feed: Feed, window: Window, *, without: Container[str] = ()) -> Sequence[Seen]:
         """See ``FeedLog``."""
+        found: list[Seen] = []
+        after: tuple[int, int] | None = None
 
-        def work(connection: sqlite3.Connection) -> list[Seen]:
+        def work(connection: sqlite3.Connection) -> tuple[list[Seen], tuple[int, int] | None]:
             number = feeds.number_of(connection, feed)
-            return [] if number is None else self._seen.seen_in(connection, number, window, after, limit)
+            if number is None:
+                return [], None
+            return self._seen.seen_in(connection, number, window, without, after)
 
-        return await self._database.read(work)
+        while True:
+            rows, after = await self._database.read(work)
+            found += rows
+            if after is None:
+                return found
 
     async def commit(self, commit: Commit) -> None:
         """See ``FeedLog``. Waits for outputs that follow closely, for half a second at most."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import copy
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
@@ -242,13 +242,18 @@ class PostgresJournal:
             return {}
         return await self._database.read(lambda query: seen_rows.find(query, self._states, feed, ids))
 
-    async def seen_in(
-        self, feed: Feed, window: Window, *, after: str = "", limit: int = 1000
-    ) -> Sequence[Seen]:
+    async def seen_in(self, feed: Feed, window: Window, *, without: Container[str] = ()) -> Sequence[Seen]:
         """See ``FeedLog``."""
-        return await self._database.read(
-            lambda query: seen_rows.find_in(query, self._states, feed, window, after, limit)
-        )
+        found: list[Seen] = []
+        after: tuple[int, bytes] | None = None
+        while True:
+            rows, after = await self._database.read(
+                partial(seen_rows.find_in, states=self._states, feed=feed, window=window, without=without,
+                        after=after)
+            )  # fmt: skip
+            found += rows
+            if after is None:
+                return found
 
     async def commit(self, commit: Commit) -> None:
         """See ``FeedLog``."""

@@ -8,16 +8,14 @@ be wrong. States that no row uses any more go when rows expire: see ``states.unt
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from hashlib import blake2b
-from heapq import nsmallest
-from operator import itemgetter
 from typing import cast
 
 from connector.journal.codec import Text, from_text, to_micros, to_moment, to_text
 from connector.journal.postgres.arrays import byteas, int4s, int8s
 from connector.journal.postgres.database import Query, Row, Statement
-from connector.journal.seen import from_key, to_key
+from connector.journal.seen import LOOKED_AT_ONCE, from_key, to_key
 from connector.model import Body, Feed, Seen, Window
 
 _MOST = 4096
@@ -97,18 +95,28 @@ def find(query: Query, states: States, feed: Feed, ids: Sequence[str]) -> dict[s
     return {seen.id: seen for seen in found}
 
 
-def find_in(query: Query, states: States, feed: Feed, window: Window, after: str, limit: int) -> list[Seen]:
-    """The rows whose time lies in *window*, by id, after *after*."""
+def find_in(
+    query: Query,
+    states: States,
+    feed: Feed,
+    window: Window,
+    without: Container[str],
+    after: tuple[int, bytes] | None,
+) -> tuple[list[Seen], tuple[int, bytes] | None]:
+    """The next rows whose time lies in *window*, by time, and where to continue (``None``: at the end).
+
+    Those whose id is in *without* are only looked at.
+    """
+    start = to_micros(window.start)
     rows = query.one(
-        f"SELECT {_COLUMNS} FROM @seen WHERE {_OF_FEED} AND time >= %s AND time < %s",
-        feed.account, feed.search, to_micros(window.start), to_micros(window.end),
+        f"SELECT time, key FROM @seen WHERE {_OF_FEED} AND time >= %s AND time < %s "
+        "AND (time, key) > (%s, %s) ORDER BY time, key LIMIT %s",
+        feed.account, feed.search, start, to_micros(window.end), *(after or (start, b"")), LOOKED_AT_ONCE,
     )  # fmt: skip
-    named = ((from_key(row[1]), row) for row in rows)
-    chosen = [
-        row for _, row in nsmallest(limit, (pair for pair in named if pair[0] > after), key=itemgetter(0))
-    ]
-    known = states.load(query, chosen) if chosen else {}
-    return [_seen(row, known) for row in chosen]
+    names = [name for _, key in rows if (name := from_key(key)) not in without]
+    known = find(query, states, feed, names) if names else {}
+    found = [known[name] for name in names if name in known]
+    return found, (rows[-1][0], rows[-1][1]) if len(rows) == LOOKED_AT_ONCE else None
 
 
 def store(states: States, feed: int, seen: Iterable[Seen]) -> tuple[list[Statement], dict[bytes, int]]:

@@ -6,6 +6,9 @@ import sqlite3
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from connector.journal import seen as journal_seen
 from connector.model import Backlog, Commit, Step, Window
 from connector.testing.journal import FEED, START, commit_of, revision, seen_row
 from tests.unit.journal.journals import Surroundings
@@ -47,3 +50,33 @@ async def test_no_statement_scans_a_table_of_millions(here: Surroundings) -> Non
     for table in LARGE:
         assert any(detail.startswith(f"SEARCH {table} ") for detail, _ in found), "nothing was looked at"
         assert [text for detail, text in found if detail.startswith(f"SCAN {table}")] == []
+
+
+async def test_finding_rows_that_were_not_returned_looks_at_each_row_once(
+    here: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in steps of the database's virtual machine: ten times the rows, ten times the steps."""
+    monkeypatch.setattr(journal_seen, "LOOKED_AT_ONCE", 100)
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    taken: list[int] = []
+    async with here.journal() as journal:
+        await journal._database.read(lambda connection: connection.set_progress_handler(step, 10))
+        for day, count in ((0, 500), (1, 5000)):
+            start = START + timedelta(days=day)
+            ids = {f"{day}/{number}" for number in range(count)}
+            rows = tuple(seen_row(one, start + timedelta(seconds=len(one)), start) for one in sorted(ids))
+            await journal.commit(Commit(FEED, "print", seen=rows))
+            steps = 0
+            found = await journal.seen_in(
+                FEED, Window(start, start + timedelta(hours=1)), without=ids - {f"{day}/7", f"{day}/410"}
+            )
+            taken.append(steps)
+            assert [row.id for row in found] == [f"{day}/7", f"{day}/410"]
+
+    assert taken[1] < 12 * taken[0]

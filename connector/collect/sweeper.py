@@ -1,8 +1,11 @@
 """Moves a feed's live sweep and its revisits through time, slice by slice.
 
 The live sweep reads up to the present; each revisit reads the same time again at its age. A slice that was
-read late (after an outage, by a repair) needs no revisit at the ages it had already reached: ``_reads``
-remembers that. After a slice that is a record's second sight, records that did not come back are asked for.
+read late (in a catch-up, by a repair) needs no revisit at the ages it had already reached: what the revisit
+would find then, that read has found. A revisit whose checkpoint lies inside such a slice moves over it at
+once; ``_reads`` remembers the slice for the others, and costs them one more read after a restart. After a
+slice that is a record's second sight, records that did not come back are asked for; no revisit passes a slice
+before that.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from connector.collect.windows import (
     ReadRange,
     Sweep,
     first_unread,
+    is_worth_revisiting,
     live_window,
     merge_reads,
     revisit_start,
@@ -63,6 +67,7 @@ class Sweeper:
         self._expiry = expiry
         self._now = now
         self._reads: tuple[ReadRange, ...] = ()
+        self._settled: datetime | None = None
         self._live, *revisits = sweeps_of(config.ages)
         self.revisits: tuple[Sweep, ...] = tuple(revisits)
 
@@ -89,13 +94,17 @@ class Sweeper:
             step = Step(LIVE, since, max(since, part.end))
             query, known = self._reader.query(Priority.LIVE), self._checkpoints.known_before(begun)
             began = self._now()
-            result = await self._read(Slice(LIVE, part, step, query, known, settled), window.end)
-            if not isinstance(result, SliceResult):
-                position = result
-                continue
-            self._checkpoints.moved(step)
-            if since < part.end:
-                await self._note_read(self._live, Window(max(since, part.start), part.end), result, began)
+            try:
+                self._settled = since
+                result = await self._read(Slice(LIVE, part, step, query, known, settled), window.end)
+                if not isinstance(result, SliceResult):
+                    position = result
+                    continue
+                self._checkpoints.moved(step)
+                if since < part.end:
+                    await self._note_read(self._live, Window(max(since, part.start), part.end), result, began)
+            finally:
+                self._settled = None
             position = part.end
             await self._expiry.expire_when_due()
 
@@ -105,7 +114,8 @@ class Sweeper:
         if live is None or sweep.age is None:
             return False
         checkpoint = await self._revisit_checkpoint(sweep, sweep.age, live)
-        window = revisit_window(checkpoint, live, self._now(), sweep.age)
+        # Not beyond the slice that the live sweep is at: what of it needs no revisit is not known yet.
+        window = revisit_window(checkpoint, min(live, self._settled or live), self._now(), sweep.age)
         if window is None:
             return False
         position = window.start
@@ -114,6 +124,8 @@ class Sweeper:
             left = first_unread(Window(position, window.end), sweep.age, reads)
             if left.start > position:
                 position = await self._checkpoints.step(sweep.name, left.start)
+                if not is_worth_revisiting(window.end - position, sweep.age):
+                    break
                 continue
             part = self._reader.sizing.first_slice(sweep.name, left)
             position = await self._revisit_slice(sweep, part, left.end)
@@ -155,7 +167,22 @@ class Sweeper:
             return
         if sweep.age is None:
             await self.look_up_disappeared(part, result)
-        self._reads = tuple(read for read in reads if self._is_useful(read))
+        self._reads = reads
+        if sweep.age is None:
+            await self._move_revisits(part)
+        self._reads = tuple(read for read in self._reads if self._is_useful(read))
+
+    async def _move_revisits(self, part: Window) -> None:
+        """Move revisits that have reached *part*, which the live sweep read, over what they need not read.
+
+        None of them is reading then: it has come as far as the live sweep was.
+        """
+        for sweep in self.revisits:
+            at = self._checkpoints.get(sweep.name)
+            if sweep.age is not None and at is not None and at in part:
+                read = first_unread(Window(at, part.end), sweep.age, self._reads).start
+                if read > at:
+                    await self._checkpoints.step(sweep.name, read)
 
     def _is_useful(self, read: ReadRange) -> bool:
         """Whether a revisit is still to come that *read* makes shorter."""

@@ -81,8 +81,12 @@ def revisit_window(checkpoint: datetime, live: datetime, now: datetime, age: tim
     It never passes the live sweep: there is nothing to revisit beyond it.
     """
     end = whole_second(min(now - age, live))
-    ready = end - checkpoint >= max(SECOND, age / ACCUMULATE)
-    return Window(checkpoint, end) if ready else None
+    return Window(checkpoint, end) if is_worth_revisiting(end - checkpoint, age) else None
+
+
+def is_worth_revisiting(length: timedelta, age: timedelta) -> bool:
+    """Whether enough time has come together for a revisit at *age*."""
+    return length >= max(SECOND, age / ACCUMULATE)
 
 
 def audit_window(

@@ -16,6 +16,9 @@ from tests.scenarios.collection.feed import HOUR, Tenant, run, tenant
 
 PAGE = 50
 DAY = 24 * HOUR
+REVISITS = (HOUR / 12, HOUR, 4 * HOUR, DAY, 7 * DAY)
+"""The default of ``revisit``."""
+
 QUIET: dict[str, Any] = {"rate": 0, "backlog": 0, "late": 0, "changes": 0}
 
 
@@ -59,8 +62,9 @@ async def _fill(account: Tenant, times: Iterator[timedelta], since: datetime) ->
 
 
 async def _catch_up(account: Tenant, length: timedelta) -> int:
-    """Start a feed that begins *length* ago; returns how many searches it asked for."""
+    """Start a feed that begins *length* ago, twice; returns how many searches all its sweeps asked for."""
     account.plan = replace(account.plan, timing=replace(account.plan.timing, start=length + HOUR))
+    await account.collector().once()
     await account.collector().once()
     await account.sleep(timedelta(seconds=5))
     # One request asks for the API's clock before the feed begins.
@@ -82,7 +86,7 @@ def test_full_pages_are_requested_once(tmp_path: Path, order: Order, shape: str,
     async def story() -> None:
         times, length = SHAPES[shape]
         manner = {"order": order}
-        async with tenant(tmp_path, ages=(), per_page=PAGE, behaviour=manner, **QUIET) as account:
+        async with tenant(tmp_path, ages=REVISITS, per_page=PAGE, behaviour=manner, **QUIET) as account:
             await _fill(account, times(records, length), account.clock() - length)
             asked = await _catch_up(account, length)
 
@@ -96,7 +100,7 @@ def test_full_pages_are_requested_once(tmp_path: Path, order: Order, shape: str,
 @pytest.mark.parametrize("records", [0, 1, 20, PAGE])
 def test_a_nearly_empty_month_is_crossed_in_growing_steps(tmp_path: Path, records: int) -> None:
     async def story() -> None:
-        async with tenant(tmp_path, ages=(), per_page=PAGE, **QUIET) as account:
+        async with tenant(tmp_path, ages=REVISITS, per_page=PAGE, **QUIET) as account:
             await _fill(account, _evenly(records, 30 * DAY), account.clock() - 30 * DAY)
             asked = await _catch_up(account, 30 * DAY)
 

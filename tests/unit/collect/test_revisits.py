@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from connector.collect.feed_config import FeedConfig
 from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, Unavailable
-from connector.model import Priority, Query, Record
+from connector.model import Feed, Priority, Query, Record, Seen, Window
 from tests.unit.collect.feed_under_test import AGES, FEED, START, FeedUnderTest, feed_under_test, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
@@ -132,6 +133,58 @@ async def test_after_an_outage_time_read_late_is_not_read_again_at_ages_it_had_r
     assert ids(found) == ["m"]
     # Ten slices of live; the revisits' own rest before the outage; the newest hour's part for each age.
     assert len(feed.source.asked) <= 10 + 2 * len(AGES)
+
+
+async def test_what_a_catch_up_read_late_is_not_read_again_after_a_restart(feed: FeedUnderTest) -> None:
+    feed.source.add("m", START - 90 * MINUTE)
+    await feed.collector._load()
+    await feed.collector._sweeper.live()
+    asked = len(feed.source.asked)
+    feed.collector = feed.build()
+    await feed.collector.once()
+
+    assert feed.source.asked[asked:] == []
+    assert feed.collector.checkpoints["revisit_5m"] == START - 5 * MINUTE
+    assert feed.collector.checkpoints["revisit_1h"] == START - 60 * MINUTE
+
+
+async def test_no_revisit_reads_a_slice_whose_late_read_is_not_yet_settled(
+    feed: FeedUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking, settled = asyncio.Event(), asyncio.Event()
+    whole = feed.journal.seen_in
+
+    async def seen_in(asked_feed: Feed, window: Window, *, without: Container[str] = ()) -> Sequence[Seen]:
+        looking.set()
+        await settled.wait()
+        return await whole(asked_feed, window, without=without)
+
+    monkeypatch.setattr(feed.journal, "seen_in", seen_in)
+    feed.source.add("m", START - 90 * MINUTE)
+    await feed.collector._load()
+    running = asyncio.create_task(feed.collector._sweeper.live())
+    await asyncio.wait_for(looking.wait(), 20)
+    asked = len(feed.source.asked)
+    for sweep in feed.collector._sweeper.revisits:
+        assert not await asyncio.wait_for(feed.collector._sweeper.revisit(sweep), 20)
+    assert len(feed.source.asked) == asked
+    settled.set()
+    await running
+    for sweep in feed.collector._sweeper.revisits:
+        assert not await feed.collector._sweeper.revisit(sweep)
+
+
+async def test_what_was_searchable_too_late_for_a_catch_up_is_found_at_the_next_age(
+    feed: FeedUnderTest,
+) -> None:
+    """Records of half an hour ago: a catch-up saves the revisit at five minutes, not the one at an hour."""
+    feed.source.add("m", START - 30 * MINUTE, late=31 * MINUTE)
+    feed.source.add("n", START - 30 * MINUTE, final_disposition="MALICIOUS")
+    assert ids(await feed.poll()) == ["n"]
+    feed.source.change("n", final_disposition="SPAM")
+    found = await feed.poll(37 * MINUTE)
+
+    assert [(one.record.id, one.number) for one in found] == [("m", 1), ("n", 2)]
 
 
 async def test_a_record_that_left_during_an_outage_is_reported_although_the_outage_saved_the_revisit(

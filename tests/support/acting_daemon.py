@@ -38,7 +38,7 @@ actions:
     every: {{token: {EVERY_TOKEN}, per_hour: 100000, destinations: [JunkEmail, Inbox],
             may: [search, get, preview, raw, events, move, release, submit, block, approve]}}
     observer: {{token: {OBSERVER_TOKEN}, may: [search, get]}}
-    asker: {{token: {ASKER_TOKEN}, may: [release], approval: operator}}
+    asker: {{token: {ASKER_TOKEN}, may: [release, move, events], approval: operator}}
 """
 
 

@@ -20,11 +20,12 @@ from connector.app.journals import SQLITE, check_driver
 from connector.app.routes import Route, build_routes, expression_warnings, mapping_library, mapping_notes
 from connector.app.sources import check_http_clients
 from connector.errors import ConfigurationError, Problem
-from connector.facts import ConfigurationWarning, Fact
+from connector.facts import CertificateRefused, CertificateRenewed, ConfigurationWarning, Fact
 from connector.interfaces import Clock
 from connector.mapping import MappingCache
 from connector.masking import SecretMasker, secrets_in
 from connector.model import Backlog, Feed
+from connector.net.certificate import ServerCertificate
 from connector.net.no_proxy import ProxyEnvironment
 from connector.settings import Loaded, ServerSettings, Settings, StateSettings, require_paths
 from connector.settings.process import ServerTls
@@ -42,7 +43,7 @@ class ActionsSocket:
 
     listen: str
     sock: socket.socket
-    tls: ssl.SSLContext | None
+    tls: ServerCertificate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Core:
     metrics: Metrics
     snapshots: SnapshotHolder
     sock: socket.socket | None
-    tls: ssl.SSLContext | None
+    tls: ServerCertificate | None
     state: StateSettings
     server: ServerSettings
     log: LogWriter | None = None
@@ -66,6 +67,16 @@ class Core:
     def observe(self, fact: Fact) -> None:
         """Report *fact* to telemetry."""
         self.telemetry.observe(fact)
+
+    def refresh_certificates(self) -> None:
+        """Use certificates of listeners whose files were replaced; one that cannot be used is reported."""
+        actions = None if self.actions is None else self.actions.tls
+        for setting, certificate in (("server.tls", self.tls), ("actions.tls", actions)):
+            try:
+                if certificate is not None and certificate.refresh():
+                    self.observe(CertificateRenewed(setting))
+            except ConfigurationError as error:
+                self.observe(CertificateRefused(setting, str(error)))
 
     def post_status(self) -> None:
         """Publish the current status at the endpoint."""
@@ -169,13 +180,18 @@ def _actions_socket(settings: Settings) -> ActionsSocket | None:
     return ActionsSocket(actions.listen, bind(actions.listen, "actions.listen"), tls)
 
 
-def server_tls(tls: ServerTls | None, setting: str) -> ssl.SSLContext | None:
-    """TLS context of an HTTP server; ``None`` for plain HTTP. *setting* is named in errors.
+def server_tls(tls: ServerTls | None, setting: str) -> ServerCertificate | None:
+    """Certificate of an HTTP server; ``None`` for plain HTTP. *setting* is named in errors.
 
     Raises ``ConfigurationError`` for a certificate, key or authority that cannot be used.
     """
     if tls is None:
         return None
+    files = [file for file in (tls.cert_file, tls.key_file, tls.client_ca_file) if file is not None]
+    return ServerCertificate(files, partial(_server_context, tls, setting))
+
+
+def _server_context(tls: ServerTls, setting: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.minimum == "1.3" else ssl.TLSVersion.TLSv1_2
     password = None if tls.key_password is None else tls.key_password.reveal()

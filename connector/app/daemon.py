@@ -26,7 +26,7 @@ from connector.app.control.resume import ResumeService
 from connector.app.control.server import Handler, serve_control
 from connector.app.control.tap import Taps
 from connector.app.journals import hold_directory, open_journal
-from connector.app.monitor import log_summaries, measure_journal, post_status
+from connector.app.monitor import log_summaries, measure_journal, post_status, watch_certificates
 from connector.app.reload import ReadConfiguration, Reload, changes
 from connector.app.replicas import Keeper
 from connector.app.routes import Route, attach, build_deliverer
@@ -252,6 +252,7 @@ async def open_core(core: Core) -> AsyncIterator[Services]:
             task_scope() as start,
         ):
             start(post_status(core))
+            start(watch_certificates(core))
             keeper = Keeper(journal.leases, core.observe)
             services = Services(url, journal, commands, keeper, taps=taps)
             start(keeper.run())

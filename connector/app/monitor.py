@@ -1,4 +1,4 @@
-"""Periodic tasks: publish the status, sum it up in the log, measure loop lag, journal and free disk space."""
+"""Periodic tasks: publish and sum up the status, watch certificates, measure loop lag, journal and disk."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from connector.telemetry.observer import Telemetry
 _STATUS_SECONDS = 1.0
 """The endpoint's ``/healthz`` counts the process as hanging after 30 of these."""
 
+_CERTIFICATE_SECONDS = 60.0
+"""Certificates are renewed weeks before they expire."""
+
 _MEASURE_SECONDS = 5.0
 """A measurement reads a few rows of the journal; more often would add load, not information."""
 
@@ -29,6 +32,13 @@ async def post_status(core: Core) -> None:
         core.post_status()
         await asyncio.sleep(_STATUS_SECONDS)
         core.observe(LoopLagMeasured(max(0.0, clock() - planned)))
+
+
+async def watch_certificates(core: Core) -> None:
+    """Use certificates of listeners soon after their files were replaced."""
+    while True:
+        await asyncio.sleep(_CERTIFICATE_SECONDS)
+        core.refresh_certificates()
 
 
 async def measure_journal(telemetry: Telemetry, log: OperatorLog, directory: Path | None) -> None:

@@ -62,6 +62,7 @@ class Reload:
 
     def _build(self, app: App) -> App | None:
         core = app.core
+        core.refresh_certificates()
         try:
             loaded = self._read()
             successor, notes = rebuild_app(app, loaded)

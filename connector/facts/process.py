@@ -115,6 +115,27 @@ class ConfigurationReloaded(Fact):
 
 
 @fact
+class CertificateRenewed(Fact):
+    """The files of the certificate under *setting* were replaced; new connections get the new one."""
+
+    event: ClassVar[str] = "certificate_renewed"
+    level: ClassVar[Level] = "info"
+
+    setting: str
+
+
+@fact
+class CertificateRefused(Fact):
+    """The files of the certificate under *setting* were replaced and cannot be used; the former one stays."""
+
+    event: ClassVar[str] = "certificate_refused"
+    level: ClassVar[Level] = "error"
+
+    setting: str
+    reason: str
+
+
+@fact
 class ConfigurationRefused(Fact):
     """The new configuration is invalid and was not applied; the previous one stays in effect."""
 

@@ -58,14 +58,17 @@ class ConnectionLimits:
 
 
 class Listener:
-    """Serves *application* on *sock*; *dropped* is called for each connection closed early."""
+    """Serves *application* on *sock*; *dropped* is called for each connection closed early.
+
+    *tls* gives the context of each new connection; ``None`` for plain HTTP.
+    """
 
     def __init__(
         self,
         sock: socket.socket,
         application: ASGIApp,
         limits: ConnectionLimits,
-        tls: ssl.SSLContext | None,
+        tls: Callable[[], ssl.SSLContext] | None,
         dropped: Callable[[Reason], None],
         *,
         date_header: bool = False,
@@ -113,7 +116,7 @@ class Listener:
         sock.setblocking(False)
         connection = _Connection(self, sock)
         self._open[connection] = None
-        connection.start(self._tls)
+        connection.start(None if self._tls is None else self._tls())
 
     def forget(self, connection: _Connection) -> None:
         """Free the place of a closed connection."""

@@ -125,7 +125,7 @@ class Endpoint:
         snapshots: holds the status to show.
         metrics: makes the text of /metrics; called in a thread.
         token: required for everything but /healthz and the bare answer of /readyz; "" for no authentication.
-        tls: serve HTTPS.
+        tls: serve HTTPS, each new connection with this context.
         limits: bounds of connections.
         dropped: called for each connection closed early.
     """
@@ -137,7 +137,7 @@ class Endpoint:
         metrics: Callable[[], bytes],
         *,
         token: str = "",
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
         limits: ConnectionLimits | None = None,
         dropped: Callable[[Reason], None] = lambda _: None,
     ) -> None:

@@ -41,7 +41,7 @@ def start(dropped: list[str]) -> Iterator[Callable[..., Endpoint]]:
         ) -> Endpoint:
             endpoint = Endpoint(
                 bind("127.0.0.1:0"), SnapshotHolder(), lambda: b"x 1\n" * 1_000_000,
-                limits=limits, tls=tls, dropped=dropped.append,
+                limits=limits, tls=None if tls is None else lambda: tls, dropped=dropped.append,
             )  # fmt: skip
             endpoint.start()
             started.callback(endpoint.stop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random as chance
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -32,44 +32,16 @@ from connector.source.records import has_generated_id, parse_record, path_segmen
 from connector.source.request import ApiRequest, ApiResponse, Requester
 from connector.source.result_order import ResultOrder
 from connector.source.server_clock import ServerClock
-
-_TOO_SLOW = frozenset({"search_timeout", "pending_timeout", "pending_expired"})
+from connector.source.windows import SECOND, check_not_future, diagnose, format_time, widened
 
 _CONTINUABLE = frozenset({"full_page_without_next", "refused_cursor", "too_many_pages", ANSWER_TOO_LARGE})
 """Reasons that say nothing against the pages before: the search continues behind them. A search that loops
 is not among them, since its pages may not be what was asked for."""
 
 
-async def diagnose(error: SourceError, smallest: Callable[[], Awaitable[object]]) -> SourceError:
-    """Return what *error* of a walk means once *smallest*, a search for next to nothing, was tried."""
-    if not isinstance(error, SearchIncomplete) or error.reason not in _TOO_SLOW:
-        return error
-    try:
-        await smallest()
-    except SearchIncomplete as slow:
-        if slow.reason not in _TOO_SLOW:
-            return error
-        return Unavailable(
-            f"the API does not even finish a search for one second of messages ({slow.hint or slow.reason})",
-            status=slow.status,
-            code=slow.code,
-            ray=slow.ray,
-            hint="the search is not the cause: collection resumes when the API responds",
-        )
-    except BadQuery:
-        return error
-    except SourceError as other:
-        return other
-    return error
-
-
 BASE_URL = "https://api.cloudflare.com/client/v4"
 
 _Parameters: TypeAlias = tuple[tuple[str, str], ...]
-_SECOND = timedelta(seconds=1)
-_CLOCK_TOLERANCE = timedelta(seconds=5)
-"""A window may end this far in the API's future: both clocks are known to about a second only."""
-
 _PROBE_ATTEMPTS = 2
 """Tries of the smallest search, which distinguishes an outage from a search that covers too much."""
 
@@ -220,7 +192,7 @@ class CloudflareSource:
                 max_pages=self._options.max_pages,
             )
             try:
-                self._check_not_future(left)
+                check_not_future(left, self._server)
                 async with aclosing(self._pages(filters, query, left, progress, order)) as pages:
                     async for page in pages:
                         yield page
@@ -265,7 +237,7 @@ class CloudflareSource:
                         raise
                     per_page = progress.per_page = await self._sizing.choose(query.per_page)
                     continue
-                self._check_not_future(window)
+                check_not_future(window, self._server)
                 self._sizing.learn(per_page, query.per_page, reply.bytes)
                 rows = reply.envelope.row_count or 0
                 may_continue = reply.envelope.info.get("next") or progress.may_be_cut(rows, self._page_size)
@@ -279,7 +251,7 @@ class CloudflareSource:
                 # The body of a large page must be gone before the next one arrives.
                 del reply
             progress.page(ids, cursor)
-        if progress.may_be_cut(rows, self._page_size) and window.length > _SECOND:
+        if progress.may_be_cut(rows, self._page_size) and window.length > SECOND:
             raise SearchIncomplete(
                 "full_page_without_next",
                 hint="the last page was full; a shorter window shows whether more records exist",
@@ -287,22 +259,19 @@ class CloudflareSource:
 
     async def _search_one_second(self, filters: _Parameters, query: Query, window: Window) -> None:
         """Ask for one record of the last second of *window*."""
-        second = Window(max(window.start, window.end - _SECOND), window.end)
+        second = Window(max(window.start, window.end - SECOND), window.end)
         await self._first_page(filters, replace(query, per_page=1), second, attempts=_PROBE_ATTEMPTS)
 
     async def _first_page(
         self, filters: _Parameters, query: Query, window: Window, attempts: int | None = None
     ) -> tuple[ApiResponse, _Parameters]:
         """Return the first page and its parameters, which all further pages repeat."""
-        start = window.start.replace(microsecond=0) - _SECOND
-        if self._server.known:
-            start = min(start, self._server.now().replace(microsecond=0) - _SECOND)
-        end = -((-window.end.timestamp()) // 1)
+        start, end = widened(window, self._server)
         for earlier in (timedelta(0), *_EARLIER_STARTS):
             fixed = (
                 *filters,
-                ("start", _format_time(start - earlier)),
-                ("end", _format_time(datetime.fromtimestamp(end, window.end.tzinfo) + _SECOND)),
+                ("start", format_time(start - earlier)),
+                ("end", format_time(end)),
                 ("per_page", str(query.per_page)),
             )
             try:
@@ -360,15 +329,3 @@ class CloudflareSource:
         if isinstance(size, int) and size > (reply.envelope.row_count or 0):
             # More than the rows of its own page, so the number is a page size and not a count.
             self._page_size = size if size < asked else None
-
-    def _check_not_future(self, window: Window) -> None:
-        ahead = self._server.ahead(window.end)
-        if ahead > _CLOCK_TOLERANCE:
-            raise Unavailable(
-                f"the window ends {ahead.total_seconds():.0f} s in the future of the API's clock",
-                hint="the local clock is ahead: synchronize it",
-            )
-
-
-def _format_time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -69,6 +69,37 @@ class Window:
         return f"[{self.start.isoformat()}, {self.end.isoformat()})"
 
 
+class SearchSource(enum.StrEnum):
+    """What a search reads. The values are public: in configurations, and at the start of records' ids."""
+
+    INVESTIGATE = "investigate"
+    """Messages, by the search of Email Security."""
+
+    SUBMISSIONS = "submissions"
+    """Messages that users and analysts submitted for review."""
+
+    AUDIT_LOGS = "audit_logs"
+    """Audit logs of the account: who changed what."""
+
+
+_MARKED = tuple(f"{source}:" for source in SearchSource if source is not SearchSource.INVESTIGATE)
+
+
+def mark_source(source: SearchSource, api_id: str) -> str:
+    """The id of a record that another source than the search of messages knows as *api_id*.
+
+    A revision outlives the configuration of its search, so its record says itself what it is.
+    """
+    return f"{source}:{api_id}"
+
+
+def source_of(record_id: str) -> SearchSource:
+    """Where the record with that id is from."""
+    if not record_id.startswith(_MARKED):
+        return SearchSource.INVESTIGATE
+    return SearchSource(record_id.partition(":")[0])
+
+
 class Priority(enum.IntEnum):
     """Who goes first when an account's request budget is short; the smaller number wins."""
 

@@ -29,13 +29,14 @@ from connector.app.build import ActionsSocket, App
 from connector.app.control.server import Handler
 from connector.app.replicas import Keeper
 from connector.app.routes import audit_mapper, with_audit
+from connector.app.source_mappers import mapper_of_any_source
 from connector.app.sources import Budgets, action_budget, budget_of, credentials_of
 from connector.app.tasks import describe_error
 from connector.app.work import ACTIONS, perform_while_held
 from connector.errors import ConfigurationError, ConnectorError
 from connector.facts import ActionsStarted, WorkerFailed
 from connector.interfaces import Clock, Journal, KeyValueStore, Mapper, Observe
-from connector.mapping import Library, build_mapper
+from connector.mapping import Library
 from connector.model import JsonObject
 from connector.net.http import HttpClient
 from connector.net.listener import ConnectionLimits, Listener
@@ -192,7 +193,7 @@ def _mapper(settings: Settings, names: Mapping[str, str], mapping: str) -> Mappe
         pack = library.load(mapping)
     except ConfigurationError:
         return None
-    return with_audit(build_mapper(pack, accounts=names), audit_mapper(library, pack, names))
+    return with_audit(mapper_of_any_source(library, pack, names), audit_mapper(library, pack, names))
 
 
 def _report(observe: Observe, error: Exception) -> None:

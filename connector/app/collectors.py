@@ -18,7 +18,7 @@ from connector.errors import ConfigurationError, JournalFull, Problem
 from connector.facts import FeedStarted
 from connector.interfaces import Clock, Enricher, Journal, Observe
 from connector.mapping import KnownNames, Library, compile_matcher
-from connector.model import Feed, Query, Record, Revision
+from connector.model import Feed, Query, Record, Revision, SearchSource
 from connector.settings import Loaded, Search, Settings
 from connector.source.client import CloudflareSource
 from connector.source.enrichment import Endpoint
@@ -139,6 +139,7 @@ def _plan(settings: Settings, name: str, search: Search, account: str, clock: Cl
         ages=search.revisit,
         watched=search.watch,
         audit=AuditConfig(search.audit.every, search.audit.reach) if search.audit else None,
+        source=search.source,
     )
     return FeedPlan(account, plan, schedule, max(_FRESH_AT_LEAST, _FRESH_PERIODS * period + search.settle))
 
@@ -178,8 +179,8 @@ def build_collectors(
         source = sources[feed.account]
         collector = Collector(
             feed.plan,
-            source,
-            source,
+            source.reading(feed.plan.source),
+            source if feed.plan.source is SearchSource.INVESTIGATE else None,
             logs[feed.account],
             observe=observe,
             clock=clock,

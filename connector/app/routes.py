@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from connector.app.source_mappers import by_source, check_packs, in_scope, other_sources, pack_of
 from connector.delivery import (
     Correction,
     Deliverer,
@@ -44,7 +45,7 @@ from connector.mapping import (
     matches_either_state,
     request_warnings,
 )
-from connector.model import ACTIONS, Event, Feed, JsonObject, Record, Revision
+from connector.model import ACTIONS, Event, Feed, JsonObject, Record, Revision, SearchSource
 from connector.outputs.common import FormatBound, OutputSettings, Templated, TemplateOption
 from connector.settings import Loaded
 from connector.yaml_nodes import Node, parse
@@ -177,30 +178,37 @@ def _route(
                 f"set mapping: {required}, or one that extends it",
             )
         )
-    when = _when(node_at(loaded.node, ("outputs", name, "when")), pack, accounts, known_names(loaded))
-    fields = _group_fields(loaded, name)
+    check_packs(library, pack, other_sources(loaded.settings))
+    when = _when(
+        node_at(loaded.node, ("outputs", name, "when")), library, pack, accounts, known_names(loaded)
+    )
     redact = _redact(node_at(loaded.node, ("outputs", name, "redact")), loaded, name)
     render = _render(loaded, name, pack, accounts)
     audit_pack = _audit_pack(library, pack) if settings.actions else None
+
+    def mapper(source: SearchSource) -> Mapper:
+        own = pack_of(library, pack, source)
+        return build_mapper(
+            own,
+            accounts=accounts,
+            when=when and matches_either_state(when),
+            redact=redact,
+            render=render and in_scope(partial(_must_render, loaded, name, accounts), library, pack, source),
+            cache=library.cache,
+        )
+
     return Route(
         name,
         settings,
         settings.build(name, observe),
         with_audit(
-            build_mapper(
-                pack,
-                accounts=accounts,
-                when=when and matches_either_state(when),
-                redact=redact,
-                render=render,
-                cache=library.cache,
-            ),
+            by_source(mapper(SearchSource.INVESTIGATE), mapper),
             audit_mapper(library, pack, accounts, redact) if settings.actions else None,
         ),
-        None if render else _shrinker(pack, audit_pack, accounts, redact, library.cache),
+        None if render else _shrinker(library, pack, audit_pack, accounts, redact),
         None if settings.heartbeat is None else heartbeat_mapper(library, pack),
         partial(build_mapper, pack, accounts=accounts, redact=redact, render=render),
-        _messages_only(compile_key(fields, pack, accounts=accounts)) if fields else None,
+        _group_key(loaded, name, library, pack, accounts),
         _is_correction(when),
     )
 
@@ -215,6 +223,13 @@ def _render(loaded: Loaded, name: str, pack: Pack, accounts: Mapping[str, str]) 
         known = known_names(loaded)
         return compile_requests(node, pack, escape=option.escape, accounts=accounts, known=known)
     return compile_body(node, pack, escape=option.escape, accounts=accounts)
+
+
+def _must_render(loaded: Loaded, name: str, accounts: Mapping[str, str], pack: Pack) -> Render:
+    render = _render(loaded, name, pack, accounts)
+    if render is None:
+        raise AssertionError("unreachable: only called where the output has a template")
+    return render
 
 
 def _template_node(loaded: Loaded, name: str) -> tuple[Node, TemplateOption] | None:
@@ -241,10 +256,16 @@ def _located(error: ConfigurationError, place: Position, name: str) -> Configura
     )
 
 
-def _when(node: Node | None, pack: Pack, accounts: Mapping[str, str], known: KnownNames) -> Predicate | None:
+def _when(
+    node: Node | None, library: Library, pack: Pack, accounts: Mapping[str, str], known: KnownNames
+) -> Predicate | None:
     if node is None or node.value is None:
         return None
-    return compile_matcher(node, pack, accounts=accounts, known=known)
+
+    def scoped(own: Pack) -> Predicate:
+        return compile_matcher(node, own, accounts=accounts, known=known, may_never_hold=own is not pack)
+
+    return by_source(scoped(pack), partial(in_scope, scoped, library, pack))
 
 
 def _group_fields(loaded: Loaded, name: str) -> list[tuple[str, Position]]:
@@ -255,6 +276,25 @@ def _group_fields(loaded: Loaded, name: str) -> list[tuple[str, Position]]:
         (text, loaded.node.place((*path, number)))
         for number, text in enumerate(() if group_by is None else group_by.fields)
     ]
+
+
+def _group_key(
+    loaded: Loaded, name: str, library: Library, pack: Pack, accounts: Mapping[str, str]
+) -> Callable[[Revision], str | None] | None:
+    """The key of ``group_by``, which audit events do not have; only records of one source share a key."""
+    fields = _group_fields(loaded, name)
+    if not fields:
+        return None
+
+    def scoped(own: Pack) -> Callable[[Revision], str | None]:
+        return compile_key(fields, own, accounts=accounts)
+
+    def other(source: SearchSource) -> Callable[[Revision], str | None]:
+        key = in_scope(scoped, library, pack, source)
+        return lambda revision: None if (found := key(revision)) is None else f"{source}:{found}"
+
+    key = by_source(scoped(pack), other)
+    return lambda revision: None if revision.feed.search == ACTIONS else key(revision)
 
 
 def _is_correction(when: Predicate | None) -> Correction | None:
@@ -339,17 +379,12 @@ def with_audit(mapper: Mapper, audit: Mapper | None) -> Mapper:
     return choose
 
 
-def _messages_only(key: Callable[[Revision], str | None]) -> Callable[[Revision], str | None]:
-    """The key of ``group_by``, which audit events do not have."""
-    return lambda revision: None if revision.feed.search == ACTIONS else key(revision)
-
-
 def _shrinker(
+    library: Library,
     pack: Pack,
     audit_pack: Pack | None,
     accounts: Mapping[str, str],
     redact: Redact | None,
-    cache: MappingCache,
 ) -> Shrink | None:
     """Re-encodes an event in fewer bytes: CEF and LEEF shorten the fields that matter least.
 
@@ -358,11 +393,12 @@ def _shrinker(
     encode = {"cef": cef.encode, "leef": leef.encode}.get(pack.format)
     if encode is None:
         return None
-    messages = build_map(pack, accounts=accounts, cache=cache)
-    audit = messages if audit_pack is None else build_map(audit_pack, accounts=accounts, cache=cache)
+    compiled = partial(build_map, accounts=accounts, cache=library.cache)
+    records = by_source(compiled(pack), lambda source: compiled(pack_of(library, pack, source)))
+    audit = records if audit_pack is None else compiled(audit_pack)
 
     def shrink(event: Event, limit: int) -> Event | None:
-        mapping = audit if event.revision.feed.search == ACTIONS else messages
+        mapping = audit if event.revision.feed.search == ACTIONS else records
         mapped = mapping(event.revision if redact is None else redact(event.revision))
         payload, notes = encode(mapped.document, max_bytes=limit)
         if len(payload) > limit:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from connector.errors import ConfigurationError, Problem
 from connector.interfaces import Clock, KeyValueStore, Observe
+from connector.model import SearchSource
 from connector.net.http import HttpClient
 from connector.secret import Secret
 from connector.settings import Account, Loaded, Settings
@@ -46,7 +47,14 @@ async def open_sources(
     budgets = {} if budgets is None else budgets
     in_use: dict[str, Budget] = {}
     sources: dict[str, CloudflareSource] = {}
-    compared = tuple({name for search in settings.searches.values() for name in search.watch})
+    compared = tuple(
+        {
+            name
+            for search in settings.searches.values()
+            if search.source is SearchSource.INVESTIGATE
+            for name in search.watch
+        }
+    )
     async with AsyncExitStack() as stack:
         for name, account in settings.accounts.items():
             own_notes = notes[name] if isinstance(notes, Mapping) else notes

@@ -55,7 +55,7 @@ class Collector:
         self,
         config: FeedConfig,
         source: Source,
-        lookup: Lookup,
+        lookup: Lookup | None,
         log: FeedJournal,
         *,
         observe: Observe,
@@ -63,7 +63,10 @@ class Collector:
         refresh: Callable[[], bool] = lambda: False,
         enricher: Enricher | None = None,
     ) -> None:
-        """*refresh* reads the account's secrets again; it is called after the API refused them."""
+        """*lookup* finds single records, where the API can.
+
+        *refresh* reads the account's secrets again; it is called after the API refused them.
+        """
         self._config = config
         self._source = source
         self._observe = observe

@@ -31,7 +31,7 @@ from connector.collect.windows import SECOND, whole_second
 from connector.errors import BadQuery, SourceError
 from connector.facts import RecordDisappeared
 from connector.interfaces import Clock, FeedLog, Lookup, Observe, Source
-from connector.model import FilterValue, Priority, Query, Record, Seen, Window
+from connector.model import Priority, Query, Record, Seen, Window
 
 _TOGETHER = 50
 """Look-ups whose outcome is stored at once: they arrive early, and an interruption repeats no more."""
@@ -39,9 +39,6 @@ _TOGETHER = 50
 _MOST_FAILURES = 8
 """Look-ups that may fail in a row, each after a search that worked, before the records are left to the next
 revisit. With the waits between attempts that is about five minutes, longer than the API's short outages."""
-
-_NO_FILTER: Mapping[str, FilterValue] = {"detections_only": False}
-"""The filters of a search that returns every message."""
 
 _MORE_MAIL = 4
 """How many messages there are per record of a filtered search, until a search without filters showed it."""
@@ -78,7 +75,7 @@ class DisappearedRecords:
         self,
         config: FeedConfig,
         source: Source,
-        lookup: Lookup,
+        lookup: Lookup | None,
         log: FeedLog,
         *,
         observe: Observe,
@@ -90,7 +87,7 @@ class DisappearedRecords:
         self._log = log
         self._observe = observe
         self._clock = clock
-        self._query = Query(_NO_FILTER, config.query.per_page, Priority.REVISIT)
+        self._query = Query(config.unfiltered, config.query.per_page, Priority.REVISIT)
         self._fewest = _FEWEST
         self._mail_per_second = 0.0
         self._asked: set[str] = set()
@@ -108,6 +105,8 @@ class DisappearedRecords:
         then is not asked again. When that keeps happening although the search itself works, the records in
         question are reported and left to the next revisit.
         """
+        if self._lookup is None and (self._is_unfiltered or not self._config.watched):
+            return  # no other request could tell more, or there is nothing to learn
         absent = await self._log.seen_in(self._config.feed, window, without=returned)
         waiting = {
             row.id: row for row in absent if row.id not in self._asked and (final or not has_left(row))
@@ -117,10 +116,13 @@ class DisappearedRecords:
             for one in found:
                 del waiting[one.row.id]
             yield tuple(one for one in found if one.matters)
+        if self._lookup is None:
+            self._asked.clear()
+            return
         settled: list[Disappeared] = []
         for row in waiting.values():
             try:
-                settled.append(await self._look_up(row, window))
+                settled.append(await self._look_up(row, window, self._lookup))
             except SourceError:
                 yield tuple(settled)
                 raise
@@ -131,22 +133,27 @@ class DisappearedRecords:
         self._failures = 0
         self._asked.clear()
 
+    @property
+    def _is_unfiltered(self) -> bool:
+        return dict(self._config.query.filters) == self._config.unfiltered
+
     def _neighbours(self, waiting: Mapping[str, Seen], per_second: float) -> Iterator[list[Seen]]:
         """Rows that one page without filters is likely to hold, and that are enough to be worth it.
 
         *per_second*: records of the filtered search. The estimate of all mail improves while this runs.
         """
-        if dict(self._config.query.filters) == _NO_FILTER:
+        if self._is_unfiltered:
             return  # this very search did not return them
+        fewest = 1 if self._lookup is None else self._fewest
         group: list[Seen] = []
         for row in sorted((row for row in waiting.values() if not shares_its_id(row.id)), key=_time):
             mail = self._mail_per_second or _MORE_MAIL * per_second
             if group and (row.time - group[0].time).total_seconds() * mail > _FILL * self._query.per_page:
-                if len(group) >= self._fewest:
+                if len(group) >= fewest:
                     yield group
                 group = []
             group.append(row)
-        if len(group) >= self._fewest:
+        if len(group) >= fewest:
             yield group
 
     async def _search(self, rows: Sequence[Seen]) -> list[tuple[Seen, Record]]:
@@ -175,9 +182,9 @@ class DisappearedRecords:
         self._fewest = _FEWEST if found else min(2 * self._fewest, _MOST_FEWEST)
         return list(found.values())
 
-    async def _look_up(self, row: Seen, window: Window) -> Disappeared:
+    async def _look_up(self, row: Seen, window: Window, lookup: Lookup) -> Disappeared:
         try:
-            record = await self._lookup.get(api_id(row.id), Priority.REVISIT)
+            record = await lookup.get(api_id(row.id), Priority.REVISIT)
         except SourceError as error:
             self._failures += not isinstance(error, BadQuery)
             if not isinstance(error, BadQuery) and self._failures < _MOST_FAILURES:

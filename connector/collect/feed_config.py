@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ import orjson
 
 from connector.collect.revisions import WATCHED
 from connector.collect.windows import LONGEST_SLICE, Timing
-from connector.model import Feed, Query
+from connector.model import Feed, FilterValue, Query, SearchSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class AuditConfig:
 
 @dataclass(frozen=True, slots=True)
 class FeedConfig:
-    """One feed: its query, timing, revisit ages, watched fields and audit."""
+    """One feed: its query, timing, revisit ages, watched fields and audit; what *source* it reads."""
 
     feed: Feed
     query: Query
@@ -32,9 +33,18 @@ class FeedConfig:
     watched: tuple[str, ...] = WATCHED
     audit: AuditConfig | None = None
     longest_slice: timedelta = LONGEST_SLICE
+    source: SearchSource = SearchSource.INVESTIGATE
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the filters: it changes when the search asks for something else."""
-        text = orjson.dumps(dict(self.query.filters), option=orjson.OPT_SORT_KEYS)
+        """A digest of source and filters: it changes when the search asks for something else."""
+        asked: object = dict(self.query.filters)
+        if self.source is not SearchSource.INVESTIGATE:
+            asked = [self.source, asked]
+        text = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
         return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+    @property
+    def unfiltered(self) -> Mapping[str, FilterValue]:
+        """The filters of a search that returns everything."""
+        return {"detections_only": False} if self.source is SearchSource.INVESTIGATE else {}

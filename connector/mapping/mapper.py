@@ -92,7 +92,12 @@ def build_mapper(
 
 
 def compile_matcher(
-    node: Node, scope: Pack, *, accounts: Mapping[str, str] = NO_ACCOUNTS, known: KnownNames = NO_NAMES
+    node: Node,
+    scope: Pack,
+    *,
+    accounts: Mapping[str, str] = NO_ACCOUNTS,
+    known: KnownNames = NO_NAMES,
+    may_never_hold: bool = False,
 ) -> Predicate:
     """Compile a ``when`` to a predicate on revisions.
 
@@ -101,12 +106,13 @@ def compile_matcher(
         scope: the mapping whose derived values it may read; ``Library.prelude()`` where there is none.
         accounts: names of accounts by their ids.
         known: names that the configuration defines, for what a match compares with them.
+        may_never_hold: accept a match that no record of this mapping satisfies.
 
     Raises:
         ConfigurationError: with the position of every problem; that no record can satisfy it is one.
     """
     match = _named(parse_match(node), scope)
-    errors = check_match(match, scope, known).errors
+    errors = () if may_never_hold else check_match(match, scope, known).errors
     if errors:
         raise ConfigurationError(*errors)
     return compile_match(match, scope, ContextValues(accounts))

@@ -14,6 +14,7 @@ from connector.app.collectors import FeedPlan, plan_feeds
 from connector.app.control.server import NoDaemon, ask
 from connector.app.journals import open_journal
 from connector.app.routes import Route, build_routes, expression_warnings, mapping_library
+from connector.app.source_mappers import other_sources
 from connector.app.sources import credentials_of, open_sources
 from connector.collect.revisions import PAD, time_of
 from connector.errors import (
@@ -27,9 +28,9 @@ from connector.errors import (
 )
 from connector.facts import Fact, RateLimited
 from connector.formats.json import instant
-from connector.interfaces import Probe, Setup
+from connector.interfaces import Probe, Setup, Source
 from connector.mapping import Library, lint, run_tests
-from connector.model import Event, Feed, JsonObject, Query, Record, Revision, Window
+from connector.model import Event, Feed, JsonObject, Query, Record, Revision, SearchSource, Window
 from connector.net.clock import utc_now
 from connector.net.no_proxy import ProxyEnvironment, route_of
 from connector.ops.client import ignore_fact
@@ -108,7 +109,7 @@ async def check(
         for note in (*loaded.notes, *expression_warnings(loaded, library))
     ]
     results += list(_plan(settings, feeds, volume))
-    results += list(_mappings(library, routes))
+    results += list(_mappings(library, routes, other_sources(settings)))
     if with_files:
         results += list(network_routes(settings, routes))
         results += await _state(settings.state)
@@ -176,10 +177,16 @@ def _search_load(settings: Settings, feed: FeedPlan) -> SearchLoad:
     )
 
 
-def _mappings(library: Library, routes: Sequence[Route]) -> Iterator[CheckResult]:
-    for name in sorted({route.settings.mapping for route in routes}):
-        pack = library.load(name)
+def _mappings(
+    library: Library, routes: Sequence[Route], sources: Sequence[SearchSource]
+) -> Iterator[CheckResult]:
+    names = sorted({route.settings.mapping for route in routes})
+    packs = {name: library.load(name) for name in names}
+    for name, pack in packs.items():
         yield from (CheckResult(f"mapping {name}", "note", str(problem)) for problem in lint(pack))
+    for form in sorted({pack.format for pack in packs.values()}):
+        packs |= {f"{source}/{form}": library.of_source(source).load(form) for source in sources}
+    for name, pack in packs.items():
         outcomes = run_tests(pack)
         failed = [outcome for outcome in outcomes if not outcome.passed]
         if failed:
@@ -260,17 +267,25 @@ async def _account(
     name: str, source: CloudflareSource, feeds: Sequence[FeedPlan], results: list[CheckResult]
 ) -> None:
     """Check one account and append the results to *results*."""
-    findings = _sharper(await source.verify())
+    wanted = {feed.plan.source for feed in feeds} or {SearchSource.INVESTIGATE}
+    findings = _sharper(await source.verify(wanted))
     results += [
         CheckResult(f"account {name} {finding.item}", _OUTCOMES[finding.level], finding.text, finding.hint)
         for finding in findings
     ]
-    if any(finding.level is Level.FAILED for finding in findings):
+    permitted = {
+        kind
+        for kind in wanted
+        if not any(finding.source is kind and finding.level is Level.FAILED for finding in findings)
+    }
+    if any(finding.source is None and finding.level is Level.FAILED for finding in findings):
         return
     for feed in feeds:
-        verdict = await _search(f"search {name}/{feed.plan.feed.search}", source, feed.plan.query)
-        results.append(verdict)
-    results.append(await _window(f"account {name} window", source))
+        if feed.plan.source in permitted:
+            reading = source.reading(feed.plan.source)
+            results.append(await _search(f"search {name}/{feed.plan.feed.search}", reading, feed.plan.query))
+    if SearchSource.INVESTIGATE in permitted:
+        results.append(await _window(f"account {name} window", source))
 
 
 def _sharper(findings: Sequence[ProbeResult]) -> tuple[ProbeResult, ...]:
@@ -286,7 +301,7 @@ def _sharper(findings: Sequence[ProbeResult]) -> tuple[ProbeResult, ...]:
     )
 
 
-async def _search(item: str, source: CloudflareSource, query: Query) -> CheckResult:
+async def _search(item: str, source: Source, query: Query) -> CheckResult:
     """Request one record with the filters of a search."""
     now = source.now()
     try:
@@ -327,7 +342,7 @@ async def _window(item: str, source: CloudflareSource) -> CheckResult:
     )
 
 
-async def _first(source: CloudflareSource, query: Query, window: Window) -> Sequence[Record]:
+async def _first(source: Source, query: Query, window: Window) -> Sequence[Record]:
     async with aclosing(source.search(query, window)) as pages:
         async for page in pages:
             return page.records

@@ -28,7 +28,7 @@ from connector.mapping import (
     unmapped_fields,
 )
 from connector.mapping.schemas.encoding import SHAPES
-from connector.model import Event, Feed, JsonObject, Record, Revision
+from connector.model import Event, Feed, JsonObject, Record, Revision, SearchSource
 from connector.net.clock import utc_now
 from connector.source.decode import Undecodable, decode
 from connector.source.records import parse_record
@@ -53,8 +53,16 @@ class MappingRef:
 
 
 def find_mapping(word: str, directory: Path | None) -> MappingRef:
-    """Resolve *word*: a file if it has a YAML suffix, else a mapping in *directory* or a built-in one."""
+    """Resolve *word*: a file if it has a YAML suffix, else a mapping in *directory* or a built-in one.
+
+    ``submissions/ecs`` is the mapping ecs of records from that source; so is a file in a directory so called.
+    """
     path = Path(word)
+    for source in SearchSource:
+        if source is not SearchSource.INVESTIGATE and path.parent.name == source:
+            is_file = path.suffix in {".yaml", ".yml"}
+            places = ([path.parent.parent] if is_file else []) + ([directory] if directory else [])
+            return MappingRef(Library(places).of_source(source), path.stem if is_file else path.name)
     if path.suffix in {".yaml", ".yml"}:
         return MappingRef(Library((path.parent, *([directory] if directory else []))), path.stem)
     return MappingRef(Library((directory,) if directory else ()), word)

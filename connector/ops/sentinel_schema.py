@@ -20,7 +20,7 @@ from connector.mapping.language.grammar import Constant, Rule
 from connector.mapping.schemas import Target, lookup
 from connector.mapping.schemas.asim import AUDIT_COLUMNS
 from connector.mapping.schemas.encoding import SHAPES
-from connector.model import JsonObject
+from connector.model import JsonObject, SearchSource
 
 TABLE = "CloudflareEmailSecurity_CL"
 ColumnType: TypeAlias = Literal["boolean", "datetime", "dynamic", "int", "long", "real", "string"]
@@ -58,7 +58,7 @@ class Column:
 
 
 def columns(library: Library, mapping: Pack) -> Sequence[Column]:
-    """Every column that rows of *mapping*, its heartbeats and its audit events can have.
+    """Every column that rows of *mapping*, its heartbeats, audit events and other records can have.
 
     Raises:
         ConfigurationError: the mapping writes no flat rows, or a name that no column may have.
@@ -67,7 +67,11 @@ def columns(library: Library, mapping: Pack) -> Sequence[Column]:
         raise _refused(f"{mapping.name} writes {mapping.format} lines, a table needs JSON", "use asim")
     found: dict[str, ColumnType] = {_TIME: "datetime"}
     problems: list[Problem] = []
-    for pack in (mapping, library.heartbeats().load(mapping.format), library.actions().load(mapping.format)):
+    libraries = [library.heartbeats(), library.actions()]
+    libraries += [
+        library.of_source(source) for source in SearchSource if source is not SearchSource.INVESTIGATE
+    ]
+    for pack in (mapping, *(one.load(mapping.format) for one in libraries)):
         for name, kind in _columns_of(pack):
             if not _NAME.fullmatch(name) or name in _RESERVED:
                 problems.append(_illegal(pack, name))

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from connector.model import SearchSource
 from connector.net.loopback import is_loopback
 from connector.outputs.common import LocalSettings, OutputSettings, Templated
 from connector.outputs.shared.url import Url
@@ -33,6 +34,7 @@ def check(settings: Settings) -> list[PathProblem]:
     problems += _duplicates(_destinations(settings), "writes to the same destination as")
     problems += _actions(settings)
     problems += _local_outputs(settings)
+    problems += _audit_logs(settings)
     return problems
 
 
@@ -84,6 +86,19 @@ def holds_no_credentials(settings: Settings, path: Path) -> bool:
     if url.scheme in {"postgresql", "postgres"}:
         return url.password is None
     return path[-1] == "proxy" and url.username is None and url.password is None
+
+
+def _audit_logs(settings: Settings) -> Iterator[PathProblem]:
+    """Outputs of which each class of events needs a place of its own, and that have none for audit logs."""
+    reading = [name for name, one in settings.searches.items() if one.source is SearchSource.AUDIT_LOGS]
+    for name, output in settings.outputs.items():
+        lake = getattr(output, "security_lake", None)
+        if reading and lake is not None and lake.audit_logs_source is None and output.when is None:
+            yield PathProblem(
+                ("outputs", name, "security_lake"),
+                f"audit_logs_source is missing: searches.{reading[0]} reads audit logs",
+                "name a custom source of the class API Activity, or exclude the search with when",
+            )
 
 
 def _actions(settings: Settings) -> Iterator[PathProblem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -14,29 +15,35 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from connector.collect.revisions import WATCHED
-from connector.model import FilterValue, JsonObject
+from connector.model import FilterValue, JsonObject, SearchSource
 from connector.quantities import Duration, format_duration, parse_duration
 from connector.settings.cron import check_cron
 from connector.settings.problems import invalid
+from connector.source import submissions
+from connector.source.catalog import FILTER_TABLES
 from connector.source.enrichment import Endpoint
-from connector.source.filters import FILTERS, NOT_FILTERS, Filter, validate
+from connector.source.filters import Filter
 from connector.yaml_nodes import suggestion
 
 
-def _validate(value: object) -> object:
+def _validate(value: object, info: ValidationInfo) -> object:
+    source = info.data.get("source")
+    if source is None:
+        return {}  # it is invalid itself, so what its filters are is not known
     if not isinstance(value, dict):
-        raise invalid("expected a mapping of filters", hint="such as detections_only: true")
+        raise invalid("expected a mapping of filters", hint=f"such as {_EXAMPLES[source]}")
     checked: dict[str, FilterValue] = {}
     errors: list[InitErrorDetails] = []
     for name, one in value.items():
         try:
-            checked[name] = _one(str(name), one)
+            checked[name] = _one(source, str(name), one)
         except ValueError as error:
             custom = (
                 error if isinstance(error, PydanticCustomError) else invalid(str(error), quotes_value=True)
@@ -47,36 +54,50 @@ def _validate(value: object) -> object:
     return checked
 
 
-def _one(name: str, value: object) -> FilterValue:
-    if name not in FILTERS and name not in NOT_FILTERS:
-        raise invalid("unknown filter", hint=suggestion(name, FILTERS))
+_EXAMPLES = {
+    SearchSource.INVESTIGATE: "detections_only: true",
+    SearchSource.SUBMISSIONS: "type: USER",
+    SearchSource.AUDIT_LOGS: "resource_product: email_security",
+}
+
+
+def _one(source: SearchSource, name: str, value: object) -> FilterValue:
+    table = FILTER_TABLES[source]
+    if name not in table.filters and name not in table.not_filters:
+        others = [other for other in SearchSource if name in FILTER_TABLES[other].filters]
+        if others:
+            raise invalid(
+                f"unknown filter: with source: {source} there is none of this name, only with "
+                + " and ".join(f"source: {other}" for other in others),
+                hint=f"remove it; known: {', '.join(table.filters)}",
+            )
+        raise invalid("unknown filter", hint=suggestion(name, table.filters))
     if value is None:
         raise invalid("expected a value", hint="omit the filter to match everything")
-    return validate(name, value)
+    return table.validate(name, value)
 
 
 def _schema(row: Filter) -> JsonObject:
     choice: JsonObject = {"type": "string", "enum": list(row.allowed)}
+    text: JsonObject = {"type": "string"}
     kinds: dict[str, JsonObject] = {
         "boolean": {"type": "boolean"},
+        "texts": {"anyOf": [text, {"type": "array", "items": text, "minItems": 1}]},
         "choice": choice,
         "choices": {"anyOf": [choice, {"type": "array", "items": choice, "minItems": 1}]},
     }
-    return {**kinds.get(row.kind, {"type": "string"}), "description": row.help}
+    return {**kinds.get(row.kind, text), "description": row.help}
 
 
-Filters = Annotated[
-    dict[str, FilterValue],
-    BeforeValidator(_validate),
-    WithJsonSchema(
-        {
-            "type": "object",
-            "properties": {name: _schema(row) for name, row in FILTERS.items()},
-            "additionalProperties": False,
-        }
-    ),
-]
-"""A field of a settings model: filters by name."""
+def filter_schema(*sources: SearchSource) -> JsonObject:
+    """The filters of searches with one of these *sources*; of all without any."""
+    tables = [FILTER_TABLES[source] for source in sources or SearchSource]
+    rows = {name: _schema(row) for table in reversed(tables) for name, row in table.filters.items()}
+    return {"type": "object", "properties": rows, "additionalProperties": False}
+
+
+Filters = Annotated[dict[str, FilterValue], BeforeValidator(_validate), WithJsonSchema(filter_schema())]
+"""A field of a settings model: filters by name. What there is depends on the field ``source`` before it."""
 
 
 AGES = (
@@ -238,10 +259,26 @@ class Audit(BaseModel):
     )
 
 
+_BY_SOURCE: Mapping[SearchSource, Mapping[str, object]] = {
+    SearchSource.INVESTIGATE: {},
+    SearchSource.SUBMISSIONS: {"watch": submissions.WATCHED},
+    # Entries never change, so only those that appear late need a second look.
+    SearchSource.AUDIT_LOGS: {"watch": (), "revisit": (), "overlap": timedelta(minutes=10)},
+}
+"""Defaults that depend on the source."""
+
+
 class Search(BaseModel):
     """What to query, and when."""
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
+
+    source: SearchSource = Field(
+        default=SearchSource.INVESTIGATE,
+        description="What to read: investigate (messages), submissions (what users and analysts submitted "
+        "for review) or audit_logs (who changed what in the account). Filters and the defaults of watch, "
+        "revisit and overlap depend on it.",
+    )
 
     accounts: Annotated[Literal["all"] | tuple[str, ...], AfterValidator(_names)] = Field(
         default="all", description="Accounts to search, by name, or all."
@@ -258,7 +295,9 @@ class Search(BaseModel):
         "week (mon to sun).",
     )
     filters: Filters = Field(
-        default={}, description="Parameters of the API's search, by name; see Filters below."
+        default={},
+        validate_default=True,
+        description="Parameters of the API's search, by name; see Filters below.",
     )
     settle: Seconds = Field(
         default=timedelta(0),
@@ -300,12 +339,30 @@ class Search(BaseModel):
             return {**data, "every": None}
         return data
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_source(cls, data: object) -> object:
+        source = data.get("source") if isinstance(data, dict) else None
+        if isinstance(data, dict) and source in set(SearchSource):
+            return {**_BY_SOURCE[SearchSource(str(source))], **data}
+        return data
+
     @model_validator(mode="after")
     def _consistent(self) -> Search:
         if self.every is not None and self.cron is not None:
             raise invalid("every and cron are mutually exclusive", hint="keep one of them", key="cron")
         if self.every is None and self.cron is None:
             raise invalid("expected every or cron", hint="such as every: 60s", key="every")
+        if self.enrich is not None and self.source is not SearchSource.INVESTIGATE:
+            raise invalid(
+                f"has no effect with source: {self.source}, only with source: investigate",
+                hint="remove it: its endpoints know messages only",
+                key="enrich",
+            )
+        if self.watch and self.source is SearchSource.AUDIT_LOGS:
+            raise invalid(
+                "has no effect with source: audit_logs", hint="remove it: entries never change", key="watch"
+            )
         if self.revisit and self.revisit[0] <= self.settle:
             raise invalid("the first age must be greater than settle", key="revisit")
         if self.audit is not None and self.audit.reach <= max(self.revisit, default=self.settle):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random as chance
 import re
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,10 +14,11 @@ from urllib.parse import quote
 
 from connector.errors import BadQuery, SearchIncomplete, SourceError, Unavailable
 from connector.facts import PageDecoded, SearchAborted, SearchContinued
-from connector.interfaces import Clock, KeyValueStore, Observe
-from connector.model import JsonObject, Page, Priority, Query, Record, Window
+from connector.interfaces import Clock, KeyValueStore, Observe, Source
+from connector.model import JsonObject, Page, Priority, Query, Record, SearchSource, Window
 from connector.net.http import HttpClient
 from connector.source.budget import RequestBudget
+from connector.source.catalog import ENDPOINTS
 from connector.source.credentials import ApiToken, Credentials
 from connector.source.deferred import DeferredSearches
 from connector.source.enrichment import CloudflareEnricher, Endpoint
@@ -31,6 +32,7 @@ from connector.source.probe import ProbeResult, verify
 from connector.source.records import has_generated_id, parse_record, path_segment
 from connector.source.request import ApiRequest, ApiResponse, Requester
 from connector.source.result_order import ResultOrder
+from connector.source.row_source import RowSource
 from connector.source.server_clock import ServerClock
 from connector.source.windows import SECOND, check_not_future, diagnose, format_time, widened
 
@@ -114,9 +116,18 @@ class CloudflareSource:
         """End a rate limit's pause now; returns whether there was one."""
         return await self._requester.resume()
 
-    async def verify(self) -> tuple[ProbeResult, ...]:
-        """Probe credential, permission and clock; costs two or three requests."""
-        return await verify(self._requester, self._base, self._url, is_token=self._is_token)
+    def reading(self, source: SearchSource) -> Source:
+        """What a search with that *source* reads, within the same budget."""
+        endpoint = ENDPOINTS.get(source)
+        if endpoint is None:
+            return self
+        return RowSource(self._requester, endpoint, self._base, observe=self._observe, options=self._options)
+
+    async def verify(
+        self, sources: Collection[SearchSource] = (SearchSource.INVESTIGATE,)
+    ) -> tuple[ProbeResult, ...]:
+        """Probe credential, permission for each of *sources*, and clock; costs a request each."""
+        return await verify(self._requester, self._base, self._url, sources=sources, is_token=self._is_token)
 
     def enricher(
         self,

@@ -20,7 +20,16 @@ ROUTE_CODES = frozenset({7000, 7003})
 _CREDENTIAL_CODES = frozenset({6003, 6103, 6111, 9106, 9109, 9300, 10000, 10001})
 _LIMIT_CODES = frozenset({10100})
 
-_TOKEN = "check that the credential is valid, belongs to this account and has Cloud Email Security: Read"  # noqa: S105, a hint
+
+def credential_hint(permission: str) -> str:
+    """What to do where a request that needs *permission* is denied."""
+    return f"check that the credential is valid, belongs to this account and has {permission}"
+
+
+PERMISSION = "Cloud Email Security: Read"
+CREDENTIAL_HINT = credential_hint(PERMISSION)
+"""The permission that nearly every request needs, and the hint where it is denied."""
+
 _MALFORMED = "the credential is malformed: paste it again, without quotes, spaces or 'Bearer'"
 _HINTS = {
     6003: _MALFORMED,
@@ -29,17 +38,17 @@ _HINTS = {
     7000: "check account_id and base_url",
     7003: "check account_id: see the account's overview page or the dashboard URL",
     9106: "the API received no credential: a proxy may strip headers",
-    9109: _TOKEN,
+    9109: CREDENTIAL_HINT,
     9300: "the login of this credential expired: create a new token",
-    10000: _TOKEN,
-    10001: _TOKEN,
+    10000: CREDENTIAL_HINT,
+    10001: CREDENTIAL_HINT,
     10100: "other clients use up this credential's 1200 requests per 5 minutes",
     10405: "this URL does not accept searches: check base_url",
 }
 _BY_STATUS = {
     400: "check the filters of this search",
-    401: _TOKEN,
-    403: _TOKEN,
+    401: CREDENTIAL_HINT,
+    403: CREDENTIAL_HINT,
     404: "check account_id and base_url",
     405: "check base_url",
     407: "the proxy requires credentials: check its URL",

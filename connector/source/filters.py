@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 from connector.model import FilterValue
 from connector.yaml_nodes import suggestion
 
-Kind: TypeAlias = Literal["text", "boolean", "choice", "choices", "address"]
+Kind: TypeAlias = Literal["text", "texts", "boolean", "choice", "choices", "address"]
 Era: TypeAlias = Literal["both", "seed", "now"]
 
 _LONGEST = 1000
@@ -29,7 +29,8 @@ class Filter:
 
     Args:
         name: as the API spells it.
-        kind: text, boolean, choice (one of *allowed*), choices (one or several), address (IP).
+        kind: text, texts (one or several), boolean, choice (one of *allowed*), choices (one or several),
+            address (IP).
         help: what it selects, for people.
         allowed: the values of a choice.
         unfilterable: values that records have but the API cannot filter by.
@@ -115,18 +116,43 @@ NOT_FILTERS: Mapping[str, str] = {
 """Parameters a search cannot set, and why."""
 
 
-def validate(name: str, value: object) -> FilterValue:
-    """Return *value* in the form of the API; raises ``ValueError`` with a message for the user.
+@dataclass(frozen=True, slots=True)
+class FilterTable:
+    """The filters of one source by name, in documentation order, and parameters that are none, with why."""
 
-    Accepts the types of YAML and of a command line: booleans also as text, choices in any case.
-    """
-    if name in NOT_FILTERS:
-        raise ValueError(f"{name} is not a filter: {NOT_FILTERS[name]}")
-    if name not in FILTERS:
-        hint = suggestion(name, FILTERS)
-        raise ValueError(f"unknown filter {name!r}" + (f": {hint}" if hint else ""))
-    row = FILTERS[name]
-    return _READERS[row.kind](row, value)
+    filters: Mapping[str, Filter]
+    not_filters: Mapping[str, str]
+
+    def validate(self, name: str, value: object) -> FilterValue:
+        """Return *value* in the form of the API; raises ``ValueError`` with a message for the user.
+
+        Accepts the types of YAML and of a command line: booleans also as text, choices in any case.
+        """
+        if name in self.not_filters:
+            raise ValueError(f"{name} is not a filter: {self.not_filters[name]}")
+        if name not in self.filters:
+            hint = suggestion(name, self.filters)
+            raise ValueError(f"unknown filter {name!r}" + (f": {hint}" if hint else ""))
+        row = self.filters[name]
+        return _READERS[row.kind](row, value)
+
+    def parameters(self, filters: Mapping[str, FilterValue]) -> tuple[tuple[str, str], ...]:
+        """Return query parameters, one per value; validates again."""
+        checked = {name: self.validate(name, value) for name, value in filters.items()}
+        return tuple(
+            (name, _sent(one))
+            for name, value in checked.items()
+            for one in (value if isinstance(value, tuple) else (value,))
+        )
+
+
+MESSAGES = FilterTable(FILTERS, NOT_FILTERS)
+"""What the search of messages knows."""
+
+
+def validate(name: str, value: object) -> FilterValue:
+    """See ``FilterTable``; of the search of messages."""
+    return MESSAGES.validate(name, value)
 
 
 def warnings(filters: Mapping[str, FilterValue]) -> tuple[str, ...]:
@@ -182,7 +208,7 @@ def _text(row: Filter, value: object) -> FilterValue:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise ValueError(f"{row.name}: expected a text{_only_dispositions(value)}")  # noqa: TRY004, pydantic people read it
+        raise ValueError(f"{row.name}: expected a text{_one_value(value)}")  # noqa: TRY004, pydantic people read it
     if not value.strip():
         raise ValueError(f"{row.name}: expected a value, got an empty text; omit the filter instead")
     if len(value) > _LONGEST:
@@ -190,6 +216,14 @@ def _text(row: Filter, value: object) -> FilterValue:
     if not value.isprintable():
         raise ValueError(f"{row.name}: contains a control character")
     return value.strip()
+
+
+def _texts(row: Filter, value: object) -> FilterValue:
+    if not isinstance(value, (list, tuple)):
+        return _text(row, value)
+    if not value:
+        raise ValueError(f"{row.name}: expected at least one value, got an empty list")
+    return tuple(dict.fromkeys(str(_text(row, item)) for item in value))
 
 
 def _choice(row: Filter, value: object) -> FilterValue:
@@ -203,7 +237,7 @@ def _choice(row: Filter, value: object) -> FilterValue:
             f"'when: {{{row.name}: {word}}}' on the output"
         )
     allowed = ", ".join(row.allowed)
-    raise ValueError(f"{row.name}: expected one of {allowed}{_only_dispositions(value)}")
+    raise ValueError(f"{row.name}: expected one of {allowed}{_one_value(value)}")
 
 
 def _choices(row: Filter, value: object) -> FilterValue:
@@ -225,13 +259,17 @@ def _address(row: Filter, value: object) -> FilterValue:
         raise ValueError(f"{row.name}: expected one IP address, such as 192.0.2.186") from None
 
 
-def _only_dispositions(value: object) -> str:
-    expects_list = isinstance(value, (list, tuple))
-    return "; only final_disposition takes a list, define one search per value" if expects_list else ""
+def _one_value(value: object) -> str:
+    return (
+        "; this filter takes one value, define one search per value"
+        if isinstance(value, (list, tuple))
+        else ""
+    )
 
 
 _READERS: Mapping[Kind, Callable[[Filter, object], FilterValue]] = {
     "text": _text,
+    "texts": _texts,
     "boolean": _boolean,
     "choice": _choice,
     "choices": _choices,

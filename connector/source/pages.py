@@ -191,7 +191,7 @@ def resolve_duplicates(records: Sequence[Record]) -> tuple[tuple[Record, ...], t
     conflicting: list[Quarantined] = []
     order: list[tuple[object, ...]] = []
     for record in records:
-        key = (record.id, *(_identity(record.body.get(name)) for name in _IDENTITY))
+        key = (record.id, *(_identity(record.head.get(name)) for name in _IDENTITY))
         text = orjson.dumps(record.body, option=orjson.OPT_SORT_KEYS)
         known = kept.get(key)
         if known is None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from connector.errors import SourceError
-from connector.model import Priority
+from connector.model import Priority, SearchSource
+from connector.source.catalog import ENDPOINTS
+from connector.source.error_mapping import CREDENTIAL_HINT
 from connector.source.request import ApiRequest, ApiResponse, Requester
 
 _ATTEMPTS = 2
@@ -16,10 +19,11 @@ _ATTEMPTS = 2
 _EXPIRES_SOON = timedelta(days=14)
 """A token that expires within two weeks is a warning: time to renew it in working hours."""
 
+_LISTED = timedelta(hours=24)
+"""How far back a list beside the search of messages is asked for an entry."""
+
 _TOLERATED_SKEW = 5.0
 """Seconds that the clocks may differ, as for windows (``source.client``)."""
-
-_PERMISSION = "Cloud Email Security: Read"
 
 
 class Level(StrEnum):
@@ -32,26 +36,35 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """Result of one probe. *item*: token, permission or clock; *hint*: what to do."""
+    """Result of one probe.
+
+    *item*: token, permission or clock; *hint*: what to do; *source*: whose permission it is.
+    """
 
     item: str
     level: Level
     text: str
     hint: str = ""
+    source: SearchSource | None = None
 
 
-async def verify(requester: Requester, base: str, search: str, *, is_token: bool) -> tuple[ProbeResult, ...]:
-    """Verify the credential, request one record, compare the clocks."""
+async def verify(
+    requester: Requester, base: str, search: str, *, sources: Collection[SearchSource], is_token: bool
+) -> tuple[ProbeResult, ...]:
+    """Verify the credential, request one record of each of *sources*, compare the clocks."""
     findings = list(await _token(requester, base)) if is_token else []
-    permission = await _permission(requester, search)
-    if permission.level is Level.OK:
+    permissions = [
+        await _permission(requester, search)
+        if source is SearchSource.INVESTIGATE
+        else await _list_permission(requester, base, source)
+        for source in SearchSource
+        if source in sources
+    ]
+    if any(permission.level is Level.OK for permission in permissions):
         # Some tokens may search but not verify themselves: searching is what matters.
         findings = [_as_warning(finding) for finding in findings]
-        findings.append(permission)
-        findings.append(_clock(requester))
-    else:
-        findings.append(permission)
-    return tuple(findings)
+        permissions.append(_clock(requester))
+    return (*findings, *permissions)
 
 
 async def _token(requester: Requester, base: str) -> tuple[ProbeResult, ...]:
@@ -96,12 +109,37 @@ async def _permission(requester: Requester, search: str) -> ProbeResult:
     try:
         reply = await requester.ask(ask, Priority.LIVE)
     except SourceError as error:
-        return ProbeResult("permission", Level.FAILED, _without_hint(error), error.hint)
+        return ProbeResult(
+            "permission", Level.FAILED, _without_hint(error), error.hint, SearchSource.INVESTIGATE
+        )
     rows = reply.envelope.row_count
     text = "messages of the last 30 days exist" if rows else "no messages in the last 30 days"
     if reply.status == 202:  # noqa: PLR2004
         text = "the API takes longer than usual to respond"
     return ProbeResult("permission", Level.OK, f"the search works; {text}")
+
+
+async def _list_permission(requester: Requester, base: str, source: SearchSource) -> ProbeResult:
+    """Whether the credential may read a list beside the search of messages."""
+    item, endpoint, now = f"permission {source}", ENDPOINTS[source], requester.server.now()
+    ask = ApiRequest(
+        str(source),
+        endpoint.url(base, requester.account),
+        endpoint.parameters({}, now - _LISTED, now, 1),
+        accept=frozenset({200}),
+        expects_list=True,
+        attempts=_ATTEMPTS,
+    )
+    try:
+        reply = await requester.ask(ask, Priority.LIVE)
+    except SourceError as error:
+        hint = error.hint
+        if hint == CREDENTIAL_HINT:
+            hint = f"grant the token {endpoint.permission} for this account; source: {source} needs it"
+        return ProbeResult(item, Level.FAILED, _without_hint(error), hint, source)
+    found = "there are entries" if reply.envelope.row_count else "no entries"
+    text = f"{endpoint.permission} is granted; {found} in the last 24 hours"
+    return ProbeResult(item, Level.OK, text, source=source)
 
 
 def _clock(requester: Requester) -> ProbeResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from connector.model import SearchSource
 from connector.outputs import BUILT_IN
 from tools.reference.markdown import table
 from tools.reference.tables import Row, rows_of
@@ -22,7 +23,9 @@ def page() -> str:
     parts = [_HEAD, _part("Process", "", rows_of("top"))]
     parts.append(_part("accounts.NAME", "ACCOUNTS__NAME__", rows_of("accounts")))
     parts.append(_part("searches.NAME", "SEARCHES__NAME__", rows_of("searches")))
-    parts.append(_part("searches.NAME.filters", "SEARCHES__NAME__FILTERS__", rows_of("filters")))
+    for source in SearchSource:
+        heading = f"searches.NAME.filters with source: {source}"
+        parts.append(_part(heading, "SEARCHES__NAME__FILTERS__", rows_of(f"filters {source}")))
     parts.append(_part("outputs.NAME, every type", "OUTPUTS__NAME__", rows_of("outputs")))
     for kind in sorted(BUILT_IN):
         own = list(rows_of(f"output {kind}"))

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from connector.model import JsonObject
+from connector.model import JsonObject, SearchSource
 from connector.outputs import BUILT_IN
 from connector.quantities import format_size
 from connector.settings.schema_index import SchemaNode, settings_schema
+from connector.source.catalog import FILTER_TABLES
+from connector.source.filters import Filter
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 _BLOCK = re.compile(r"(<!-- table: ([a-z0-9_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -26,7 +28,7 @@ def rendered(page: str) -> str:
 
 
 def table(name: str) -> str:
-    """The table *name*: a top-level key, ``filters``, ``tls``, ``outputs``, or ``output TYPE``."""
+    """The table *name*: a top-level key, ``filters SOURCE``, ``tls``, ``outputs``, or ``output TYPE``."""
     rows = list(rows_of(name))
     return _HEAD + "".join(
         f"| `{key}` | {value} | {default} | {text} |\n" for key, value, default, text in rows
@@ -36,7 +38,8 @@ def table(name: str) -> str:
 def tables() -> set[str]:
     """The names of all tables the page must have."""
     own = {f"output {kind}" for kind in BUILT_IN if any(rows_of(f"output {kind}"))}
-    return {"accounts", "searches", "filters", "tls", "outputs", "top", *own}
+    filters = {f"filters {source}" for source in SearchSource}
+    return {"accounts", "searches", "tls", "outputs", "top", *filters, *own}
 
 
 def rows_of(name: str) -> Iterator[Row]:
@@ -47,14 +50,26 @@ def rows_of(name: str) -> Iterator[Row]:
         yield from (row for row in rows if row not in common and row[0] != "type")
     elif name == "outputs":
         yield from common
-    elif name == "filters":
-        yield from _rows(_inside("searches", "x", "filters"))
+    elif name.startswith("filters "):
+        known = FILTER_TABLES[SearchSource(name.removeprefix("filters "))].filters
+        by_name = {row[0]: row for row in _rows(_inside("searches", "x", "filters"))}
+        # The page explains those that exclude: each stands for the one of the same name.
+        yield from (
+            _filter(filter_, by_name[filter_.name])
+            for filter_ in known.values()
+            if ".not" not in filter_.name
+        )
     elif name == "tls":
         yield from _rows(_inside("accounts", "x", "tls"))
     elif name == "top":
         yield from (row for row in _rows(settings_schema()) if row[0].split(".")[0] not in NAMED)
     else:
         yield from _rows(_inside(name, "x"))
+
+
+def _filter(known: Filter, row: Row) -> Row:
+    """The row of a filter, whose name another source may have too."""
+    return (*row[:3], known.help)
 
 
 def _inside(*path: str) -> SchemaNode:

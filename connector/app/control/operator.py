@@ -51,11 +51,12 @@ from connector.model import (
     Quarantined,
     QuarantinedItem,
     Revision,
+    SearchSource,
     Window,
 )
 from connector.settings import Settings
 from connector.source.budget import clear_pause
-from connector.source.pages import decode_record
+from connector.source.catalog import decode_item_of
 
 Action: TypeAlias = Literal["replay", "purge"]
 
@@ -76,12 +77,13 @@ class OperatorJournal(OperatorLog, FeedLog, KeyValueStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredNames:
-    """What the configuration names: outputs, account names by id, feeds, watched fields by search."""
+    """Names in the configuration: outputs, account names by id, feeds; watched fields, sources by search."""
 
     outputs: tuple[str, ...]
     account_names: Mapping[str, str]
     feeds: frozenset[Feed]
     watched: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sources: Mapping[str, SearchSource] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Settings) -> ConfiguredNames:
@@ -91,6 +93,7 @@ class ConfiguredNames:
             {account.account_id: name for name, account in settings.accounts.items()},
             _feeds_of(settings),
             {name: search.watch for name, search in settings.searches.items()},
+            {name: search.source for name, search in settings.searches.items()},
         )
 
 
@@ -245,13 +248,14 @@ class Operator:
         """Store the record that *item* makes now; the reason where it makes none."""
         if not item.item.raw:
             return "its bytes are not kept any more"
-        record = decode_record(item.item.raw)
+        feed, configured = item.feed, self._configured or ConfiguredNames((), {}, frozenset())
+        source = configured.sources.get(feed.search, SearchSource.INVESTIGATE)
+        record = decode_item_of(source, item.item.raw)
         if isinstance(record, Quarantined):
             return record.reason
-        feed = item.feed
         progress = await self._log.progress(feed)
         known = (await self._log.seen(feed, [record.id])).get(record.id)
-        message = message_of(record.body)
+        message = message_of(record.head)
         if known is not None and is_other_message(known.message, message):
             record = under_own_id(record, message)
             known = (await self._log.seen(feed, [record.id])).get(record.id)
@@ -262,7 +266,7 @@ class Operator:
             feed=feed,
             window=Window(moment, moment + timedelta(seconds=1)),
             collected=item.at,
-            watched=(self._configured.watched.get(feed.search) if self._configured else None) or WATCHED,
+            watched=configured.watched.get(feed.search) or WATCHED,
         )
         if comparison.revision is None and comparison.seen is None:
             return None

@@ -16,6 +16,7 @@ from connector.mapping.language.file import MappingFile, read_mapping_file
 from connector.mapping.language.pack import Pack, merge
 from connector.mapping.language.refs import config_error
 from connector.mapping.language.validate import validate
+from connector.model import SearchSource
 from connector.yaml_nodes import parse, suggestion
 
 PRELUDE = "common"
@@ -85,6 +86,12 @@ class Library:
     def actions(self) -> Library:
         """The mappings of audit events, one per format, in the directory ``action`` of each place."""
         return Library([place / _ACTION for place in self._directories], self.cache)
+
+    def of_source(self, source: SearchSource) -> Library:
+        """The mappings of records from *source*: below the directories, except for messages."""
+        if source is SearchSource.INVESTIGATE:
+            return self
+        return Library([place / source for place in self._directories], self.cache)
 
     def _known(self) -> set[str]:
         return {entry.name.removesuffix(_SUFFIX) for place in self._directories for entry in _entries(place)}

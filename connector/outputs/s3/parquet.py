@@ -27,8 +27,8 @@ from connector.outputs.s3.objects import Objects, StoredObject, file_name
 if TYPE_CHECKING:
     import pyarrow as pa
 
-EMAIL_ACTIVITY, REMEDIATION_ACTIVITY, BASE_EVENT = 4009, 7001, 0
-"""Classes (``class_uid``) of messages, of audit events of response actions, and of heartbeats."""
+EMAIL_ACTIVITY, REMEDIATION_ACTIVITY, API_ACTIVITY, BASE_EVENT = 4009, 7001, 6003, 0
+"""Classes (``class_uid``) of messages, of audit events of response actions, of audit logs, of heartbeats."""
 
 _MEDIA_TYPE = "application/vnd.apache.parquet"
 _PAGE_BYTES = 1 << 20
@@ -44,6 +44,7 @@ _RANGES: Mapping[_Type, range] = {
     "long": range(-(1 << 63), 1 << 63),
 }
 
+_CLASSES = frozenset({EMAIL_ACTIVITY, REMEDIATION_ACTIVITY, API_ACTIVITY, BASE_EVENT})
 _EVERY_CLASS = (
     "activity_id", "activity_name", "category_name", "category_uid", "class_name", "class_uid", "count",
     "duration", "end_time", "enrichments", "message", "metadata", "observables", "raw_data", "raw_data_hash",
@@ -74,6 +75,12 @@ class SecurityLakeSettings(BaseModel):
         pattern=_SOURCE,
         description="Custom source of audit events (class Remediation Activity); required with actions.",
     )
+    audit_logs_source: str | None = Field(
+        default=None,
+        pattern=_SOURCE,
+        description="Custom source of audit logs (class API Activity); required for searches with source: "
+        "audit_logs.",
+    )
     heartbeat_source: str | None = Field(
         default=None,
         pattern=_SOURCE,
@@ -91,7 +98,7 @@ class SecurityLakeSettings(BaseModel):
 
     @model_validator(mode="after")
     def _can_write(self) -> SecurityLakeSettings:
-        names = [name for name in (self.source, self.actions_source, self.heartbeat_source) if name]
+        names = list(self.sources().values())
         if len(set(names)) < len(names):
             raise ValueError(
                 "Security Lake requires a source of its own for each class; name different sources"
@@ -108,6 +115,7 @@ class SecurityLakeSettings(BaseModel):
         named = {
             EMAIL_ACTIVITY: self.source,
             REMEDIATION_ACTIVITY: self.actions_source,
+            API_ACTIVITY: self.audit_logs_source,
             BASE_EVENT: self.heartbeat_source,
         }
         return {uid: source for uid, source in named.items() if source is not None}
@@ -134,7 +142,28 @@ def columns(class_uid: int) -> Mapping[str, Column]:
         made["actor"] = Column("struct", fields={"user": Column("struct", fields=name)})
         made["command_uid"] = Column("string")
         made["remediation"] = Column("struct", fields={"desc": Column("string")})
+    if class_uid == API_ACTIVITY:
+        made |= _API_COLUMNS
     return made
+
+
+def _struct(*texts: str, **others: Column) -> Column:
+    return Column("struct", fields={**{name: Column("string") for name in texts}, **others})
+
+
+_API_COLUMNS: Mapping[str, Column] = {
+    "actor": _struct(user=_struct("name", "uid", "email_addr")),
+    "api": _struct(
+        "operation",
+        service=_struct("name"),
+        request=_struct("uid"),
+        response=Column("struct", fields={"code": Column("int")}),
+    ),
+    "src_endpoint": _struct("ip", "name"),
+    "http_request": _struct("http_method", "user_agent", url=_struct("path")),
+    "resources": Column("struct", True, {"uid": Column("string"), "type": Column("string")}),
+}
+"""Attributes of API Activity that audit logs fill: https://schema.ocsf.io/1.9.0/classes/api_activity."""
 
 
 # Objects that the schema leaves open for mappings, and that queries need as columns.
@@ -208,7 +237,7 @@ def _row(event: Event) -> tuple[int, int, JsonObject]:
     except (ValueError, RecursionError):
         raise ValueError("the event is not strict JSON") from None
     class_uid = document.get("class_uid") if isinstance(document, dict) else None
-    if type(class_uid) is not int or class_uid not in {EMAIL_ACTIVITY, REMEDIATION_ACTIVITY, BASE_EVENT}:
+    if type(class_uid) is not int or class_uid not in _CLASSES:
         raise ValueError("the event has no class_uid that Parquet has columns for")
     # Objects are sorted and placed by time: an event without one has that of the record.
     moment = document.get("time")

@@ -15,6 +15,7 @@ DATA = Path(__file__).parents[3].parent / "shared" / "data"
 SETS = (
     *("agent", "data_stream", "ecs", "email", "error", "event", "file", "host", "log", "network", "observer"),
     *("organization", "related", "rule", "source", "destination", "threat", "url", "user"),
+    *("http", "user_agent"),
 )
 SAME_KIND = {
     "constant_keyword": "keyword",

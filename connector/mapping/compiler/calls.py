@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
@@ -11,9 +11,10 @@ from typing import Protocol
 from connector.mapping.compiler.emitter import Emitter, Expression
 from connector.mapping.compiler.inference import TEXT, TEXT_KINDS, StaticType, infer_call
 from connector.mapping.compiler.matches import MatchEmitter
+from connector.mapping.compiler.record_types import fields_of_element
 from connector.mapping.engine.plan import bind_call, bind_calls, table_entries
 from connector.mapping.functions.registry import FUNCTIONS, Function
-from connector.mapping.language.grammar import All, AnyOf, Call, Match, Not, Rule, TableRef, Test
+from connector.mapping.language.grammar import ELEMENT, All, AnyOf, Call, Match, Not, Rule, TableRef, Test
 from connector.mapping.language.pack import Pack
 
 
@@ -28,8 +29,16 @@ class EmitRule(Protocol):
 class CallEmitter:
     """Writes calls on values. *rule* writes the rules inside of ``each``."""
 
-    def __init__(self, emitter: Emitter, pack: Pack, matches: MatchEmitter, rule: EmitRule) -> None:
+    def __init__(
+        self,
+        emitter: Emitter,
+        pack: Pack,
+        matches: MatchEmitter,
+        rule: EmitRule,
+        known: dict[str, StaticType],
+    ) -> None:
         self._emitter = emitter
+        self._known = known
         self._pack = pack
         self._matches = matches
         self._rule = rule
@@ -121,13 +130,18 @@ class CallEmitter:
         if static.kind in TEXT_KINDS and static.is_list is not None:
             short = (_ON_TEXTS if static.is_list else _ON_TEXT).get(call.name)
             if short is not None:
-                return short.format(expression.code, ascii(call.argument))
+                value = self._emitter.named(expression).code if short.count("{0}") > 1 else expression.code
+                return short.format(value, ascii(call.argument))
         if call.name == "count" and static.is_list:
             return f"len({expression.code})"
         slow = self._emitter.constant(bind_call(call, self._pack), "f")
-        if function.unchanged is not None and static.kind in TEXT_KINDS and static.is_list is False:
+        if function.unchanged is not None and static.kind in TEXT_KINDS and static.is_list is not None:
             value = self._emitter.named(expression).code
             unchanged = self._emitter.constant(function.unchanged, "kept")
+            if static.is_list:
+                return (
+                    f"({value} if len({value}) == 1 and {unchanged}({value}[0]) else {slow}({value}, lost))"
+                )
             return f"([{value}] if {unchanged}({value}) else {slow}({value}, lost))"
         return f"{slow}({expression.code}, lost)"
 
@@ -138,22 +152,34 @@ class CallEmitter:
         value = self._emitter.named(expression).code
         return f"({value} if type({value}) is list else ({value},))"
 
+    @contextmanager
+    def _element_of(self, static: StaticType) -> Iterator[None]:
+        """While it is open, references to the element are to one of *static*."""
+        outer = {name: self._known.pop(name) for name in [*self._known] if name.startswith(ELEMENT)}
+        inner = fields_of_element(static.fields) if static.fields and static.is_list else {}
+        self._known.update(inner)
+        yield
+        for name in inner:
+            del self._known[name]
+        self._known.update(outer)
+
     def _only(self, match: Match, expression: Expression) -> str:
         element, results = self._emitter.fresh("e"), self._emitter.fresh("l")
         elements = self._elements(expression)
         self._emitter.line(f"{results} = []")
         with self._emitter.block(f"for {element} in {elements}:"):
-            self._emitter.line(f"if {self._matches.code(match, element)}: {results}.append({element})")
+            with self._element_of(expression.static):
+                condition = self._matches.code(match, element)
+            self._emitter.line(f"if {condition}: {results}.append({element})")
         return f"({results} or None)"
 
     def _pick(self, match: Match, expression: Expression, out: str) -> str:
         element = self._emitter.fresh("e")
         line, block = self._emitter.line, self._emitter.block
-        loop, results = (
-            f"for {element} in {self._elements(expression)}:",
-            f"if {self._matches.code(match, element)}:",
-        )
-        with block(loop), block(results):
+        elements = self._elements(expression)
+        with self._element_of(expression.static):
+            condition = self._matches.code(match, element)
+        with block(f"for {element} in {elements}:"), block(f"if {condition}:"):
             line(f"{out} = or_none({element})")
             line("break")
         with block("else:"):
@@ -165,7 +191,7 @@ class CallEmitter:
         line, block = self._emitter.line, self._emitter.block
         elements = self._elements(expression)
         line(f"{results} = []")
-        with block(f"for {element} in {elements}:"):
+        with block(f"for {element} in {elements}:"), self._element_of(expression.static):
             built = self._emitter.fresh("o")
             sure: list[str] = []
             values: list[tuple[str, Expression]] = []
@@ -255,7 +281,12 @@ class CallEmitter:
 
 
 _ON_TEXTS: Mapping[str, str] = MappingProxyType(
-    {"unique": "[*distinct({0})]", "join": "{1}.join({0})", "first": "{0}[0]", "last": "{0}[-1]"}
+    {
+        "unique": "({0} if len({0}) == 1 else [*distinct({0})])",
+        "join": "{1}.join({0})",
+        "first": "{0}[0]",
+        "last": "{0}[-1]",
+    }
 )
 """Functions on a list of texts as expressions of the list and the argument."""
 

@@ -17,7 +17,14 @@ import msgspec
 
 from connector.mapping.compiler.emitter import Emitter, FieldVariables
 from connector.mapping.compiler.fields import FieldEmitter
-from connector.mapping.compiler.inference import infer, infer_names, rarely_present_root, rule_may_lose
+from connector.mapping.compiler.inference import (
+    TEXT_KINDS,
+    TypeEnvironment,
+    infer,
+    infer_names,
+    rarely_present_root,
+    rule_may_lose,
+)
 from connector.mapping.compiler.record_types import DOCUMENTED, CheckedRecord
 from connector.mapping.compiler.rest_fields import RestEmitter
 from connector.mapping.compiler.rules import RuleEmitter
@@ -26,7 +33,15 @@ from connector.mapping.engine.context import INLINE_CODE, NAMES, ContextValues, 
 from connector.mapping.engine.interpreter import time_or
 from connector.mapping.engine.plan import Derived, Plan, matched_names, order
 from connector.mapping.engine.rest import build_rest, record_misfits
-from connector.mapping.engine.result import EARLIEST, MappingResult, code_of, put, severity_of
+from connector.mapping.engine.result import (
+    EARLIEST,
+    HIGHEST,
+    LOWEST,
+    MappingResult,
+    code_of,
+    put,
+    severity_of,
+)
 from connector.mapping.functions import lists, texts
 from connector.mapping.functions.predicates import any_holds, any_is_text
 from connector.mapping.functions.values import (
@@ -80,12 +95,24 @@ def _compile(
         writer = None if rest is None else RestEmitter(emitter, reads, rest, checked=other is not None)
         FieldEmitter(emitter, rules, plan, known).document(writer)
         made = {item.name for item in plan.derived}
-        severity, code = (f"n_{name}" if name in made else "None" for name in (SEVERITY, CODE))
-        emitter.line(
-            f"return mapped((document, moment(n_time), severity({severity}), code({code}), tuple(notes)))"
-        )
+        severity = _envelope(SEVERITY, "severity({0})", known if SEVERITY in made else {})
+        code = _envelope(CODE, "code({0})", known if CODE in made else {})
+        emitter.line(f"return mapped((document, moment(n_time), {severity}, {code}, tuple(notes)))")
     revisions = "" if other is not None else ", every revision"
     return cast(MapFunction, emitter.compiled("mapping", f"<mapping {_file(plan.pack)}{revisions}>"))
+
+
+def _envelope(name: str, checked: str, known: TypeEnvironment) -> str:
+    """The derived value *name* as outputs need it; *checked* makes that of any value."""
+    static = known.get(name)
+    if static is None:
+        return checked.format("None")
+    variable = f"n_{name}"
+    if static.is_list is not False or not static.always_present:
+        return checked.format(variable)
+    if name == SEVERITY and static.kind == "integer":
+        return f"({variable} if {variable} in severities else {checked.format(variable)})"
+    return variable if name == CODE and static.kind in TEXT_KINDS else checked.format(variable)
 
 
 def compile_match(match: Match, pack: Pack, provider: ContextValues) -> Predicate:
@@ -128,6 +155,7 @@ def _emitter(**more: object) -> Emitter:
         map_unless_unchanged=map_unless_unchanged,
         put=put,
         record_misfits=record_misfits,
+        severities=frozenset(range(LOWEST, HIGHEST + 1)),
         severity=severity_of,
         or_none=or_none,
         text=text,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from connector.mapping.compiler.emitter import Emitter, Expression
 from connector.mapping.compiler.inference import (
@@ -201,6 +201,9 @@ class FieldEmitter:
     def _coerce_and_put(self, place: TargetSlot, expression: Expression, *, loses: bool) -> None:
         """Emit the cheapest sufficient check: none if proven, a type test if it usually fits, else coerce."""
         target, static = place.step.target, expression.static
+        if static.kind == "boolean" and static.is_list is False and _takes_text_alone(target):
+            expression = self._written(expression)
+            static = expression.static
         known = always_fits(static, target) or proven_constant(place.step.rule, place.step)
         if known and _shaped(static, target):
             self._aligned(place, expression)
@@ -223,6 +226,14 @@ class FieldEmitter:
                 self._settle(place.step)
         if loses:
             self._settle(place.step)
+
+    def _written(self, expression: Expression) -> Expression:
+        """One boolean as text."""
+        value = self._emitter.named(expression).code
+        written = f"('true' if {value} else 'false')"
+        if not expression.static.always_present:
+            written = f"(None if {value} is None else {written})"
+        return Expression(written, replace(expression.static, kind="text"))
 
     def _aligned(self, place: TargetSlot, expression: Expression) -> None:
         """Emit storing a value that fits, wrapped in a list where the target is one."""
@@ -267,6 +278,10 @@ class FieldEmitter:
         return f"{self._emitter.constant(step.coerce, 'fit')}({value}, lost)"
 
 
+def _takes_text_alone(target: Target) -> bool:
+    return accepts_any_text(target) and target.kind != "any"
+
+
 def _shaped(static: StaticType, target: Target) -> bool:
     """Whether it is known that a value comes in the shape that *target* has, or needs a list around it."""
     if target.is_list is None:
@@ -276,6 +291,9 @@ def _shaped(static: StaticType, target: Target) -> bool:
 
 def _usual(step: TargetPlan, static: StaticType, value: str, *, known: bool) -> tuple[str, bool]:
     """The condition under which *value* fits uncoerced, and whether it is a list then; "" for never."""
+    if static.kind == step.target.kind == "integer" and static.is_list is False and not step.target.allowed:
+        there = "" if static.always_present else f"{value} is not None and "
+        return f"{there}{-(1 << 31)} <= {value} < {1 << 31}", False
     if not known:
         return (f"type({value}) is str" if accepts_any_text(step.target) else ""), False
     if step.target.is_list is True and static.usually_list:

@@ -16,6 +16,7 @@ from connector.mapping.engine.plan import Derived, table_entries
 from connector.mapping.functions.registry import FUNCTIONS
 from connector.mapping.functions.values import absent
 from connector.mapping.language.grammar import (
+    ELEMENT,
     RECORD,
     AllOf,
     Call,
@@ -58,6 +59,7 @@ class StaticType:
         always_present: every record has a value.
         usually_list: a hint where *is_list* is unknown: nearly always a list.
         rarely_present: a hint: nearly no record has a value.
+        fields: the documented path of a checked object or list of objects, such as ``findings``.
     """
 
     kind: str = "any"
@@ -65,6 +67,7 @@ class StaticType:
     always_present: bool = False
     usually_list: bool = False
     rarely_present: bool = False
+    fields: str = ""
 
 
 UNKNOWN = StaticType()
@@ -166,6 +169,8 @@ def infer_ref(ref: Ref, known: TypeEnvironment) -> StaticType:
     if ref.root == RECORD and ref.path:
         checked = known.get(".".join((RECORD, *ref.path)))
         return checked or StaticType(usually_list=ref.path[0] in _LISTS)
+    if ref.root == ELEMENT and ref.path:
+        return known.get(".".join((ELEMENT, *ref.path)), UNKNOWN)
     if ref.root == "account" and ref.path in (("id",), ("name",)):
         return StaticType("text", is_list=False)
     inferred = known.get(ref.root, UNKNOWN)
@@ -202,6 +207,7 @@ def infer_call(call: Call, static: StaticType, pack: Pack) -> StaticType:
         is_list,
         static.always_present and always,
         is_list is None and static.usually_list,
+        fields=static.fields if function.returns == "same" else "",
     )
 
 
@@ -212,6 +218,7 @@ def join_types(left: StaticType, right: StaticType) -> StaticType:
         left.is_list if left.is_list == right.is_list else None,
         always_present=left.always_present or right.always_present,
         usually_list=left.usually_list or left.is_list is True,
+        fields=left.fields if left.fields == right.fields else "",
     )
 
 

@@ -50,16 +50,24 @@ class MatchEmitter:
             start = element if ref.root == ELEMENT else f"n_{ref.root}"
         if not path:
             return start
-        static = infer_ref(ref, self._known)
-        if len(path) == 1 and static.kind == "text" and static.is_list is False:
-            if ref.root == "account":
-                return f"({start}[{path[0]!a}] or None)"
-            if ref.root == RECORD:
-                return f"({start}.get({path[0]!a}) or None if {start} is not None else None)"
+        known = self._known_text(ref, start) if len(path) == 1 else None
+        if known is not None:
+            return known
         slow = f"walk({start}, {self._emitter.constant(path)})"
         if ref.root == ELEMENT and len(path) == 1:
             return f"({start}.get({path[0]!a}) if type({start}) is dict else {slow})"
         return f"({slow} if {start} is not None else None)"
+
+    def _known_text(self, ref: Ref, start: str) -> str | None:
+        """An expression for the last step of *ref*, if it is known to lead to one text."""
+        if not _is_one_text(infer_ref(ref, self._known)):
+            return None
+        name = ref.path[-1]
+        if ref.root == "account":
+            return f"({start}[{name!a}] or None)"
+        if ref.root == ELEMENT:
+            return f"{start}.get({name!a})"
+        return f"({start}.get({name!a}) or None if {start} is not None else None)"
 
     def clean(self, ref: Ref, element: str) -> str:
         """An expression for what *ref* leads to; no value is ``None``."""
@@ -102,6 +110,12 @@ class MatchEmitter:
 
     def _same_text(self, test: Test, element: str, expected: str, static: StaticType) -> str:
         first, value = self._held(self.raw(test.ref, element))
+        sure = static.is_list is False and static.always_present
+        if sure and _is_one_text(infer_ref(test.ref, self._known)):
+            if test.comparison == "is":
+                return f"({first} == {expected})"
+            folded = f"{value}.casefold() == {expected}.casefold()"
+            return f"({first} == {expected} or {value} is not None and {folded})"
         texts = f"type({first}) is str"
         if static.is_list is not False or not static.always_present:
             texts += f" and type({expected}) is str"
@@ -178,6 +192,10 @@ class MatchEmitter:
         holding = self._emitter.constant(holds, "holding")
         first, value = self._held(read(test.ref, element))
         return f"({first} is not None and {holding}({value}))"
+
+
+def _is_one_text(static: StaticType) -> bool:
+    return static.kind in TEXT_KINDS and static.is_list is False
 
 
 _QUICK: Mapping[str, Callable[[MatchEmitter, Test, str, Constants], str | None]] = MappingProxyType(

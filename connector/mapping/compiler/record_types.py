@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from connector.mapping.compiler.inference import StaticType
-from connector.mapping.language.grammar import RECORD
+from connector.mapping.language.grammar import ELEMENT, RECORD
 from connector.mapping.schemas.fields import RECORD_FIELDS
 
 PREFIX = "r_"
@@ -26,18 +26,28 @@ _TEXTS = frozenset(("keyword", "text", "date", "ip"))
 """Kinds whose values are texts; that one is a date is not known before it is read."""
 
 
-def _static(kind: str, *, is_list: bool) -> StaticType:
-    known = "text" if kind in _TEXTS else kind if kind in ("boolean", "object") else "any"
-    return StaticType(known, is_list=is_list)
+def _static(path: str, *, is_list: bool) -> StaticType:
+    kind = RECORD_FIELDS[path]
+    if kind == "object":
+        return StaticType(kind, is_list=is_list, fields=path.removesuffix("[]"))
+    return StaticType("text" if kind in _TEXTS else kind if kind == "boolean" else "any", is_list=is_list)
 
 
 DOCUMENTED: Mapping[str, StaticType] = MappingProxyType(
-    {
-        f"{RECORD}.{path.replace('[]', '')}": _static(kind, is_list="[]" in path)
-        for path, kind in RECORD_FIELDS.items()
-    }
+    {f"{RECORD}.{path.replace('[]', '')}": _static(path, is_list="[]" in path) for path in RECORD_FIELDS}
 )
 """What is known of each field of a checked record, by its reference."""
+
+
+def fields_of_element(owner: str) -> Mapping[str, StaticType]:
+    """The same of the fields of one object in the list *owner*, by their reference."""
+    start = f"{owner}[]."
+    return {
+        f"{ELEMENT}.{path.removeprefix(start)}": _static(path, is_list=False)
+        for path in RECORD_FIELDS
+        if path.startswith(start) and "[]" not in path.removeprefix(start)
+    }
+
 
 TOP_LEVEL: Mapping[str, str] = MappingProxyType(
     {path.removesuffix("[]"): kind for path, kind in RECORD_FIELDS.items() if "." not in path}

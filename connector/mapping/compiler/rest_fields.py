@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from connector.mapping.compiler.emitter import Emitter, FieldVariables
-from connector.mapping.compiler.record_types import TOP_LEVEL, UsualOrder
+from connector.mapping.compiler.record_types import DOCUMENTED, TOP_LEVEL, UsualOrder
 from connector.mapping.engine.conform import FORMS_FIT
-from connector.mapping.engine.rest import CollectRest, NestedRest
+from connector.mapping.engine.rest import CollectRest, FlatRest, NestedRest
+from connector.mapping.language.grammar import RECORD
 
 
 class RestEmitter:
@@ -28,15 +31,30 @@ class RestEmitter:
         """Put the rest into the object *into*."""
         collect = self._emitter.constant(self._rest, "rest")
         everything = f"{collect}(body, returned, {into}, notes)"
-        if not self._checked or not isinstance(self._rest, NestedRest):
+        usual = f"{self._emitter.constant(UsualOrder(), 'usual')}[(*body,)]"
+        if self._checked and isinstance(self._rest, NestedRest):
+            put = self._emitter.constant(self._rest.put, "put")
+            with self._emitter.block(f"if {usual}:"):
+                for name in TOP_LEVEL:
+                    self._field(name, into, self._rest, put)
+            with self._emitter.block("else:"):
+                self._emitter.line(everything)
+        elif self._checked and isinstance(self._rest, FlatRest):
+            there = " or ".join(self._left_over(self._rest))
+            with self._emitter.block(f"if returned or not {usual}{' or ' if there else ''}{there}:"):
+                self._emitter.line(everything)
+        else:
             self._emitter.line(everything)
-            return
-        put = self._emitter.constant(self._rest.put, "put")
-        with self._emitter.block(f"if {self._emitter.constant(UsualOrder(), 'usual')}[(*body,)]:"):
-            for name in TOP_LEVEL:
-                self._field(name, into, self._rest, put)
-        with self._emitter.block("else:"):
-            self._emitter.line(everything)
+
+    def _left_over(self, rest: FlatRest) -> Iterator[str]:
+        """Conditions under which a documented field is in a flat rest; most are in fields of their own."""
+        for name in TOP_LEVEL:
+            if name not in rest.dropped:
+                there = f"{self._reads.received(name)} is not None"
+                if name in rest.parts and DOCUMENTED[f"{RECORD}.{name}"].is_list is False:
+                    parts = self._emitter.constant(rest.parts[name])
+                    there = f"({there} and not {parts}.issuperset({self._reads.received(name)}))"
+                yield there
 
     def _field(self, name: str, into: str, rest: NestedRest, put: str) -> None:
         """One field of a record with all fields in their usual order; most are nothing but their value."""

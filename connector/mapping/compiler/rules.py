@@ -12,7 +12,6 @@ from connector.mapping.compiler.emitter import Emitter, Expression, FieldVariabl
 from connector.mapping.compiler.inference import (
     TEXT_KINDS,
     StaticType,
-    TypeEnvironment,
     infer,
     infer_constant,
     infer_own,
@@ -40,10 +39,12 @@ from connector.mapping.language.pack import Pack
 class RuleEmitter:
     """Writes the rules of one function. *known* tells of derived and provided values."""
 
-    def __init__(self, emitter: Emitter, pack: Pack, known: TypeEnvironment, reads: FieldVariables) -> None:
+    def __init__(
+        self, emitter: Emitter, pack: Pack, known: dict[str, StaticType], reads: FieldVariables
+    ) -> None:
         self._emitter = emitter
         self._matches = MatchEmitter(emitter, known, reads)
-        self._calls = CallEmitter(emitter, pack, self._matches, self.rule)
+        self._calls = CallEmitter(emitter, pack, self._matches, self.rule, known)
         self._reads = reads
         self.pack = pack
         self.known = known
@@ -160,15 +161,16 @@ class RuleEmitter:
         return Expression(out, static)
 
     def _reads_checked(self, ref: Ref, static: StaticType, out: str, start: str) -> bool:
-        """Emit reading a text or number directly inside an object, or each of a list, of a checked record."""
-        if ref.root != RECORD or len(ref.path) != 2 or ".".join((RECORD, *ref.path)) not in self.known:  # noqa: PLR2004
+        """Emit reading a single value in a checked object, or in each of a list; return whether it is one."""
+        if ".".join((ref.root, *ref.path)) not in self.known or static.kind == "object":
+            return False
+        *above, name = ref.path
+        owner = self.known.get(".".join((ref.root, *above)))
+        if len(above) != (1 if ref.root == RECORD else 0):
             return False
         is_text = static.kind == "text"
-        if not is_text and static.kind != "any":
-            return False
-        owner, name = self.known[f"{RECORD}.{ref.path[0]}"], ref.path[1]
         line = self._emitter.line
-        if not owner.is_list:
+        if owner is None or not owner.is_list:
             line(f"{out} = {start}.get({name!a}){' or None' if is_text else ''}")
             return True
         element, value = self._emitter.fresh("e"), self._emitter.fresh()

@@ -30,7 +30,7 @@ class ContextValues:
     def collected(self, revision: Revision) -> Value:
         """When the connector received it."""
         moment, written = self._collected
-        if revision.collected != moment:  # a page is collected at once
+        if revision.collected is not moment and revision.collected != moment:  # a page is collected at once
             written = instant(revision.collected)
             self._collected = revision.collected, written
         return written

@@ -32,6 +32,10 @@ def record_misfits(
     name: str, reads: Iterable[str], lost: Losses, body: Body, notes: list[str], returned: set[str]
 ) -> None:
     """Note why values did not fit *name*, and return the fields they came from to the rest."""
+    if len(lost) == 1 and not lost[0][0]:  # only a spelling: the most frequent case
+        value = lost.pop()[1]
+        returned.update([field for field in reads if _holds(body.get(field), value)] or reads)
+        return
     notes.extend([f"{name}: {reason}" for reason in dict.fromkeys([reason for reason, _ in lost]) if reason])
     if len(lost) <= _LINEAR_SEARCH_LIMIT:
         for _, value in lost:
@@ -66,9 +70,7 @@ def build_rest(plan: Plan) -> CollectRest | None:
         return None
     if plan.nested:
         return NestedRest(plan)
-    return _flat(
-        plan.pack.rest.into, _left_out(plan), plan.targets | {f"{name}Label" for name in plan.pack.labels}
-    )
+    return FlatRest(plan, plan.pack.rest.into)
 
 
 class NestedRest:
@@ -126,35 +128,45 @@ class NestedRest:
             rest.setdefault(self._malformed, {})[name] = value
 
 
-def _flat(into: str, without: Mapping[str, frozenset[str]], occupied: AbstractSet[str]) -> CollectRest:
-    names: dict[tuple[str, ...], str] = {}
+class FlatRest:
+    """The rest of a record in a flat document; every value becomes text.
 
-    def name_of(path: tuple[str, ...]) -> str:
-        if path not in names:
-            if len(names) >= _MAX_CACHED_NAMES:
-                names.clear()
-            words = (word for step in path for word in _WORDS.findall(step))
-            names[path] = into + "".join(word[0].upper() + word[1:] for word in words)
-        return names[path]
+    Attributes:
+        dropped: names of fields that are not in it, unless they are returned.
+        parts: names of what is left out of fields of which the rest is in it, by the names of the fields.
+    """
 
-    dropped = frozenset(key for key, inner in without.items() if not inner)
-    inside = {key: _tree(inner) for key, inner in without.items()}
+    def __init__(self, plan: Plan, into: str) -> None:
+        without = _left_out(plan)
+        self._into = into
+        self._occupied = plan.targets | {f"{name}Label" for name in plan.pack.labels}
+        self._names: dict[tuple[str, ...], str] = {}
+        self.dropped = frozenset(key for key, inner in without.items() if not inner)
+        self.parts = {key: inner for key, inner in without.items() if inner}
+        self._inside = {key: _tree(inner) for key, inner in self.parts.items()}
 
-    def collect(body: JsonObject, returned: Returned, rest: JsonObject, notes: list[str]) -> None:
+    def __call__(self, body: JsonObject, returned: Returned, rest: JsonObject, notes: list[str]) -> None:
+        """Add the rest of *body*, with the *returned* fields, to the object *rest*."""
         del notes  # every value becomes text
-        out = dropped - returned if returned else dropped
+        out = self.dropped - returned if returned else self.dropped
         for key in filterfalse(out.__contains__, body):
             value = body[key]
             if not value and type(value) in CONTAINERS:
                 continue
-            if key in without and key not in returned:
-                if type(value) is dict and without[key].issuperset(value):
+            if key in self.parts and key not in returned:
+                if type(value) is dict and self.parts[key].issuperset(value):
                     continue
-                value = _without(value, inside[key])
+                value = _without(value, self._inside[key])
             for path, line in _lines((key,), value):
-                rest[_numbered_name(name_of(path), rest, occupied)] = line
+                rest[_numbered_name(self._name_of(path), rest, self._occupied)] = line
 
-    return collect
+    def _name_of(self, path: tuple[str, ...]) -> str:
+        if path not in self._names:
+            if len(self._names) >= _MAX_CACHED_NAMES:
+                self._names.clear()
+            words = (word for step in path for word in _WORDS.findall(step))
+            self._names[path] = self._into + "".join(word[0].upper() + word[1:] for word in words)
+        return self._names[path]
 
 
 def _left_out(plan: Plan) -> Mapping[str, frozenset[str]]:

@@ -13,6 +13,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 _BITS = 63
 """Bits of a number that can be a time: nanoseconds since 1970 take 61."""
 
+_ENDS = frozenset(("Z", ""))
+
 FIRST_YEAR, LAST_YEAR = 1971, 2099
 """Dates outside of these years are placeholders: ``0001-01-01`` (the zero of Go and .NET), the epoch of Unix,
 ``9999-12-31``. No email was scanned then, and no search looks for events at such a time."""
@@ -27,14 +29,14 @@ NO_TIME = "a date that means no time"
 def date(value: Value, lost: Losses) -> Value:
     """A date in the one form; a text without zone is UTC. A placeholder for no time is no date."""
     if type(value) is str:
-        if value[4:14:3] == "--T:" and value[19:] == "Z" and "20" <= value < "21":
+        if value[4:14:3] == "--T:" and value[19:] in _ENDS and "20" <= value < "21":
             # What the API sends, such as 2026-11-18T09:41:07Z: validated in full, then cut, not printed.
             try:
                 _fromisoformat(value)
             except ValueError:
                 lost.append((NOT_A_DATE, value))
                 return None
-            return value.replace("Z", ".000Z")
+            return value[:19] + ".000Z"
         moment = moment_of(value)
         if moment is not None and FIRST_YEAR <= moment.year <= LAST_YEAR:
             return instant(moment)
@@ -70,6 +72,10 @@ def epoch_ms(value: Value, lost: Losses) -> Value:
             return None
         return value
     moment = moment_of(value) if type(value) is str else None
+    if moment is not None and not moment.microsecond:
+        milliseconds = int(moment.timestamp()) * 1000
+        if _FIRST_MS <= milliseconds < _LAST_MS:
+            return milliseconds
     if moment is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
         lost.append((NOT_A_DATE if moment is None else NO_TIME, value))
         return None

@@ -28,6 +28,8 @@ def canonical_ip(text: str) -> str | None:
 
     Accepts brackets, the tag ``IPv6:`` and blanks around it. Zones (``fe80::1%eth0``) are refused.
     """
+    if ":" in text or "[" in text:
+        return _UNUSUAL[text] if len(text) <= _MAX_LENGTH else None
     try:
         inet_pton(AF_INET, text)  # what most records hold; it accepts no second spelling of an address
     except (OSError, ValueError):  # ValueError: a null character, or a lone surrogate

@@ -15,6 +15,7 @@ from connector.mapping.functions import addresses, dates, lists, scalars, texts
 from connector.mapping.functions.ip_addresses import is_canonical_ip
 from connector.mapping.functions.texts import OnText
 from connector.mapping.functions.values import ValueFunction
+from connector.mapping.schemas.fields import VERDICTS
 
 ArgumentKind: TypeAlias = Literal["nothing", "length", "text", "path", "table", "match", "rules"]
 ReturnKind: TypeAlias = Literal[
@@ -111,7 +112,10 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         "extension": _on_text("the extension of a file name", texts.extension),
         "domain": _on_text("what follows the last @", texts.domain, "domain({})"),
         "verdict": Function(
-            "a verdict in capitals; one that is not documented is noted", scalars.verdict, may_lose="always"
+            "a verdict in capitals; one that is not documented is noted",
+            scalars.verdict,
+            may_lose="always",
+            unchanged=VERDICTS.__contains__,
         ),
         "integer": Function("a whole number, rounded", scalars.integer, returns="integer", may_lose="always"),
         "number": Function("a number", scalars.number, returns="number", may_lose="always"),

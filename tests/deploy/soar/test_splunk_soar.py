@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,17 +68,25 @@ def soar(place: ActingDaemon, splunk: subprocess.Popen[str], tmp_path: Path) -> 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The manifest that the SDK makes of the app when it is packaged."""
+    """The manifest that the SDK makes of the app when it packages it."""
     folder = tmp_path_factory.mktemp("manifest") / APP.name
     shutil.copytree(APP, folder)
     # What `uv lock` writes, less the packages, which it would have to look up.
     lock = f'[[package]]\nname = "{APP.name}"\nversion = "1.0.0"\nsource = {{directory = "."}}\n'
     (folder / "uv.lock").write_text(lock)
     subprocess.run(
-        [sdk_python(), "-m", "soar_sdk.cli.cli", "manifests", "create", "manifest.json", "."],
+        [sdk_python(), "-m", "soar_sdk.cli.cli", "package", "build", "-o", "app.tgz"],
         cwd=folder, env=environment(), check=True, capture_output=True, timeout=120,
     )  # fmt: skip
-    made: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    with tarfile.open(folder / "app.tgz") as package:
+        files = {name.partition("/")[2]: name for name in package.getnames()}
+        manifest = package.extractfile(files["manifest.json"])
+        assert manifest is not None
+        made: dict[str, Any] = json.load(manifest)
+    assert {f"src/{file.name}" for file in (APP / "src").glob("*.py")} | {
+        made["logo"],
+        made["logo_dark"],
+    } <= files.keys()
     return made
 
 
@@ -165,10 +174,17 @@ class TestAgainstARunningConnector:
             ("http://127.0.0.1:9", "No answer from the connector"),
             ("http://connector.example:9465", "expected https://"),
             ("connector.example:9465", "expected https://"),
+            ("https://connector.example:port", "url: "),
         ],
     )
     def test_an_unusable_url_is_named(self, soar: Platform, url: str, expected: str) -> None:
         assert expected in soar.run("test_connectivity", asset={"url": url})["message"]
+
+    def test_a_token_that_no_header_can_carry_is_named_but_not_shown(self, soar: Platform) -> None:
+        told = soar.run("test_connectivity", asset={"token": "töken-0123456789"})
+
+        assert "token: expected printable ASCII" in told["message"]
+        assert "töken" not in told["message"]
 
     def test_an_address_of_something_else_is_no_connector(self, soar: Platform, place: ActingDaemon) -> None:
         other = place.api_url
@@ -361,7 +377,7 @@ class TestPolling:
         self, soar: Platform, place: ActingDaemon
     ) -> None:
         place.held()
-        soar.told("on_poll", asset={"first_poll": "What is new"})
+        assert soar.told("on_poll", asset={"first_poll": "What is new"})["containers"] == []
         cursor = soar.state
 
         shown = soar.told("on_poll", {"container_count": 1})

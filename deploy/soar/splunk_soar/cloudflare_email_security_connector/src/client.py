@@ -47,9 +47,12 @@ class Client:
 
     def __init__(self, asset: Asset) -> None:
         self._url = checked_url(asset.url)
+        token = asset.token.strip()
+        if not token or not re.fullmatch(r"[!-~]+", token):
+            raise AssetMisconfiguration("token: expected printable ASCII without blanks")
         self._http = httpx.Client(
             base_url=self._url,
-            headers={"Authorization": f"Bearer {asset.token.strip()}"},
+            headers={"Authorization": f"Bearer {token}"},
             verify=tls_context(asset),
             timeout=WAIT_SECONDS + SLACK_SECONDS,
         )
@@ -93,7 +96,8 @@ class Client:
                 failure = refusal_of(response)
                 if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                     raise failure
-                pause = float(response.headers.get("retry-after", "1"))
+                after = response.headers.get("retry-after", "")
+                pause = float(after) if after.isdecimal() else 1.0
             if attempt < ATTEMPTS:
                 time.sleep(min(pause, LONGEST_PAUSE))
         raise failure

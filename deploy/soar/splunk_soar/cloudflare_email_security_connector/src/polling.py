@@ -18,6 +18,8 @@ MOST_PAGES = 50
 """Requests of one poll: it ends within the timeout of the platform, and the next one goes on."""
 MOST_REMEMBERED = 5000
 """Messages that have a container, remembered so that a corrected verdict reaches it."""
+LONGEST_SUBJECT = 200
+"""Characters of a subject in the name of a container."""
 SEVERITIES = {"MALICIOUS": "high", "SUSPICIOUS": "medium", "SPOOF": "medium"}
 """Severity of a container by verdict; low for others."""
 
@@ -87,19 +89,19 @@ def is_wanted(verdict: str, wanted: str) -> bool:
 
 def verdict_of(event: dict[str, Any]) -> str:
     """The verdict; NONE for messages without a detection."""
-    return event["event"].get("final_disposition") or "NONE"
+    return str(event["event"].get("final_disposition") or "NONE")
 
 
 def container_of(event: dict[str, Any], key: str, verdict: str) -> Container:
     """The container of a message; the platform finds the one that exists by its source_data_identifier."""
     record = event["event"]
     return Container(
-        name=f"{verdict} email: {record.get('subject') or '(no subject)'}",
+        name=f"{verdict} email: {str(record.get('subject') or '(no subject)')[:LONGEST_SUBJECT]}",
         description="A message of Cloudflare Email Security",
         source_data_identifier=key,
         severity=SEVERITIES.get(verdict, "low"),
-        start_time=record.get("scanned_at") or event["collected_at"],
-        data=event,
+        start_time=str(record.get("scanned_at") or event["collected_at"]),
+        data={"account": event["account"], "id": event["id"]},
     )
 
 

@@ -38,6 +38,7 @@ from connector.model import (
     Record,
     Revision,
     RewindPreview,
+    SearchPosition,
     Seen,
     StoredAction,
     Window,
@@ -59,8 +60,12 @@ Start: TypeAlias = Literal["head", "beginning"]
 class Source(Protocol):
     """One account of the API."""
 
-    def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
-        """Walk all pages of *query* whose records lie in *window*.
+    def search(
+        self, query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
+        """Walk all pages of *query* whose records lie in *window*, or those that are left at *position*.
+
+        *position* is that of a page of an earlier walk of the same query and window. A source MAY have none.
 
         The generator ending normally means: the walk is complete. Otherwise it MUST raise a
         ``SourceError``; pages yielded before that are valid and MAY be journaled by the caller, who

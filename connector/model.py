@@ -45,6 +45,11 @@ class Feed:
     def __str__(self) -> str:
         return f"{self.account}/{self.search}"
 
+    @property
+    def notes(self) -> str:
+        """How the keys of its notes begin, which are forgotten with the feed; see ``Commit``."""
+        return f"notes {self} "
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
@@ -239,15 +244,28 @@ class QuarantinedItem:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchPosition:
+    """How far a search in order of time is: what lies in *left* of its part number *part* is still to come.
+
+    A list of verdicts takes one part per verdict, counted from 0; later parts are still to come as a whole.
+    """
+
+    part: int
+    left: Window
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One answer of the API, or a slice of it. The cursor to the next page stays in ``source``.
 
     *quarantined* holds what the same answer contained and no record can be made of; it must become durable
-    together with the records.
+    together with the records. *position* is where the search may be continued once this page is durable;
+    ``None`` where nothing tells, and it has to begin anew.
     """
 
     records: tuple[Record, ...]
     quarantined: tuple[Quarantined, ...] = ()
+    position: SearchPosition | None = None
 
 
 @made_often(frozen=True, slots=True)
@@ -395,7 +413,8 @@ class Step:
 class Commit:
     """One transaction of collection: revisions, what was seen, and the step that they complete.
 
-    *key_value* becomes durable with it, as by ``KeyValueStore.set_value``. *generation* is the feed's when
+    *key_value* becomes durable with it, as by ``KeyValueStore.set_value``. So do *notes*: keys under
+    ``Feed.notes``, for which nobody waits. *generation* is the feed's when
     the data behind this commit was read (``None``: not checked); see ``Progress``.
     """
 
@@ -407,6 +426,7 @@ class Commit:
     key_value: tuple[str, str] | None = None
     generation: int | None = None
     quarantined: tuple[Quarantined, ...] = ()
+    notes: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

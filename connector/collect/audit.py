@@ -98,14 +98,17 @@ class Auditor:
         unread = first_unread(left, timedelta(0), holes(self._checkpoints.gaps))
         if unread.start > left.start:
             return await self._checkpoints.step(AUDIT, unread.start)
-        part = self._reader.sizing.first_slice(AUDIT, unread)
+        task = str(self._checkpoints.get(ROUND))
+        part = await self._reader.first_slice(AUDIT, unread, task)
         query, known = self._reader.query(Priority.BACKFILL), self._checkpoints.known_before(part.end)
         result = await self._reader.read_within_retention(
-            Slice(AUDIT, part, None, query, known, self._oldest.total_seconds())
+            Slice(AUDIT, part, None, query, known, self._oldest.total_seconds(), task=task)
         )
         if isinstance(result, SliceResult):
             await self._sweeper.look_up_disappeared(part, result, is_audit=True)
-            return await self._checkpoints.step(AUDIT, part.end)
+            reached = await self._checkpoints.step(AUDIT, part.end)
+            await self._reader.finish(AUDIT)
+            return reached
         if result > part.start:
             # Not a gap of the feed: it was read in time, and the API no longer retains it.
             await self._checkpoints.step(AUDIT, min(result, left.end))

@@ -25,6 +25,7 @@ from connector.collect.feed_writer import FeedWriter
 from connector.collect.gap_repair import REPAIR, GapRepair
 from connector.collect.gaps import RETRY_EVERY
 from connector.collect.ingest import SliceIngester
+from connector.collect.partial_slices import PartialSlices
 from connector.collect.resume import FeedResume
 from connector.collect.schedule import Schedule
 from connector.collect.seen_expiry import SeenExpiry
@@ -75,10 +76,12 @@ class Collector:
         feed, now = config.feed, self.present
         writer = FeedWriter(feed, config.fingerprint, log, observe=observe)
         self._checkpoints = Checkpoints(config, log, writer, observe=observe, present=source.now)
+        partials = PartialSlices(log, writer, config.fingerprint)
         ingester = SliceIngester(
             source,
             log,
             writer,
+            partials,
             watched=config.watched,
             observe=observe,
             clock=now,
@@ -89,6 +92,7 @@ class Collector:
             config,
             source,
             ingester,
+            partials,
             SliceSizing(config.query.per_page, config.longest_slice),
             observe=observe,
             now=now,

@@ -41,13 +41,14 @@ class FeedWriter:
         step: Step | None = None,
         key_value: tuple[str, str] | None = None,
         quarantined: tuple[Quarantined, ...] = (),
+        notes: tuple[tuple[str, str | None], ...] = (),
     ) -> None:
         """Store all of it in one transaction, waiting for room as long as it takes.
 
         *generation* is what :attr:`generation` was when the compared data was read. Raises ``Moved``.
         """
         commit = Commit(
-            self.feed, self._fingerprint, revisions, seen, step, key_value, generation, quarantined
+            self.feed, self._fingerprint, revisions, seen, step, key_value, generation, quarantined, notes
         )
         await self.when_room(partial(self._log.commit, commit))
 

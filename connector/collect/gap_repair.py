@@ -48,14 +48,15 @@ class GapRepair:
 
     async def _repair(self, gap: Gap) -> None:
         while gap in self._checkpoints.gaps:
-            part = self._reader.sizing.last_slice(REPAIR, gap.window)
-            query, began = self._reader.query(Priority.BACKFILL), self._now()
+            part = await self._reader.last_slice(REPAIR, gap.window)
+            query = self._reader.query(Priority.BACKFILL)
             try:
                 result = await self._reader.read(Slice(REPAIR, part, None, query))
             except BadQuery:
                 return
             if not isinstance(result, SliceResult):
                 continue
-            await self._sweeper.note_late_read(part, result, began)
+            await self._sweeper.note_late_read(part, result)
             await self._checkpoints.note_repaired(part)
+            await self._reader.finish(REPAIR)
             gap = replace(gap, window=Window(gap.window.start, part.start))

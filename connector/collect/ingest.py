@@ -9,19 +9,18 @@ undoing what a later one found.
 from __future__ import annotations
 
 import asyncio
-from array import array
-from bisect import bisect_left
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from heapq import merge
 from typing import Protocol
 
 from connector.broadcast import Broadcast
 from connector.collect.disappeared import Disappeared
 from connector.collect.enrichment import Enrichment, PageEnrichment, Visit
 from connector.collect.feed_writer import FeedWriter
+from connector.collect.id_hashes import IdHashSet
+from connector.collect.partial_slices import Notes, PartialSlices, SliceNotes
 from connector.collect.revisions import (
     PAD,
     Comparison,
@@ -97,24 +96,6 @@ class KeyedLock:
             self._released.notify()
 
 
-class IdHashSet:
-    """The ids of a slice as hashes of eight bytes, sorted when first looked at: most slices never are."""
-
-    def __init__(self) -> None:
-        self._sorted_runs: list[array[int]] = []
-
-    def add(self, ids: Iterable[str]) -> None:
-        """Add the *ids* of a page."""
-        self._sorted_runs.append(array("q", sorted(map(hash, ids))))
-
-    def __contains__(self, record_id: object) -> bool:
-        if len(self._sorted_runs) != 1:
-            self._sorted_runs = [array("q", merge(*self._sorted_runs))]
-        wanted, hashes = hash(record_id), self._sorted_runs[0]
-        at = bisect_left(hashes, wanted)
-        return at < len(hashes) and hashes[at] == wanted
-
-
 _LAST_PAGE_WAIT = 0.05
 """Seconds to wait for the next page before the present one is stored without the checkpoint. The end of a
 search is known at once (no cursor), so this only covers the scheduling of the next request; a second page on
@@ -129,9 +110,16 @@ class SliceRecorder(Protocol):
         ...
 
     def record(
-        self, records: Sequence[Record], comparisons: Sequence[Comparison], step: Step | None
+        self,
+        records: Sequence[Record],
+        comparisons: Sequence[Comparison],
+        step: Step | None,
+        left: Window | None = None,
     ) -> tuple[str, str]:
-        """Count a page; return the key and value to make durable with it."""
+        """Count a page; return the key and value to make durable with it.
+
+        *left* is what remains of the slice's time where the slice may be continued behind this page.
+        """
         ...
 
 
@@ -147,6 +135,7 @@ class Slice:
         known: time that this sweep's feed has read before: a record that is new there came late.
         least_late: how late such a record is at least, in seconds.
         recorder: counts every page.
+        task: what else two reads of the window have in common if one continues the other.
     """
 
     sweep: str
@@ -156,14 +145,16 @@ class Slice:
     known: Window | None = None
     least_late: float = 0.0
     recorder: SliceRecorder | None = None
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SliceResult:
-    """What a complete slice returned: the number of records, and their ids."""
+    """What a complete slice returned: the number of records, their ids, and when its first page was read."""
 
     records: int
     ids: IdHashSet
+    began: datetime
 
 
 class SliceIngester:
@@ -174,6 +165,7 @@ class SliceIngester:
         source: Source,
         log: FeedLog,
         writer: FeedWriter,
+        partials: PartialSlices,
         *,
         watched: Sequence[str],
         observe: Observe,
@@ -186,6 +178,7 @@ class SliceIngester:
         self._source = source
         self._log = log
         self._writer = writer
+        self._partials = partials
         self._watched = tuple(watched)
         self._observe = observe
         self._clock = clock
@@ -194,49 +187,51 @@ class SliceIngester:
         self._order = ReadOrder()
 
     async def ingest(self, part: Slice) -> SliceResult:
-        """Read all of *part* and store it; returns when the checkpoint is durable.
+        """Read all of *part*, or what is left of it, and store it; returns when the checkpoint is durable.
 
         Raises ``SourceError``: pages read so far are durable then, the checkpoint is where it was.
         """
-        records, ids = 0, IdHashSet()
+        notes = await self._partials.begin(
+            part.sweep, part.window, self._clock(), task=part.task, keeps_ids=part.recorder is None
+        )
         with self._order.reading() as number:
-            async with aclosing(self._source.search(part.query, part.window)) as pages:
+            async with aclosing(self._source.search(part.query, part.window, notes.position)) as pages:
                 page = await anext(pages, None)
                 if page is None and part.step is not None:
-                    await self._move_checkpoint(part, part.step)
+                    await self._move_checkpoint(part, part.step, notes)
                 while page is not None:
-                    records += len(page.records)
-                    page = await self._store_while_fetching(part, page, pages, number, ids)
-        return SliceResult(records, ids)
+                    page = await self._store_while_fetching(part, page, pages, number, notes)
+        return SliceResult(notes.records, notes.ids, notes.began)
 
     async def _store_while_fetching(
-        self, part: Slice, page: Page, pages: AsyncGenerator[Page, None], number: int, ids: IdHashSet
+        self, part: Slice, page: Page, pages: AsyncGenerator[Page, None], number: int, notes: SliceNotes
     ) -> Page | None:
-        """Store *page* while the next one is fetched; the last page takes the checkpoint along.
-
-        Adds the ids of the page to *ids*.
-        """
+        """Store *page* while the next one is fetched; the last page takes the checkpoint along."""
         following = asyncio.ensure_future(anext(pages, None))
         try:
             await asyncio.wait({following}, timeout=_LAST_PAGE_WAIT)
             is_last = following.done() and following.exception() is None and following.result() is None
-            ids.add(await self._store(part, page, part.step if is_last else None, number))
+            await self._store(part, page, number, notes, is_last=is_last)
             next_page = await following
             if next_page is None and not is_last and part.step is not None:
-                await self._move_checkpoint(part, part.step)
+                await self._move_checkpoint(part, part.step, notes)
         finally:
             following.cancel()
             # Also where it is done: asyncio reports an exception that was never retrieved as lost.
             await asyncio.gather(following, return_exceptions=True)
         return next_page
 
-    async def _move_checkpoint(self, part: Slice, step: Step) -> None:
+    async def _move_checkpoint(self, part: Slice, step: Step, notes: SliceNotes) -> None:
         key_value = part.recorder.record((), (), step) if part.recorder else None
-        await self._writer.commit(generation=self._writer.generation, step=step, key_value=key_value)
+        await self._writer.commit(
+            generation=self._writer.generation, step=step, key_value=key_value, notes=notes.completion()
+        )
+        notes.stored()
 
-    async def _store(self, part: Slice, page: Page, step: Step | None, number: int) -> list[str]:
-        """Compare the records of a page with what was seen and make the outcome durable; return their ids."""
+    async def _store(self, part: Slice, page: Page, number: int, notes: SliceNotes, *, is_last: bool) -> None:
+        """Compare the records of a page with what was seen and make the outcome durable."""
         enrichment = PageEnrichment()
+        step = part.step if is_last else None
         async with self._record_locks.hold(record.id for record in page.records):
             visit, generation = Visit(self._feed, part.window, self._clock()), self._writer.generation
             known = dict(await self._log.seen(self._feed, [record.id for record in page.records]))
@@ -252,14 +247,25 @@ class SliceIngester:
                 await self._enrichment.fetch(enrichment)
                 visit, generation = Visit(self._feed, part.window, self._clock()), self._writer.generation
                 known = dict(await self._log.seen(self._feed, [record.id for record in records]))
-            key_value = part.recorder.record(records, comparisons, step) if part.recorder else None
-            await self._commit(comparisons, generation, step, key_value, page.quarantined)
+            notes.take([record.id for record in records])
+            noted: Notes = ()
+            if step is not None:
+                noted = notes.completion()
+            elif not is_last:
+                stores = bool(page.quarantined) or any(c.revision or c.seen for c in comparisons)
+                noted = notes.after(page.position, quiet=not stores)
+            key_value = None
+            if part.recorder:
+                left = page.position.left if noted and page.position else None
+                key_value = part.recorder.record(records, comparisons, step, left)
+            await self._commit(comparisons, generation, step, key_value, page.quarantined, noted)
+            if noted:
+                notes.stored()
             self._order.note_changed((c.revision.record.id for c in comparisons if c.revision), number)
         self._report(part, records, comparisons, visit.at)
         for record in reused:
             if any(c.new and c.revision and c.revision.record.id == record.id for c in comparisons):
                 self._observe(RecordIdReused(self._feed, api_id(record.id)))
-        return [record.id for record in records]
 
     def _compare(
         self,
@@ -325,10 +331,11 @@ class SliceIngester:
         step: Step | None = None,
         key_value: tuple[str, str] | None = None,
         quarantined: tuple[Quarantined, ...] = (),
+        notes: Notes = (),
     ) -> None:
         revisions = tuple(c.revision for c in comparisons if c.revision is not None)
         rows = {c.seen.id: c.seen for c in comparisons if c.seen is not None}
-        if not (revisions or rows or step or quarantined):
+        if not (revisions or rows or step or quarantined or notes):
             return
         await self._writer.commit(
             generation=generation,
@@ -337,6 +344,7 @@ class SliceIngester:
             step=step,
             key_value=key_value,
             quarantined=quarantined,
+            notes=notes,
         )
         for revision in revisions:
             revision.record.drop_text()

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from connector.collect.feed_config import FeedConfig
 from connector.collect.ingest import Slice, SliceIngester, SliceResult
+from connector.collect.partial_slices import PartialSlices
 from connector.collect.windows import (
     FIRST_SLICE,
     LONGEST_SLICE,
@@ -158,6 +159,9 @@ class SliceSizing:
         return longest
 
 
+_INTERRUPTED = "interrupted, and the order of the records does not tell what is left"
+
+
 class SliceReader:
     """Reads slices of one feed at the sizes that its sweeps have learned."""
 
@@ -166,6 +170,7 @@ class SliceReader:
         config: FeedConfig,
         source: Source,
         ingester: SliceIngester,
+        partials: PartialSlices,
         sizing: SliceSizing,
         *,
         observe: Observe,
@@ -176,11 +181,50 @@ class SliceReader:
         self._ingester = ingester
         self._observe = observe
         self._now = now
-        self.sizing = sizing
+        self._partials = partials
+        self._sizing = sizing
+
+    def reload(self) -> None:
+        """Look into the journal again for slices that were begun."""
+        self._partials.reload()
+
+    async def first_slice(self, sweep: str, window: Window, task: str = "") -> Window:
+        """The slice of *sweep* at the start of *window* to read next: one that was begun, if there is one."""
+        begun = await self._begun(sweep, window, task)
+        if begun is None or begun.start > window.start:
+            left = window if begun is None else Window(window.start, begun.start)
+            return self._sizing.first_slice(sweep, left)
+        return begun
+
+    async def last_slice(self, sweep: str, window: Window) -> Window:
+        """The slice at the end of *window* to read next, for sweeps that go backwards."""
+        begun = await self._begun(sweep, window)
+        if begun is None or begun.end < window.end:
+            left = window if begun is None else Window(begun.end, window.end)
+            return self._sizing.last_slice(sweep, left)
+        return begun
+
+    async def _begun(self, sweep: str, window: Window, task: str = "") -> Window | None:
+        """The slice of *sweep* in *window* that can be continued; another one is forgotten."""
+        partial = await self._partials.find(sweep, task)
+        if partial is not None and partial.position is None:
+            # It would take as long again. Fewer records a page gain nothing, so a second is not split.
+            if partial.window.length > SECOND:
+                self._sizing.split(sweep, partial.window)
+                seconds = self._sizing.length(sweep).total_seconds()
+                self._observe(WindowSplit(self._config.feed, sweep, seconds, _INTERRUPTED))
+        elif partial is not None and partial.window.start in window and partial.window.end <= window.end:
+            return partial.window
+        await self._partials.delete(sweep)
+        return None
+
+    async def finish(self, sweep: str) -> None:
+        """Forget the slice of *sweep* that was begun: its checkpoint has passed it."""
+        await self._partials.delete(sweep)
 
     def query(self, priority: Priority) -> Query:
         """What to ask at the present page size."""
-        return replace(self._config.query, per_page=self.sizing.per_page, priority=priority)
+        return replace(self._config.query, per_page=self._sizing.per_page, priority=priority)
 
     async def read(self, part: Slice) -> SliceResult | datetime:
         """Read *part*, or return its start where the next slice has to be shorter. Raises ``SourceError``."""
@@ -190,9 +234,10 @@ class SliceReader:
         try:
             result = await self._ingester.ingest(part)
         except SearchIncomplete as incomplete:
-            if not self.sizing.split(part.sweep, part.window, incomplete.reason):
+            self._partials.drop(part.sweep)
+            if not self._sizing.split(part.sweep, part.window, incomplete.reason):
                 raise
-            seconds = self.sizing.length(part.sweep).total_seconds()
+            seconds = self._sizing.length(part.sweep).total_seconds()
             self._observe(WindowSplit(feed, part.sweep, seconds, str(incomplete)))
             return part.window.start
         self._observe(
@@ -200,7 +245,7 @@ class SliceReader:
                 feed, part.sweep, part.window.start, part.window.end, result.records, clock() - started
             )
         )
-        self.sizing.adapt(part.sweep, part.window, result.records, part.query.per_page)
+        self._sizing.adapt(part.sweep, part.window, result.records, part.query.per_page)
         return result
 
     async def read_within_retention(self, part: Slice) -> SliceResult | datetime:

@@ -74,6 +74,7 @@ class Sweeper:
     async def load(self) -> None:
         """Read again from the journal where the sweeps are."""
         self._reads = ()
+        self._reader.reload()
         await self._checkpoints.load()
         await self._resume.load()
 
@@ -89,11 +90,10 @@ class Sweeper:
         settled = self._config.timing.settle.total_seconds()
         position = window.start
         while position < window.end:
-            part = self._reader.sizing.first_slice(LIVE, Window(position, window.end))
+            part = await self._reader.first_slice(LIVE, Window(position, window.end))
             since = self._checkpoints.at(LIVE)
             step = Step(LIVE, since, max(since, part.end))
             query, known = self._reader.query(Priority.LIVE), self._checkpoints.known_before(begun)
-            began = self._now()
             try:
                 self._settled = since
                 result = await self._read(Slice(LIVE, part, step, query, known, settled), window.end)
@@ -102,7 +102,7 @@ class Sweeper:
                     continue
                 self._checkpoints.moved(step)
                 if since < part.end:
-                    await self._note_read(self._live, Window(max(since, part.start), part.end), result, began)
+                    await self._note_read(self._live, Window(max(since, part.start), part.end), result)
             finally:
                 self._settled = None
             position = part.end
@@ -127,7 +127,7 @@ class Sweeper:
                 if not is_worth_revisiting(window.end - position, sweep.age):
                     break
                 continue
-            part = self._reader.sizing.first_slice(sweep.name, left)
+            part = await self._reader.first_slice(sweep.name, left)
             position = await self._revisit_slice(sweep, part, left.end)
             await self._expiry.expire_when_due()
         return True
@@ -135,14 +135,16 @@ class Sweeper:
     async def _revisit_slice(self, sweep: Sweep, part: Window, limit: datetime) -> datetime:
         """Read one slice of the time before *limit* again; returns where the sweep continues."""
         least = self._age_before(sweep).total_seconds()
-        query, began = self._reader.query(Priority.REVISIT), self._now()
+        query = self._reader.query(Priority.REVISIT)
         known = self._checkpoints.known_before(part.end)
         result = await self._read(Slice(sweep.name, part, None, query, known, least), limit)
         if not isinstance(result, SliceResult):
             return result
         await self.look_up_disappeared(part, result)
-        await self._note_read(sweep, part, result, began)
-        return await self._checkpoints.step(sweep.name, part.end)
+        await self._note_read(sweep, part, result)
+        reached = await self._checkpoints.step(sweep.name, part.end)
+        await self._reader.finish(sweep.name)
+        return reached
 
     async def _read(self, part: Slice, limit: datetime) -> SliceResult | datetime:
         """Read one slice, or return where to continue: at its start, or behind time that is not retained."""
@@ -159,10 +161,10 @@ class Sweeper:
             await self._checkpoints.step(part.sweep, begin, gap=gap)
         return begin
 
-    async def _note_read(self, sweep: Sweep, part: Window, result: SliceResult, began: datetime) -> None:
+    async def _note_read(self, sweep: Sweep, part: Window, result: SliceResult) -> None:
         """Remember a slice that was read so late that some ages need not read it again."""
         ages = [age for age in self._ages() if sweep.age is None or age > sweep.age]
-        reads = merge_reads(self._reads, part, began, ages)
+        reads = merge_reads(self._reads, part, result.began, ages)
         if reads == self._reads:
             return
         if sweep.age is None:
@@ -212,10 +214,10 @@ class Sweeper:
                 if rows:
                     await self._ingester.store_disappeared(window, rows)
 
-    async def note_late_read(self, part: Window, result: SliceResult, began: datetime) -> None:
-        """Note that *part*, which no sweep had read, was read to its end by a read that began at *began*."""
+    async def note_late_read(self, part: Window, result: SliceResult) -> None:
+        """Note that *part*, which no sweep had read, was read to its end."""
         await self.look_up_disappeared(part, result)
-        await self._note_read(_LATE_READ, part, result, began)
+        await self._note_read(_LATE_READ, part, result)
 
     async def _live_checkpoint(self) -> datetime | None:
         """The live checkpoint. A new feed's is set before anything is read: the floor is there."""

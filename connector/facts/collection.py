@@ -125,7 +125,7 @@ class RecordDisappeared(Fact):
 
 @fact
 class WindowSplit(Fact):
-    """The API could not search a window; the connector searches its two halves instead."""
+    """A window could not be searched to its end; the connector searches its two halves instead."""
 
     event: ClassVar[str] = "window_split"
     level: ClassVar[Level] = "info"

@@ -69,6 +69,8 @@ def write_commit(
         feeds.take_step(connection, number, commit.step, now)
     if commit.key_value is not None:
         kv.set_value(connection, *commit.key_value)
+    for key, value in commit.notes:
+        kv.set_value(connection, key, value)
     counters = append(connection, new_entries, now) if new_entries else read_counters(connection)
     skips = positions.enforce_skips(connection) if new_entries else []
     trim = positions.trim(connection, now - retain, TRIM_AT_ONCE)

@@ -12,7 +12,7 @@ import sqlite3
 from datetime import datetime
 
 from connector.errors import Moved
-from connector.journal import gaps, quarantine
+from connector.journal import gaps, kv, quarantine
 from connector.journal.codec import to_micros, to_moment
 from connector.model import Commit, Feed, FeedOutline, Gap, Progress, Step, Window
 
@@ -103,6 +103,7 @@ def forget(connection: sqlite3.Connection, feed: Feed) -> None:
     number = number_of(connection, feed)
     if number is None:
         return
+    kv.forget(connection, feed.notes)
     connection.execute("DELETE FROM checkpoints WHERE feed = ?", (number,))
     gaps.drop(connection, number)
     quarantine.drop(connection, number)

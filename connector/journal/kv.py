@@ -23,3 +23,8 @@ def set_value(connection: sqlite3.Connection, key: str, value: str | None) -> No
             "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             (key, printable(value)),
         )
+
+
+def forget(connection: sqlite3.Connection, prefix: str) -> None:
+    """Delete every key that begins with *prefix*."""
+    connection.execute("DELETE FROM key_values WHERE substr(key, 1, ?) = ?", (len(prefix), prefix))

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from connector.errors import BadQuery, SearchIncomplete, SourceError, Unavailable
 from connector.facts import PageDecoded, SearchAborted, SearchContinued
 from connector.interfaces import Clock, KeyValueStore, Observe, Source
-from connector.model import JsonObject, Page, Priority, Query, Record, SearchSource, Window
+from connector.model import JsonObject, Page, Priority, Query, Record, SearchPosition, SearchSource, Window
 from connector.net.http import HttpClient
 from connector.source.budget import RequestBudget
 from connector.source.catalog import ENDPOINTS
@@ -141,8 +141,10 @@ class CloudflareSource:
             self._requester, self._url, endpoints, observe=self._observe, selected=wanted, seconds=seconds
         )
 
-    async def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
-        """Yield all pages of *query* in *window*; see ``interfaces.Source``.
+    async def search(
+        self, query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
+        """Yield all pages of *query* in *window*, or those left at *position*; see ``interfaces.Source``.
 
         The window is widened by one second at both ends. A search that ends early is continued behind its
         last record, if its records are in order of time so far (``ResultOrder``). Otherwise the reason of
@@ -156,10 +158,13 @@ class CloudflareSource:
             walked = query_parameters(query.filters)
         except ValueError as error:
             raise BadQuery(str(error), hint="correct the filters of this search") from None
-        for filters in walked:
-            async with aclosing(self._search_one(filters, query, window)) as pages:
-                async for page in pages:
-                    yield page
+        begun = position or SearchPosition(0, window)
+        for part, filters in enumerate(walked[begun.part :], begun.part):
+            left = begun.left if part == begun.part else window
+            async with aclosing(self._search_one(filters, query, window, left)) as pages:
+                async for page, rest in pages:
+                    is_begun = part or rest != window
+                    yield replace(page, position=SearchPosition(part, rest) if is_begun else None)
 
     async def get(self, record_id: str, priority: Priority) -> Record | None:
         """Return one record as it is now; ``None`` when the API no longer knows it."""
@@ -192,10 +197,12 @@ class CloudflareSource:
                 )  # fmt: skip
 
     async def _search_one(
-        self, filters: _Parameters, query: Query, window: Window
-    ) -> AsyncGenerator[Page, None]:
-        left: Window | None = window
-        while left is not None:
+        self, filters: _Parameters, query: Query, window: Window, left: Window
+    ) -> AsyncGenerator[tuple[Page, Window], None]:
+        """Yield the pages of *left*, a part of *window*, each with what of *window* is left behind it."""
+        while True:
+            if self._disordered:
+                left = window
             order = ResultOrder(left)
             progress = PagingGuard(
                 query.per_page,
@@ -206,10 +213,12 @@ class CloudflareSource:
                 check_not_future(left, self._server)
                 async with aclosing(self._pages(filters, query, left, progress, order)) as pages:
                     async for page in pages:
-                        yield page
+                        self._disordered = self._disordered or order.is_disordered
+                        yield page, window if self._disordered else order.left() or left
             except SourceError as failure:
-                left = self._left_after(failure, order)
-                if left is not None:
+                rest = self._left_after(failure, order)
+                if rest is not None:
+                    left = rest
                     self._observe(SearchContinued(self._account, failure.reason, progress.pages))
                     continue
                 error = await diagnose(failure, partial(self._search_one_second, filters, query, window))
@@ -218,13 +227,13 @@ class CloudflareSource:
                 if error is failure:
                     raise
                 raise error from failure
-            finally:
-                self._disordered = self._disordered or order.is_disordered
-            return
+            if left == window or not self._disordered:
+                return
+            # What was left out lies before records that came in order, which was a coincidence after all.
 
     def _left_after(self, failure: SourceError, order: ResultOrder) -> Window | None:
         """What of a search that failed in the middle is left to read; ``None``: all of it."""
-        if self._disordered or order.is_disordered:
+        if self._disordered:
             return None  # seen once, an order may be chance
         continuable = isinstance(failure, SearchIncomplete) and failure.reason in _CONTINUABLE
         return order.left() if continuable else None
@@ -254,10 +263,10 @@ class CloudflareSource:
                 may_continue = reply.envelope.info.get("next") or progress.may_be_cut(rows, self._page_size)
                 ids: list[str] = []
                 for page in self._parse_page(reply, per_page):
-                    yield page
                     ids += [record.id for record in page.records]
                     if may_continue:
                         order.add(page.records)
+                    yield page
                 cursor = next_cursor(reply.envelope.info, self._url)
                 # The body of a large page must be gone before the next one arrives.
                 del reply

@@ -26,6 +26,7 @@ from connector.model import (
     Quarantined,
     Query,
     Record,
+    SearchPosition,
     SearchSource,
     Window,
     mark_source,
@@ -131,8 +132,11 @@ class RowSource:
         """The API's clock; the local one before the first response."""
         return self._requester.server.now()
 
-    async def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
-        """Yield all pages of *query* in *window*; see ``interfaces.Source``."""
+    async def search(
+        self, query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
+        """Yield all pages of *query* in *window*; see ``interfaces.Source``. No page has a position."""
+        del position
         pages = 0
         try:
             check_not_future(window, self._requester.server)

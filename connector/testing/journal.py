@@ -440,6 +440,25 @@ async def values_are_compared_and_set(open_journal: Open) -> None:
         expect(await journal.get_value("a"), None, "the value in the end")
 
 
+async def notes_are_stored_with_a_commit_and_forgotten_with_their_feed(open_journal: Open) -> None:
+    """Notes become durable with their commit or not at all; each of them belongs to one feed."""
+    other = Feed(FEED.account, f"{FEED.search}-other")
+    key, others = f"{FEED.notes}100%", f"{other.notes}100%"
+    async with open_journal() as journal:
+        await journal.commit(Commit(FEED, "print", step=Step("live", None, START), notes=((key, "1"),)))
+        await journal.commit(Commit(other, "print", notes=((others, "1"), (others, "2"))))
+        moved = Commit(FEED, "print", step=Step("live", None, START), notes=((key, "2"),))
+        await expect_error(Moved, journal.commit(moved), "a commit that comes too late")
+    async with open_journal() as journal:
+        expect(await journal.get_value(key), "1", "a note")
+        await journal.commit(Commit(other, "print", notes=((others, None), (others, "3"))))
+        await journal.forget(FEED)
+        expect(await journal.get_value(key), None, "a note of a forgotten feed")
+        expect(await journal.get_value(others), "3", "a note of another feed")
+        await journal.commit(Commit(other, "print", notes=((others, None),)))
+        expect(await journal.get_value(others), None, "a note that was deleted")
+
+
 async def a_forgotten_feed_starts_anew(open_journal: Open) -> None:
     """Forgetting drops one feed's checkpoints, gaps and seen rows; nothing else."""
     other = Feed("account", "other")
@@ -540,6 +559,7 @@ CHECKS: tuple[Check, ...] = (
     quarantined_items_are_kept_once,
     the_first_emitted_revision_is_remembered,
     values_are_compared_and_set,
+    notes_are_stored_with_a_commit_and_forgotten_with_their_feed,
     a_forgotten_feed_starts_anew,
     actions_are_compared_and_set,
     audit_events_are_stored_with_their_action,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -195,8 +195,14 @@ _ANY = st.one_of(
 _PUNCTUAL = st.one_of(_step("wait", 150), _step("burst", 9), _step("burst", 9), *_TROUBLE)
 
 
-async def _tell(directory: Path, steps: list[Step], ages: tuple[timedelta, ...]) -> None:
+_ORDER = st.sampled_from([None, "newest", "oldest"])
+
+
+async def _tell(
+    directory: Path, steps: list[Step], ages: tuple[timedelta, ...], order: Literal["newest", "oldest"] | None
+) -> None:
     async with feed_under_test(directory) as desk:
+        desk.source.order = order
         # Longer than any absence here, so that each of them is caught up with.
         timing = replace(desk.config.timing, start=timedelta(hours=4))
         desk.config = replace(desk.config, ages=ages, timing=timing)
@@ -209,14 +215,18 @@ async def _tell(directory: Path, steps: list[Step], ages: tuple[timedelta, ...])
 
 
 @settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(_ANY, min_size=4, max_size=25))
-def test_nothing_is_lost_doubled_stale_or_invented(steps: list[Step]) -> None:
+@given(st.lists(_ANY, min_size=4, max_size=25), _ORDER)
+def test_nothing_is_lost_doubled_stale_or_invented(
+    steps: list[Step], order: Literal["newest", "oldest"] | None
+) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        run(_tell(Path(directory), steps, AGES[0]))
+        run(_tell(Path(directory), steps, AGES[0], order))
 
 
 @settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(_PUNCTUAL, min_size=4, max_size=25))
-def test_what_is_there_when_it_is_polled_needs_no_revisit(steps: list[Step]) -> None:
+@given(st.lists(_PUNCTUAL, min_size=4, max_size=25), _ORDER)
+def test_what_is_there_when_it_is_polled_needs_no_revisit(
+    steps: list[Step], order: Literal["newest", "oldest"] | None
+) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        run(_tell(Path(directory), steps, ()))
+        run(_tell(Path(directory), steps, (), order))

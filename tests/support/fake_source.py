@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timedelta
-from typing import Any
+from operator import itemgetter
+from typing import Any, Literal
 
 from connector.errors import SourceError
-from connector.model import Page, Priority, Query, Record, Window
+from connector.model import Page, Priority, Query, Record, SearchPosition, Window
 
 
 class FakeSource:
     """Holds records by id with the time they become searchable; says what it was asked."""
 
-    def __init__(self, now: Callable[[], datetime], *, page: int = 3) -> None:
+    def __init__(
+        self, now: Callable[[], datetime], *, page: int = 3, order: Literal["newest", "oldest"] | None = None
+    ) -> None:
+        """*order*: of the records of a search; ``None``: as they were added, which says nothing."""
         self._now = now
+        self.order = order
         self._page = page
         self._records: dict[str, tuple[datetime, datetime, dict[str, Any]]] = {}
         self._hidden: set[str] = set()
         self.faults: list[SourceError | None] = []
         self.asked: list[Window] = []
+        self.pages = 0
         self.queries: list[Query] = []
         self.looked_up: list[str] = []
         self.longest: timedelta | None = None
@@ -50,23 +56,35 @@ class FakeSource:
         """The server's clock."""
         return self._now()
 
-    async def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
+    async def search(
+        self, query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
         """See ``interfaces.Source``. A search for one record only asks whether anybody answers: no walk."""
         walk = query.per_page > 1
         if walk:
-            self.asked.append(window)
+            self.asked.append(position.left if position else window)
             self.queries.append(query)
         everything = query.filters == {"detections_only": False}
         fault = self.faults.pop(0) if walk and self.faults else None
+        left = position.left if position else window
         found = [
-            Record(name, body)
+            (scanned, Record(name, body))
             for name, (scanned, visible, body) in self._records.items()
-            if window.start <= scanned < window.end
+            if left.start <= scanned < left.end
             and visible <= self._now()
             and (everything or name not in self._hidden)
         ]
+        if self.order is not None:
+            found.sort(key=itemgetter(0), reverse=self.order == "newest")
         for index in range(0, len(found), self._page):
-            yield Page(tuple(found[index : index + self._page]))
+            part = found[index : index + self._page]
+            last = part[-1][0].replace(microsecond=0)
+            if self.order == "newest":
+                position = SearchPosition(0, Window(left.start, min(left.end, last + timedelta(seconds=1))))
+            elif self.order == "oldest":
+                position = SearchPosition(0, Window(max(left.start, last), left.end))
+            self.pages += 1
+            yield Page(tuple(record for _, record in part), position=position)
             if fault is not None:
                 raise fault
         if fault is not None:

@@ -138,16 +138,17 @@ class BackfillRunner:
         return recorder
 
     async def _read_slice(self, job: Job, recorder: TallyRecorder) -> None:
-        recorder.begin_slice(recorder.tally)
         left = Window(recorder.tally.position, job.window.end)
-        part = self._reader.sizing.first_slice(BACKFILL, left)
+        task = str(job.number)
+        part = await self._reader.first_slice(BACKFILL, left, task)
+        recorder.begin_slice(recorder.tally, part.end)
         step = Step(BACKFILL, self._checkpoints.get(BACKFILL), part.end)
         live = self._checkpoints.get(LIVE)
         known = self._checkpoints.known_before(min(live, part.end)) if live else None
         query = self._reader.query(Priority.BACKFILL)
         settled = self._config.timing.settle.total_seconds()
         result = await self._reader.read_within_retention(
-            Slice(BACKFILL, part, step, query, known, settled, recorder)
+            Slice(BACKFILL, part, step, query, known, settled, recorder, task)
         )
         if isinstance(result, SliceResult):
             self._checkpoints.moved(step)

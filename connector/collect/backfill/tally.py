@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from connector.collect.backfill.job import Job, Tally
 from connector.collect.revisions import PAD, Comparison, time_of
-from connector.model import Record, Step
+from connector.model import Record, Step, Window
+
+_AROUND = PAD + timedelta(seconds=1)
+"""How far behind the limit of a search its records may lie: what is left
+begins with the second of the last record."""
 
 
 class TallyRecorder:
@@ -24,12 +28,17 @@ class TallyRecorder:
         self._floor = floor
         self._delivered: dict[str, datetime] = {}
         self._slice: dict[str, datetime] = {}
+        self._end = job.window.end
         self.tally = tally
 
-    def begin_slice(self, tally: Tally) -> None:
-        """Begin a slice at *tally*'s position; what an earlier attempt read of it is read again."""
+    def begin_slice(self, tally: Tally, end: datetime | None = None) -> None:
+        """Begin or continue the slice from *tally*'s position to *end*.
+
+        Pages of an earlier attempt that *tally* does not count are read again.
+        """
         self.tally = tally
         self._slice = {}
+        self._end = end or self._job.window.end
 
     def skip(self, until: datetime, beyond: datetime) -> tuple[str, str]:
         """Leave out the time before *until*: the API retains nothing before *beyond*."""
@@ -51,7 +60,11 @@ class TallyRecorder:
         )
 
     def record(
-        self, records: Sequence[Record], comparisons: Sequence[Comparison], step: Step | None
+        self,
+        records: Sequence[Record],
+        comparisons: Sequence[Comparison],
+        step: Step | None,
+        left: Window | None = None,
     ) -> tuple[str, str]:
         """See ``SliceRecorder``."""
         tally, start = self.tally, self.tally.position
@@ -76,10 +89,27 @@ class TallyRecorder:
         )
         if step is not None:
             self._complete_slice(step.until)
+        elif left is not None:
+            self._complete_pages(left)
         return self._note()
 
     def _note(self) -> tuple[str, str]:
         return self._key, self.tally.to_text()
+
+    def _complete_pages(self, left: Window) -> None:
+        """Close the pages so far; around *left*, and around the slice's end, some records come once more."""
+        limits = (left.start, left.end, self._end)
+        edge = {**self.tally.edge, **self._slice}
+        self.tally = replace(
+            self.tally,
+            read=self.tally.read + len(self._slice),
+            edge={
+                record_id: moment
+                for record_id, moment in edge.items()
+                if any(abs(moment - limit) <= _AROUND for limit in limits)
+            },
+        )
+        self._slice = {}
 
     def _complete_slice(self, position: datetime) -> None:
         """Close the slice; around its end, the next one returns some of its records once more."""

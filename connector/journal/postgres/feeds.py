@@ -157,6 +157,7 @@ def forget(transaction: Transaction, feed: Feed) -> None:
             (f"DELETE FROM @{table} WHERE feed = %s", (number,))
             for table in ("checkpoints", "gaps", "quarantine")
         ]
+        statements.append(("DELETE FROM @key_values WHERE starts_with(key, %s)", (feed.notes,)))
         statements.append(("UPDATE @feeds SET forgotten = true WHERE feed = %s", (number,)))
     transaction.run(*statements)
 

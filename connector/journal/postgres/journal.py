@@ -598,6 +598,7 @@ class PostgresJournal:
         if commit.key_value is not None:
             statements.append(_set_value(*commit.key_value))
             statements.append(self._notification("value"))
+        statements += [_set_value(*note) for note in commit.notes]
         if counters is not None:
             counters, appended = outputs.append(counters, entries, now)
             statements += [*appended, self._notification("head")]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from connector.model import Commit
 from connector.simulator.behaviour import Order
 from tests.scenarios.collection.feed import HOUR, Tenant, run, tenant
 
@@ -93,6 +94,51 @@ def test_full_pages_are_requested_once(tmp_path: Path, order: Order, shape: str,
             found = account.simulator.ledger.ids(account.plan.query.filters)
             assert {one.id for one in account.reported} == found
             assert asked <= 1.05 * math.ceil(records / PAGE) + 5
+
+    run(story())
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("pages", [16, pytest.param(60, marks=pytest.mark.slow)])
+def test_an_interruption_costs_a_few_requests_whatever_the_length_of_a_slice(
+    tmp_path: Path, order: Order, pages: int
+) -> None:
+    """Killed after every second or third page that became durable, as often as it takes."""
+
+    async def story() -> None:
+        manner = {"order": order}
+        async with tenant(tmp_path, ages=(), per_page=PAGE, behaviour=manner, **QUIET) as account:
+            await _fill(account, _evenly(pages * PAGE, DAY), account.clock() - DAY)
+            account.plan = replace(account.plan, timing=replace(account.plan.timing, start=DAY + HOUR))
+            durable, interruptions, left = account.journal.commit, 0, 0
+
+            async def commit(commit: Commit) -> None:
+                nonlocal left
+                await durable(commit)
+                left -= bool(commit.revisions)
+                if not left:
+                    raise Killed
+
+            account.journal.commit = commit  # type: ignore[method-assign]
+            while True:
+                left = 2 + interruptions % 2
+                try:
+                    await account.collector().once()
+                    break
+                except Killed:
+                    interruptions += 1
+            await account.sleep(timedelta(seconds=5))
+
+            found = account.simulator.ledger.ids(account.plan.query.filters)
+            assert {one.id for one in account.reported} == found
+            assert len(account.reported) == pages * PAGE
+            assert interruptions > pages // 4
+            asked = account.requests["first"] + account.requests["next"]
+            assert asked <= 1.05 * pages + 5 + 5 * interruptions
 
     run(story())
 

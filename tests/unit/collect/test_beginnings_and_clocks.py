@@ -14,7 +14,7 @@ from connector.collect.feed_config import FeedConfig
 from connector.collect.schedule import Interval
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, JournalBroken, Unavailable
-from connector.model import Commit, Page, Query, Window
+from connector.model import Commit, Page, Query, SearchPosition, Window
 from tests.unit.collect.feed_under_test import AGES, FEED, START, FeedUnderTest, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
@@ -59,9 +59,11 @@ async def test_the_second_asked_before_the_beginning_is_not_reported_as_late(fee
     """Requests ask a second more at both ends: what lies there was never read before."""
     original = feed.source.search
 
-    def padded(query: Query, window: Window) -> AsyncGenerator[Page, None]:
+    def padded(
+        query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
         second = timedelta(seconds=1)
-        return original(query, Window(window.start - second, window.end + second))
+        return original(query, Window(window.start - second, window.end + second), position)
 
     feed.source.search = padded  # type: ignore[method-assign]
     feed.source.add("edge", START - 2 * HOUR - timedelta(milliseconds=500))
@@ -134,9 +136,11 @@ async def test_a_feed_that_is_forgotten_in_the_middle_of_a_walk_begins_anew(feed
     assert len(await feed.poll()) == 9
     original, forgotten = feed.source.search, False
 
-    async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
+    async def search(
+        query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
         nonlocal forgotten
-        async for page in original(query, window):
+        async for page in original(query, window, position):
             yield page
             if not forgotten:
                 forgotten = True
@@ -167,10 +171,12 @@ async def test_time_beyond_retention_is_skipped_as_a_gap_if_the_search_itself_is
     await feed.poll()
     original, edge = feed.source.search, timedelta(days=5)
 
-    async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
+    async def search(
+        query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
         if window.start < feed.now - edge:
             raise BadQuery("start is older than the retention period")
-        async for page in original(query, window):
+        async for page in original(query, window, position):
             yield page
 
     feed.source.search = search  # type: ignore[method-assign]
@@ -187,7 +193,9 @@ async def test_time_beyond_retention_is_skipped_as_a_gap_if_the_search_itself_is
 async def test_a_search_that_is_refused_whatever_its_range_skips_nothing(feed: FeedUnderTest) -> None:
     await feed.poll()
 
-    async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
+    async def search(
+        query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
         raise BadQuery("sender is no parameter")
         yield Page(())
 

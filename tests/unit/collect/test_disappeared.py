@@ -10,7 +10,7 @@ import pytest
 
 from connector.errors import SearchIncomplete
 from connector.facts import RecordDisappeared
-from connector.model import Page, Priority, Query, Record, Window
+from connector.model import Page, Priority, Query, Record, SearchPosition, Window
 from tests.unit.collect.feed_under_test import AGES, START, FeedUnderTest, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
@@ -83,9 +83,11 @@ async def test_a_search_without_filters_that_fails_or_helps_nobody_costs_no_reco
     names = await _seen(feed, 4)
     whole = feed.source.search
 
-    async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
+    async def search(
+        query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
         if query.filters != EVERYTHING:
-            async for page in whole(query, window):
+            async for page in whole(query, window, position):
                 yield page
         elif error is not None:
             raise error

@@ -16,6 +16,7 @@ from connector.collect.collector import Collector
 from connector.collect.feed_config import FeedConfig
 from connector.collect.feed_writer import FeedWriter
 from connector.collect.ingest import Slice, SliceIngester
+from connector.collect.partial_slices import PartialSlices
 from connector.collect.revisions import WATCHED
 from connector.collect.windows import LIVE, Timing
 from connector.errors import Unavailable
@@ -54,6 +55,7 @@ class EnrichingDesk(FeedUnderTest):
             self.source,
             self.journal,
             writer,
+            PartialSlices(self.journal, writer, self.config.fingerprint),
             watched=WATCHED,
             observe=self.observed.append,
             clock=lambda: self.now,

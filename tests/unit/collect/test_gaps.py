@@ -13,7 +13,7 @@ from connector import facts
 from connector.collect.gaps import backfill_command
 from connector.collect.windows import Timing
 from connector.errors import BadQuery, JournalFull, Unavailable
-from connector.model import Feed, Gap, GapCause, Page, Priority, Progress, Query, Window
+from connector.model import Feed, Gap, GapCause, Page, Priority, Progress, Query, SearchPosition, Window
 from tests.unit.collect.feed_under_test import AGES, FEED, START, FeedUnderTest, feed_under_test, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
@@ -33,12 +33,14 @@ class Memory:
         self._whole = feed.source.search
         feed.source.search = self.search  # type: ignore[method-assign]
 
-    async def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
+    async def search(
+        self, query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
         """Refuse what is too old."""
         if self.edge is not None and window.start < self._feed.now - self.edge:
             self.refused.append(window)
             raise BadQuery("start is older than the retention period")
-        async for page in self._whole(query, window):
+        async for page in self._whole(query, window, position):
             yield page
 
 
@@ -252,8 +254,10 @@ async def test_a_gap_that_is_backfilled_while_it_is_asked_for_again_is_counted_o
     original = feed.source.__class__.search.__get__(feed.source)
     jobs = [job]
 
-    async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
-        async for page in original(query, window):
+    async def search(
+        query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
+        async for page in original(query, window, position):
             yield page
         if query.priority is Priority.BACKFILL and jobs:
             await feed.collector._backfill(jobs.pop())

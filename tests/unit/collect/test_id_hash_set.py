@@ -7,7 +7,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.collect.ingest import IdHashSet
+from connector.collect.id_hashes import IdHashSet
 
 TEXTS = st.text(max_size=3)
 

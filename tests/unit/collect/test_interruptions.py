@@ -13,7 +13,7 @@ from connector import facts
 from connector.collect.feed_config import FeedConfig
 from connector.collect.windows import Timing
 from connector.errors import JournalFull, SearchIncomplete
-from connector.model import Commit, Page, Quarantined, Query, Step, Window
+from connector.model import Commit, Page, Quarantined, Query, SearchPosition, Step, Window
 from tests.unit.collect.feed_under_test import AGES, FEED, START, FeedUnderTest, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
@@ -121,9 +121,11 @@ async def test_what_cannot_become_a_record_is_kept_once_and_stops_nothing(
     item = Quarantined(b'{"id": "deep", "x": [[[[', "nested_too_deeply")
     original = feed.source.search
 
-    async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
+    async def search(
+        query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
         yield Page((), (item,))
-        async for page in original(query, window):
+        async for page in original(query, window, position):
             yield page
 
     monkeypatch.setattr(feed.source, "search", search)

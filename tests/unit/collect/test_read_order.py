@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from connector.collect.feed_writer import FeedWriter
 from connector.collect.ingest import ReadOrder, Slice, SliceIngester
+from connector.collect.partial_slices import PartialSlices
 from connector.collect.revisions import WATCHED
-from connector.model import Page, Query, Record, Window
+from connector.model import Page, Query, Record, SearchPosition, Window
 from tests.unit.collect.feed_under_test import FEED, START, FeedUnderTest
 
 SLICE = Slice("live", Window(START - timedelta(hours=1), START), None, Query())
@@ -26,7 +27,9 @@ class Frozen:
     def now(self) -> datetime:
         return START
 
-    async def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
+    async def search(
+        self, query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
         state, gate = self.state, asyncio.Event()
         self.gates.append(gate)
         self.begun.set()
@@ -46,7 +49,13 @@ async def test_a_long_walk_does_not_change_back_what_a_later_one_has_seen(feed: 
     source = Frozen()
     writer = FeedWriter(FEED, "print", feed.journal, observe=lambda _: None)
     ingester = SliceIngester(
-        source, feed.journal, writer, watched=WATCHED, observe=lambda _: None, clock=lambda: START
+        source,
+        feed.journal,
+        writer,
+        PartialSlices(feed.journal, writer, "print"),
+        watched=WATCHED,
+        observe=lambda _: None,
+        clock=lambda: START,
     )
     first = await _begin(source, ingester)
     source.gates[0].set()

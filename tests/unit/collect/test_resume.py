@@ -12,7 +12,7 @@ from connector.collect.feed_config import FeedConfig
 from connector.collect.resume import note_forgotten, note_unconfigured
 from connector.collect.windows import Timing
 from connector.errors import Unavailable
-from connector.model import Feed, Gap, GapCause, Page, Query, Window
+from connector.model import Feed, Gap, GapCause, Page, Query, SearchPosition, Window
 from tests.unit.collect.feed_under_test import AGES, FEED, START, FeedUnderTest, ids
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
@@ -114,12 +114,14 @@ async def test_a_local_clock_far_ahead_at_the_first_start_skips_nothing(feed: Fe
     true, answered = START, False
     original = feed.source.search
 
-    async def search(query: Query, window: Window) -> AsyncGenerator[Page, None]:
+    async def search(
+        query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
         nonlocal answered
         answered = True
         if window.end > true:
             raise Unavailable("the window ends in the future of the API's clock")
-        async for page in original(query, window):
+        async for page in original(query, window, position):
             yield page
 
     feed.source.search = search  # type: ignore[method-assign]

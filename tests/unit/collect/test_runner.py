@@ -16,7 +16,7 @@ from connector import facts
 from connector.collect.backfill.job import Job, Tally
 from connector.collect.schedule import Interval
 from connector.errors import BadQuery, Denied, SearchIncomplete, SourceError, Unavailable
-from connector.model import Commit, Page, Query, Revision, Window
+from connector.model import Commit, Page, Query, Revision, SearchPosition, Window
 from tests.support.examples import examples
 from tests.unit.collect.feed_under_test import FEED, START, FeedUnderTest, feed_under_test, ids
 
@@ -149,10 +149,12 @@ async def test_what_the_api_has_no_more_is_reported_and_is_no_gap_of_the_feed(fe
     await feed.poll()
     real = feed.source.search
 
-    async def limited(query: Query, window: Window) -> AsyncGenerator[Page, None]:
+    async def limited(
+        query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
         if window.start < START - 100 * HOUR:
             raise BadQuery("too old")
-        async for page in real(query, window):
+        async for page in real(query, window, position):
             yield page
 
     feed.source.search = limited  # type: ignore[method-assign]

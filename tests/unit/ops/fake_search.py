@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from connector.errors import SearchIncomplete, SourceError, Unavailable
-from connector.model import Page, Query, Record, Window
+from connector.model import Page, Query, Record, SearchPosition, Window
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 PAD = timedelta(seconds=1)
@@ -40,7 +40,9 @@ class FakeSearch:
         """The local clock, until an answer told the server's."""
         return NOW + self.skew if self._answered else NOW
 
-    async def search(self, query: Query, window: Window) -> AsyncGenerator[Page, None]:
+    async def search(
+        self, query: Query, window: Window, position: SearchPosition | None = None
+    ) -> AsyncGenerator[Page, None]:
         """See ``interfaces.Source``."""
         self.asked.append((query, window))
         self._answered = True

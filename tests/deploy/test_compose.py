@@ -15,7 +15,7 @@ from connector import __version__
 from connector.settings import Loaded, load
 from connector.simulator import Simulator, running
 from tests.deploy.artefacts import DEPLOY, ROOT
-from tests.support.process import daemon, environment, until
+from tests.support.process import command, daemon, environment, until
 from tests.support.programs import tool
 
 FILES = sorted((DEPLOY / "compose").glob("*/compose.yaml"))
@@ -113,8 +113,13 @@ def test_the_one_with_response_actions_serves_its_caller_over_tls(tmp_path: Path
                 ["bash", "-ec", f"{ask.replace('9465', port)} --silent --show-error"],
                 cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
             )  # fmt: skip
+            at = ("mcp", "--url", f"https://localhost:{port}", "--token-file", "secrets/soar_token")
+            trusting = command(*at, "--ca-file", "secrets/tls_cert", environ=environment(), cwd=tmp_path)
+            doubting = command(*at, environ=environment(), cwd=tmp_path)
             assert connector.terminate() == 0
 
+    assert (trusting[0], "serving MCP on stdin and stdout as soar" in trusting[2]) == (0, True)
+    assert (doubting[0], "No answer from the connector: localhost" in doubting[2]) == (1, True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["caller"] == "soar"
 

@@ -137,6 +137,29 @@ def test_addresses_of_this_machine_need_no_tls() -> None:
         assert check_url(url) == url.rstrip("/")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "token", "told"),
+    [
+        ([], "", "no token: give --token-file, or set EMAIL_CONNECTOR_TOKEN"),
+        (["--token-file", "absent"], "", "cannot read absent"),
+        (["--token-file", "absent"], "canary-0123456789", "not both"),
+        ([], "canary 0123456789", "characters that no token has"),
+        (["--url", "http://connector.example"], "canary-0123456789", "expected https"),
+        (["--key-file", __file__], "canary-0123456789", "--key-file requires --cert-file"),
+        (["--allow", "approve"], "canary-0123456789", "'approve' is not one of"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_called(
+    arguments: list[str], token: str, told: str
+) -> None:
+    done = CliRunner().invoke(command.command, arguments, env={"EMAIL_CONNECTOR_TOKEN": token})
+
+    shown = done.output + str(done.exception)
+    assert done.exit_code != 0
+    assert told in shown
+    assert not token or token not in shown
+
+
 def test_without_the_sdk_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("connector.cli.mcp.find_spec", lambda _: None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
 
@@ -91,13 +91,18 @@ class ClusterNode:
         """Whether the request's URL names the index; a URL configured with ``/_bulk`` at its end does not."""
         return not self._url.parts.path.endswith(_BULK)
 
-    async def bulk(self, target: str, body: bytes) -> Response:
+    def compressed(self, body: bytes) -> tuple[bytes, dict[str, str]]:
+        """See ``HttpSettingsBase.compressed``."""
+        return self._sender.compressed(body)
+
+    async def bulk(self, target: str, content: bytes, encoding: Mapping[str, str]) -> Response:
         """Post a bulk request for the index or data stream *target*, with the URL's query parameters.
+
+        *content* and *encoding* are what ``compressed`` returns.
 
         A URL that ends with ``/_bulk`` is used as it is: stores that imitate the API know no other path.
         """
-        content, encoding_headers = self._sender.compressed(body)
-        headers = {**self._credentials.headers(), "content-type": "application/x-ndjson", **encoding_headers}
+        headers = {**self._credentials.headers(), "content-type": "application/x-ndjson", **encoding}
         path = f"/{target}{_BULK}" if self.names_index_itself else _BULK
         query = self._url.parts.query
         return await self._sender.post(

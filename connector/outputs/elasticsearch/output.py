@@ -204,8 +204,8 @@ class ElasticsearchOutput:
     async def _post(self, node: ClusterNode, events: Sequence[Event], ids: Sequence[str] | None) -> Receipt:
         """Create *events* under their identities, or under *ids*."""
         named = None if node.names_index_itself else self._target
-        body = bulk.body(events, document_id=self._document_id, index=named, ids=ids)
-        answer = await node.bulk(self._target, body)
+        body = node.compressed(bulk.body(events, document_id=self._document_id, index=named, ids=ids))
+        answer = await node.bulk(self._target, *body)
         error = node.classify(answer, events)
         if error is not None:
             raise error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
@@ -163,15 +162,6 @@ class HttpSettings(SingleUrlSettings):
         return not isinstance(self.body, str) and not surrounds(self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedRequest:
-    """A request to send; *url* is ``None`` for that of the output."""
-
-    method: str
-    url: str | None
-    body: bytes
-
-
 class HttpOutput:
     """Accepted means: the collector responded with any 2xx, or as a ``status`` rule accepts.
 
@@ -207,8 +197,9 @@ class HttpOutput:
         is_json = {event.payload[:1] for event in events} <= {b"{", b"["}
         if self._body_encoder.needs_json and not is_json:
             raise Hold("this body requires a mapping that produces JSON; change mapping, or set body: ndjson")
-        request = self._request(events)
-        body, encoding_headers = self._sender.compressed(request.body)
+        method, url, plain = self._request(events)
+        body, encoding_headers = self._sender.compressed(plain)
+        del plain
         token = await self._token_source.get() if self._token_source else None
         secret_headers = self._secret_headers(token)
         headers = {
@@ -219,7 +210,7 @@ class HttpOutput:
         }
         if self._settings.signing is not None:
             headers |= self._settings.signing.headers(body, self._clock())
-        answer = await self._sender.request(request.method, headers, body=body, url=request.url)
+        answer = await self._sender.request(method, headers, body=body, url=url)
         error = self._classify(answer, token, tuple(self._secret_texts(secret_headers)), events)
         if error is not None:
             raise error
@@ -239,14 +230,14 @@ class HttpOutput:
         await self._token_source.get()
         return f"{reached}, got an access token"
 
-    def _request(self, events: Sequence[Event]) -> RenderedRequest:
-        """What to send for *events*, and where to."""
+    def _request(self, events: Sequence[Event]) -> tuple[str, str | None, bytes]:
+        """Method, URL (``None``: the output's) and body of the request for *events*."""
         if self._settings.requests is None:
-            return RenderedRequest("POST", None, self._body_encoder.join([one.payload for one in events]))
+            return "POST", None, self._body_encoder.join([one.payload for one in events])
         [event] = events
         rendered = orjson.loads(event.payload)
         url = below(self._settings.url.reveal(), rendered["path"])
-        return RenderedRequest(rendered["method"], url, json.encode(rendered["body"]))
+        return rendered["method"], url, json.encode(rendered["body"])
 
     def _classify(
         self, answer: Response, token: AccessToken | None, secrets: Sequence[str], sent: Sequence[Event]

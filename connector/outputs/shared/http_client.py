@@ -97,6 +97,14 @@ class HttpSettingsBase(OutputSettings):
         """All URLs, in failover order."""
         return self.url if isinstance(self.url, tuple) else (self.url,)
 
+    def compressed(self, body: bytes) -> tuple[bytes, dict[str, str]]:
+        """Return *body* compressed if ``gzip`` is set, and the headers for it.
+
+        Keep no name for *body* while a request is under way: a collector that is slow or down would have it
+        kept in memory a second time, with megabytes for every output.
+        """
+        return (gzip(body), {"content-encoding": "gzip"}) if self.gzip else (body, {})
+
     @model_validator(mode="after")
     def _tls_has_effect(self) -> Self:
         if self.tls is not None and not self.urls[0].secure:
@@ -173,8 +181,8 @@ class HttpSender:
             raise delivery_error(error) from None
 
     def compressed(self, body: bytes) -> tuple[bytes, dict[str, str]]:
-        """Return *body* compressed if ``gzip`` is set, and the headers for it."""
-        return (gzip(body), {"Content-Encoding": "gzip"}) if self._settings.gzip else (body, {})
+        """See ``HttpSettingsBase.compressed``."""
+        return self._settings.compressed(body)
 
     async def close(self) -> None:
         """Close all connections. Idempotent."""

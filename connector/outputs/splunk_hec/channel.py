@@ -77,13 +77,10 @@ class Channel:
 
     async def post(self, request: HecRequest, *, named: bool) -> Response:
         """Post *request*; *named* sends the channel's GUID."""
-        content, encoding_headers = (
-            self._sender.compressed(request.body) if request.compress else (request.body, {})
-        )
-        headers = {**self._headers(), "content-type": request.content_type, **encoding_headers}
+        headers = {**self._headers(), "content-type": request.content_type, **request.encoding}
         if named:
             headers["x-splunk-request-channel"] = self._guid
-        return await self._sender.post(content, headers, url=self._at(request.path))
+        return await self._sender.post(request.body, headers, url=self._at(request.path))
 
     async def health(self) -> Response:
         """Query the health endpoint."""

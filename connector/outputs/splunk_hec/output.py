@@ -125,7 +125,7 @@ class SplunkHecOutput:
             settings.fields,
             settings.indexes,
         )
-        self._encoder = RequestEncoder(metadata, settings.endpoint)
+        self._encoder = RequestEncoder(metadata, settings.endpoint, settings.compressed)
         self._channels = Channels(settings, self._headers, clock)
         self._failover = Failover(len(settings.urls))
         self._posting = asyncio.Semaphore(settings.concurrency)

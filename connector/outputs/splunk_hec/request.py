@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, TypeAlias
 from urllib.parse import urlencode
 
 import orjson
@@ -14,6 +14,7 @@ from connector.formats.framing import lines
 from connector.model import Event, JsonObject
 
 Endpoint = Literal["auto", "event", "raw"]
+Compressed: TypeAlias = Callable[[bytes], tuple[bytes, Mapping[str, str]]]
 
 # The source types of the add-on in deploy/splunk, which has search-time extractions for each.
 _SOURCETYPE = "cloudflare:email:security"
@@ -55,13 +56,13 @@ class Metadata:
 class HecRequest:
     """A body with its media type, and its path below ``/services/collector``.
 
-    *compress*: the request carries events; queries for acknowledgements are small and sent as they are.
+    *encoding*: headers of a compressed body; queries for acknowledgements are small and sent as they are.
     """
 
     path: str
     body: bytes
     content_type: str
-    compress: bool = False
+    encoding: Mapping[str, str] = field(default_factory=dict)
 
 
 class RequestEncoder:
@@ -71,9 +72,13 @@ class RequestEncoder:
         metadata: of all events.
         endpoint: ``auto`` and ``event`` send envelopes, also for text: an envelope carries the event's time,
             and a receiver cannot merge or split it as it may do with lines. ``raw`` sends lines.
+        compressed: what ``HttpSettingsBase.compressed`` does; by default nothing.
     """
 
-    def __init__(self, metadata: Metadata, endpoint: Endpoint) -> None:
+    def __init__(
+        self, metadata: Metadata, endpoint: Endpoint, compressed: Compressed = lambda body: (body, {})
+    ) -> None:
+        self._compressed = compressed
         self._raw = endpoint == "raw"
         self._metadata = metadata
         self._middles: dict[tuple[str, str | None], bytes] = {}
@@ -89,7 +94,8 @@ class RequestEncoder:
         """Encode the request for *events*, which are at least one."""
         if self._raw:
             query = urlencode(self._metadata.common(self._metadata.sourcetype_for(events[0].payload)))
-            return HecRequest(f"/raw?{query}", lines([event.payload for event in events]), TEXT, True)
+            body, encoding = self._compressed(lines([event.payload for event in events]))
+            return HecRequest(f"/raw?{query}", body, TEXT, encoding)
         # Line breaks in a payload need no care: whitespace between JSON tokens is insignificant.
         parts: list[bytes] = []
         for event in events:
@@ -97,7 +103,8 @@ class RequestEncoder:
                 b'{"time":%.3f' % event.time.timestamp(), self._middle(event), _document(event), self._end,
             )  # fmt: skip
         parts[-1] = self._end[:-1]
-        return HecRequest("/event", b"".join(parts), JSON, True)
+        body, encoding = self._compressed(b"".join(parts))
+        return HecRequest("/event", body, JSON, encoding)
 
     def _middle(self, event: Event) -> bytes:
         """The bytes between an event's time and its document, cached: there are few combinations."""

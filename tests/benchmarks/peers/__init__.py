@@ -1,0 +1,1 @@
+"""The comparison with engines that map records to ECS; see ``__main__``."""

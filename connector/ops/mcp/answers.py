@@ -61,6 +61,9 @@ def present(answer: JsonObject, more: Mapping[str, object]) -> JsonObject:
 def _fit(answer: JsonObject, more: Mapping[str, object], longest: int, members: int) -> JsonObject | None:
     rows_at = next((name for name in _ROWS if isinstance(answer.get(name), list)), "")
     rows = answer.get(rows_at, [])
+    if rows_at == "results":
+        # A result has no page: what went wrong must not be what is left out.
+        rows = sorted(rows, key=lambda row: bool(row.get("state") == "succeeded"))
     rest = {name: value for name, value in answer.items() if name != rows_at}
     shortened = _short(rest, longest, members, 0)
     result = {"untrusted_content": True, "notice": NOTICE, **more, "answer": shortened}

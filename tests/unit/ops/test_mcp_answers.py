@@ -64,6 +64,16 @@ def test_a_page_that_is_too_long_continues_where_it_was_cut(rows: str, cursor: s
     assert len(encode(presented)) <= LARGEST
 
 
+def test_failures_are_not_what_is_left_out_of_a_large_action() -> None:
+    results = [{"id": f"m{n}", "state": "succeeded", "detail": "d" * 300} for n in range(900)]
+    results[890] = {"id": "m890", "state": "failed", "detail": "why"}
+
+    presented = present({"id": "a", "state": "partial", "results": results}, {})
+
+    assert presented["left_out"] > 0
+    assert presented["answer"]["results"][0] == results[890]
+
+
 def test_a_huge_message_is_shortened_and_says_by_how_much() -> None:
     message = {"subject": "y" * 50_000, "links": [f"https://phish.example/{n}" for n in range(5000)]}
 

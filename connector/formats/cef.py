@@ -12,7 +12,6 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TypeAlias
 
 from connector.formats import cef_dictionary
@@ -85,10 +84,6 @@ def header(*values: Value) -> str:
     return "CEF:0|" + "".join(part.replace("\\", "\\\\").replace("|", "\\|") + "|" for part in parts)
 
 
-cached_header = lru_cache(maxsize=512)(header)
-"""``header`` with a cache for short texts: headers repeat (few verdicts, one vendor)."""
-
-
 def _severity(text: str) -> str:
     if text in _SEVERITIES:
         return text
@@ -132,8 +127,11 @@ _KeyPlan: TypeAlias = tuple[str, int, str | None]
 A plain tuple: unpacking it is several times faster than a named one, once per field of every event.
 """
 
-_SHORT_HEADER = 256
-"""Longest header that is cached, in characters: the sender of a message controls how long others get."""
+_HEADERS: dict[tuple[Value, ...], bytes] = {}
+"""Headers by the values in them: they repeat (few verdicts, one vendor)."""
+_MOST_HEADERS = 512
+_LONGEST_HEADER = 256
+"""In bytes: the sender of a message controls how long others get."""
 _IN_HEADER = ""
 _NO_KEY = "?"
 
@@ -162,13 +160,20 @@ def encode(fields: Mapping[str, Value], *, max_bytes: int | None = None) -> tupl
 
 
 def _header(fields: Mapping[str, Value]) -> bytes:
-    values = tuple(map(fields.get, HEADER_NAMES))
+    values = (*map(fields.get, HEADER_NAMES),)
     *texts, severity = values
     try:
-        short = type(severity) is int and len("".join(texts)) <= _SHORT_HEADER  # type: ignore[arg-type]
-    except TypeError:  # not all of them are texts
-        short = False
-    return (cached_header if short else header)(*values).encode()
+        known = _HEADERS.get(values) if type(severity) is int else None  # 1, 1.0 and true are one key
+    except TypeError:  # a list or an object among them
+        known = None
+    if known is None:
+        known = header(*values).encode()
+        texts_alone = type(severity) is int and all(type(text) is str for text in texts)
+        if texts_alone and len(known) <= _LONGEST_HEADER:
+            if len(_HEADERS) >= _MOST_HEADERS:
+                _HEADERS.clear()
+            _HEADERS[values] = known
+    return known
 
 
 def _encode_fast(fields: Mapping[str, Value]) -> bytes | None:

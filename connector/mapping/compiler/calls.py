@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from connector.mapping.compiler.emitter import Emitter, Expression
-from connector.mapping.compiler.inference import TEXT, TEXT_KINDS, StaticType, infer_call
+from connector.mapping.compiler.inference import TEXT, TEXT_KINDS, StaticType, element_type, infer_call
 from connector.mapping.compiler.matches import MatchEmitter
 from connector.mapping.compiler.record_types import fields_of_element
 from connector.mapping.engine.plan import bind_call, bind_calls, table_entries
@@ -156,7 +156,9 @@ class CallEmitter:
     def _element_of(self, static: StaticType) -> Iterator[None]:
         """While it is open, references to the element are to one of *static*."""
         outer = {name: self._known.pop(name) for name in [*self._known] if name.startswith(ELEMENT)}
-        inner = fields_of_element(static.fields) if static.fields and static.is_list else {}
+        inner = {ELEMENT: element_type(static)} if static.kind in TEXT_KINDS else {}
+        if static.fields and static.is_list:
+            inner = fields_of_element(static.fields)
         self._known.update(inner)
         yield
         for name in inner:
@@ -189,9 +191,12 @@ class CallEmitter:
     def _each(self, rules: Mapping[str, Rule], expression: Expression) -> str:
         element, results = self._emitter.fresh("e"), self._emitter.fresh("l")
         line, block = self._emitter.line, self._emitter.block
-        elements = self._elements(expression)
+        loop = f"for {element} in {self._elements(expression)}:"
         line(f"{results} = []")
-        with block(f"for {element} in {elements}:"), self._element_of(expression.static):
+        if expression.static.is_list is False:
+            loop = ""
+            line(f"{element} = {expression.code}")
+        with block(loop), self._element_of(expression.static):
             built = self._emitter.fresh("o")
             sure: list[str] = []
             values: list[tuple[str, Expression]] = []

@@ -25,7 +25,7 @@ from connector.mapping.compiler.inference import (
     rarely_present_root,
     rule_may_lose,
 )
-from connector.mapping.compiler.record_types import DOCUMENTED, CheckedRecord
+from connector.mapping.compiler.record_types import DOCUMENTED, CheckedRecord, DocumentedRecord
 from connector.mapping.compiler.rest_fields import RestEmitter
 from connector.mapping.compiler.rules import RuleEmitter
 from connector.mapping.compiler.specialization import specialize
@@ -140,6 +140,7 @@ def operands(value: Value) -> list[Value]:
 def _emitter(**more: object) -> Emitter:
     return Emitter(
         CheckedRecord=CheckedRecord,
+        DocumentedRecord=DocumentedRecord,
         append_flat=append_flat,
         change_of=change_of,
         code=code_of,
@@ -183,9 +184,14 @@ def _leave_unusual_revisions(emitter: Emitter) -> None:
     line("if revision.previous is not None or revision.gone or revision.throttled or revision.enrichment:")
     line("    return other()(revision)")
     with block("try:"):
-        line("record = convert(body, CheckedRecord)")
+        line("record = convert(body, DocumentedRecord)")
+        line("documented = True")
     with block("except ValueError:"):
-        line("return other()(revision)")
+        with block("try:"):
+            line("record = convert(body, CheckedRecord)")
+            line("documented = False")
+        with block("except ValueError:"):
+            line("return other()(revision)")
 
 
 def _provide(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from connector.mapping.compiler.emitter import Emitter, Expression
 from connector.mapping.compiler.inference import (
+    TEXT_KINDS,
     StaticType,
     TypeEnvironment,
     accepts_any_text,
@@ -20,6 +21,7 @@ from connector.mapping.compiler.inference import (
 from connector.mapping.compiler.rest_fields import RestEmitter
 from connector.mapping.compiler.rules import RuleEmitter
 from connector.mapping.engine.plan import Plan, TargetPlan
+from connector.mapping.functions.ip_addresses import is_canonical_ip
 from connector.mapping.functions.values import Losses, Value, or_none
 from connector.mapping.language.grammar import AllOf, Constant, FirstOf, Rule
 from connector.mapping.schemas import Target
@@ -204,7 +206,8 @@ class FieldEmitter:
         if static.kind == "boolean" and static.is_list is False and _takes_text_alone(target):
             expression = self._written(expression)
             static = expression.static
-        known = always_fits(static, target) or proven_constant(place.step.rule, place.step)
+        known = always_fits(static, target) or _values_fit(static, place.step)
+        known = known or proven_constant(place.step.rule, place.step)
         if known and _shaped(static, target):
             self._aligned(place, expression)
             if loses:
@@ -212,6 +215,9 @@ class FieldEmitter:
             return
         value = self._emitter.named(expression).code
         usual, listed = _usual(place.step, static, value, known=known)
+        if not usual and target.kind == "ip" and static.kind in TEXT_KINDS and static.is_list is False:
+            there = "" if static.always_present else f"{value} is not None and "
+            usual = f"{there}{self._emitter.constant(is_canonical_ip, 'kept')}({value})"
         there = "" if static.always_present else f"if {value} is not None:"
         if usual:
             with self._emitter.block(f"if {usual}:"):
@@ -282,6 +288,18 @@ def _takes_text_alone(target: Target) -> bool:
     return accepts_any_text(target) and target.kind != "any"
 
 
+def _values_fit(static: StaticType, step: TargetPlan) -> bool:
+    """Whether all values that are possible fit the target of *step* as they are."""
+    return static.values is not None and all(_fits_as_it_is(value, step) for value in static.values)
+
+
+def _fits_as_it_is(value: Value, step: TargetPlan) -> bool:
+    lost: Losses = []
+    coerced = step.coerce(value, lost)
+    one = coerced[0] if type(coerced) is list and len(coerced) == 1 else coerced
+    return not lost and one == value and type(one) is type(value)
+
+
 def _shaped(static: StaticType, target: Target) -> bool:
     """Whether it is known that a value comes in the shape that *target* has, or needs a list around it."""
     if target.is_list is None:
@@ -325,14 +343,7 @@ def proven_constant(rule: Rule, step: TargetPlan) -> bool:
         )
     if not isinstance(rule.source, Constant) or isinstance(rule.source.value, list):
         return False
-    lost: Losses = []
-    expression = step.coerce(rule.source.value, lost)
-    value = rule.source.value
-    return (
-        not lost
-        and expression in (value, [value])
-        and (type(expression) is list or type(expression) is type(value))
-    )
+    return _fits_as_it_is(rule.source.value, step)
 
 
 def _all_proven(step: TargetPlan) -> bool:

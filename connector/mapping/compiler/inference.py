@@ -42,6 +42,7 @@ _ACCEPTED_BY: Mapping[str, frozenset[str]] = MappingProxyType(
         "number": frozenset(("any", "double")),
         "boolean": frozenset(("any", "boolean")),
         "object": frozenset(),
+        "made": frozenset(("any", "flattened", "nested", "object")),
         "any": frozenset(),
     }
 )
@@ -54,12 +55,14 @@ class StaticType:
     """What is known of a value before it is computed; see the module for the lattice.
 
     Args:
-        kind: the type of every single value; ``any`` for unknown.
+        kind: the type of every single value; ``any`` for unknown, ``made`` for an object that a mapping
+            makes of single values.
         is_list: whether it is a list; ``None`` for unknown.
         always_present: every record has a value.
         usually_list: a hint where *is_list* is unknown: nearly always a list.
         rarely_present: a hint: nearly no record has a value.
         fields: the documented path of a checked object or list of objects, such as ``findings``.
+        values: all that it can be, where that is known.
     """
 
     kind: str = "any"
@@ -68,6 +71,7 @@ class StaticType:
     usually_list: bool = False
     rarely_present: bool = False
     fields: str = ""
+    values: frozenset[str | int] | None = None
 
 
 UNKNOWN = StaticType()
@@ -169,7 +173,7 @@ def infer_ref(ref: Ref, known: TypeEnvironment) -> StaticType:
     if ref.root == RECORD and ref.path:
         checked = known.get(".".join((RECORD, *ref.path)))
         return checked or StaticType(usually_list=ref.path[0] in _LISTS)
-    if ref.root == ELEMENT and ref.path:
+    if ref.root == ELEMENT:
         return known.get(".".join((ELEMENT, *ref.path)), UNKNOWN)
     if ref.root == "account" and ref.path in (("id",), ("name",)):
         return StaticType("text", is_list=False)
@@ -185,7 +189,7 @@ def infer_constant(value: Plain) -> StaticType:
     if isinstance(value, bool):
         return StaticType("boolean", is_list=False, always_present=always_present)
     if isinstance(value, str):
-        return StaticType("text", is_list=False, always_present=always_present)
+        return StaticType("text", is_list=False, always_present=always_present, values=frozenset((value,)))
     if isinstance(value, int):
         small = -(1 << 63) <= value < 1 << 63
         return StaticType("integer" if small else "any", is_list=False, always_present=always_present)
@@ -198,6 +202,8 @@ def infer_call(call: Call, static: StaticType, pack: Pack) -> StaticType:
     if isinstance(call.argument, TableRef):
         return _entry(table_entries(call.argument, pack), static)
     kind = static.kind if function.returns == "same" else function.returns
+    if isinstance(call.argument, Mapping) and _makes_single_values(call.argument, static, pack):
+        kind = "made"
     is_list = {"one": False, "many": True, "any": None, "same": static.is_list}[function.shape]
     always = function.always == "for any value" or (
         function.always == "for text" and static.kind in TEXT_KINDS
@@ -211,6 +217,19 @@ def infer_call(call: Call, static: StaticType, pack: Pack) -> StaticType:
     )
 
 
+def element_type(static: StaticType) -> StaticType:
+    """The type of one element of a list of type *static*, or of its only one."""
+    if static.kind in TEXT_KINDS and static.is_list is not None:
+        return StaticType(static.kind, is_list=False, always_present=True)
+    return UNKNOWN
+
+
+def _makes_single_values(rules: Mapping[str, Rule], static: StaticType, pack: Pack) -> bool:
+    """Whether all values of the objects that *rules* make of each element are texts, numbers or booleans."""
+    inferred = [infer(rule, pack, {ELEMENT: element_type(static)}) for rule in rules.values()]
+    return all(made.kind in _SCALAR_KINDS and made.is_list is False for made in inferred)
+
+
 def join_types(left: StaticType, right: StaticType) -> StaticType:
     """The least upper bound: the type of *left*, or of *right* where *left* has no value."""
     return StaticType(
@@ -219,6 +238,7 @@ def join_types(left: StaticType, right: StaticType) -> StaticType:
         always_present=left.always_present or right.always_present,
         usually_list=left.usually_list or left.is_list is True,
         fields=left.fields if left.fields == right.fields else "",
+        values=None if left.values is None or right.values is None else left.values | right.values,
     )
 
 
@@ -253,9 +273,11 @@ def _entry(entries: Mapping[str, object], static: StaticType) -> StaticType:
     kinds = {
         infer_constant(value).kind if isinstance(value, str | int) else "any" for value in entries.values()
     }
-    single = len(kinds) == 1 and "any" not in kinds
-    always_present = static.always_present and single and "*" in entries
-    return StaticType(kinds.pop(), static.is_list, always_present, static.usually_list) if single else UNKNOWN
+    if len(kinds) != 1 or "any" in kinds:
+        return UNKNOWN
+    always_present = static.always_present and "*" in entries
+    values = frozenset(value for value in entries.values() if isinstance(value, str | int))
+    return StaticType(kinds.pop(), static.is_list, always_present, static.usually_list, values=values)
 
 
 def _call_loses(call: Call, static: StaticType, pack: Pack) -> bool:

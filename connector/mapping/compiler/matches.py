@@ -72,6 +72,8 @@ class MatchEmitter:
     def clean(self, ref: Ref, element: str) -> str:
         """An expression for what *ref* leads to; no value is ``None``."""
         value = self.raw(ref, element)
+        if infer_ref(ref, self._known).always_present:
+            return value
         return f"or_none({value})" if ref.root == ELEMENT and len(ref.path) < 2 else value  # noqa: PLR2004, walked
 
     def _test(self, test: Test, element: str) -> str:
@@ -179,6 +181,9 @@ class MatchEmitter:
         if len(constants) != 1 or type(constants[0]) is not int:
             return None
         sign = ">=" if test.comparison == "gte" else "<="
+        static = infer_ref(test.ref, self._known)
+        if static.kind == "integer" and static.is_list is False and static.always_present:
+            return f"({self.raw(test.ref, element)} {sign} {constants[0]})"
         first, value = self._held(self.raw(test.ref, element))
         slow = self._slow(test, self._emitter.constant(constants), f"or_none({value})")
         return f"({value} {sign} {constants[0]} if type({first}) is int else {slow})"

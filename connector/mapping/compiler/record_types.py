@@ -39,7 +39,7 @@ DOCUMENTED: Mapping[str, StaticType] = MappingProxyType(
 """What is known of each field of a checked record, by its reference."""
 
 
-def fields_of_element(owner: str) -> Mapping[str, StaticType]:
+def fields_of_element(owner: str) -> dict[str, StaticType]:
     """The same of the fields of one object in the list *owner*, by their reference."""
     start = f"{owner}[]."
     return {
@@ -55,7 +55,7 @@ TOP_LEVEL: Mapping[str, str] = MappingProxyType(
 """Kinds of the fields at the top."""
 
 
-def _checked(start: str) -> type[msgspec.Struct]:
+def _checked(start: str, *, only_documented: bool = False) -> type[msgspec.Struct]:
     """The class of an object whose fields are documented below *start*."""
     fields = []
     for path, kind in RECORD_FIELDS.items():
@@ -64,11 +64,14 @@ def _checked(start: str) -> type[msgspec.Struct]:
             one = _checked(f"{path}.") if kind == "object" else _PYTHON_TYPES[kind]
             whole = list[one] if path.endswith("[]") else one  # type: ignore[valid-type]
             fields.append((f"{PREFIX}{name}", whole | None, msgspec.field(default=None, name=name)))
-    return msgspec.defstruct("Checked", fields, gc=False)
+    return msgspec.defstruct("Checked", fields, gc=False, forbid_unknown_fields=only_documented)
 
 
 CheckedRecord = _checked("")
 """A record in which every documented field has its documented type, or is absent or null."""
+
+DocumentedRecord = _checked("", only_documented=True)
+"""The same without fields that are not documented."""
 
 
 class UsualOrder(dict[tuple[str, ...], bool]):

@@ -31,8 +31,8 @@ class RestEmitter:
         """Put the rest into the object *into*."""
         collect = self._emitter.constant(self._rest, "rest")
         everything = f"{collect}(body, returned, {into}, notes)"
-        usual = f"{self._emitter.constant(UsualOrder(), 'usual')}[(*body,)]"
         if self._checked and isinstance(self._rest, NestedRest):
+            usual = f"documented and {self._emitter.constant(UsualOrder(), 'usual')}[(*body,)]"
             put = self._emitter.constant(self._rest.put, "put")
             with self._emitter.block(f"if {usual}:"):
                 for name in TOP_LEVEL:
@@ -40,9 +40,12 @@ class RestEmitter:
             with self._emitter.block("else:"):
                 self._emitter.line(everything)
         elif self._checked and isinstance(self._rest, FlatRest):
-            there = " or ".join(self._left_over(self._rest))
-            with self._emitter.block(f"if returned or not {usual}{' or ' if there else ''}{there}:"):
+            there = " or ".join(["not documented", "len(returned) > 1", *self._left_over(self._rest)])
+            with self._emitter.block(f"if {there}:"):
                 self._emitter.line(everything)
+            with self._emitter.block("elif returned:"):
+                self._emitter.line("one = {name: body[name] for name in returned if name in body}")
+                self._emitter.line(f"{collect}(one, returned, {into}, notes)")
         else:
             self._emitter.line(everything)
 
@@ -61,6 +64,10 @@ class RestEmitter:
         if name in rest.dropped and name not in self._reads:
             return
         value = self._reads.received(name)
+        parts = rest.parts.get(name)
+        if parts is not None and name not in FORMS_FIT and DOCUMENTED[f"{RECORD}.{name}"].is_list is False:
+            self._part(name, value, into, put, self._emitter.constant(parts))
+            return
         otherwise = f"{put}({name!a}, {value}, body, returned, {into}, notes)"
         head = f"if {value} is not None:"
         if name in rest.dropped:
@@ -80,3 +87,13 @@ class RestEmitter:
                 line(f"else: {otherwise}")
             else:
                 line(otherwise)
+
+    def _part(self, name: str, value: str, into: str, put: str, parts: str) -> None:
+        """One object of which *parts* are left out, unless it is returned."""
+        line, block = self._emitter.line, self._emitter.block
+        with block(f"if {value} is not None:"):
+            with block(f"if {name!a} in returned:"):
+                line(f"{put}({name!a}, {value}, body, returned, {into}, notes)")
+            with block("else:"):
+                line(f"kept = {{key: item for key, item in {value}.items() if key not in {parts}}}")
+                line(f"if kept: {into}[{name!a}] = kept")

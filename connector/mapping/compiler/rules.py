@@ -112,6 +112,8 @@ class RuleEmitter:
         if ref.path:
             return None
         if ref.root == ELEMENT:
+            if infer_ref(ref, self.known).always_present:
+                return element
             return f"({element} if type({element}) is str and {element} else or_none({element}))"
         return "(body or None)" if ref.root == RECORD else f"n_{ref.root}"
 

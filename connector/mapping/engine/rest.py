@@ -80,6 +80,7 @@ class NestedRest:
         dropped: names of fields that are not in it, unless they are returned.
         special: names of fields that are not in it as they are: a part is left out, or the mapping itself
             uses the name.
+        parts: names of what is left out of fields, where nothing deeper is; by the names of the fields.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -89,6 +90,11 @@ class NestedRest:
         self._inside = {key: _tree(inner) for key, inner in without.items() if inner}
         self.dropped = without.keys() - self._inside.keys()
         self.special = self._taken | self._inside.keys()
+        self.parts = {
+            key: frozenset(inner)
+            for key, inner in self._inside.items()
+            if key not in self._taken and not any(inner.values())
+        }
 
     def __call__(self, body: JsonObject, returned: Returned, rest: JsonObject, notes: list[str]) -> None:
         """Add the rest of *body*, with the *returned* fields, to the object *rest*."""

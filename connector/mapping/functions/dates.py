@@ -72,7 +72,7 @@ def epoch_ms(value: Value, lost: Losses) -> Value:
             return None
         return value
     moment = moment_of(value) if type(value) is str else None
-    if moment is not None and not moment.microsecond:
+    if moment is not None and not moment.microsecond:  # nearly always, and then this is exact
         milliseconds = int(moment.timestamp()) * 1000
         if _FIRST_MS <= milliseconds < _LAST_MS:
             return milliseconds

@@ -90,12 +90,8 @@ def join(separator: str) -> ValueFunction:
         del lost
         if type(value) is str:
             return value
-        if type(value) is list and "" not in value:
-            try:
-                return separator.join(value) or None
-            except TypeError:  # not all of them are text
-                pass
-        return separator.join([part for item in as_list(value) if (part := _part(item))]) or None
+        parts = [item if type(item) is str else _part(item) for item in as_list(value)]
+        return separator.join([part for part in parts if part] if "" in parts else parts) or None
 
     return joined
 

@@ -16,6 +16,7 @@
     │   ├── JournalBroken     the database cannot be used: stop, say how to get out
     │   │   └── JournalDamaged its contents are damaged: name the file, point at ``state recover``
     │   ├── JournalUnavailable the database server cannot be reached: wait, lose nothing
+    │   ├── LimitReached      somebody stored as many actions as they may: refuse, say until when
     │   ├── LeaseLost         another replica does this work now: stop, write nothing
     │   ├── JournalInUse      another process holds the state directory (``pid``): ask it instead
     │   └── Moved             a compare-and-set found another value: read again
@@ -30,6 +31,7 @@ No message ever holds a secret or the text of a message.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 
@@ -212,6 +214,16 @@ class LeaseLost(JournalError):
     """This process does not hold the lease any more that a write needs; nothing was stored."""
 
     kind = "lease_lost"
+
+
+class LimitReached(JournalError):
+    """Somebody stored as many actions within an hour as they may; the next one is possible at *until*."""
+
+    kind = "limit_reached"
+
+    def __init__(self, reason: str, until: datetime) -> None:
+        super().__init__(reason)
+        self.until = until
 
 
 class Moved(JournalError):

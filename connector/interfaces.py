@@ -313,11 +313,14 @@ class SharedValueStore(KeyValueStore, Protocol):
 class ActionLog(Protocol):
     """The journal as response actions see it: what was requested is durable before anything is done."""
 
-    async def store_action(self, action: StoredAction, audit: Sequence[Revision] = ()) -> StoredAction:
+    async def store_action(
+        self, action: StoredAction, audit: Sequence[Revision] = (), *, per_hour: int | None = None
+    ) -> StoredAction:
         """Store *action* and append *audit* for the outputs, in one durable transaction; return it as stored.
 
         Version 0 adds it, any other replaces the version before. Raises ``Moved`` when that is not what is
-        stored, or when the caller used its ``request_id`` before; ``JournalFull`` when a new one has no room.
+        stored, or when the caller used its ``request_id`` before; ``JournalFull`` when a new one has no room;
+        ``LimitReached`` when the caller has *per_hour* others from the hour before it, whoever stored them.
         A change of a stored one MUST work on a full journal. Once begun it MUST finish, even if the caller is
         cancelled.
         """
@@ -333,6 +336,10 @@ class ActionLog(Protocol):
 
     async def action_for(self, caller: str, request_id: str) -> StoredAction | None:
         """Return the action that *caller* requested as *request_id*."""
+        ...
+
+    async def nth_requested(self, caller: str, nth: int, since: datetime) -> datetime | None:
+        """Return when the *nth* newest action of *caller* was requested; ``None`` if not after *since*."""
         ...
 
     async def action_on(self, subject: str) -> StoredAction | None:

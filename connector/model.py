@@ -601,6 +601,7 @@ class StoredAction:
         caller: who requested it.
         request_id: the caller's name of the request; unique per caller.
         state: see ``docs/actions.md``.
+        requested: when.
         changed: when it was stored last.
         body: everything else; the journal does not look into it.
         due: when it needs attention next; ``None`` for one that has ended.
@@ -613,6 +614,7 @@ class StoredAction:
     caller: str
     request_id: str
     state: str
+    requested: datetime
     changed: datetime
     body: Body
     due: datetime | None = None

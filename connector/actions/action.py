@@ -125,6 +125,7 @@ class Action:
         approved_by: who did.
         sent: when the first request left, by the API's clock.
         detail: why it failed, or is what it is, for people.
+        progressed: when the last request was answered.
         block: id, ``made`` and ``expires_at`` of the blocked sender that it is about.
         transitions: how often its state changed.
         looks: how often it was looked at while unknown.
@@ -150,6 +151,7 @@ class Action:
     approval: str = "none"
     approved_by: str = ""
     sent: datetime | None = None
+    progressed: datetime | None = None
     detail: str = ""
     block: Mapping[str, Any] = field(default_factory=dict)
     transitions: int = 0
@@ -180,21 +182,25 @@ class Action:
         return replace(self, targets=tuple(changed.get(target.id, target) for target in self.targets))
 
 
-_ROW = frozenset({"id", "caller", "request_id", "state", "changed", "due", "version", "number"})
+_ROW = frozenset({"id", "caller", "request_id", "state", "requested", "changed", "due", "version", "number"})
 """Members that are columns of the row and not part of its body."""
+
+
+_MOMENTS = ("sent", "progressed")
 
 
 def to_row(action: Action) -> StoredAction:
     """The row that the journal stores."""
     body: JsonObject = {name: value for name, value in asdict(action).items() if name not in _ROW}
-    body["requested"] = action.requested.isoformat()
-    body["sent"] = None if action.sent is None else action.sent.isoformat()
+    for name in _MOMENTS:
+        body[name] = None if body[name] is None else body[name].isoformat()
     made = action.kind is Kind.BLOCK and action.block.get("made")
     return StoredAction(
         id=action.id,
         caller=action.caller,
         request_id=action.request_id,
         state=str(action.state),
+        requested=action.requested,
         changed=action.changed,
         body=body,
         due=action.due,
@@ -209,14 +215,15 @@ def from_row(row: StoredAction) -> Action:
     body: Body = row.body
     values: JsonObject = dict(body)
     values["kind"] = Kind(body["kind"])
-    values["requested"] = datetime.fromisoformat(body["requested"])
-    values["sent"] = None if body["sent"] is None else datetime.fromisoformat(body["sent"])
+    for name in _MOMENTS:
+        values[name] = None if body[name] is None else datetime.fromisoformat(body[name])
     values["targets"] = tuple(map(_target, body["targets"]))
     return Action(
         id=row.id,
         caller=row.caller,
         request_id=row.request_id,
         state=State(row.state),
+        requested=row.requested,
         changed=row.changed,
         due=row.due,
         version=row.version,

@@ -92,13 +92,17 @@ class Executor:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._lanes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._unsettled: dict[tuple[str, Kind, str], str] = {}
+        self._released: dict[tuple[str, str], tuple[str, datetime]] = {}
         self._woken = asyncio.Event()
         self._forget_at: datetime | None = None
         self._stopping = False
+        self._is_running = False
         self._failure: BaseException | None = None
 
     def schedule(self, action: Action) -> None:
-        """Attend to *action* when it is due."""
+        """Attend to *action* when it is due; where another process performs actions, it finds that itself."""
+        if not self._is_running:
+            return
         self._states[action.id] = action.state
         if action.due is None:
             self._due.pop(action.id, None)
@@ -117,10 +121,14 @@ class Executor:
     async def run(self) -> None:
         """Perform actions until cancelled; begins with those that an earlier process left."""
         self._failure = None
-        for action in await self._ledger.all_open():
-            self.schedule(action)
-        self._count()
+        # What is remembered from the last time is old: another process may have gone on since.
+        for known in (self._due, self._states, self._unsettled):
+            known.clear()
+        self._is_running = True
         try:
+            for action in await self._ledger.all_open():
+                self.schedule(action)
+            self._count()
             while self._failure is None:
                 self._woken.clear()
                 await self._forget()
@@ -130,15 +138,25 @@ class Executor:
                         await self._woken.wait()
             raise self._failure
         finally:
+            self._is_running = False
             for task in self._running.values():
                 task.cancel()
             await asyncio.gather(*self._running.values(), return_exceptions=True)
+            self._observe(OpenActionsCounted(0, 0, 0))  # whoever performs them now counts them
 
     async def look(self) -> None:
-        """Attend to actions that another process stored or changed."""
-        for action in await self._ledger.all_open():
+        """Attend to actions that another process stored or changed; forget those that it ended."""
+        before = set(self._due)
+        actions = await self._ledger.all_open()
+        for action in actions:
             if action.id not in self._running and self._due.get(action.id) != action.due:
                 self.schedule(action)
+        ended = before - {action.id for action in actions} - set(self._running)
+        for name in ended:
+            self._due.pop(name, None)
+            self._states.pop(name, None)
+        if ended:
+            self._count()
 
     async def finish(self, seconds: float) -> None:
         """Start nothing new, and let what is under way end, for at most *seconds*."""
@@ -203,11 +221,13 @@ class Executor:
                 why = f"nobody approved it within {hours:g} hours"
                 return await self._ledger.save(action, State.EXPIRED, due=None, detail=why)
             case State.ACCEPTED if now - action.changed > self._options.start_within:
-                why = "it could not be started in time, because the connector was not running"
+                why = "it could not be started in time: the connector was not running, or had too much to do"
                 return await self._ledger.save(action, State.EXPIRED, due=None, detail=why)
             case State.ACCEPTED:
                 action = await self._ledger.save(action, State.RUNNING)
                 return await self._perform(action)
+            case State.RUNNING if self._is_late(action):
+                return await self._give_up(action, "the connector was not running for too long")
             case State.RUNNING:
                 return await self._perform(action)
             case State.UNKNOWN:
@@ -237,11 +257,16 @@ class Executor:
     async def _postpone(self, action: Action, reason: str, after: float | None) -> Action:
         """Try again later, or give up where it took too long to start."""
         now = self._ledger.clock()
-        if action.state is State.RUNNING and now - action.changed > self._options.start_within:
+        if action.state is State.RUNNING and self._is_late(action):
             return await self._give_up(action, reason)
         wait = max(self._options.retry, after or 0.0)
         self._observe(ActionPostponed(action.id, str(action.kind), action.account_id, reason, wait))
         return await self._ledger.save(action, due=now + timedelta(seconds=wait))
+
+    def _is_late(self, action: Action) -> bool:
+        """Whether what is not sent yet would surprise: nothing was answered for so long."""
+        since = action.progressed or action.changed
+        return self._ledger.clock() - since > self._options.start_within
 
     async def _give_up(self, action: Action, reason: str) -> Action:
         """End what is pending as failed; what may have been sent stays unknown."""
@@ -263,10 +288,12 @@ class Executor:
                 checked = await self._check(action, chunk, api)
                 action = action.with_targets({target.id: target for target in checked})
                 chunk = [target for target in checked if target.state is Outcome.PENDING]
+            if chunk and self._is_late(action):
+                return await self._give_up(action, "the API could not be asked in time")
             if chunk:
                 action = await self._send(action, chunk, api)
             else:
-                action = await self._ledger.save(action)
+                action = await self._ledger.save(action, progressed=self._ledger.clock())
         return await self._conclude(action)
 
     async def _resume(self, action: Action) -> Action:
@@ -319,10 +346,17 @@ class Executor:
             raise _later(error) from error
         else:
             self._answered(action, "answered")
-        action = await self._ledger.save(action.with_targets({one.id: one for one in ended}))
+        return await self._settle(action, ended)
+
+    async def _settle(self, action: Action, ended: Sequence[Target]) -> Action:
+        """Store what became of *ended*."""
+        now = self._ledger.clock()
+        action = await self._ledger.save(action.with_targets({one.id: one for one in ended}), progressed=now)
         for one in ended:
             if one.state is not Outcome.UNKNOWN:
                 self._unsettled.pop((action.account, action.kind, one.id), None)
+            if action.kind is Kind.RELEASE and one.state is Outcome.SUCCEEDED:
+                self._released[action.account, one.id] = (action.id, now)
         return action
 
     async def _request(self, action: Action, sent: Sequence[Target], api: ActionApi) -> list[Target]:
@@ -345,6 +379,8 @@ class Executor:
 
     async def _check(self, action: Action, chunk: Sequence[Target], api: ActionApi) -> list[Target]:
         """Look up the records; those that the action makes no sense for fail, and a dry run ends here."""
+        limit = self._ledger.clock() - self._options.settle
+        self._released = {key: one for key, one in self._released.items() if one[1] > limit}
         places = asyncio.Semaphore(_LOOKUPS)
 
         async def check(target: Target) -> Target:
@@ -352,6 +388,10 @@ class Executor:
             if other not in {None, action.id} and not action.dry_run:
                 why = f"what became of action {other} on this message is not known yet"
                 return target.ended(Outcome.FAILED, why)
+            released = self._released.get((action.account, target.id))
+            if action.kind is Kind.RELEASE and released is not None:
+                # Its record may not show it yet.
+                return target.ended(Outcome.FAILED, f"action {released[0]} has just released the message")
             async with places:
                 record = await api.get(target.id)
             return _checked(action, target, record)

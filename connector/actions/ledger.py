@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from connector.actions.action import Action, State, from_row, to_row
@@ -17,6 +17,8 @@ from connector.interfaces import ActionLog, Clock, Observe
 
 CONNECTOR = "connector"
 """The actor of transitions that no caller requested, such as expiry."""
+
+_HOUR = timedelta(hours=1)
 
 _FULL_WAIT = 2.0
 """Seconds until a change that the disk has no room for is tried again."""
@@ -34,9 +36,18 @@ class Ledger:
         self.clock = clock
         self.changed = changed or Broadcast()
 
-    async def add(self, action: Action) -> Action:
-        """Store a new action. Raises ``Moved`` for a ``request_id`` that was used, ``JournalFull``."""
-        return await self._store(replace(action, transitions=1), "", action.caller)
+    async def add(self, action: Action, per_hour: int | None = None) -> Action:
+        """Store a new action.
+
+        Raises ``Moved`` for a ``request_id`` that was used, ``JournalFull``, and ``LimitReached`` where the
+        caller has *per_hour* of the last hour already.
+        """
+        return await self._store(replace(action, transitions=1), "", action.caller, per_hour)
+
+    async def free_at(self, caller: str, per_hour: int) -> datetime | None:
+        """When *caller* may request the next action; ``None``: now."""
+        oldest = await self._log.nth_requested(caller, per_hour, self.clock() - _HOUR)
+        return None if oldest is None else oldest + _HOUR
 
     async def save(
         self, action: Action, state: State | None = None, *, actor: str = CONNECTOR, **changes: Any
@@ -81,9 +92,10 @@ class Ledger:
         """Forget actions that ended longer ago than *keep*."""
         await self._log.forget_actions(self.clock() - keep)
 
-    async def _store(self, action: Action, previous: str, actor: str) -> Action:
+    async def _store(self, action: Action, previous: str, actor: str, per_hour: int | None = None) -> Action:
         now = self.clock()
-        stored = from_row(await self._store_row(action, [state_event(action, previous, actor, now)]))
+        audit = [state_event(action, previous, actor, now)]
+        stored = from_row(await self._store_row(action, audit, per_hour))
         seconds = (now - action.requested).total_seconds()
         self._observe(
             ActionStateChanged(
@@ -93,10 +105,10 @@ class Ledger:
         self.changed.notify()
         return stored
 
-    async def _store_row(self, action: Action, audit: Sequence[Any]) -> Any:
+    async def _store_row(self, action: Action, audit: Sequence[Any], per_hour: int | None = None) -> Any:
         while True:
             try:
-                return await self._log.store_action(to_row(action), audit)
+                return await self._log.store_action(to_row(action), audit, per_hour=per_hour)
             except JournalFull:
                 if not action.version:
                     raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ from connector.actions.ledger import Ledger
 from connector.actions.options import ActionOptions
 from connector.actions.recipients import KnownRecipients
 from connector.actions.refusals import CallRefusedError, conflict, not_found, out_of_scope, unprocessable
-from connector.errors import BadQuery, JournalFull, Moved
+from connector.errors import BadQuery, JournalError, LimitReached, Moved
 from connector.facts import CallRefused
 from connector.interfaces import ActionApi, ActionLog, Observe
 from connector.model import FilterValue, JsonObject, Record, Window
@@ -39,10 +39,19 @@ _SEARCH_SECONDS = 25.0
 """Longest search, and longest check of a request's messages; shorter than the connection's limit."""
 
 _AUDITED_REFUSALS = 60
-"""Refused calls of a minute that have an audit event each; the rest is counted in the next one's."""
+"""Refused calls of a caller in a minute that have an audit event each; the rest is counted in its next one's.
+
+Those without a caller have a share of their own: a flood of wrong tokens hides nothing of what callers try.
+"""
+
+_LOOK_SECONDS = 1.0
+"""Seconds between two looks at an action that another replica may perform."""
 
 _FILTERS_REFUSED = frozenset({None, 400, 422})
 """Statuses of a search whose filters are wrong; ``None``: the connector found that itself."""
+
+_ACTIONS_AT_ONCE = 200
+"""Actions read at a time for a list: a short one may have to look past many of others."""
 
 _LOOKUPS = 4
 _NOT_FILTERS = frozenset({"account", "start", "end", "limit"})
@@ -50,10 +59,17 @@ _NOT_FILTERS = frozenset({"account", "start", "end", "limit"})
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account that actions can use: its id and its API."""
+    """An account that actions can use: its id and its API.
+
+    Args:
+        account_id: Cloudflare's.
+        api: for what callers look at.
+        performing: for what the executor does; it goes before.
+    """
 
     account_id: str
     api: ActionApi
+    performing: ActionApi
 
 
 class Service:
@@ -66,6 +82,7 @@ class Service:
         log: takes the audit events of refused calls.
         observe: takes facts.
         options: time limits.
+        is_alone: whether no other process performs actions of the same journal.
     """
 
     def __init__(
@@ -76,6 +93,8 @@ class Service:
         log: ActionLog,
         observe: Observe,
         options: ActionOptions,
+        *,
+        is_alone: bool = True,
     ) -> None:
         self._ledger = ledger
         self._executor = executor
@@ -83,9 +102,9 @@ class Service:
         self._log = log
         self._observe = observe
         self._options = options
-        self._calls: defaultdict[str, deque[float]] = defaultdict(deque)
-        self._refusals: deque[float] = deque()
-        self._suppressed = 0
+        self._is_alone = is_alone
+        self._refusals: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._suppressed: Counter[str] = Counter()
         self.recipients = KnownRecipients()
 
     # Reading
@@ -130,24 +149,27 @@ class Service:
 
     async def message(self, caller: Caller, message_id: str, query: JsonObject) -> JsonObject:
         """One message, with what further endpoints say."""
-        account, record = await self._seen_record(caller, message_id, query)
-        answer: JsonObject = {"message": record.body, "incomplete": []}
-        if endpoints := query.get("with"):
-            answer |= await account.api.details(record, endpoints)
+        async with _bounded():
+            account, record = await self._seen_record(caller, message_id, query)
+            answer: JsonObject = {"message": record.body, "incomplete": []}
+            if endpoints := query.get("with"):
+                answer |= await account.api.details(record, endpoints)
         return answer
 
     async def preview(self, caller: Caller, message_id: str, query: JsonObject) -> bytes:
         """A picture of a message."""
-        account, record = await self._seen_record(caller, message_id, query)
-        content = await account.api.preview(record)
+        async with _bounded():
+            account, record = await self._seen_record(caller, message_id, query)
+            content = await account.api.preview(record)
         if content is None:
             raise not_found("the API has no preview of this message")
         return content
 
     async def raw(self, caller: Caller, message_id: str, query: JsonObject) -> bytes:
         """A message as received."""
-        account, record = await self._seen_record(caller, message_id, query)
-        content = await account.api.raw(record.id)
+        async with _bounded():
+            account, record = await self._seen_record(caller, message_id, query)
+            content = await account.api.raw(record.id)
         if content is None:
             raise not_found("the API gives out messages with a detection only")
         return content
@@ -180,14 +202,13 @@ class Service:
             ids, block, own = [made.targets[0].id], {"id": parameters["block_id"]}, dict(made.parameters)
         if own.get("escalated_submission_id") and len(ids) > 1:
             raise unprocessable("/escalated_submission_id", "belongs to one id only")
-        digest = _digest([str(kind), name, ids, own, block, parameters["reason"], dry_run])
+        what = [block] if kind is Kind.UNBLOCK else [ids, own]
+        digest = _digest([str(kind), name, what, parameters["reason"], dry_run])
         request_id = parameters.get("request_id") or uuid.uuid4().hex
         repeated = await self._repeated(caller, request_id, digest)
         if repeated is not None:
             return repeated
-        self._count_call(caller)
-        if kind in ON_MESSAGES and not caller.sees_everyone:
-            await self._check_recipients(caller, name, account, ids)
+        await self._check_limits(caller, kind, name, account, ids)
         now = self._ledger.clock()
         approval = "none" if dry_run else caller.needed_approval(kind)
         waits = approval != "none"
@@ -210,10 +231,15 @@ class Service:
             approval=approval,
             block=block,
         )
+        return await self._add(caller, action)
+
+    async def _add(self, caller: Caller, action: Action) -> Action:
         try:
-            action = await self._ledger.add(action)
+            action = await self._ledger.add(action, caller.per_hour)
+        except LimitReached as error:  # another request at the same time
+            raise self._too_many(caller, error.until) from None
         except Moved:  # the same request at the same time
-            repeated = await self._repeated(caller, request_id, digest)
+            repeated = await self._repeated(caller, action.request_id, action.digest)
             if repeated is None:
                 raise
             return repeated
@@ -255,22 +281,25 @@ class Service:
         """Actions that *caller* may see, oldest first; the cursor also passes those that it may not."""
         found: list[JsonObject] = []
         while len(found) < limit:
-            actions = await self._ledger.page(after, limit)
+            actions = await self._ledger.page(after, _ACTIONS_AT_ONCE)
             for action in actions:
                 after = action.number
                 if self._may_see(caller, action) and state in {None, str(action.state)}:
                     found.append(shown(action))
                     if len(found) == limit:
                         break
-            if len(actions) < limit:
+            if len(actions) < _ACTIONS_AT_ONCE:
                 break
         return {"actions": found, "next": after}
 
     async def wait(self, action: Action, seconds: float) -> Action:
         """The action when it has ended, or as it is after *seconds*."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        while action.state not in ENDED and asyncio.get_running_loop().time() < deadline:
-            changed = asyncio.ensure_future(self._ledger.changed.wait(deadline))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while action.state not in ENDED and loop.time() < deadline:
+            # Nobody tells of what another replica does.
+            look_at = deadline if self._is_alone else min(deadline, loop.time() + _LOOK_SECONDS)
+            changed = asyncio.ensure_future(self._ledger.changed.wait(look_at))
             await asyncio.sleep(0)  # it waits before the action is read: no change is missed
             newest = await self._ledger.get(action.id)
             if newest is not None and newest.version != action.version and newest.state in ENDED:
@@ -283,14 +312,14 @@ class Service:
     async def refused(self, caller: str, call: Mapping[str, object], error: CallRefusedError) -> None:
         """Report a refused call, and store an audit event unless there are too many."""
         self._observe(CallRefused(caller, error.status, error.code))
-        now = asyncio.get_running_loop().time()
-        while self._refusals and self._refusals[0] <= now - 60:
-            self._refusals.popleft()
-        if len(self._refusals) >= _AUDITED_REFUSALS:
-            self._suppressed += 1
+        now, refusals = asyncio.get_running_loop().time(), self._refusals[caller]
+        while refusals and refusals[0] <= now - 60:
+            refusals.popleft()
+        if len(refusals) >= _AUDITED_REFUSALS:
+            self._suppressed[caller] += 1
             return
-        self._refusals.append(now)
-        suppressed, self._suppressed = self._suppressed, 0
+        refusals.append(now)
+        suppressed = self._suppressed.pop(caller, 0)
         known = self._accounts.get(str(call.get("account", "")))
         told = {**call, "account_id": known.account_id if known else ""}
         event = refusal_event(
@@ -298,8 +327,8 @@ class Service:
         )
         try:
             await self._log.append_audit([event])
-        except JournalFull:
-            self._suppressed += suppressed + 1
+        except JournalError:
+            self._suppressed[caller] += suppressed + 1
 
     # Scopes
 
@@ -324,6 +353,15 @@ class Service:
         if not caller.sees(record.body):
             raise out_of_scope("a recipient of this message is not in your scope")
         return account, record
+
+    async def _check_limits(
+        self, caller: Caller, kind: Kind, name: str, account: Account, ids: Sequence[str]
+    ) -> None:
+        free_at = await self._ledger.free_at(caller.name, caller.per_hour)
+        if free_at is not None:
+            raise self._too_many(caller, free_at)
+        if kind in ON_MESSAGES and not caller.sees_everyone:
+            await self._check_recipients(caller, name, account, ids)
 
     async def _check_recipients(
         self, caller: Caller, name: str, account: Account, ids: Sequence[str]
@@ -356,10 +394,8 @@ class Service:
         if why := refuse_action(caller, action.kind, action.parameters, len(action.targets)):
             raise out_of_scope(why)
         if action.kind in ON_MESSAGES and not caller.sees_everyone:
-            account = self._accounts[action.account]
-            await self._check_recipients(
-                caller, action.account, account, [target.id for target in action.targets]
-            )
+            name, account = self._account(caller, action.account)
+            await self._check_recipients(caller, name, account, [target.id for target in action.targets])
 
     async def _made(self, account: str, block_id: str) -> Action:
         made = await self._ledger.on(block_id)
@@ -375,16 +411,10 @@ class Service:
             )
         return action
 
-    def _count_call(self, caller: Caller) -> None:
-        now = asyncio.get_running_loop().time()
-        calls = self._calls[caller.name]
-        while calls and calls[0] <= now - 3600:
-            calls.popleft()
-        if len(calls) >= caller.per_hour:
-            wait = calls[0] + 3600 - now
-            why = f"{caller.per_hour} actions within an hour, your limit"
-            raise CallRefusedError(429, "too_many_actions", why, retry_after=wait)
-        calls.append(now)
+    def _too_many(self, caller: Caller, free_at: datetime) -> CallRefusedError:
+        why = f"{caller.per_hour} actions within an hour, your limit"
+        wait = (free_at - self._ledger.clock()).total_seconds()
+        return CallRefusedError(429, "too_many_actions", why, retry_after=wait)
 
     def _may_see(self, caller: Caller, action: Action) -> bool:
         if action.caller == caller.name or caller.is_operator:

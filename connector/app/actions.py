@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from urllib.parse import quote
@@ -37,13 +37,13 @@ from connector.errors import ConfigurationError, ConnectorError
 from connector.facts import ActionsStarted, WorkerFailed
 from connector.interfaces import Clock, Journal, KeyValueStore, Mapper, Observe
 from connector.mapping import Library
-from connector.model import JsonObject
+from connector.model import JsonObject, Priority
 from connector.net.http import HttpClient
 from connector.net.listener import ConnectionLimits, Listener
 from connector.settings import Account, Settings
 from connector.settings.actions import ActionSettings, CallerSettings
 from connector.source.actions import CloudflareActions
-from connector.source.budget import ActionBudget
+from connector.source.budget import ActionBudget, Budget
 from connector.source.client import CloudflareSource
 from connector.source.credentials import ApiToken, Credentials
 from connector.source.options import SourceOptions
@@ -94,12 +94,14 @@ async def run_actions(
     core, observe = app.core, app.core.observe
     options = ActionOptions(approval=settings.approval_expires, keep=settings.keep)
     async with open_accounts(
-        app.settings, settings, journal, budgets, observe=observe, clock=core.clock
-    ) as accounts:
+        app.settings, settings, journal, budgets,
+        observe=observe, clock=core.clock, may_send=lambda: keeper.is_valid(ACTIONS),
+    ) as accounts:  # fmt: skip
         ledger = Ledger(journal, observe, core.clock)
         own = Ledger(journal.fenced(keeper.proofs(ACTIONS)), observe, core.clock, ledger.changed)
-        executor = Executor(own, {name: one.api for name, one in accounts.items()}, observe, options)
-        service = Service(ledger, executor, accounts, journal, observe, options)
+        apis = {name: one.performing for name, one in accounts.items()}
+        executor = Executor(own, apis, observe, options)
+        service = Service(ledger, executor, accounts, journal, observe, options, is_alone=keeper.is_alone)
         names = {account.account_id: name for name, account in app.settings.accounts.items()}
         events = Events(journal, names, partial(_mapper, app.settings, names))
         callers = [(caller_of(name, one), one.token.reveal()) for name, one in settings.callers.items()]
@@ -133,8 +135,9 @@ async def open_accounts(
     *,
     observe: Observe,
     clock: Clock,
+    may_send: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[Mapping[str, ActionAccount]]:
-    """The API of every account, as actions use it."""
+    """The API of every account, as actions use it; they are performed while *may_send*."""
     async with AsyncExitStack() as stack:
         accounts: dict[str, ActionAccount] = {}
         for name, account in settings.accounts.items():
@@ -142,20 +145,27 @@ async def open_accounts(
             stack.push_async_callback(http.close)
             own = action_budget(name, actions.budget, budgets, notes=notes, observe=observe, clock=clock)
             shared = budget_of(account, budgets)
-            reading, writing = ActionBudget(own, shared, shared), ActionBudget(own, shared, own)
-            api = _api(account, http, reading, writing, observe, clock)
-            accounts[name] = ActionAccount(account.account_id, api)
+            build = partial(_api, account, http, own, shared, observe, clock)
+            accounts[name] = ActionAccount(
+                account.account_id,
+                api=build(Priority.LIVE, lambda: True),
+                performing=build(Priority.ACTION, may_send),
+            )
         yield accounts
 
 
 def _api(
     account: Account,
     http: HttpClient,
-    reading: ActionBudget,
-    writing: ActionBudget,
+    own: Budget,
+    shared: Budget,
     observe: Observe,
     clock: Clock,
+    turn: Priority,
+    may_send: Callable[[], bool],
 ) -> CloudflareActions:
+    reading = ActionBudget(own, shared, shared, turn, may_send)
+    writing = ActionBudget(own, shared, own, turn, may_send)
     base = f"{account.base_url}/accounts/{quote(account.account_id, safe='')}/email-security"
     options = SourceOptions(retry_for=_RETRY_FOR)
     server = ServerClock(account.account_id, clock, observe)
@@ -212,6 +222,8 @@ class Commands:
         try:
             return await self._carry_out(caller, request)
         except CallRefusedError as error:
+            if request.get("do") in _CHANGING:
+                await self._service.refused(caller.name, _told(request), error)
             raise ConnectorError(error.detail) from None
 
     async def _carry_out(self, caller: Caller, request: JsonObject) -> object:
@@ -230,6 +242,19 @@ class Commands:
             case "cancel":
                 return shown(await service.cancel(caller, name))
         raise ConnectorError("invalid request (version mismatch between command and daemon?)")
+
+
+_CHANGING = frozenset({"request", "approve", "cancel"})
+"""What a command may ``do`` that changes something: its refusal has an audit event."""
+
+
+def _told(request: JsonObject) -> JsonObject:
+    """What the audit event of a refused command says of it."""
+    body = request.get("body")
+    known = body if isinstance(body, dict) else {}
+    told = {name: known[name] for name in ("account", "reason", "request_id") if name in known}
+    ids = list(known.get("ids", ()))[:50] or [str(request["id"])] * ("id" in request)
+    return {**told, "ids": ids, "operation": f"action {request.get('kind', request['do'])}"}
 
 
 _FIELDS: Mapping[Kind, tuple[Field, ...]] = {

@@ -6,13 +6,15 @@ import sqlite3
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from datetime import timedelta
+from typing import Final, cast
 
-from connector.errors import Moved
+from connector.errors import LimitReached, Moved
 from connector.journal.codec import Text, from_text, to_micros, to_moment, to_text
 from connector.model import JsonObject, StoredAction
 
-COLUMNS = "number, id, caller, request, state, version, changed, due, subject, tolerant, body"
+HOUR: Final = timedelta(hours=1)
+COLUMNS = "number, id, caller, request, state, version, requested, changed, due, subject, tolerant, body"
 
 
 def store(
@@ -32,9 +34,9 @@ def store(
     try:
         row = connection.execute(
             "INSERT INTO actions "
-            "(id, caller, request, version, state, changed, due, subject, tolerant, body) "
-            "VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?) RETURNING number",
-            (action.id, action.caller, action.request_id, *values),
+            "(id, caller, request, requested, version, state, changed, due, subject, tolerant, body) "
+            "VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?) RETURNING number",
+            (action.id, action.caller, action.request_id, to_micros(action.requested), *values),
         ).fetchone()
     except sqlite3.IntegrityError:
         raise Moved(f"{action.caller} used the request id {action.request_id!r} before") from None
@@ -58,6 +60,24 @@ def read(connection: sqlite3.Connection, after: int, limit: int, *, due: bool) -
         (after, limit),
     )
     return [action_of(row) for row in rows]
+
+
+def nth_requested(connection: sqlite3.Connection, caller: str, nth: int, since: int) -> int | None:
+    """When the *nth* newest action of *caller* was requested, in microseconds; ``None`` if before *since*."""
+    row = connection.execute(
+        "SELECT requested FROM actions WHERE caller = ? AND requested > ? "
+        "ORDER BY requested DESC LIMIT 1 OFFSET ?",
+        (caller, since, nth - 1),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def check_limit(action: StoredAction, per_hour: int, nth: Callable[[str, int, int], int | None]) -> None:
+    """Raise ``LimitReached`` where *action*, which is stored already, is one more than its caller may."""
+    since = to_micros(action.requested - HOUR)
+    oldest = nth(action.caller, per_hour + 1, since)
+    if oldest is not None:
+        raise LimitReached(f"{per_hour} actions of {action.caller} within an hour", to_moment(oldest) + HOUR)
 
 
 def forget(connection: sqlite3.Connection, before: int, most: int) -> int:
@@ -88,14 +108,15 @@ def decode_body(body: bytes, *, tolerant: bool) -> JsonObject:
 
 def action_of(row: tuple[object, ...]) -> StoredAction:
     """The action of a row of ``COLUMNS``; raises one of ``UNREADABLE`` for a damaged body."""
-    number, name, caller, request, state, version, changed, due, subject, tolerant, body = cast(
-        "tuple[int, str, str, str, str, int, int, int | None, str | None, int, bytes]", row
+    number, name, caller, request, state, version, requested, changed, due, subject, tolerant, body = cast(
+        "tuple[int, str, str, str, str, int, int, int, int | None, str | None, int, bytes]", row
     )
     return StoredAction(
         id=name,
         caller=caller,
         request_id=request,
         state=state,
+        requested=to_moment(requested),
         changed=to_moment(changed),
         body=decode_body(body, tolerant=bool(tolerant)),
         due=None if due is None else to_moment(due),

@@ -51,6 +51,7 @@ TYPES = {
         "request": "text",
         "state": "text",
         "version": "integer",
+        "requested": "integer",
         "changed": "integer",
         "tolerant": "integer",
         "body": "blob",

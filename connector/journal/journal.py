@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias, TypeVar
@@ -315,7 +315,9 @@ class Journal:
 
     # ActionLog
 
-    async def store_action(self, action: StoredAction, audit: Sequence[Revision] = ()) -> StoredAction:
+    async def store_action(
+        self, action: StoredAction, audit: Sequence[Revision] = (), *, per_hour: int | None = None
+    ) -> StoredAction:
         """See ``ActionLog``."""
         now = to_micros(self._clock())
 
@@ -323,6 +325,9 @@ class Journal:
             if not action.version:
                 positions.check_room(connection)
             stored = actions_table.store(connection, action, self._compress)
+            if per_hour is not None:
+                nth = partial(actions_table.nth_requested, connection)
+                actions_table.check_limit(action, per_hour, nth)
             return stored, self._append(connection, audit, now)
 
         def done(outcome: tuple[StoredAction, _Appended]) -> None:
@@ -354,6 +359,13 @@ class Journal:
                 connection, "caller = ? AND request = ?", caller, printable(request_id)
             )
         )
+
+    async def nth_requested(self, caller: str, nth: int, since: datetime) -> datetime | None:
+        """See ``ActionLog``."""
+        found = await self._database.read(
+            lambda connection: actions_table.nth_requested(connection, caller, nth, to_micros(since))
+        )
+        return None if found is None else to_moment(found)
 
     async def action_on(self, subject: str) -> StoredAction | None:
         """See ``ActionLog``."""

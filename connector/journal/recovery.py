@@ -210,7 +210,7 @@ def _is_sound(table: str, row: _Row) -> bool:
         elif "body" in row and table != "states":
             revisions, _ = from_blob(row["body"], tolerant=bool(row["tolerant"]))
             return table != "entries" or len(revisions) == row["last"] - row["first"] + 1
-        for column in ("time", "until", "at", "recorded", "changed", "due"):
+        for column in ("time", "until", "at", "recorded", "requested", "changed", "due"):
             if row.get(column) is not None:
                 to_moment(row[column])
     except UNREADABLE:

@@ -135,6 +135,7 @@ _FIRST = (
         request TEXT NOT NULL,
         state TEXT NOT NULL,
         version INTEGER NOT NULL,
+        requested INTEGER NOT NULL,
         changed INTEGER NOT NULL,
         due INTEGER,
         subject TEXT,
@@ -142,6 +143,7 @@ _FIRST = (
         body BLOB NOT NULL
     )""",
     "CREATE UNIQUE INDEX actions_by_request ON actions (caller, request)",
+    "CREATE INDEX actions_by_time ON actions (caller, requested)",
     "CREATE INDEX actions_by_subject ON actions (subject) WHERE subject IS NOT NULL",
     "CREATE INDEX actions_that_are_due ON actions (number) WHERE due IS NOT NULL",
 )

@@ -61,8 +61,8 @@ TABLES: tuple[Table, ...] = (
     Table(
         "actions",
         1,
-        ("number", "id", "caller", "request", "state", "version", "changed", "due", "subject", "tolerant",
-         "body"),
+        ("number", "id", "caller", "request", "state", "version", "requested", "changed", "due", "subject",
+         "tolerant", "body"),
     ),
     Table(
         "outputs",

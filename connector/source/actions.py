@@ -28,6 +28,8 @@ _MOST_PAGES = 20
 """Entries of one page of a list, and pages that are read of it."""
 
 _NOT_FOUND = 404
+_PATIENCE = 30.0
+"""Seconds that a request may wait for its turn once it is stored as leaving."""
 
 
 class CloudflareActions:
@@ -124,10 +126,15 @@ class CloudflareActions:
         except BadQuery as error:
             if error.status not in _FORM_REFUSED:
                 raise
-            other: Literal["object", "array"] = "array" if self._release_form == "object" else "object"
+            refused = error
+        other: Literal["object", "array"] = "array" if self._release_form == "object" else "object"
+        try:
             rows = _rows(await self._write("release", place, forms[other]))
-            self._release_form = other
-            return rows
+        except BadQuery as error:
+            # The form was right, then, and what it refused is the reason to tell.
+            raise refused from error
+        self._release_form = other
+        return rows
 
     async def submit(self, kind: str, messages: Sequence[Body]) -> Sequence[Body]:
         """See ``ActionApi``."""
@@ -171,6 +178,7 @@ class CloudflareActions:
             method=method,
             content=None if body is None else orjson.dumps(body),
             repeatable=repeatable,
+            patience=_PATIENCE,
         )
         try:
             return await self._writer.ask(ask, Priority.ACTION)

@@ -14,11 +14,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, Unavailable
 from connector.facts import (
     BudgetRemaining,
     BudgetWaited,
@@ -82,18 +82,35 @@ class ActionBudget:
         own: what actions may use, whatever else is free.
         shared: the account's budget, which every request counts against.
         limits: of the two, the one that belongs to the credential: rate limits of the API apply to it.
+        turn: who goes first in *own*: what was decided goes before what is only looked at.
+        may_send: whether this process is still the one that performs actions, asked when a turn comes.
     """
 
-    def __init__(self, own: Budget, shared: Budget, limits: Budget) -> None:
+    def __init__(
+        self,
+        own: Budget,
+        shared: Budget,
+        limits: Budget,
+        turn: Priority = Priority.ACTION,
+        may_send: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._own = own
         self._shared = shared
         self._limits = limits
+        self._turn = turn
+        self._may_send = may_send
 
     async def acquire(self, priority: Priority, account: str) -> None:
         """See ``RequestBudget``; whatever *priority* is, it is that of an action."""
         del priority
-        await self._own.acquire(Priority.ACTION, account)
-        await self._shared.acquire(Priority.ACTION, account)
+        await self._own.acquire(self._turn, account)
+        try:
+            await self._shared.acquire(Priority.ACTION, account)
+        except asyncio.CancelledError:
+            self._own.give_back()
+            raise
+        if not self._may_send():
+            raise Unavailable("this replica does not perform actions any more")
 
     def learn(self, headers: Mapping[str, str], account: str) -> None:
         """See ``RequestBudget``."""
@@ -167,9 +184,9 @@ class Budget:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._tokens += 1
-                self._granted -= 1
-            self._serve()
+                self.give_back()
+            else:
+                self._serve()
             raise
         waited = loop.time() - began
         if waited >= _REPORTED_WAIT:
@@ -220,6 +237,12 @@ class Budget:
             except ConnectorError:
                 # A journal without room must not turn a pause into a failure: it holds in memory.
                 return
+
+    def give_back(self) -> None:
+        """Take back a request that was granted and not made."""
+        self._tokens += 1
+        self._granted -= 1
+        self._serve()
 
     async def resume(self, account: str) -> bool:
         """End the pause now, also the stored one; returns whether there was one."""

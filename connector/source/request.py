@@ -84,6 +84,7 @@ class ApiRequest:
         expects_list: a 200 is a success only with a list as its result.
         splittable: a timeout means ``SearchIncomplete``: a smaller search may succeed.
         wait_for_limit: wait for a rate limit to end instead of failing and losing the progress of a search.
+        patience: seconds to wait for the request budget; then nothing was sent. ``None``: however long.
         attempts: number of tries; ``None``: as configured for the source.
         method: HTTP method.
         content: JSON text to send.
@@ -98,6 +99,7 @@ class ApiRequest:
     expects_list: bool = False
     splittable: bool = False
     wait_for_limit: bool = False
+    patience: float | None = None
     attempts: int | None = None
     method: str = "GET"
     content: bytes | None = None
@@ -145,7 +147,7 @@ class Requester:
         attempts = self._options.attempts if ask.attempts is None else ask.attempts
         tries = limits = 0
         while True:
-            await self._budget.acquire(priority, self.account)
+            await self._acquire(ask, priority)
             outcome = await self._attempt(ask)
             if isinstance(outcome, ApiResponse):
                 return outcome
@@ -158,6 +160,13 @@ class Requester:
                 raise _final(ask, outcome)
             self._observe(RequestRetried(self.account, ask.endpoint, str(outcome.error), wait))
             await asyncio.sleep(wait)
+
+    async def _acquire(self, ask: ApiRequest, priority: Priority) -> None:
+        try:
+            async with asyncio.timeout(ask.patience):
+                await self._budget.acquire(priority, self.account)
+        except TimeoutError:
+            raise Unavailable("the request budget has no room", after=self._budget.blocked) from None
 
     @property
     def blocked(self) -> float:

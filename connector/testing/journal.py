@@ -17,7 +17,7 @@ import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from connector.errors import DeadLettersFull, JournalFull, Moved
+from connector.errors import DeadLettersFull, JournalFull, LimitReached, Moved
 from connector.interfaces import Journal
 from connector.model import (
     ACTIONS,
@@ -484,7 +484,7 @@ async def a_forgotten_feed_starts_anew(open_journal: Open) -> None:
 async def actions_are_compared_and_set(open_journal: Open) -> None:
     """An action is added once per request, changed from one version to the next, and found in every way."""
     async with open_journal() as journal:
-        new = StoredAction("a1", "tines", "r1", "accepted", START, HOSTILE[3], due=START)
+        new = StoredAction("a1", "tines", "r1", "accepted", START, START, HOSTILE[3], due=START)
         first = await journal.store_action(new)
         expect((first.number > 0, first.version), (True, 1), "a new action")
         await expect_error(Moved, journal.store_action(replace(new, id="a2")), "the request again")
@@ -506,6 +506,28 @@ async def actions_are_compared_and_set(open_journal: Open) -> None:
         expect(await journal.actions(), [running], "what is left")
 
 
+async def actions_of_an_hour_are_counted(open_journal: Open) -> None:
+    """A caller stores so many actions in an hour and no more, whatever became of them."""
+    async with open_journal() as journal:
+
+        def new(number: int, minutes: int, caller: str = "tines") -> StoredAction:
+            at = START + minutes * MINUTE
+            return StoredAction(f"{caller}{number}", caller, f"r{number}", "accepted", at, at, {}, due=at)
+
+        first = await journal.store_action(new(1, 0), per_hour=2)
+        await journal.store_action(new(2, 10), per_hour=2)
+        audit = [replace(revision("a3-1"), feed=Feed("account", ACTIONS))]
+        third = journal.store_action(new(3, 20), audit, per_hour=2)
+        refused = await expect_error(LimitReached, third, "a third action")
+        expect(getattr(refused, "until", None), START + 60 * MINUTE, "when the next one is possible")
+        expect((await journal.outline()).head, 0, "what the refused one left behind")
+        await journal.store_action(new(1, 20, "soc"), per_hour=2)
+        await journal.store_action(replace(first, state="failed", due=None, changed=START + 59 * MINUTE))
+        expect(await journal.nth_requested("tines", 2, START - MINUTE), START, "the second newest")
+        expect(await journal.nth_requested("tines", 2, START), None, "the second newest, if it is newer")
+        await journal.store_action(new(4, 61), per_hour=2)
+
+
 async def audit_events_are_stored_with_their_action(open_journal: Open) -> None:
     """Audit events reach every output, all or none with the change; they make no feed."""
     async with open_journal() as journal:
@@ -513,7 +535,7 @@ async def audit_events_are_stored_with_their_action(open_journal: Open) -> None:
         audit = replace(revision("a1-1"), feed=Feed("account", ACTIONS))
         reading = asyncio.ensure_future(next_entry(journal, "siem", 0))
         await asyncio.sleep(0)
-        new = StoredAction("a1", "tines", "r1", "accepted", START, {}, due=START)
+        new = StoredAction("a1", "tines", "r1", "accepted", START, START, {}, due=START)
         await journal.store_action(new, [audit])
         entry = await reading
         expect((entry.first, entry.only, entry.revisions), (1, None, (audit,)), "the audit event")
@@ -528,7 +550,7 @@ async def audit_events_are_stored_with_their_action(open_journal: Open) -> None:
 async def a_full_backlog_refuses_new_actions_only(open_journal: Open) -> None:
     """What was begun can be ended, although an output is over its limit."""
     async with open_journal() as journal:
-        new = StoredAction("a1", "tines", "r1", "accepted", START, {}, due=START)
+        new = StoredAction("a1", "tines", "r1", "accepted", START, START, {}, due=START)
         stored = await journal.store_action(new)
         await journal.attach("siem", "beginning", Backlog(max_bytes=1))
         await journal.commit(commit_of("a"))
@@ -562,6 +584,7 @@ CHECKS: tuple[Check, ...] = (
     notes_are_stored_with_a_commit_and_forgotten_with_their_feed,
     a_forgotten_feed_starts_anew,
     actions_are_compared_and_set,
+    actions_of_an_hour_are_counted,
     audit_events_are_stored_with_their_action,
     a_full_backlog_refuses_new_actions_only,
 )

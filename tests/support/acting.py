@@ -173,7 +173,9 @@ async def acting(
         )
         options = options or ActionOptions()
         ledger = Ledger(journal, observe, clock)
-        executor = Executor(ledger, {name: one.api for name, one in accounts.items()}, observe, options)
+        executor = Executor(
+            ledger, {name: one.performing for name, one in accounts.items()}, observe, options
+        )
         service = Service(ledger, executor, accounts, journal, observe, options)
         known = {name: caller_of(name, one) for name, one in settings.actions.callers.items()}
         tokens = [(known[name], one.token.reveal()) for name, one in settings.actions.callers.items()]

@@ -20,7 +20,7 @@ from connector.actions.http.tokens import Tokens
 from connector.actions.operations import OPERATIONS, Operation
 from connector.actions.refusals import CallRefusedError, malformed, out_of_scope, phrase, unprocessable
 from connector.actions.service import Service
-from connector.errors import BadQuery, Denied, JournalFull, SourceError, Unavailable
+from connector.errors import BadQuery, Denied, JournalError, JournalFull, SourceError, Unavailable
 from connector.formats.json import encode
 from connector.model import JsonObject
 
@@ -143,6 +143,9 @@ class ActionsApp:
         except JournalFull:
             why = "the journal has no room, so nothing is done; see the connector's status"
             refused = CallRefusedError(503, "journal_full", why, retry_after=60)
+        except JournalError:
+            why = "the journal cannot be reached: ask again, under the same request_id"
+            refused = CallRefusedError(503, "journal_unavailable", why, retry_after=10)
         if refused.status in _AUDITED or operation.destructive:
             told["operation"] = operation.id
             await self._service.refused("" if caller is None else caller.name, told, refused)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from connector.errors import Moved
 from connector.journal.actions import COLUMNS, action_of, row_values
+from connector.journal.codec import to_micros
 from connector.journal.postgres.database import Query, Transaction
 from connector.model import StoredAction
 
@@ -24,9 +25,10 @@ def store(transaction: Transaction, action: StoredAction, compress: Callable[[by
             raise Moved(f"the action {action.id} is not at version {action.version}")
         return replace(action, version=action.version + 1)
     made = transaction.one(
-        "INSERT INTO @actions (id, caller, request, version, state, changed, due, subject, tolerant, body) "
-        "VALUES (%s, %s, %s, 1, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING number",
-        action.id, action.caller, action.request_id, *values,
+        "INSERT INTO @actions "
+        "(id, caller, request, requested, version, state, changed, due, subject, tolerant, body) "
+        "VALUES (%s, %s, %s, %s, 1, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING number",
+        action.id, action.caller, action.request_id, to_micros(action.requested), *values,
     )  # fmt: skip
     if not made:
         raise Moved(f"{action.caller} used the request id {action.request_id!r} before")
@@ -48,6 +50,16 @@ def read(query: Query, after: int, limit: int, *, due: bool) -> list[StoredActio
         f"SELECT {COLUMNS} FROM @actions WHERE {condition} ORDER BY number LIMIT %s", after, limit
     )
     return [action_of(row) for row in rows]
+
+
+def nth_requested(query: Query, caller: str, nth: int, since: int) -> int | None:
+    """When the *nth* newest action of *caller* was requested, in microseconds; ``None`` if before *since*."""
+    rows = query.one(
+        "SELECT requested FROM @actions WHERE caller = %s AND requested > %s "
+        "ORDER BY requested DESC LIMIT 1 OFFSET %s",
+        caller, since, nth - 1,
+    )  # fmt: skip
+    return int(rows[0][0]) if rows else None
 
 
 def forget(transaction: Transaction, before: int, most: int) -> int:

@@ -28,6 +28,7 @@ from connector.facts import (
 )
 from connector.interfaces import Clock, Observe, Start
 from connector.journal import dead_letters as dead_letter_rows
+from connector.journal.actions import check_limit
 from connector.journal.codec import UNREADABLE, choose_compression, from_blob, printable, to_micros, to_moment
 from connector.journal.commit import TRIM_AT_ONCE, encode_entries
 from connector.journal.entries import NewEntry
@@ -408,13 +409,19 @@ class PostgresJournal:
 
     # ActionLog
 
-    async def store_action(self, action: StoredAction, audit: Sequence[Revision] = ()) -> StoredAction:
+    async def store_action(
+        self, action: StoredAction, audit: Sequence[Revision] = (), *, per_hour: int | None = None
+    ) -> StoredAction:
         """See ``ActionLog``."""
         now = to_micros(self._clock())
 
         def work(transaction: Transaction) -> tuple[StoredAction, _Written]:
+            # It locks the counters, so that replicas count the actions of a caller one after the other.
             written = self._append_audit(transaction, audit, now, has_room=bool(action.version))
-            return actions.store(transaction, action, self._compress), written
+            stored = actions.store(transaction, action, self._compress)
+            if per_hour is not None:
+                check_limit(action, per_hour, partial(actions.nth_requested, transaction))
+            return stored, written
 
         def done(outcome: tuple[StoredAction, _Written]) -> None:
             self._report_audit(outcome[1])
@@ -439,6 +446,13 @@ class PostgresJournal:
         return await self._database.read(
             lambda query: actions.find(query, "caller = %s AND request = %s", caller, _text(request_id))
         )
+
+    async def nth_requested(self, caller: str, nth: int, since: datetime) -> datetime | None:
+        """See ``ActionLog``."""
+        found = await self._database.read(
+            lambda query: actions.nth_requested(query, caller, nth, to_micros(since))
+        )
+        return None if found is None else to_moment(found)
 
     async def action_on(self, subject: str) -> StoredAction | None:
         """See ``ActionLog``."""

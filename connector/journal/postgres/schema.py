@@ -171,6 +171,7 @@ _FIRST = (
         request text NOT NULL,
         state text NOT NULL,
         version bigint NOT NULL,
+        requested bigint NOT NULL,
         changed bigint NOT NULL,
         due bigint,
         subject text,
@@ -178,6 +179,7 @@ _FIRST = (
         body bytea NOT NULL
     )""",
     "CREATE UNIQUE INDEX actions_by_request ON actions (caller, request)",
+    "CREATE INDEX actions_by_time ON actions (caller, requested)",
     "CREATE INDEX actions_by_subject ON actions (subject) WHERE subject IS NOT NULL",
     "CREATE INDEX actions_that_are_due ON actions (number) WHERE due IS NOT NULL",
 )

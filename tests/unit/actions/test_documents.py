@@ -17,7 +17,8 @@ SERVER = "https://connector.example:9465"
 _CODES = (
     "malformed", "unauthenticated", "out_of_scope", "not_found", "request_id_used", "has_begun", "has_ended",
     "not_awaiting_approval", "cursor_ahead", "too_large", "not_json", "too_many_actions", "api_refused",
-    "api_unavailable", "api_slow", "journal_full", "unprocessable",
+    "api_unavailable", "api_slow", "journal_full", "journal_unavailable",
+    "unprocessable",
 )  # fmt: skip
 DOCUMENTS = {"openapi.json": openapi(SERVER), "swagger.json": swagger(SERVER)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -15,6 +16,7 @@ import trustme
 
 from connector.actions.operations import OPERATIONS, SCHEMAS
 from tests.support.acting_daemon import ASKER_TOKEN, CALLER_TOKEN, OBSERVER_TOKEN, ActingDaemon, acting_daemon
+from tests.support.lost_answers import losing_answers
 from tests.support.process import environment, until
 from tests.support.splunk_soar import APP, Platform, host, sdk_python
 
@@ -222,7 +224,19 @@ class TestAgainstARunningConnector:
 
         assert (first["status"], again["status"], later["status"]) == (True, True, False)
         assert first["summary"]["action_id"] == again["summary"]["action_id"] != later["summary"]["action_id"]
-        assert "not in quarantine" in later["message"]
+        assert re.search("not in quarantine|has just released", later["message"])
+        assert place.simulator.ledger.effects("release")[held] == 1
+
+    def test_a_lost_answer_is_asked_for_again_and_nothing_is_done_twice(
+        self, soar: Platform, place: ActingDaemon
+    ) -> None:
+        held = place.held()
+
+        with losing_answers(place.url, 2) as relay:
+            told = soar.run("release_message", {"ids": held, **WHY}, asset={"url": relay.url})
+
+        assert told["status"], told["message"]
+        assert [answer[:11] for answer in relay.lost] == [b"HTTP/1.1 20"] * 2, "it was accepted both times"
         assert place.simulator.ledger.effects("release")[held] == 1
 
     def test_one_action_run_with_several_sets_of_parameters_does_all_of_them(
@@ -401,6 +415,21 @@ class TestPolling:
 
         assert told["results"][0]["status"], told["results"]
         assert "Beginning with the first event of the new journal" in told["progress"]
+
+    def test_what_the_platform_could_not_store_is_ingested_by_the_next_poll(
+        self, soar: Platform, place: ActingDaemon
+    ) -> None:
+        place.held()
+
+        def polled() -> bool:
+            told = soar.told("on_poll", full=True)
+            return not told["results"][0]["status"] and "disk full" in told["results"][0]["message"]
+
+        until(polled, "a poll with something to store")
+        later = soar.told("on_poll")
+
+        assert later["results"][0]["status"]
+        assert later["artifacts"], "the cursor stood still"
 
     def test_a_caller_without_the_permission_is_told(self, soar: Platform) -> None:
         told = soar.run("on_poll", asset={"token": OBSERVER_TOKEN})

@@ -42,8 +42,12 @@ class Platform:
         *parameters: Mapping[str, Any],
         run: int | None = None,
         asset: Mapping[str, Any] | None = None,
+        full: bool = False,
     ) -> dict[str, Any]:
-        """Run the action *identifier*, once per set of *parameters*; everything it told the platform."""
+        """Run the action *identifier*, once per set of *parameters*; everything it told the platform.
+
+        A *full* platform stores no artifacts.
+        """
         number = next(self.runs)
         call = {
             "input": {
@@ -60,6 +64,7 @@ class Platform:
             },
             "state": self.state,
             "stored": self.stored,
+            "full": full,
             "answer": str(self.folder / f"{number}.json"),
         }  # fmt: skip
         assert self.host.stdin is not None

@@ -1,9 +1,9 @@
 """A host of the Splunk SOAR app, on Splunk's SDK: what the platform stores, kept in memory.
 
 Run by the SDK's Python: ``host.py DIRECTORY_OF_THE_APP``. Each line of stdin is a call: ``input`` as the
-platform sends it, ``state`` of the asset, ``stored`` (identifiers of containers and artifacts), ``answer`` (a
-file for what the app told). Every call has a process of its own, as on the platform, forked from one that has
-loaded the SDK.
+platform sends it, ``state`` of the asset, ``stored`` (identifiers of containers and artifacts), ``full`` (no
+artifact can be stored), ``answer`` (a file for what the app told). Every call has a process of its own, as on
+the platform, forked from one that has loaded the SDK.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from soar_sdk.shims.phantom_common.encryption.encryption_manager_factory import 
 class Storage:
     """Containers and artifacts; what has a known identifier is a duplicate."""
 
-    def __init__(self, stored: Mapping[str, int]) -> None:
+    def __init__(self, stored: Mapping[str, int], full: bool) -> None:
         self.ids = dict(stored)
+        self.full = full
         self.containers: list[dict[str, Any]] = []
         self.artifacts: list[dict[str, Any]] = []
 
@@ -42,6 +43,8 @@ class Storage:
         return True, "Container created", self.ids[key]
 
     def save_artifacts(self, artifacts: Iterable[dict[str, Any]]) -> tuple[bool, str, list[int]]:
+        if self.full:
+            return False, "disk full", []
         for artifact in artifacts:
             key = artifact["source_data_identifier"]
             if key not in self.ids:
@@ -51,7 +54,7 @@ class Storage:
 
 
 def carry_out(app: App, call: Mapping[str, Any]) -> dict[str, Any]:
-    storage, progress, manager = Storage(call["stored"]), io.StringIO(), app.actions_manager
+    storage, progress, manager = Storage(call["stored"], call["full"]), io.StringIO(), app.actions_manager
     manager.save_container, manager.save_artifacts = storage.save_container, storage.save_artifacts
     manager.save_state(call["state"])
     config = call["input"]["config"]

@@ -8,7 +8,7 @@ The key words MUST, MUST NOT, SHOULD and MAY are those of RFC 2119. Who implemen
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Container, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Container, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -181,6 +181,16 @@ class FeedLog(Protocol):
 
     async def seen(self, feed: Feed, ids: Sequence[str]) -> Mapping[str, Seen]:
         """Return what is remembered of *ids*, by id; unknown ids are absent."""
+        ...
+
+    async def recognise(
+        self, feed: Feed, marks: Mapping[str, bytes], within: Window, since: datetime
+    ) -> tuple[Collection[str], Mapping[str, Seen]]:
+        """Return which of the ids in *marks* need no comparison, and what is remembered of the others.
+
+        Those are remembered under their very mark, which is not empty, with a time in *within* (its end
+        included) and as returned by a window that ended at *since* or later.
+        """
         ...
 
     async def seen_in(self, feed: Feed, window: Window, *, without: Container[str] = ()) -> Sequence[Seen]:

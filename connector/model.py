@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -132,11 +132,15 @@ HEAD_FIELDS = frozenset({"scanned_at", "ts", "from", "subject"})
 
 
 class RecordDecoder(Protocol):
-    """Decodes records of a page, each when its body is asked for."""
+    """Decodes records of a page, each when its head or its body is asked for."""
 
     @property
     def compared(self) -> frozenset[str]:
         """Fields that a record's head has as JSON."""
+        ...
+
+    def decode_head(self, text: bytes) -> Mapping[str, Any] | None:
+        """Some fields of the record *text*; ``None`` where only the whole of it says what they are."""
         ...
 
     def decode_body(self, text: bytes) -> tuple[Body, bool]:
@@ -151,12 +155,13 @@ class Record:
         id: the id.
         body: the decoded object; ``None`` where only *text* is known yet.
         text: the JSON object as received.
-        head: some fields of it, decoded before the rest: ``HEAD_FIELDS`` as values, fields that comparisons
-            look at as JSON.
+        head: ``HEAD_FIELDS`` where they are not what *body* says.
         decoder: decodes *text*.
+        scanned: its ``scanned_at``, or else ``ts``, where *text* alone is known.
+        mark: a digest of *text*, by which it is recognised when it comes again; empty where there is none.
     """
 
-    __slots__ = ("_body", "_decoder", "_head", "_text", "id")
+    __slots__ = ("_body", "_decoder", "_head", "_scanned", "_text", "id", "mark")
 
     def __init__(
         self,
@@ -165,12 +170,16 @@ class Record:
         text: bytes | None = None,
         head: Mapping[str, Any] | None = None,
         decoder: RecordDecoder | None = None,
+        scanned: str | None = None,
+        mark: bytes = b"",
     ) -> None:
         self.id = id
+        self.mark = mark
         self._body = body
         self._text = text
         self._head = head
         self._decoder = decoder
+        self._scanned = scanned
 
     @property
     def body(self) -> Body:
@@ -196,22 +205,41 @@ class Record:
 
     @property
     def head(self) -> Mapping[str, Any]:
-        """``HEAD_FIELDS`` by name, those that the record has; others may be in it."""
+        """``HEAD_FIELDS`` by name, those that the record has; others may be in it.
+
+        Fields that comparisons look at are in it as JSON where the body is not decoded yet.
+        """
+        if self._body is None and self._head is None and self._text is not None and self._decoder is not None:
+            self._head = self._decoder.decode_head(self._text)
         return self.body if self._head is None else self._head
+
+    @property
+    def unread(self) -> bytes | None:
+        """The JSON object as received, as long as its body is not decoded."""
+        return self._text if self._body is None else None
+
+    @property
+    def scanned(self) -> object:
+        """``scanned_at``, else the retired ``ts``, as the record says it."""
+        if self._body is None:
+            return self._scanned
+        return self.head.get("scanned_at") or self.head.get("ts")
 
     def undecoded(self, names: Sequence[str]) -> bytes | None:
         """The fields *names* as JSON, with NUL in between; nothing for one that the record does not have.
 
         ``None`` where that is not known without the body, or the body is decoded already.
         """
-        head = self._head
-        if head is None or self._decoder is None or not self._decoder.compared.issuperset(names):
+        if self._decoder is None or not self._decoder.compared.issuperset(names):
+            return None
+        head = self.head
+        if self._head is None:
             return None
         return b"\0".join([head.get(name, b"") for name in names])
 
     def renamed(self, id: str) -> Record:  # noqa: A002, as in the constructor
         """The same record under another id."""
-        return Record(id, self._body, self._text, self._head, self._decoder)
+        return Record(id, self._body, self._text, self._head, self._decoder, self._scanned, self.mark)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Record) and self.id == other.id and self.body == other.body
@@ -254,18 +282,74 @@ class SearchPosition:
     left: Window
 
 
-@dataclass(frozen=True, slots=True)
 class Page:
     """One answer of the API, or a slice of it. The cursor to the next page stays in ``source``.
 
-    *quarantined* holds what the same answer contained and no record can be made of; it must become durable
-    together with the records. *position* is where the search may be continued once this page is durable;
-    ``None`` where nothing tells, and it has to begin anew.
+    Args:
+        records: what is listed, in order.
+        quarantined: what the same answer contained and no record can be made of; it must become durable
+            together with the records.
+        position: where the search may be continued once this page is durable; ``None`` where nothing tells,
+            and it has to begin anew.
+        check: looks at *records* closely, where that was not done: some may turn out to be quarantined. Until
+            then their ids, times and marks are all that may be asked for.
     """
 
-    records: tuple[Record, ...]
-    quarantined: tuple[Quarantined, ...] = ()
-    position: SearchPosition | None = None
+    __slots__ = ("_check", "_quarantined", "_records", "position")
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        quarantined: Sequence[Quarantined] = (),
+        position: SearchPosition | None = None,
+        check: Callable[[Sequence[Record]], Page] | None = None,
+    ) -> None:
+        self._records = tuple(records)
+        self._quarantined = tuple(quarantined)
+        self._check = check
+        self.position = position
+
+    @property
+    def listed(self) -> tuple[Record, ...]:
+        """The records, perhaps not checked yet."""
+        return self._records
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records, checked."""
+        self._check_all()
+        return self._records
+
+    @property
+    def quarantined(self) -> tuple[Quarantined, ...]:
+        """Items that are no records."""
+        self._check_all()
+        return self._quarantined
+
+    def without(self, ids: Container[str]) -> Page:
+        """The page without the records *ids*, which are known; they are not looked at."""
+        kept = [record for record in self._records if record.id not in ids]
+        return Page(kept, self._quarantined, self.position, self._check)
+
+    def at(self, position: SearchPosition | None) -> Page:
+        """The page, behind which the search continues at *position*."""
+        return Page(self._records, self._quarantined, position, self._check)
+
+    def _check_all(self) -> None:
+        if self._check is not None:
+            checked, self._check = self._check(self._records), None
+            self._records, self._quarantined = checked.records, (*self._quarantined, *checked.quarantined)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Page) and (self.records, self.quarantined) == (
+            other.records,
+            other.quarantined,
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Page({self.records!r}, {self.quarantined!r})"
 
 
 @made_often(frozen=True, slots=True)
@@ -332,6 +416,8 @@ class Seen:
         until: end of the latest window that returned it; a row may go once every sweep is past it.
         message: checksums of what tells one message from another (time, sender, subject); empty in rows of
             older versions. See ``collect.revisions.message_of``.
+        mark: ``Record.mark`` of the record in this state; empty where a record with that mark has to be
+            compared all the same.
     """
 
     id: str
@@ -342,6 +428,7 @@ class Seen:
     number: int
     until: datetime
     message: bytes = b""
+    mark: bytes = field(default=b"", compare=False)
 
 
 RETRIED = timedelta(days=1)

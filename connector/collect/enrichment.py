@@ -140,4 +140,4 @@ def _remember(row: Seen, missing: Collection[str], age: int) -> Seen:
         # Sorted and without times: rows share equal states in the journal, so there must be few different
         # ones.
         state = {**state, ENRICHMENT_PENDING: {_MISSING: sorted(missing), _AGE: age}}
-    return replace(row, state=state)
+    return replace(row, state=state, mark=b"" if missing else row.mark)

@@ -23,6 +23,7 @@ from connector.collect.id_hashes import IdHashSet
 from connector.collect.partial_slices import Notes, PartialSlices, SliceNotes
 from connector.collect.revisions import (
     PAD,
+    SLACK,
     Comparison,
     api_id,
     compare,
@@ -230,11 +231,12 @@ class SliceIngester:
 
     async def _store(self, part: Slice, page: Page, number: int, notes: SliceNotes, *, is_last: bool) -> None:
         """Compare the records of a page with what was seen and make the outcome durable."""
-        enrichment = PageEnrichment()
+        enrichment, listed = PageEnrichment(), page.listed
         step = part.step if is_last else None
-        async with self._record_locks.hold(record.id for record in page.records):
+        async with self._record_locks.hold([record.id for record in listed]):
             visit, generation = Visit(self._feed, part.window, self._clock()), self._writer.generation
-            known = dict(await self._log.seen(self._feed, [record.id for record in page.records]))
+            unchanged, known = await self._recognise(part, listed)
+            page = page.without(unchanged)
             records, messages, reused = _tell_apart(page.records, known)
             if reused:
                 known.update(await self._log.seen(self._feed, [record.id for record in reused]))
@@ -247,7 +249,8 @@ class SliceIngester:
                 await self._enrichment.fetch(enrichment)
                 visit, generation = Visit(self._feed, part.window, self._clock()), self._writer.generation
                 known = dict(await self._log.seen(self._feed, [record.id for record in records]))
-            notes.take([record.id for record in records])
+            same = [record for record in listed if record.id in unchanged]
+            notes.take([record.id for record in (*same, *records)])
             noted: Notes = ()
             if step is not None:
                 noted = notes.completion()
@@ -257,15 +260,28 @@ class SliceIngester:
             key_value = None
             if part.recorder:
                 left = page.position.left if noted and page.position else None
-                key_value = part.recorder.record(records, comparisons, step, left)
+                key_value = part.recorder.record([*same, *records], comparisons, step, left)
             await self._commit(comparisons, generation, step, key_value, page.quarantined, noted)
             if noted:
                 notes.stored()
             self._order.note_changed((c.revision.record.id for c in comparisons if c.revision), number)
-        self._report(part, records, comparisons, visit.at)
+        self._report(part, same, records, comparisons, visit.at)
         for record in reused:
             if any(c.new and c.revision and c.revision.record.id == record.id for c in comparisons):
                 self._observe(RecordIdReused(self._feed, api_id(record.id)))
+
+    async def _recognise(
+        self, part: Slice, listed: Sequence[Record]
+    ) -> tuple[Collection[str], dict[str, Seen]]:
+        """The ids of records that are known and need no comparison, and what was seen of the others."""
+        marks = {record.id: record.mark for record in listed}
+        if len(marks) < len(listed):  # several under one id: which of them is known?
+            marks = dict.fromkeys(marks, b"")
+        if part.recorder:
+            marks.update(dict.fromkeys(part.recorder.redeliver(listed), b""))
+        within = Window(part.window.start - PAD, part.window.end + PAD)
+        unchanged, known = await self._log.recognise(self._feed, marks, within, part.window.end - SLACK)
+        return unchanged, dict(known)
 
     def _compare(
         self,
@@ -350,22 +366,29 @@ class SliceIngester:
             revision.record.drop_text()
 
     def _report(
-        self, part: Slice, records: Sequence[Record], comparisons: Sequence[Comparison], now: datetime
+        self,
+        part: Slice,
+        same: Sequence[Record],
+        records: Sequence[Record],
+        comparisons: Sequence[Comparison],
+        now: datetime,
     ) -> None:
         new = sum(comparison.new for comparison in comparisons)
         changed = sum(comparison.changed for comparison in comparisons)
         completed = sum(comparison.completes for comparison in comparisons)
         times = [known_time_of(record) for record in records]
         start, end = part.window.start - PAD, part.window.end + PAD
-        outside = sum(moment is not None and not start <= moment < end for moment in times)
+        outside = sum(
+            moment is not None and not start <= moment < end for moment in (*times, *map(known_time_of, same))
+        )
         self._observe(
             PageCollected(
                 self._feed,
                 part.sweep,
-                records=len(records),
+                records=len(same) + len(records),
                 new=new,
                 changed=changed,
-                repeated=len(records) - new - changed - completed,
+                repeated=len(same) + len(records) - new - changed - completed,
                 outside=outside,
                 completed=completed,
             )

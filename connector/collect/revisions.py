@@ -177,7 +177,7 @@ def has_left(row: Seen) -> bool:
 
 def mark_left(row: Seen) -> Seen:
     """*row*, remembering that its record left its search; :func:`compare` forgets it when it comes back."""
-    return row if has_left(row) else replace(row, state={**row.state, _LEFT: True})
+    return row if has_left(row) else replace(row, state={**row.state, _LEFT: True}, mark=b"")
 
 
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
@@ -191,12 +191,13 @@ def time_of(record: Record, fallback: datetime) -> datetime:
 
 def known_time_of(record: Record) -> datetime | None:
     """When the message was scanned; ``None`` where the record does not say, or says a zero value."""
-    head = record.head
-    for name in ("scanned_at", "ts"):
-        moment = _moment(head.get(name))
-        if moment is not None and _FIRST_YEAR <= moment.year < _LAST_YEAR:
-            return moment
-    return None
+    moment = _usable(record.scanned)
+    return moment or _usable(record.head.get("ts"))
+
+
+def _usable(time: object) -> datetime | None:
+    moment = _moment(time)
+    return moment if moment is not None and _FIRST_YEAR <= moment.year < _LAST_YEAR else None
 
 
 def compare(
@@ -224,7 +225,8 @@ def compare(
     is_worth_writing = time != known.time or not known.message or until - known.until > SLACK
     if not is_worth_writing and digest == known.digest and _GONE not in known.state and not has_left(known):
         return UNCHANGED
-    row = replace(known, time=time, until=until, message=known.message or message)
+    mark = b"" if ENRICHMENT_PENDING in known.state else record.mark
+    row = replace(known, time=time, until=until, message=known.message or message, mark=mark)
     changed = {
         name: known.state[name] for name in state if name in known.state and known.state[name] != state[name]
     }
@@ -321,6 +323,7 @@ def _first(
             1,
             window.end,
             message,
+            record.mark,
         ),
     )
 
@@ -353,6 +356,7 @@ def _change(
             occurrences={**known.occurrences, digest: occurrence},
             number=number,
             until=max(known.until, window.end),
+            mark=record.mark,
         ),
     )
 

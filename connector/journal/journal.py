@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Container, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -151,6 +151,19 @@ class Journal:
         def work(connection: sqlite3.Connection) -> dict[str, Seen]:
             number = feeds.number_of(connection, feed)
             return {} if number is None else self._seen.find(connection, number, ids)
+
+        return await self._database.read(work)
+
+    async def recognise(
+        self, feed: Feed, marks: Mapping[str, bytes], within: Window, since: datetime
+    ) -> tuple[Collection[str], Mapping[str, Seen]]:
+        """See ``FeedLog``. States are shared between rows and must not be changed."""
+
+        def work(connection: sqlite3.Connection) -> tuple[Collection[str], Mapping[str, Seen]]:
+            number = feeds.number_of(connection, feed)
+            return (
+                ((), {}) if number is None else self._seen.recognise(connection, number, marks, within, since)
+            )
 
         return await self._database.read(work)
 

@@ -122,7 +122,8 @@ _FIRST = (
         state INTEGER NOT NULL,
         number INTEGER NOT NULL,
         occurrences BLOB,            -- NULL: entered its present state once, and no other
-        message BLOB                 -- checksums of time, sender and subject
+        message BLOB,                -- checksums of time, sender and subject
+        mark BLOB                    -- digest of the record; NULL: compare it whatever it is
     )""",
     "CREATE UNIQUE INDEX seen_by_key ON seen (feed, key)",
     "CREATE INDEX seen_by_time ON seen (feed, time)",

@@ -7,6 +7,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import TypeAlias, cast
 
@@ -75,7 +76,7 @@ class States:
             cache.clear()
 
 
-_TIME = re.compile(rb"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})")
+_TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _PLAIN = b"\x00"
 _TIMED = b"\x01"
 _LONGEST = 255
@@ -89,7 +90,7 @@ def to_key(text: str) -> bytes:
     match = _TIME.search(data)
     if match is None or match.start() > _LONGEST:
         return _PLAIN + data
-    digits = int(b"".join(match.groups())).to_bytes(6, "big")
+    digits = int(match[0].translate(None, b"-T:")).to_bytes(6, "big")
     return b"%b%b%c%b%b" % (_TIMED, digits, match.start(), data[: match.start()], data[match.end() :])
 
 
@@ -111,36 +112,36 @@ LOOKED_AT_ONCE = 5000
 _CHUNK = 250
 """Keys in one statement: a page of 1000 records takes four."""
 
-_COLUMNS = "key, row, time, until, state, number, occurrences, message"
+_COLUMNS = "key, row, time, until, state, number, occurrences, message, mark"
 _MARKS = ",".join("?" * _CHUNK)
 
-_Values: TypeAlias = tuple[int, int, int, int, bytes | None, bytes | None]
-"""time, until, state, number, occurrences, message"""
+_Values: TypeAlias = tuple[int, int, int, int, bytes | None, bytes | None, bytes | None]
+"""time, until, state, number, occurrences, message, mark"""
 
 
 @dataclass(slots=True)
 class _Changes:
     """What a commit does to the table, by kind: most rows seen again only get a later window."""
 
-    added: list[tuple[int, bytes, int, int, int, int, bytes | None, bytes | None]]
+    added: list[tuple[int | bytes | None, ...]]
     moved: list[tuple[int, int]]
-    rewritten: list[tuple[int, int, int, int, bytes | None, bytes | None, int]]
+    rewritten: list[tuple[int | bytes | None, ...]]
     uses: Counter[int]
 
     def note(self, feed: int, key: bytes, values: _Values, known: tuple[int, _Values] | None) -> None:
         """Sort in what becomes of the row *key*, which is stored as *known*."""
-        time, until, state, number, occurrences, message = values
+        until, state = values[1], values[2]
         if known is None:
-            self.added.append((feed, key, time, until, state, number, occurrences, message))
+            self.added.append((feed, key, *values))
             self.uses[state] += 1
             return
         row, before = known
         if before == values:
             return
-        if (before[0], *before[2:]) == (time, state, number, occurrences, message):
+        if (before[0], *before[2:]) == (values[0], *values[2:]):
             self.moved.append((until, row))
             return
-        self.rewritten.append((time, until, state, number, occurrences, message, row))
+        self.rewritten.append((*values, row))
         self.uses[state] += 1
         self.uses[before[2]] -= 1
 
@@ -156,6 +157,28 @@ class SeenTable:
         keys = {to_key(one): one for one in ids}
         rows = self._rows(connection, feed, list(keys))
         return {keys[key]: self._seen(connection, keys[key], values) for key, (_, values) in rows}
+
+    def recognise(
+        self,
+        connection: sqlite3.Connection,
+        feed: int,
+        marks: Mapping[str, bytes],
+        within: Window,
+        since: datetime,
+    ) -> tuple[frozenset[str], dict[str, Seen]]:
+        """The ids whose rows have the same mark, and the rows of the others. See ``FeedLog.recognise``."""
+        keys = {to_key(one): one for one in marks}
+        first, last, least = to_micros(within.start), to_micros(within.end), to_micros(since)
+        same, others = [], []
+        query = f"SELECT key, mark, time, until FROM seen WHERE feed = ? AND key IN ({_MARKS})"  # noqa: S608, no text of others
+        for chunk in _chunks(list(keys)):
+            for key, mark, time, until in connection.execute(query, (feed, *chunk)):
+                name = keys[key]
+                if mark is not None and mark == marks[name] and first <= time <= last and until >= least:
+                    same.append(name)
+                else:
+                    others.append(name)
+        return frozenset(same), self.find(connection, feed, others) if others else {}
 
     def seen_in(
         self,
@@ -213,17 +236,18 @@ class SeenTable:
                 one.number,
                 _to_occurrences(one),
                 one.message or None,
+                one.mark or None,
             )
             changes.note(feed, key, values, known.get(key))
         connection.executemany(
-            "INSERT INTO seen (feed, key, time, until, state, number, occurrences, message) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO seen (feed, key, time, until, state, number, occurrences, message, mark) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             changes.added,
         )
         connection.executemany("UPDATE seen SET until = ? WHERE row = ?", changes.moved)
         connection.executemany(
-            "UPDATE seen SET time = ?, until = ?, state = ?, number = ?, occurrences = ?, message = ? "
-            "WHERE row = ?",
+            "UPDATE seen SET time = ?, until = ?, state = ?, number = ?, occurrences = ?, message = ?, "
+            "mark = ? WHERE row = ?",
             changes.rewritten,
         )
         self._states.count(connection, changes.uses)
@@ -249,14 +273,12 @@ class SeenTable:
         self, connection: sqlite3.Connection, feed: int, keys: Sequence[bytes]
     ) -> Iterator[tuple[bytes, tuple[int, _Values]]]:
         query = f"SELECT {_COLUMNS} FROM seen WHERE feed = ? AND key IN ({_MARKS})"  # noqa: S608, no text of others
-        for start in range(0, len(keys), _CHUNK):
-            chunk: list[bytes | None] = list(keys[start : start + _CHUNK])
-            chunk += [None] * (_CHUNK - len(chunk))
+        for chunk in _chunks(keys):
             for row in connection.execute(query, (feed, *chunk)):
                 yield row[0], (row[1], row[2:])
 
     def _seen(self, connection: sqlite3.Connection, name: str, values: _Values) -> Seen:
-        time, until, state, number, occurrences, message = values
+        time, until, state, number, occurrences, message, mark = values
         digest, watched = self._states.load(connection, state)
         return Seen(
             name,
@@ -267,7 +289,15 @@ class SeenTable:
             number,
             to_moment(until),
             message or b"",
+            mark or b"",
         )
+
+
+def _chunks(keys: Sequence[bytes]) -> Iterator[list[bytes | None]]:
+    """*keys* in lists of the length that a statement takes."""
+    for start in range(0, len(keys), _CHUNK):
+        chunk: list[bytes | None] = list(keys[start : start + _CHUNK])
+        yield chunk + [None] * (_CHUNK - len(chunk))
 
 
 def _to_occurrences(seen: Seen) -> bytes | None:

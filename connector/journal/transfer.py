@@ -47,7 +47,8 @@ TABLES: tuple[Table, ...] = (
     Table(
         "seen",
         2,
-        ("feed", "key", "time", "until", "number", "occurrences", "message", "digest", "tolerant", "body"),
+        ("feed", "key", "time", "until", "number", "occurrences", "message", "mark", "digest", "tolerant",
+         "body"),
     ),
     Table("quarantine", 1, ("number", "feed", "hash", "reason", "raw", "at")),
     Table(
@@ -237,14 +238,14 @@ class SqliteSide:
 
     def _insert_seen(self, rows: Sequence[Row]) -> None:
         known = []
-        for feed, key, time, until, number, occurrences, message, digest, tolerant, body in rows:
+        for feed, key, time, until, number, occurrences, message, mark, digest, tolerant, body in rows:
             state = self._states.get((digest, tolerant, body))
             if state is None:
                 state = self._states[digest, tolerant, body] = self._state(digest, tolerant, body)
-            known.append((feed, key, time, until, state, number, occurrences, message))
+            known.append((feed, key, time, until, state, number, occurrences, message, mark))
         self._connection.executemany(
-            "INSERT INTO seen (feed, key, time, until, state, number, occurrences, message) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO seen (feed, key, time, until, state, number, occurrences, message, mark) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             known,
         )
 

@@ -29,6 +29,7 @@ from connector.source.page_size import PageSize
 from connector.source.pages import is_encodable
 from connector.source.paging import PagingGuard, next_cursor
 from connector.source.probe import ProbeResult, verify
+from connector.source.raw_page import PageSplitter
 from connector.source.records import has_generated_id, parse_record, path_segment
 from connector.source.request import ApiRequest, ApiResponse, Requester
 from connector.source.result_order import ResultOrder
@@ -164,7 +165,7 @@ class CloudflareSource:
             async with aclosing(self._search_one(filters, query, window, left)) as pages:
                 async for page, rest in pages:
                     is_begun = part or rest != window
-                    yield replace(page, position=SearchPosition(part, rest) if is_begun else None)
+                    yield page.at(SearchPosition(part, rest) if is_begun else None)
 
     async def get(self, record_id: str, priority: Priority) -> Record | None:
         """Return one record as it is now; ``None`` when the API no longer knows it."""
@@ -263,9 +264,9 @@ class CloudflareSource:
                 may_continue = reply.envelope.info.get("next") or progress.may_be_cut(rows, self._page_size)
                 ids: list[str] = []
                 for page in self._parse_page(reply, per_page):
-                    ids += [record.id for record in page.records]
+                    ids += [record.id for record in page.listed]
                     if may_continue:
-                        order.add(page.records)
+                        order.add(page.listed)
                     yield page
                 cursor = next_cursor(reply.envelope.info, self._url)
                 # The body of a large page must be gone before the next one arrives.
@@ -339,12 +340,32 @@ class CloudflareSource:
         """Decode a response slice by slice; at least one page, which may be empty."""
         count = without_id = 0
         lenient = False
+        raw = reply.envelope.raw
+        if raw is not None and (listed := raw.listed()) is not None:
+            yield Page(listed, check=partial(self._check, raw.splitter, len(listed), reply.bytes))
+            self._learn_page_size(reply, asked)
+            return
         for part in reply.envelope.slices():
             count += len(part.records)
             without_id += sum(has_generated_id(record.id) for record in part.records)
             lenient = lenient or part.lenient
             yield Page(part.records, part.quarantined)
         self._observe(PageDecoded(self._account, count, reply.bytes, lenient, without_id))
+        self._learn_page_size(reply, asked)
+
+    def _check(self, splitter: PageSplitter, listed: int, size: int, records: Sequence[Record]) -> Page:
+        """Look closely at *records*, which are left of a page of *listed* records and *size* bytes.
+
+        Nearly all of them are new and will be needed whole, so they are decoded.
+        """
+        part = splitter.check(records)
+        lenient = [record for record in part.records if record.unread is not None and record.text is None]
+        count = listed - len(records) + len(part.records)
+        without_id = sum(has_generated_id(record.id) for record in part.records)
+        self._observe(PageDecoded(self._account, count, size, part.lenient or bool(lenient), without_id))
+        return Page(part.records, part.quarantined)
+
+    def _learn_page_size(self, reply: ApiResponse, asked: int) -> None:
         size = reply.envelope.info.get("per_page")
         if isinstance(size, int) and size > (reply.envelope.row_count or 0):
             # More than the rows of its own page, so the number is a page size and not a count.

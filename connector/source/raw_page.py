@@ -1,13 +1,15 @@
 """Splits a page into records without decoding them: each is decoded when somebody asks for its body.
 
-Most records that are read again are unchanged, and a few fields tell that. What becomes a revision is decoded
-once, by the same decoders as any other page, and its own bytes go into the journal.
+Most records that are read again are unchanged, byte by byte: a digest of the bytes tells that. Others are
+compared by a few fields. What becomes a revision is decoded once, by the same decoders as any other page, and
+its own bytes go into the journal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, TypedDict, cast
 
 import msgspec
@@ -41,6 +43,20 @@ class _Page(msgspec.Struct, gc=False):
 _decode_page = msgspec.json.Decoder(_Page).decode
 
 
+class _Listed(msgspec.Struct, gc=False):
+    """What is asked of a record before it is known whether it was seen."""
+
+    id: str
+    scanned_at: str | None = None
+    ts: str | None = None
+
+
+_decode_listed = msgspec.json.Decoder(_Listed).decode
+
+_MARK_BYTES = 8
+"""Bytes of a mark. It tells two versions of one record apart, and nobody can choose both."""
+
+
 @dataclass(frozen=True, slots=True)
 class RawPage:
     """The items of a page as received."""
@@ -53,6 +69,11 @@ class RawPage:
         """Make records of all items; what no record can be made of is quarantined."""
         return self.splitter.slice_of(self.items)
 
+    def listed(self) -> list[Record] | None:
+        """The records of all items, not checked yet; ``None`` where an item does not look like a record."""
+        records = list(map(self.splitter.list_record, self.items))
+        return None if None in records else cast("list[Record]", records)
+
 
 class PageSplitter:
     """Splits pages.
@@ -62,7 +83,8 @@ class PageSplitter:
     """
 
     def __init__(self, compared: Iterable[str] = ()) -> None:
-        self.compared = frozenset(compared) - HEAD_FIELDS
+        watched = frozenset(compared)
+        self.compared = watched - HEAD_FIELDS
         fields: dict[str, Any] = {
             "id": str,
             **dict.fromkeys(HEAD_FIELDS, str | None),
@@ -70,6 +92,8 @@ class PageSplitter:
         }
         head: Any = TypedDict("head", fields, total=False)  # type: ignore[misc]
         self._decode_head = msgspec.json.Decoder(head).decode
+        # Marks of a search that watches other fields mean nothing: what it said of them was not kept.
+        self._salt = sha256(repr(sorted(watched)).encode()).digest()
 
     def split(self, body: bytes) -> RawPage | None:
         """Split *body*; ``None`` where it is not a page, or one that has to be decoded in slices."""
@@ -90,33 +114,35 @@ class PageSplitter:
 
     def slice_of(self, items: Iterable[bytes]) -> PageSlice:
         """Make records of *items*, in order."""
+        return self._slice((item, self.list_record(item)) for item in items)
+
+    def check(self, records: Sequence[Record]) -> PageSlice:
+        """Look closely at *records* that were listed."""
+        return self._slice((record.unread or b"", record) for record in records)
+
+    def _slice(self, listed: Iterable[tuple[bytes, Record | None]]) -> PageSlice:
         quarantined: list[Quarantined] = []
         lenient: list[bytes] = []
-        kept, conflicting = resolve_duplicates(tuple(self._records(items, quarantined, lenient)))
+        kept, conflicting = resolve_duplicates(tuple(_records(listed, quarantined, lenient)))
         return PageSlice(kept, (*quarantined, *conflicting), bool(lenient))
 
-    def _records(
-        self, items: Iterable[bytes], quarantined: list[Quarantined], lenient: list[bytes]
-    ) -> Iterator[Record]:
-        decode_head = self._decode_head
-        for item in items:
-            # What closes is counted, not what is nested: an ordinary record has a few dozen, deep ones more.
-            if item.count(b"}") + item.count(b"]") <= MAX_DEPTH and _is_utf8(item):
-                try:
-                    head: Any = decode_head(item)
-                    name = head["id"]
-                    if name and not name.isspace():
-                        yield Record(name, None, item, head, self)
-                        continue
-                except (msgspec.MsgspecError, KeyError):
-                    pass
-            row = decode_item(item)
-            if isinstance(row, Quarantined):
-                quarantined.append(row)
-                continue
-            if row[1]:
-                lenient.append(item)
-            yield parse_row(row[0])
+    def list_record(self, item: bytes) -> Record | None:
+        """The record of *item*, of which only id and time are read; ``None`` where it looks like none."""
+        try:
+            listed = _decode_listed(item)
+        except (msgspec.MsgspecError, RecursionError):
+            return None
+        if not listed.id or listed.id.isspace():
+            return None
+        mark = sha256(self._salt + item).digest()[:_MARK_BYTES]
+        return Record(listed.id, None, item, None, self, listed.scanned_at or listed.ts, mark)
+
+    def decode_head(self, text: bytes) -> Mapping[str, Any] | None:
+        """Some fields of the record *text*; ``None`` where they are of another type than usual."""
+        try:
+            return cast("Mapping[str, Any]", self._decode_head(text))
+        except msgspec.MsgspecError:
+            return None
 
     def decode_body(self, text: bytes) -> tuple[Body, bool]:
         """The record *text*, whose grammar is known to be sound, and whether it is strict JSON."""
@@ -124,6 +150,23 @@ class PageSplitter:
             return cast("JsonObject", orjson.loads(text)), True
         except orjson.JSONDecodeError:  # a number that is too large
             return cast("JsonObject", decode(text).value), False
+
+
+def _records(
+    listed: Iterable[tuple[bytes, Record | None]], quarantined: list[Quarantined], lenient: list[bytes]
+) -> Iterator[Record]:
+    for item, record in listed:
+        # What closes is counted, not what is nested: an ordinary record has a few dozen, deep ones more.
+        if record and item.count(b"}") + item.count(b"]") <= MAX_DEPTH and _is_utf8(item):
+            yield record
+            continue
+        row = decode_item(item)
+        if isinstance(row, Quarantined):
+            quarantined.append(row)
+            continue
+        if row[1]:
+            lenient.append(item)
+        yield parse_row(row[0])
 
 
 def _is_utf8(text: bytes) -> bool:

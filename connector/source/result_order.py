@@ -72,7 +72,7 @@ class ResultOrder:
 
 def _second(record: Record) -> str:
     """The record's time in UTC to the second, as text; empty where it does not say."""
-    text = record.head.get("scanned_at") or record.head.get("ts")
+    text = record.scanned
     if not isinstance(text, str):
         return ""
     zone = text[_TO_THE_SECOND:]

@@ -189,6 +189,31 @@ async def seen_rows_are_kept_per_feed(open_journal: Open) -> None:
         expect([feed.seen for feed in (await journal.outline()).feeds], [1, 5], "counted rows")
 
 
+async def records_are_recognised_by_their_marks(open_journal: Open) -> None:
+    """A row with the same mark, in time and lately returned, needs no comparison; other rows are returned."""
+    rows = [
+        replace(seen_row(name, START + at * MINUTE, START + 10 * MINUTE), mark=mark)
+        for name, at, mark in (("a", 1, b"1"), ("b", 2, b"2"), ("c", 3, b""), ("d", 9, b"4"))
+    ]
+    async with open_journal() as journal:
+        await journal.commit(Commit(FEED, "print", seen=tuple(rows)))
+        within, marks = (
+            Window(START, START + 5 * MINUTE),
+            {"a": b"1", "b": b"9", "c": b"", "d": b"4", "e": b""},
+        )
+        since = START + 10 * MINUTE
+        same, others = await journal.recognise(FEED, marks, within, since)
+        expect((set(same), dict(others)), ({"a"}, {row.id: row for row in rows[1:]}), "what is recognised")
+        same, _ = await journal.recognise(FEED, marks, within, since + MINUTE)
+        expect(set(same), set(), "rows that were returned too long ago")
+        same, _ = await journal.recognise(FEED, {"d": b"4"}, Window(START, START + 9 * MINUTE), since)
+        expect(set(same), {"d"}, "a row at the end of the time")
+        await journal.commit(Commit(FEED, "print", seen=(replace(rows[1], number=2, mark=b"9"),)))
+    async with open_journal() as journal:
+        same, _ = await journal.recognise(FEED, marks, within, since)
+        expect(set(same), {"a", "b"}, "what is recognised after a restart")
+
+
 async def readers_wait_and_are_woken(open_journal: Open) -> None:
     """A read beyond the head waits, can be cancelled, and returns what comes next."""
     async with open_journal() as journal:
@@ -567,6 +592,7 @@ CHECKS: tuple[Check, ...] = (
     checkpoints_are_compared_and_set,
     gaps_are_repaired_piece_by_piece,
     seen_rows_are_kept_per_feed,
+    records_are_recognised_by_their_marks,
     readers_wait_and_are_woken,
     a_commit_finishes_although_cancelled,
     acknowledgements_are_compared_and_set,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any, Literal
 
+import orjson
+
+from connector.collect.revisions import WATCHED
 from connector.errors import SourceError
 from connector.model import Page, Priority, Query, Record, SearchPosition, Window
+from connector.source.raw_page import PageSplitter
 
 
 class FakeSource:
@@ -21,6 +25,7 @@ class FakeSource:
         self._now = now
         self.order = order
         self._page = page
+        self._splitter = PageSplitter(WATCHED)
         self._records: dict[str, tuple[datetime, datetime, dict[str, Any]]] = {}
         self._hidden: set[str] = set()
         self.faults: list[SourceError | None] = []
@@ -68,7 +73,7 @@ class FakeSource:
         fault = self.faults.pop(0) if walk and self.faults else None
         left = position.left if position else window
         found = [
-            (scanned, Record(name, body))
+            (scanned, body)
             for name, (scanned, visible, body) in self._records.items()
             if left.start <= scanned < left.end
             and visible <= self._now()
@@ -84,11 +89,23 @@ class FakeSource:
             elif self.order == "oldest":
                 position = SearchPosition(0, Window(max(left.start, last), left.end))
             self.pages += 1
-            yield Page(tuple(record for _, record in part), position=position)
+            yield self._answer([body for _, body in part]).at(position)
             if fault is not None:
                 raise fault
         if fault is not None:
             raise fault
+
+    def _answer(self, bodies: Sequence[dict[str, Any]]) -> Page:
+        """A page that was split, as those of the API: its records have marks and are decoded on demand."""
+        page = self._splitter.split(orjson.dumps({"success": True, "result": bodies}))
+        listed = page.listed() if page else None
+        assert listed is not None
+
+        def check(records: Sequence[Record]) -> Page:
+            checked = self._splitter.check(records)
+            return Page(checked.records, checked.quarantined)
+
+        return Page(listed, check=check)
 
     async def get(self, record_id: str, priority: Priority) -> Record | None:
         """See ``interfaces.Lookup``."""

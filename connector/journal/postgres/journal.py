@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import secrets
-from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Container, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -242,6 +242,14 @@ class PostgresJournal:
         if not ids:
             return {}
         return await self._database.read(lambda query: seen_rows.find(query, self._states, feed, ids))
+
+    async def recognise(
+        self, feed: Feed, marks: Mapping[str, bytes], within: Window, since: datetime
+    ) -> tuple[Collection[str], Mapping[str, Seen]]:
+        """See ``FeedLog``. States are shared between rows and must not be changed."""
+        return await self._database.read(
+            lambda query: seen_rows.recognise(query, self._states, feed, marks, within, since)
+        )
 
     async def seen_in(self, feed: Feed, window: Window, *, without: Container[str] = ()) -> Sequence[Seen]:
         """See ``FeedLog``."""

@@ -116,6 +116,7 @@ _FIRST = (
         number int NOT NULL,
         occurrences bytea,           -- NULL: entered its present state once, and no other
         message bytea,               -- checksums of time, sender and subject
+        mark bytea,                  -- digest of the record; NULL: compare it whatever it is
         PRIMARY KEY (feed, key)
     ) WITH (fillfactor = 90)""",
     "CREATE INDEX seen_by_time ON seen (feed, time)",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Container, Iterable, Mapping, Sequence
+from datetime import datetime
 from hashlib import blake2b
 from typing import cast
 
@@ -26,7 +27,7 @@ _DAY = 86_400_000_000
 page."""
 
 _OF_FEED = "feed = (SELECT feed FROM @feeds WHERE account = %s AND search = %s AND NOT forgotten)"
-_COLUMNS = "feed, key, time, until, state, number, occurrences, message"
+_COLUMNS = "feed, key, time, until, state, number, occurrences, message, mark"
 
 
 class States:
@@ -95,6 +96,26 @@ def find(query: Query, states: States, feed: Feed, ids: Sequence[str]) -> dict[s
     return {seen.id: seen for seen in found}
 
 
+def recognise(
+    query: Query, states: States, feed: Feed, marks: Mapping[str, bytes], within: Window, since: datetime
+) -> tuple[frozenset[str], dict[str, Seen]]:
+    """The ids whose rows have the same mark, and the rows of the others. See ``FeedLog.recognise``."""
+    keys = {to_key(one): one for one in marks}
+    first, last, least = to_micros(within.start), to_micros(within.end), to_micros(since)
+    rows = query.one(
+        f"SELECT key, mark, time, until FROM @seen WHERE {_OF_FEED} AND key = ANY(%s)",
+        feed.account, feed.search, byteas(list(keys)),
+    )  # fmt: skip
+    found = [keys[row[0]] for row in rows]
+    same = frozenset(
+        name
+        for name, (_, mark, time, until) in zip(found, rows, strict=True)
+        if mark is not None and mark == marks[name] and first <= time <= last and until >= least
+    )
+    others = [name for name in found if name not in same]
+    return same, find(query, states, feed, others) if others else {}
+
+
 def find_in(
     query: Query,
     states: States,
@@ -157,13 +178,14 @@ def store(states: States, feed: int, seen: Iterable[Seen]) -> tuple[list[Stateme
         ]
     statements.append(
         (
-            "WITH stored AS (INSERT INTO @seen (feed, key, time, until, state, number, occurrences, message) "
+            "WITH stored AS (INSERT INTO @seen (feed, key, time, until, state, number, occurrences, message, "
+            "mark) "
             "SELECT %s, * FROM unnest(%s::bytea[], %s::int8[], %s::int8[], %s::bytea[], %s::int4[], "
             "%s::bytea[], "
-            "%s::bytea[]) ON CONFLICT (feed, key) DO UPDATE SET time = excluded.time, until = "
+            "%s::bytea[], %s::bytea[]) ON CONFLICT (feed, key) DO UPDATE SET time = excluded.time, until = "
             "excluded.until, "
             "state = excluded.state, number = excluded.number, occurrences = excluded.occurrences, "
-            "message = excluded.message RETURNING xmax = 0 AS is_new), "
+            "message = excluded.message, mark = excluded.mark RETURNING xmax = 0 AS is_new), "
             "added AS (SELECT count(*) AS rows FROM stored WHERE is_new) "
             "UPDATE @feeds SET seen = seen + added.rows FROM added WHERE feed = %s AND added.rows > 0",
             (
@@ -175,6 +197,7 @@ def store(states: States, feed: int, seen: Iterable[Seen]) -> tuple[list[Stateme
                 int4s([one.number for one in rows]),
                 byteas([_occurrences(one) for one in rows]),
                 byteas([one.message or None for one in rows]),
+                byteas([one.mark or None for one in rows]),
                 feed,
             ),
         )
@@ -206,7 +229,7 @@ def expire_states(feed: int, passed: int | None) -> Statement:
 
 
 def _seen(row: Row, known: Mapping[bytes, tuple[str, Body]]) -> Seen:
-    _, key, time, until, state, number, occurrences, message = row
+    _, key, time, until, state, number, occurrences, message, mark = row
     digest, watched = known[state]
     entered = (
         {digest: 1}
@@ -214,7 +237,15 @@ def _seen(row: Row, known: Mapping[bytes, tuple[str, Body]]) -> Seen:
         else cast("dict[str, int]", from_text(Text(occurrences, tolerant=False)))
     )
     return Seen(
-        from_key(key), to_moment(time), watched, digest, entered, number, to_moment(until), message or b""
+        from_key(key),
+        to_moment(time),
+        watched,
+        digest,
+        entered,
+        number,
+        to_moment(until),
+        message or b"",
+        mark or b"",
     )
 
 

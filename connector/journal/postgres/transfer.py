@@ -119,11 +119,11 @@ class PostgresSide:
         """Store the states of seen rows; return the columns and rows that are left."""
         states: dict[tuple[int, bytes], tuple[Any, ...]] = {}
         left: list[Sequence[Any]] = []
-        for feed, key, time, until, number, occurrences, message, digest, tolerant, body in rows:
+        for feed, key, time, until, number, occurrences, message, mark, digest, tolerant, body in rows:
             state = blake2b(digest.encode() + b"\0" + body, digest_size=16).digest()
             latest = max(until, states[feed, state][-1]) if (feed, state) in states else until
             states[feed, state] = (feed, state, digest, tolerant, body, latest)
-            left.append((feed, key, time, until, state, number, occurrences, message))
+            left.append((feed, key, time, until, state, number, occurrences, message, mark))
         with self._connection.cursor() as cursor:
             cursor.executemany(
                 sql.SQL(
@@ -133,7 +133,7 @@ class PostgresSide:
                 ).format(self._table("states")),
                 list(states.values()),
             )
-        return ["feed", "key", "time", "until", "state", "number", "occurrences", "message"], left
+        return ["feed", "key", "time", "until", "state", "number", "occurrences", "message", "mark"], left
 
     def _copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         names = sql.SQL(", ").join(map(sql.Identifier, columns))

@@ -326,6 +326,8 @@ class TestAgainstARunningConnector:
 
 
 def test_a_logic_app_begins_with_what_is_new_and_stops_without_its_cursor(place: ActingDaemon) -> None:
+    place.delivered()
+    until(lambda: head(place) != "0", "an event")
     running = LogicApps(place)
     running.cursor = ""
 

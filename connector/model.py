@@ -90,19 +90,19 @@ class SearchSource(enum.StrEnum):
 _MARKED = tuple(f"{source}:" for source in SearchSource if source is not SearchSource.INVESTIGATE)
 
 
-def mark_source(source: SearchSource, api_id: str) -> str:
-    """The id of a record that another source than the search of messages knows as *api_id*.
+def mark_source(source: SearchSource, text: str) -> str:
+    """*text*, an id or a fingerprint, marked as of another *source* than the search of messages.
 
-    A revision outlives the configuration of its search, so its record says itself what it is.
+    A revision and a feed outlive the configuration of their search, so they say themselves what they are.
     """
-    return f"{source}:{api_id}"
+    return f"{source}:{text}"
 
 
-def source_of(record_id: str) -> SearchSource:
-    """Where the record with that id is from."""
-    if not record_id.startswith(_MARKED):
+def source_of(marked: str) -> SearchSource:
+    """The source that a record's id, or a feed's fingerprint, is marked with."""
+    if not marked.startswith(_MARKED):
         return SearchSource.INVESTIGATE
-    return SearchSource(record_id.partition(":")[0])
+    return SearchSource(marked.partition(":")[0])
 
 
 class Priority(enum.IntEnum):
@@ -530,6 +530,11 @@ class Progress:
     gaps: tuple[Gap, ...] = ()
     generation: int = field(default=0, compare=False)
 
+    @property
+    def source(self) -> SearchSource:
+        """What the feed reads."""
+        return source_of(self.fingerprint or "")
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -747,13 +752,14 @@ class OutputOutline:
 
 @dataclass(frozen=True, slots=True)
 class FeedOutline:
-    """One feed's checkpoints, gaps, and how many rows were seen and items quarantined."""
+    """One feed's checkpoints, gaps, how many rows were seen and items quarantined, and what it has read."""
 
     feed: Feed
     checkpoints: Mapping[str, datetime]
     gaps: tuple[Gap, ...]
     seen: int
     quarantined: int = 0
+    source: SearchSource | None = None
 
 
 @dataclass(frozen=True, slots=True)

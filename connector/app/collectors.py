@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Protocol
 
 from connector.app.routes import known_names, mapping_library, node_at
 from connector.app.sources import Sources
@@ -14,11 +15,11 @@ from connector.collect.feed_config import AuditConfig, FeedConfig
 from connector.collect.resume import note_unconfigured
 from connector.collect.schedule import Schedule, period_of, schedule_of
 from connector.collect.windows import Timing
-from connector.errors import ConfigurationError, JournalFull, Problem
+from connector.errors import ConfigurationError, JournalFull, Position, Problem
 from connector.facts import FeedStarted
 from connector.interfaces import Clock, Enricher, Journal, Observe
 from connector.mapping import KnownNames, Library, compile_matcher
-from connector.model import Feed, Query, Record, Revision, SearchSource
+from connector.model import Feed, FeedOutline, Outline, Query, Record, Revision, SearchSource
 from connector.settings import Loaded, Search, Settings
 from connector.source.client import CloudflareSource
 from connector.source.enrichment import Endpoint
@@ -100,15 +101,27 @@ def _too_early(node: Node) -> Iterator[Problem]:
                               "match fields of the record, or use the output's when")  # fmt: skip
 
 
+class FeedOutlines(Protocol):
+    """A journal that tells which feeds it has."""
+
+    async def outline(self) -> Outline:
+        """See ``OperatorLog``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class FeedPlan:
-    """A feed: account name, what to collect, when, how old it may become, how to enrich it."""
+    """A feed: account name, what to collect, when, how old it may become, how to enrich it.
+
+    *source_at* is where the configuration says what it reads.
+    """
 
     account: str
     plan: FeedConfig
     schedule: Schedule
     fresh_within: timedelta
     enrichment: EnrichmentPlan | None = None
+    source_at: Position | None = None
 
 
 def plan_feeds(loaded: Loaded, clock: Clock, library: Library | None = None) -> tuple[FeedPlan, ...]:
@@ -122,7 +135,9 @@ def plan_feeds(loaded: Loaded, clock: Clock, library: Library | None = None) -> 
     for name, search in settings.searches.items():
         names = list(settings.accounts) if search.accounts == "all" else search.accounts
         planned = (_plan(settings, name, search, account, clock) for account in names)
-        feeds.extend(replace(feed, enrichment=enrichment.get(name)) for feed in planned)
+        at = node_at(loaded.node, ("searches", name, "source")) or node_at(loaded.node, ("searches", name))
+        place = None if at is None else at.position
+        feeds.extend(replace(feed, enrichment=enrichment.get(name), source_at=place) for feed in planned)
     return tuple(feeds)
 
 
@@ -151,6 +166,32 @@ def start_delays(count: int) -> Sequence[float]:
     """
     interval = min(_START_INTERVAL, _START_SPREAD / max(1, count))
     return [number * interval for number in range(count)]
+
+
+def changed_sources(feeds: Iterable[FeedPlan], known: Iterable[FeedOutline]) -> tuple[Problem, ...]:
+    """A problem for each of *feeds* that reads another source than its journal *known* has read so far.
+
+    It would continue at a checkpoint that says nothing about its list, and skip all that lies before.
+    """
+    read = {outline.feed: outline.source for outline in known}
+    problems = []
+    for feed in feeds:
+        name, new = feed.plan.feed.search, feed.plan.source
+        old = read.get(feed.plan.feed)
+        if old not in {None, new}:
+            message = f"searches.{name}.source: {name} on {feed.account} has read {old} so far, not {new}"
+            hint = (
+                f"keep {old} and give the search of {new} a name of its own; or stop the connector and run "
+                f"`email-connector state forget {name}`, so that {name} starts over"
+            )
+            problems.append(Problem(message, feed.source_at, hint))
+    return tuple(problems)
+
+
+async def refuse_changed_sources(feeds: Iterable[FeedPlan], journal: FeedOutlines) -> None:
+    """Raise ``ConfigurationError`` for feeds that read another source than *journal* knows of them."""
+    if problems := changed_sources(feeds, (await journal.outline()).feeds):
+        raise ConfigurationError(*problems)
 
 
 async def note_unconfigured_feeds(feeds: tuple[FeedPlan, ...], journal: Journal, clock: Clock) -> None:

@@ -19,7 +19,13 @@ from functools import partial
 
 from connector import __version__
 from connector.app.build import ActionsSocket, App, Core, build_app, switch_telemetry
-from connector.app.collectors import FeedPlan, build_collectors, note_unconfigured_feeds, start_delays
+from connector.app.collectors import (
+    FeedPlan,
+    build_collectors,
+    note_unconfigured_feeds,
+    refuse_changed_sources,
+    start_delays,
+)
 from connector.app.control.backfill import BackfillService
 from connector.app.control.operator import ConfiguredNames, handlers
 from connector.app.control.resume import ResumeService
@@ -182,6 +188,7 @@ async def run(app: App, stop: Stop, announce: Announce, reload: Reload | None = 
     """
     core = app.core
     async with open_core(core) as services:
+        await refuse_changed_sources(app.feeds, services.journal)
         await attach(app.routes, services.journal)
         if reload is not None:
             services.offer("reload", reload.handle)
@@ -233,6 +240,7 @@ async def open_app(
 ) -> AsyncIterator[Running]:
     """Endpoint, journal, control socket and delivery, while the block runs; *observe* wraps that of *app*."""
     async with open_core(app.core) as services:
+        await refuse_changed_sources(app.feeds, services.journal)
         await attach(app.routes, services.journal)
         async with open_delivery(app, services, stop, observe=observe) as running:
             _report_start(app, services.url, announce)
@@ -408,7 +416,7 @@ async def _collect(app: App, running: Running, stop: Stop, reload: Reload | None
             sources = [running.sources[name] for name in group.accounts]
             start(collect_while_held(running.keeper, group.unit, sources, feeds, observe))
         if reload is not None:
-            successor = await reload.next_app(app, stop)
+            successor = await reload.next_app(app, stop, running.journal)
         else:
             await stop.requested.wait()
             successor = None

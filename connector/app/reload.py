@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from connector.app.build import App, rebuild_app
+from connector.app.collectors import FeedOutlines, refuse_changed_sources
 from connector.app.signals import Stop
 from connector.app.tasks import describe_error, wait_first
 from connector.errors import ConfigurationError, Problem
@@ -18,6 +19,9 @@ from connector.model import JsonObject
 from connector.settings import Loaded, Settings
 
 ReadConfiguration = Callable[[], Loaded]
+
+_JOURNAL_SECONDS = 10.0
+"""Longest wait for the journal, whose database may be away."""
 
 
 class Reload:
@@ -47,28 +51,35 @@ class Reload:
                 answer.set_result({"problems": list(problems), "changes": list(changes)})
         self._in_progress = []
 
-    async def next_app(self, app: App, stop: Stop) -> App | None:
-        """Wait for a valid configuration, or for *stop* (``None``); refused ones are reported."""
+    async def next_app(self, app: App, stop: Stop, journal: FeedOutlines) -> App | None:
+        """Wait for a valid configuration, or for *stop* (``None``); refused ones are reported.
+
+        *journal* knows what its feeds have read so far.
+        """
         while not stop.requested.is_set():
             events = (stop.requested, self._requested)
             await wait_first(*(asyncio.ensure_future(event.wait()) for event in events))
             if self._requested.is_set() and not stop.requested.is_set():
                 self._requested.clear()
                 self._in_progress, self._waiting = self._waiting, []
-                successor = self._build(app)
+                successor = await self._build(app, journal)
                 if successor is not None:
                     return successor
         return None
 
-    def _build(self, app: App) -> App | None:
+    async def _build(self, app: App, journal: FeedOutlines) -> App | None:
         core = app.core
         core.refresh_certificates()
         try:
             loaded = self._read()
             successor, notes = rebuild_app(app, loaded)
             _refuse_lost_overrides(app, successor)
+            async with asyncio.timeout(_JOURNAL_SECONDS):
+                await refuse_changed_sources(successor.feeds, journal)
         except ConfigurationError as error:
             problems = tuple(str(problem) for problem in error.problems)
+        except TimeoutError:
+            problems = ("the journal does not answer, and it knows what may not change: reload again",)
         except Exception as error:  # noqa: BLE001, no error of a new file may end the running configuration
             problems = (f"unexpected error: {describe_error(error)}",)
         else:

@@ -87,9 +87,10 @@ def _report_group(group_error: BaseExceptionGroup[BaseException]) -> int:
     known, unknown = group_error.split(ConnectorError)
     if unknown is not None or known is None:
         raise group_error
-    for error in _leaves(known):
+    errors = list(_leaves(known))
+    for error in errors:
         _print_error(str(error))
-    return FAILED
+    return WRONG if all(isinstance(error, ConfigurationError) for error in errors) else FAILED
 
 
 def _leaves(group_error: BaseExceptionGroup[ConnectorError]) -> Iterator[ConnectorError]:

@@ -11,7 +11,7 @@ import orjson
 
 from connector.collect.revisions import WATCHED
 from connector.collect.windows import LONGEST_SLICE, Timing
-from connector.model import Feed, FilterValue, Query, SearchSource
+from connector.model import Feed, FilterValue, Query, SearchSource, mark_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,10 @@ class FeedConfig:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of source and filters: it changes when the search asks for something else."""
-        asked: object = dict(self.query.filters)
-        if self.source is not SearchSource.INVESTIGATE:
-            asked = [self.source, asked]
-        text = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
-        return hashlib.blake2b(text, digest_size=8).hexdigest()
+        """Source and a digest of the filters: it changes when the search asks for something else."""
+        text = orjson.dumps(dict(self.query.filters), option=orjson.OPT_SORT_KEYS)
+        digest = hashlib.blake2b(text, digest_size=8).hexdigest()
+        return digest if self.source is SearchSource.INVESTIGATE else mark_source(self.source, digest)
 
     @property
     def unfiltered(self) -> Mapping[str, FilterValue]:

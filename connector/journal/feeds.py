@@ -14,7 +14,7 @@ from datetime import datetime
 from connector.errors import Moved
 from connector.journal import gaps, kv, quarantine
 from connector.journal.codec import to_micros, to_moment
-from connector.model import Commit, Feed, FeedOutline, Gap, Progress, Step, Window
+from connector.model import Commit, Feed, FeedOutline, Gap, Progress, Step, Window, source_of
 
 _LIVE = "live"
 
@@ -124,14 +124,19 @@ def outlines(connection: sqlite3.Connection) -> tuple[FeedOutline, ...]:
     """Every feed, by name."""
     rows = connection.execute(
         "SELECT feed, account, search, seen, "
-        "(SELECT count(*) FROM quarantine WHERE quarantine.feed = feeds.feed) "
+        "(SELECT count(*) FROM quarantine WHERE quarantine.feed = feeds.feed), fingerprint "
         "FROM feeds WHERE forgotten = 0 ORDER BY account, search"
     ).fetchall()
     return tuple(
         FeedOutline(
-            Feed(account, search), _checkpoints(connection, number), gaps.of(connection, number), seen, items
+            Feed(account, search),
+            _checkpoints(connection, number),
+            gaps.of(connection, number),
+            seen,
+            items,
+            source_of(fingerprint or ""),
         )
-        for number, account, search, seen, items in rows
+        for number, account, search, seen, items, fingerprint in rows
     )
 
 

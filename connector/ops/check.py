@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
 from connector.app.build import server_tls
-from connector.app.collectors import FeedPlan, plan_feeds
+from connector.app.collectors import FeedPlan, changed_sources, plan_feeds
 from connector.app.control.server import NoDaemon, ask
 from connector.app.journals import open_journal
 from connector.app.routes import Route, build_routes, expression_warnings, mapping_library
@@ -30,7 +30,17 @@ from connector.facts import Fact, RateLimited
 from connector.formats.json import instant
 from connector.interfaces import Probe, Setup, Source
 from connector.mapping import Library, lint, run_tests
-from connector.model import Event, Feed, JsonObject, Query, Record, Revision, SearchSource, Window
+from connector.model import (
+    Event,
+    Feed,
+    FeedOutline,
+    JsonObject,
+    Query,
+    Record,
+    Revision,
+    SearchSource,
+    Window,
+)
 from connector.net.clock import utc_now
 from connector.net.no_proxy import ProxyEnvironment, route_of
 from connector.ops.client import ignore_fact
@@ -112,7 +122,7 @@ async def check(
     results += list(_mappings(library, routes, other_sources(settings)))
     if with_files:
         results += list(network_routes(settings, routes))
-        results += await _state(settings.state)
+        results += await _state(settings.state, feeds)
         results += await _pauses(settings)
     if not offline:
         results += [result async for result in _accounts(settings, feeds)]
@@ -199,20 +209,44 @@ def _mappings(
             yield CheckResult(f"mapping {name}", "ok", f"{count_of(len(outcomes), 'test')} passed")
 
 
-async def _state(state: StateSettings) -> Sequence[CheckResult]:
-    """Open the journal, unless a daemon holds it."""
+async def _state(state: StateSettings, feeds: Sequence[FeedPlan]) -> Sequence[CheckResult]:
+    """Open the journal, or ask the daemon that holds it; compare its feeds with the configured ones."""
+    known: Sequence[FeedOutline] | None
     try:
         async with open_journal(state, observe=ignore_fact, clock=utc_now) as journal:
-            head, cautions = (await journal.outline()).head, await journal.cautions()
+            outline, cautions = await journal.outline(), await journal.cautions()
             description = journal.description
     except JournalInUse as error:
         note = f"a connector is running on {state.directory} (process {error.pid})"
-        return [CheckResult("state", "note", note)]
+        results = [CheckResult("state", "note", note)]
+        known = await _feeds_of_daemon(state)
     except JournalError as error:
         return [CheckResult("state", "failed", str(error))]
+    else:
+        text = f"{description}, {count_of(outline.head, 'revision')} so far"
+        results = [CheckResult("state", "ok", text)]
+        results += [CheckResult("state", "note", caution) for caution in cautions]
+        known = outline.feeds
+    if known is None:
+        note = "it did not tell what each search has read so far: a changed source is found by `reload` only"
+        return [*results, CheckResult("state", "note", note)]
+    for problem in changed_sources(feeds, known):
+        results.append(CheckResult("state", "failed", str(replace(problem, hint="")), problem.hint))
+    return results
+
+
+async def _feeds_of_daemon(state: StateSettings) -> Sequence[FeedOutline] | None:
+    """The feeds in the journal of the running daemon that have read something; ``None`` if it is silent."""
+    try:
+        answer = await ask(state.directory, "state")
+    except ConnectorError:
+        return None
     return [
-        CheckResult("state", "ok", f"{description}, {count_of(head, 'revision')} so far"),
-        *(CheckResult("state", "note", caution) for caution in cautions),
+        FeedOutline(
+            Feed(feed["account"], feed["search"]), {}, (), feed["seen"], source=SearchSource(feed["source"])
+        )
+        for feed in (answer["feeds"] if isinstance(answer, dict) else ())
+        if feed["source"] is not None
     ]
 
 

@@ -28,10 +28,12 @@ from connector.model import (
     GapCause,
     Quarantined,
     Record,
+    SearchSource,
     Step,
     StoredAction,
     WhenFull,
     Window,
+    mark_source,
 )
 from connector.testing.journal_harness import (
     FEED,
@@ -484,6 +486,22 @@ async def notes_are_stored_with_a_commit_and_forgotten_with_their_feed(open_jour
         expect(await journal.get_value(others), None, "a note that was deleted")
 
 
+async def a_feed_tells_what_it_reads(open_journal: Open) -> None:
+    """The source in a feed's fingerprint is told by progress and outline until it is forgotten."""
+    submissions = mark_source(SearchSource.SUBMISSIONS, "print")
+    async with open_journal() as journal:
+        await journal.commit(Commit(FEED, submissions, step=Step("live", None, START)))
+        expect((await journal.progress(FEED)).source, SearchSource.SUBMISSIONS, "what its progress tells")
+        (outline,) = (await journal.outline()).feeds
+        expect(outline.source, SearchSource.SUBMISSIONS, "what the outline tells")
+        await journal.forget(FEED)
+        generation = (await journal.progress(FEED)).generation
+        anew = commit_of("a", step=Step("live", None, START))
+        await journal.commit(replace(anew, generation=generation))
+        (outline,) = (await journal.outline()).feeds
+        expect(outline.source, SearchSource.INVESTIGATE, "what the outline tells of the feed begun anew")
+
+
 async def a_forgotten_feed_starts_anew(open_journal: Open) -> None:
     """Forgetting drops one feed's checkpoints, gaps and seen rows; nothing else."""
     other = Feed("account", "other")
@@ -608,6 +626,7 @@ CHECKS: tuple[Check, ...] = (
     the_first_emitted_revision_is_remembered,
     values_are_compared_and_set,
     notes_are_stored_with_a_commit_and_forgotten_with_their_feed,
+    a_feed_tells_what_it_reads,
     a_forgotten_feed_starts_anew,
     actions_are_compared_and_set,
     actions_of_an_hour_are_counted,

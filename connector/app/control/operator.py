@@ -51,7 +51,6 @@ from connector.model import (
     Quarantined,
     QuarantinedItem,
     Revision,
-    SearchSource,
     Window,
 )
 from connector.settings import Settings
@@ -77,13 +76,12 @@ class OperatorJournal(OperatorLog, FeedLog, KeyValueStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredNames:
-    """Names in the configuration: outputs, account names by id, feeds; watched fields, sources by search."""
+    """Names in the configuration: outputs, account names by id, feeds, watched fields by search."""
 
     outputs: tuple[str, ...]
     account_names: Mapping[str, str]
     feeds: frozenset[Feed]
     watched: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    sources: Mapping[str, SearchSource] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Settings) -> ConfiguredNames:
@@ -93,7 +91,6 @@ class ConfiguredNames:
             {account.account_id: name for name, account in settings.accounts.items()},
             _feeds_of(settings),
             {name: search.watch for name, search in settings.searches.items()},
-            {name: search.source for name, search in settings.searches.items()},
         )
 
 
@@ -249,11 +246,10 @@ class Operator:
         if not item.item.raw:
             return "its bytes are not kept any more"
         feed, configured = item.feed, self._configured or ConfiguredNames((), {}, frozenset())
-        source = configured.sources.get(feed.search, SearchSource.INVESTIGATE)
-        record = decode_item_of(source, item.item.raw)
+        progress = await self._log.progress(feed)
+        record = decode_item_of(progress.source, item.item.raw)
         if isinstance(record, Quarantined):
             return record.reason
-        progress = await self._log.progress(feed)
         known = (await self._log.seen(feed, [record.id])).get(record.id)
         message = message_of(record.head)
         if known is not None and is_other_message(known.message, message):
@@ -345,6 +341,7 @@ class Operator:
             "account_name": self._names.get(feed.account),
             "search": feed.search,
             "configured": None if self._configured is None else feed in self._configured.feeds,
+            "source": outline.source,
             "checkpoints": {sweep: moment.isoformat() for sweep, moment in outline.checkpoints.items()},
             "seen": outline.seen,
             "quarantined": outline.quarantined,

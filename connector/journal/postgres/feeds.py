@@ -12,7 +12,7 @@ from connector.errors import Moved
 from connector.journal.codec import printable, to_micros, to_moment
 from connector.journal.gaps import merge_touching
 from connector.journal.postgres.database import Query, Row, Statement, Transaction
-from connector.model import RETRIED, Commit, Feed, FeedOutline, Gap, Progress, Step, Window
+from connector.model import RETRIED, Commit, Feed, FeedOutline, Gap, Progress, Step, Window, source_of
 
 _LIVE = "live"
 _RETRIED = RETRIED.days * 86_400_000_000
@@ -173,8 +173,15 @@ def outlines(
     for row in gaps:
         of.setdefault(row[0], []).append(_gap(row[1:]))
     return tuple(
-        FeedOutline(Feed(account, search), at.get(number, {}), tuple(of.get(number, ())), seen, items)
-        for number, account, search, seen, items in feeds
+        FeedOutline(
+            Feed(account, search),
+            at.get(number, {}),
+            tuple(of.get(number, ())),
+            seen,
+            items,
+            source_of(fingerprint or ""),
+        )
+        for number, account, search, seen, items, fingerprint in feeds
     )
 
 
@@ -183,7 +190,7 @@ _GAP = "start_at, end_at, cause, recorded"
 OUTLINE: tuple[Statement, ...] = (
     (
         "SELECT f.feed, f.account, f.search, f.seen, (SELECT count(*) FROM @quarantine AS q WHERE q.feed = "
-        'f.feed) FROM @feeds AS f WHERE NOT f.forgotten ORDER BY f.account COLLATE "C", '
+        'f.feed), f.fingerprint FROM @feeds AS f WHERE NOT f.forgotten ORDER BY f.account COLLATE "C", '
         'f.search COLLATE "C"',
         (),
     ),

@@ -15,6 +15,7 @@ from connector.errors import ConfigurationError
 from connector.net.clock import utc_now
 from connector.ops.check import check
 from connector.settings import Loaded, load
+from tests.support.known_feeds import KnownFeeds
 from tests.support.process import ACCOUNT
 
 HEAD = f"""
@@ -81,7 +82,7 @@ async def test_a_mappings_directory_that_vanishes_is_refused_at_reload_and_the_f
         (mappings / "other.yaml").write_text("mapping: 1\nextends: ecs\n")
     app = build_app(read(tmp_path, WITH_MAPPINGS), utc_now)
     reload = Reload(lambda: read(tmp_path, WITH_MAPPINGS))
-    waiting = asyncio.create_task(reload.next_app(app, Stop()))
+    waiting = asyncio.create_task(reload.next_app(app, Stop(), KnownFeeds()))
 
     if gone == "directory":
         shutil.rmtree(mappings)

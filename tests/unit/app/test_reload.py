@@ -14,8 +14,9 @@ from connector.app.build import App, build_app
 from connector.app.reload import Reload, changes
 from connector.app.signals import Stop
 from connector.errors import ConfigurationError, JournalFull, Problem
-from connector.model import Backlog, Outline
+from connector.model import Backlog, Feed, FeedOutline, Outline, SearchSource
 from connector.settings import Loaded, load
+from tests.support.known_feeds import KnownFeeds
 from tests.support.process import ACCOUNT, TOKEN
 
 CONFIG = f"""
@@ -61,7 +62,7 @@ def failing(*errors: Exception, then: Loaded) -> Callable[[], Loaded]:
 async def test_what_is_refused_is_reported_and_the_next_try_is_waited_for(app: App, tmp_path: Path) -> None:
     wrong = ConfigurationError(Problem("first"), Problem("second"))
     reload = Reload(failing(wrong, ValueError("a bug"), then=read(tmp_path)))
-    waiting = asyncio.create_task(reload.next_app(app, Stop()))
+    waiting = asyncio.create_task(reload.next_app(app, Stop(), KnownFeeds()))
 
     assert (await reload.handle({}))["problems"] == ["first", "second"]
     assert reported(app) == ["first", "second"]
@@ -79,7 +80,7 @@ async def test_an_account_that_could_not_connect_is_refused(app: App, tmp_path: 
     """Found later, it would end the daemon instead: what collected and delivered before is gone by then."""
     text = CONFIG.replace('"${env:TOKEN}"', '"${env:TOKEN}", tls: {ca_file: missing.pem}')
     reload = Reload(failing(then=read(tmp_path, text)))
-    waiting = asyncio.create_task(reload.next_app(app, Stop()))
+    waiting = asyncio.create_task(reload.next_app(app, Stop(), KnownFeeds()))
 
     (problem,) = (await reload.handle({}))["problems"]
     assert "connector.yaml:3" in problem
@@ -93,14 +94,14 @@ async def test_a_stop_ends_the_waiting(app: App, tmp_path: Path) -> None:
     reload = Reload(lambda: read(tmp_path))
     stop.request("SIGTERM")
 
-    assert await reload.next_app(app, stop) is None
+    assert await reload.next_app(app, stop, KnownFeeds()) is None
 
 
 async def test_state_and_endpoint_stay_and_that_is_said(app: App, tmp_path: Path) -> None:
     text = CONFIG.replace("directory: state", "directory: elsewhere").replace("60s", "30s")
     reload = Reload(lambda: read(tmp_path, text))
     reload.request()
-    successor = await reload.next_app(app, Stop())
+    successor = await reload.next_app(app, Stop(), KnownFeeds())
 
     assert successor is not None
     assert successor.settings.state == app.settings.state
@@ -129,3 +130,28 @@ async def test_a_journal_without_room_is_asked_again_before_anything_is_collecte
 
     assert await daemon._switch_to(app, journal, Stop())  # type: ignore[arg-type]
     assert journal.asked == 3
+
+
+async def test_a_search_that_would_read_another_source_is_refused(app: App, tmp_path: Path) -> None:
+    known = FeedOutline(Feed(ACCOUNT, "detections"), {}, (), 5, source=SearchSource.INVESTIGATE)
+    text = CONFIG.replace("{every: 60s}", "{source: submissions}")
+    reload = Reload(lambda: read(tmp_path, text))
+    waiting = asyncio.create_task(reload.next_app(app, Stop(), KnownFeeds(known)))
+
+    (problem,) = (await reload.handle({}))["problems"]
+    assert "connector.yaml:5" in problem
+    assert "searches.detections.source: " in problem
+    assert "has read investigate so far, not submissions" in problem
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_a_journal_that_does_not_answer_refuses_the_reload_and_not_for_ever(
+    app: App, tmp_path: Path
+) -> None:
+    reload = Reload(lambda: read(tmp_path))
+    waiting = asyncio.create_task(reload.next_app(app, Stop(), KnownFeeds(error=TimeoutError())))
+
+    (problem,) = (await reload.handle({}))["problems"]
+    assert "the journal does not answer" in problem
+    waiting.cancel()

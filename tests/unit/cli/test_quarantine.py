@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from connector.facts import QuarantinedPurged, QuarantinedReplayed
-from connector.model import Backlog, Commit, Quarantined
+from connector.model import Backlog, Commit, Quarantined, SearchSource, mark_source
 from tests.unit.cli.harness import FEED, Shell, StateFolder
 
 READABLE = b'{"id":"a","subject":"now \\u001b[31m readable","scanned_at":"2026-11-22T11:00:00Z"}'
@@ -95,3 +95,20 @@ def test_the_daemon_tells_of_it(filled: StateFolder) -> None:
     asyncio.run(resolve("purge"))
 
     assert filled.facts == [QuarantinedReplayed(FEED, 1), QuarantinedPurged(FEED, 1)]
+
+
+def test_a_submission_is_replayed_as_one_without_any_configuration(folder: StateFolder, shell: Shell) -> None:
+    """The journal knows what its feed reads: the record gets the id that the search would give it."""
+    row = Quarantined(b'{"submission_id":"s1","requested_at":"2026-11-22T11:00:00Z"}', "without_time")
+
+    async def fill() -> None:
+        async with folder.journal() as journal:
+            await journal.attach("siem", "head", Backlog())
+            print_ = mark_source(SearchSource.SUBMISSIONS, "print")
+            await journal.commit(Commit(FEED, print_, quarantined=(row,)))
+
+    asyncio.run(fill())
+    answer = shell("quarantine", "replay", "--all")
+
+    assert answer.code == 0, answer.err
+    assert journaled(folder)[0] == ["submissions:s1"]

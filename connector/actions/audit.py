@@ -71,7 +71,7 @@ def refusal_event(
     Args:
         name: unguessable id of the event.
         caller: empty where none was recognised.
-        call: method, path and what else is known of it.
+        call: method, path, client_ip and what else is known of it.
         detail: why.
         status: HTTP status of the answer.
         suppressed: refused calls before this one that have no event of their own.

@@ -199,6 +199,8 @@ def _mapper(settings: Settings, names: Mapping[str, str], mapping: str) -> Mappe
     """The mapper of that mapping, with that of audit events in its format; ``None`` where there is none."""
     own = settings.mappings.directory
     library = Library((own,) if own else ())
+    if mapping not in library.names():
+        return None
     try:
         pack = library.load(mapping)
     except ConfigurationError:

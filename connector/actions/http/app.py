@@ -134,6 +134,8 @@ class ActionsApp:
             return _problem(CallRefusedError(404, "not_found", "no such path; /openapi.json lists all"))
         caller = self._tokens.caller(scope["headers"])
         told: JsonObject = {"method": scope["method"], "path": scope["path"][:300]}
+        if scope.get("client"):
+            told["client_ip"] = scope["client"][0]
         try:
             return await self._carry_out(operation, caller, path, told, scope, receive)
         except CallRefusedError as error:

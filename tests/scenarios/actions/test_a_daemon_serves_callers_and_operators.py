@@ -131,7 +131,8 @@ def test_a_caller_acts_an_operator_approves_and_the_output_tells(  # noqa: PLR09
             assert (status, more["events"], more["skipped"]) == (200, [], 0)
             status, lines = api.call("GET", "/v1/events?output-mapping=cef&limit=1")
             assert lines["events"][0]["line"].startswith("CEF:0|Cloudflare|")
-            assert api.call("GET", "/v1/events?output-mapping=none")[0] == 422
+            for name in ("none", "common"):
+                assert api.call("GET", f"/v1/events?output-mapping={name}")[0] == 422
             assert api.call("GET", "/v1/events?after=999999")[1]["code"] == "cursor_ahead"
 
             without = CONFIG.replace("    asks:", "    other:")
@@ -141,6 +142,12 @@ def test_a_caller_acts_an_operator_approves_and_the_output_tells(  # noqa: PLR09
             until(lambda: api.call("GET", "/v1/caller")[0] == 200, "the API after a reload")
             assert api.call("GET", "/v1/caller", token=ASKS)[0] == 401
             assert connector.terminate() == 0
+        [refused_call] = [
+            event
+            for event in map(json.loads, (tmp_path / "events.ndjson").read_text().splitlines())
+            if event["event"]["action"] == "call" and event["user"]["name"] == "unknown"
+        ]
+        assert refused_call["source"]["ip"] == "127.0.0.1"
         plain = (tmp_path / "plain.ndjson").read_text()
         code, _, error = command("action", "list", environ=environ, cwd=tmp_path)
 

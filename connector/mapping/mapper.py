@@ -80,13 +80,13 @@ def build_mapper(
         if when is not None and not when(revision):
             return None
         shown = revision if redact is None else redact(revision)
-        mapped = mapping(shown)
+        document, time, severity, code, notes = mapping(shown)
         if render is None:
-            payload, notes = encode(mapped.document)
+            payload, shortened = encode(document)
         else:
-            body, notes = render(shown, mapped.document)
+            body, shortened = render(shown, document)
             payload = json.encode(body)
-        return Event(revision, payload, mapped.time, mapped.severity, mapped.code, mapped.notes + notes)
+        return Event(revision, payload, time, severity, code, notes + shortened)
 
     return mapper
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
 
-from connector.mapping.compiler.emitter import Emitter, Expression
+from connector.mapping.compiler.emitter import Emitter, Expression, FieldVariables
 from connector.mapping.compiler.inference import TEXT, TEXT_KINDS, StaticType, element_type, infer_call
 from connector.mapping.compiler.matches import MatchEmitter
 from connector.mapping.compiler.record_types import fields_of_element
 from connector.mapping.engine.plan import bind_call, bind_calls, table_entries
+from connector.mapping.functions.dates import epoch_ms_of_date
 from connector.mapping.functions.registry import FUNCTIONS, Function
 from connector.mapping.language.grammar import ELEMENT, All, AnyOf, Call, Match, Not, Rule, TableRef, Test
 from connector.mapping.language.pack import Pack
@@ -36,8 +37,10 @@ class CallEmitter:
         matches: MatchEmitter,
         rule: EmitRule,
         known: dict[str, StaticType],
+        reads: FieldVariables,
     ) -> None:
         self._emitter = emitter
+        self._reads = reads
         self._known = known
         self._pack = pack
         self._matches = matches
@@ -137,12 +140,10 @@ class CallEmitter:
         slow = self._emitter.constant(bind_call(call, self._pack), "f")
         if function.unchanged is not None and static.kind in TEXT_KINDS and static.is_list is not None:
             value = self._emitter.named(expression).code
-            unchanged = self._emitter.constant(function.unchanged, "kept")
             if static.is_list:
-                return (
-                    f"({value} if len({value}) == 1 and {unchanged}({value}[0]) else {slow}({value}, lost))"
-                )
-            return f"([{value}] if {unchanged}({value}) else {slow}({value}, lost))"
+                first = self._reads.test(function.unchanged, f"{value}[0]")
+                return f"({value} if len({value}) == 1 and {first} else {slow}({value}, lost))"
+            return f"([{value}] if {self._reads.test(function.unchanged, value)} else {slow}({value}, lost))"
         return f"{slow}({expression.code}, lost)"
 
     def _elements(self, expression: Expression) -> str:
@@ -232,6 +233,11 @@ class CallEmitter:
 
     def _of_text(self, call: Call, function: Function, slow: str, expression: Expression) -> str | None:
         """A call on one text, as short as there is."""
+        if expression.static.kind == "date" and call.name == "epoch_ms":
+            return f"{self._emitter.constant(epoch_ms_of_date, 'f')}({expression.code}, lost)"
+        if expression.static.kind == "ip" and call.name in _HAS_COLON:  # it is in canonical form
+            value = self._emitter.named(expression).code
+            return f"({value} if {_HAS_COLON[call.name].format(value)} else None)"
         short = function.short(call.argument)
         if function.inline is not None:
             code = function.inline(expression.code, ascii(call.argument))
@@ -239,11 +245,8 @@ class CallEmitter:
         if short is not None:
             return f"{self._emitter.constant(short, 'f')}({expression.code})"
         if function.unchanged is not None:
-            value, unchanged = (
-                self._emitter.named(expression).code,
-                self._emitter.constant(function.unchanged, "kept"),
-            )
-            return f"({value} if {unchanged}({value}) else {slow}({value}, lost))"
+            value = self._emitter.named(expression).code
+            return f"({value} if {self._reads.test(function.unchanged, value)} else {slow}({value}, lost))"
         return None
 
     def _either_way(self, slow: str, expression: Expression) -> str:
@@ -284,6 +287,9 @@ class CallEmitter:
             else self._either_way(slow, expression)
         )
 
+
+_HAS_COLON: Mapping[str, str] = MappingProxyType({"ipv4": "':' not in {0}", "ipv6": "':' in {0}"})
+"""Which version an address in canonical form has."""
 
 _ON_TEXTS: Mapping[str, str] = MappingProxyType(
     {

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from connector.mapping.compiler.inference import StaticType, TypeEnvironment
+from connector.mapping.functions.ip_addresses import is_canonical_ip
 from connector.mapping.language.grammar import RECORD, Ref
 from connector.mapping.schemas.fields import RECORD_FIELDS
 
@@ -128,6 +129,7 @@ class FieldVariables:
         self._emitter = emitter
         self._known = known
         self._variables: dict[str, str] = {}
+        self._addresses: dict[str, str] = {}
         for ref in refs:
             if ref.root == RECORD and ref.path:
                 self.add(ref.path[0])
@@ -151,6 +153,12 @@ class FieldVariables:
         variable = self.add(field)
         return f"b_{field}" if self._known[f"{RECORD}.{field}"].is_list else variable
 
+    def test(self, predicate: Callable[[str], object], variable: str) -> str:
+        """An expression for *predicate* of the text in *variable*, which is there."""
+        if predicate is is_canonical_ip and variable in self._addresses:
+            return self._addresses[variable]
+        return f"{self._emitter.constant(predicate, 'kept')}({variable})"
+
     def _read_checked(self, field: str, static: StaticType) -> str:
         variable, line = f"r_{field}", self._emitter.line
         if static.is_list:
@@ -161,6 +169,10 @@ class FieldVariables:
             line(f"{variable} = get({field!a}) or None")
         else:
             line(f"{variable} = record.{variable}{' or None' if static.kind == 'text' else ''}")
+        if RECORD_FIELDS.get(field) == "ip":  # asked by several rules, and by the rest
+            self._addresses[variable] = f"ip_{field}"
+            test = f"{self._emitter.constant(is_canonical_ip, 'kept')}({variable})"
+            line(f"ip_{field} = {variable} is not None and {test}")
         return variable
 
     def _read(self, field: str) -> str:

@@ -21,6 +21,7 @@ from connector.mapping.compiler.inference import (
 from connector.mapping.compiler.rest_fields import RestEmitter
 from connector.mapping.compiler.rules import RuleEmitter
 from connector.mapping.engine.plan import Plan, TargetPlan
+from connector.mapping.functions.dates import epoch_ms_of_date
 from connector.mapping.functions.ip_addresses import is_canonical_ip
 from connector.mapping.functions.values import Losses, Value, or_none
 from connector.mapping.language.grammar import AllOf, Constant, FirstOf, Rule
@@ -217,7 +218,7 @@ class FieldEmitter:
         usual, listed = _usual(place.step, static, value, known=known)
         if not usual and target.kind == "ip" and static.kind in TEXT_KINDS and static.is_list is False:
             there = "" if static.always_present else f"{value} is not None and "
-            usual = f"{there}{self._emitter.constant(is_canonical_ip, 'kept')}({value})"
+            usual = f"{there}{self._rules.reads.test(is_canonical_ip, value)}"
         there = "" if static.always_present else f"if {value} is not None:"
         if usual:
             with self._emitter.block(f"if {usual}:"):
@@ -225,7 +226,7 @@ class FieldEmitter:
             there = "else:" if static.always_present else f"el{there}"
         with self._emitter.block(there):
             coerced = self._emitter.fresh()
-            self._emitter.line(f"{coerced} = {self._coerce_call(place.step, value)}")
+            self._emitter.line(f"{coerced} = {self._coerce_call(place.step, value, static)}")
             with self._emitter.block(f"if {coerced} is not None:"):
                 self._put(place, coerced)
             if not loses and target_may_reject(target):
@@ -280,7 +281,10 @@ class FieldEmitter:
                 loses |= self._coerce_into(step, rule.fallback, value)
         return loses
 
-    def _coerce_call(self, step: TargetPlan, value: str) -> str:
+    def _coerce_call(self, step: TargetPlan, value: str, static: StaticType | None = None) -> str:
+        one_date = static is not None and static.kind == "date" and static.is_list is False
+        if one_date and step.target.kind == "epoch_ms" and not step.target.is_list:
+            return f"{self._emitter.constant(epoch_ms_of_date, 'fit')}({value}, lost)"
         return f"{self._emitter.constant(step.coerce, 'fit')}({value}, lost)"
 
 

@@ -75,7 +75,7 @@ class RestEmitter:
         elif name in rest.special:
             plain = ""
         elif name in FORMS_FIT:
-            plain = f"{self._emitter.constant(FORMS_FIT[name], 'fits')}({value})"
+            plain = self._reads.test(FORMS_FIT[name], value)
         else:
             plain = "True"
         with self._emitter.block(head):

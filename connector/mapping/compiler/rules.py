@@ -44,8 +44,8 @@ class RuleEmitter:
     ) -> None:
         self._emitter = emitter
         self._matches = MatchEmitter(emitter, known, reads)
-        self._calls = CallEmitter(emitter, pack, self._matches, self.rule, known)
-        self._reads = reads
+        self._calls = CallEmitter(emitter, pack, self._matches, self.rule, known, reads)
+        self.reads = reads
         self.pack = pack
         self.known = known
 
@@ -106,7 +106,7 @@ class RuleEmitter:
     def _variable(self, ref: Ref, element: str) -> str | None:
         """An expression for what *ref* leads to, where that takes no steps."""
         if ref.root == RECORD and ref.path:
-            return self._reads[ref.path[0]] if len(ref.path) == 1 else None
+            return self.reads[ref.path[0]] if len(ref.path) == 1 else None
         if ref.root == "account" and infer_ref(ref, self.known).kind == "text":
             return f"(n_account[{ref.path[0]!a}] or None)"
         if ref.path:
@@ -140,7 +140,7 @@ class RuleEmitter:
         """What *ref* leads to, where that takes steps."""
         static, path = infer_ref(ref, self.known), ref.path
         if ref.root == RECORD:
-            start, path = self._reads[path[0]], path[1:]
+            start, path = self.reads[path[0]], path[1:]
         else:
             start = element if ref.root == ELEMENT else f"n_{ref.root}"
         out = out or self._emitter.fresh()

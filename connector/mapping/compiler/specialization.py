@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from connector.mapping.engine.plan import Derived, Plan, TargetPlan
 from connector.mapping.functions.predicates import COMPARISONS, any_holds
+from connector.mapping.functions.registry import FUNCTIONS
 from connector.mapping.language.grammar import (
     RECORD,
     All,
@@ -48,6 +49,16 @@ def specialize(plan: Plan) -> Plan:
     return replace(plan, derived=tuple(derived), steps=tuple(steps))
 
 
+def _each_part(source: AllOf, calls: tuple[Call, ...]) -> tuple[AllOf, tuple[Call, ...]]:
+    """*source* and *calls* with the first call made on each part, if it leaves nearly all texts unchanged."""
+    if not calls or any(part.calls or part.fallback for part in source.rules):
+        return source, calls
+    function = FUNCTIONS[calls[0].name]
+    if function.takes_list or function.unchanged is None:
+        return source, calls
+    return AllOf(tuple(replace(part, calls=calls[:1]) for part in source.rules)), calls[1:]
+
+
 class _Specializer:
     """Rewrites rules. Names become absent, or other names for fields, in the order of their derivation."""
 
@@ -83,10 +94,13 @@ class _Specializer:
             only = source.rules[0]
             if len(source.rules) == 1 and only.fallback is None:
                 return only
+        calls = tuple(map(self._call, rule.calls))
+        if isinstance(source, AllOf):
+            source, calls = _each_part(source, calls)
         return replace(
             rule,
             source=source,
-            calls=tuple(map(self._call, rule.calls)),
+            calls=calls,
             when=None if isinstance(when, bool) else when,
             fallback=fallback,
         )

@@ -72,14 +72,17 @@ def epoch_ms(value: Value, lost: Losses) -> Value:
             return None
         return value
     moment = moment_of(value) if type(value) is str else None
-    if moment is not None and not moment.microsecond:  # nearly always, and then this is exact
-        milliseconds = int(moment.timestamp()) * 1000
-        if _FIRST_MS <= milliseconds < _LAST_MS:
-            return milliseconds
     if moment is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
         lost.append((NOT_A_DATE if moment is None else NO_TIME, value))
         return None
     return (moment - _EPOCH) // _MILLISECOND
+
+
+def epoch_ms_of_date(value: str, lost: Losses) -> Value:
+    """The same for a text that ``date`` made."""
+    moment = _fromisoformat(value)
+    milliseconds = int(moment.timestamp()) * 1000 + moment.microsecond // 1000
+    return milliseconds if _FIRST_MS <= milliseconds < _LAST_MS else epoch_ms(value, lost)
 
 
 def epoch_s(value: Value, lost: Losses) -> Value:

@@ -16,6 +16,8 @@ from tests.support.acting_daemon import ASKER_TOKEN, CALLER_TOKEN, OBSERVER_TOKE
 from tests.support.playbooks import Wire, logic_apps, shuffle, tines
 from tests.support.process import until
 
+pytestmark = pytest.mark.xdist_group("playbooks")  # one connector, not one per worker
+
 SOAR = ROOT / "deploy" / "soar"
 FILES = {
     place: json.loads((SOAR / place / "move-malicious-mail.json").read_text())

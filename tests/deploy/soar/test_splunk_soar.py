@@ -20,6 +20,8 @@ from tests.support.lost_answers import losing_answers
 from tests.support.process import environment, until
 from tests.support.splunk_soar import APP, Platform, host, sdk_python
 
+pytestmark = pytest.mark.xdist_group("splunk_soar")  # one connector and one SDK, not one per worker
+
 MANIFEST_TYPES = {
     "test connectivity": ("test", True),
     "on poll": ("ingest", True),
@@ -395,8 +397,10 @@ class TestPolling:
         cursor = soar.state
 
         shown = soar.told("on_poll", {"container_count": 1})
+        again = soar.told("on_poll", {"container_count": 1})
 
         assert len(shown["containers"]) == 1
+        assert again["containers"] == [], "the platform has it"
         assert soar.state == cursor
 
     def test_another_journal_is_read_from_its_beginning(

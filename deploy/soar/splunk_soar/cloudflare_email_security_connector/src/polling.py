@@ -16,7 +16,7 @@ PAGE = 200
 """Events of one request."""
 MOST_PAGES = 50
 """Requests of one poll: it ends within the timeout of the platform, and the next one goes on."""
-MOST_REMEMBERED = 5000
+MOST_REMEMBERED = 2000
 """Messages that have a container, remembered so that a corrected verdict reaches it."""
 LONGEST_SUBJECT = 200
 """Characters of a subject in the name of a container."""
@@ -30,7 +30,7 @@ def poll(params: OnPollParams, client: Client, asset: Asset) -> Iterator[Contain
     """Containers and artifacts for what is new; "Poll now" shows what is kept, and moves no cursor."""
     manual = params.is_manual_poll()
     state = asset.ingest_state
-    known = dict.fromkeys(state.get("known", []))
+    known = dict.fromkeys([] if manual else state.get("known", []))
     after = None if manual else state.get("after")
     from_head = after is None and not manual and asset.first_poll == NEW
     room = max(1, int(params.container_count) if manual else asset.max_containers)

@@ -9,6 +9,7 @@ undoing what a later one found.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from connector.collect.revisions import (
     api_id,
     compare,
     is_other_message,
+    known_moment,
     known_time_of,
     message_of,
     redelivery,
@@ -378,9 +380,10 @@ class SliceIngester:
         completed = sum(comparison.completes for comparison in comparisons)
         times = [known_time_of(record) for record in records]
         start, end = part.window.start - PAD, part.window.end + PAD
-        outside = sum(
-            moment is not None and not start <= moment < end for moment in (*times, *map(known_time_of, same))
-        )
+        outside = sum(moment is not None and not start <= moment < end for moment in times)
+        for said, count in Counter(record.scanned for record in same).items():
+            moment = known_moment(said) if isinstance(said, str) else None
+            outside += count if moment is not None and not start <= moment < end else 0
         self._observe(
             PageCollected(
                 self._feed,

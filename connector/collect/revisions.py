@@ -191,12 +191,18 @@ def time_of(record: Record, fallback: datetime) -> datetime:
 
 def known_time_of(record: Record) -> datetime | None:
     """When the message was scanned; ``None`` where the record does not say, or says a zero value."""
-    moment = _usable(record.scanned)
-    return moment or _usable(record.head.get("ts"))
+    said = record.scanned
+    moment = known_moment(said) if isinstance(said, str) else None
+    if moment is None:
+        said = record.head.get("ts")
+        moment = known_moment(said) if isinstance(said, str) else None
+    return moment
 
 
-def _usable(time: object) -> datetime | None:
-    moment = _moment(time)
+@lru_cache(maxsize=4096)  # mail comes in bursts: a page has far fewer times than records
+def known_moment(text: str) -> datetime | None:
+    """The time that a record says as *text*; ``None`` where that is a zero value, or no time."""
+    moment = _moment(text)
     return moment if moment is not None and _FIRST_YEAR <= moment.year < _LAST_YEAR else None
 
 
@@ -395,13 +401,10 @@ def _text(text: str) -> str:
 
 
 def _moment(value: object) -> datetime | None:
-    return _text_moment(value) if isinstance(value, str) else None
-
-
-@lru_cache(maxsize=4096)  # mail comes in bursts: a page has far fewer times than records
-def _text_moment(text: str) -> datetime | None:
+    if not isinstance(value, str):
+        return None
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(value)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -73,10 +73,9 @@ class TallyRecorder:
             comparison.revision.record.id for comparison in comparisons if comparison.revision is not None
         }
         self._delivered.update((record_id, times[record_id]) for record_id in delivered)
+        known = tally.edge.keys() - delivered
         self._slice.update(
-            (record_id, at)
-            for record_id, at in times.items()
-            if record_id in delivered or record_id not in tally.edge
+            {record_id: at for record_id, at in times.items() if record_id not in known} if known else times
         )
         floor = self._floor()
         self.tally = replace(
@@ -100,14 +99,13 @@ class TallyRecorder:
         """Close the pages so far; around *left*, and around the slice's end, some records come once more."""
         limits = (left.start, left.end, self._end)
         edge = {**self.tally.edge, **self._slice}
+        near = {
+            moment for moment in set(edge.values()) if any(abs(moment - limit) <= _AROUND for limit in limits)
+        }
         self.tally = replace(
             self.tally,
             read=self.tally.read + len(self._slice),
-            edge={
-                record_id: moment
-                for record_id, moment in edge.items()
-                if any(abs(moment - limit) <= _AROUND for limit in limits)
-            },
+            edge={record_id: moment for record_id, moment in edge.items() if moment in near},
         )
         self._slice = {}
 

@@ -84,20 +84,22 @@ def state_of(body: Body, watched: Sequence[str] = WATCHED) -> JsonObject:
     return {name: _canonical(body[name]) for name in watched if name in body}
 
 
-_TIME_FIELDS = ("scanned_at", "ts")
-_TEXT_FIELDS = ("from", "subject")
-"""What never changes about a message. Where both sides have a field and it differs, they are two messages."""
-
 _OTHER = "\x1f"
 """Separates the API's id from a message's checksums where another message has the same id: no id of the API
 holds a control character."""
 
 
 def message_of(head: Body) -> bytes:
-    """Four bytes per field that tells one message from another; zeros where a record's *head* lacks it."""
+    """Four bytes per field that tells one message from another; zeros where a record's *head* lacks it.
+
+    None of them ever changes. Where both sides have one and it differs, they are two messages.
+    """
+    value = head.get
     return _CHECKSUMS.pack(
-        *[_time_checksum(head.get(name)) for name in _TIME_FIELDS],
-        *[_checksum(head.get(name)) for name in _TEXT_FIELDS],
+        _time_checksum(value("scanned_at")),
+        _time_checksum(value("ts")),
+        _checksum(value("from")),
+        _checksum(value("subject")),
     )
 
 

@@ -23,12 +23,13 @@ _SECOND = 1_000_000
 _MICROSECOND = timedelta(microseconds=1)
 
 
+@lru_cache(maxsize=4096)  # mail comes in bursts, and a page has one end
 def to_micros(moment: datetime) -> int:
     """*moment*, which must be aware, as microseconds since 1970."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
-@lru_cache(maxsize=4096)  # mail comes in bursts, and a page has one end
+@lru_cache(maxsize=4096)
 def to_moment(micros: int) -> datetime:
     """The moment, in UTC, that :func:`to_micros` was given. Raises ValueError beyond the years 1 to 9999."""
     try:

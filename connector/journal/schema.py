@@ -127,7 +127,6 @@ _FIRST = (
     )""",
     "CREATE UNIQUE INDEX seen_by_key ON seen (feed, key)",
     "CREATE INDEX seen_by_time ON seen (feed, time)",
-    "CREATE INDEX seen_by_until ON seen (feed, until)",
     "CREATE TABLE key_values (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE actions (
         number INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import chain
 from typing import TypeAlias, cast
 
 from connector.journal.codec import Text, from_text, to_micros, to_moment, to_text
@@ -76,6 +77,10 @@ class States:
             cache.clear()
 
 
+LATEST = 2_000_000
+"""Microseconds by which a row's time may lie beyond the end of the windows that returned it. So rows that may
+go are found by their time; those among them that a longer window returned stay, and are few."""
+
 _TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _PLAIN = b"\x00"
 _TIMED = b"\x01"
@@ -98,12 +103,16 @@ def from_key(key: bytes) -> str:
     """The id of a key."""
     if key[:1] == _PLAIN:
         return key[1:].decode("utf-8", "surrogatepass")
-    digits = b"%014d" % int.from_bytes(key[1:7], "big")
-    time = b"%b-%b-%bT%b:%b:%b" % (
+    at = 8 + key[7]
+    return (key[8:at] + _time_of(key[1:7]) + key[at:]).decode("utf-8", "surrogatepass")
+
+
+@lru_cache(maxsize=4096)  # rows that are read together have few times
+def _time_of(packed: bytes) -> bytes:
+    digits = b"%014d" % int.from_bytes(packed, "big")
+    return b"%b-%b-%bT%b:%b:%b" % (
         digits[:4], digits[4:6], digits[6:8], digits[8:10], digits[10:12], digits[12:],
     )  # fmt: skip
-    at = 8 + key[7]
-    return (key[8:at] + time + key[at:]).decode("utf-8", "surrogatepass")
 
 
 LOOKED_AT_ONCE = 5000
@@ -114,6 +123,15 @@ _CHUNK = 250
 
 _COLUMNS = "key, row, time, until, state, number, occurrences, message, mark"
 _MARKS = ",".join("?" * _CHUNK)
+
+_TOGETHER = 50
+"""Rows that one statement inserts; more gain nothing."""
+
+_INSERT = (
+    "INSERT INTO seen (feed, key, time, until, state, number, occurrences, message, mark) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_TOGETHER = _INSERT + ", (?, ?, ?, ?, ?, ?, ?, ?, ?)" * (_TOGETHER - 1)
 
 _Values: TypeAlias = tuple[int, int, int, int, bytes | None, bytes | None, bytes | None]
 """time, until, state, number, occurrences, message, mark"""
@@ -239,11 +257,7 @@ class SeenTable:
                 one.mark or None,
             )
             changes.note(feed, key, values, known.get(key))
-        connection.executemany(
-            "INSERT INTO seen (feed, key, time, until, state, number, occurrences, message, mark) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            changes.added,
-        )
+        _insert(connection, changes.added)
         connection.executemany("UPDATE seen SET until = ? WHERE row = ?", changes.moved)
         connection.executemany(
             "UPDATE seen SET time = ?, until = ?, state = ?, number = ?, occurrences = ?, message = ?, "
@@ -259,8 +273,9 @@ class SeenTable:
             rows = connection.execute("SELECT row, state FROM seen WHERE feed = ? LIMIT ?", (feed, most))
         else:
             rows = connection.execute(
-                "SELECT row, state FROM seen WHERE feed = ? AND until <= ? ORDER BY until LIMIT ?",
-                (feed, passed, most),
+                "SELECT row, state FROM seen INDEXED BY seen_by_time "
+                "WHERE feed = ? AND time <= ? AND until <= ? LIMIT ?",
+                (feed, passed + LATEST, passed, most),
             )
         gone = rows.fetchall()
         connection.executemany("DELETE FROM seen WHERE row = ?", [(row,) for row, _ in gone])
@@ -291,6 +306,14 @@ class SeenTable:
             message or b"",
             mark or b"",
         )
+
+
+def _insert(connection: sqlite3.Connection, rows: Sequence[tuple[int | bytes | None, ...]]) -> None:
+    """Insert *rows*, many in one statement: each statement has a cost of its own."""
+    whole = len(rows) - len(rows) % _TOGETHER
+    for start in range(0, whole, _TOGETHER):
+        connection.execute(_INSERT_TOGETHER, [*chain.from_iterable(rows[start : start + _TOGETHER])])
+    connection.executemany(_INSERT, rows[whole:])
 
 
 def _chunks(keys: Sequence[bytes]) -> Iterator[list[bytes | None]]:

@@ -120,7 +120,6 @@ _FIRST = (
         PRIMARY KEY (feed, key)
     ) WITH (fillfactor = 90)""",
     "CREATE INDEX seen_by_time ON seen (feed, time)",
-    "CREATE INDEX seen_by_until ON seen (feed, until)",
     """CREATE TABLE key_values (
         key text PRIMARY KEY,
         value text NOT NULL

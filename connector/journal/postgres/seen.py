@@ -16,7 +16,7 @@ from typing import cast
 from connector.journal.codec import Text, from_text, to_micros, to_moment, to_text
 from connector.journal.postgres.arrays import byteas, int4s, int8s
 from connector.journal.postgres.database import Query, Row, Statement
-from connector.journal.seen import LOOKED_AT_ONCE, from_key, to_key
+from connector.journal.seen import LATEST, LOOKED_AT_ONCE, from_key, to_key
 from connector.model import Body, Feed, Seen, Window
 
 _MOST = 4096
@@ -210,8 +210,8 @@ def expire(query: Query, feed: int, passed: int | None, most: int) -> int:
     chosen = "SELECT ctid FROM @seen WHERE feed = %s LIMIT %s"
     parameters: tuple[int, ...] = (feed, most)
     if passed is not None:
-        chosen = "SELECT ctid FROM @seen WHERE feed = %s AND until <= %s ORDER BY until LIMIT %s"
-        parameters = (feed, passed, most)
+        chosen = "SELECT ctid FROM @seen WHERE feed = %s AND time <= %s AND until <= %s LIMIT %s"
+        parameters = (feed, passed + LATEST, passed, most)
     rows = query.one(
         f"WITH gone AS (DELETE FROM @seen WHERE ctid = ANY(ARRAY({chosen})) RETURNING 1), "
         "counted AS (SELECT count(*) AS rows FROM gone) "

@@ -179,9 +179,7 @@ def _route(
             )
         )
     check_packs(library, pack, other_sources(loaded.settings))
-    when = _when(
-        node_at(loaded.node, ("outputs", name, "when")), library, pack, accounts, known_names(loaded)
-    )
+    when = _when(loaded, name, library, pack, accounts)
     redact = _redact(node_at(loaded.node, ("outputs", name, "redact")), loaded, name)
     render = _render(loaded, name, pack, accounts)
     audit_pack = _audit_pack(library, pack) if settings.actions else None
@@ -257,15 +255,33 @@ def _located(error: ConfigurationError, place: Position, name: str) -> Configura
 
 
 def _when(
-    node: Node | None, library: Library, pack: Pack, accounts: Mapping[str, str], known: KnownNames
+    loaded: Loaded, name: str, library: Library, pack: Pack, accounts: Mapping[str, str]
 ) -> Predicate | None:
+    """What records output *name* delivers; a condition must hold for some record of what searches read."""
+    node = node_at(loaded.node, ("outputs", name, "when"))
     if node is None or node.value is None:
         return None
+    known = known_names(loaded)
 
-    def scoped(own: Pack) -> Predicate:
-        return compile_matcher(node, own, accounts=accounts, known=known, may_never_hold=own is not pack)
+    def scoped(own: Pack, *, may_never_hold: bool = True) -> Predicate:
+        return compile_matcher(node, own, accounts=accounts, known=known, may_never_hold=may_never_hold)
 
-    return by_source(scoped(pack), partial(in_scope, scoped, library, pack))
+    try:
+        messages = scoped(pack, may_never_hold=False)
+    except ConfigurationError:
+        others = (pack_of(library, pack, source) for source in other_sources(loaded.settings))
+        if not any(_holds_for(partial(scoped, own, may_never_hold=False)) for own in others):
+            raise
+        messages = in_scope(scoped, library, pack, SearchSource.INVESTIGATE)
+    return by_source(messages, partial(in_scope, scoped, library, pack))
+
+
+def _holds_for(compiled: Callable[[], Predicate]) -> bool:
+    try:
+        compiled()
+    except ConfigurationError:
+        return False
+    return True
 
 
 def _group_fields(loaded: Loaded, name: str) -> list[tuple[str, Position]]:

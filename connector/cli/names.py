@@ -63,9 +63,15 @@ def _completer(names: Callable[[click.Context], Iterable[str]]) -> Complete:
 
 def _mappings(context: click.Context) -> Iterable[str]:
     from connector.mapping.language.library import Library
+    from connector.model import SearchSource
 
     named = context.params.get("directory") or _section(context, "mappings", "directory")
-    return Library((Path(named),) if isinstance(named, str | Path) else ()).names()
+    library = Library((Path(named),) if isinstance(named, str | Path) else ())
+    others = [source for source in SearchSource if source is not SearchSource.INVESTIGATE]
+    return [
+        *library.names(),
+        *(f"{source}/{name}" for source in others for name in library.of_source(source).shipped_names()),
+    ]
 
 
 complete_output = _completer(lambda context: _names(context, "outputs"))

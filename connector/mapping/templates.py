@@ -27,7 +27,7 @@ from connector.mapping.language.rules import parse_template
 from connector.mapping.language.validate import validate_refs
 from connector.mapping.mapper import NO_ACCOUNTS, Render, build_map
 from connector.mapping.schemas.encoding import SHAPES
-from connector.mapping.schemas.fields import RECORD_FIELDS
+from connector.mapping.schemas.fields import documented_paths
 from connector.model import JsonObject, Revision
 from connector.secret import Reference
 from connector.yaml_nodes import Node, Scalar, suggestion
@@ -136,7 +136,7 @@ def key_warnings(fields: Sequence[tuple[str, Position]]) -> Sequence[Problem]:
 
 
 def _undocumented(refs: Sequence[Ref]) -> Sequence[Problem]:
-    known = {path.replace("[]", "") for path in RECORD_FIELDS}
+    known = documented_paths()
     return [
         Problem(
             f"the API documents no record field {path}",

@@ -240,6 +240,9 @@ searches:
     start: 24h       # how far back the first poll reads
     filters:
       detections_only: true       # false: every message, not only detections
+  # Two further sources, which outputs take as they are; see docs/source.md, Further sources:
+  # reports: {{source: submissions}}       # messages that users and analysts submitted for review
+  # changes: {{source: audit_logs}}       # who changed what; the token needs Account, Account Settings, Read
 
 outputs:
 """

@@ -34,6 +34,8 @@ class FakeSource:
         self.queries: list[Query] = []
         self.looked_up: list[str] = []
         self.longest: timedelta | None = None
+        self.filtered = False
+        """Whether a search without any filter returns what is hidden, too: so do lists beside messages."""
 
     def add(self, name: str, scanned: datetime, *, late: timedelta = timedelta(0), **fields: Any) -> None:
         """A message scanned at *scanned*, searchable *late* afterwards."""
@@ -69,7 +71,7 @@ class FakeSource:
         if walk:
             self.asked.append(position.left if position else window)
             self.queries.append(query)
-        everything = query.filters == {"detections_only": False}
+        everything = query.filters == {"detections_only": False} or (self.filtered and not query.filters)
         fault = self.faults.pop(0) if walk and self.faults else None
         left = position.left if position else window
         found = [

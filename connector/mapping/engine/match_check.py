@@ -44,7 +44,13 @@ from connector.mapping.language.grammar import (
     rule_refs,
 )
 from connector.mapping.language.pack import Pack
-from connector.mapping.schemas.fields import RECORD_FIELDS, RECORD_VALUES, VERDICT_FIELDS, VERDICTS
+from connector.mapping.schemas.fields import (
+    RECORD_FIELDS,
+    RECORD_VALUES,
+    VERDICT_FIELDS,
+    VERDICTS,
+    documented_paths,
+)
 from connector.yaml_nodes import suggestion
 
 VERDICT = "final_disposition"
@@ -150,7 +156,7 @@ def _tests(match: Match) -> Iterator[Test]:
 
 
 def _unknown_fields(match: Match) -> Iterator[Problem]:
-    known = {path.replace("[]", "") for path in RECORD_FIELDS}
+    known = documented_paths()
     for ref in match_refs(match):
         path = ".".join(ref.path)
         if ref.root == RECORD and ref.path and path not in known:

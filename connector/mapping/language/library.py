@@ -54,6 +54,11 @@ class Library:
         """The mappings that ``load`` takes, in alphabetical order."""
         return sorted(name for name in self._known() if name != PRELUDE)
 
+    def shipped_names(self) -> Sequence[str]:
+        """The built-in mappings that ``load`` takes, of records from one source."""
+        names = (entry.name.removesuffix(_SUFFIX) for entry in _entries(self._directories[-2]))
+        return sorted(name for name in names if name != PRELUDE)
+
     def overrides(self) -> frozenset[str]:
         """Names of built-in mappings that a user's own files replace."""
         *own, shipped = self._directories

@@ -30,7 +30,7 @@ from connector.mapping.redaction.scrub import (
     scrub,
     search_forms,
 )
-from connector.mapping.schemas.fields import RECORD_FIELDS
+from connector.mapping.schemas.fields import documented_paths
 from connector.model import Body, Record, Revision
 from connector.yaml_nodes import Node, suggestion
 
@@ -135,7 +135,7 @@ def _path(name: str, node: Node) -> tuple[str, ...]:
         raise config_error(
             f"${ref.root} cannot be redacted", place, "redact the record fields it is derived from"
         )
-    known = [path.replace("[]", "") for path in RECORD_FIELDS]
+    known = sorted(documented_paths())
     if name not in known:
         # A misspelt field would leak exactly what was to be redacted.
         raise config_error(f"the API documents no record field {name}", place, suggestion(name, known))

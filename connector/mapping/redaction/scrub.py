@@ -86,14 +86,26 @@ _VENDOR_FIELDS = frozenset(
         *("incomplete", "threat_categories", "spf", "dkim", "dmarc", "allowlisted_pattern_type"),
         *("scanned_at", "sent_at", "sent_date", "ts", "completed_at", "completed_timestamp", "started_at"),
         *("whitelisted_pattern_type", "edf_hash", "htmltext_structure_hash", "sha256", "sha1", "md5"),
+        *("customer_status", "outcome", "outcome_disposition", "original_disposition", "escalated_as"),
+        *("requested_disposition", "requested_at", "requested_ts", "escalated_at", "submission_id"),
+        *("escalated_submission_id", "original_postfix_id", "original_edf_hash", "cf_ray_id", "token_id"),
     )
 )  # fmt: skip
 """Fields that hold Cloudflare's own words. An email with the subject MALICIOUS must not erase a verdict."""
 
-MAILBOX_FIELDS = frozenset(("from", "to", "replyto", "envelope_from", "envelope_to", "client_recipients"))
+MAILBOX_FIELDS = frozenset(
+    (
+        *("from", "to", "replyto", "envelope_from", "envelope_to", "client_recipients"),
+        *("requested_by", "escalated_by", "email"),
+    )
+)
 """Fields that hold email addresses."""
 
-_INDICATOR_FIELDS = MAILBOX_FIELDS | {"smtp_helo_server_ip", "smtp_previous_hop_ip", "x_originating_ip", "ip"}
+_INDICATOR_FIELDS = (
+    MAILBOX_FIELDS
+    | {"smtp_helo_server_ip", "smtp_previous_hop_ip", "x_originating_ip", "ip"}
+    | {"ip_address"}
+)
 """Fields whose addresses are only removed for a needle that is a mailbox. Otherwise a sender could hide by
 writing his own address into a subject that is redacted."""
 

@@ -74,6 +74,31 @@ RECORD_FIELDS: Mapping[str, str] = MappingProxyType(
 )
 """Path to kind, in the words of the targets' kinds."""
 
+OTHER_FIELDS = frozenset(
+    (
+        # Submissions.
+        *("customer_status", "escalated_as", "escalated_at", "escalated_by", "escalated_submission_id"),
+        *("original_disposition", "original_edf_hash", "original_postfix_id", "outcome"),
+        *("outcome_disposition", "requested_at", "requested_by", "requested_disposition", "requested_ts"),
+        *("status", "submission_id", "subject", "type"),
+        # Audit logs.
+        *("account", "account.id", "account.name", "zone", "zone.id", "zone.name"),
+        *("action", "action.description", "action.result", "action.time", "action.type"),
+        *("actor", "actor.context", "actor.email", "actor.id", "actor.ip_address", "actor.token_id"),
+        *("actor.token_name", "actor.type"),
+        *("raw", "raw.cf_ray_id", "raw.method", "raw.status_code", "raw.uri", "raw.user_agent"),
+        *("resource", "resource.id", "resource.product", "resource.request", "resource.response"),
+        *("resource.scope", "resource.type"),
+    )
+)
+"""Paths of fields that records of other sources than messages have."""
+
+
+def documented_paths() -> frozenset[str]:
+    """Every path that a record of any source may have, without marks of lists."""
+    return OTHER_FIELDS | {path.replace("[]", "") for path in RECORD_FIELDS}
+
+
 _VERDICTS = (
     "MALICIOUS",
     "MALICIOUS-BEC",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from connector.errors import Position, Problem
 from connector.mapping.engine.coerce import coercer
@@ -24,7 +24,7 @@ from connector.mapping.language.pack import ENVELOPE, Pack, rules
 from connector.mapping.schemas import Target, lookup, names
 from connector.mapping.schemas.ecs import event_types
 from connector.mapping.schemas.encoding import SHAPES
-from connector.mapping.schemas.fields import RECORD_FIELDS
+from connector.mapping.schemas.fields import documented_paths
 from connector.mapping.tools.unreachable import unreachable
 from connector.yaml_nodes import suggestion
 
@@ -55,7 +55,7 @@ def _place(position: Position | None) -> tuple[str, int, int]:
 
 
 def _paths(pack: Pack) -> Iterator[Problem]:
-    known = _known_paths()
+    known = documented_paths()
     seen: set[Ref] = set()
     for _, rule in rules(pack):
         for ref in rule_refs(rule):
@@ -67,14 +67,10 @@ def _paths(pack: Pack) -> Iterator[Problem]:
             yield from _path(".".join(path), position, known)
 
 
-def _path(path: str, position: Position, known: Mapping[str, str]) -> Iterator[Problem]:
+def _path(path: str, position: Position, known: Collection[str]) -> Iterator[Problem]:
     if path not in known:
         hint = suggestion(path, known)
         yield Problem(f"the API documents no record field {path}", position, hint)
-
-
-def _known_paths() -> Mapping[str, str]:
-    return {path.replace("[]", ""): kind for path, kind in RECORD_FIELDS.items()}
 
 
 def _targets(pack: Pack) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ from pyarrow import parquet
 from pydantic import ValidationError
 
 from connector.app.routes import audit_mapper, build_heartbeat, build_routes, heartbeat_mapper
+from connector.app.source_mappers import mapper_of_any_source
 from connector.errors import ConfigurationError, Hold, Refused
 from connector.mapping import Library, build_mapper
 from connector.model import BatchName, Event, Feed, Record, Revision
@@ -260,6 +261,36 @@ async def test_heartbeats_and_audit_events_go_to_sources_of_their_own() -> None:
     for source, class_uid, sent in (("/ext/cf-beat", 0, beat), ("/ext/cf-actions/1.0", 7001, audit)):
         [row] = made[source].to_pylist()
         assert _text(document(row, class_uid)) == _text(json.loads(sent.payload))
+
+
+async def test_audit_logs_go_to_a_source_of_their_own_with_nothing_but_columns() -> None:
+    library = Library()
+    body = {
+        "id": "a1",
+        "action": {"type": "delete", "time": "2026-11-18T09:41:07Z", "result": "success"},
+        "actor": {"email": "admin@corp.example", "id": "u1", "ip_address": "198.51.100.7"},
+        "raw": {"method": "DELETE", "uri": "/x", "status_code": 200, "user_agent": "curl"},
+        "resource": {"id": "7", "product": "email_security", "type": "allow_policy"},
+    }
+    mapper = mapper_of_any_source(library, library.load("ocsf"), {})
+    entry = mapper(Revision(Feed("a", "changes"), Record("audit_logs:a1", body), "d", 1, AT))
+    assert entry is not None
+
+    tables = await stored(
+        event(), entry, lake={**LAKE, "audit_logs_source": "cf-audit", "region": "us-east-1"}
+    )
+
+    made = {key.split("/region=")[0]: table for key, table in tables.items()}
+    assert set(made) == {"/ext/cf-email", "/ext/cf-audit"}
+    [row] = made["/ext/cf-audit"].to_pylist()
+    assert "parquet_misfits" not in row["unmapped"]
+    assert row["actor"]["user"] == {
+        "name": "admin@corp.example",
+        "uid": "u1",
+        "email_addr": "admin@corp.example",
+    }
+    assert row["api"]["response"]["code"] == 200
+    assert row["resources"] == [{"uid": "7", "type": "allow_policy"}]
 
 
 @pytest.mark.parametrize(

@@ -299,7 +299,7 @@ def _judged(record: Record, watched: Sequence[str]) -> tuple[JsonObject, str]:
 
 @lru_cache(maxsize=512)
 def _judged_values(values: bytes, watched: tuple[str, ...]) -> tuple[JsonObject, str]:
-    texts = dict(zip(watched, values.split(b"\0"), strict=True))
+    texts = dict(zip(watched, values.split(b"\0") if watched else (), strict=True))
     return _judged_text(orjson.dumps({name: orjson.loads(text) for name, text in texts.items() if text}))
 
 

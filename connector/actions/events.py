@@ -11,7 +11,7 @@ import orjson
 from connector.actions.callers import Caller
 from connector.actions.refusals import conflict, out_of_scope, unprocessable
 from connector.interfaces import Mapper
-from connector.model import ACTIONS, Entry, JsonObject, Outline, Revision
+from connector.model import ACTIONS, Entry, JsonObject, Outline, Revision, source_of
 
 _READER = "$events"
 """The name under which events are read: of no output, so that it pins nothing."""
@@ -131,6 +131,7 @@ class Events:
             "sequence": number,
             "account": self._accounts.get(revision.feed.account, revision.feed.account),
             "search": revision.feed.search,
+            "source": "actions" if revision.feed.search == ACTIONS else source_of(revision.record.id),
             "id": revision.record.id,
             "revision": revision.number,
             "identity": revision.identity,

@@ -410,11 +410,15 @@ SCHEMAS: Final[Mapping[str, JsonObject]] = MappingProxyType({
         withheld={**_NUMBER, "description": "Events of messages outside your scope."},
     ),
     "Event": _object(
-        "A message in one state, or an audit event.",
-        "sequence account search id revision identity collected_at gone event",
+        "A message in one state, or a row of another source, or an audit event.",
+        "sequence account search source id revision identity collected_at gone event",
         sequence={**_NUMBER, "description": "Its number in the journal."},
         account=_text("Name of the account."),
         search=_text("Name of the search; $actions for audit events."),
+        source=_text(
+            "What it is: investigate, a message; submissions and audit_logs, whose id no action takes; "
+            "actions, an audit event."
+        ),
         id=_text("Id of the message."),
         revision={**_NUMBER, "description": "1 at first sight, more after every change."},
         identity=_text("The same for every delivery of this state of the message: deduplicate by it."),

@@ -25,7 +25,10 @@ accounts:
     write_token: write-token-of-the-account
     base_url: "${{env:BASE}}"
     budget: {{requests: 1000000}}
-searches: {{detections: {{every: 1s, start: 1h}}}}
+searches:
+  detections: {{every: 1s, start: 1h}}
+  reports: {{every: 1s, start: 1h, source: submissions}}
+  changes: {{every: 1s, start: 1h, overlap: 5s, source: audit_logs}}
 outputs: {{disk: {{type: file, path: events.ndjson, actions: true}}}}
 state: {{directory: state}}
 server: {{listen: "127.0.0.1:0"}}

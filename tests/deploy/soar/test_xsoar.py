@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ import yaml
 from connector.actions.operations import OPERATIONS
 from tests.deploy.artefacts import ROOT
 from tests.support.acting_daemon import ASKER_TOKEN, CALLER_TOKEN, OBSERVER_TOKEN, ActingDaemon
-from tests.support.process import environment
+from tests.support.process import environment, until
 from tests.support.programs import tool
 
 NAME = "CloudflareEmailSecurityConnector"
@@ -25,12 +27,19 @@ COMMANDS = {command["name"]: command for command in DESCRIPTION["script"]["comma
 
 
 def run(
-    place: ActingDaemon, command: str, *, token: str = CALLER_TOKEN, last_run: object = None, **args: str
+    place: ActingDaemon,
+    command: str,
+    *,
+    token: str = CALLER_TOKEN,
+    last_run: object = None,
+    verdicts: Sequence[str] = ("MALICIOUS",),
+    max_fetch: str = "2",
+    **args: str,
 ) -> dict[str, Any]:
     """Run *command* as the platform does; what it told the platform."""
     params = {
-        "url": f"{place.url}/", "credentials": {"password": token}, "isFetch": True, "max_fetch": "2",
-        "verdicts": ["MALICIOUS"], "first_fetch": "Everything kept",
+        "url": f"{place.url}/", "credentials": {"password": token}, "isFetch": True,
+        "max_fetch": max_fetch, "verdicts": list(verdicts), "first_fetch": "Everything kept",
     }  # fmt: skip
     call = {"command": command, "args": args, "params": params, "last_run": last_run or {}}
     done = subprocess.run(
@@ -204,3 +213,33 @@ class TestAgainstARunningConnector:
         assert len(names) == len(set(names))
         assert told["incidents"][0]["severity"] == 3
         assert told["incidents"][0]["name"].startswith("MALICIOUS mail: ")
+
+    def test_only_messages_become_incidents_whatever_else_is_collected(self, place: ActingDaemon) -> None:
+        args = {"type": "missed_detection", "expected_disposition": "SPAM", "reason": "SOC-8"}
+        told = run(place, f"{PREFIX}messages-submit", ids=place.undetected(), **args)
+        assert "results" in told, told
+        held = place.held()
+        incidents: list[dict[str, Any]] = []
+        last_run: dict[str, Any] = {}
+
+        def read_beyond() -> bool:
+            nonlocal last_run
+            told = run(place, "fetch-incidents", last_run=last_run, verdicts=(), max_fetch="200")
+            last_run = told["last_run"]
+            incidents.extend(told["incidents"])
+            is_told = any(one["dbotMirrorId"] == held for one in incidents)
+            read = pulled_sources(place, until=last_run["after"])
+            return is_told and {"submissions", "audit_logs"} <= read
+
+        until(read_beyond, "events of every source")
+        assert {json.loads(one["rawJSON"])["source"] for one in incidents} == {"investigate"}
+
+
+def pulled_sources(place: ActingDaemon, until: int) -> set[str]:
+    """The sources of the events up to the number *until*."""
+    request = urllib.request.Request(
+        f"{place.url}/v1/events?limit=1000", headers={"Authorization": f"Bearer {CALLER_TOKEN}"}
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        events = json.load(answer)["events"]
+    return {event["source"] for event in events if event["sequence"] <= until}

@@ -65,7 +65,11 @@ def test_module(client: Client, params: dict) -> str:
 
 
 def fetch_incidents(client: Client, params: dict, last_run: dict) -> tuple[dict, list[dict]]:
-    """Incidents for the events after *last_run*, one per message, and the run to go on from."""
+    """Incidents for the events after *last_run*, one per message, and the run to go on from.
+
+    Submissions and audit logs, which the connector may collect too, are no messages: no command takes
+    their ids.
+    """
     limit = min(arg_to_number(params.get("max_fetch")) or 50, PAGE)
     verdicts = set(argToList(params.get("verdicts")))
     seen = list(last_run.get("seen", []))
@@ -82,6 +86,8 @@ def fetch_incidents(client: Client, params: dict, last_run: dict) -> tuple[dict,
                 f"{page['skipped']} events were no longer in the connector's journal; extend its state.retain"
             )
         for event in page["events"]:
+            if event["source"] != "investigate":
+                continue
             record = event["event"]
             verdict = record.get("final_disposition") or "NONE"
             key = f"{event['account']}/{event['id']}"

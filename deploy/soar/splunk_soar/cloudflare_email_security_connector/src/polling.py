@@ -23,6 +23,9 @@ LONGEST_SUBJECT = 200
 SEVERITIES = {"MALICIOUS": "high", "SUSPICIOUS": "medium", "SPOOF": "medium"}
 """Severity of a container by verdict; low for others."""
 
+MESSAGES = "investigate"
+"""Source of events that are messages; others are submissions and audit logs, whose ids no action takes."""
+
 logger = getLogger()
 
 
@@ -41,6 +44,8 @@ def poll(params: OnPollParams, client: Client, asset: Asset) -> Iterator[Contain
                 # Only what was used is behind the cursor.
                 break
             after = event["sequence"]
+            if event["source"] != MESSAGES:
+                continue
             key = f"{event['account']}/{event['id']}"
             verdict = verdict_of(event)
             is_new = key not in known

@@ -87,7 +87,8 @@ class SearchSource(enum.StrEnum):
     """Audit logs of the account: who changed what."""
 
 
-_MARKED = tuple(f"{source}:" for source in SearchSource if source is not SearchSource.INVESTIGATE)
+SOURCE_MARKS = tuple(f"{source}:" for source in SearchSource if source is not SearchSource.INVESTIGATE)
+"""What the id of every record begins with that is no message."""
 
 
 def mark_source(source: SearchSource, text: str) -> str:
@@ -100,7 +101,7 @@ def mark_source(source: SearchSource, text: str) -> str:
 
 def source_of(marked: str) -> SearchSource:
     """The source that a record's id, or a feed's fingerprint, is marked with."""
-    if not marked.startswith(_MARKED):
+    if not marked.startswith(SOURCE_MARKS):
         return SearchSource.INVESTIGATE
     return SearchSource(marked.partition(":")[0])
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from connector.errors import ConfigurationError, Problem
 from connector.interfaces import Mapper
 from connector.mapping import Library, Pack, build_mapper
-from connector.model import Revision, SearchSource, source_of
+from connector.model import SOURCE_MARKS, Revision, SearchSource, source_of
 from connector.settings import Settings
 
 _Result = TypeVar("_Result")
@@ -25,9 +25,10 @@ def by_source(
     others: dict[SearchSource, Callable[[Revision], _Result]] = {}
 
     def choose(revision: Revision) -> _Result:
-        source = source_of(revision.record.id)
-        if source is SearchSource.INVESTIGATE:
+        record_id = revision.record.id
+        if not record_id.startswith(SOURCE_MARKS):  # asked for every event of every output
             return messages(revision)
+        source = source_of(record_id)
         if source not in others:
             others[source] = make(source)
         return others[source](revision)

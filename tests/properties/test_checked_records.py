@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,17 +13,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector.mapping import build_interpreter, build_map, build_mapper
+from connector.mapping import Pack, build_interpreter, build_map, build_mapper
 from connector.mapping.compiler.record_types import CheckedRecord
 from connector.mapping.schemas.fields import RECORD_FIELDS
 from connector.model import Revision
 from tests.properties.test_mapping_equality import JSON, PACKS, WORDS
 from tests.support.examples import examples
-from tests.unit.mapping.packs import revision
+from tests.unit.mapping.packs import pack_of, revision
+
+READS_INSIDE = Path(__file__).with_name("reads_inside.yaml")
+"""A mapping whose rules go inside objects and lists of the record, where much is known of a checked one."""
+
+
+def inside() -> Pack:
+    with tempfile.TemporaryDirectory() as directory:
+        return pack_of(Path(directory), READS_INSIDE.read_text("utf-8"))
+
 
 TEXTS = st.sampled_from(
     [*WORDS, "quarantined", "QUARANTINE_RELEASE", "MOVE", "DIRECT", "invoice.HTML", "[192.0.2.7]"]
 ) | st.text(max_size=12)
+ALL = {**PACKS, "inside": inside()}
 VALUES: Mapping[str, st.SearchStrategy[Any]] = {
     "boolean": st.booleans(),
     "double": st.integers() | st.floats() | st.just(10**30),
@@ -53,10 +65,10 @@ def revisions(draw: st.DrawFn) -> Revision:
     return revision(body, number=draw(st.integers(1, 3)))
 
 
-@pytest.mark.parametrize("name", sorted(PACKS))
+@pytest.mark.parametrize("name", sorted(ALL))
 def test_a_record_of_documented_types_is_mapped_as_any_other(name: str) -> None:
-    compiled, walked = build_map(PACKS[name]), build_interpreter(PACKS[name])
-    mapper = build_mapper(PACKS[name])
+    compiled, walked = build_map(ALL[name]), build_interpreter(ALL[name])
+    mapper = build_mapper(ALL[name])
 
     @settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
     @given(revisions())

@@ -95,11 +95,18 @@ def _targets(pack: Pack) -> Iterator[Problem]:
     clash = conflicting_name(places)
     if clash:
         yield Problem(f"{clash} cannot be both a value and an object", places[clash])
-    if pack.rest is not None and pack.rest.into != ".":
-        steps = pack.rest.into.split(".")
-        for name in (".".join(steps[:end]) for end in range(1, len(steps) + 1)):
-            if name in places:
-                yield Problem(f"{name} is a field, so the rest cannot go into it", places[name])
+    if pack.rest is None:
+        return
+    steps = [] if pack.rest.into == "." else pack.rest.into.split(".")
+    for name in (".".join(steps[:end]) for end in range(1, len(steps) + 1)):
+        if name in places:
+            yield Problem(f"{name} is a field, so the rest cannot go into it", places[name])
+    if pack.rest.malformed is not None:
+        malformed = ".".join((*steps, pack.rest.malformed))
+        for name in places:
+            if name == malformed or name.startswith(f"{malformed}."):
+                hint = "choose another name for malformed"
+                yield Problem(f"{name} is a field, so malformed values cannot go there", places[name], hint)
 
 
 def _labels(pack: Pack) -> Iterator[Problem]:

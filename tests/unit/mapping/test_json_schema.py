@@ -22,6 +22,7 @@ from tests.unit.mapping.test_refusals import FILES
 ONLY_THE_LOADER_SEES = (
     *("a single { in a template", "a single } in a template", "matches: expected a fixed pattern"),
     *("cannot be both a value and an object", "is a field, so the rest cannot go into it", "has no labels"),
+    "is a field, so malformed values cannot go there",
     "depends on itself",
 )
 

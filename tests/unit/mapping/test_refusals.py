@@ -49,6 +49,10 @@ FILES = [
     ("fields: {a: {const: 1, when: {id: {}}}}", "empty test"),
     ("fields: {a: id, a.b: id}", "3:10: a cannot be both a value and an object"),
     ("fields: {a: id}\nrest: {into: a.b}", "a is a field, so the rest cannot go into it"),
+    (
+        "fields: {a.bad.x: id}\nrest: {into: a, malformed: bad}",
+        "a.bad.x is a field, so malformed values cannot go there (choose another name for malformed)",
+    ),
     ("fields: {a: id}\nlabels: {a: X}", "4:13: the format json has no labels"),
     ("rest: {without: [id]}", "3:7: rest: expected into"),
     ("rest: {into: x, witout: [id]}", "3:17: witout is not part of rest (did you mean without?)"),

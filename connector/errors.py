@@ -30,9 +30,10 @@ No message ever holds a secret or the text of a message.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
+
+from connector.values import dataclass
 
 
 class ConnectorError(Exception):

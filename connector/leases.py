@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from connector.values import dataclass
 
 TTL = 15.0
 """Seconds that a lease is valid without a renewal: how long work rests at most when a replica dies."""

@@ -8,22 +8,11 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-if TYPE_CHECKING:
-    from dataclasses import dataclass as made_often
-else:
-
-    def made_often(*, frozen: bool, slots: bool) -> Callable[[type], type]:
-        """A dataclass that is frozen for the type checker alone.
-
-        Some are made for every record, and the interpreter takes four times as long for one that it freezes.
-        """
-        del frozen
-        return dataclass(slots=slots)
-
+from connector.values import dataclass
 
 Body: TypeAlias = Mapping[str, Any]
 """A JSON object as the API sent it. The one home of ``Any``: a record may hold anything."""
@@ -353,7 +342,7 @@ class Page:
         return f"Page({self.records!r}, {self.quarantined!r})"
 
 
-@made_often(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Revision:
     """A record in one state: what the journal holds and outputs deliver.
 
@@ -403,7 +392,7 @@ class Revision:
         return f"{self.feed.account}|{self.record.id}|{self.digest}|{self.occurrence}"
 
 
-@made_often(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What the journal remembers of a record, so that only what is new or changed is delivered.
 
@@ -555,7 +544,7 @@ class Entry:
         return self.first + len(self.revisions) - 1
 
 
-@made_often(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Event:
     """One mapped and encoded revision.
 

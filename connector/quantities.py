@@ -5,23 +5,22 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated
-
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {
     "": 1, "B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4,
     "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
 }  # fmt: skip
-_DURATION = r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+"
+DURATION = r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+"
+"""Pattern of a duration."""
+
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _SIZE = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)")
 
 
 def parse_duration(text: str) -> timedelta:
     """Read ``30s``, ``1h30m`` or ``0s``; raises ValueError that says what is expected."""
-    if not re.fullmatch(_DURATION, text):
+    if not re.fullmatch(DURATION, text):
         raise ValueError("expected a duration, such as 30s, 15m, 1h or 2d")
     try:
         return timedelta(seconds=sum(float(n) * _SECONDS[unit] for n, unit in _PART.findall(text)))
@@ -54,47 +53,6 @@ def format_size(value: int) -> str:
         if value and value % _BYTES[unit] == 0:
             return f"{value // _BYTES[unit]}{unit}"
     return str(value)
-
-
-def _to_duration(value: object) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    if isinstance(value, str):
-        return parse_duration(value)
-    raise ValueError("expected a duration with a unit, such as 30s, 15m, 1h or 2d")
-
-
-def _to_size(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if isinstance(value, str):
-        return parse_size(value)
-    raise ValueError("expected a size, such as 8KiB, 1MiB or 5MB")
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_to_duration),
-    PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$", "examples": ["30s", "15m", "1h"]}),
-]
-"""A field of a settings model; serialises to the way people write it."""
-
-Size = Annotated[
-    int,
-    BeforeValidator(_to_size),
-    PlainSerializer(format_size, return_type=str, when_used="json"),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 0},
-                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?(B|[KMGT]B|[KMGT]iB)?$"},
-            ],
-            "examples": ["8KiB", "1MiB"],
-        }
-    ),
-]
-"""A number of bytes in a settings model."""
 
 
 def count_of(number: int, noun: str) -> str:

@@ -10,7 +10,6 @@ import socket
 import ssl
 import sys
 import time
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -35,6 +34,7 @@ from connector.telemetry.logs import Format, Logs, dropped_line
 from connector.telemetry.metrics import Metrics
 from connector.telemetry.observer import Telemetry
 from connector.telemetry.status import Status
+from connector.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

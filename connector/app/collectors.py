@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from connector.model import Feed, FeedOutline, Outline, Query, Record, Revision,
 from connector.settings import Loaded, Search, Settings
 from connector.source.client import CloudflareSource
 from connector.source.enrichment import Endpoint
+from connector.values import dataclass
 from connector.yaml_nodes import Node, walk
 
 _LATER = ("$change", "$enrichment", "$identity", "$revision")

@@ -13,7 +13,7 @@ import gc
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -72,6 +72,7 @@ from connector.telemetry.endpoint import Endpoint
 from connector.telemetry.log_writer import LogWriter
 from connector.telemetry.logs import interpreter_messages_logged
 from connector.telemetry.observer import Telemetry
+from connector.values import dataclass
 
 Announce = Callable[[str], None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -48,6 +48,7 @@ from connector.mapping import (
 from connector.model import ACTIONS, Event, Feed, JsonObject, Record, Revision, SearchSource
 from connector.outputs.common import FormatBound, OutputSettings, Templated, TemplateOption
 from connector.settings import Loaded
+from connector.values import dataclass
 from connector.yaml_nodes import Node, parse
 
 _NO_FEED = Feed("", "")

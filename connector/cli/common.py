@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,7 +15,7 @@ import orjson
 from connector.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from connector.ops.client import CommandTarget, OperatorClient
+    from connector.ops.client import CommandTarget, JournalTarget, OperatorClient
     from connector.settings import Loaded
 
 _DIRECTORY = "CONNECTOR_STATE__DIRECTORY"
@@ -77,20 +78,26 @@ def operator_client(target: CommandTarget) -> OperatorClient:
 
 
 def operator_target(config: Path | None, state: Path | None) -> CommandTarget:
-    """The state directory to work on, with the names from the configuration if that is valid."""
+    """The state directory to work on; the configuration, where valid, gives names if no daemon is running."""
     from connector.ops.client import CommandTarget
 
+    directory = state_directory(config, state)
     if state is not None:
-        return CommandTarget.of_directory(state)
+        return CommandTarget.of_directory(directory)
+    return CommandTarget(directory, cache(partial(_journal_target, config, directory)))
+
+
+def _journal_target(config: Path | None, directory: Path) -> JournalTarget:
+    from connector.ops.client import CommandTarget
+
     try:
-        return CommandTarget.of(load_config(config).settings)
+        return CommandTarget.of(load_config(config).settings).journal()
     except ConfigurationError as error:
-        directory = state_directory(config, None)
         more = len(error.problems) - 1
         rest = f" (and {more} more)" if more else ""
         say(f"warning: ignoring the invalid configuration: {error.problems[0]}{rest}")
         say(f"warning: using the state directory {directory}")
-        return CommandTarget.of_directory(directory)
+        return CommandTarget.of_directory(directory).journal()
 
 
 def say(text: str) -> None:

@@ -209,7 +209,7 @@ async def _resolve(
 
 def _letters(client: OperatorClient, output: str | None, limit: int | None) -> Iterator[JsonObject]:
     """Dead letters for the list, page by page."""
-    from connector.app.control.operator import PAGE_SIZE
+    from connector.app.control.server import PAGE_SIZE
 
     last, left = 0, limit
     while left is None or left > 0:

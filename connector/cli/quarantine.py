@@ -132,7 +132,7 @@ def purge(
 
 def items(client: OperatorClient) -> Iterator[JsonObject]:
     """All quarantined items, page by page."""
-    from connector.app.control.operator import PAGE_SIZE
+    from connector.app.control.server import PAGE_SIZE
 
     last = 0
     while found := asyncio.run(client.call("quarantined", after=last, limit=PAGE_SIZE))["quarantined"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 
 import orjson
@@ -12,6 +12,7 @@ import orjson
 from connector.collect.revisions import WATCHED
 from connector.collect.windows import LONGEST_SLICE, Timing
 from connector.model import Feed, FilterValue, Query, SearchSource, mark_source
+from connector.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -38,6 +37,7 @@ from connector.collect.revisions import (
 from connector.facts import PageCollected, RecordIdReused, RecordLate
 from connector.interfaces import Clock, Enricher, FeedLog, Observe, Source
 from connector.model import Page, Quarantined, Query, Record, Seen, Step, Window
+from connector.values import dataclass
 
 
 class ReadOrder:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -23,6 +23,7 @@ from connector.collect.feed_writer import FeedWriter
 from connector.collect.id_hashes import IdHashSet
 from connector.interfaces import KeyValueStore
 from connector.model import SearchPosition, Window
+from connector.values import dataclass
 
 _QUIET_PAGES = 4
 """Pages with nothing to store after which the position is stored all the same, in a transaction of its own:

@@ -13,11 +13,11 @@ A checkpoint is the end of the last complete slice. Windows lie on whole seconds
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from connector.model import Window
 from connector.quantities import format_duration
+from connector.values import dataclass
 
 LIVE = "live"
 SECOND = timedelta(seconds=1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from connector.model import BatchName, DeadLetter, Event, Limits
+from connector.values import dataclass
 
 _LINGER_AFTER_IDLE = 0.1
 """Seconds that the first event after an idle time waits for others: long enough for the rest of one commit,

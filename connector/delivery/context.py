@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from connector.delivery.retry_policy import Random, RetryPolicy
 from connector.interfaces import Clock, Observe
 from connector.model import DeadLetter, Event, Receipt, Revision
+from connector.values import dataclass
 
 OnSent: TypeAlias = Callable[[str, Sequence[Event], Receipt], None]
 """Takes an output's name, the events of one request, and what its collector said of each."""

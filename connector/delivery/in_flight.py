@@ -5,11 +5,12 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from connector.delivery.batcher import Batch, Item
 from connector.model import BatchName, DeadLetter
+from connector.values import dataclass
 
 
 class ChunkStatus(enum.Enum):

@@ -22,12 +22,13 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from connector.errors import Hold, Refused, Retryable
 from connector.model import Receipt
 from connector.net.backoff import full_jitter
+from connector.values import dataclass
 
 Random: TypeAlias = Callable[[], float]
 """Returns a number in ``[0, 1)``."""

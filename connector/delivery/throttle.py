@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from connector.model import Revision
+from connector.values import dataclass
 
 ThrottleReason: TypeAlias = Literal["group_by", "throttle"]
 

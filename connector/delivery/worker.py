@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from random import random as default_random
 
@@ -29,6 +29,7 @@ from connector.delivery.throttle import GroupBy, Throttle
 from connector.errors import JournalFull, Moved
 from connector.interfaces import BatchOutput, Clock, KeyValueStore, Mapper, Observe, Output, OutputLog, Start
 from connector.model import Backlog
+from connector.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from connector.journal import feeds, kv, positions, quarantine
 from connector.journal.codec import portions, quick_blob, revision_text, to_blob, to_micros
@@ -12,6 +11,7 @@ from connector.journal.entries import NewEntry, append, read_counters
 from connector.journal.positions import Skip, Trim
 from connector.journal.seen import SeenTable
 from connector.model import Commit, Quarantined
+from connector.values import dataclass
 
 TRIM_AT_ONCE = 1000
 """Entries that one transaction deletes at most."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from connector.journal.codec import Blob
+from connector.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from connector.errors import JournalError, JournalFull, Moved
@@ -12,6 +11,7 @@ from connector.interfaces import Start
 from connector.journal import entries
 from connector.journal.codec import to_micros, to_moment, whole_seconds
 from connector.model import Backlog, Gap, GapCause, OutputOutline, RewindPreview, WhenFull, Window
+from connector.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

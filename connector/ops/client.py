@@ -2,6 +2,7 @@
 
 The journal is opened for one request at a time, never while the operator is being asked, so that a daemon
 that starts in between finds its state directory free; the next request then goes to that daemon.
+What only the journal needs, the configuration included, is loaded where no daemon answers.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
-from connector.app.control.operator import Action, ConfiguredNames, handlers
 from connector.app.control.server import NoDaemon, ask
-from connector.app.journals import open_existing
 from connector.errors import ConnectorError, JournalInUse
-from connector.facts import Fact
 from connector.model import JsonObject
-from connector.net.clock import utc_now
-from connector.settings import Settings, StateSettings
+
+if TYPE_CHECKING:
+    from connector.app.control.operator import Action, ConfiguredNames
+    from connector.facts import Fact
+    from connector.settings import Settings, StateSettings
 
 _RETRY_FOR = 5.0
 """Seconds to retry while a daemon holds the journal and does not answer: it is starting or stopping."""
@@ -61,26 +62,41 @@ async def by_daemon_or_here(by_daemon: Callable[[], Awaitable[T]], here: Callabl
 
 
 @dataclass(frozen=True, slots=True)
-class CommandTarget:
-    """The state to work on, and what is known of its configuration."""
+class JournalTarget:
+    """The journal to work on, and what is known of its configuration."""
 
     state: StateSettings
     configured: ConfiguredNames | None = None
 
+
+@dataclass(frozen=True, slots=True)
+class CommandTarget:
+    """What a command works on: the daemon of a state directory, or the journal where none is running.
+
+    *journal* is called only then; it may read the configuration.
+    """
+
+    directory: Path
+    journal: Callable[[], JournalTarget]
+
     @classmethod
     def of(cls, settings: Settings) -> CommandTarget:
         """The state of *settings*."""
-        return cls(settings.state, ConfiguredNames.of(settings))
+        from connector.app.control.operator import ConfiguredNames
+
+        known = JournalTarget(settings.state, ConfiguredNames.of(settings))
+        return cls(settings.state.directory, lambda: known)
 
     @classmethod
     def of_directory(cls, directory: Path) -> CommandTarget:
         """The state in *directory*, of which nothing else is known."""
-        return cls(StateSettings(directory=directory, retain=_RETAIN_ALL))
 
-    @property
-    def directory(self) -> Path:
-        """The state directory; the control socket of a running daemon is in it."""
-        return self.state.directory
+        def journal() -> JournalTarget:
+            from connector.settings import StateSettings
+
+            return JournalTarget(StateSettings(directory=directory, retain=_RETAIN_ALL))
+
+        return cls(directory, journal)
 
 
 @dataclass(slots=True)
@@ -151,8 +167,13 @@ class OperatorClient:
         return total
 
     async def _call_here(self, command: str, arguments: Mapping[str, object]) -> object:
-        async with open_existing(self._target.state, observe=ignore_fact, clock=utc_now) as journal:
-            handler = handlers(journal, self._target.configured, ignore_fact)[command]
+        from connector.app.control.operator import handlers
+        from connector.app.journals import open_existing
+        from connector.net.clock import utc_now
+
+        target = self._target.journal()
+        async with open_existing(target.state, observe=ignore_fact, clock=utc_now) as journal:
+            handler = handlers(journal, target.configured, ignore_fact)[command]
             return _through_json(await handler(_through_json(arguments)))
 
 

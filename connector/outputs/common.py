@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from connector.formats.escaping import Escape
 from connector.interfaces import Observe, Output, Start
 from connector.model import Backlog, JsonObject, Limits, WhenFull
-from connector.quantities import Duration, Size
+from connector.quantity_fields import Duration, Size
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from connector.net.loopback import is_loopback
 from connector.net.tls import TlsOptions
-from connector.quantities import Duration
+from connector.quantity_fields import Duration
 from connector.secret import Secret, urlsplit_uncached
 from connector.settings.problems import invalid
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from connector.net.loopback import is_loopback
-from connector.quantities import Duration
+from connector.quantity_fields import Duration
 from connector.secret import Secret
 from connector.settings.problems import invalid
 from connector.settings.process import Address, ServerTls, Token, split_address

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path as FilePath
 from types import MappingProxyType
 
@@ -18,6 +18,7 @@ from connector.secret import Reference, Secret
 from connector.settings.interpolation import MissingText
 from connector.settings.problems import Path, PathProblem
 from connector.settings.schema_index import SchemaNode
+from connector.values import dataclass
 from connector.yaml_nodes import Node, Plain, parse
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from connector.errors import Position, Problem
 from connector.secret import MASK
+from connector.values import dataclass
 from connector.yaml_nodes import Node
 
 if TYPE_CHECKING:

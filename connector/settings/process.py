@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from connector.quantities import Duration
+from connector.quantity_fields import Duration
 from connector.secret import Secret
 from connector.settings.problems import invalid
 

@@ -23,7 +23,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from connector.collect.revisions import WATCHED
 from connector.model import FilterValue, JsonObject, SearchSource
-from connector.quantities import Duration, format_duration, parse_duration
+from connector.quantities import format_duration, parse_duration
+from connector.quantity_fields import Duration
 from connector.settings.cron import check_cron
 from connector.settings.problems import invalid
 from connector.source import submissions

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from connector.secret import Secret
+from connector.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import cast
 
 from connector.model import JsonObject
 from connector.source.pages import Layout, PageSlice, decode_span, slice_of
 from connector.source.raw_page import RawPage
+from connector.values import dataclass
 
 _MAX_TEXT = 300
 """Characters of an API text that are shown: a sentence or two, never a body."""

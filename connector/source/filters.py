@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from connector.model import FilterValue
+from connector.values import dataclass
 from connector.yaml_nodes import suggestion
 
 Kind: TypeAlias = Literal["text", "texts", "boolean", "choice", "choices", "address"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import orjson
@@ -19,6 +18,7 @@ from connector.errors import SearchIncomplete
 from connector.model import JsonObject, Quarantined, Record
 from connector.source.decode import Undecodable, decode
 from connector.source.records import parse_row
+from connector.values import dataclass
 
 _ENCODER_DEPTH = 254
 """Levels of nesting that orjson writes."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from connector.values import dataclass
 
 _ITEM = re.compile(r'"(?P<quoted>[^"]*)"|(?P<bare>[A-Za-z][\w-]*)')
 _PARAMETER = re.compile(r";\s*(?P<key>[a-z]+)\s*=\s*(?P<value>\d{1,9})(?![\w.])")

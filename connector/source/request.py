@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -38,6 +38,7 @@ from connector.source.options import SourceOptions
 from connector.source.pages import scan
 from connector.source.raw_page import PageSplitter
 from connector.source.server_clock import ServerClock
+from connector.values import dataclass
 
 _DEFAULT_LIMIT_WAIT = 300.0
 """Seconds assumed for a 429 without ``Retry-After``: Cloudflare blocks for five minutes."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import UTC, datetime, timedelta
 
 from connector import facts
@@ -17,6 +17,7 @@ from connector.leases import account_lease, output_lease
 from connector.model import Backlog, Feed, JsonObject, Outline
 from connector.quantities import format_duration
 from connector.telemetry.recent_problems import RecentProblems
+from connector.values import dataclass
 
 _LIVE = "live"
 _ADDRESSED = "addressed"

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from connector.quantities import Duration, Size, format_duration, format_size, parse_duration, parse_size
+from connector.quantities import format_duration, format_size, parse_duration, parse_size
+from connector.quantity_fields import Duration, Size
 
 
 class Model(BaseModel):

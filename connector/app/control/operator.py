@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeAlias
 
-from connector.app.control.server import Handler
+from connector.app.control.server import PAGE_SIZE, Handler
 from connector.collect.resume import note_forgotten
 from connector.collect.revisions import (
     WATCHED,
@@ -58,9 +58,6 @@ from connector.source.budget import clear_pause
 from connector.source.catalog import decode_item_of
 
 Action: TypeAlias = Literal["replay", "purge"]
-
-PAGE_SIZE = 100
-"""Most dead letters that one request reads or resolves: keeps every answer quick and small."""
 
 _FORGET_SECONDS = 10.0
 """Longest an answer waits for the rows of a forgotten feed to be deleted; the rest is deleted later."""

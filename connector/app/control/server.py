@@ -21,6 +21,9 @@ from connector.errors import ConnectorError
 from connector.model import JsonObject
 
 SOCKET = "control.sock"
+PAGE_SIZE = 100
+"""Most dead letters that one request reads or resolves: keeps every answer quick and small."""
+
 _REQUEST_BYTES = 1 << 20
 _ANSWER_BYTES = 64 << 20
 """Limits of one line: a request names up to 1000 dead letters, a status may list thousands of feeds."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from datetime import datetime, timedelta
 
 import orjson
 
 from connector.model import JsonObject, Window
+from connector.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

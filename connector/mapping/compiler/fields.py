@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from connector.mapping.compiler.emitter import Emitter, Expression
 from connector.mapping.compiler.inference import (
@@ -26,6 +26,7 @@ from connector.mapping.functions.ip_addresses import is_canonical_ip
 from connector.mapping.functions.values import Losses, Value, or_none
 from connector.mapping.language.grammar import AllOf, Constant, FirstOf, Rule
 from connector.mapping.schemas import Target
+from connector.values import dataclass
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ returns the least upper bound of two types: what holds for a value of either. ``
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 from connector.mapping.engine.plan import Derived, table_entries
@@ -31,6 +31,7 @@ from connector.mapping.language.grammar import (
 from connector.mapping.language.pack import TIME, Pack
 from connector.mapping.schemas import Target
 from connector.mapping.schemas.fields import RECORD_FIELDS
+from connector.values import dataclass
 from connector.yaml_nodes import Plain
 
 _ACCEPTED_BY: Mapping[str, frozenset[str]] = MappingProxyType(

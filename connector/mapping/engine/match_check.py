@@ -13,7 +13,7 @@ conditions that exclude each other.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import Literal, TypeAlias
 
@@ -51,6 +51,7 @@ from connector.mapping.schemas.fields import (
     VERDICTS,
     documented_paths,
 )
+from connector.values import dataclass
 from connector.yaml_nodes import suggestion
 
 VERDICT = "final_disposition"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from connector.mapping.engine.coerce import coercer
 from connector.mapping.functions.registry import FUNCTIONS
@@ -13,6 +12,7 @@ from connector.mapping.language.pack import ENVELOPE, Pack
 from connector.mapping.language.validate import derived_names
 from connector.mapping.schemas import Target, lookup
 from connector.mapping.schemas.encoding import SHAPES
+from connector.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

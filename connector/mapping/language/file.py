@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from connector.errors import Position
 from connector.mapping.language.grammar import Rule
@@ -12,6 +12,7 @@ from connector.mapping.language.refs import config_error, expect_mapping, parse_
 from connector.mapping.language.rules import parse_rule
 from connector.mapping.schemas.encoding import SHAPES
 from connector.model import JsonObject
+from connector.values import dataclass
 from connector.yaml_nodes import Node, Plain, suggestion
 
 KEYS = ("mapping", "format", "extends", "tables", "derive", "fields", "labels", "rest", "tests")

@@ -9,10 +9,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from connector.errors import Position
+from connector.values import dataclass
 from connector.yaml_nodes import Plain
 
 RECORD = "record"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from connector.errors import ConfigurationError, Position, Problem
 from connector.mapping.language.grammar import ELEMENT, RECORD, Ref
+from connector.values import dataclass
 from connector.yaml_nodes import Node
 
 _SEGMENT = re.compile(r"[^\s.${}\[\]]+")

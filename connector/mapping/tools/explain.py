@@ -6,7 +6,7 @@ It uses the interpreter, whose results equal those of the compiled mapping.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from connector.errors import Position
@@ -22,6 +22,7 @@ from connector.mapping.language.unparse import unparse, unparse_match
 from connector.mapping.mapper import NO_ACCOUNTS
 from connector.mapping.schemas.encoding import SHAPES
 from connector.model import JsonObject, Revision
+from connector.values import dataclass
 
 ChosenRules: TypeAlias = tuple[tuple[str, Position], ...]
 """Rules as written, each with its place."""

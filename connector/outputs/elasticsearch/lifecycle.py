@@ -13,7 +13,7 @@ from connector.model import JsonObject
 from connector.net.transport import Response
 from connector.outputs.elasticsearch.index_template import IndexTemplate
 from connector.outputs.elasticsearch.node import ClusterNode, document
-from connector.quantities import Duration, Size
+from connector.quantity_fields import Duration, Size
 
 _DESCRIPTION = "Events of the Cloudflare Email Security connector: roll over, compact, delete."
 # Above the default of other policies (0), as the index template is above other templates.

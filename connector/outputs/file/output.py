@@ -20,7 +20,7 @@ from connector.outputs.common import LocalSettings
 from connector.outputs.file.appender import Appender, InUse, NotAFile
 from connector.outputs.file.rotation import Rotation
 from connector.outputs.shared.blocking_thread import BlockingThread
-from connector.quantities import Duration, Size
+from connector.quantity_fields import Duration, Size
 
 _LIMITS = Limits(events=1000, bytes=4_000_000)
 # An operator has to fix the path or its permissions; other errors (no space, I/O) may pass.

@@ -26,7 +26,7 @@ from connector.net.tls import TlsOptions
 from connector.outputs.common import OutputSettings
 from connector.outputs.http.oauth import OAuth2Settings
 from connector.outputs.shared.sockets import peer_name
-from connector.quantities import Size
+from connector.quantity_fields import Size
 from connector.secret import Secret
 
 if TYPE_CHECKING:

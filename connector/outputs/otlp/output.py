@@ -25,7 +25,7 @@ from connector.outputs.shared.answer_text import excerpt
 from connector.outputs.shared.failover import Failover, MultiUrlSettings
 from connector.outputs.shared.http_client import HttpSender
 from connector.outputs.shared.tokens import AccessToken, TokenSource
-from connector.quantities import Size
+from connector.quantity_fields import Size
 from connector.secret import Secret
 
 _LIMITS = Limits(events=500, bytes=1_000_000)

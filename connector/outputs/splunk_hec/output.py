@@ -19,7 +19,7 @@ from connector.outputs.shared.failover import Failover, MultiUrlSettings
 from connector.outputs.splunk_hec.channel import AckPolling, Channel, Channels, Unconfirmable
 from connector.outputs.splunk_hec.codes import NO_DATA, read
 from connector.outputs.splunk_hec.request import JSON, Endpoint, HecRequest, Metadata, RequestEncoder
-from connector.quantities import Duration
+from connector.quantity_fields import Duration
 from connector.secret import Secret
 
 # Payload only: envelopes add about 200 bytes per event, and a request should stay below Splunk's 1 MB.

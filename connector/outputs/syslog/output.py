@@ -23,7 +23,7 @@ from connector.outputs.syslog.address import Addresses, is_udp
 from connector.outputs.syslog.profiles import PROFILES, ProfileName
 from connector.outputs.syslog.stream import MessageTransport, StreamTransport, TransportOptions
 from connector.outputs.syslog.udp import UdpTransport
-from connector.quantities import Size
+from connector.quantity_fields import Size
 
 Header: TypeAlias = Callable[[Origin, int, datetime, str], bytes]
 

@@ -45,6 +45,7 @@ from connector.mapping.language.grammar import (
 )
 from connector.mapping.language.pack import Pack
 from connector.mapping.schemas.fields import (
+    FREE_FIELDS,
     RECORD_FIELDS,
     RECORD_VALUES,
     VERDICT_FIELDS,
@@ -68,7 +69,12 @@ _KINDS: Mapping[str, Kind] = {
 """Kinds of record fields; every other one is text."""
 
 _PROVIDED_KINDS: Mapping[str, Kind] = {
+    "$account": "object",
+    "$change": "object",
+    "$change.gone": "boolean",
+    "$change.previous": "object",
     "$collected": "date",
+    "$enrichment": "object",
     "$revision": "number",
     "$throttled": "number",
     "$identity": "text",
@@ -160,7 +166,7 @@ def _unknown_fields(match: Match) -> Iterator[Problem]:
     known = documented_paths()
     for ref in match_refs(match):
         path = ".".join(ref.path)
-        if ref.root == RECORD and ref.path and path not in known:
+        if ref.root == RECORD and ref.path and path not in known and not path.startswith(FREE_FIELDS):
             yield Problem(f"the API documents no record field {path}", ref.position,
                           suggestion(path, known))  # fmt: skip
 
@@ -284,9 +290,7 @@ class _Checker:
         if name == "$account.id" and self._known.accounts is not None:
             return Domain("text", frozenset(self._known.accounts), open=False)
         if name == "$change.fields":
-            return Domain(
-                "text", frozenset(path.partition(".")[0].removesuffix("[]") for path in RECORD_FIELDS)
-            )
+            return Domain("text", frozenset(path.partition(".")[0] for path in documented_paths()))
         return Domain(_PROVIDED_KINDS.get(name, "any"))
 
     def _rule_domain(self, rule: Rule, trail: tuple[str, ...]) -> Domain:

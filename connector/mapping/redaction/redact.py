@@ -30,7 +30,7 @@ from connector.mapping.redaction.scrub import (
     scrub,
     search_forms,
 )
-from connector.mapping.schemas.fields import documented_paths
+from connector.mapping.schemas.fields import FREE_FIELDS, documented_paths
 from connector.model import Body, Record, Revision
 from connector.yaml_nodes import Node, suggestion
 
@@ -39,7 +39,7 @@ Redact: TypeAlias = Callable[[Revision], Revision]
 
 MODES: tuple[Mode, ...] = ("drop", "hash")
 _ENRICHMENT = "enrichment"
-_IDENTITY = "id"
+_IDENTITIES = ("id", "submission_id")
 _MOST_CHARACTERS = 200_000
 """Characters of redacted headers that are taken apart, so that the rest of a record can be searched for each
 address: four of the 40 kB that mail servers accept at most, or 2,000 recipients twice. The sender chooses how
@@ -136,12 +136,12 @@ def _path(name: str, node: Node) -> tuple[str, ...]:
             f"${ref.root} cannot be redacted", place, "redact the record fields it is derived from"
         )
     known = sorted(documented_paths())
-    if name not in known:
+    if name not in known and not name.startswith(FREE_FIELDS):
         # A misspelt field would leak exactly what was to be redacted.
         raise config_error(f"the API documents no record field {name}", place, suggestion(name, known))
-    if name == _IDENTITY:
+    if name in _IDENTITIES:
         raise config_error(
-            "id cannot be redacted", place, "it identifies every event, and contains no message text"
+            f"{name} cannot be redacted", place, "it identifies every event, and contains no message text"
         )
     return ref.path
 

@@ -94,6 +94,10 @@ OTHER_FIELDS = frozenset(
 """Paths of fields that records of other sources than messages have."""
 
 
+FREE_FIELDS = ("resource.request.", "resource.response.", "resource.scope.")
+"""Begins of paths in audit logs whose further members depend on what was changed."""
+
+
 def documented_paths() -> frozenset[str]:
     """Every path that a record of any source may have, without marks of lists."""
     return OTHER_FIELDS | {path.replace("[]", "") for path in RECORD_FIELDS}

@@ -187,6 +187,7 @@ WRONG = [
     ("{subjct: drop}", "c.yaml:1:2: the API documents no record field subjct (did you mean subject?)"),
     ("{subject: remove}", "c.yaml:1:11: expected drop or hash"),
     ("{id: drop}", "c.yaml:1:2: id cannot be redacted"),
+    ("{submission_id: drop}", "c.yaml:1:2: submission_id cannot be redacted"),
     ("{$senders: drop}", "c.yaml:1:2: $senders cannot be redacted"),
     ("{a b: drop}", "c.yaml:1:2: 'a b' is not a path"),
     ("{to: hash}", "c.yaml:1:6: hash requires a key (set redaction.key"),
@@ -237,3 +238,11 @@ def test_a_value_nested_deeply_does_not_break_it() -> None:
         deep = [deep]
 
     assert "leaf" not in str(body_of("subject: hash", {"subject": deep, "other": deep}))
+
+
+def test_what_was_sent_to_change_something_can_be_dropped_by_its_name() -> None:
+    body = {"resource": {"request": {"pattern": "evil.example"}, "type": "allow_policy"}}
+
+    made = body_of("{resource.request.pattern: drop}", body)
+
+    assert made["resource"] == {"request": {}, "type": "allow_policy"}

@@ -25,7 +25,7 @@ from connector.mapping.compiler.inference import (
     rarely_present_root,
     rule_may_lose,
 )
-from connector.mapping.compiler.record_types import DOCUMENTED, CheckedRecord, DocumentedRecord
+from connector.mapping.compiler.record_types import DOCUMENTED, TOP_LEVEL, CheckedRecord, DocumentedRecord
 from connector.mapping.compiler.rest_fields import RestEmitter
 from connector.mapping.compiler.rules import RuleEmitter
 from connector.mapping.compiler.specialization import specialize
@@ -54,12 +54,16 @@ from connector.mapping.functions.values import (
     walk,
     walk_list,
 )
-from connector.mapping.language.grammar import Match, Ref, match_refs, rule_refs
+from connector.mapping.language.grammar import RECORD, Match, Ref, match_refs, rule_refs
 from connector.mapping.language.pack import CODE, SEVERITY, TIME, Pack
 from connector.model import Revision
 
 MapFunction = Callable[[Revision], MappingResult]
 Predicate = Callable[[Revision], bool]
+
+
+_WORTH_CHECKING = 10
+"""Fields from which on it costs less to check the types of the whole record than to look at each field."""
 
 
 def compile_plan(plan: Plan, provider: ContextValues) -> MapFunction:
@@ -69,7 +73,12 @@ def compile_plan(plan: Plan, provider: ContextValues) -> MapFunction:
     def for_every_revision() -> MapFunction:
         return _compile(plan, plan, provider, None)
 
-    return _compile(specialize(plan), plan, provider, for_every_revision)
+    usual = specialize(plan)
+    rules = [*(item.rule for item in usual.derived), *(step.rule for step in usual.steps)]
+    read = {ref.path[0] for rule in rules for ref in rule_refs(rule) if ref.root == RECORD and ref.path}
+    if len(read & TOP_LEVEL.keys()) < _WORTH_CHECKING:
+        return for_every_revision()
+    return _compile(usual, plan, provider, for_every_revision)
 
 
 def _compile(

@@ -31,7 +31,7 @@ class RestEmitter:
         """Put the rest into the object *into*."""
         collect = self._emitter.constant(self._rest, "rest")
         everything = f"{collect}(body, returned, {into}, notes)"
-        if self._checked and isinstance(self._rest, NestedRest):
+        if self._checked and isinstance(self._rest, NestedRest) and self._rest.typed:
             usual = f"documented and {self._emitter.constant(UsualOrder(), 'usual')}[(*body,)]"
             put = self._emitter.constant(self._rest.put, "put")
             with self._emitter.block(f"if {usual}:"):

@@ -81,11 +81,13 @@ class NestedRest:
         special: names of fields that are not in it as they are: a part is left out, or the mapping itself
             uses the name.
         parts: names of what is left out of fields, where nothing deeper is; by the names of the fields.
+        typed: documented fields are in it in their documented types.
     """
 
     def __init__(self, plan: Plan) -> None:
         without, rest = _left_out(plan), plan.pack.rest
         self._malformed = None if rest is None else rest.malformed
+        self.typed = self._malformed is not None
         self._taken = {*_occupied(plan), *(() if self._malformed is None else (self._malformed,))}
         self._inside = {key: _tree(inner) for key, inner in without.items() if inner}
         self.dropped = without.keys() - self._inside.keys()

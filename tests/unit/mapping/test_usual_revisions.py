@@ -14,15 +14,17 @@ from tests.unit.mapping.packs import pack_of, revision, write
 
 BODY = {"id": "r1", "from": "a@b.example", "findings": [{"name": "x", "score": 1}], "is_quarantined": False}
 MAPPING = (
-    "fields: {a: from, b: $change.fields, c: $enrichment.x, d: $throttled, e: findings.score}\n"
+    "fields: {all: {all_of: [from, to, subject, replyto, envelope_from, envelope_to, message_id, edf_hash]}, "
+    "flags: {all_of: [is_quarantined, properties.blocklisted_message]}, "
+    "a: from, b: $change.fields, c: $enrichment.x, d: $throttled, e: findings.score}\n"
     "rest: {into: rest, malformed: malformed, without: [id, from]}\n"
 )
 
 
-def needs_the_other(directory: Path, one: Revision) -> bool:
+def needs_the_other(directory: Path, one: Revision, text: str = MAPPING) -> bool:
     """Whether mapping *one* compiles the function for every revision; both back ends must agree on it."""
     name = directory.name.replace("_", "-").lower()  # no other function has its name
-    pack = write(directory, **{name: f"mapping: 1\nformat: json\n{MAPPING}"}).load(name)
+    pack = write(directory, **{name: f"mapping: 1\nformat: json\n{text}"}).load(name)
     mapping, walked = build_map(pack), build_interpreter(pack)
     assert mapping(one) == walked(one)
     return f"<mapping {name}.yaml, every revision>" in linecache.cache
@@ -30,6 +32,10 @@ def needs_the_other(directory: Path, one: Revision) -> bool:
 
 def test_a_usual_revision_needs_one_function(tmp_path: Path) -> None:
     assert not needs_the_other(tmp_path, revision(BODY))
+
+
+def test_a_mapping_that_reads_little_has_one_function_for_all(tmp_path: Path) -> None:
+    assert needs_the_other(tmp_path, revision(BODY), "fields: {a: from}")
 
 
 def test_a_field_that_is_not_documented_needs_no_other_function(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias
@@ -220,7 +220,7 @@ class Record:
 
         ``None`` where that is not known without the body, or the body is decoded already.
         """
-        if self._decoder is None or not self._decoder.compared.issuperset(names):
+        if self._body is not None or self._decoder is None or not self._decoder.compared.issuperset(names):
             return None
         head = self.head
         if self._head is None:
@@ -316,9 +316,9 @@ class Page:
         self._check_all()
         return self._quarantined
 
-    def without(self, ids: Container[str]) -> Page:
+    def without(self, ids: Collection[str]) -> Page:
         """The page without the records *ids*, which are known; they are not looked at."""
-        kept = [record for record in self._records if record.id not in ids]
+        kept = [record for record in self._records if record.id not in ids] if ids else self._records
         return Page(kept, self._quarantined, self.position, self._check)
 
     def at(self, position: SearchPosition | None) -> Page:

@@ -375,9 +375,10 @@ class SliceIngester:
         comparisons: Sequence[Comparison],
         now: datetime,
     ) -> None:
-        new = sum(comparison.new for comparison in comparisons)
-        changed = sum(comparison.changed for comparison in comparisons)
-        completed = sum(comparison.completes for comparison in comparisons)
+        revised = [comparison for comparison in comparisons if comparison.revision is not None]
+        new = sum(comparison.new for comparison in revised)
+        changed = sum(comparison.changed for comparison in revised) if new < len(revised) else 0
+        completed = sum(comparison.completes for comparison in revised) if new < len(revised) else 0
         times = [known_time_of(record) for record in records]
         start, end = part.window.start - PAD, part.window.end + PAD
         outside = sum(moment is not None and not start <= moment < end for moment in times)

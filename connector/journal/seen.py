@@ -324,7 +324,9 @@ def _chunks(keys: Sequence[bytes]) -> Iterator[list[bytes | None]]:
 
 
 def _to_occurrences(seen: Seen) -> bytes | None:
-    return None if seen.occurrences == {seen.digest: 1} else to_text(seen.occurrences).data
+    entered = seen.occurrences
+    is_usual = len(entered) == 1 and entered.get(seen.digest) == 1
+    return None if is_usual else to_text(entered).data
 
 
 def _from_occurrences(data: bytes) -> dict[str, int]:

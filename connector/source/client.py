@@ -354,15 +354,11 @@ class CloudflareSource:
         self._learn_page_size(reply, asked)
 
     def _check(self, splitter: PageSplitter, listed: int, size: int, records: Sequence[Record]) -> Page:
-        """Look closely at *records*, which are left of a page of *listed* records and *size* bytes.
-
-        Nearly all of them are new and will be needed whole, so they are decoded.
-        """
+        """Decode *records*, which are left of a page of *listed* records and *size* bytes: most are new."""
         part = splitter.check(records)
-        lenient = [record for record in part.records if record.unread is not None and record.text is None]
         count = listed - len(records) + len(part.records)
         without_id = sum(has_generated_id(record.id) for record in part.records)
-        self._observe(PageDecoded(self._account, count, size, part.lenient or bool(lenient), without_id))
+        self._observe(PageDecoded(self._account, count, size, part.lenient, without_id))
         return Page(part.records, part.quarantined)
 
     def _learn_page_size(self, reply: ApiResponse, asked: int) -> None:

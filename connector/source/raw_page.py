@@ -7,7 +7,7 @@ its own bytes go into the journal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, TypedDict, cast
@@ -112,19 +112,20 @@ class PageSplitter:
         # Copied: a view would keep the whole page alive.
         return RawPage(document, tuple(map(bytes, page.result)), self)
 
-    def slice_of(self, items: Iterable[bytes]) -> PageSlice:
+    def slice_of(self, items: Sequence[bytes]) -> PageSlice:
         """Make records of *items*, in order."""
-        return self._slice((item, self.list_record(item)) for item in items)
+        listed = [self.list_record(item) for item in items]
+        sound = [
+            record if record is not None and _is_utf8(item) else None
+            for item, record in zip(items, listed, strict=True)
+        ]
+        return _slice(zip(items, sound, strict=True))
 
     def check(self, records: Sequence[Record]) -> PageSlice:
-        """Look closely at *records* that were listed."""
-        return self._slice((record.unread or b"", record) for record in records)
-
-    def _slice(self, listed: Iterable[tuple[bytes, Record | None]]) -> PageSlice:
-        quarantined: list[Quarantined] = []
-        lenient: list[bytes] = []
-        kept, conflicting = resolve_duplicates(tuple(_records(listed, quarantined, lenient)))
-        return PageSlice(kept, (*quarantined, *conflicting), bool(lenient))
+        """Decode *records* that were listed; those that are no strict JSON are looked at closely."""
+        items = [record.unread or b"" for record in records]
+        sound = [record if record.text is not None else None for record in records]
+        return _slice(zip(items, sound, strict=True))
 
     def list_record(self, item: bytes) -> Record | None:
         """The record of *item*, of which only id and time are read; ``None`` where it looks like none."""
@@ -152,21 +153,24 @@ class PageSplitter:
             return cast("JsonObject", decode(text).value), False
 
 
-def _records(
-    listed: Iterable[tuple[bytes, Record | None]], quarantined: list[Quarantined], lenient: list[bytes]
-) -> Iterator[Record]:
-    for item, record in listed:
+def _slice(items: Iterable[tuple[bytes, Record | None]]) -> PageSlice:
+    """The records of *items*; those without a record are decoded alone, and perhaps quarantined."""
+    records: list[Record] = []
+    quarantined: list[Quarantined] = []
+    is_lenient = False
+    for item, record in items:
         # What closes is counted, not what is nested: an ordinary record has a few dozen, deep ones more.
-        if record and item.count(b"}") + item.count(b"]") <= MAX_DEPTH and _is_utf8(item):
-            yield record
+        if record is not None and item.count(b"}") + item.count(b"]") <= MAX_DEPTH:
+            records.append(record)
             continue
         row = decode_item(item)
         if isinstance(row, Quarantined):
             quarantined.append(row)
             continue
-        if row[1]:
-            lenient.append(item)
-        yield parse_row(row[0])
+        is_lenient = is_lenient or row[1]
+        records.append(parse_row(row[0]))
+    kept, conflicting = resolve_duplicates(records)
+    return PageSlice(kept, (*quarantined, *conflicting), is_lenient)
 
 
 def _is_utf8(text: bytes) -> bool:

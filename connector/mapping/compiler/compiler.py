@@ -71,20 +71,25 @@ def compile_plan(plan: Plan, provider: ContextValues) -> MapFunction:
 
     @cache
     def for_every_revision() -> MapFunction:
-        return _compile(plan, plan, provider, None)
+        return _compile(plan, plan, provider, None, file=f"{_file(plan.pack)}, every revision")
 
     usual = specialize(plan)
     rules = [*(item.rule for item in usual.derived), *(step.rule for step in usual.steps)]
     read = {ref.path[0] for rule in rules for ref in rule_refs(rule) if ref.root == RECORD and ref.path}
     if len(read & TOP_LEVEL.keys()) < _WORTH_CHECKING:
-        return for_every_revision()
-    return _compile(usual, plan, provider, for_every_revision)
+        return _compile(plan, plan, provider, None, file=_file(plan.pack))
+    return _compile(usual, plan, provider, for_every_revision, file=_file(plan.pack))
 
 
 def _compile(
-    plan: Plan, original: Plan, provider: ContextValues, other: Callable[[], MapFunction] | None
+    plan: Plan,
+    original: Plan,
+    provider: ContextValues,
+    other: Callable[[], MapFunction] | None,
+    *,
+    file: str,
 ) -> MapFunction:
-    """*plan*, made of *original*, as a function.
+    """*plan*, made of *original*, as a function; tracebacks show its lines under *file*.
 
     With *other* it is for usual revisions, and what *other* returns maps the others.
     """
@@ -107,8 +112,7 @@ def _compile(
         severity = _envelope(SEVERITY, "severity({0})", known if SEVERITY in made else {})
         code = _envelope(CODE, "code({0})", known if CODE in made else {})
         emitter.line(f"return mapped((document, moment(n_time), {severity}, {code}, tuple(notes)))")
-    revisions = "" if other is not None else ", every revision"
-    return cast(MapFunction, emitter.compiled("mapping", f"<mapping {_file(plan.pack)}{revisions}>"))
+    return cast(MapFunction, emitter.compiled("mapping", f"<mapping {file}>"))
 
 
 def _envelope(name: str, checked: str, known: TypeEnvironment) -> str:

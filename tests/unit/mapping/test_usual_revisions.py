@@ -35,7 +35,7 @@ def test_a_usual_revision_needs_one_function(tmp_path: Path) -> None:
 
 
 def test_a_mapping_that_reads_little_has_one_function_for_all(tmp_path: Path) -> None:
-    assert needs_the_other(tmp_path, revision(BODY), "fields: {a: from}")
+    assert not needs_the_other(tmp_path, revision(BODY, enrichment={"x": 1}), "fields: {a: from}")
 
 
 def test_a_field_that_is_not_documented_needs_no_other_function(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path as FilePath
 from connector.errors import Position
 from connector.secret import Reference
 from connector.settings.interpolation import UnresolvedReference, read_secret_file, read_variable
+from connector.settings.models import Settings
 from connector.settings.places import CONFIG, PREFIX
 from connector.settings.problems import Path, PathProblem
 from connector.settings.schema_index import SchemaNode
 from connector.yaml_nodes import Node, nearest
 
-BETWEEN = "__"
+BETWEEN = str(Settings.model_config["env_nested_delimiter"])
 _FILE = "_FILE"
 # Kubernetes and Docker inject such variables for a service called "connector".
 _SERVICE_LINK = re.compile(r"(?:_HOST|_PORT(?:_[A-Z0-9_]+)?)$")

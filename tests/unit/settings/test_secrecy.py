@@ -77,9 +77,11 @@ def reported(tmp_path: Path, text: str, environ: Mapping[str, str] | None = None
 
 @pytest.mark.parametrize("way", WAYS)
 def test_nothing_that_is_shown_of_a_good_configuration_holds_a_secret(
-    tmp_path: Path, way: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, way: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also not what the settings library logs of its input when it is asked to."""
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("PYDANTIC_SETTINGS_DEBUG", "1")
     (tmp_path / "secret").write_text(CANARY)
 
     loaded = read(tmp_path, EVERYWHERE.replace("HERE", way), {"CANARY": CANARY})
@@ -87,6 +89,7 @@ def test_nothing_that_is_shown_of_a_good_configuration_holds_a_secret(
     token = loaded.settings.accounts["prod"].api_token
     assert token is not None
     assert token.reveal() == CANARY
+    assert "api_token" in caplog.text
     assert not [one for one in [*shown(loaded), caplog.text] if CANARY in one]
 
 

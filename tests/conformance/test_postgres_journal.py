@@ -22,7 +22,7 @@ from connector.errors import JournalBroken, JournalUnavailable, Moved
 from connector.facts import Fact, JournalAvailable, JournalServerChanged, JournalUnreachable
 from connector.journal import JournalOptions
 from connector.journal.postgres import PostgresJournal, Server, Tls
-from connector.journal.postgres.database import Transaction
+from connector.journal.postgres.database import CONNECTIONS, Database, Query, Row, Transaction
 from connector.model import Backlog, Step
 from connector.secret import Secret
 from connector.testing.journal import CHECKS, Check
@@ -141,8 +141,32 @@ async def test_everything_waits_for_a_server_that_is_away(own_server: PostgresSe
         await asyncio.to_thread(own_server.start)
         await asyncio.gather(committing, acknowledging)
         assert names_of(await next_entry(journal, "siem", 1)) == ["b"]
-        assert sum(isinstance(fact, JournalAvailable) for fact in facts) == 1
+        assert [type(fact) for fact in facts if isinstance(fact, JournalUnreachable | JournalAvailable)] == [
+            JournalUnreachable, JournalAvailable,
+        ]  # fmt: skip
         assert (await journal.outline()).head == 2
+
+
+async def test_idle_connections_from_before_an_outage_are_not_used_again(postgres: PostgresServer) -> None:
+    """They are broken: the first use of each would report another outage."""
+    async with opened(postgres.url(), postgres.schema()) as journal:
+        before = await connections_of(journal._database)
+        journal._database._tell("the server is away")
+        journal._database._tell("")
+        after = await connections_of(journal._database)
+        assert len(before) == len(after) == CONNECTIONS
+        assert not before & after
+        assert all(connection.closed for connection in before)
+
+
+async def connections_of(database: Database) -> set[psycopg.Connection[Row]]:
+    """The connection of every thread."""
+
+    def own(query: Query) -> psycopg.Connection[Row]:
+        query.one("SELECT pg_sleep(0.3)")
+        return query.connection
+
+    return set(await asyncio.gather(*(database.read(own) for _ in range(CONNECTIONS))))
 
 
 async def test_what_a_restored_server_lost_is_noticed(own_server: PostgresServer) -> None:

@@ -179,6 +179,7 @@ class Database:
         self._patience = patience
         self._report = away
         self._is_away = False
+        self._outages = 0
         self._closed = threading.Event()
         self._threads = ThreadPoolExecutor(max_workers=connections, thread_name_prefix="postgres")
         self._of_thread = threading.local()
@@ -267,16 +268,20 @@ class Database:
         if bool(reason) == self._is_away:
             return
         self._is_away = bool(reason)
+        self._outages += self._is_away
         self._report(reason)
 
     def _connection(self) -> psycopg.Connection[Row]:
         """The connection of this thread, made where there is none that works."""
         known: psycopg.Connection[Row] | None = getattr(self._of_thread, "connection", None)
-        if known is not None and not known.closed:
+        outages = self._outages
+        # An idle connection from before an outage is broken, but would report another one when it is used.
+        if known is not None and not known.closed and self._of_thread.outages == outages:
             return known
         if known is not None:
             self._connections.discard(known)
             self._of_thread.connection = None
+            known.close()
         connection = psycopg.connect(**self._parameters(), autocommit=True)
         arrays.register(connection)
         if self.is_pooled:
@@ -284,7 +289,7 @@ class Database:
             # ours.
             connection.prepare_threshold = None
         self._connections.add(connection)
-        self._of_thread.connection = connection
+        self._of_thread.connection, self._of_thread.outages = connection, outages
         return connection
 
     def _prepare(self) -> None:

@@ -25,7 +25,7 @@ POINTS: tuple[tuple[str, int, tuple[str | Fault, ...]], ...] = (
     ("PageCollected", 2, ()),
     ("SliceCollected", 1, ()),
     ("SearchContinued", 1, ("lost_cursor",)),
-    ("SearchAborted", 1, ("lost_cursor",)),
+    ("SearchAborted", 1, (Fault("refused", status=403),)),
     ("RequestRetried", 1, ("server_error",)),
     ("SearchDeferred", 1, ("pending",)),
     ("RateLimited", 1, (Fault("rate_limited", retry_after=1),)),
@@ -82,6 +82,6 @@ def test_nothing_is_lost_and_repeats_are_what_was_in_flight(tmp_path: Path) -> N
 def kill_at_each(place: Site, points: tuple[tuple[str, int, tuple[str | Fault, ...]], ...]) -> None:
     """Start the daemon once per point and kill it there; the API misbehaves as the point says."""
     for kind, nth, faults in points:
-        on = "next" if "lost_cursor" in faults else "search"
+        on = "next" if kind in {"SearchContinued", "SearchAborted"} else "search"
         place.simulator.behaviour.script(faults, on=on)
         place.kill_at(kind, nth)

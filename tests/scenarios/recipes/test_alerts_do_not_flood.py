@@ -43,7 +43,7 @@ LIMITS = {
 }
 EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
 ALERTING = {*LIMITS, "siem-and-soar"}
-STORING = {"behind-a-proxy", "datadog", "google-secops", "loki"}
+STORING = {"behind-a-proxy", "datadog", "google-secops", "loki", "submissions-and-audit-logs"}
 """Examples with an ``http`` output that keeps everything, for searches: nothing may be left out."""
 
 

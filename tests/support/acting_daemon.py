@@ -60,12 +60,11 @@ class ActingDaemon:
 
     def undetected(self) -> str:
         """A message in a mailbox, in which nothing was detected."""
-        clean = {**DELIVERED, "final_disposition": None}
-        return self.simulator.world.add({**clean, "alert_id": f"alert-{len(self.simulator.world)}"})
+        return self.delivered(final_disposition=None)
 
-    def delivered(self) -> str:
+    def delivered(self, **fields: Any) -> str:
         """A message in a mailbox."""
-        return self.simulator.world.add({**DELIVERED, "alert_id": f"alert-{len(self.simulator.world)}"})
+        return self.held(**{**DELIVERED, **fields})
 
 
 @contextmanager

@@ -34,7 +34,8 @@ parameters = {{ "path.message_id" = "{message}" }}
 def test_a_scan_against_the_document_finds_nothing(tmp_path: Path) -> None:
     scanner = tool("schemathesis")
     with acting_daemon(tmp_path) as place:
-        message = place.held(id=EXAMPLE_ID)
+        # In a mailbox: a move of it is asked for first, and has an effect.
+        message = place.delivered(id=EXAMPLE_ID)
         (tmp_path / "schemathesis.toml").write_text(CONFIG.format(message=message))
         report = tmp_path / "report.json"
         done = subprocess.run(
@@ -58,5 +59,6 @@ def test_a_scan_against_the_document_finds_nothing(tmp_path: Path) -> None:
     assert found["operations"]["tested"] == found["operations"]["total"] == 16
     assert found["phases"]["coverage"]["status"] == "success"
     assert found["test_cases"]["generated"] > 100
+    assert effects, "the scan changed nothing: it did not get as far as to act"
     assert {effect.detail.get("destination") for effect in effects} <= {None, "JunkEmail", "Inbox"}
     assert not [line for line in place.logs if "Traceback" in line or "worker_failed" in line]

@@ -28,7 +28,6 @@ from connector.collect.revisions import (
     api_id,
     compare,
     is_other_message,
-    known_moment,
     known_time_of,
     message_of,
     redelivery,
@@ -37,6 +36,7 @@ from connector.collect.revisions import (
 from connector.facts import PageCollected, RecordIdReused, RecordLate
 from connector.interfaces import Clock, Enricher, FeedLog, Observe, Source
 from connector.model import Page, Quarantined, Query, Record, Seen, Step, Window
+from connector.moments import known_moment
 from connector.values import dataclass
 
 

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from struct import Struct
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 
 from connector.model import Body, Feed, JsonObject, Record, Revision, Seen, Window
+from connector.moments import known_moment, parse_moment
 
 WATCHED: tuple[str, ...] = (
     "final_disposition",
@@ -151,7 +152,7 @@ def _to_the_second(value: object) -> object:
     """A time in one notation, since another notation of the same second is the same time."""
     if isinstance(value, str) and value[4:17:3] == "--T::" and value[19:] in _UTC:  # what the API sends
         return f"{value[:19]}+00:00"
-    moment = _moment(value)
+    moment = parse_moment(value)
     return value if moment is None else moment.isoformat(timespec="seconds")
 
 
@@ -182,10 +183,6 @@ def mark_left(row: Seen) -> Seen:
     return row if has_left(row) else replace(row, state={**row.state, _LEFT: True}, mark=b"")
 
 
-_FIRST_YEAR, _LAST_YEAR = 2000, 2100
-"""A time outside these years means *no time*: year 1 and 1970 are what zero values look like."""
-
-
 def time_of(record: Record, fallback: datetime) -> datetime:
     """When the message was scanned: ``scanned_at``, else the retired ``ts``, else *fallback*."""
     return known_time_of(record) or fallback
@@ -199,13 +196,6 @@ def known_time_of(record: Record) -> datetime | None:
         said = record.head.get("ts")
         moment = known_moment(said) if isinstance(said, str) else None
     return moment
-
-
-@lru_cache(maxsize=4096)  # mail comes in bursts: a page has far fewer times than records
-def known_moment(text: str) -> datetime | None:
-    """The time that a record says as *text*; ``None`` where that is a zero value, or no time."""
-    moment = _moment(text)
-    return moment if moment is not None and _FIRST_YEAR <= moment.year < _LAST_YEAR else None
 
 
 def compare(
@@ -400,13 +390,3 @@ def _number(value: Any) -> Any:
 def _text(text: str) -> str:
     """*text*, with what is no character written out."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _moment(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

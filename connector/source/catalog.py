@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from connector.model import Quarantined, Record, SearchSource
 from connector.source import audit_logs, submissions
-from connector.source.error_mapping import PERMISSION
 from connector.source.filters import MESSAGES, FilterTable
 from connector.source.pages import decode_record
 from connector.source.row_source import RowEndpoint, identified
@@ -22,12 +21,6 @@ FILTER_TABLES: Mapping[SearchSource, FilterTable] = {
     SearchSource.SUBMISSIONS: submissions.FILTERS,
     SearchSource.AUDIT_LOGS: audit_logs.FILTERS,
 }
-
-
-def permission_of(source: SearchSource) -> str:
-    """What the token of a search needs, as the dashboard calls it."""
-    endpoint = ENDPOINTS.get(source)
-    return PERMISSION if endpoint is None else endpoint.permission
 
 
 def decode_item_of(source: SearchSource, raw: bytes) -> Record | Quarantined:

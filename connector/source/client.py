@@ -9,11 +9,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeAlias, cast
+from typing import cast
 from urllib.parse import quote
 
 from connector.errors import BadQuery, SearchIncomplete, SourceError, Unavailable
-from connector.facts import PageDecoded, SearchAborted, SearchContinued
+from connector.facts import PageDecoded, SearchContinued
 from connector.interfaces import Clock, KeyValueStore, Observe, Source
 from connector.model import JsonObject, Page, Priority, Query, Record, SearchPosition, SearchSource, Window
 from connector.net.http import HttpClient
@@ -33,9 +33,18 @@ from connector.source.raw_page import PageSplitter
 from connector.source.records import has_generated_id, parse_record, path_segment
 from connector.source.request import ApiRequest, ApiResponse, Requester
 from connector.source.result_order import ResultOrder
-from connector.source.row_source import RowSource
+from connector.source.row_source import Parameters, RowSource
 from connector.source.server_clock import ServerClock
-from connector.source.windows import SECOND, check_not_future, diagnose, format_time, widened
+from connector.source.windows import (
+    PROBE_ATTEMPTS,
+    SECOND,
+    aborted,
+    check_not_future,
+    format_time,
+    last_second,
+    refused_cursor,
+    widened,
+)
 
 _CONTINUABLE = frozenset({"full_page_without_next", "refused_cursor", "too_many_pages", ANSWER_TOO_LARGE})
 """Reasons that say nothing against the pages before: the search continues behind them. A search that loops
@@ -43,10 +52,6 @@ is not among them, since its pages may not be what was asked for."""
 
 
 BASE_URL = "https://api.cloudflare.com/client/v4"
-
-_Parameters: TypeAlias = tuple[tuple[str, str], ...]
-_PROBE_ATTEMPTS = 2
-"""Tries of the smallest search, which distinguishes an outage from a search that covers too much."""
 
 _START_IN_FUTURE = re.compile(r"\bstart\b.*\bfuture\b", re.IGNORECASE)
 _EARLIER_STARTS = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
@@ -198,7 +203,7 @@ class CloudflareSource:
                 )  # fmt: skip
 
     async def _search_one(
-        self, filters: _Parameters, query: Query, window: Window, left: Window
+        self, filters: Parameters, query: Query, window: Window, left: Window
     ) -> AsyncGenerator[tuple[Page, Window], None]:
         """Yield the pages of *left*, a part of *window*, each with what of *window* is left behind it."""
         while True:
@@ -222,9 +227,13 @@ class CloudflareSource:
                     left = rest
                     self._observe(SearchContinued(self._account, failure.reason, progress.pages))
                     continue
-                error = await diagnose(failure, partial(self._search_one_second, filters, query, window))
-                reason = error.reason if isinstance(error, SearchIncomplete) else error.kind
-                self._observe(SearchAborted(self._account, reason, progress.pages))
+                error = await aborted(
+                    failure,
+                    partial(self._search_one_second, filters, query, window),
+                    account=self._account,
+                    pages=progress.pages,
+                    observe=self._observe,
+                )
                 if error is failure:
                     raise
                 raise error from failure
@@ -240,11 +249,11 @@ class CloudflareSource:
         return order.left() if continuable else None
 
     async def _pages(
-        self, filters: _Parameters, query: Query, window: Window, progress: PagingGuard, order: ResultOrder
+        self, filters: Parameters, query: Query, window: Window, progress: PagingGuard, order: ResultOrder
     ) -> AsyncGenerator[Page, None]:
         per_page = progress.per_page = await self._sizing.choose(query.per_page)
         cursor: str | None = ""
-        fixed: _Parameters = ()
+        fixed: Parameters = ()
         while cursor is not None:
             async with self._sizing.processing(per_page):
                 try:
@@ -278,14 +287,15 @@ class CloudflareSource:
                 hint="the last page was full; a shorter window shows whether more records exist",
             )
 
-    async def _search_one_second(self, filters: _Parameters, query: Query, window: Window) -> None:
+    async def _search_one_second(self, filters: Parameters, query: Query, window: Window) -> None:
         """Ask for one record of the last second of *window*."""
-        second = Window(max(window.start, window.end - SECOND), window.end)
-        await self._first_page(filters, replace(query, per_page=1), second, attempts=_PROBE_ATTEMPTS)
+        await self._first_page(
+            filters, replace(query, per_page=1), last_second(window), attempts=PROBE_ATTEMPTS
+        )
 
     async def _first_page(
-        self, filters: _Parameters, query: Query, window: Window, attempts: int | None = None
-    ) -> tuple[ApiResponse, _Parameters]:
+        self, filters: Parameters, query: Query, window: Window, attempts: int | None = None
+    ) -> tuple[ApiResponse, Parameters]:
         """Return the first page and its parameters, which all further pages repeat."""
         start, end = widened(window, self._server)
         for earlier in (timedelta(0), *_EARLIER_STARTS):
@@ -302,17 +312,15 @@ class CloudflareSource:
                     raise
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def _next_page(self, fixed: _Parameters, cursor: str, priority: Priority) -> ApiResponse:
+    async def _next_page(self, fixed: Parameters, cursor: str, priority: Priority) -> ApiResponse:
         try:
             return await self._fetch((*fixed, ("cursor", cursor)), priority, wait_for_limit=True)
         except BadQuery as error:
-            raise SearchIncomplete(
-                "refused_cursor", status=error.status, code=error.code, ray=error.ray, hint=error.reason
-            ) from error
+            raise refused_cursor(error) from error
 
     async def _fetch(
         self,
-        params: _Parameters,
+        params: Parameters,
         priority: Priority,
         *,
         wait_for_limit: bool = False,

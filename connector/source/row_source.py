@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Protocol, TypeAlias
 
 import orjson
 
-from connector.errors import BadQuery, Denied, SearchIncomplete, SourceError
-from connector.facts import PageDecoded, SearchAborted
+from connector.errors import BadQuery, Denied, SourceError
+from connector.facts import PageDecoded
 from connector.interfaces import Observe
 from connector.model import (
     Body,
@@ -31,27 +31,30 @@ from connector.model import (
     Window,
     mark_source,
 )
+from connector.moments import known_moment
 from connector.source.error_mapping import CREDENTIAL_HINT, credential_hint
 from connector.source.options import SourceOptions
 from connector.source.pages import PageSlice, resolve_duplicates
 from connector.source.paging import PagingGuard
 from connector.source.records import NOT_AN_OBJECT
 from connector.source.request import ApiRequest, ApiResponse, Requester
-from connector.source.windows import SECOND, check_not_future, diagnose, widened
+from connector.source.windows import (
+    PROBE_ATTEMPTS,
+    SECOND,
+    aborted,
+    check_not_future,
+    last_second,
+    refused_cursor,
+    widened,
+)
 
 Parameters: TypeAlias = tuple[tuple[str, str], ...]
 
 WITHOUT_ID, WITHOUT_TIME = "without_id", "without_time"
 """Reasons of quarantined rows."""
 
-_FIRST_YEAR, _LAST_YEAR = 2000, 2100
-"""A time outside these years means *no time*: year 1 and 1970 are what zero values look like."""
-
 _PAGES_WITHOUT_NEW = 2
 """Consecutive pages without a new row before a walk is aborted: the list ignores what it is asked for."""
-
-_PROBE_ATTEMPTS = 2
-"""Tries of the smallest search, which distinguishes an outage from a search that covers too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +169,13 @@ class RowSource:
                 following = self._endpoint.following(read) if rows else None
                 guard.page(ids, None if following is None else repr(following))
         except SourceError as failure:
-            error = await diagnose(failure, partial(self._ask_one_second, query, window))
-            reason = error.reason if isinstance(error, SearchIncomplete) else error.kind
-            self._observe(SearchAborted(self._requester.account, reason, pages))
+            error = await aborted(
+                failure,
+                partial(self._ask_one_second, query, window),
+                account=self._requester.account,
+                pages=pages,
+                observe=self._observe,
+            )
             if error is failure:
                 raise
             raise error from failure
@@ -186,13 +193,10 @@ class RowSource:
         try:
             return await self._ask((*fixed, *following), query, wait_for_limit=True)
         except BadQuery as error:
-            raise SearchIncomplete(
-                "refused_cursor", status=error.status, code=error.code, ray=error.ray, hint=error.reason
-            ) from error
+            raise refused_cursor(error) from error
 
     async def _ask_one_second(self, query: Query, window: Window) -> None:
-        second = Window(max(window.start, window.end - SECOND), window.end)
-        await self._ask(self._fixed(query, second), query, attempts=_PROBE_ATTEMPTS)
+        await self._ask(self._fixed(query, last_second(window)), query, attempts=PROBE_ATTEMPTS)
 
     async def _ask(
         self,
@@ -251,7 +255,7 @@ def identified(endpoint: RowEndpoint, row: Record) -> Record | Quarantined:
         name = str(name)
     if not isinstance(name, str) or not name.strip():
         return Quarantined(_received(row), WITHOUT_ID)
-    if not _is_time(time):
+    if not isinstance(time, str) or known_moment(time) is None:
         return Quarantined(_received(row), WITHOUT_TIME)
     head = {"scanned_at": time, "subject": row.body.get("subject")}
     return Record(mark_source(endpoint.source, name), row.body, row.text, head)
@@ -260,12 +264,3 @@ def identified(endpoint: RowEndpoint, row: Record) -> Record | Quarantined:
 def _received(row: Record) -> bytes:
     body = row.body
     return row.text or orjson.dumps(body.get(NOT_AN_OBJECT, body) if len(body) == 1 else body)
-
-
-def _is_time(value: object) -> bool:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        moment = moment and (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC))
-    except (ValueError, OverflowError):
-        return False
-    return moment is not None and _FIRST_YEAR <= moment.year < _LAST_YEAR

@@ -1,4 +1,4 @@
-"""What every search of a window needs: its ends as parameters, the check of the API's clock, a diagnosis."""
+"""What every search of a window needs: its ends as parameters, the API's clock, what a failure means."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from connector.errors import BadQuery, SearchIncomplete, SourceError, Unavailable
+from connector.facts import SearchAborted
+from connector.interfaces import Observe
 from connector.model import Window
 from connector.source.server_clock import ServerClock
 
 SECOND = timedelta(seconds=1)
 _CLOCK_TOLERANCE = timedelta(seconds=5)
 """A window may end this far in the API's future: both clocks are known to about a second only."""
+
+PROBE_ATTEMPTS = 2
+"""Tries of the smallest search, which distinguishes an outage from a search that covers too much."""
 
 _TOO_SLOW = frozenset({"search_timeout", "pending_timeout", "pending_expired"})
 
@@ -43,8 +48,37 @@ def check_not_future(window: Window, server: ServerClock) -> None:
         )
 
 
-async def diagnose(error: SourceError, smallest: Callable[[], Awaitable[object]]) -> SourceError:
-    """Return what *error* of a walk means once *smallest*, a search for next to nothing, was tried."""
+def last_second(window: Window) -> Window:
+    """The last second of *window*, for the smallest search."""
+    return Window(max(window.start, window.end - SECOND), window.end)
+
+
+def refused_cursor(error: BadQuery) -> SearchIncomplete:
+    """What it means that the API refused a page behind the first: its own cursor, or the number of a page."""
+    return SearchIncomplete(
+        "refused_cursor", status=error.status, code=error.code, ray=error.ray, hint=error.reason
+    )
+
+
+async def aborted(
+    failure: SourceError,
+    smallest: Callable[[], Awaitable[object]],
+    *,
+    account: str,
+    pages: int,
+    observe: Observe,
+) -> SourceError:
+    """Return what *failure* of a walk means once *smallest*, a search for next to nothing, was tried.
+
+    Reports that the walk ended after so many *pages*.
+    """
+    error = await _diagnose(failure, smallest)
+    reason = error.reason if isinstance(error, SearchIncomplete) else error.kind
+    observe(SearchAborted(account, reason, pages))
+    return error
+
+
+async def _diagnose(error: SourceError, smallest: Callable[[], Awaitable[object]]) -> SourceError:
     if not isinstance(error, SearchIncomplete) or error.reason not in _TOO_SLOW:
         return error
     try:

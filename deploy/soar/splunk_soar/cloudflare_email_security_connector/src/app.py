@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from soar_sdk.action_results import ActionResult
@@ -63,6 +64,9 @@ app = ConnectorApp(
     python_version="3.13",
     asset_cls=Asset,
 )
+
+of_actions = partial(app.action, output_class=ActionData, summary_type=ActionSummary, render_as="table")
+"""Registers what answers with response actions."""
 
 
 class Acting(Params):
@@ -275,73 +279,37 @@ def get_message(params: GetMessageParams, asset: Asset):
     return result(params, [answer], text)
 
 
-@app.action(
-    action_type="contain",
-    read_only=False,
-    output_class=ActionData,
-    summary_type=ActionSummary,
-    render_as="table",
-)
+@of_actions(action_type="contain", read_only=False)
 def move_message(params: MoveParams, asset: Asset):
     """Move messages to a folder of their recipients' mailboxes."""
     return act(asset, "POST", "/v1/messages/move", params)
 
 
-@app.action(
-    action_type="correct",
-    read_only=False,
-    output_class=ActionData,
-    summary_type=ActionSummary,
-    render_as="table",
-)
+@of_actions(action_type="correct", read_only=False)
 def release_message(params: ReleaseParams, asset: Asset):
     """Release messages from quarantine."""
     return act(asset, "POST", "/v1/messages/release", params)
 
 
-@app.action(
-    action_type="generic",
-    read_only=False,
-    output_class=ActionData,
-    summary_type=ActionSummary,
-    render_as="table",
-)
+@of_actions(action_type="generic", read_only=False)
 def submit_message(params: SubmitParams, asset: Asset):
     """Submit messages for review by Cloudflare: a missed detection, or a wrong one."""
     return act(asset, "POST", "/v1/submissions", params)
 
 
-@app.action(
-    action_type="contain",
-    read_only=False,
-    output_class=ActionData,
-    summary_type=ActionSummary,
-    render_as="table",
-)
+@of_actions(action_type="contain", read_only=False)
 def block_sender(params: BlockParams, asset: Asset):
     """Block a sender for the whole account."""
     return act(asset, "POST", "/v1/senders/block", params)
 
 
-@app.action(
-    action_type="correct",
-    read_only=False,
-    output_class=ActionData,
-    summary_type=ActionSummary,
-    render_as="table",
-)
+@of_actions(action_type="correct", read_only=False)
 def unblock_sender(params: UnblockParams, asset: Asset):
     """Unblock a sender that the connector blocked."""
     return act(asset, "DELETE", f"/v1/senders/block/{segment(params.block_id)}", params)
 
 
-@app.action(
-    action_type="investigate",
-    read_only=True,
-    output_class=ActionData,
-    summary_type=ActionSummary,
-    render_as="table",
-)
+@of_actions(action_type="investigate", read_only=True)
 def get_action(params: GetActionParams, asset: Asset):
     """Get an action, and wait for its end; succeeds if the action succeeded, or if it was only looked at."""
     with Client(asset) as client:
@@ -350,13 +318,7 @@ def get_action(params: GetActionParams, asset: Asset):
     return outcome(params, action, success=action["state"] == "succeeded" or params.timeout == 0)
 
 
-@app.action(
-    action_type="investigate",
-    read_only=True,
-    output_class=ActionData,
-    summary_type=ListSummary,
-    render_as="table",
-)
+@of_actions(action_type="investigate", read_only=True, summary_type=ListSummary)
 def list_actions(params: ListActionsParams, asset: Asset):
     """List the caller's actions, oldest first."""
     with Client(asset) as client:
@@ -365,13 +327,7 @@ def list_actions(params: ListActionsParams, asset: Asset):
     return result(params, page["actions"], f"{count} actions", {"actions": count, "next": page["next"]})
 
 
-@app.action(
-    action_type="correct",
-    read_only=False,
-    output_class=ActionData,
-    summary_type=ActionSummary,
-    render_as="table",
-)
+@of_actions(action_type="correct", read_only=False)
 def cancel_action(params: CancelParams, asset: Asset):
     """Cancel an action that has not begun, such as one that awaits approval."""
     with Client(asset) as client:

@@ -490,9 +490,9 @@ class Step:
 class Commit:
     """One transaction of collection: revisions, what was seen, and the step that they complete.
 
-    *key_value* becomes durable with it, as by ``KeyValueStore.set_value``. So do *notes*: keys under
-    ``Feed.notes``, for which nobody waits. *generation* is the feed's when
-    the data behind this commit was read (``None``: not checked); see ``Progress``.
+    *key_value* becomes durable with it, as by ``KeyValueStore.set_value``. So do *notes*, whose keys
+    begin with ``Feed.notes``; they wake no waiters. *generation* is the feed's when the data behind this commit
+    was read (``None``: not checked); see ``Progress``.
     """
 
     feed: Feed

@@ -9,7 +9,7 @@ from typing import Protocol
 import orjson
 
 from connector.actions.callers import Caller
-from connector.actions.refusals import conflict, out_of_scope, unprocessable
+from connector.actions.refusals import conflict, unprocessable
 from connector.interfaces import Mapper
 from connector.model import ACTIONS, Entry, JsonObject, Outline, Revision, source_of
 
@@ -147,9 +147,3 @@ class Events:
         if mapped.payload.startswith(_JSON):
             return {**event, "event": orjson.loads(mapped.payload)}
         return {**event, "line": mapped.payload.decode("utf-8", "replace")}
-
-
-def check_permission(caller: Caller) -> None:
-    """Raise unless *caller* may pull events."""
-    if "events" not in caller.may:
-        raise out_of_scope("events is not in your scope")

@@ -25,7 +25,7 @@ _PATIENCE: Final = 2.0
 """Seconds for which a shell waits for the daemon; somebody has pressed a key."""
 
 _NEWEST: Final = 50
-"""Actions offered at most: nobody chooses from more."""
+"""Actions offered at most: a longer list is of no use in a shell."""
 
 
 def _section(context: click.Context, *path: str) -> object:

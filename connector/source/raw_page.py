@@ -54,7 +54,7 @@ class _Listed(msgspec.Struct, gc=False):
 _decode_listed = msgspec.json.Decoder(_Listed).decode
 
 _MARK_BYTES = 8
-"""Bytes of a mark. It tells two versions of one record apart, and nobody can choose both."""
+"""Bytes of a mark. It tells versions of one record apart, and no sender can craft two with the same mark."""
 
 
 @dataclass(frozen=True, slots=True)

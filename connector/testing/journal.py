@@ -487,7 +487,7 @@ async def notes_are_stored_with_a_commit_and_forgotten_with_their_feed(open_jour
 
 
 async def a_feed_tells_what_it_reads(open_journal: Open) -> None:
-    """The source in a feed's fingerprint is told by progress and outline until it is forgotten."""
+    """Progress and outline show the source in a feed's fingerprint until the feed is forgotten."""
     submissions = mark_source(SearchSource.SUBMISSIONS, "print")
     async with open_journal() as journal:
         await journal.commit(Commit(FEED, submissions, step=Step("live", None, START)))

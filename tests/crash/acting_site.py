@@ -135,7 +135,7 @@ class Replica:
     def call(
         self, method: str, path: str, body: object = None, by: str = "soc"
     ) -> tuple[int, dict[str, Any]] | None:
-        """Call the API; ``None`` where nobody answers, as when the process ends meanwhile."""
+        """Call the API; ``None`` without an answer, such as when the process ends meanwhile."""
         url = self.url()
         if not url:
             return None
@@ -216,7 +216,7 @@ class Place:
                 self.remember(request.body["request_id"], action)
 
     def remember(self, name: str, action: dict[str, Any]) -> None:
-        """Note which action has the *name*; it MUST always be the same."""
+        """Note which action has the *name*; it must stay the same."""
         assert self.names.setdefault(name, action["id"]) == action["id"], name
 
     def kill_at(self, kind: str, nth: int, micros: int = 0) -> None:

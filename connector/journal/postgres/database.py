@@ -71,10 +71,6 @@ class Identity:
     timeline: str
 
 
-class Cancelled(Exception):
-    """The caller gave up before anything was begun."""
-
-
 class Query:
     """Statements without a transaction, or inside one. *qualify* puts the schema before ``@`` names."""
 

@@ -1,4 +1,4 @@
-"""With ``client_ca_file`` nobody gets as far as to show a token without a certificate of that authority."""
+"""With ``client_ca_file``, a caller without a certificate of that authority never gets to send its token."""
 
 from __future__ import annotations
 

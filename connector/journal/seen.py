@@ -164,6 +164,24 @@ class _Changes:
         self.uses[before[2]] -= 1
 
 
+def split_by_mark(
+    rows: Iterable[tuple[bytes, bytes | None, int, int]],
+    names: Mapping[bytes, str],
+    marks: Mapping[str, bytes],
+    within: Window,
+    since: datetime,
+) -> tuple[frozenset[str], list[str]]:
+    """The ids of *rows* (key, mark, time, until) that ``FeedLog.recognise`` need not compare, and the others."""
+    first, last, least = to_micros(within.start), to_micros(within.end), to_micros(since)
+    same: list[str] = []
+    others: list[str] = []
+    for key, mark, time, until in rows:
+        name = names[key]
+        is_same = mark is not None and mark == marks[name] and first <= time <= last and until >= least
+        (same if is_same else others).append(name)
+    return frozenset(same), others
+
+
 class SeenTable:
     """The rows of all feeds. Feeds are named by their number; it belongs to the journal's thread."""
 
@@ -186,17 +204,10 @@ class SeenTable:
     ) -> tuple[frozenset[str], dict[str, Seen]]:
         """The ids whose rows have the same mark, and the rows of the others. See ``FeedLog.recognise``."""
         keys = {to_key(one): one for one in marks}
-        first, last, least = to_micros(within.start), to_micros(within.end), to_micros(since)
-        same, others = [], []
         query = f"SELECT key, mark, time, until FROM seen WHERE feed = ? AND key IN ({_MARKS})"  # noqa: S608, no text of others
-        for chunk in _chunks(list(keys)):
-            for key, mark, time, until in connection.execute(query, (feed, *chunk)):
-                name = keys[key]
-                if mark is not None and mark == marks[name] and first <= time <= last and until >= least:
-                    same.append(name)
-                else:
-                    others.append(name)
-        return frozenset(same), self.find(connection, feed, others) if others else {}
+        rows = chain.from_iterable(connection.execute(query, (feed, *chunk)) for chunk in _chunks(list(keys)))
+        same, others = split_by_mark(rows, keys, marks, within, since)
+        return same, self.find(connection, feed, others) if others else {}
 
     def seen_in(
         self,

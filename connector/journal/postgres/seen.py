@@ -16,7 +16,7 @@ from typing import cast
 from connector.journal.codec import Text, from_text, to_micros, to_moment, to_text
 from connector.journal.postgres.arrays import byteas, int4s, int8s
 from connector.journal.postgres.database import Query, Row, Statement
-from connector.journal.seen import LATEST, LOOKED_AT_ONCE, from_key, to_key
+from connector.journal.seen import LATEST, LOOKED_AT_ONCE, from_key, split_by_mark, to_key
 from connector.model import Body, Feed, Seen, Window
 
 _MOST = 4096
@@ -101,18 +101,11 @@ def recognise(
 ) -> tuple[frozenset[str], dict[str, Seen]]:
     """The ids whose rows have the same mark, and the rows of the others. See ``FeedLog.recognise``."""
     keys = {to_key(one): one for one in marks}
-    first, last, least = to_micros(within.start), to_micros(within.end), to_micros(since)
     rows = query.one(
         f"SELECT key, mark, time, until FROM @seen WHERE {_OF_FEED} AND key = ANY(%s)",
         feed.account, feed.search, byteas(list(keys)),
     )  # fmt: skip
-    found = [keys[row[0]] for row in rows]
-    same = frozenset(
-        name
-        for name, (_, mark, time, until) in zip(found, rows, strict=True)
-        if mark is not None and mark == marks[name] and first <= time <= last and until >= least
-    )
-    others = [name for name in found if name not in same]
+    same, others = split_by_mark(rows, keys, marks, within, since)
     return same, find(query, states, feed, others) if others else {}
 
 

@@ -491,8 +491,8 @@ class Commit:
     """One transaction of collection: revisions, what was seen, and the step that they complete.
 
     *key_value* becomes durable with it, as by ``KeyValueStore.set_value``. So do *notes*, whose keys
-    begin with ``Feed.notes``; they wake no waiters. *generation* is the feed's when the data behind this commit
-    was read (``None``: not checked); see ``Progress``.
+    begin with ``Feed.notes``; they wake no waiters. *generation* is the feed's when the data behind this
+    commit was read (``None``: not checked); see ``Progress``.
     """
 
     feed: Feed

@@ -171,7 +171,7 @@ def split_by_mark(
     within: Window,
     since: datetime,
 ) -> tuple[frozenset[str], list[str]]:
-    """The ids of *rows* (key, mark, time, until) that ``FeedLog.recognise`` need not compare, and the others."""
+    """Ids of *rows* (key, mark, time, until) that ``FeedLog.recognise`` need not compare, and the others."""
     first, last, least = to_micros(within.start), to_micros(within.end), to_micros(since)
     same: list[str] = []
     others: list[str] = []

@@ -10,7 +10,9 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
+
+import orjson
 
 from connector.values import dataclass
 
@@ -121,37 +123,23 @@ HEAD_FIELDS = frozenset({"scanned_at", "ts", "from", "subject"})
 """Fields of a record that every ``Record.head`` has, where the record has them: they never change."""
 
 
-class RecordDecoder(Protocol):
-    """Decodes records of a page, each when its head or its body is asked for."""
-
-    @property
-    def compared(self) -> frozenset[str]:
-        """Fields that a record's head has as JSON."""
-        ...
-
-    def decode_head(self, text: bytes) -> Mapping[str, Any] | None:
-        """Some fields of the record *text*; ``None`` where only the whole of it says what they are."""
-        ...
-
-    def decode_body(self, text: bytes) -> tuple[Body, bool]:
-        """The record *text*, which is known to be sound, and whether it is strict JSON."""
-        ...
-
-
 class Record:
     """One search result as received. *id* is the API's, or a hash of the content where it has none.
 
+    Decoded, a record takes three times the memory of its text, so where there is a text the body is decoded
+    when somebody asks for it, and forgotten by :meth:`forget_body` as soon as it has served.
+
     Args:
         id: the id.
-        body: the decoded object; ``None`` where only *text* is known yet.
-        text: the JSON object as received.
+        body: the decoded object; ``None`` where *text* says it.
+        text: the JSON object as received. Until :meth:`check` it may be no strict JSON; then only id,
+            *scanned* and *mark* may be asked for.
         head: ``HEAD_FIELDS`` where they are not what *body* says.
-        decoder: decodes *text*.
-        scanned: its ``scanned_at``, or else ``ts``, where *text* alone is known.
+        scanned: its ``scanned_at``, or else ``ts``, where that was read before the rest of *text*.
         mark: a digest of *text*, by which it is recognised when it comes again; empty where there is none.
     """
 
-    __slots__ = ("_body", "_decoder", "_head", "_scanned", "_text", "id", "mark")
+    __slots__ = ("_body", "_head", "_kept", "_scanned", "_text", "id", "mark")
 
     def __init__(
         self,
@@ -159,7 +147,6 @@ class Record:
         body: Body | None,
         text: bytes | None = None,
         head: Mapping[str, Any] | None = None,
-        decoder: RecordDecoder | None = None,
         scanned: str | None = None,
         mark: bytes = b"",
     ) -> None:
@@ -168,68 +155,60 @@ class Record:
         self._body = body
         self._text = text
         self._head = head
-        self._decoder = decoder
+        self._kept = _NO_FIELDS
         self._scanned = scanned
 
     @property
     def body(self) -> Body:
-        """The whole record, decoded when first asked for."""
-        if self._body is None:
-            if self._text is None or self._decoder is None:
-                raise ValueError("a record needs a body, or its text and a decoder")
-            self._body, is_strict = self._decoder.decode_body(self._text)
-            self._text = self._text if is_strict else None
-            self._head = None
-        return self._body
+        """The whole record, decoded when it is asked for."""
+        body = self._body
+        if body is None:
+            if self._text is None:
+                raise ValueError("a record needs a body or a text")
+            body = self._body = orjson.loads(self._text)
+        return body
 
     @property
     def text(self) -> bytes | None:
         """The record as strict JSON, as received; ``None`` where only its body is known."""
-        _ = self.body  # what the strict decoder refuses has no text
         return self._text
 
-    def drop_text(self) -> None:
-        """Forget *text*: it is in the journal now, and every copy of a record in memory counts."""
-        _ = self.body  # which takes its place
-        self._text = None
+    def check(self, names: frozenset[str]) -> bool:
+        """Whether the text is strict JSON; it is decoded for that, and the fields *names* are kept."""
+        try:
+            body = orjson.loads(self._text or b"")
+        except orjson.JSONDecodeError:
+            return False
+        self._head, self._kept = {name: body[name] for name in names if name in body}, names
+        return True
+
+    def forget_body(self) -> None:
+        """Keep the text alone, where there is one: the body can be decoded again."""
+        if self._text is not None:
+            self._body = None
+            if self._kept:
+                self._head, self._kept = None, _NO_FIELDS
 
     @property
     def head(self) -> Mapping[str, Any]:
-        """``HEAD_FIELDS`` by name, those that the record has; others may be in it.
-
-        Fields that comparisons look at are in it as JSON where the body is not decoded yet.
-        """
-        if self._body is None and self._head is None and self._text is not None and self._decoder is not None:
-            self._head = self._decoder.decode_head(self._text)
+        """``HEAD_FIELDS`` by name, those that the record has; others may be in it."""
         return self.body if self._head is None else self._head
-
-    @property
-    def unread(self) -> bytes | None:
-        """The JSON object as received, as long as its body is not decoded."""
-        return self._text if self._body is None else None
 
     @property
     def scanned(self) -> object:
         """``scanned_at``, else the retired ``ts``, as the record says it."""
-        if self._body is None:
-            return self._scanned
-        return self.head.get("scanned_at") or self.head.get("ts")
+        return self._scanned or self.head.get("scanned_at") or self.head.get("ts")
 
-    def undecoded(self, names: Sequence[str]) -> bytes | None:
-        """The fields *names* as JSON, with NUL in between; nothing for one that the record does not have.
-
-        ``None`` where that is not known without the body, or the body is decoded already.
-        """
-        if self._body is not None or self._decoder is None or not self._decoder.compared.issuperset(names):
-            return None
-        head = self.head
-        if self._head is None:
-            return None
-        return b"\0".join([head.get(name, b"") for name in names])
+    def fields(self, names: Collection[str]) -> JsonObject:
+        """Those of the fields *names* that the record has, in this order."""
+        said = self._head if self._head is not None and self._kept.issuperset(names) else self.body
+        return {name: said[name] for name in names if name in said}
 
     def renamed(self, id: str) -> Record:  # noqa: A002, as in the constructor
         """The same record under another id."""
-        return Record(id, self._body, self._text, self._head, self._decoder, self._scanned, self.mark)
+        renamed = Record(id, self._body, self._text, self._head, self._scanned, self.mark)
+        renamed._kept = self._kept
+        return renamed
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Record) and self.id == other.id and self.body == other.body
@@ -238,6 +217,9 @@ class Record:
 
     def __repr__(self) -> str:
         return f"Record(id={self.id!r}, body={self.body!r})"
+
+
+_NO_FIELDS: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

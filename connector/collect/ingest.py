@@ -365,7 +365,7 @@ class SliceIngester:
             notes=notes,
         )
         for revision in revisions:
-            revision.record.drop_text()
+            revision.record.forget_body()
 
     def _report(
         self,

@@ -11,7 +11,6 @@ import hashlib
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -274,23 +273,12 @@ _GONE = "$gone"
 
 def _judged(record: Record, watched: Sequence[str]) -> tuple[JsonObject, str]:
     """The state of *record* and its digest."""
-    undecoded = record.undecoded(watched)
-    if undecoded is not None:
-        with suppress(orjson.JSONDecodeError):  # a number that is too large: the lenient decoder knows better
-            return _judged_values(undecoded, tuple(watched))
-    body = record.body
-    said = {name: body[name] for name in watched if name in body}
+    said = record.fields(watched)
     try:
         return _judged_text(orjson.dumps(said))
     except TypeError:  # what this encoder refuses, another JSON library wrote
         state = state_of(said, watched)
         return state, digest_of(state)
-
-
-@lru_cache(maxsize=512)
-def _judged_values(values: bytes, watched: tuple[str, ...]) -> tuple[JsonObject, str]:
-    texts = dict(zip(watched, values.split(b"\0") if watched else (), strict=True))
-    return _judged_text(orjson.dumps({name: orjson.loads(text) for name, text in texts.items() if text}))
 
 
 @lru_cache(maxsize=512)

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
+import msgspec
 import orjson
 
 from connector.model import Feed, Record, Revision
@@ -171,7 +173,7 @@ def from_blob(data: bytes, *, tolerant: bool) -> tuple[tuple[Revision, ...], int
         raw = zlib.decompress(data)
     except zlib.error as error:
         raise ValueError(str(error)) from error
-    rows = json.loads(raw) if tolerant else orjson.loads(raw)
+    rows = json.loads(raw) if tolerant else _split_rows(raw)
     feeds: dict[tuple[str, str], Feed] = {}
     revisions = []
     for account, search, key, digest, number, collected, previous, extra, occurrence, gone, body in rows:
@@ -179,7 +181,7 @@ def from_blob(data: bytes, *, tolerant: bool) -> tuple[tuple[Revision, ...], int
         revisions.append(
             Revision(
                 feed,
-                Record(key, body),
+                Record(key, body) if tolerant else Record(key, None, bytes(body)),
                 digest,
                 number,
                 to_moment(collected),
@@ -190,6 +192,19 @@ def from_blob(data: bytes, *, tolerant: bool) -> tuple[tuple[Revision, ...], int
             )
         )
     return tuple(revisions), len(raw)
+
+
+def _split_rows(raw: bytes) -> Any:
+    """The rows of an array, their records not decoded: each is when somebody asks for its body."""
+    try:
+        return _decode_rows(raw)
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+
+
+_decode_rows = msgspec.json.Decoder(
+    list[tuple[str, str, str, str, int, int, Any, Any, int, bool, msgspec.Raw]]
+).decode
 
 
 def choose_compression() -> tuple[str, Callable[[bytes], bytes]]:

@@ -71,15 +71,14 @@ class EntryCache:
 
 
 _SOON = 2000
-"""Distance in revisions within which a following output still profits from a cached entry; decoded, a
-revision takes about 8 kB, so two thousand are the cache's default size."""
+"""Distance in revisions within which a following output still profits from a cached entry."""
 
 
 class Reader:
     """Reads entries through a cache. It belongs to the journal's thread.
 
-    Decoded entries are large. One is kept only as long as some output will ask for it soon: because it
-    follows closely what is written, or comes shortly behind another that has read it.
+    An entry is kept only as long as some output will ask for it soon: because it follows closely what is
+    written, or comes shortly behind another that has read it.
     """
 
     def __init__(self, path: Path, cache: int) -> None:

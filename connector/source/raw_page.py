@@ -1,22 +1,20 @@
-"""Splits a page into records without decoding them: each is decoded when somebody asks for its body.
+"""Splits a page into records without decoding them.
 
 Most records that are read again are unchanged, byte by byte: a digest of the bytes tells that. Others are
-compared by a few fields. What becomes a revision is decoded once, by the same decoders as any other page, and
-its own bytes go into the journal.
+decoded to see whether they are strict JSON, and only the few fields are kept that comparisons look at. Their
+own bytes go into the journal and to the outputs, which decode them one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 import msgspec
-import orjson
 
-from connector.model import HEAD_FIELDS, Body, JsonObject, Quarantined, Record
-from connector.source.decode import decode
+from connector.model import HEAD_FIELDS, JsonObject, Quarantined, Record
 from connector.source.pages import (
     MAX_DEPTH,
     PageSlice,
@@ -79,19 +77,12 @@ class PageSplitter:
     """Splits pages.
 
     Args:
-        compared: names of fields that comparisons look at; they can be read without decoding the record.
+        compared: names of fields that comparisons look at.
     """
 
     def __init__(self, compared: Iterable[str] = ()) -> None:
         watched = frozenset(compared)
-        self.compared = watched - HEAD_FIELDS
-        fields: dict[str, Any] = {
-            "id": str,
-            **dict.fromkeys(HEAD_FIELDS, str | None),
-            **dict.fromkeys(self.compared, msgspec.Raw),
-        }
-        head: Any = TypedDict("head", fields, total=False)  # type: ignore[misc]
-        self._decode_head = msgspec.json.Decoder(head).decode
+        self._kept = watched | HEAD_FIELDS
         # Marks of a search that watches other fields mean nothing: what it said of them was not kept.
         self._salt = sha256(repr(sorted(watched)).encode()).digest()
 
@@ -114,18 +105,11 @@ class PageSplitter:
 
     def slice_of(self, items: Sequence[bytes]) -> PageSlice:
         """Make records of *items*, in order."""
-        listed = [self.list_record(item) for item in items]
-        sound = [
-            record if record is not None and _is_utf8(item) else None
-            for item, record in zip(items, listed, strict=True)
-        ]
-        return _slice(zip(items, sound, strict=True))
+        return self._slice([(item, self.list_record(item)) for item in items])
 
     def check(self, records: Sequence[Record]) -> PageSlice:
-        """Decode *records* that were listed; those that are no strict JSON are looked at closely."""
-        items = [record.unread or b"" for record in records]
-        sound = [record if record.text is not None else None for record in records]
-        return _slice(zip(items, sound, strict=True))
+        """Look closely at *records* that were listed; those that are no strict JSON are decoded leniently."""
+        return self._slice([(record.text or b"", record) for record in records])
 
     def list_record(self, item: bytes) -> Record | None:
         """The record of *item*, of which only id and time are read; ``None`` where it looks like none."""
@@ -136,48 +120,28 @@ class PageSplitter:
         if not listed.id or listed.id.isspace():
             return None
         mark = sha256(self._salt + item).digest()[:_MARK_BYTES]
-        return Record(listed.id, None, item, None, self, listed.scanned_at or listed.ts, mark)
+        return Record(listed.id, None, item, None, listed.scanned_at or listed.ts, mark)
 
-    def decode_head(self, text: bytes) -> Mapping[str, Any] | None:
-        """Some fields of the record *text*; ``None`` where they are of another type than usual."""
-        try:
-            return cast("Mapping[str, Any]", self._decode_head(text))
-        except msgspec.MsgspecError:
-            return None
-
-    def decode_body(self, text: bytes) -> tuple[Body, bool]:
-        """The record *text*, whose grammar is known to be sound, and whether it is strict JSON."""
-        try:
-            return cast("JsonObject", orjson.loads(text)), True
-        except orjson.JSONDecodeError:  # a number that is too large
-            return cast("JsonObject", decode(text).value), False
-
-
-def _slice(items: Iterable[tuple[bytes, Record | None]]) -> PageSlice:
-    """The records of *items*; those without a record are decoded alone, and perhaps quarantined."""
-    records: list[Record] = []
-    quarantined: list[Quarantined] = []
-    is_lenient = False
-    for item, record in items:
-        # What closes is counted, not what is nested: an ordinary record has a few dozen, deep ones more.
-        if record is not None and item.count(b"}") + item.count(b"]") <= MAX_DEPTH:
-            records.append(record)
-            continue
-        row = decode_item(item)
-        if isinstance(row, Quarantined):
-            quarantined.append(row)
-            continue
-        is_lenient = is_lenient or row[1]
-        records.append(parse_row(row[0]))
-    kept, conflicting = resolve_duplicates(records)
-    return PageSlice(kept, (*quarantined, *conflicting), is_lenient)
+    def _slice(self, items: Iterable[tuple[bytes, Record | None]]) -> PageSlice:
+        """The records of *items*; those without a record are decoded alone, and perhaps quarantined."""
+        records: list[Record] = []
+        quarantined: list[Quarantined] = []
+        is_lenient = False
+        for item, record in items:
+            if record is not None and _closes(item) <= MAX_DEPTH and record.check(self._kept):
+                records.append(record)
+                continue
+            row = decode_item(item)
+            if isinstance(row, Quarantined):
+                quarantined.append(row)
+                continue
+            is_lenient = is_lenient or row[1]
+            records.append(parse_row(row[0]))
+        kept, conflicting = resolve_duplicates(records)
+        return PageSlice(kept, (*quarantined, *conflicting), is_lenient)
 
 
-def _is_utf8(text: bytes) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def _closes(item: bytes) -> int:
+    """How many brackets close in *item*: an ordinary record has a few dozen, one that nests deeply more."""
+    # Replacing jumps from one to the next, while counting looks at every byte.
+    return 2 * len(item) - len(item.replace(b"}", b"")) - len(item.replace(b"]", b""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -115,26 +116,27 @@ def test_the_text_of_a_record_is_strict_json_and_means_its_body(item: bytes) -> 
             assert orjson.loads(record.text) == record.body
 
 
-def test_an_ordinary_record_is_not_decoded_until_its_body_is_asked_for(
+def test_a_new_record_is_decoded_once_to_check_and_compare_it_and_its_body_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[bytes] = []
-    original = PageSplitter.decode_body
 
-    def counting(self: PageSplitter, text: bytes) -> Any:
+    def counting(text: bytes) -> Any:
         asked.append(text)
-        return original(self, text)
+        return orjson.loads(text)
 
-    monkeypatch.setattr(PageSplitter, "decode_body", counting)
     text = orjson.dumps(ORDINARY)
     [record] = split(text).records
+    judged(record)  # what the state of so many records is, is known by then
 
+    monkeypatch.setattr("connector.model.orjson", SimpleNamespace(loads=counting))
+    [record] = split(text).records
     judged(record)
-    assert asked == []
+    assert asked == [text]
 
     assert record.body == ORDINARY
     assert record.body == ORDINARY
-    assert asked == [text]
+    assert asked == [text, text]
     assert record.text == text
 
 
@@ -158,12 +160,22 @@ def test_what_is_no_page_is_not_split(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("asked_before", [True, False])
-def test_a_record_whose_text_is_dropped_keeps_its_body(asked_before: bool) -> None:
-    [record] = split(orjson.dumps(ORDINARY)).records
+def test_a_record_whose_body_is_forgotten_is_decoded_again(asked_before: bool) -> None:
+    text = orjson.dumps(ORDINARY)
+    [record] = split(text).records
     if asked_before:
         assert record.body == ORDINARY
+    told = judged(record)
 
-    record.drop_text()
+    record.forget_body()
+
+    assert record.text == text
+    assert (record.body, judged(record)) == (ORDINARY, told)
+
+
+def test_a_record_without_a_text_keeps_its_body() -> None:
+    record = Record("m", ORDINARY)
+
+    record.forget_body()
 
     assert record.body == ORDINARY
-    assert record.text is None

@@ -87,7 +87,7 @@ class Journal:
         self._notifier = HeadNotifier(head)
         self._value_changed = Broadcast()
         self._pacing = Pacing()
-        self._reader = Reader(database.path, options.cache)
+        self._reader = Reader(database, options.cache)
         self._states = States()
         self._seen = SeenTable(self._states)
         self._max_dead_letters: dict[str, int] = {}
@@ -194,14 +194,12 @@ class Journal:
         def work(connection: sqlite3.Connection) -> CommitResult:
             if commit.generation not in {None, self._generations[commit.feed]}:
                 raise Moved(f"{commit.feed} was forgotten; ask for its progress to begin anew")
-            written = write_commit(
+            return write_commit(
                 connection, commit, new_entries, seen=self._seen, now=now, retain=self._retain
             )
-            self._reader.adopt(written.head - len(commit.revisions) + 1, new_entries(), commit.revisions)
-            self._reader.trim(written.trim.floor if written.trim else 0)
-            return written
 
         def done(written: CommitResult) -> None:
+            self._reader.adopt(written.head - len(commit.revisions) + 1, new_entries(), commit.revisions)
             self._observe(
                 JournalCommitted(commit.feed, len(commit.revisions), written.bytes, self._time() - began)
             )
@@ -241,11 +239,10 @@ class Journal:
         """See ``OutputLog``."""
 
         def work(connection: sqlite3.Connection) -> tuple[int, Skip | None]:
-            attached = positions.attach(connection, output, start, backlog)
-            self._reader.begin(output, attached[0])
-            return attached
+            return positions.attach(connection, output, start, backlog)
 
         def done(attached: tuple[int, Skip | None]) -> None:
+            self._reader.begin(output, attached[0])
             self._max_dead_letters[output] = backlog.max_dead_letters
             self._notifier.clear_moved(output)
             if attached[1] is not None:
@@ -260,10 +257,13 @@ class Journal:
 
         def work(connection: sqlite3.Connection) -> Trim | None:
             positions.detach(connection, output)
-            self._reader.forget(output)
             return self._trim(connection)
 
-        await self._write("detach", work, self._report_trim, last_resort=True)
+        def done(trim: Trim | None) -> None:
+            self._reader.forget(output)
+            self._report_trim(trim)
+
+        await self._write("detach", work, done, last_resort=True)
 
     async def read(self, output: str, after: int) -> Entry:
         """See ``OutputLog``."""
@@ -272,9 +272,7 @@ class Journal:
             if self._notifier.is_moved(output):
                 raise _moved(output)
             if after < self._notifier.head:
-                entry = await self._database.read(
-                    lambda connection: self._reader.next(connection, output, after)
-                )
+                entry = await self._reader.next(output, after)
                 if self._notifier.is_moved(output):
                     raise _moved(output)
                 if entry is not None:
@@ -523,7 +521,9 @@ class Journal:
         last_resort: bool = False,
     ) -> T:
         try:
-            return await self._database.write(work, done=done, last_resort=last_resort, undo=self._undo)
+            return await self._database.write(
+                work, done=done, last_resort=last_resort, undo=self._states.clear
+            )
         except JournalFull as full:
             if not full.outputs:
                 self._observe(JournalWriteFailed(operation, str(full)))
@@ -548,10 +548,7 @@ class Journal:
         return _EXPIRE_AT_ONCE - left
 
     def _trim(self, connection: sqlite3.Connection) -> Trim | None:
-        trim = positions.trim(connection, to_micros(self._clock()) - self._retain, TRIM_AT_ONCE)
-        if trim is not None:
-            self._reader.trim(trim.floor)
-        return trim
+        return positions.trim(connection, to_micros(self._clock()) - self._retain, TRIM_AT_ONCE)
 
     def _append(self, connection: sqlite3.Connection, audit: Sequence[Revision], now: int) -> _Appended:
         if not audit:
@@ -568,15 +565,12 @@ class Journal:
             self._report_skip(skip)
         self._notifier.advance(head)
 
-    def _undo(self) -> None:
-        self._states.clear()
-        self._reader.clear()
-
     def _report_skip(self, skip: Skip) -> None:
         self._observe(BacklogSkipped(skip.output, skip.revisions, skip.gap))
 
     def _report_trim(self, trim: Trim | None) -> None:
         if trim is not None:
+            self._reader.trim(trim.floor)
             self._observe(JournalTrimmed(trim.entries, trim.bytes))
 
     @staticmethod

@@ -6,19 +6,16 @@ import sqlite3
 from bisect import bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from connector.journal.codec import UNREADABLE, from_blob
+from connector.journal.database import Database
 from connector.journal.entries import NewEntry, entry_after
 from connector.journal.integrity import damaged
 from connector.model import Entry, Revision
 
 
 class EntryCache:
-    """Entries by position, at most *most* bytes of JSON, the least recently used going first.
-
-    Used by the journal's thread only.
-    """
+    """Entries by position, at most *most* bytes of JSON, the least recently used going first."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -48,6 +45,10 @@ class EntryCache:
         while self._bytes > self._most:
             self._drop(next(iter(self._entries)))
 
+    def has_room(self, size: int) -> bool:
+        """Whether an entry of *size* bytes pushes none out."""
+        return self._bytes + size <= self._most
+
     def keep(self, wanted: Callable[[Entry], bool]) -> None:
         """Drop the entries that are not *wanted*."""
         for first in [first for first, (entry, _) in self._entries.items() if not wanted(entry)]:
@@ -75,14 +76,15 @@ _SOON = 2000
 
 
 class Reader:
-    """Reads entries through a cache. It belongs to the journal's thread.
+    """Reads entries through a cache, which belongs to the main loop: what is there needs no other thread.
 
     An entry is kept only as long as some output will ask for it soon: because it follows closely what is
-    written, or comes shortly behind another that has read it.
+    written, or comes shortly behind another that has read it. Where there is no room, the newest is not kept:
+    it is needed last.
     """
 
-    def __init__(self, path: Path, cache: int) -> None:
-        self._path = path
+    def __init__(self, database: Database, cache: int) -> None:
+        self._database = database
         self._cache = EntryCache(cache)
         self._reached: dict[str, int] = {}
 
@@ -90,14 +92,14 @@ class Reader:
         """*output* will ask for what follows *position*."""
         self._reached[output] = position
 
-    def next(self, connection: sqlite3.Connection, output: str, after: int) -> Entry | None:
+    async def next(self, output: str, after: int) -> Entry | None:
         """The next retained entry for *output*, without the revisions up to *after*.
 
         Raises ``JournalDamaged`` for a damaged one.
         """
         entry, size = self._cache.find(after + 1), 0
         if entry is None:
-            entry, size = self._load(connection, after)
+            entry, size = await self._database.read(lambda connection: self._load(connection, after))
         self._reached[output] = entry.last if entry else after
         if entry is not None and size:
             self._keep(entry, size)
@@ -107,7 +109,7 @@ class Reader:
         return Entry(after + 1, entry.revisions[after + 1 - entry.first :], entry.only)
 
     def adopt(self, first: int, new_entries: Sequence[NewEntry], revisions: Sequence[Revision]) -> None:
-        """Keep what is being written, from sequence number *first* on, so that it need not be decoded."""
+        """Keep what was written, from sequence number *first* on, so that it need not be decoded."""
         start = 0
         for new_entry in new_entries:
             part = tuple(revisions[start : start + new_entry.blob.count])
@@ -119,16 +121,13 @@ class Reader:
         """Drop what is cached up to *floor*."""
         self._cache.trim(floor)
 
-    def clear(self) -> None:
-        """Drop everything cached: after a rollback it may hold what does not exist."""
-        self._cache.clear()
-
     def forget(self, output: str) -> None:
         """*output* will not ask for a while."""
         self._reached.pop(output, None)
+        self._cache.keep(self._is_wanted)
 
     def _keep(self, entry: Entry, size: int) -> None:
-        if self._is_wanted(entry):
+        if self._is_wanted(entry) and self._cache.has_room(size):
             self._cache.put(entry, size)
 
     def _is_wanted(self, entry: Entry) -> bool:
@@ -145,5 +144,5 @@ class Reader:
             revisions, size = from_blob(stored.body, tolerant=stored.tolerant)
         except UNREADABLE as error:
             what = f"the entry of revisions {stored.first} to {stored.last} cannot be decoded: {error}"
-            raise damaged(self._path, what) from error
+            raise damaged(self._database.path, what) from error
         return Entry(stored.first, revisions, stored.only), size

@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from connector.journal import Journal, JournalOptions, codec, reader
+from connector.journal.commit import encode_entries
+from connector.journal.database import Database
 from connector.model import Backlog, Revision
 from connector.testing.journal_harness import commit_of, names_of
 from tests.support.uncollected import living
@@ -81,6 +83,31 @@ async def test_what_one_output_alone_reads_of_a_backlog_is_not_kept(
         for _ in range(2):
             await read(journal, "siem", 3000, 6000)
     assert len(decoded) == 2 * 6
+
+
+async def test_what_is_needed_first_stays_where_there_is_no_room_for_all(
+    here: Surroundings, decoded: list[int]
+) -> None:
+    (entry,) = encode_entries(commit_of(*map(str, range(1000, 1500))), (500, 1 << 20), bytes)
+    room = JournalOptions(entry_revisions=500, cache=entry.blob.raw * 5 // 2)
+    async with here.journal(room) as journal:
+        await journal.attach("siem", "head", Backlog())
+        for start in range(0, 6000, 1000):
+            # A page ahead of the output, so that two pages are four entries.
+            await fill(journal, start, 1000)
+            if start:
+                await read(journal, "siem", start - 1000, start)
+    assert len(decoded) <= 4  # of ten; all of them where the oldest went
+
+
+async def test_what_is_in_memory_needs_no_other_thread(
+    here: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with here.journal(OPTIONS) as journal:
+        await journal.attach("siem", "head", Backlog())
+        await fill(journal, 0, 1000)
+        monkeypatch.delattr(Database, "read")
+        assert await read(journal, "siem", 0, 1000) == 1000
 
 
 async def test_an_output_that_left_keeps_nothing_in_memory(here: Surroundings, decoded: list[int]) -> None:

@@ -11,12 +11,13 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, TypeAlias
 
 import yaml
 
 from connector.errors import ConfigurationError, Position, Problem
+from connector.values import dataclass
 
 Scalar: TypeAlias = str | int | float | bool | None
 Plain: TypeAlias = Scalar | list["Plain"] | dict[str, "Plain"]

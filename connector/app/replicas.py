@@ -11,13 +11,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from connector.broadcast import Broadcast
 from connector.errors import JournalError, JournalUnavailable, LeaseLost
 from connector.facts import LeaseExpired, LeaseReleased, LeaseTaken, ReplicasSeen
 from connector.interfaces import Observe
 from connector.leases import RENEW, TTL, Leases, Replicas, Unit, assign
+from connector.values import dataclass
 
 _MARGIN = 1.0
 """Seconds before the end of a lease at which its holder stops: what it sends now still takes a moment."""

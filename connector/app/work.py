@@ -9,7 +9,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from connector.app.collectors import FeedPlan
 from connector.app.replicas import Grant, Keeper
@@ -25,6 +24,7 @@ from connector.model import BatchName, Event, Limits, Receipt
 from connector.outputs.common import LocalSettings
 from connector.settings import Settings
 from connector.source.client import CloudflareSource
+from connector.values import dataclass
 
 _FINISH_SECONDS = 10.0
 """Longest that requests in flight may take when another replica should deliver to an output."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from connector.errors import ConfigurationError, ConnectorError
 FAILED = 1
 WRONG = 2
 """Exit codes: 0 success, 1 failure, 2 wrong usage or invalid configuration."""
+
+_YOUNG_OBJECTS = 50_000
+"""New objects after which the garbage collector runs."""
 
 _COMMANDS = {
     "action": "Move, release, submit, block; approve actions.",
@@ -138,6 +142,8 @@ def _run() -> int:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    # Imports make many objects that stay: to look at them again and again would be a tenth of the start.
+    gc.set_threshold(_YOUNG_OBJECTS)
     try:
         code = _run()
     except OSError as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Container, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import attrgetter
 
 from connector.collect.enrichment import is_enrichment_pending
@@ -32,6 +32,7 @@ from connector.errors import BadQuery, SourceError
 from connector.facts import RecordDisappeared
 from connector.interfaces import Clock, FeedLog, Lookup, Observe, Source
 from connector.model import Priority, Query, Record, Seen, Window
+from connector.values import dataclass
 
 _TOGETHER = 50
 """Look-ups whose outcome is stored at once: they arrive early, and an interruption repeats no more."""

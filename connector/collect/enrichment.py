@@ -10,7 +10,7 @@ enrichment. The set of missing endpoints only ever shrinks.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 
 from connector.collect.revisions import (
@@ -22,6 +22,7 @@ from connector.collect.revisions import (
 )
 from connector.interfaces import INCOMPLETE, Enricher
 from connector.model import Body, Feed, Record, Revision, Seen, Window
+from connector.values import dataclass
 
 _MISSING, _AGE = "missing", "age"
 

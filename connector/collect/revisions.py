@@ -11,7 +11,7 @@ import hashlib
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from struct import Struct
@@ -21,6 +21,7 @@ import orjson
 
 from connector.model import Body, Feed, JsonObject, Record, Revision, Seen, Window
 from connector.moments import known_moment, parse_moment
+from connector.values import dataclass
 
 WATCHED: tuple[str, ...] = (
     "final_disposition",

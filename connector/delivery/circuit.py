@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
@@ -28,6 +27,7 @@ from connector.delivery.retry_policy import (
 )
 from connector.facts import BatchRetried, OutputHeld, OutputReleased, OutputRetryAfterCapped
 from connector.interfaces import Output, ResumableOutput
+from connector.values import dataclass
 
 HeldBy: TypeAlias = Literal["collector", "journal"]
 """What holds an output: the collector, or a journal that cannot store an acknowledgement."""

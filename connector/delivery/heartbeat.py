@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from connector.delivery.circuit import CircuitBreaker
@@ -17,6 +16,7 @@ from connector.delivery.side_send import SideSend
 from connector.facts import HeartbeatRefused, HeartbeatSent
 from connector.interfaces import Output
 from connector.model import Event
+from connector.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ any more.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from connector.delivery.context import DeliveryContext
 from connector.delivery.retry_policy import excerpt
 from connector.interfaces import LateReporting, Output
 from connector.model import DeadLetter, LateFailure
+from connector.values import dataclass
 
 _LEFT_BEHIND = "delivery ended before it was tried often enough to be certain"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from connector.delivery.circuit import CircuitBreaker
 from connector.delivery.context import DeliveryContext
@@ -25,6 +25,7 @@ from connector.delivery.retry_policy import (
 )
 from connector.interfaces import Output
 from connector.model import Event, Receipt
+from connector.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ poisoned event makes every request with it look like an outage.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from connector.delivery.in_flight import Chunk, ChunkStatus
 from connector.delivery.retry_policy import Random, RetryPolicy
+from connector.values import dataclass
 
 _SEVERAL = 3
 """More events than this that the collector itself keeps asking for again are no property of the events: one

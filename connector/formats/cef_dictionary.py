@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
+
+from connector.values import dataclass
 
 HEADER: Mapping[str, int] = MappingProxyType(
     {

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
+
+from connector.values import dataclass
 
 HEADER: Mapping[str, int] = MappingProxyType({"Vendor": 255, "Product": 255, "Version": 255, "EventID": 255})
 """The header fields after the version of LEEF, in order, with the longest text of each in characters."""

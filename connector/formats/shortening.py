@@ -8,7 +8,8 @@ required, cuttable or a list is its ``ShorteningPolicy``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+
+from connector.values import dataclass
 
 MARK = "..."
 LEAST = 64

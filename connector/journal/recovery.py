@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,6 +23,7 @@ from connector.journal.entries import bytes_at
 from connector.journal.integrity import TYPES, find_damage, find_undecodable
 from connector.journal.lock import hold_directory
 from connector.journal.schema import check_application, migrate
+from connector.values import dataclass
 
 _Row: TypeAlias = dict[str, Any]
 

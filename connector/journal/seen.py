@@ -6,13 +6,13 @@ import re
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
 from connector.journal.codec import Text, from_text, to_micros, to_moment, to_text
 from connector.model import Body, Seen, Window
+from connector.values import dataclass
 
 _MOST = 4096
 """States in the cache: real feeds have a few hundred."""

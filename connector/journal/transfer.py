@@ -11,7 +11,6 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -21,6 +20,7 @@ from connector.errors import JournalBroken, JournalError
 from connector.journal.database import connect, explain, transaction
 from connector.journal.lock import hold_directory
 from connector.journal.schema import migrate
+from connector.values import dataclass
 
 Value: TypeAlias = int | str | bytes | None
 Row: TypeAlias = tuple[Value, ...]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from connector.errors import ConfigurationError, Problem
@@ -24,6 +23,7 @@ from connector.mapping.language.rules import parse_template
 from connector.mapping.mapper import NO_ACCOUNTS, Render, compile_matcher, match_warnings
 from connector.mapping.templates import body_warnings, compile_body
 from connector.model import JsonObject, Revision
+from connector.values import dataclass
 from connector.yaml_nodes import Node
 
 PATH, METHOD, BODY = "path", "method", "body"

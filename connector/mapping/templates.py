@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from connector.errors import ConfigurationError, Position, Problem
@@ -30,6 +30,7 @@ from connector.mapping.schemas.encoding import SHAPES
 from connector.mapping.schemas.fields import documented_paths
 from connector.model import JsonObject, Revision
 from connector.secret import Reference
+from connector.values import dataclass
 from connector.yaml_nodes import Node, Scalar, suggestion
 
 EVENT = "event"

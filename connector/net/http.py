@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlencode
 
 from connector import __version__
 from connector.errors import ConfigurationError, Problem
@@ -30,9 +31,12 @@ from connector.net.transport import (
     Untrusted,
 )
 from connector.secret import Secret
+from connector.values import dataclass
 
 with absent("pygments", "rich"):
     import httpcore
+
+if TYPE_CHECKING:
     import httpx
 
 __all__ = [
@@ -112,11 +116,15 @@ class HttpClient:
     ) -> None:
         headers = {"user-agent": user_agent, "accept": "*/*", "accept-encoding": "gzip"}
         self._headers = tuple((name.encode(), value.encode()) for name, value in headers.items())
-        self._cookies = httpx.Cookies() if cookies else None
+        self._cookies: httpx.Cookies | None = None
+        if cookies:
+            from connector.net.url_library import httpx  # noqa: PLC0415
+
+            self._cookies = httpx.Cookies()
         self._target = functools.lru_cache(maxsize=_TARGETS)(_target)
 
         def build() -> _Routes:
-            context = _default_context() if tls is None or tls == TlsOptions() else client_context(tls)
+            context = None if tls is None or tls == TlsOptions() else client_context(tls)
             return _Routes(context, proxy, connections, direct=direct)
 
         self._proxy = proxy
@@ -199,6 +207,8 @@ class HttpClient:
             lines = [line for line in lines if line[0] != b"authorization"]
             lines.append((b"authorization", target.authorization))
         if self._cookies:
+            from connector.net.url_library import httpx  # noqa: PLC0415
+
             asking = httpx.Request(method, target.url)
             self._cookies.set_cookie_header(asking)
             lines += [(b"cookie", value.encode("ascii")) for value in asking.headers.get_list("cookie")]
@@ -207,6 +217,8 @@ class HttpClient:
 
     def _keep_cookies(self, target: _Target, status: int, headers: _Headers) -> None:
         if self._cookies is not None and any(name.lower() == b"set-cookie" for name, _ in headers):
+            from connector.net.url_library import httpx  # noqa: PLC0415
+
             asked = httpx.Request("GET", target.url)
             self._cookies.extract_cookies(httpx.Response(status, headers=headers, request=asked))
 
@@ -244,7 +256,7 @@ _UNSENDABLE = "the request cannot be written as HTTP: check URL and header value
 class _Target:
     """Where a request goes, worked out once per URL: *host* and *authorization* are header values."""
 
-    url: httpx.URL
+    url: str
     parts: httpcore.URL
     host: bytes
     peer: str
@@ -252,7 +264,41 @@ class _Target:
 
 
 def _target(url: str, params: tuple[tuple[str, str], ...]) -> _Target:
+    return _plain_target(url, params) or _any_target(url, params)
+
+
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_PLAIN = re.compile(
+    rf"(https?)://([a-z][a-z0-9.-]*|{_OCTET}(?:\.{_OCTET}){{3}})(?::([1-9]\d{{1,3}}|[1-5]\d{{4}}))?"
+    r"((?:/[\w~-][\w.~-]*)*/?)",
+    re.ASCII,
+)
+"""Scheme, host, port and path of a URL in which nothing has to be written otherwise."""
+
+
+def _plain_target(url: str, params: tuple[tuple[str, str], ...]) -> _Target | None:
+    """The target of a URL that needs no library to be read, as nearly every one is."""
+    plain = _PLAIN.fullmatch(url)
+    if plain is None or len(dict(params)) < len(params):
+        return None
+    scheme, host, given, path = plain.groups()
+    usual = 443 if scheme == "https" else 80
+    port = None if given is None or int(given) == usual else int(given)
+    place = (path or "/") + (f"?{urlencode(params)}" if params else "")
+    netloc = host if port is None else f"{host}:{port}"
+    return _Target(
+        f"{scheme}://{netloc}{place}",
+        httpcore.URL(scheme=scheme.encode(), host=host.encode(), port=port, target=place.encode()),
+        netloc.encode(),
+        f"{host}:{port or usual}",
+        None,
+    )
+
+
+def _any_target(url: str, params: tuple[tuple[str, str], ...]) -> _Target:
     pairs: list[tuple[str, str | int | float | bool | None]] = list(params)
+    from connector.net.url_library import httpx  # noqa: PLC0415
+
     try:
         target = httpx.URL(url)
         target = target.copy_merge_params(httpx.QueryParams(pairs)) if pairs else target
@@ -262,7 +308,7 @@ def _target(url: str, params: tuple[tuple[str, str], ...]) -> _Target:
         raise Unsendable("the URL is not one of http or https with a host")
     credentials = f"{target.username}:{target.password}".encode() if target.userinfo else b""
     return _Target(
-        target,
+        str(target),
         httpcore.URL(
             scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
         ),
@@ -300,41 +346,57 @@ class _Routes:
     """
 
     def __init__(
-        self, context: ssl.SSLContext, proxy: Secret | str | None, connections: int, *, direct: bool = False
+        self,
+        context: ssl.SSLContext | None,
+        proxy: Secret | str | None,
+        connections: int,
+        *,
+        direct: bool = False,
     ) -> None:
         configured = proxy.reveal() if isinstance(proxy, Secret) else proxy
         self._configured = with_scheme(configured) if configured else None
         self._environment = ProxyEnvironment()
-        self._pools: dict[str | None, httpcore.AsyncConnectionPool] = {}
+        self._context = context
+        self._connections = connections
+        self._direct: dict[bytes, httpcore.AsyncConnectionPool] = {}
         proxies = [("proxy setting", self._configured)] if self._configured else []
         others = () if direct else proxies or self._environment.proxies.values()
-        for name, url in (("", None), *others):
-            self._pools[url] = _pool(context, connections, url, name)
+        self._proxied = {
+            url: _proxy_pool(context or _default_context(), connections, url, name) for name, url in others
+        }
 
     def pool_for(self, url: httpcore.URL) -> httpcore.AsyncConnectionPool:
         """The pool by which the host of *url* is reached."""
-        if len(self._pools) == 1:
-            return self._pools[None]
+        if not self._proxied:
+            return self._direct_pool(url.scheme)
         if self._configured:
-            return self._pools[self._configured]
+            return self._proxied[self._configured]
         host = url.host.decode("ascii")
-        return self._pools[self._environment.route(url.scheme.decode("ascii"), host, url.port).proxy]
+        proxy = self._environment.route(url.scheme.decode("ascii"), host, url.port).proxy
+        return self._direct_pool(url.scheme) if proxy is None else self._proxied[proxy]
+
+    def _direct_pool(self, scheme: bytes) -> httpcore.AsyncConnectionPool:
+        # By scheme: a client that speaks plain HTTP needs no certificate authorities.
+        if scheme not in self._direct:
+            context = self._context or (_default_context() if scheme == b"https" else None)
+            self._direct[scheme] = httpcore.AsyncConnectionPool(
+                context,
+                max_connections=self._connections,
+                keepalive_expiry=_KEEP_ALIVE,
+                network_backend=AsyncioBackend(),
+            )
+        return self._direct[scheme]
 
     async def aclose(self) -> None:
         """Close the connections of every route."""
-        await asyncio.gather(*(pool.aclose() for pool in self._pools.values()))
+        await asyncio.gather(*(pool.aclose() for pool in (*self._direct.values(), *self._proxied.values())))
 
 
-def _pool(
-    context: ssl.SSLContext, connections: int, proxy: str | None, name: str
+def _proxy_pool(
+    context: ssl.SSLContext, connections: int, proxy: str, name: str
 ) -> httpcore.AsyncConnectionPool:
-    if proxy is None:
-        return httpcore.AsyncConnectionPool(
-            context,
-            max_connections=connections,
-            keepalive_expiry=_KEEP_ALIVE,
-            network_backend=AsyncioBackend(),
-        )
+    from connector.net.url_library import httpx  # noqa: PLC0415
+
     try:
         parsed = httpx.Proxy(proxy)
     except (ValueError, httpx.InvalidURL):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from connector.errors import ConnectorError
+from connector.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

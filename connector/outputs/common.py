@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Literal, Protocol, runtime_checkable
 
@@ -13,6 +13,7 @@ from connector.formats.escaping import Escape
 from connector.interfaces import Observe, Output, Start
 from connector.model import Backlog, JsonObject, Limits, WhenFull
 from connector.quantity_fields import Duration, Size
+from connector.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from connector.errors import Position
 from connector.secret import Reference
 from connector.settings.env_overrides import value_reader
 from connector.settings.interpolation import UnresolvedReference
 from connector.settings.problems import PathProblem
+from connector.values import dataclass
 from connector.yaml_nodes import Node
 
 TOKEN = "CLOUDFLARE_API_TOKEN"  # noqa: S105, the name of a variable

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from connector.errors import Position
 from connector.settings.cloudflare_env import environment_account
 from connector.settings.env_overrides import set_node
 from connector.settings.places import state_directory
 from connector.settings.problems import PathProblem
+from connector.values import dataclass
 from connector.yaml_nodes import Node, Scalar
 
 DEFAULT = Position("default", 0, 0)

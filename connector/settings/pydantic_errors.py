@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from pydantic_core import ErrorDetails
 from connector.quantities import format_duration
 from connector.settings.problems import KIND, MISSING, Path, PathProblem
 from connector.settings.schema_index import SchemaNode
+from connector.values import dataclass
 from connector.yaml_nodes import Node, suggestion
 
 _NAME = "^[a-z][a-z0-9_]*$"
@@ -128,7 +128,7 @@ def _fault(one: ErrorDetails, place: _Place) -> PathProblem:
     if kind == "missing":
         return PathProblem(path, MISSING, _description(place.above.child(str(path[-1]))))
     if kind == "extra_forbidden":
-        return unknown_key(path, place.above)
+        return _unknown_key(path, place.above)
     if kind == "string_pattern_mismatch":
         return _pattern_problem(place, context["pattern"])
     if kind == "value_error":
@@ -146,7 +146,7 @@ def _pattern_problem(place: _Place, pattern: str) -> PathProblem:
     return PathProblem(place.path, "not of the expected form", hint)
 
 
-def unknown_key(path: Path, above: SchemaNode) -> PathProblem:
+def _unknown_key(path: Path, above: SchemaNode) -> PathProblem:
     """The problem for an unknown key, with the nearest known one as a hint."""
     key = str(path[-1])
     before, colon, _ = key.partition(":")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
@@ -22,6 +21,7 @@ from connector.model import JsonObject
 from connector.outputs.common import OutputSettings
 from connector.quantities import format_duration
 from connector.settings.models import Settings
+from connector.values import dataclass
 
 _PATHS = frozenset({"path", "file-path", "directory-path"})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, TypeAlias, get_args
 
 from connector.errors import BadQuery, SourceError
@@ -16,6 +16,7 @@ from connector.source.pages import is_encodable
 from connector.source.paging import next_cursor
 from connector.source.records import has_generated_id, path_segment
 from connector.source.request import ApiRequest, Requester
+from connector.values import dataclass
 
 Endpoint: TypeAlias = Literal["detections", "action_log", "trace"]
 ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)

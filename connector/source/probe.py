@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -12,6 +11,7 @@ from connector.model import Priority, SearchSource
 from connector.source.catalog import ENDPOINTS
 from connector.source.error_mapping import CREDENTIAL_HINT
 from connector.source.request import ApiRequest, ApiResponse, Requester
+from connector.values import dataclass
 
 _ATTEMPTS = 2
 """Tries of one request: somebody waits for the result of ``check``."""

@@ -7,9 +7,8 @@ between our own responses; what others are likely to need before the reset is le
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from connector.source.ratelimit_headers import Remaining
+from connector.values import dataclass
 
 _SAME_WINDOW = 2.0
 """Seconds by which the end of a window may appear to move: the header counts whole seconds."""

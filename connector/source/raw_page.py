@@ -8,7 +8,6 @@ own bytes go into the journal and to the outputs, which decode them one by one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, cast
 
@@ -23,6 +22,7 @@ from connector.source.pages import (
     resolve_duplicates,
 )
 from connector.source.records import parse_row
+from connector.values import dataclass
 
 _AT_ONCE = 2 << 20
 """Bytes up to which a page is split without estimating its objects: a page of 1000 records has 1.7 MB."""

@@ -8,7 +8,6 @@ placed in a window: it is quarantined.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Protocol, TypeAlias
@@ -47,6 +46,7 @@ from connector.source.windows import (
     refused_cursor,
     widened,
 )
+from connector.values import dataclass
 
 Parameters: TypeAlias = tuple[tuple[str, str], ...]
 

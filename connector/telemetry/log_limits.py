@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+
+from connector.values import dataclass
 
 SAME_LINE_SECONDS = 10.0
 KIND_SECONDS = 60.0

@@ -7,9 +7,10 @@ never from messages.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from connector.values import dataclass
 
 NAMESPACE = "email_connector"
 FEED = ("account", "search")

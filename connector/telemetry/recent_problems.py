@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
 from connector.facts import Fact
 from connector.model import JsonObject
 from connector.telemetry.logs import VARYING, fields_of
+from connector.values import dataclass
 
 _KEPT = 20
 """Problems kept: one screen."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 
 from connector.app.control.server import Handler
@@ -14,6 +14,7 @@ from connector.collect.windows import whole_second
 from connector.errors import ConnectorError
 from connector.interfaces import SharedValueStore
 from connector.model import Feed, JsonObject, Window
+from connector.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

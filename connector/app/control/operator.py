@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeAlias
 
@@ -56,6 +56,7 @@ from connector.model import (
 from connector.settings import Settings
 from connector.source.budget import clear_pause
 from connector.source.catalog import decode_item_of
+from connector.values import dataclass
 
 Action: TypeAlias = Literal["replay", "purge"]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -27,6 +26,7 @@ from connector.errors import Moved
 from connector.facts import BackfillEnded, BackfillProgressed, BackfillStarted
 from connector.interfaces import Clock, Observe
 from connector.model import Priority, Step, Window
+from connector.values import dataclass
 
 BACKFILL = "backfill"
 """The name of the sweep, of which a feed has one at a time."""

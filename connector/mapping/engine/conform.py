@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
 from connector.mapping.functions import scalars
@@ -19,6 +19,7 @@ from connector.mapping.functions.ip_addresses import is_canonical_ip
 from connector.mapping.functions.values import Losses, Value
 from connector.mapping.schemas.fields import RECORD_FIELDS
 from connector.model import JsonObject
+from connector.values import dataclass
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d))?")
 """Dates that Elasticsearch and OpenSearch read as ``strict_date_optional_time``."""

@@ -7,7 +7,6 @@ one row there, and its code in ``texts``, ``scalars``, ``lists``, ``dates`` or `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
@@ -16,6 +15,7 @@ from connector.mapping.functions.ip_addresses import is_canonical_ip
 from connector.mapping.functions.texts import OnText
 from connector.mapping.functions.values import ValueFunction
 from connector.mapping.schemas.fields import VERDICTS
+from connector.values import dataclass
 
 ArgumentKind: TypeAlias = Literal["nothing", "length", "text", "path", "table", "match", "rules"]
 ReturnKind: TypeAlias = Literal[

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
 from connector.errors import Position
 from connector.mapping.language.file import DELETABLE, Field, InlineTest, Label, MappingFile, Rest, Table
 from connector.mapping.language.grammar import Rule
+from connector.values import dataclass
 from connector.yaml_nodes import Plain
 
 PROVIDED: Mapping[str, tuple[str, ...]] = {

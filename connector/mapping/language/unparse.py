@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from connector.mapping.functions.values import Value
 from connector.mapping.language.grammar import (
@@ -28,6 +27,7 @@ from connector.mapping.language.grammar import (
     Template,
     Test,
 )
+from connector.values import dataclass
 
 _PLAIN = re.compile(r"[A-Za-z$_.][A-Za-z0-9_.$@/;-]*")
 _WORDS = frozenset({"true", "false", "null", "~"})

@@ -11,7 +11,6 @@ import html
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 from urllib.parse import unquote
 
@@ -19,6 +18,7 @@ from connector.mapping.functions.ip_addresses import canonical_ip
 from connector.mapping.functions.texts import strip_tags
 from connector.mapping.functions.values import DEPTH, TOO_DEEP, Value
 from connector.mapping.redaction.pseudonym import addresses_in
+from connector.values import dataclass
 
 REDACTED = "[redacted]"
 """The replacement of a dropped text."""

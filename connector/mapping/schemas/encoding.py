@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from connector.formats import asim, cef, json, leef
 from connector.model import JsonObject
+from connector.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 from uuid import uuid4
 
 from connector.formats import json
 from connector.formats.framing import lines, one_line
 from connector.model import JsonObject
+from connector.values import dataclass
 
 Framing: TypeAlias = Literal["ndjson", "array", "single"]
 Tree: TypeAlias = JsonObject | list[object]

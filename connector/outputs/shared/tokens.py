@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 import orjson
@@ -14,6 +14,7 @@ from connector.model import JsonObject
 from connector.net.transport import Response
 from connector.outputs.shared.answer_text import excerpt
 from connector.outputs.shared.http_client import HttpSender
+from connector.values import dataclass
 
 # Assumed lifetime of a token whose server does not say (expires_in is only RECOMMENDED), in seconds.
 _LIFETIME = 300.0

@@ -176,7 +176,9 @@ def test_the_minimum_version_is_set(minimum: str, expected: ssl.TLSVersion) -> N
     assert client_context(TlsOptions.model_validate({"minimum": minimum})).minimum_version == expected
 
 
-def test_clients_without_options_share_the_trust_store(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_clients_without_options_share_the_trust_store_once_one_of_them_speaks_tls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     loads: list[object] = []
     real: Callable[[], ssl.SSLContext] = client_context
 
@@ -186,6 +188,9 @@ def test_clients_without_options_share_the_trust_store(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(http, "client_context", counting)
     http._default_context.cache_clear()
-    for _ in range(3):
-        HttpClient(timeout=1)
-    assert len(loads) == 1
+    clients = [HttpClient(timeout=5) for _ in range(3)]
+    for scheme, expected in (("http", 0), ("https", 1)):
+        for client in clients:
+            with pytest.raises(http.TransportError):
+                await client.request("GET", f"{scheme}://127.0.0.1:1/")
+        assert len(loads) == expected

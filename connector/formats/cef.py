@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import TypeAlias
 
 from connector.formats import cef_dictionary
@@ -109,6 +110,7 @@ def _scalar(value: Scalar) -> str:
 
 HEADER_NAMES = tuple(cef_dictionary.HEADER)
 """The fields that form the header, in its order; all others form the extension."""
+_header_values = itemgetter(*HEADER_NAMES)
 
 _VENDOR, _PRODUCT, _VERSION, _CLASS_ID, _NAME, _SEVERITY = HEADER_NAMES
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]*")
@@ -121,11 +123,16 @@ def has_controls(line: bytes) -> bool:
     return line.translate(_WITHOUT_CONTROLS) != line
 
 
-_KeyPlan: TypeAlias = tuple[str, int, str | None]
-"""How a key is written: the prefix of its value, the most characters, and the prefix of the key it labels.
+_KeyPlan: TypeAlias = tuple[str, int, str | None, set[str] | None]
+"""How a key is written: the prefix of its value, the most characters, the prefix of the key it labels, and
+texts known to need no escape and no check; ``None`` where texts under the key rarely repeat.
 
 A plain tuple: unpacking it is several times faster than a named one, once per field of every event.
 """
+
+_MOST_USUAL = 16
+"""Texts under a key from which on it is taken for one whose texts do not repeat."""
+_LONGEST_USUAL = 128
 
 _HEADERS: dict[tuple[Value, ...], bytes] = {}
 """Headers by the values in them: they repeat (few verdicts, one vendor)."""
@@ -160,14 +167,15 @@ def encode(fields: Mapping[str, Value], *, max_bytes: int | None = None) -> tupl
 
 
 def _header(fields: Mapping[str, Value]) -> bytes:
-    values = (*map(fields.get, HEADER_NAMES),)
-    *texts, severity = values
     try:
-        known = _HEADERS.get(values) if type(severity) is int else None  # 1, 1.0 and true are one key
-    except TypeError:  # a list or an object among them
+        values = _header_values(fields)
+        known = _HEADERS.get(values) if type(values[-1]) is int else None  # 1, 1.0 and true are one key
+    except (KeyError, TypeError):  # one is missing, or a list or an object
+        values = (*map(fields.get, HEADER_NAMES),)
         known = None
     if known is None:
         known = header(*values).encode()
+        *texts, severity = values
         texts_alone = type(severity) is int and all(type(text) is str for text in texts)
         if texts_alone and len(known) <= _LONGEST_HEADER:
             if len(_HEADERS) >= _MOST_HEADERS:
@@ -181,35 +189,47 @@ def _encode_fast(fields: Mapping[str, Value]) -> bytes | None:
     parts: list[str] = []
     last = ""
     for key, value in fields.items():
-        prefix, limit, label_of = _KEY_PLANS[key]
+        prefix, limit, label_of, usual = _KEY_PLANS[key]
         if value is None or not prefix:  # a header field
             continue
-        text = value if type(value) is str else text_of(value)
-        if not text or len(text) > limit or (label_of is not None and label_of != last):
-            return None
-        if text.strip() != text or not (text.isascii() or text.isprintable()):
+        if label_of is not None and label_of != last:
             return None
         last = prefix
-        if "\\" in text:
-            text = text.replace("\\", "\\\\")
-        if "=" in text:
-            text = text.replace("=", "\\=")
-        parts.append(prefix + text)
-    extension = " ".join(parts).encode()
+        text = value if type(value) is str else text_of(value)
+        if usual is None or text not in usual:
+            if not text or len(text) > limit or text.strip() != text:
+                return None
+            if not (text.isascii() or text.isprintable()):
+                return None
+            if "=" in text or "\\" in text:
+                text = text.replace("\\", "\\\\").replace("=", "\\=")
+            elif usual is not None:
+                _remember(key, text, usual)
+        parts.append(prefix)
+        parts.append(text)
+    extension = "".join(parts)[1:].encode()
     return None if has_controls(extension) else extension
+
+
+def _remember(key: str, text: str, usual: set[str]) -> None:
+    if len(usual) < _MOST_USUAL and len(text) <= _LONGEST_USUAL:
+        usual.add(text)
+    else:
+        prefix, limit, label_of, _ = _KEY_PLANS[key]
+        _KEY_PLANS[key] = prefix, limit, label_of, None
 
 
 def _texts(fields: Mapping[str, Value], notes: list[str]) -> dict[str, str]:
     """The extension's values: cleaned, within the limits of their keys, not yet escaped."""
     texts: dict[str, str] = {}
     for key, value in fields.items():
-        prefix, limit, label_of = _KEY_PLANS[key]
+        prefix, limit, label_of, _ = _KEY_PLANS[key]
         if prefix == _NO_KEY:
             notes.append(f"{key!a} left out: not a CEF key")
         if value is None or prefix in (_IN_HEADER, _NO_KEY):
             continue
         text = clean(value if type(value) is str else text_of(value))
-        if not text or (label_of is not None and label_of[:-1] not in texts):
+        if not text or (label_of is not None and label_of[1:-1] not in texts):
             continue
         if len(text) > limit:
             notes.append(f"{key} cut from {len(text)} to {limit} characters")
@@ -224,14 +244,14 @@ def _extension(texts: Mapping[str, str]) -> bytes:
 
 def _plan(key: str) -> _KeyPlan:
     if key in cef_dictionary.HEADER:
-        return _IN_HEADER, 0, None
+        return _IN_HEADER, 0, None, None
     known = cef_dictionary.keys()
     base = key.removesuffix("Label")
     if key in known and base != key and base in known:
-        return f"{key}=", _length(key), f"{base}="
+        return f" {key}=", _length(key), f" {base}=", set()
     if key in known or _KEY.fullmatch(key):
-        return f"{key}=", _length(key), None
-    return _NO_KEY, -1, None
+        return f" {key}=", _length(key), None, set()
+    return _NO_KEY, -1, None, None
 
 
 _KEY_PLANS: Memo[_KeyPlan] = Memo(_plan)

@@ -240,7 +240,7 @@ class CallEmitter:
             return f"({value} if {_HAS_COLON[call.name].format(value)} else None)"
         short = function.short(call.argument)
         if function.inline is not None:
-            code = function.inline(expression.code, ascii(call.argument))
+            code = self._inlined(call, function, expression)
             return code if code.isidentifier() else f"({code})"
         if short is not None:
             return f"{self._emitter.constant(short, 'f')}({expression.code})"
@@ -248,6 +248,17 @@ class CallEmitter:
             value = self._emitter.named(expression).code
             return f"({value} if {self._reads.test(function.unchanged, value)} else {slow}({value}, lost))"
         return None
+
+    def _inlined(self, call: Call, function: Function, expression: Expression) -> str:
+        """A call on one text as an expression."""
+        inline = function.inline
+        if expression.static.kind == "address" and call.name == "domain":
+            return f"{expression.code}.rpartition('@')[2].rstrip('.') or None"
+        if inline is None:
+            raise TypeError("this function is no expression")
+        if inline("{}", "").count("{}") > 1:
+            expression = self._emitter.named(expression)
+        return inline(expression.code, ascii(call.argument))
 
     def _either_way(self, slow: str, expression: Expression) -> str:
         value = self._emitter.named(expression).code
@@ -258,14 +269,19 @@ class CallEmitter:
     def _one_by_one(self, call: Call, function: Function, slow: str, expression: Expression) -> str:
         short = function.short(call.argument)
         if short is not None:
-            quick = self._emitter.constant(short, "f")
-            if expression.static.kind in TEXT_KINDS:
-                return f"([*filter(None, map({quick}, {expression.code}))] or None)"
             element, found, value = (self._emitter.fresh(start) for start in "elv")
             line, block = self._emitter.line, self._emitter.block
+            text = Expression(element, element_type(expression.static))
+            quick = self._emitter.constant(short, "f")
+            if text.static.kind not in TEXT_KINDS:
+                code = f"{quick}({element}) if type({element}) is str else {slow}({element}, lost)"
+            elif function.inline is not None:
+                code = self._inlined(call, function, text)
+            else:
+                return f"([*filter(None, map({quick}, {expression.code}))] or None)"
             line(f"{found} = []")
             with block(f"for {element} in {expression.code}:"):
-                line(f"{value} = {quick}({element}) if type({element}) is str else {slow}({element}, lost)")
+                line(f"{value} = {code}")
                 line(f"if {value} is not None: {found}.append({value})")
             return f"({found} or None)"
         if function.unchanged is not None:

@@ -171,6 +171,7 @@ def _emitter(**more: object) -> Emitter:
         record_misfits=record_misfits,
         severities=frozenset(range(LOWEST, HIGHEST + 1)),
         severity=severity_of,
+        strip_tags=texts.strip_tags,
         or_none=or_none,
         text=text,
         walk_list=walk_list,

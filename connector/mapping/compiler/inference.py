@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from types import MappingProxyType
 
 from connector.mapping.engine.plan import Derived, table_entries
@@ -39,6 +40,7 @@ _ACCEPTED_BY: Mapping[str, frozenset[str]] = MappingProxyType(
         "text": frozenset(("any", "keyword", "text", "wildcard", "string")),
         "date": frozenset(("any", "date", "keyword", "text", "wildcard", "string")),
         "ip": frozenset(("any", "ip", "keyword", "text", "wildcard", "string")),
+        "address": frozenset(("any", "keyword", "text", "wildcard", "string")),
         "integer": frozenset(("any", "long", "double", "epoch_ms")),
         "number": frozenset(("any", "double")),
         "boolean": frozenset(("any", "boolean")),
@@ -47,7 +49,7 @@ _ACCEPTED_BY: Mapping[str, frozenset[str]] = MappingProxyType(
         "any": frozenset(),
     }
 )
-TEXT_KINDS = frozenset(("text", "date", "ip"))
+TEXT_KINDS = frozenset(("text", "date", "ip", "address"))
 """Kinds whose values are texts that are not empty."""
 
 
@@ -160,8 +162,7 @@ def infer_source(rule: Rule, pack: Pack, known: TypeEnvironment) -> StaticType:
             return inferred
         case AllOf(rules):
             parts = [infer(part, pack, known) for part in rules]
-            kinds = {part.kind for part in parts}
-            kind = kinds.pop() if len(kinds) == 1 else "any"
+            kind = reduce(_join_kinds, [part.kind for part in parts])
             return StaticType(kind, is_list=True, always_present=any(part.always_present for part in parts))
         case Constant(value):
             return infer_constant(value)
@@ -234,13 +235,19 @@ def _makes_single_values(rules: Mapping[str, Rule], static: StaticType, pack: Pa
 def join_types(left: StaticType, right: StaticType) -> StaticType:
     """The least upper bound: the type of *left*, or of *right* where *left* has no value."""
     return StaticType(
-        left.kind if left.kind == right.kind else "any",
+        _join_kinds(left.kind, right.kind),
         left.is_list if left.is_list == right.is_list else None,
         always_present=left.always_present or right.always_present,
         usually_list=left.usually_list or left.is_list is True,
         fields=left.fields if left.fields == right.fields else "",
         values=None if left.values is None or right.values is None else left.values | right.values,
     )
+
+
+def _join_kinds(left: str, right: str) -> str:
+    if left == right:
+        return left
+    return "text" if left in TEXT_KINDS and right in TEXT_KINDS else "any"
 
 
 def rule_may_lose(rule: Rule, pack: Pack, known: TypeEnvironment) -> bool:

@@ -11,6 +11,7 @@ from connector.mapping.compiler.inference import TEXT_KINDS, StaticType, TypeEnv
 from connector.mapping.functions.predicates import (
     COMPARISONS,
     equality_predicate,
+    glob_match,
     glob_predicate,
     substring_predicate,
 )
@@ -190,12 +191,17 @@ class MatchEmitter:
 
     def quick_matches(self, test: Test, element: str, constants: Constants) -> str:
         """Patterns, and parts of texts."""
+        texts = [str(constant) for constant in constants]
         make = glob_predicate if test.comparison == "matches" else substring_predicate
-        holds = make([str(constant) for constant in constants])
+        holds = make(texts)
         # A pattern such as * would take an empty text for a value.
         read = self.clean if holds("") else self.raw
         holding = self._emitter.constant(holds, "holding")
         first, value = self._held(read(test.ref, element))
+        if test.comparison == "matches" and _is_one_text(infer_ref(test.ref, self._known)):
+            # Not remembered, as lists of categories are: ids and subjects do not come again.
+            match = self._emitter.constant(glob_match(texts), "match")
+            return f"({first} is not None and {match}({value}) is not None)"
         return f"({first} is not None and {holding}({value}))"
 
 

@@ -34,9 +34,10 @@ class RestEmitter:
         if self._checked and isinstance(self._rest, NestedRest) and self._rest.typed:
             usual = f"documented and {self._emitter.constant(UsualOrder(), 'usual')}[(*body,)]"
             put = self._emitter.constant(self._rest.put, "put")
+            put_typed = self._emitter.constant(self._rest.put_typed, "put_typed")
             with self._emitter.block(f"if {usual}:"):
                 for name in TOP_LEVEL:
-                    self._field(name, into, self._rest, put)
+                    self._field(name, into, self._rest, put, put_typed)
             with self._emitter.block("else:"):
                 self._emitter.line(everything)
         elif self._checked and isinstance(self._rest, FlatRest):
@@ -59,7 +60,7 @@ class RestEmitter:
                     there = f"({there} and not {parts}.issuperset({self._reads.received(name)}))"
                 yield there
 
-    def _field(self, name: str, into: str, rest: NestedRest, put: str) -> None:
+    def _field(self, name: str, into: str, rest: NestedRest, put: str, put_typed: str) -> None:
         """One field of a record with all fields in their usual order; most are nothing but their value."""
         if name in rest.dropped and name not in self._reads:
             return
@@ -76,6 +77,7 @@ class RestEmitter:
             plain = ""
         elif name in FORMS_FIT:
             plain = self._reads.test(FORMS_FIT[name], value)
+            otherwise = f"{put_typed}({name!a}, {name!a}, {value}, {into}, notes)"
         else:
             plain = "True"
         with self._emitter.block(head):

@@ -152,7 +152,8 @@ def conform(name: str, value: Value, notes: list[str]) -> tuple[Value, bool]:
     misfits: dict[str, None] = {}
     lost: Losses = []
     conformed = _conform(value, documented, name, misfits, lost)
-    notes.extend(f"{path}: not of type {kind}" for path, kind in (each.split("\0") for each in misfits))
+    if misfits:
+        notes.extend(f"{path}: not of type {kind}" for path, kind in (each.split("\0") for each in misfits))
     return conformed, bool(lost)
 
 

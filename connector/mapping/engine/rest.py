@@ -32,8 +32,10 @@ def record_misfits(
     name: str, reads: Iterable[str], lost: Losses, body: Body, notes: list[str], returned: set[str]
 ) -> None:
     """Note why values did not fit *name*, and return the fields they came from to the rest."""
-    if len(lost) == 1 and not lost[0][0]:  # only a spelling: the most frequent case
-        value = lost.pop()[1]
+    if len(lost) == 1:  # nearly always
+        reason, value = lost.pop()
+        if reason:
+            notes.append(f"{name}: {reason}")
         returned.update([field for field in reads if _holds(body.get(field), value)] or reads)
         return
     notes.extend([f"{name}: {reason}" for reason in dict.fromkeys([reason for reason, _ in lost]) if reason])
@@ -128,11 +130,15 @@ class NestedRest:
         name = _unused_key(key, self._taken, {*body, *rest}) if key in self._taken else key
         if self._malformed is None or key not in FITS or FITS[key](value):
             rest[name] = value
-            return
+        else:
+            self.put_typed(key, name, value, rest, notes)
+
+    def put_typed(self, key: str, name: str, value: Value, rest: JsonObject, notes: list[str]) -> None:
+        """Add the field *key*, which does not have its documented type, under *name*: what fits of it."""
         typed, keeps_original = conform(key, value, notes)
         if typed is not None:
             rest[name] = typed
-        if keeps_original:
+        if keeps_original and self._malformed is not None:
             rest.setdefault(self._malformed, {})[name] = value
 
 

@@ -39,7 +39,13 @@ def canonical_ip(text: str) -> str | None:
 
 def is_canonical_ip(text: str) -> bool:
     """Whether *text* is an IP address in canonical form."""
-    return canonical_ip(text) == text
+    if ":" in text or "[" in text:
+        return canonical_ip(text) == text
+    try:
+        inet_pton(AF_INET, text)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _unusual_ip(text: str) -> str | None:

@@ -97,7 +97,7 @@ def join(separator: str) -> ValueFunction:
 
 
 def _part(item: Value) -> str:
-    if type(item) is str:
+    if type(item) is float:
         return str(item)
     if type(item) is dict:
         return " ".join(part for value in item.values() if (part := text(value)))

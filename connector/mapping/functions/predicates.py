@@ -37,8 +37,13 @@ def any_is_text(value: Value, texts: AbstractSet[str]) -> bool:
 
 def glob_predicate(patterns: Sequence[str]) -> Callable[[Value], bool]:
     """The function that says whether any element of a value matches any of *patterns*."""
-    glob = re.compile("|".join(map(fnmatch.translate, patterns)), re.IGNORECASE).match
+    glob = glob_match(patterns)
     return _on_texts(lambda text: glob(text) is not None)
+
+
+def glob_match(patterns: Sequence[str]) -> Callable[[str], object]:
+    """The function that gives ``None`` for a text that matches none of *patterns*."""
+    return re.compile("|".join(map(fnmatch.translate, patterns)), re.IGNORECASE).match
 
 
 def substring_predicate(texts: Sequence[str]) -> Callable[[Value], bool]:

@@ -19,7 +19,7 @@ from connector.values import dataclass
 
 ArgumentKind: TypeAlias = Literal["nothing", "length", "text", "path", "table", "match", "rules"]
 ReturnKind: TypeAlias = Literal[
-    "any", "same", "text", "date", "integer", "number", "boolean", "ip", "object"
+    "any", "same", "text", "date", "integer", "number", "boolean", "ip", "address", "object"
 ]  # fmt: skip
 MayLose: TypeAlias = Literal["never", "unless text", "always"]
 Shape: TypeAlias = Literal["same", "one", "many", "any"]
@@ -101,7 +101,9 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         "lower": _on_text("in lower case", str.lower, "{}.lower()", always="for text"),
         "upper": _on_text("in upper case", str.upper, "{}.upper()", always="for text"),
         "strip": _on_text("without blanks around it", texts.strip, "{}.strip() or None"),
-        "strip_tags": _on_text("without markup such as <b>", texts.strip_tags),
+        "strip_tags": _on_text(
+            "without markup such as <b>", texts.strip_tags, "{0} if '<' not in {0} else strip_tags({0})"
+        ),
         "strip_brackets": _on_text("without the angle brackets around it", texts.strip_brackets),
         "truncate": Function(
             "the first N characters", scalars.truncate, argument_kind="length", may_lose="always"
@@ -144,6 +146,7 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
             "all email addresses in it",
             addresses.addresses,
             takes_list=True,
+            returns="address",
             shape="many",
             may_lose="always",
             unchanged=addresses.is_bare_address,

@@ -135,6 +135,9 @@ class CallEmitter:
             if short is not None:
                 value = self._emitter.named(expression).code if short.count("{0}") > 1 else expression.code
                 return short.format(value, ascii(call.argument))
+        if static.kind in TEXT_KINDS and call.name == "join":  # one text or a list of them
+            value = self._emitter.named(expression).code
+            return f"({value} if type({value}) is str else {call.argument!a}.join({value}))"
         if call.name == "count" and static.is_list:
             return f"len({expression.code})"
         slow = self._emitter.constant(bind_call(call, self._pack), "f")

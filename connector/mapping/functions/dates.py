@@ -80,8 +80,8 @@ def epoch_ms(value: Value, lost: Losses) -> Value:
 
 def epoch_ms_of_date(value: str, lost: Losses) -> Value:
     """The same for a text that ``date`` made."""
-    moment = _fromisoformat(value)
-    milliseconds = int(moment.timestamp()) * 1000 + moment.microsecond // 1000
+    since = _fromisoformat(value) - _EPOCH
+    milliseconds = since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
     return milliseconds if _FIRST_MS <= milliseconds < _LAST_MS else epoch_ms(value, lost)
 
 

@@ -150,28 +150,22 @@ _Values: TypeAlias = tuple[int, int, int, int, bytes | None, bytes | None, bytes
 
 @dataclass(slots=True)
 class _Changes:
-    """What a commit does to the table, by kind: most rows seen again only get a later window."""
+    """What a commit does to rows of the table, by kind: most rows seen again only get a later window."""
 
-    added: list[tuple[bytes, _Values]]
     moved: list[tuple[int, int]]
     rewritten: list[tuple[int | bytes | None, ...]]
     uses: Counter[int]
 
-    def note(self, key: bytes, values: _Values, known: tuple[int, _Values] | None) -> None:
-        """Sort in what becomes of the row *key*, which is stored as *known*."""
-        until, state = values[1], values[2]
-        if known is None:
-            self.added.append((key, values))
-            self.uses[state] += 1
-            return
+    def note(self, values: _Values, known: tuple[int, _Values]) -> None:
+        """Sort in what becomes of the row that is stored as *known*."""
         row, before = known
         if before == values:
             return
         if (before[0], *before[2:]) == (values[0], *values[2:]):
-            self.moved.append((until, row))
+            self.moved.append((values[1], row))
             return
         self.rewritten.append((*values, row))
-        self.uses[state] += 1
+        self.uses[values[2]] += 1
         self.uses[before[2]] -= 1
 
 
@@ -257,7 +251,8 @@ class SeenTable:
         if not latest:
             return
         known = _rows(connection, feed, latest)
-        changes = _Changes([], [], [], Counter())
+        added: list[tuple[bytes, _Values]] = []
+        changes = _Changes([], [], Counter())
         # A page has few states, and the same mapping stands for each: looked up by identity.
         numbers: dict[tuple[int, str], int] = {}
         until, until_micros = None, 0
@@ -273,12 +268,16 @@ class SeenTable:
                 until_micros,
                 state,
                 one.number,
-                _to_occurrences(one),
+                None if one.occurrences == {one.digest: 1} else to_text(one.occurrences).data,
                 one.message or None,
                 one.mark or None,
             )
-            changes.note(key, values, known.get(key))
-        _insert(connection, feed, changes.added)
+            if key in known:
+                changes.note(values, known[key])
+            else:
+                added.append((key, values))
+        _insert(connection, feed, added)
+        changes.uses.update([values[2] for _, values in added])
         connection.executemany("UPDATE seen SET until = ? WHERE row = ?", changes.moved)
         connection.executemany(
             "UPDATE seen SET time = ?, until = ?, state = ?, number = ?, occurrences = ?, message = ?, "
@@ -286,7 +285,7 @@ class SeenTable:
             changes.rewritten,
         )
         self._states.count(connection, changes.uses)
-        _count(connection, feed, len(changes.added))
+        _count(connection, feed, len(added))
 
     def expire(self, connection: sqlite3.Connection, feed: int, passed: int | None, most: int) -> int:
         """Delete at most *most* rows whose window ended at or before *passed* (``None``: any)."""
@@ -369,12 +368,6 @@ def _chunks(keys: Collection[bytes]) -> Iterator[list[bytearray | int]]:
     bound: list[bytearray | int] = [bytearray(key) for key in keys]
     bound += [0] * (-len(bound) % _CHUNK)
     return (bound[start : start + _CHUNK] for start in range(0, len(bound), _CHUNK))
-
-
-def _to_occurrences(seen: Seen) -> bytes | None:
-    entered = seen.occurrences
-    is_usual = len(entered) == 1 and entered.get(seen.digest) == 1
-    return None if is_usual else to_text(entered).data
 
 
 def _from_occurrences(data: bytes) -> dict[str, int]:

@@ -7,7 +7,6 @@ twice, anchors, aliases and tags are errors.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -90,6 +89,8 @@ def parse(text: str, file: str) -> Node:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that somebody probably meant, if one is close enough."""
+    import difflib  # noqa: PLC0415, only errors need it
+
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
 

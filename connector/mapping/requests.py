@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from connector.errors import ConfigurationError, Problem
 from connector.formats.escaping import Escape
-from connector.mapping.compiler.compiler import Predicate
 from connector.mapping.engine.match_check import NO_NAMES, KnownNames
 from connector.mapping.functions.values import Value, text
 from connector.mapping.language.grammar import Ref
@@ -25,6 +25,9 @@ from connector.mapping.templates import body_warnings, compile_body
 from connector.model import JsonObject, Revision
 from connector.values import dataclass
 from connector.yaml_nodes import Node
+
+if TYPE_CHECKING:
+    from connector.mapping.compiler.compiler import Predicate
 
 PATH, METHOD, BODY = "path", "method", "body"
 """Keys of a rendered request."""

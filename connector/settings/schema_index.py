@@ -13,7 +13,8 @@ from datetime import timedelta
 from typing import Literal
 
 from pydantic import BaseModel, TypeAdapter
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
 
 from connector import outputs
 from connector.errors import ConfigurationError
@@ -114,19 +115,42 @@ class SchemaNode:
         return SchemaNode(flat, self.definitions)
 
 
-def settings_schema(kinds: Iterable[str] = ()) -> SchemaNode:
+def settings_schema(kinds: Iterable[str] = (), *, with_defaults: bool = False) -> SchemaNode:
     """Schema of the configuration with the output types *kinds*.
 
     With all built-in types, too, where none or an unknown one is named: there it helps to suggest names.
+    To write default values takes as long as all the rest, and nothing that reads a configuration needs them.
     """
-    return _schema_node(tuple(settings_classes(kinds)))
+    return _schema_node(tuple(settings_classes(kinds)), with_defaults=with_defaults)
 
 
 @functools.cache
-def _schema_node(output_classes: tuple[type[OutputSettings], ...]) -> SchemaNode:
+def _schema_node(output_classes: tuple[type[OutputSettings], ...], *, with_defaults: bool) -> SchemaNode:
     # Cached: generating the schema takes longer than the rest of loading, and the models do not change.
-    schema = whole_schema(output_classes)
+    schema = whole_schema(output_classes) if with_defaults else _schema_for_reading(output_classes)
     return SchemaNode((schema,), schema["$defs"])
+
+
+class _WithoutDefaults(GenerateJsonSchema):
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Describe the value alone."""
+        return self.generate_inner(schema["schema"])
+
+
+def _schema_for_reading(output_classes: Sequence[type[OutputSettings]]) -> JsonObject:
+    """The same as ``whole_schema``, without default values and with long names of definitions.
+
+    Both take twice as long as all the rest, and what reads a configuration needs neither.
+    """
+    generator = _WithoutDefaults()
+
+    def described(model: type[BaseModel]) -> JsonObject:
+        model.model_rebuild()
+        return generator.generate_inner(model.__pydantic_core_schema__)
+
+    models: list[type[BaseModel]] = [Settings, *output_classes]
+    top, *choices = map(described, models)
+    return _whole(top, choices, {str(name): one for name, one in generator.definitions.items()})
 
 
 def settings_classes(kinds: Iterable[str]) -> list[type[OutputSettings]]:
@@ -148,18 +172,21 @@ def whole_schema(output_classes: Sequence[type[OutputSettings]]) -> JsonObject:
     models: list[tuple[type[BaseModel], Literal["validation"]]] = [(Settings, "validation")]
     models += [(model, "validation") for model in output_classes]
     references, schema = models_json_schema(models, by_alias=True)
-    definitions: JsonObject = schema["$defs"]
-    top = references[Settings, "validation"]["$ref"].rpartition("/")[2]
-    choices = [references[model, "validation"] for model in output_classes]
+    top, *choices = [references[model] for model in models]
+    whole = _whole(top, choices, schema["$defs"])
+    _write_durations(whole)
+    return whole
+
+
+def _whole(top: JsonObject, choices: Sequence[JsonObject], definitions: JsonObject) -> JsonObject:
+    """One schema of the references to the settings (*top*) and to the output types (*choices*)."""
     for choice in choices:
         body = definitions[choice["$ref"].rpartition("/")[2]]
         body["required"] = sorted({*body.get("required", ()), "type"})
-    settings_schema = definitions.pop(top)
+    settings_schema = definitions.pop(top["$ref"].rpartition("/")[2])
     named: JsonObject = settings_schema["properties"]["outputs"]["patternProperties"]
     named.update({pattern: {"oneOf": choices} for pattern in named})
-    schema = {**settings_schema, "$defs": definitions}
-    _write_durations(schema)
-    return schema
+    return {**settings_schema, "$defs": definitions}
 
 
 def _write_durations(schema: object) -> None:

@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from statistics import median
 
 from connector.facts import ClockSkewed
 from connector.interfaces import Clock, Observe
@@ -48,6 +47,8 @@ class ServerClock:
         """The time at the API; the local time before the first response."""
         if not self._offsets:
             return self._clock()
+        from statistics import median  # noqa: PLC0415, brings fractions and decimals
+
         return datetime.fromtimestamp(_elapsed() + median(self._offsets), UTC)
 
     def learn(self, date: str | None, seconds: float) -> None:

@@ -62,7 +62,9 @@ def rows_of(name: str) -> Iterator[Row]:
     elif name == "tls":
         yield from _rows(_inside("accounts", "x", "tls"))
     elif name == "top":
-        yield from (row for row in _rows(settings_schema()) if row[0].split(".")[0] not in NAMED)
+        yield from (
+            row for row in _rows(settings_schema(with_defaults=True)) if row[0].split(".")[0] not in NAMED
+        )
     else:
         yield from _rows(_inside(name, "x"))
 
@@ -73,7 +75,7 @@ def _filter(known: Filter, row: Row) -> Row:
 
 
 def _inside(*path: str) -> SchemaNode:
-    shape = settings_schema()
+    shape = settings_schema(with_defaults=True)
     for key in path:
         inner = shape.child(key)
         assert inner is not None

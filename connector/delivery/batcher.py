@@ -28,18 +28,6 @@ _GROW = 1.05
 """Growth per accepted batch: back at twice the size after 15 batches, so a limit is tried again rarely."""
 
 
-@dataclass(slots=True)
-class Item:
-    """An event and its place in the journal; *first_key* is its record's key under ``emit: first``.
-
-    Nobody changes one; it is not frozen because one is made for every event.
-    """
-
-    sequence: int
-    event: Event
-    first_key: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class NamedRange:
     """The sequence numbers *first* to *last* belong to the batch *name*: it was perhaps sent before."""
@@ -54,7 +42,7 @@ class Batch:
     """Events for one send, and everything up to *upto* that needs none.
 
     Args:
-        items: what is to be sent, in order; may be empty.
+        events: what is to be sent, in order; may be empty.
         upto: the sequence number up to which the batch covers the journal.
         dead: revisions that could not become events.
         filtered: how many revisions the output leaves out, by reason.
@@ -63,7 +51,7 @@ class Batch:
         name: its name, where it was perhaps sent before.
     """
 
-    items: tuple[Item, ...]
+    events: tuple[Event, ...]
     upto: int
     dead: tuple[DeadLetter, ...] = ()
     filtered: Mapping[str, int] = field(default_factory=dict)
@@ -83,7 +71,7 @@ class _OpenBatch:
     linger: float
     range: NamedRange | None = None
     upto: int = 0
-    items: list[Item] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     bytes: int = 0
     revisions: int = 0
     dead: list[DeadLetter] = field(default_factory=list)
@@ -94,7 +82,7 @@ class _OpenBatch:
     def finish(self) -> Batch:
         """The batch as it stands."""
         return Batch(
-            tuple(self.items),
+            tuple(self.events),
             self.upto,
             tuple(self.dead),
             dict(self.filtered),
@@ -145,12 +133,11 @@ class Batcher:
         open_ = self._open
         return open_.began + open_.linger if open_ and open_.range is None else None
 
-    def add(self, item: Item, now: float) -> None:
-        """Keep an event."""
-        event = item.event
+    def add(self, event: Event, now: float) -> None:
+        """Keep an event, which knows its place."""
         size = len(event.payload)
-        batch = self._cover(item.sequence, now, size)
-        batch.items.append(item)
+        batch = self._cover(event.sequence, now, size)
+        batch.events.append(event)
         batch.bytes += size
         if event.notes:
             batch.noted += 1
@@ -205,7 +192,7 @@ class Batcher:
         batch = self._open
         if batch is not None and (
             batch.range is not range_
-            or (range_ is None and batch.items and batch.bytes + size > self._most_bytes)
+            or (range_ is None and batch.events and batch.bytes + size > self._most_bytes)
         ):
             self._close()
             batch = None
@@ -222,7 +209,7 @@ class Batcher:
             if batch.upto >= batch.range.last:
                 self._close()
         elif (
-            len(batch.items) >= self._limits.events
+            len(batch.events) >= self._limits.events
             or batch.bytes >= self._most_bytes
             or batch.revisions >= self._most_revisions
         ):

@@ -33,7 +33,7 @@ class IdleProbe:
 
     def __init__(self, context: DeliveryContext, output: Output, circuit: CircuitBreaker) -> None:
         self._context = context
-        self._output = output
+        self._output = output if isinstance(output, Probe) else None
         self._circuit = circuit
         self._next: float | None = None
         self._under_way: asyncio.Future[None] | None = None
@@ -42,7 +42,7 @@ class IdleProbe:
     @property
     def due(self) -> float | None:
         """When the next probe is due, provided that nothing is sent; ``None`` where none is."""
-        if self._stopped or self._under_way is not None or not isinstance(self._output, Probe):
+        if self._stopped or self._under_way is not None or self._output is None:
             return None
         if self._next is None:
             self._next = asyncio.get_running_loop().time() + _FIRST
@@ -58,7 +58,7 @@ class IdleProbe:
 
     async def probe(self) -> None:
         """Check the collector once; return without a result when stopped meanwhile."""
-        if not isinstance(self._output, Probe):
+        if self._output is None:
             return
         self._under_way = asyncio.ensure_future(self._check(self._output))
         try:

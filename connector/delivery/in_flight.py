@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import field
 from datetime import datetime
 
-from connector.delivery.batcher import Batch, Item
-from connector.model import BatchName, DeadLetter
+from connector.delivery.batcher import Batch
+from connector.model import BatchName, DeadLetter, Event
 from connector.values import dataclass
 
 
@@ -27,7 +27,7 @@ class Chunk:
 
     Args:
         batch: number of the batch it belongs to.
-        items: the events still to be accepted, in order.
+        events: those still to be accepted, in order.
         upto: the sequence number up to which it covers the journal.
         status: how far it is.
         attempts: sends so far, those of the batch it was cut from included.
@@ -57,7 +57,7 @@ class Chunk:
     """
 
     batch: int
-    items: tuple[Item, ...]
+    events: tuple[Event, ...]
     upto: int
     status: ChunkStatus = ChunkStatus.OPEN
     attempts: int = 0
@@ -91,19 +91,19 @@ class Chunk:
     @property
     def bytes(self) -> int:
         """The size of the payloads."""
-        return sum([len(item.event.payload) for item in self.items])
+        return sum([len(event.payload) for event in self.events])
 
     @property
     def sequence(self) -> int:
         """The sequence number of its first event."""
-        return self.items[0].sequence
+        return self.events[0].sequence
 
-    def part(self, items: tuple[Item, ...]) -> Chunk:
+    def part(self, events: tuple[Event, ...]) -> Chunk:
         """A chunk of some of its events, with the same past; what it covers beside them stays here."""
         return Chunk(
             self.batch,
-            items,
-            items[-1].sequence,
+            events,
+            events[-1].sequence,
             attempts=self.attempts,
             first_tried=self.first_tried,
             fault=self.fault,
@@ -153,20 +153,20 @@ class InFlight:
             {
                 chunk.batch
                 for chunk in self._chunks
-                if chunk.status is not ChunkStatus.SUSPECT and not (chunk.remainder and chunk.items)
+                if chunk.status is not ChunkStatus.SUSPECT and not (chunk.remainder and chunk.events)
             }
         )
 
     @property
     def remainders(self) -> int:
         """How many batches were accepted in part and wait for the rest."""
-        return len({chunk.batch for chunk in self._chunks if chunk.remainder and chunk.items})
+        return len({chunk.batch for chunk in self._chunks if chunk.remainder and chunk.events})
 
     @property
     def held_back(self) -> bool:
         """Whether a remainder or an event that fails alone keeps the position from moving."""
         return any(
-            chunk.items and (chunk.remainder or (chunk.failures and chunk.status is ChunkStatus.SUSPECT))
+            chunk.events and (chunk.remainder or (chunk.failures and chunk.status is ChunkStatus.SUSPECT))
             for chunk in self._chunks
         )
 
@@ -177,20 +177,20 @@ class InFlight:
 
     def open(self, batch: Batch) -> Chunk | None:
         """Add *batch*; return the chunk to send, ``None`` where it has no events."""
-        if not batch.items and not batch.dead and self._chunks and not self._chunks[-1].sealed:
+        if not batch.events and not batch.dead and self._chunks and not self._chunks[-1].sealed:
             _extend(self._chunks[-1], batch)
             return None
         self._batches += 1
-        chunk = Chunk(self._batches, batch.items, batch.upto, dead=list(batch.dead), name=batch.name)
+        chunk = Chunk(self._batches, batch.events, batch.upto, dead=list(batch.dead), name=batch.name)
         _extend(chunk, batch)
         self._chunks.append(chunk)
-        if chunk.items:
+        if chunk.events:
             return chunk
         chunk.status = ChunkStatus.DONE
         return None
 
-    def split(self, chunk: Chunk, groups: Sequence[tuple[Item, ...]]) -> list[Chunk]:
-        """Replace *chunk* by one chunk for each of *groups*, which hold all its items in order."""
+    def split(self, chunk: Chunk, groups: Sequence[tuple[Event, ...]]) -> list[Chunk]:
+        """Replace *chunk* by one chunk for each of *groups*, which hold all its events in order."""
         chunks = [chunk.part(group) for group in groups]
         last = chunks[-1]
         last.upto, last.filtered = chunk.upto, chunk.filtered

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
 from connector.broadcast import Broadcast
-from connector.delivery.batcher import Batch, Batcher, Item
+from connector.delivery.batcher import Batch, Batcher
 from connector.delivery.context import DeliveryContext
 from connector.delivery.retry_policy import fault_of
 from connector.delivery.throttle import Digest, Throttle
@@ -90,6 +90,7 @@ class EventMapper:
         self._event_bytes = event_bytes
         self._shrink = shrink
         self._limited = max_age is not None or throttle is not None
+        self._restricted = self._limited or emit == "first"
 
     @property
     def first_only(self) -> bool:
@@ -98,8 +99,8 @@ class EventMapper:
 
     def map_revision(
         self, sequence: int, revision: Revision, only: str | None, emitted: Mapping[str, str], now: float
-    ) -> Item | DeadLetter | str:
-        """Return the event, a dead letter, or the name of the filter that leaves it out.
+    ) -> Event | DeadLetter | str:
+        """Return the event in its place, a dead letter, or the name of the filter that leaves it out.
 
         *emitted* maps record keys to the identity that was emitted first; *now* is the loop's time. A replay
         addressed to this output (*only*) passes every filter but ``when``: an operator asked for it.
@@ -110,18 +111,29 @@ class EventMapper:
             event = self._mapper(revision)
             if event is None:
                 return "when"
-            limited = self._limited and only is None and not self._corrects(revision)
-            if limited and self._too_old(event):
-                return "max_age"
-            key = record_key(revision) if self._emit == "first" else None
-            if key and only is None and emitted.get(key, revision.identity) != revision.identity:
-                return "emit"
-            return self._throttled(revision, now, limited=limited) or self._fit(sequence, event, key)
+            if self._restricted and (left_out := self._left_out(event, only, emitted, now)):
+                return left_out
+            fitting = self._fitting(event)
+            if fitting is None:
+                return self._context.dead_letter(sequence, revision, "too_large", self._size_problem(event))
+            return fitting.place(sequence)
         except Exception as error:  # noqa: BLE001, a mapping is the user's: an error concerns this revision only
             # The error's text is left out: it may quote the message.
             return self._context.dead_letter(sequence, revision, "mapping", fault_of(error))
         finally:
             revision.record.forget_body()  # batches wait for collectors with a third of the memory
+
+    def _left_out(self, event: Event, only: str | None, emitted: Mapping[str, str], now: float) -> str | None:
+        """The name of the filter behind the mapping that leaves *event* out."""
+        revision = event.revision
+        limited = self._limited and only is None and not self._corrects(revision)
+        if limited and self._too_old(event):
+            return "max_age"
+        if self.first_only and only is None:
+            identity = revision.identity
+            if emitted.get(record_key(revision), identity) != identity:
+                return "emit"
+        return self._throttled(revision, now, limited=limited)
 
     def _corrects(self, revision: Revision) -> bool:
         return self._is_correction is not None and self._is_correction(revision)
@@ -151,12 +163,6 @@ class EventMapper:
         clock = self._server_clock
         now = self._context.clock() if clock is None else clock(event.revision.feed.account)
         return event_age(event, now) > self._max_age
-
-    def _fit(self, sequence: int, event: Event, key: str | None) -> Item | DeadLetter:
-        fitting = self._fitting(event)
-        if fitting is not None:
-            return Item(sequence, fitting.place(sequence), key)
-        return self._context.dead_letter(sequence, event.revision, "too_large", self._size_problem(event))
 
     def _fitting(self, event: Event) -> Event | None:
         """*event*, shrunk where that is needed; ``None`` where it is larger than the output can send."""
@@ -280,28 +286,31 @@ class PrefetchReader:
         emitted = await self._emitted(entry)
         loop, batcher = asyncio.get_running_loop(), self._batcher
         map_revision, only = self._event_mapper.map_revision, entry.only
+        first_only = self._event_mapper.first_only
         now, turn_began = loop.time(), time.monotonic()
+        turn_ends = entry.first - 1 + _REVISIONS_PER_TURN
         for sequence, revision in enumerate(entry.revisions, entry.first):
-            while batcher.full:
-                await self._notifier.wait()
+            if batcher.full:
+                self._notifier.notify()
+                while batcher.full:
+                    await self._notifier.wait()
                 now = loop.time()
             result = map_revision(sequence, revision, only, emitted, now)
-            if isinstance(result, Item):
-                if result.first_key is not None:
-                    emitted.setdefault(result.first_key, revision.identity)
-                    self._unacknowledged.setdefault(result.first_key, (sequence, revision.identity))
+            if isinstance(result, Event):
+                if first_only:
+                    key, identity = record_key(revision), revision.identity
+                    emitted.setdefault(key, identity)
+                    self._unacknowledged.setdefault(key, (sequence, identity))
                 batcher.add(result, now)
             elif isinstance(result, str):
                 batcher.skip(sequence, result, now)
             else:
                 batcher.dead_letter(result, now)
             self.read = sequence
-            if batcher.full:
-                self._notifier.notify()
-            turn_is_over = (sequence - entry.first) % _REVISIONS_PER_TURN == _REVISIONS_PER_TURN - 1
-            if turn_is_over or time.monotonic() - turn_began > _TURN_SECONDS:
+            if sequence == turn_ends or time.monotonic() - turn_began > _TURN_SECONDS:
                 await asyncio.sleep(0)
                 now, turn_began = loop.time(), time.monotonic()
+                turn_ends = sequence + _REVISIONS_PER_TURN
         self._notifier.notify()
 
     async def _emitted(self, entry: Entry) -> dict[str, str]:

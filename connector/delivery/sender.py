@@ -10,12 +10,13 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from connector.delivery.batch_names import BatchNames
-from connector.delivery.batcher import Batcher, Item
+from connector.delivery.batcher import Batcher
 from connector.delivery.circuit import CircuitBreaker, Permit
 from connector.delivery.context import DeliveryContext
 from connector.delivery.filter_watch import FilterWatch
 from connector.delivery.in_flight import Chunk, ChunkStatus, InFlight
 from connector.delivery.outcome import outcome_of
+from connector.delivery.reader import record_key
 from connector.delivery.retry_policy import (
     Answered,
     Decision,
@@ -72,6 +73,7 @@ class Sender:
         filter_watch: learns that an event was sent.
         names: names the batches of an output that stores them whole. What such a batch failed with is the
             collector's, never an event's: cut in two it would have other names and could be stored twice.
+        first_only: what a record was emitted as is stored with the position (``emit: first``).
     """
 
     def __init__(
@@ -83,11 +85,14 @@ class Sender:
         batcher: Batcher,
         filter_watch: FilterWatch,
         names: BatchNames,
+        *,
+        first_only: bool = False,
     ) -> None:
         self._context = context
         self._output = output
         self._whole = output if isinstance(output, BatchOutput) else None
         self._names = names
+        self._first_only = first_only
         self._circuit = circuit
         self._in_flight = in_flight
         self._batcher = batcher
@@ -121,7 +126,7 @@ class Sender:
 
         A request that the collector answered per event did not fail: it asked for these events again.
         """
-        return any(chunk.failures and chunk.items and not chunk.per_item for chunk in self._in_flight)
+        return any(chunk.failures and chunk.events and not chunk.per_item for chunk in self._in_flight)
 
     @property
     def overtaking(self) -> int:
@@ -170,9 +175,9 @@ class Sender:
     def control(self, chunk: Chunk) -> Chunk:
         """Cut *chunk* down to its first event while a suspect is on trial: one is enough to compare with."""
         on_trial = any(c.status is ChunkStatus.SUSPECT and self._search.on_trial(c) for c in self._waiting)
-        if not on_trial or len(chunk.items) == 1:
+        if not on_trial or len(chunk.events) == 1:
             return chunk
-        first, rest = self._in_flight.split(chunk, [chunk.items[:1], chunk.items[1:]])
+        first, rest = self._in_flight.split(chunk, [chunk.events[:1], chunk.events[1:]])
         if chunk in self._waiting:
             self._waiting.remove(chunk)
             self._again([first])
@@ -188,7 +193,7 @@ class Sender:
             if request[0] is self._suspect_sent:
                 self._suspect_sent = None
         if len(request) > 1 and not isinstance(outcome, Receipt):
-            decision = self._decide(request[0], outcome, sum(len(c.items) for c in request), seconds)
+            decision = self._decide(request[0], outcome, sum(len(c.events) for c in request), seconds)
             if self._waits_its_turn(request, decision, permit, seconds):
                 return
             # One chunk may be to blame: each is sent by itself from now on.
@@ -205,7 +210,7 @@ class Sender:
             self._apply_to_remainders(request, outcome, permit, seconds, partly)
             return
         [chunk] = request
-        decision = self._decide(chunk, outcome, len(chunk.items), seconds)
+        decision = self._decide(chunk, outcome, len(chunk.events), seconds)
         if self._waits_its_turn(request, decision, permit, seconds):
             return
         if (failure := self._failure(chunk, decision)) is not None:
@@ -270,12 +275,12 @@ class Sender:
                 continue
             if chosen and (
                 chunk.alone
-                or events + len(chunk.items) > self._limits.events
+                or events + len(chunk.events) > self._limits.events
                 or size + chunk.bytes > self._limits.bytes
             ):
                 break
             chosen.append(chunk)
-            events += len(chunk.items)
+            events += len(chunk.events)
             size += chunk.bytes
             due = due or chunk.collect_until <= now
             if chunk.alone:
@@ -288,7 +293,7 @@ class Sender:
 
     async def _send(self, request: Request) -> tuple[Receipt | Exception, float]:
         loop = asyncio.get_running_loop()
-        events = [item.event for chunk in request for item in chunk.items]
+        events = _events_of(request)
         self.sending += len(events)
         try:
             self._context.observe(
@@ -312,7 +317,7 @@ class Sender:
         """Name the batch before it is sent for the first time, so that every repetition has its name."""
         for chunk in request if self._whole else ():
             if chunk.name is None:
-                first, last = chunk.items[0].sequence, chunk.items[-1].sequence
+                first, last = chunk.events[0].sequence, chunk.events[-1].sequence
                 chunk.name = await self._names.name(first, last, self._context.clock())
 
     async def _attempt(self, request: Request, events: Sequence[Event]) -> Receipt:
@@ -353,7 +358,7 @@ class Sender:
         """
         match decision:
             case Answered(accepted=0) if decision.retry and not decision.rejected:
-                reason = _asked_again(len(decision.retry), len(chunk.items), decision.reason)
+                reason = _asked_again(len(decision.retry), len(chunk.events), decision.reason)
                 return Retry(reason, decision.after or 0.0, decision.asked)
             case HoldOutput(wholesale=False):
                 return Retry(decision.reason, decision.after, decision.asked)
@@ -416,8 +421,8 @@ class Sender:
         if not cut:
             self._again([chunk])
             return
-        context.observe(BatchSplit(context.name, len(chunk.items), answer))
-        self._again(self._in_flight.split(chunk, [chunk.items[:cut], chunk.items[cut:]]))
+        context.observe(BatchSplit(context.name, len(chunk.events), answer))
+        self._again(self._in_flight.split(chunk, [chunk.events[:cut], chunk.events[cut:]]))
 
     def _apply(self, chunk: Chunk, decision: Decision, seconds: float, partly: str) -> None:
         match decision:
@@ -435,7 +440,7 @@ class Sender:
 
     def _apply_answer(self, chunk: Chunk, answered: Answered, seconds: float, partly: str) -> None:
         if answered.retry and not (answered.rejected and not answered.accepted):
-            self._report_retry(len(answered.retry), len(chunk.items), chunk.attempts, answered)
+            self._report_retry(len(answered.retry), len(chunk.events), chunk.attempts, answered)
         if not answered.accepted and answered.rejected:
             self._suspects.refused(len(answered.rejected))
             self._sort_out(chunk, answered)
@@ -448,7 +453,7 @@ class Sender:
         self, request: Request, receipt: Receipt, permit: Permit, seconds: float, partly: str
     ) -> None:
         """Divide one receipt among the chunks whose remainders travelled together."""
-        size = sum(len(chunk.items) for chunk in request)
+        size = sum(len(chunk.events) for chunk in request)
         decision = self._decide(request[0], receipt, size, seconds)
         if self._waits_its_turn(request, decision, permit, seconds):
             return
@@ -467,7 +472,7 @@ class Sender:
         self._progress()
         start = 0
         for chunk in request:
-            stop = start + len(chunk.items)
+            stop = start + len(chunk.events)
             rejected = {i - start: text for i, text in receipt.rejected.items() if start <= i < stop}
             retry = frozenset(i - start for i in receipt.retry if start <= i < stop)
             self._keep_remainder(chunk, rejected, retry, seconds, partly)
@@ -493,23 +498,22 @@ class Sender:
 
         *partly*: why some of the rest was rejected, without saying which; empty if all was accepted.
         """
-        size = len(chunk.items)
+        size = len(chunk.events)
         if len(retry) < size:
             chunk.alone = False
             chunk.stuck = 0
         chunk.pushbacks = 0
         for index, answer in rejected.items():
-            chunk.dead.append(self._letter(chunk, chunk.items[index], "rejected", excerpt(answer)))
-        done: Sequence[Item] = chunk.items
+            chunk.dead.append(self._letter(chunk, chunk.events[index], "rejected", excerpt(answer)))
+        done: Sequence[Event] = chunk.events
         if retry or rejected:
-            done = [i for n, i in enumerate(chunk.items) if n not in retry and n not in rejected]
+            done = [one for n, one in enumerate(chunk.events) if n not in retry and n not in rejected]
         if partly:
-            chunk.dead += [self._letter(chunk, item, PARTIAL_SUCCESS, partly) for item in done]
-        else:
-            keyed = [(item.first_key, item.event.revision) for item in done]
-            chunk.emitted |= {key: revision.identity for key, revision in keyed if key is not None}
-        chunk.items = tuple([chunk.items[index] for index in sorted(retry)])
-        if not chunk.items:
+            chunk.dead += [self._letter(chunk, event, PARTIAL_SUCCESS, partly) for event in done]
+        elif self._first_only:
+            chunk.emitted |= {record_key(event.revision): event.revision.identity for event in done}
+        chunk.events = tuple([chunk.events[index] for index in sorted(retry)])
+        if not chunk.events:
             chunk.status = ChunkStatus.DONE
             return
         context = self._context
@@ -523,8 +527,8 @@ class Sender:
 
     def _sort_out(self, chunk: Chunk, answered: Answered) -> None:
         """Nothing was accepted: suspect each rejected event alone, send what lies between them again."""
-        cuts = sorted({0, len(chunk.items), *answered.rejected, *(index + 1 for index in answered.rejected)})
-        groups = [chunk.items[start:stop] for start, stop in pairwise(cuts)]
+        cuts = sorted({0, len(chunk.events), *answered.rejected, *(index + 1 for index in answered.rejected)})
+        groups = [chunk.events[start:stop] for start, stop in pairwise(cuts)]
         for start, piece in zip(cuts, self._in_flight.split(chunk, groups), strict=False):
             if start in answered.rejected:
                 self._suspect(piece, "rejected", excerpt(answered.rejected[start]))
@@ -535,8 +539,8 @@ class Sender:
         self._suspects.refused()
         if split.too_large:
             self._batcher.shrink(chunk.bytes)
-        self._context.observe(BatchSplit(self._context.name, len(chunk.items), split.reason))
-        groups = [chunk.items[start:stop] for start, stop in split.chunks]
+        self._context.observe(BatchSplit(self._context.name, len(chunk.events), split.reason))
+        groups = [chunk.events[start:stop] for start, stop in split.chunks]
         self._again(self._in_flight.split(chunk, groups))
 
     def _suspect(self, chunk: Chunk, reason: str, answer: str) -> None:
@@ -548,8 +552,8 @@ class Sender:
             self._dead_letter(suspect.chunk, suspect.reason, suspect.answer)
 
     def _dead_letter(self, chunk: Chunk, reason: str, answer: str) -> None:
-        chunk.dead.append(self._letter(chunk, chunk.items[0], reason, answer))
-        chunk.items = ()
+        chunk.dead.append(self._letter(chunk, chunk.events[0], reason, answer))
+        chunk.events = ()
         chunk.status = ChunkStatus.DONE
 
     def _again(self, chunks: Sequence[Chunk]) -> None:
@@ -558,11 +562,11 @@ class Sender:
                 chunk.status = ChunkStatus.OPEN
             insort(self._waiting, chunk, key=lambda waiting: waiting.sequence)
 
-    def _letter(self, chunk: Chunk, item: Item, reason: str, answer: str) -> DeadLetter:
+    def _letter(self, chunk: Chunk, event: Event, reason: str, answer: str) -> DeadLetter:
         now = self._context.clock()
         first = chunk.first_tried or now
         return DeadLetter(
-            self._context.name, item.sequence, item.event.revision, reason, answer, chunk.attempts, first, now
+            self._context.name, event.sequence, event.revision, reason, answer, chunk.attempts, first, now
         )
 
     def _report_retry(self, count: int, size: int, attempt: int, answered: Answered) -> None:
@@ -579,7 +583,7 @@ class Sender:
         """
         if not receipt.unnamed:
             return ""
-        size = sum(len(chunk.items) for chunk in request)
+        size = sum(len(chunk.events) for chunk in request)
         self._batcher.shrink(sum(chunk.bytes for chunk in request))
         self._context.observe(
             BatchPartlyRejected(self._context.name, receipt.unnamed, size, excerpt(receipt.unnamed_reason))
@@ -591,7 +595,7 @@ class Sender:
         )
 
     def _report(self, request: Request, receipt: Receipt, seconds: float) -> None:
-        accepted = [item.event for chunk in request for item in chunk.items]
+        accepted = _events_of(request)
         if named := receipt.retry | receipt.rejected.keys():
             accepted = [event for index, event in enumerate(accepted) if index not in named]
         self._context.observe(
@@ -606,6 +610,12 @@ class Sender:
                 max([event.time for event in accepted], default=None),
             )
         )
+
+
+def _events_of(request: Request) -> Sequence[Event]:
+    if len(request) == 1:
+        return request[0].events
+    return [event for chunk in request for event in chunk.events]
 
 
 def _asked_again(count: int, size: int, why: str) -> str:

@@ -136,7 +136,7 @@ class PoisonSearch:
         chunk.last_failed = now
         chunk.failing_since = now if chunk.failing_since is None else chunk.failing_since
         self._outages = outages
-        if len(chunk.items) == 1:
+        if len(chunk.events) == 1:
             chunk.run += 1
             long_enough = now - chunk.failing_since >= self._policy.overtake_after
             if chunk.contrasts or long_enough:
@@ -149,8 +149,8 @@ class PoisonSearch:
     def cut(self, chunk: Chunk) -> int:
         """After how many events *chunk*, which failed, is to be cut in two; 0: not at all."""
         if self.to_blame(chunk):
-            return len(chunk.items) // 2
-        return 1 if len(chunk.items) > 1 and chunk.failures >= self._policy.halve_after else 0
+            return len(chunk.events) // 2
+        return 1 if len(chunk.events) > 1 and chunk.failures >= self._policy.halve_after else 0
 
     def needs_control(self, chunk: Chunk) -> bool:
         """Whether the next request should be one without *chunk*, to see if the collector accepts it."""

@@ -294,7 +294,16 @@ class Deliverer:
         reader = PrefetchReader(context, self._log, event_mapper, batcher, notifier, position=position)
         return Session(
             reader=reader,
-            sender=Sender(context, self._output, circuit, in_flight, batcher, self._filter_watch, names),
+            sender=Sender(
+                context,
+                self._output,
+                circuit,
+                in_flight,
+                batcher,
+                self._filter_watch,
+                names,
+                first_only=event_mapper.first_only,
+            ),
             acknowledger=Acknowledger(
                 context,
                 self._log,

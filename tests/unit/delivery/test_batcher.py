@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.delivery.batcher import Batch, Batcher, Item
+from connector.delivery.batcher import Batch, Batcher
 from connector.model import DeadLetter, Event, Limits
 from tests.unit.delivery.fakes import at, revision
 
 
-def item(sequence: int, size: int = 1, notes: tuple[str, ...] = ()) -> Item:
+def event(sequence: int, size: int = 1, notes: tuple[str, ...] = ()) -> Event:
     """An event of *size* bytes."""
-    return Item(sequence, Event(revision(str(sequence)), b"x" * size, at(0), 3, "email.test", notes))
+    return Event(revision(str(sequence)), b"x" * size, at(0), 3, "email.test", notes, sequence)
 
 
 def letter(sequence: int) -> DeadLetter:
@@ -43,10 +43,10 @@ def test_batches_hold_every_revision_once_in_order_and_within_the_limits(
         elif kind == "dead":
             batcher.dead_letter(letter(sequence), 0.0)
         else:
-            batcher.add(item(sequence, int(kind)), 0.0)
+            batcher.add(event(sequence, int(kind)), 0.0)
     batches = everything(batcher)
 
-    sent = [each.sequence for batch in batches for each in batch.items]
+    sent = [each.sequence for batch in batches for each in batch.events]
     assert sent == [sequence for sequence, kind in enumerate(kinds, 1) if isinstance(kind, int)]
     assert sum(len(batch.dead) for batch in batches) == kinds.count("dead")
     assert sum(sum(batch.filtered.values()) for batch in batches) == kinds.count("when")
@@ -54,19 +54,19 @@ def test_batches_hold_every_revision_once_in_order_and_within_the_limits(
     assert covered == sorted(set(covered))
     assert covered[-1] == len(kinds)
     for batch in batches:
-        assert len(batch.items) <= events
-        total = sum(len(each.event.payload) for each in batch.items)
-        assert total <= size or len(batch.items) == 1
-        assert all(each.sequence <= batch.upto for each in batch.items)
+        assert len(batch.events) <= events
+        total = sum(len(each.payload) for each in batch.events)
+        assert total <= size or len(batch.events) == 1
+        assert all(each.sequence <= batch.upto for each in batch.events)
         assert all(each.sequence <= batch.upto for each in batch.dead)
 
 
 def test_a_batch_that_is_not_full_leaves_when_its_linger_ends() -> None:
     batcher = Batcher(Limits(events=10, linger=5.0))
-    batcher.add(item(1), 100.0)
+    batcher.add(event(1), 100.0)
     assert batcher.take(101.0) is not None
 
-    batcher.add(item(2), 102.0)
+    batcher.add(event(2), 102.0)
     assert batcher.take(106.9) is None
     assert batcher.due == 107.0
     assert batcher.take(107.0) is not None
@@ -75,7 +75,7 @@ def test_a_batch_that_is_not_full_leaves_when_its_linger_ends() -> None:
 
 def test_what_comes_after_a_quiet_time_hardly_waits() -> None:
     batcher = Batcher(Limits(events=10, linger=5.0))
-    batcher.add(item(1), 100.0)
+    batcher.add(event(1), 100.0)
 
     assert batcher.due is not None
     assert batcher.due <= 100.1
@@ -96,7 +96,7 @@ def test_a_long_stretch_without_events_still_moves_on() -> None:
 def test_notes_are_counted_per_event_and_kept_once() -> None:
     batcher = Batcher(Limits())
     for sequence in range(1, 4):
-        batcher.add(item(sequence, notes=("subject shortened",)), 0.0)
+        batcher.add(event(sequence, notes=("subject shortened",)), 0.0)
     batch = batcher.take(0.0, flush=True)
 
     assert batch is not None
@@ -108,8 +108,8 @@ def test_batches_shrink_at_once_when_found_too_large_and_grow_back_slowly() -> N
 
     def largest() -> int:
         for sequence in range(1, 301):
-            batcher.add(item(sequence), 0.0)
-        return max(len(batch.items) for batch in everything(batcher))
+            batcher.add(event(sequence), 0.0)
+        return max(len(batch.events) for batch in everything(batcher))
 
     assert largest() == 100
     batcher.shrink(100)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from connector.delivery.batcher import Batch
 from connector.delivery.in_flight import Chunk, ChunkStatus, InFlight
-from tests.unit.delivery.test_batcher import item, letter
+from tests.unit.delivery.test_batcher import event, letter
 
 
 def opened(in_flight: InFlight, *sequences: int, upto: int | None = None) -> Chunk:
     """Enter a batch with events of these numbers."""
-    chunk = in_flight.open(Batch(tuple(item(each) for each in sequences), upto or sequences[-1]))
+    chunk = in_flight.open(Batch(tuple(event(each) for each in sequences), upto or sequences[-1]))
     assert chunk is not None
     return chunk
 
@@ -65,10 +65,10 @@ def test_a_stretch_without_events_is_not_lost_when_the_part_before_it_is_being_s
 def test_parts_of_a_split_take_over_what_their_batch_covers() -> None:
     in_flight = InFlight()
     chunk = in_flight.open(
-        Batch((item(2), item(4), item(6)), 7, (letter(1), letter(5), letter(7)), {"when": 1}, 1, ("note",))
+        Batch((event(2), event(4), event(6)), 7, (letter(1), letter(5), letter(7)), {"when": 1}, 1, ("note",))
     )
     assert chunk is not None
-    pieces = in_flight.split(chunk, [(each,) for each in chunk.items])
+    pieces = in_flight.split(chunk, [(each,) for each in chunk.events])
 
     assert [piece.upto for piece in pieces] == [2, 4, 7]
     assert [[each.sequence for each in piece.dead] for piece in pieces] == [[1], [], [5, 7]]
@@ -84,7 +84,7 @@ def test_batches_in_doubt_do_not_count_as_busy() -> None:
     in_flight = InFlight()
     chunk = opened(in_flight, 1, 2)
     assert in_flight.busy == 1
-    for piece in in_flight.split(chunk, [chunk.items[:1], chunk.items[1:]]):
+    for piece in in_flight.split(chunk, [chunk.events[:1], chunk.events[1:]]):
         assert in_flight.busy == 1
         piece.status = ChunkStatus.SUSPECT
     assert in_flight.busy == 0

@@ -1,9 +1,8 @@
-"""``dataclass`` as in the standard library, for a sixth of the daemon's start less.
+"""``dataclass`` as in the standard library, for a tenth of the daemon's start less.
 
-The standard one compiles up to six methods for every class. Here the interpreter compiles ``__init__`` alone,
-and that only when the first object is made: most classes have none when the daemon starts. Classes are
-compared, hashed and shown by functions that they share. A frozen class is so for the type checker only, as
-the interpreter takes four times as long to make one that it freezes.
+The standard one compiles up to six methods for every class. Here the interpreter compiles ``__init__`` alone;
+classes are compared, hashed and shown by functions that they share. A frozen class is so for the type checker
+only, as the interpreter takes four times as long to make one that it freezes.
 """
 
 from __future__ import annotations
@@ -11,13 +10,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeVar, cast
-
-T = TypeVar("T")
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass  # noqa: PLC0414
 else:
+    T = TypeVar("T")
 
     def dataclass(
         *, frozen: bool = False, slots: bool = False, eq: bool = True, order: bool = False
@@ -29,7 +27,7 @@ else:
         def make(kind: type[T]) -> type[T]:
             has_equality, has_text = "__eq__" in kind.__dict__, "__repr__" in kind.__dict__
             has_hash = kind.__dict__.get("__hash__") is not None
-            made = with_late_init(dataclasses.dataclass(slots=slots, init=False, eq=False, repr=False)(kind))
+            made = dataclasses.dataclass(slots=slots, eq=False, repr=False)(kind)
             made._compared = _getter([one.name for one in dataclasses.fields(made) if one.compare])  # noqa: SLF001
             if not has_equality:
                 made.__eq__ = _equals
@@ -40,48 +38,6 @@ else:
             return made
 
         return make
-
-
-_MISSING: object = object()
-"""Stands for an argument that a factory makes."""
-
-
-def with_late_init(kind: type[T]) -> type[T]:
-    """The dataclass *kind*, made without ``__init__``, which is compiled when the first object is made."""
-
-    def __init__(self: T, *args: object, **kwargs: object) -> None:  # noqa: N807
-        init = _init(kind)
-        kind.__init__ = init  # type: ignore[method-assign]
-        init(self, *args, **kwargs)
-
-    kind.__init__ = __init__  # type: ignore[method-assign, assignment]
-    return kind
-
-
-def _init(kind: type) -> Callable[..., None]:
-    """``__init__`` as the standard library writes it."""
-    names: dict[str, object] = {"MISSING": _MISSING}
-    parameters, lines = ["self"], []
-    for one in dataclasses.fields(kind):
-        value = one.name
-        if one.default_factory is not dataclasses.MISSING:
-            names[f"default_{one.name}"] = one.default_factory
-            made = f"default_{one.name}()"
-            value = f"{made} if {one.name} is MISSING else {one.name}" if one.init else made
-            parameters += [f"{one.name}=MISSING"] * one.init
-        elif one.default is not dataclasses.MISSING:
-            names[f"default_{one.name}"] = one.default
-            value = one.name if one.init else f"default_{one.name}"
-            parameters += [f"{one.name}=default_{one.name}"] * one.init
-        elif one.init:
-            parameters.append(one.name)
-        else:
-            continue
-        lines.append(f"self.{one.name} = {value}")
-    if hasattr(kind, "__post_init__"):
-        lines.append("self.__post_init__()")
-    exec(f"def __init__({', '.join(parameters)}):\n " + "\n ".join(lines or ["pass"]), names)  # noqa: S102
-    return cast("Callable[..., None]", names["__init__"])
 
 
 def _getter(names: list[str]) -> Callable[[object], object]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal, TypeVar, dataclass_transform
 
-from connector.values import with_late_init
-
 Level = Literal["debug", "info", "warning", "error"]
 
 T = TypeVar("T")
@@ -17,9 +15,9 @@ def fact(kind: type[T]) -> type[T]:
     """Make *kind* a dataclass that is frozen for the type checker, and compared and shown by its base class.
 
     For a frozen one the interpreter would compile six methods; for eighty kinds of fact that is a twentieth
-    of the daemon's start. ``__init__`` is compiled when the first fact of its kind is reported.
+    of the daemon's start.
     """
-    return with_late_init(dataclass(slots=True, init=False, eq=False, repr=False)(kind))
+    return dataclass(slots=True, eq=False, repr=False)(kind)
 
 
 @fact

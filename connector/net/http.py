@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import re
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import urlencode
+from typing import TypeAlias
 
 from connector import __version__
 from connector.errors import ConfigurationError, Problem
@@ -35,8 +33,6 @@ from connector.values import dataclass
 
 with absent("pygments", "rich"):
     import httpcore
-
-if TYPE_CHECKING:
     import httpx
 
 __all__ = [
@@ -116,11 +112,7 @@ class HttpClient:
     ) -> None:
         headers = {"user-agent": user_agent, "accept": "*/*", "accept-encoding": "gzip"}
         self._headers = tuple((name.encode(), value.encode()) for name, value in headers.items())
-        self._cookies: httpx.Cookies | None = None
-        if cookies:
-            from connector.net.url_library import httpx  # noqa: PLC0415
-
-            self._cookies = httpx.Cookies()
+        self._cookies = httpx.Cookies() if cookies else None
         self._target = functools.lru_cache(maxsize=_TARGETS)(_target)
 
         def build() -> _Routes:
@@ -207,8 +199,6 @@ class HttpClient:
             lines = [line for line in lines if line[0] != b"authorization"]
             lines.append((b"authorization", target.authorization))
         if self._cookies:
-            from connector.net.url_library import httpx  # noqa: PLC0415
-
             asking = httpx.Request(method, target.url)
             self._cookies.set_cookie_header(asking)
             lines += [(b"cookie", value.encode("ascii")) for value in asking.headers.get_list("cookie")]
@@ -217,8 +207,6 @@ class HttpClient:
 
     def _keep_cookies(self, target: _Target, status: int, headers: _Headers) -> None:
         if self._cookies is not None and any(name.lower() == b"set-cookie" for name, _ in headers):
-            from connector.net.url_library import httpx  # noqa: PLC0415
-
             asked = httpx.Request("GET", target.url)
             self._cookies.extract_cookies(httpx.Response(status, headers=headers, request=asked))
 
@@ -256,7 +244,7 @@ _UNSENDABLE = "the request cannot be written as HTTP: check URL and header value
 class _Target:
     """Where a request goes, worked out once per URL: *host* and *authorization* are header values."""
 
-    url: str
+    url: httpx.URL
     parts: httpcore.URL
     host: bytes
     peer: str
@@ -264,41 +252,7 @@ class _Target:
 
 
 def _target(url: str, params: tuple[tuple[str, str], ...]) -> _Target:
-    return _plain_target(url, params) or _any_target(url, params)
-
-
-_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_PLAIN = re.compile(
-    rf"(https?)://([a-z][a-z0-9.-]*|{_OCTET}(?:\.{_OCTET}){{3}})(?::([1-9]\d{{1,3}}|[1-5]\d{{4}}))?"
-    r"((?:/[\w~-][\w.~-]*)*/?)",
-    re.ASCII,
-)
-"""Scheme, host, port and path of a URL in which nothing has to be written otherwise."""
-
-
-def _plain_target(url: str, params: tuple[tuple[str, str], ...]) -> _Target | None:
-    """The target of a URL that needs no library to be read, as nearly every one is."""
-    plain = _PLAIN.fullmatch(url)
-    if plain is None or len(dict(params)) < len(params):
-        return None
-    scheme, host, given, path = plain.groups()
-    usual = 443 if scheme == "https" else 80
-    port = None if given is None or int(given) == usual else int(given)
-    place = (path or "/") + (f"?{urlencode(params)}" if params else "")
-    netloc = host if port is None else f"{host}:{port}"
-    return _Target(
-        f"{scheme}://{netloc}{place}",
-        httpcore.URL(scheme=scheme.encode(), host=host.encode(), port=port, target=place.encode()),
-        netloc.encode(),
-        f"{host}:{port or usual}",
-        None,
-    )
-
-
-def _any_target(url: str, params: tuple[tuple[str, str], ...]) -> _Target:
     pairs: list[tuple[str, str | int | float | bool | None]] = list(params)
-    from connector.net.url_library import httpx  # noqa: PLC0415
-
     try:
         target = httpx.URL(url)
         target = target.copy_merge_params(httpx.QueryParams(pairs)) if pairs else target
@@ -308,7 +262,7 @@ def _any_target(url: str, params: tuple[tuple[str, str], ...]) -> _Target:
         raise Unsendable("the URL is not one of http or https with a host")
     credentials = f"{target.username}:{target.password}".encode() if target.userinfo else b""
     return _Target(
-        str(target),
+        target,
         httpcore.URL(
             scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
         ),
@@ -395,8 +349,6 @@ class _Routes:
 def _proxy_pool(
     context: ssl.SSLContext, connections: int, proxy: str, name: str
 ) -> httpcore.AsyncConnectionPool:
-    from connector.net.url_library import httpx  # noqa: PLC0415
-
     try:
         parsed = httpx.Proxy(proxy)
     except (ValueError, httpx.InvalidURL):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -11,24 +10,18 @@ from pathlib import Path as FilePath
 from connector.errors import Position
 from connector.secret import Reference
 from connector.settings.interpolation import UnresolvedReference, read_secret_file, read_variable
+from connector.settings.models import Settings
 from connector.settings.places import CONFIG, PREFIX
 from connector.settings.problems import Path, PathProblem
 from connector.settings.schema_index import SchemaNode
 from connector.values import dataclass
 from connector.yaml_nodes import Node, nearest
 
+BETWEEN = str(Settings.model_config["env_nested_delimiter"])
 _FILE = "_FILE"
 # Kubernetes and Docker inject such variables for a service called "connector".
 _SERVICE_LINK = re.compile(r"(?:_HOST|_PORT(?:_[A-Z0-9_]+)?)$")
 _SERVICE_VALUE = re.compile(r"(?:tcp|udp|sctp)://\S+|[0-9a-f.:]+|tcp|udp|sctp", re.IGNORECASE)
-
-
-@functools.cache
-def _between() -> str:
-    """What is between keys in the name of a variable."""
-    from connector.settings.env_names import BETWEEN  # noqa: PLC0415, takes as long as all other models
-
-    return BETWEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +34,9 @@ def apply(node: Node, environ: Mapping[str, str], schema: SchemaNode) -> tuple[N
     """Apply every ``CONNECTOR_...`` variable to *node*; report those that match no setting."""
     problems: list[PathProblem] = []
     taken: dict[Path, str] = {}
-    ours = [name for name in environ if name.upper().startswith(PREFIX) and name.upper() != CONFIG]
-    for name in sorted(ours, key=_types_first):
+    for name in sorted(environ, key=_types_first):
+        if not name.upper().startswith(PREFIX) or name.upper() == CONFIG:
+            continue
         target = _locate(name.upper()[len(PREFIX) :], node, schema, ())
         at = Position(name, 0, 0)
         if target is None:
@@ -97,7 +91,7 @@ def set_node(node: Node, path: Path, leaf: Node) -> Node:
 
 
 def _types_first(name: str) -> tuple[bool, str]:
-    return not name.upper().endswith(f"{_between()}TYPE"), name
+    return not name.upper().endswith(f"{BETWEEN}TYPE"), name
 
 
 def value_reader(name: str, environ: Mapping[str, str], *, from_file: bool) -> Callable[[], str]:
@@ -114,15 +108,15 @@ def _locate(rest: str, node: Node | None, schema: SchemaNode, path: Path) -> _Ta
             return _Target((*path, key))
         if rest == word + _FILE and child_schema.accepts_file:
             return _Target((*path, key), from_file=True)
-        if rest.startswith(word + _between()):
-            location = _locate(rest[len(word + _between()) :], child, child_schema, (*path, key))
+        if rest.startswith(word + BETWEEN):
+            location = _locate(rest[len(word + BETWEEN) :], child, child_schema, (*path, key))
             if location:
                 return location
     return _locate_new(rest, schema, path) if schema.open() else None
 
 
 def _locate_new(rest: str, schema: SchemaNode, path: Path) -> _Target | None:
-    head, between, tail = rest.partition(_between())
+    head, between, tail = rest.partition(BETWEEN)
     key = head.lower()
     inner = schema.child(key)
     if not key or inner is None:
@@ -148,13 +142,13 @@ def _settable(schema: SchemaNode) -> bool:
 
 
 def _is_service_link(name: str, value: str) -> bool:
-    return bool(_SERVICE_LINK.search(name) and _between() not in name and _SERVICE_VALUE.fullmatch(value))
+    return bool(_SERVICE_LINK.search(name) and BETWEEN not in name and _SERVICE_VALUE.fullmatch(value))
 
 
 def _hint(name: str, node: Node, schema: SchemaNode) -> str:
     known = list(_names(node, schema, PREFIX))
-    if any(one.startswith(name.upper() + _between()) for one in known):
-        return f"name a single value, with {_between()} between keys"
+    if any(one.startswith(name.upper() + BETWEEN) for one in known):
+        return f"name a single value, with {BETWEEN} between keys"
     close = nearest(name.upper(), known)
     return f"did you mean {close}?" if close else "variable names follow the configuration keys"
 
@@ -168,4 +162,4 @@ def _names(node: Node | None, schema: SchemaNode, prefix: str) -> Iterator[str]:
             yield word
         if inner.accepts_file:
             yield word + _FILE
-        yield from _names(child, inner, word + _between())
+        yield from _names(child, inner, word + BETWEEN)

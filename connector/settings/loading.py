@@ -20,7 +20,7 @@ from connector.settings.models import Settings
 from connector.settings.places import PREFIX, find_file
 from connector.settings.problems import Path as KeyPath
 from connector.settings.problems import PathProblem, locate_problems
-from connector.settings.pydantic_errors import pydantic_problems
+from connector.settings.pydantic_errors import pydantic_problems, unknown_key
 from connector.settings.schema_index import SchemaNode, settings_schema
 from connector.values import dataclass
 from connector.yaml_nodes import Node, parse
@@ -153,8 +153,13 @@ def _kinds(node: Node, environ: Mapping[str, str]) -> set[str]:
 def _validate(
     coerced: Coerced, node: Node, schema: SchemaNode, problems: list[PathProblem]
 ) -> Settings | None:
+    values = dict(coerced.values) if isinstance(coerced.values, dict) else {}
+    # pydantic-settings interprets some keys itself (_env_file, ...); never pass it unknown ones.
+    for key in sorted(values.keys() - set(schema.known)):
+        problems.append(unknown_key((key,), schema))
+        del values[key]
     try:
-        settings = Settings.model_validate(coerced.values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         problems += pydantic_problems(error, node, schema)
         return None

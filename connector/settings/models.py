@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, StringConstraints
+from pydantic import BeforeValidator, Field, SerializeAsAny, StringConstraints
 from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connector import outputs
 from connector.errors import ConfigurationError
@@ -14,6 +15,7 @@ from connector.outputs.common import OutputSettings
 from connector.quantity_fields import Duration
 from connector.settings.accounts import Account
 from connector.settings.actions import ActionSettings
+from connector.settings.places import PREFIX
 from connector.settings.problems import invalid
 from connector.settings.process import (
     LogSettings,
@@ -59,13 +61,20 @@ NAME = "[a-z][a-z0-9_]*"
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$", max_length=64)]
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """Everything that can be configured.
 
-    It reads no source itself: ``load`` passes one tree in which every value has a position.
+    It reads no source itself: ``load`` passes one tree in which every value has a position. Prefix and
+    delimiter define the names of environment overrides.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+    )
 
     accounts: dict[Name, Account] = Field(min_length=1, description="Cloudflare accounts, by name.")
     searches: dict[Name, Search] = Field(min_length=1, description="Searches, by name.")
@@ -88,3 +97,15 @@ class Settings(BaseModel):
         le=timedelta(hours=1),
         description="How long shutdown waits for deliveries in progress.",
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003, the signature is the library's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave the process environment alone."""
+        return (init_settings,)

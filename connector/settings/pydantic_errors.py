@@ -128,7 +128,7 @@ def _fault(one: ErrorDetails, place: _Place) -> PathProblem:
     if kind == "missing":
         return PathProblem(path, MISSING, _description(place.above.child(str(path[-1]))))
     if kind == "extra_forbidden":
-        return _unknown_key(path, place.above)
+        return unknown_key(path, place.above)
     if kind == "string_pattern_mismatch":
         return _pattern_problem(place, context["pattern"])
     if kind == "value_error":
@@ -146,7 +146,7 @@ def _pattern_problem(place: _Place, pattern: str) -> PathProblem:
     return PathProblem(place.path, "not of the expected form", hint)
 
 
-def _unknown_key(path: Path, above: SchemaNode) -> PathProblem:
+def unknown_key(path: Path, above: SchemaNode) -> PathProblem:
     """The problem for an unknown key, with the nearest known one as a hint."""
     key = str(path[-1])
     before, colon, _ = key.partition(":")

@@ -89,6 +89,7 @@ def test_nothing_that_is_shown_of_a_good_configuration_holds_a_secret(
     token = loaded.settings.accounts["prod"].api_token
     assert token is not None
     assert token.reveal() == CANARY
+    assert "api_token" in caplog.text
     assert not [one for one in [*shown(loaded), caplog.text] if CANARY in one]
 
 

@@ -1,7 +1,7 @@
-"""Paces commits in a catch-up, so that outputs read what was committed while it is still decoded.
+"""Paces commits in a catch-up, so that outputs read what was committed while it is still in memory.
 
 Collection and delivery share one core, and collection is the faster of both. Unpaced, it fills the journal
-while entries leave the cache before any output has read them, and each is decoded a second time.
+while entries leave the cache before any output has read them, and each has to be read from the disk.
 """
 
 from __future__ import annotations

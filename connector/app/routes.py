@@ -194,7 +194,6 @@ def _route(
             redact=redact,
             render=render and in_scope(partial(_must_render, loaded, name, accounts), library, pack, source),
             cache=library.cache,
-            late=library.is_shipped,
         )
 
     return Route(

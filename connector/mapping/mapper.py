@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from connector.errors import ConfigurationError, Problem
 from connector.formats import json
 from connector.interfaces import Mapper
 from connector.mapping.cache import MappingCache
+from connector.mapping.compiler.compiler import MapFunction, Predicate, compile_match, compile_plan
 from connector.mapping.engine.context import ContextValues
 from connector.mapping.engine.interpreter import Interpreter
 from connector.mapping.engine.match_check import NO_NAMES, KnownNames, check_match
@@ -25,9 +25,6 @@ from connector.mapping.redaction.redact import Redact
 from connector.mapping.schemas.encoding import SHAPES
 from connector.model import Event, JsonObject, Record, Revision
 from connector.yaml_nodes import Node
-
-if TYPE_CHECKING:
-    from connector.mapping.compiler.compiler import MapFunction, Predicate
 
 Render: TypeAlias = Callable[[Revision, JsonObject], tuple[Value, tuple[str, ...]]]
 """Renders a revision and its mapped document as something else, such as a request body; notes what it cut."""
@@ -44,8 +41,6 @@ def build_map(
     """
 
     def compiled() -> tuple[Pack, MapFunction]:
-        from connector.mapping.compiler.compiler import compile_plan  # noqa: PLC0415, see build_mapper's late
-
         return pack, compile_plan(plan(pack), ContextValues(accounts))
 
     if cache is None:
@@ -67,7 +62,6 @@ def build_mapper(
     redact: Redact | None = None,
     render: Render | None = None,
     cache: MappingCache | None = None,
-    late: bool = False,
 ) -> Mapper:
     """Everything between a revision and its event: filter, redact, map, render, encode.
 
@@ -78,19 +72,14 @@ def build_mapper(
         redact: removes from a revision what the mapping must not see.
         render: makes the JSON payload instead of the pack's format, such as the body of a webhook.
         cache: shares the compiled mapping with other outputs.
-        late: compile with the first revision, for a mapping that is known to compile.
     """
-    compiled = partial(build_map, pack, accounts=accounts, cache=cache)
-    mapping = None if late else compiled()
+    mapping = build_map(pack, accounts=accounts, cache=cache)
     encode = SHAPES[pack.format].encode
 
     def mapper(revision: Revision) -> Event | None:
-        nonlocal mapping
         if when is not None and not when(revision):
             return None
         shown = revision if redact is None else redact(revision)
-        if mapping is None:
-            mapping = compiled()
         document, time, severity, code, notes = mapping(shown)
         if render is None:
             payload, shortened = encode(document)
@@ -126,8 +115,6 @@ def compile_matcher(
     errors = () if may_never_hold else check_match(match, scope, known).errors
     if errors:
         raise ConfigurationError(*errors)
-    from connector.mapping.compiler.compiler import compile_match  # noqa: PLC0415, few outputs have a when
-
     return compile_match(match, scope, ContextValues(accounts))
 
 

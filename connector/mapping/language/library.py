@@ -50,11 +50,6 @@ class Library:
         self.cache = MappingCache() if cache is None else cache
         self._directories: tuple[Traversable, ...] = (*directories, shipped_directory())
 
-    @property
-    def is_shipped(self) -> bool:
-        """Whether it has no mapping of a user."""
-        return len(self._directories) == 1
-
     def names(self) -> Sequence[str]:
         """The mappings that ``load`` takes, in alphabetical order."""
         return sorted(name for name in self._known() if name != PRELUDE)

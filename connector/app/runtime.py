@@ -17,12 +17,12 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _DESCRIPTORS = 65_536
 """Enough for hundreds of feeds and outputs with several connections each."""
 
-_LARGE = 1 << 20
+_LARGE = 512 << 10
 """Bytes from which an allocation gets its own mapping, which is returned to the system when freed.
 
 By default glibc raises this threshold up to 32 MiB. A page's text has 1.7 MB; kept in the heap, it fragments
-everything around it. Mappings for smaller pieces, such as entries, would cost more in the kernel than they
-save.
+everything around it, and so does the body of a request, which has up to 1 MB. Mappings for smaller pieces,
+such as entries, would cost more in the kernel than they save.
 """
 
 

@@ -79,8 +79,8 @@ class Reader:
     """Reads entries through a cache, which belongs to the main loop: what is there needs no other thread.
 
     An entry is kept only as long as some output will ask for it soon: because it follows closely what is
-    written, or comes shortly behind another that has read it. Where there is no room, the newest is not kept:
-    it is needed last.
+    written, or comes shortly behind another that has read it. A full cache keeps what it has and refuses the
+    new entry, for outputs read in order and will ask for that one last.
     """
 
     def __init__(self, database: Database, cache: int) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import trustme
 from aiokafka import AIOKafkaConsumer
@@ -26,6 +28,9 @@ from tests.support.server_process import ServerProcess
 USER, PASSWORD = "connector", "canary-broker-77aa"
 STRANGER = "stranger"
 """Knows the same password and may do nothing."""
+
+_CREATE_SECONDS = 60.0
+"""The most that a topic may take to appear on a busy machine."""
 
 _LOGIN = "org.apache.kafka.common.security"
 _SETTINGS = """\
@@ -88,10 +93,15 @@ class KafkaBroker(ServerProcess):
         self.ca_file = ca_file
 
     async def create(self, topic: str, partitions: int = 1, **configuration: str) -> None:
-        """Create a topic; *configuration* with underscores for dots."""
+        """Create a topic and wait until clients may use it; *configuration* with underscores for dots."""
         configs = {name.replace("_", "."): value for name, value in configuration.items()}
-        async with self._admin() as admin:
-            await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
+        async with self._admin() as admin, asyncio.timeout(_CREATE_SECONDS):
+            answer = await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
+            for name, code, *reason in answer.topic_errors:
+                assert not code, f"the broker did not create {name}: error {code} {reason}"
+            # The controller answers when the topic is in its log; what clients are told follows later.
+            while not _is_usable(topic, await admin.describe_topics()):  # noqa: ASYNC110, nobody announces it
+                await asyncio.sleep(0.01)
 
     async def topics(self) -> set[str]:
         """The names of all topics."""
@@ -183,6 +193,16 @@ def kafka_broker(directory: Path) -> Iterator[KafkaBroker]:
         yield broker
     finally:
         broker.stop()
+
+
+def _is_usable(topic: str, described: list[dict[str, Any]]) -> bool:
+    """Whether *topic* is described without an error, and each of its partitions has a leader."""
+    return any(
+        one["topic"] == topic
+        and not one["error_code"]
+        and all(not part["error_code"] for part in one["partitions"])
+        for one in described
+    )
 
 
 def _certificate(ca_file: Path, keystore: Path) -> None:

@@ -36,7 +36,11 @@ _COLORS = {"ok": "green", "note": "yellow", "failed": "red"}
     help="Expected records a day per search, for the request plan.",
 )
 @click.option("--setup", is_flag=True, help="First let outputs prepare their collectors (index templates).")
-@click.option("--send-test", is_flag=True, help="Finally send one marked test event to each output.")
+@click.option(
+    "--send-test",
+    is_flag=True,
+    help="Finally send one marked test event to each output whose check did not fail.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all results.")
 @click.pass_context
 def command(

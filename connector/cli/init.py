@@ -150,7 +150,8 @@ def _next_steps(recipe: CollectorRecipe, secrets: Secrets, target: Path, *, to_s
     else:
         say("create: " + " ".join(f"{_SECRETS_DIRECTORY}/{name}" for name in names))
     file = "" if to_stdout or re.fullmatch(r"(\./)?connector\.yaml", str(target)) else f" -c {target}"
-    say(f"then: email-connector check{file} --send-test && email-connector run{file}")
+    setup = " --setup" if recipe.setup else ""
+    say(f"then: email-connector check{file}{setup} --send-test && email-connector run{file}")
 
 
 def _option(key: str) -> str:

@@ -127,8 +127,13 @@ async def check(
     if not offline:
         results += [result async for result in _accounts(settings, feeds)]
         results += [await _install(route) for route in routes if setup and isinstance(route.output, Setup)]
-        results += [await _output(route) for route in routes]
-        results += [await _test_event(route, utc_now()) for route in routes if send_test]
+        outputs = [await _output(route) for route in routes]
+        results += outputs
+        if send_test:
+            results += [
+                await _test_event(route, output, utc_now())
+                for route, output in zip(routes, outputs, strict=True)
+            ]
     return results
 
 
@@ -453,8 +458,14 @@ async def _output(route: Route) -> CheckResult:
         await output.close()
 
 
-async def _test_event(route: Route, now: datetime) -> CheckResult:
+async def _test_event(route: Route, output: CheckResult, now: datetime) -> CheckResult:
+    """Send a test event, unless *output*, the check of its output, failed.
+
+    One event is enough to make a collector create what the check reports missing, with guessed types.
+    """
     item = f"test event {route.name}"
+    if output.outcome == "failed":
+        return CheckResult(item, "failed", f"not sent, because the check of {output.item} failed")
     try:
         return CheckResult(item, "ok", await send_test_event(route, now))
     except DeliveryError as error:

@@ -41,6 +41,7 @@ class CollectorRecipe:
         output: YAML below ``outputs:``; ``{key}`` is an answer, ``{secret:name}`` a reference to a secret.
         questions: what has to be answered.
         secrets: names of secrets, in lower case; as variables they are in upper case.
+        setup: whether ``check --setup`` prepares the collector for its first event.
     """
 
     title: str
@@ -48,6 +49,7 @@ class CollectorRecipe:
     output: str
     questions: tuple[Question, ...] = ()
     secrets: tuple[str, ...] = ()
+    setup: bool = False
 
 
 _SYSLOG = """\
@@ -93,6 +95,7 @@ RECIPES: Mapping[str, CollectorRecipe] = {
 """,
         (Question("url", URL.text, "https://elastic.example:9200"),),
         ("elasticsearch_api_key",),
+        setup=True,
     ),
     "opensearch": CollectorRecipe(
         "OpenSearch or Amazon OpenSearch Service",
@@ -108,6 +111,7 @@ RECIPES: Mapping[str, CollectorRecipe] = {
 """,
         (Question("url", URL.text, "https://opensearch.example:9200"), USERNAME),
         ("opensearch_password",),
+        setup=True,
     ),
     "otlp": CollectorRecipe(
         "an OpenTelemetry collector (Grafana, Dynatrace, New Relic, Elastic, any OTLP endpoint)",

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from connector.errors import Hold
+from connector.interfaces import Probe
+from connector.outputs.elasticsearch.output import ElasticsearchSettings
 from tests.integration.killed_collector import Figures, deliver, figures
+from tests.support.collectors import unobserved
 from tests.support.opensearch import OpenSearch
 
 pytestmark = pytest.mark.xdist_group("opensearch")  # one server, not one per worker
@@ -17,6 +21,20 @@ STREAM = "logs-cloudflare.email_security-default"
 
 def event_id(payload: bytes) -> str:
     return str(json.loads(payload)["event"]["id"])
+
+
+async def test_a_plain_index_is_not_taken_for_the_data_stream(opensearch: OpenSearch) -> None:
+    name = "logs-cloudflare.email_security-plain"
+    opensearch.json(f"/{name}/_doc", {"@timestamp": "2026-11-30T10:00:00Z"})
+    settings = ElasticsearchSettings.model_validate({"url": opensearch.url, "data_stream": name})
+    output = settings.build("search", unobserved)
+    assert isinstance(output, Probe)
+
+    try:
+        with pytest.raises(Hold, match="is an index or alias, not a data stream"):
+            await output.check()
+    finally:
+        await output.close()
 
 
 def test_nothing_is_missing_or_doubled_when_it_is_killed(opensearch: OpenSearch, tmp_path: Path) -> None:

@@ -98,8 +98,7 @@ class BulkCollector:
             case "GET", [""]:
                 reply = self._about()
             case "GET", ["_data_stream", name]:
-                missing = failed(404, "index_not_found_exception", "no such index")
-                reply = json_reply({"data_streams": [{"name": name}]}) if name in self.streams else missing
+                reply = self._stream(name)
             case "HEAD", [name]:
                 reply = Reply(200 if name in self.streams | self.indexes else 404)
             case "GET", ["_index_template"]:
@@ -117,6 +116,14 @@ class BulkCollector:
             case "POST", ["_security", "user", "_has_privileges"] if self.product == "elasticsearch":
                 reply = self._privileges(json.loads(asked.body))
         return reply
+
+    def _stream(self, name: str) -> Reply:
+        """The data stream of that name; OpenSearch answers with an empty list if an index has the name."""
+        if name in self.streams:
+            return json_reply({"data_streams": [{"name": name}]})
+        if self.product == "opensearch" and name in self.indexes:
+            return json_reply({"data_streams": []})
+        return failed(404, "index_not_found_exception", "no such index")
 
     def _search(self, query: dict[str, Any]) -> Reply:
         """The document stored last of each record that is asked for."""

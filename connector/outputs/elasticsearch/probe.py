@@ -16,7 +16,7 @@ _LIST = (
     "/_index_template?filter_path=index_templates.name,"
     f"{_TEMPLATES}.index_patterns,{_TEMPLATES}.priority,{_TEMPLATES}.data_stream"
 )
-_SETUP = "install deploy/elastic/index-template.json before the first event"
+_SETUP = "run `email-connector check --setup`, or install deploy/elastic/index-template.json, first"
 
 
 class UnsuitableTarget(Hold):
@@ -54,7 +54,8 @@ async def check_target(node: ClusterNode, target: str, *, stream: bool) -> str:
     kind = "data stream" if stream else "index"
     if stream:
         answer = await node.request("GET", f"/_data_stream/{target}?filter_path=data_streams.name")
-        if answer.ok:
+        # OpenSearch answers with an empty list where an index has the name.
+        if answer.ok and document(answer).get("data_streams"):
             return f"the data stream {target} exists"
         if answer.status == _FORBIDDEN:
             return f"no permission to see whether the data stream {target} exists"

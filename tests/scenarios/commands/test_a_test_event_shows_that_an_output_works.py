@@ -14,6 +14,7 @@ from connector.mapping import Library, build_mapper
 from connector.ops.check import CheckResult, build_test_revision, check
 from connector.settings import load
 from connector.simulator import Simulator, running
+from tests.support.bulk_collector import bulk_collector
 from tests.support.process import ACCOUNT, TOKEN, command, environment
 from tests.support.scripted_http import Asked, Reply, scripted
 
@@ -31,8 +32,8 @@ server: {{listen: null}}
 """
 
 
-async def results(directory: Path, url: str) -> Mapping[str, CheckResult]:
-    (directory / "connector.yaml").write_text(CONFIG)
+async def results(directory: Path, url: str, config: str = CONFIG) -> Mapping[str, CheckResult]:
+    (directory / "connector.yaml").write_text(config)
     with running(Simulator()) as base_url:
         environ = {**os.environ, "TOKEN": TOKEN, "BASE": base_url, "URL": url}
         loaded = load(directory / "connector.yaml", environ)
@@ -70,6 +71,20 @@ async def test_a_collector_that_does_not_take_it_fails_alone(
     assert found["test event lake"].outcome == "failed"
     assert "403" in found["test event lake"].text
     assert found["test event chat"].outcome == "ok"
+
+
+async def test_none_is_sent_to_a_collector_that_lacks_its_setup(tmp_path: Path) -> None:
+    async with bulk_collector(product="opensearch", streams=set(), creates=True) as collector:
+        outputs = f"outputs: {{lake: {{type: elasticsearch, url: '{collector.url}'}}}}\n"
+        config = f"{CONFIG.split('outputs:', maxsplit=1)[0]}{outputs}state: {{directory: state}}\n"
+        found = await results(tmp_path, collector.url, config)
+
+    assert "check --setup" in found["output lake"].text
+    assert found["test event lake"] == CheckResult(
+        "test event lake", "failed", "not sent, because the check of output lake failed"
+    )
+    assert collector.stored == {}
+    assert collector.indexes == set(), "no index with guessed field types"
 
 
 def test_without_network_nothing_can_be_sent(tmp_path: Path) -> None:

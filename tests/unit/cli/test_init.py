@@ -59,6 +59,14 @@ def test_the_configuration_goes_to_stdout_on_request() -> None:
     assert "then: email-connector check" in done.stderr
 
 
+@pytest.mark.parametrize("collector", sorted(RECIPES))
+def test_the_next_step_prepares_collectors_that_need_it(collector: str) -> None:
+    done = run(*options(collector), "-o", "-")
+
+    [step] = [line for line in done.stderr.splitlines() if line.startswith("then: ")]
+    assert ("--setup" in step) == (collector in {"elasticsearch", "opensearch"})
+
+
 def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
     file = tmp_path / "connector.yaml"
     file.write_text("mine")

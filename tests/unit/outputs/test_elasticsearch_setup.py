@@ -76,6 +76,11 @@ async def test_check_describes_the_cluster(
         ({"streams": set()}, {"index": "mail"}, "neither the index mail nor"),
         ({"streams": set(), "indexes": {STREAM}}, {}, "is an index or alias, not a data stream"),
         (
+            {"product": "opensearch", "streams": set(), "indexes": {STREAM}},
+            {},
+            "is an index or alias, not a data stream",
+        ),
+        (
             {"streams": set(), "templates": {"logs": LOGS, "own": PLAIN}},
             {},
             "index template own would create .* as an index",

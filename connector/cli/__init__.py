@@ -113,6 +113,10 @@ def _print_error(text: str) -> None:
 
 
 def _print_usage_error(error: click.ClickException) -> None:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        with suppress(OSError):
+            click.echo(error.format_message(), err=True)
+        return
     context = getattr(error, "ctx", None)
     hint = f" (see {context.command_path} --help)" if context else ""
     _print_error(f"{error.format_message()}{hint}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 import orjson
+from click.core import ParameterSource
 
 from connector.cli import FAILED, WRONG
 from connector.cli.common import config_option, load_config, say
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     type=DurationParam(),
     default="10m",
     show_default=True,
-    help="With --once: longest it may take.",
+    help="With --once only: longest it may take.",
 )
 @click.pass_context
 def command(context: click.Context, config: Path | None, once: bool, timeout: timedelta) -> None:
@@ -39,6 +40,8 @@ def command(context: click.Context, config: Path | None, once: bool, timeout: ti
     """
     from connector.app.build import log_format
 
+    if not once and context.get_parameter_source("timeout") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--timeout has no effect without --once")
     loaded = load_config(config)
     json_log = log_format(loaded.settings) == "json"
     try:

@@ -63,6 +63,7 @@ async def open_journal(
                 SqliteJournal.open(state.directory, observe=observe, clock=clock, options=options)
             )
         else:
+            check_driver(state)
             journal = await stack.enter_async_context(
                 _postgres(state.postgres, observe, clock, options, patience=patience)
             )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,3 +93,36 @@ def test_an_unknown_variable_is_named_with_the_nearest(tmp_path: Path) -> None:
     assert code == 2
     assert "CONNECTOR_OUTPUTS__SIEM__MAPING" in err
     assert "mapping" in err.lower()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "check --offline",
+        "run --once",
+        "state show",
+        "deadletters list",
+        "quarantine list",
+        "backfill detections --from 1d --yes",
+    ],
+)
+def test_a_driver_that_is_not_installed_is_named(words: str, tmp_path: Path) -> None:
+    postgres = (
+        GOOD.replace("ecs}", "ecs, pinned_to: here}") + "state:\n  postgres: {url: 'postgresql://u@db/x'}\n"
+    )
+    (tmp_path / "connector.yaml").write_text(postgres)
+    without_driver = "import sys; sys.modules['psycopg'] = None; from connector.cli import main; main()"
+
+    done = subprocess.run(
+        [sys.executable, "-c", without_driver, *words.split()],
+        env=environment(TOKEN=TOKEN, STATE_DIRECTORY=str(tmp_path)),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert "state.postgres: the PostgreSQL driver is not installed" in line
+    assert "pip install 'cloudflare-email-connector[postgres]'" in line

@@ -255,7 +255,7 @@ def _told(request: JsonObject) -> JsonObject:
     body = request.get("body")
     known = body if isinstance(body, dict) else {}
     told = {name: known[name] for name in ("account", "reason", "request_id") if name in known}
-    ids = list(known.get("ids", ()))[:50] or [str(request["id"])] * ("id" in request)
+    ids = list(known.get("ids", ()))[:50] or ([str(request["id"])] if "id" in request else [])
     return {**told, "ids": ids, "operation": f"action {request.get('kind', request['do'])}"}
 
 

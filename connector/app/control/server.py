@@ -155,7 +155,9 @@ async def _connected(directory: Path) -> AsyncIterator[tuple[asyncio.StreamReade
 
 
 def _closed(directory: Path) -> NoDaemon:
-    return NoDaemon(f"the daemon on the state directory {directory} closed the connection")
+    return NoDaemon(
+        f"the daemon on the state directory {directory} closed the connection: it stops, or its log says why"
+    )
 
 
 def _result(line: bytes) -> object:

@@ -168,6 +168,7 @@ def test_a_refused_command_is_audited_as_a_refused_call_is(tmp_path: Path) -> No
             for request in (
                 {"do": "approve", "id": moved["id"]},
                 {"do": "request", "kind": "release", "body": {"ids": ["a"], "reason": "SOC-2", "id": "b"}},
+                {"do": "request", "kind": "unblock", "body": {"block_id": "none", "reason": "SOC-3"}},
                 {"do": "show", "id": "none"},
             ):
                 with pytest.raises(ConnectorError):
@@ -176,8 +177,10 @@ def test_a_refused_command_is_audited_as_a_refused_call_is(tmp_path: Path) -> No
             told = [event for event in await place.audit() if event["state"] == "refused"]
             assert [(one["caller"], one["status"], one["operation"]) for one in told] == [
                 ("operator:eva", 409, "action approve"), ("operator:eva", 400, "action release"),
+                ("operator:eva", 404, "action unblock"),
             ]  # fmt: skip
             assert (told[0]["ids"], told[1]["reason"]) == ([moved["id"]], "SOC-2")
+            assert (told[2]["ids"], told[2]["reason"]) == ([], "SOC-3")
 
     run(story(), grace=GRACE)
 

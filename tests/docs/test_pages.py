@@ -55,6 +55,25 @@ def test_every_command_and_option_in_a_document_exists() -> None:
     assert wrong == []
 
 
+def test_a_published_port_is_one_that_the_container_listens_on() -> None:
+    """Inside the image the endpoint listens on loopback, which no published port reaches."""
+    runs = [run for block in BLOCKS for run in re.findall(r"docker run (?:.*\\\n)*.*", block.text)]
+    published = [run for run in runs if re.search(r"-p \S*:9464\b", run)]
+
+    assert len(published) >= 3
+    assert [run for run in published if "-e CONNECTOR_SERVER__LISTEN=0.0.0.0:9464" not in run] == []
+
+
+def test_every_key_of_the_secret_in_the_values_is_made_before() -> None:
+    page = [block.text for block in BLOCKS if block.page == ROOT / "docs" / "kubernetes.md"]
+    [create] = [text for text in page if "create secret" in text]
+    [values] = [text for text in page if "existingSecret" in text]
+
+    names = set(re.findall(r"/run/secrets/email-connector/(\w+)", values))
+    assert names
+    assert names == set(re.findall(r"--from-file=(\w+)=", create))
+
+
 def test_every_make_target_in_a_document_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for block in BLOCKS:

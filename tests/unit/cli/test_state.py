@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 from contextlib import closing
 
 import pytest
 
+from connector.cli.backfill import summary
 from connector.model import Commit
-from tests.unit.cli.harness import FEED, GONE, MINUTE, Shell, StateFolder, revision
+from tests.support.process import ROOT
+from tests.unit.cli.harness import FEED, GONE, MINUTE, NOW, Shell, StateFolder, revision
 
 
 def test_show_tells_where_all_stands_also_what_is_no_longer_or_not_yet_there(
@@ -103,6 +106,25 @@ def test_a_forgotten_feed_is_gone_and_the_others_are_not(folder: StateFolder, sh
     assert feeds[FEED.account, "detections"] == {}
     assert feeds[FEED.account, "everything"]
     assert "has not started" in shell("state", "forget", "detections").err
+
+
+def test_the_pages_show_what_a_forgetting_and_a_backfill_print(folder: StateFolder, shell: Shell) -> None:
+    folder.fill()
+
+    def plain(text: str) -> str:
+        counts = re.sub(r"\b\d+ ", "N ", " ".join(text.split()))
+        return re.sub(r"\b(checkpoint|record|gap)s\b", r"\1", counts)
+
+    commands, backfill = (
+        plain((ROOT / "docs" / name).read_text("utf-8")) for name in ("commands.md", "backfill.md")
+    )
+    said = shell("state", "forget", "detections", "--yes").err.splitlines()
+    counts = dict.fromkeys(("new", "changed", "known", "completed", "slices", "read", "before_floor"), 1)
+    ends = {"start": NOW.isoformat(), "end": NOW.isoformat(), "floor": NOW.isoformat(), "beyond": None}
+    older = summary({**counts, **ends, "done": True, "everything": False})[1]
+
+    assert [line for line in said[-2:] if plain(line) not in commands] == []
+    assert older.partition(": ")[2] in backfill
 
 
 def test_a_feed_that_is_no_longer_configured_is_forgotten_by_its_account_id(

@@ -24,6 +24,9 @@ _RATE = 0.5
 _TOKEN = "demo"  # noqa: S105, the simulator accepts any token
 _ACCOUNT = "0" * 31 + "1"
 
+_OWN = ("CONNECTOR_LOG__", "CONNECTOR_MAPPINGS__", "CONNECTOR_SERVER__")
+"""Beginnings of the caller's variables that apply: those that name no account, output or state."""
+
 
 @click.command("demo")
 @click.option("--once", is_flag=True, help="Deliver the backlog and exit.")
@@ -51,7 +54,8 @@ _ACCOUNT = "0" * 31 + "1"
 def command(context: click.Context, once: bool, mapping: str, backlog: int, rate: float, seed: int) -> None:
     """Run the API simulator and the connector together: events on stdout, logs on stderr.
 
-    Nothing leaves this host and nothing is kept. Stop it with Ctrl-C.
+    Nothing leaves this host and nothing is kept: no configuration file is read, and of the variables only
+    those of the sections log, mappings and server. Stop it with Ctrl-C.
     """
     from connector.app.runtime import run
 
@@ -70,7 +74,10 @@ async def _demo(directory: Path, once: bool, mapping: str, backlog: int, rate: f
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(listening(simulator))
         say(f"simulator: {url}  ({backlog} messages of the last 24 hours)")
-        loaded = load(None, _environment(url, directory, mapping))
+        # Without a file named, load would find the one of this directory or host, with its outputs.
+        file = directory / "connector.yaml"
+        file.write_text("{}", "utf-8")
+        loaded = load(file, _environment(url, directory, mapping))
         if once:
             report = await run_daemon_once(loaded, _announce, timedelta(minutes=5))
             for problem in report.problems:
@@ -81,8 +88,8 @@ async def _demo(directory: Path, once: bool, mapping: str, backlog: int, rate: f
 
 
 def _environment(url: str, directory: Path, mapping: str) -> Mapping[str, str]:
-    """A configuration of environment variables, overridden by the caller's own ``CONNECTOR_`` variables."""
-    own = {name: value for name, value in os.environ.items() if name.upper().startswith("CONNECTOR_")}
+    """A configuration of environment variables, overridden by the caller's own of some sections."""
+    own = {name: value for name, value in os.environ.items() if name.upper().startswith(_OWN)}
     return {
         "CONNECTOR_SEARCHES__DETECTIONS__EVERY": "2s",
         "CONNECTOR_SERVER__LISTEN": "127.0.0.1:0",

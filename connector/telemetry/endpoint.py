@@ -7,6 +7,7 @@ status and the metrics. It therefore answers while the main loop is busy, and re
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 import threading
@@ -69,10 +70,13 @@ def bind(listen: str, setting: str = "server.listen") -> socket.socket:
         sock.listen(_QUEUE)
     except (OSError, ValueError, OverflowError) as error:
         sock.close()
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        who = "a connector that runs already, or another program, has it; " if taken else ""
         raise ConfigurationError(
             Problem(
-                f"{setting}: cannot listen on {listen}: {error}",
-                hint="use another port, or 0 for a free one",
+                f"{setting}: cannot listen on {listen}: {reason}",
+                hint=f"{who}use another port, or 0 for a free one",
             )
         ) from None
     return sock

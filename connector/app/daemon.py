@@ -254,8 +254,9 @@ async def open_core(core: Core) -> AsyncIterator[Services]:
     directory = core.state.directory
     commands: dict[str, Handler] = {"status": partial(_status, core.telemetry), "action": _no_actions}
     taps = Taps()
-    with hold_directory(core.state), _endpoint(core) as url, _closing(core.actions):
+    with _endpoint(core) as url, _closing(core.actions):
         async with (
+            hold_directory(core.state),
             open_journal(core.state, observe=core.observe, clock=core.clock, patience=None) as journal,
             serve_control(directory, commands, {"tap": taps.watch}),
             task_scope() as start,

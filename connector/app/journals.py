@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     AsyncExitStack,
     asynccontextmanager,
-    contextmanager,
     nullcontext,
 )
 from datetime import datetime
@@ -39,6 +38,9 @@ __all__ = [
 
 RecoveryReport = recovery.RecoveryReport
 
+_DIRECTORY_PATIENCE = 5.0
+"""Seconds that a daemon waits at its start for a command that has the state directory: most end at once."""
+
 _START_PATIENCE = 60.0
 """Seconds that a daemon waits for the database server at its start; then it ends, to be started again."""
 
@@ -52,7 +54,8 @@ async def open_journal(
 ) -> AsyncIterator[Journal]:
     """The journal of *state* until the end of the block; a new one where there is none.
 
-    *patience*: seconds that an operation waits for a database server that is away; ``None``: for ever.
+    *patience*: seconds that an operation waits for a database server that is away; ``None``, for a daemon:
+    for ever, and a command that has the state directory is waited for.
     Raises ``JournalInUse`` when another process has it, ``JournalBroken`` when it cannot be used.
     """
     options = JournalOptions(retain=state.retain, emitted_for=state.emitted_for)
@@ -60,7 +63,13 @@ async def open_journal(
         journal: Journal
         if state.postgres is None:
             journal = await stack.enter_async_context(
-                SqliteJournal.open(state.directory, observe=observe, clock=clock, options=options)
+                SqliteJournal.open(
+                    state.directory,
+                    observe=observe,
+                    clock=clock,
+                    options=options,
+                    patience=_DIRECTORY_PATIENCE if patience is None else 0.0,
+                )
             )
         else:
             check_driver(state)
@@ -107,13 +116,14 @@ def journal_file(directory: Path) -> Path:
     return directory / FILE
 
 
-@contextmanager
-def hold_directory(state: StateSettings) -> Iterator[None]:
+@asynccontextmanager
+async def hold_directory(state: StateSettings) -> AsyncIterator[None]:
     """Keep other processes out of the directory of *state*, which has the control socket.
 
-    Raises ``JournalInUse``. An embedded journal does so itself.
+    Raises ``JournalInUse`` when another one has it for some seconds. An embedded journal does so itself.
     """
-    with nullcontext() if state.postgres is None else lock.hold_directory(state.directory):
+    embedded = state.postgres is None
+    async with nullcontext() if embedded else lock.wait_for_directory(state.directory, _DIRECTORY_PATIENCE):
         yield
 
 

@@ -34,7 +34,7 @@ from connector.journal.codec import choose_compression, printable, to_micros, to
 from connector.journal.commit import TRIM_AT_ONCE, CommitResult, encode_entries, write_commit
 from connector.journal.database import Database, open_database
 from connector.journal.integrity import damaged
-from connector.journal.lock import hold_directory
+from connector.journal.lock import wait_for_directory
 from connector.journal.notifier import HeadNotifier
 from connector.journal.options import JournalInfo, JournalOptions
 from connector.journal.pacing import Pacing
@@ -103,15 +103,22 @@ class Journal:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, directory: Path, *, observe: Observe, clock: Clock, options: JournalOptions | None = None
+        cls,
+        directory: Path,
+        *,
+        observe: Observe,
+        clock: Clock,
+        options: JournalOptions | None = None,
+        patience: float = 0.0,
     ) -> AsyncIterator[Journal]:
         """The journal in *directory*, for this process alone, until the end of the block.
 
-        Raises ``JournalInUse`` when another process has it, ``JournalBroken`` when it cannot be used.
+        Raises ``JournalInUse`` when another process has it after *patience* seconds, ``JournalBroken`` when
+        it cannot be used.
         """
         options = options or JournalOptions()
         path, ballast = directory / FILE, directory / "ballast"
-        with hold_directory(directory):
+        async with wait_for_directory(directory, patience):
             if path.exists() and path.stat().st_size == 0 and ballast.exists():
                 raise damaged(path, "the file is empty")
             async with open_database(path, Ballast(ballast, options.ballast)) as database:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from connector.errors import JournalBroken, JournalInUse
@@ -16,6 +17,9 @@ FILE = "lock"
 
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EIO, errno.ESTALE}
 """What flock answers on a network file system whose lock service is missing or unreachable."""
+
+_RETRY_EVERY = 0.1
+"""Seconds between two attempts to lock a directory that another process has."""
 
 
 @contextmanager
@@ -34,6 +38,23 @@ def hold_directory(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@asynccontextmanager
+async def wait_for_directory(directory: Path, patience: float) -> AsyncIterator[None]:
+    """Like :func:`hold_directory`, but wait up to *patience* seconds for a process that is in."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + patience
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(hold_directory(directory))
+                break
+            except JournalInUse:
+                if clock() >= deadline:
+                    raise
+            await asyncio.sleep(_RETRY_EVERY)
+        yield
 
 
 def _lock(handle: int, directory: Path) -> None:

@@ -144,5 +144,4 @@ def daemon(directory: Path, environ: Mapping[str, str], *arguments: str) -> Iter
             sys.stderr.write(json.dumps(running.status(), indent=1))
         raise
     finally:
-        if running.process.poll() is None:
-            running.kill()
+        running.kill()

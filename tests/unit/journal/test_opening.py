@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from connector.errors import JournalBroken, JournalDamaged, JournalError, JournalInUse
-from connector.journal import schema
+from connector.journal import Journal, schema
 from connector.journal.journal import FILE
 from connector.journal.recovery import recover
 from connector.journal.schema import VERSION
@@ -67,6 +67,21 @@ async def test_the_same_process_cannot_open_it_twice(here: Surroundings) -> None
         with pytest.raises(JournalInUse, match=f"process {os.getpid()}"):
             await _open(here)
     await _open(here)
+
+
+async def test_a_command_that_has_the_state_for_a_moment_is_waited_for(here: Surroundings) -> None:
+    async def start() -> int:
+        async with Journal.open(
+            here.directory, observe=here.facts.append, clock=lambda: here.now, patience=60
+        ) as journal:
+            return (await journal.outline()).head
+
+    async with here.journal() as journal:
+        await journal.commit(commit_of("a"))
+        starting = asyncio.create_task(start())
+        await asyncio.sleep(0.3)
+        assert not starting.done()
+    assert await starting == 1
 
 
 async def test_a_lock_file_without_a_name_is_still_a_lock(here: Surroundings) -> None:

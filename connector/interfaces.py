@@ -233,7 +233,7 @@ class OutputLog(Protocol):
     async def attach(self, output: str, start: Start, backlog: Backlog) -> int:
         """Begin or resume *output*; return its position (the last sequence number it is done with).
 
-        A new output starts at the *head* (nothing of what is stored) or at the *beginning*.
+        A new output starts at the ``head`` (nothing of what is stored) or at the ``beginning``.
         """
         ...
 

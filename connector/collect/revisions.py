@@ -262,7 +262,7 @@ def disappearance(known: Seen, *, feed: Feed, window: Window, collected: datetim
 def redelivery(
     record: Record, known: Seen, comparison: Comparison, *, feed: Feed, collected: datetime
 ) -> Comparison:
-    """Tell *record*, in which *finding* saw nothing new, once more: under the identity that its state has."""
+    """*comparison*, which found nothing new in *record*, with a revision: under the identity of its state."""
     row = comparison.seen or known
     occurrence = row.occurrences.get(row.digest, 1)
     revision = Revision(feed, record, row.digest, row.number, collected, occurrence=occurrence)

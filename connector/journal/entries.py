@@ -52,7 +52,7 @@ def read_counters(connection: sqlite3.Connection) -> Counters:
 
 
 def append(connection: sqlite3.Connection, new_entries: Iterable[NewEntry], now: int) -> Counters:
-    """Append *stretches* in order; returns the counters after that."""
+    """Append *new_entries* in order; return the counters after that."""
     counters = read_counters(connection)
     head, total = counters.head, counters.bytes
     committed = max(now, counters.committed)

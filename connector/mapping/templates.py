@@ -150,7 +150,7 @@ def _undocumented(refs: Sequence[Ref]) -> Sequence[Problem]:
 
 
 def _read(node: Node, refs: list[Ref], problems: list[Problem]) -> Tree:
-    """Parse the templates in *node*; append references to *refs* and problems to *findings*."""
+    """Parse the templates in *node*; append references to *refs*, errors to *problems*."""
     if isinstance(node.value, dict):
         return {key: _read(child, refs, problems) for key, child in node.value.items()}
     if isinstance(node.value, list):

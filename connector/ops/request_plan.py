@@ -131,12 +131,12 @@ def sweep_requests(load: SearchLoad, volume: float, span: timedelta) -> tuple[Sw
 
 
 def requests(loads: Sequence[SearchLoad], volume: float, span: timedelta) -> float:
-    """Requests of all *askings* within *span*, each at *volume* records a day."""
+    """Requests of all *loads* within *span*, each at *volume* records a day."""
     return sum(share.requests for load in loads for share in sweep_requests(load, volume, span))
 
 
 def max_volume(loads: Sequence[SearchLoad], budget: int, span: timedelta) -> int | None:
-    """Most records a day, of each of *askings*, that *budget* requests per *span* suffice for.
+    """Most records a day, of each of *loads*, that *budget* requests per *span* suffice for.
 
     ``None`` where polling alone makes more.
     """

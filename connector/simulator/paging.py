@@ -22,7 +22,7 @@ from connector.simulator.values import mix, span
 from connector.simulator.world import World
 
 # Searches under way, and messages that they point to together; the bounds are for memory (8 bytes each).
-_MOST_WALKS: Final = 1_000
+_MOST_SEARCHES: Final = 1_000
 _MOST_POINTERS: Final = 4_000_000
 _TOKEN = struct.Struct(">QQQ")
 
@@ -54,7 +54,7 @@ class SearchPage:
 
 
 class PagedSearches:
-    """All walks under way; when there are too many, the oldest are dropped."""
+    """All searches in progress; when there are too many, the oldest are dropped."""
 
     def __init__(self, world: World, seed: int) -> None:
         self._world = world
@@ -65,7 +65,7 @@ class PagedSearches:
         self._tokens = 0
 
     def begin(self, account: str, criteria: Criteria, behaviour: Behaviour, now: int) -> PagedSearch:
-        """Start a walk."""
+        """Start a search."""
         self._count += 1
         include = behaviour.malicious_includes_bec
         matches = Matcher(criteria, self._world.renderer, behaviour.era, include_bec=include)
@@ -117,11 +117,11 @@ class PagedSearches:
         return len(search.candidates)
 
     def cursor(self, search: PagedSearch, offset: int) -> str:
-        """Keep *walk* and return a cursor to *offset*; no two are equal."""
+        """Keep *search* and return a cursor to *offset*; no two are equal."""
         if search.number not in self._searches:
             self._searches[search.number] = search
             self._pointers += len(search.candidates)
-            while len(self._searches) > _MOST_WALKS or (
+            while len(self._searches) > _MOST_SEARCHES or (
                 self._pointers > _MOST_POINTERS and len(self._searches) > 1
             ):
                 _, dropped = self._searches.popitem(last=False)

@@ -440,7 +440,7 @@ _SUBJECT = 400
 
 
 def quarantined_summary(kept: QuarantinedItem, names: Mapping[str, str]) -> JsonObject:
-    """What ``deadletters list`` shows of a quarantined item; *raw* as text, other bytes written out."""
+    """A quarantined item for a list; its bytes as text, those that are not UTF-8 escaped."""
     return {
         "number": kept.number,
         "account": names.get(kept.feed.account, kept.feed.account),

@@ -47,7 +47,7 @@ class CallEmitter:
         self._rule = rule
 
     def write(self, calls: tuple[Call, ...], expression: Expression, out: str | None) -> Expression:
-        """Emit *calls* on *expr*, from left to right; an absent value stays absent."""
+        """Emit *calls* on *expression*, from left to right; an absent value stays absent."""
         static = expression.static
         for call in calls:
             static = infer_call(call, static, self._pack)

@@ -63,14 +63,14 @@ class Emitter:
         self._depth -= 1
 
     def assigned(self, expression: Expression, out: str | None) -> Expression:
-        """Assign *expr* to the variable *out*, if one is given; return the expression to use."""
+        """Assign *expression* to the variable *out*, if one is given; return the expression to use."""
         if out is None or expression.code == out:
             return expression
         self.line(f"{out} = {expression.code}")
         return Expression(out, expression.static)
 
     def named(self, expression: Expression) -> Expression:
-        """Assign *expr* to a fresh variable unless it is one, so that it can be used more than once."""
+        """Assign *expression* to a fresh variable unless it is one, so that it can be used more than once."""
         return expression if expression.code.isidentifier() else self.assigned(expression, self.fresh())
 
     def fresh(self, start: str = "v") -> str:

@@ -100,7 +100,7 @@ def map_unless_unchanged(
 
 
 def append_flat(items: list[Value], value: Value) -> None:
-    """Add *value* to *results*, or all that is in it."""
+    """Add *value* to *items*, or its elements if it is a list."""
     if type(value) is list:
         items.extend(value)
     elif value is not None:

@@ -80,7 +80,7 @@ class Redaction:
         before = revision.previous
         whole = {**revision.record.body, f"${_ENRICHMENT}": dict(revision.enrichment)}
         bodies = [whole, dict(before or {})]
-        needles = self._secrets(bodies)
+        needles = self._needles(bodies)
         body = self._redacted(whole, needles)
         return replace(
             revision,
@@ -103,7 +103,7 @@ class Redaction:
         lengths = [len(text) for text in texts if "@" in text]
         return sum(lengths) > _MOST_CHARACTERS or max(lengths, default=0) > MAX_HEADER
 
-    def _secrets(self, bodies: list[dict[str, Value]]) -> Needles | None:
+    def _needles(self, bodies: list[dict[str, Value]]) -> Needles | None:
         """The texts to remove everywhere, with their replacements; where modes differ, drop wins.
 
         ``None`` where they cannot be looked for within bounded time.

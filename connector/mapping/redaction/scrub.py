@@ -69,7 +69,7 @@ _MOST_EXPANSION = 3
 """Characters of the normal form per character from which on a text is not compared but replaced as a whole.
 Only U+FDFA and its like expand more; a text of them would take seconds."""
 _MOST_WORK = 300_000_000
-"""Characters to compare, secrets times texts, before all texts give way: a third of a second."""
+"""Characters to compare, needles times texts, before all texts give way: a third of a second."""
 _LOOK_UP = 100
 """Characters that are compared in the time of one look-up of a mailbox."""
 _PLUSES = re.compile(r"[+ ]+")
@@ -158,7 +158,7 @@ def _search_forms_of_links(form: str) -> str:
 
 
 def scrub(value: Value, needles: Needles) -> Value:
-    """*value* with every text in it free of *secrets*; Cloudflare's own words and all numbers stay.
+    """*value* with every text in it free of *needles*; Cloudflare's own words and all numbers stay.
 
     Where there is too much to compare, no text is left.
     """
@@ -203,7 +203,7 @@ def blank(value: Value, depth: int = 0) -> Value:
 
 
 class Finder:
-    """Finds many secrets in a text. Mailboxes are looked up at each ``@``, for there may be thousands."""
+    """Finds many needles in a text. Mailboxes are looked up at each ``@``, for there may be thousands."""
 
     def __init__(self, needles: Iterable[str]) -> None:
         self._mailboxes: dict[int, dict[str, list[str]]] = {}
@@ -224,7 +224,7 @@ class Finder:
         return len(self._others) * len(text) + look_ups * _LOOK_UP
 
     def within(self, text: str) -> list[str]:
-        """The secrets in *text*, the longest first: one may be a part of another."""
+        """The needles in *text*, the longest first: one may be a part of another."""
         needles = {needle for needle in self._others if _inside(needle, text)}
         lengths = self._mailboxes.items()
         at = text.find("@") if lengths else -1
@@ -245,7 +245,7 @@ class _Text(NamedTuple):
 
 
 def _scrub_keeping_indicators(text: str, needles: Needles) -> str:
-    """*text* without *secrets*; the indicators in it give way to mailboxes only."""
+    """*text* without *needles*; the indicators in it give way to mailboxes only."""
     kept = _cut(text, {form: needle for form, needle in needles.items() if needle.mailbox})
     made = _cut(kept, {form: needle for form, needle in needles.items() if not needle.mailbox})
     indicators = _indicators(kept)
@@ -266,7 +266,7 @@ def _inside(needle: str, text: str) -> bool:
 
 
 def _cut(text: str, needles: Needles) -> str:
-    """*text* without *secrets*; all of it gives way where one cannot be cut out exactly."""
+    """*text* without *needles*; all of it gives way where one cannot be cut out exactly."""
     if len(needles) > _MAX_NEEDLES or any(len(form) > _MAX_NEEDLE_LENGTH for form in needles):
         return REDACTED
     for form, needle in needles.items():

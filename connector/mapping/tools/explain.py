@@ -106,7 +106,7 @@ class _TargetExplainer:
     sources: dict[str, Value] = field(default_factory=dict)
 
     def explain(self, returned: set[str]) -> TargetExplanation:
-        """Tell of the target; *back* gains the fields that go back to the rest."""
+        """Explain the target; *returned* gains the fields that go back to the rest."""
         rule = self.step.rule
         value = self.walker.field(self.run, self.step, rule)
         misfits = tuple(dict.fromkeys(reason for reason, _ in self.run.lost if reason))

@@ -11,6 +11,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, TypeVar
 
+from connector import GC_THRESHOLDS
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Names of ``mallopt``'s parameters in glibc's ``malloc.h``."""
 
@@ -29,7 +31,7 @@ such as entries, would cost more in the kernel than they save.
 def tune_collector() -> None:
     """Make garbage collections rare, and exempt the objects that exist now."""
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def raise_descriptor_limit() -> None:

@@ -12,15 +12,12 @@ from importlib import import_module
 
 import click
 
-from connector import __version__
+from connector import GC_THRESHOLDS, __version__
 from connector.errors import ConfigurationError, ConnectorError
 
 FAILED = 1
 WRONG = 2
 """Exit codes: 0 success, 1 failure, 2 wrong usage or invalid configuration."""
-
-_YOUNG_OBJECTS = 50_000
-"""New objects after which the garbage collector runs."""
 
 _COMMANDS = {
     "action": "Move, release, submit, block; approve actions.",
@@ -146,8 +143,8 @@ def _run() -> int:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    # Imports make many objects that stay: to look at them again and again would be a tenth of the start.
-    gc.set_threshold(_YOUNG_OBJECTS)
+    # Before most imports: with Python's thresholds, garbage collection is a tenth of the start.
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         code = _run()
     except OSError as error:

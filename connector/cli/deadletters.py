@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -14,11 +13,12 @@ import click
 from connector.cli import FAILED
 from connector.cli.common import operator_client, operator_target, say, state_options
 from connector.cli.names import complete_output
+from connector.cli.param_types import ITEM_NUMBER
 from connector.cli.terminal import (
     confirm,
     console,
-    escape_controls,
     format_time,
+    print_safe_json,
     table,
     unknown_name,
 )
@@ -27,14 +27,12 @@ from connector.model import JsonObject
 from connector.quantities import count_of
 
 if TYPE_CHECKING:
-    from connector.app.control.operator import Action
-    from connector.ops.client import DeadLetterCounts, OperatorClient
+    from connector.ops.client import OperatorClient
 
 F = TypeVar("F", bound=Callable[..., object])
 
 _ROWS = 100
 """Rows of the table by default: a few screens; more belong into a file, with --json."""
-_NUMBER = click.IntRange(1, 2**62)
 _HEADINGS = ("number", "output", "since (UTC)", "reason", "tries", "account/search", "subject", "answer")
 _output = click.option(
     "--output", "output", metavar="NAME", shell_complete=complete_output, help="Only those of this output."
@@ -45,7 +43,7 @@ def _selection(function: F) -> F:
     """Add the arguments that select dead letters."""
     function = click.option("--all", "everything", is_flag=True, help="Those of all outputs.")(function)
     function = _output(function)
-    return click.argument("numbers", nargs=-1, type=_NUMBER, metavar="[NUMBER]...")(function)
+    return click.argument("numbers", nargs=-1, type=ITEM_NUMBER, metavar="[NUMBER]...")(function)
 
 
 @click.group("deadletters")
@@ -81,7 +79,7 @@ def list_(
     for letter in _letters(client, output, limit):
         shown += 1
         if as_json:
-            _print(letter, None)
+            print_safe_json(letter)
         else:
             rows.append(_row(letter))
     if rows:
@@ -95,13 +93,13 @@ def list_(
 
 
 @command.command("show")
-@click.argument("number", type=_NUMBER)
+@click.argument("number", type=ITEM_NUMBER)
 @state_options
 def show(number: int, config: Path | None, state: Path | None) -> None:
     """Print dead letter NUMBER as JSON: the full record as received, the reason, the collector's answer."""
     client = operator_client(operator_target(config, state))
     answer = asyncio.run(client.call("dead_letter", number=number))
-    _print(json.loads(answer["dead_letter"]), 2)
+    print_safe_json(json.loads(answer["dead_letter"]), indent=2)
 
 
 @command.command("replay")
@@ -127,7 +125,8 @@ def replay(
     if not sum(counts.values()):
         say("no dead letters")
         return
-    resolved = asyncio.run(_resolve(client, "replay", numbers, output, before["newest_dead_letter"]))
+    newest = before["newest_dead_letter"]
+    resolved = asyncio.run(client.resolve_dead_letters("replay", numbers, output, upto=newest))
     if resolved.resolved:
         when = "" if client.running else ", to be sent when the connector starts"
         say(f"replayed {count_of(resolved.resolved, 'dead letter')}{when}")
@@ -171,7 +170,8 @@ def purge(
     of = "" if numbers else f" of {', '.join(name for name, count in counts.items() if count)}"
     say(f"{count_of(total, 'dead letter')}{of} will be deleted for good")
     confirm(f"Delete {'it' if total == 1 else 'them'}?", yes=yes)
-    resolved = asyncio.run(_resolve(client, "purge", numbers, output, before["newest_dead_letter"]))
+    newest = before["newest_dead_letter"]
+    resolved = asyncio.run(client.resolve_dead_letters("purge", numbers, output, upto=newest))
     say(f"{count_of(resolved.resolved, 'dead letter')} deleted")
 
 
@@ -199,14 +199,6 @@ def _chosen(
     return {"": len(set(numbers))} if numbers else _counts(state, output)
 
 
-async def _resolve(
-    client: OperatorClient, action: Action, numbers: tuple[int, ...], output: str | None, upto: int
-) -> DeadLetterCounts:
-    if not numbers:
-        return await client.resolve_all(action, output, upto=upto)
-    return await client.resolve_numbers(action, numbers)
-
-
 def _letters(client: OperatorClient, output: str | None, limit: int | None) -> Iterator[JsonObject]:
     """Dead letters for the list, page by page."""
     from connector.app.control.server import PAGE_SIZE
@@ -227,19 +219,13 @@ def _list_quarantined(client: OperatorClient, *, as_json: bool) -> None:
     """Dead letters of collection: items that cannot become a record, so that no output has them."""
     from connector.cli import quarantine
 
-    found = list(quarantine.items(client))
+    found = asyncio.run(client.quarantined())
     if as_json:
         for item in found:
-            _print(item, None)
+            print_safe_json(item)
     elif found:
         console().print(table(quarantine.HEADINGS, map(quarantine.row, found)))
         say(f"{count_of(len(found), 'item')} quarantined: see `quarantine show`, `replay` and `purge`")
-
-
-def _print(value: JsonObject, indent: int | None) -> None:
-    """Print JSON that is safe on a terminal and parses to the same value."""
-    text = escape_controls(json.dumps(value, ensure_ascii=False, indent=indent))
-    sys.stdout.buffer.write(f"{text}\n".encode())
 
 
 def _row(letter: JsonObject) -> tuple[str, ...]:

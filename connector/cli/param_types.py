@@ -10,6 +10,9 @@ from connector.quantities import parse_duration
 
 EXPECTED_TIME = "a duration back from now such as 24h, or a date such as 2026-01-31 or 2026-01-31T12:00:00Z"
 
+ITEM_NUMBER = click.IntRange(1, 2**62)
+"""Number of a dead letter or a quarantined item."""
+
 _LIMIT_DIGITS = 18
 """Digits of a number that fits 64 bits."""
 

@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from base64 import b64decode
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import click
 
 from connector.cli import FAILED
 from connector.cli.common import operator_client, operator_target, say, state_options
-from connector.cli.terminal import confirm, console, escape_controls, format_time, table
+from connector.cli.param_types import ITEM_NUMBER
+from connector.cli.terminal import confirm, console, escape_controls, format_time, print_safe_json, table
 from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
 from connector.quantities import count_of
-
-if TYPE_CHECKING:
-    from connector.app.control.operator import Action
-    from connector.ops.client import OperatorClient
 
 F = TypeVar("F", bound=Callable[..., object])
 
 HEADINGS = ("number", "collected by", "since (UTC)", "reason", "bytes", "begins with")
 _BEGINNING = 60
 """Characters of an item in the table; --json shows more, and show all of it."""
-_NUMBER = click.IntRange(1, 2**62)
 
 
 def _selection(function: F) -> F:
     """Add the arguments that select items."""
     function = click.option("--all", "everything", is_flag=True, help="All of them.")(function)
-    return click.argument("numbers", nargs=-1, type=_NUMBER, metavar="[NUMBER]...")(function)
+    return click.argument("numbers", nargs=-1, type=ITEM_NUMBER, metavar="[NUMBER]...")(function)
 
 
 @click.group("quarantine")
@@ -52,11 +46,10 @@ def command() -> None:
 def list_(as_json: bool, config: Path | None, state: Path | None) -> None:
     """List quarantined items, oldest first, with the reason."""
     client = operator_client(operator_target(config, state))
-    found = list(items(client))
+    found = asyncio.run(client.quarantined())
     if as_json:
         for item in found:
-            text = escape_controls(json.dumps(item, ensure_ascii=False))
-            sys.stdout.buffer.write(f"{text}\n".encode())
+            print_safe_json(item)
         return
     if found:
         console().print(table(HEADINGS, map(row, found)))
@@ -64,7 +57,7 @@ def list_(as_json: bool, config: Path | None, state: Path | None) -> None:
 
 
 @command.command("show")
-@click.argument("number", type=_NUMBER)
+@click.argument("number", type=ITEM_NUMBER)
 @state_options
 def show(number: int, config: Path | None, state: Path | None) -> None:
     """Print the bytes of item NUMBER as received; on a terminal, control characters are escaped."""
@@ -95,15 +88,16 @@ def replay(
     Select them by NUMBER or --all. What still cannot become a record stays. Records are not enriched.
     """
     client = operator_client(operator_target(config, state))
-    resolved, kept = asyncio.run(_resolve(client, "replay", numbers, everything=everything))
-    if resolved:
+    _check_selection(numbers, everything=everything)
+    counts = asyncio.run(client.resolve_quarantined("replay", numbers))
+    if counts.resolved:
         when = "" if client.running else ", to be delivered when the connector starts"
-        say(f"replayed {count_of(resolved, 'item')}{when}")
-    for reason, count in kept.items():
+        say(f"replayed {count_of(counts.resolved, 'item')}{when}")
+    for reason, count in counts.kept.items():
         say(f"kept {count_of(count, 'item')}: {reason}")
-    if kept:
+    if counts.kept:
         context.exit(FAILED)
-    if not resolved:
+    if not counts.resolved:
         say("no quarantined items")
 
 
@@ -119,25 +113,15 @@ def purge(
     Select them by NUMBER or --all.
     """
     client = operator_client(operator_target(config, state))
-    total = len(set(numbers)) if numbers else sum(1 for _ in items(client))
+    total = len(set(numbers)) if numbers else len(asyncio.run(client.quarantined()))
     _check_selection(numbers, everything=everything)
     if not total:
         say("no quarantined items")
         return
     say(f"{count_of(total, 'item')} will be deleted for good")
     confirm(f"Delete {'it' if total == 1 else 'them'}?", yes=yes)
-    resolved, _ = asyncio.run(_resolve(client, "purge", numbers, everything=everything))
-    say(f"{count_of(resolved, 'item')} deleted")
-
-
-def items(client: OperatorClient) -> Iterator[JsonObject]:
-    """All quarantined items, page by page."""
-    from connector.app.control.server import PAGE_SIZE
-
-    last = 0
-    while found := asyncio.run(client.call("quarantined", after=last, limit=PAGE_SIZE))["quarantined"]:
-        yield from found
-        last = found[-1]["number"]
+    counts = asyncio.run(client.resolve_quarantined("purge", numbers))
+    say(f"{count_of(counts.resolved, 'item')} deleted")
 
 
 def row(item: JsonObject) -> tuple[str, ...]:
@@ -155,35 +139,3 @@ def row(item: JsonObject) -> tuple[str, ...]:
 def _check_selection(numbers: tuple[int, ...], *, everything: bool) -> None:
     if bool(numbers) == everything:
         raise ConfigurationError(Problem("expected numbers or --all", hint="use one of the two"))
-
-
-async def _resolve(
-    client: OperatorClient, action: Action, numbers: tuple[int, ...], *, everything: bool
-) -> tuple[int, Counter[str]]:
-    """Resolve items; what is quarantined meanwhile stays."""
-    _check_selection(numbers, everything=everything)
-    resolved, kept, last = 0, Counter[str](), 0
-    page = list(numbers)
-    newest = 0 if numbers else await _newest(client)
-    while page or last < newest:
-        answer = await client.call(
-            "resolve_quarantined",
-            action=action,
-            **({"numbers": page[:_AT_ONCE]} if page else {"after": last, "upto": newest}),
-        )
-        resolved += answer["resolved"]
-        kept.update(answer["kept"])
-        page = page[_AT_ONCE:]
-        last = last if numbers else (answer["last"] or newest)
-    return resolved, kept
-
-
-_AT_ONCE = 20
-"""Numbers in one request."""
-
-
-async def _newest(client: OperatorClient) -> int:
-    last = 0
-    while found := (await client.call("quarantined", after=last, limit=100))["quarantined"]:
-        last = found[-1]["number"]
-    return last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -58,6 +59,12 @@ def escape_controls(lines: str) -> str:
         else _escaped(letter)
         for letter in lines
     )
+
+
+def print_safe_json(value: object, indent: int | None = None) -> None:
+    """Print JSON on stdout that is safe on a terminal and parses to the same value."""
+    text = escape_controls(json.dumps(value, ensure_ascii=False, indent=indent))
+    sys.stdout.buffer.write(f"{text}\n".encode())
 
 
 def _escaped(letter: str) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
-from connector.app.control.server import NoDaemon, ask
+from connector.app.control.server import PAGE_SIZE, NoDaemon, ask
 from connector.errors import ConnectorError, JournalInUse
 from connector.model import JsonObject
 
@@ -34,6 +34,9 @@ _RETRY_EVERY = 0.1
 
 _NUMBERS_PER_REQUEST = 1000
 """Dead letters by number in one request: some 10 KiB, far below the limit of the control socket."""
+
+_REPLAYS_PER_REQUEST = 20
+"""Quarantined items by number in one request: the daemon decodes each again before it answers."""
 
 _RETAIN_ALL = timedelta(days=366)
 """Retention for a journal whose configuration is unknown: the longest allowed, so that nothing is trimmed."""
@@ -100,10 +103,11 @@ class CommandTarget:
 
 
 @dataclass(slots=True)
-class DeadLetterCounts:
-    """Result of a replay or purge: how many dead letters were resolved, and how many were kept by output.
+class ResolveCounts:
+    """Result of a replay or purge: how many were resolved, and how many kept.
 
-    *partly_taken*: how many of the resolved are of batches of which the collector took a part.
+    *kept* counts dead letters by output, quarantined items by reason. *partly_taken*: how many of the
+    resolved dead letters are of batches of which the collector took a part.
     """
 
     resolved: int = 0
@@ -111,7 +115,7 @@ class DeadLetterCounts:
     kept: Counter[str] = field(default_factory=Counter)
 
     def add(self, answer: JsonObject) -> None:
-        """Add one answer of ``resolve_dead_letters``."""
+        """Add one answer of ``resolve_dead_letters`` or ``resolve_quarantined``."""
         self.resolved += answer["resolved"]
         self.partly_taken += answer.get("partly_taken", 0)  # a daemon that was not restarted yet has none
         self.kept.update(answer["kept"])
@@ -144,26 +148,50 @@ class OperatorClient:
             raise ConnectorError("unexpected reply from the daemon (version mismatch?)")
         return answer
 
-    async def resolve_all(self, action: Action, output: str | None, *, upto: int) -> DeadLetterCounts:
-        """Replay or purge every dead letter up to number *upto*, of *output* or of all.
+    async def resolve_dead_letters(
+        self, action: Action, numbers: Sequence[int], output: str | None, *, upto: int
+    ) -> ResolveCounts:
+        """Replay or purge the dead letters *numbers*, or without any all up to *upto*, of *output* or of all.
 
-        *upto* keeps a replayed dead letter that is refused again from being replayed for ever.
+        *upto* keeps a replayed dead letter that is refused again from being replayed for ever. Raises
+        ``ConnectorError`` if one of *numbers* does not exist.
         """
-        total, last = DeadLetterCounts(), 0
+        command = "resolve_dead_letters"
+        if numbers:
+            return await self._resolve_numbers(command, numbers, _NUMBERS_PER_REQUEST, action=action)
+        return await self._resolve_upto(command, upto, action=action, output=output)
+
+    async def quarantined(self) -> list[JsonObject]:
+        """All quarantined items, the oldest first."""
+        found: list[JsonObject] = []
+        last = 0
+        while page := (await self.call("quarantined", after=last, limit=PAGE_SIZE))["quarantined"]:
+            found += page
+            last = page[-1]["number"]
+        return found
+
+    async def resolve_quarantined(self, action: Action, numbers: Sequence[int]) -> ResolveCounts:
+        """Replay or purge the quarantined items *numbers*, or without any all that there are now."""
+        command = "resolve_quarantined"
+        if numbers:
+            return await self._resolve_numbers(command, numbers, _REPLAYS_PER_REQUEST, action=action)
+        items = await self.quarantined()
+        return await self._resolve_upto(command, items[-1]["number"] if items else 0, action=action)
+
+    async def _resolve_upto(self, command: str, upto: int, **arguments: object) -> ResolveCounts:
+        total, last = ResolveCounts(), 0
         while last < upto:
-            page = await self.call(
-                "resolve_dead_letters", action=action, output=output, after=last, upto=upto
-            )
-            total.add(page)
-            last = page["last"] or upto
+            answer = await self.call(command, after=last, upto=upto, **arguments)
+            total.add(answer)
+            last = answer["last"] or upto
         return total
 
-    async def resolve_numbers(self, action: Action, numbers: Sequence[int]) -> DeadLetterCounts:
-        """Replay or purge the dead letters *numbers*. Raises ``ConnectorError`` if one does not exist."""
-        total = DeadLetterCounts()
-        for start in range(0, len(numbers), _NUMBERS_PER_REQUEST):
-            page = numbers[start : start + _NUMBERS_PER_REQUEST]
-            total.add(await self.call("resolve_dead_letters", action=action, numbers=page))
+    async def _resolve_numbers(
+        self, command: str, numbers: Sequence[int], most: int, **arguments: object
+    ) -> ResolveCounts:
+        total = ResolveCounts()
+        for start in range(0, len(numbers), most):
+            total.add(await self.call(command, numbers=numbers[start : start + most], **arguments))
         return total
 
     async def _call_here(self, command: str, arguments: Mapping[str, object]) -> object:

@@ -1,10 +1,9 @@
 """Leases: which of several replicas does what. Data types, the interface, and how work is spread.
 
 A lease is a row of the shared database with a name, a holder and a token. It is valid for ``TTL`` seconds on
-the
-database's clock after each renewal; its token counts up with every holder. Whoever writes proves the token
-in the
-same transaction (a fencing token), so that a former holder that was frozen or cut off writes nothing.
+the database's clock after each renewal; its token counts up with every holder. Whoever writes proves the
+token in the same transaction (a fencing token), so that a former holder that was frozen or cut off writes
+nothing.
 """
 
 from __future__ import annotations
@@ -133,9 +132,9 @@ def account_lease(account: str) -> str:
 def assign(units: Iterable[Unit], replicas: Iterable[Replica]) -> dict[str, str]:
     """Which replica (id) should do each unit (name).
 
-    Rendezvous hashing with a bound: each unit prefers the replica with the highest hash of both names, and
-    no replica
-    gets more than its share. All replicas compute the same, and few units move when one comes or goes.
+    Rendezvous hashing with a bound: each unit prefers the replica with the highest hash of both names, and no
+    replica gets more than its share. All replicas compute the same, and few units move when one comes or
+    goes.
     """
     known = list(replicas)
     load = {replica.id: 0 for replica in known}

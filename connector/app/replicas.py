@@ -27,8 +27,7 @@ _GRACE = 2.0
 """Seconds that a free lease is left to the replica that should take it; then any other does.
 
 That one may have died a moment ago and look alive: a takeover must not wait for it. It looks itself at the
-moment
-at which the lease runs out.
+moment at which the lease runs out.
 """
 
 _SETTLED = 2 * RENEW

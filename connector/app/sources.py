@@ -40,9 +40,8 @@ async def open_sources(
     """A source per account name, for as long as the block runs.
 
     Accounts with the same credential share its budget: Cloudflare counts requests per credential. The
-    budget's
-    settings are those of the first account. Budgets in *budgets* are reused, so that a reload does not refill
-    them; new ones are added.
+    budget's settings are those of the first account. Budgets in *budgets* are reused, so that a reload does
+    not refill them; new ones are added.
     """
     budgets = {} if budgets is None else budgets
     in_use: dict[str, Budget] = {}

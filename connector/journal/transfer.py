@@ -1,8 +1,7 @@
 """Copies a journal into an empty one of another kind, table by table, and compares both in the end.
 
 The source is only read. The target carries a note until everything is compared, so that an interrupted copy
-is
-continued where it was, and never used by mistake.
+is continued where it was, and never used by mistake.
 """
 
 from __future__ import annotations

@@ -63,8 +63,7 @@ _PATIENCE = 90.0
 
 _SAMPLE = (timedelta(hours=24), timedelta(hours=1))
 """Window of the sample of records, back from now. It ends an hour ago, so that records near its end show
-whether the
-API filters by another timestamp than expected."""
+whether the API filters by another timestamp than expected."""
 
 _NO_TIME = datetime.max.replace(tzinfo=UTC)
 _SHARPER = {

@@ -1,8 +1,7 @@
 """Arrays in PostgreSQL's binary format, packed with one call per column.
 
-A page has a thousand rows of eight columns. Packing each value with an adapter of its own takes several
-times as
-long as everything else that the connector does for the row.
+A page has a thousand rows of eight columns. Packing each value with an adapter of its own takes several times
+as long as everything else that the connector does for the row.
 
 Format: number of dimensions, whether there are nulls, type of the elements, length, lower bound, then each
 element

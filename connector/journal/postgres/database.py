@@ -2,8 +2,7 @@
 
 Work is a function of a :class:`Transaction` or a :class:`Query`. What can be repeated is repeated here: a
 transaction that was refused for reasons of concurrency at once, one that could not reach the server after a
-wait.
-A COMMIT whose answer was lost is looked up, never guessed.
+wait. A COMMIT whose answer was lost is looked up, never guessed.
 """
 
 from __future__ import annotations
@@ -39,8 +38,7 @@ Proof: TypeAlias = tuple[str, str, int]
 """A lease that a transaction must still hold: its name, the holder, the fencing token."""
 
 CONNECTIONS = 6
-"""Most connections of one replica, the one that listens aside: one per thread, made when a thread is
-needed."""
+"""Maximum connections of one replica, besides the one that listens: one per thread, opened on demand."""
 
 _STATEMENT_MS, _LOCK_MS, _IDLE_MS = 30_000, 2_000, 5_000
 """Longest a statement runs, waits for a lock, and a transaction waits for its client.
@@ -59,8 +57,7 @@ _BASE, _CAP = 0.2, 2.0
 
 _LEAST = 0.05
 _UNKNOWN_TRANSACTION = frozenset({"22023"})
-"""What ``pg_xact_status`` says of a transaction that this server never began: it lost the tail at a
-failover."""
+"""The error of ``pg_xact_status`` for a transaction this server never began: a failover lost it."""
 
 
 @dataclass(frozen=True, slots=True)

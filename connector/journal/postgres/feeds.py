@@ -49,8 +49,8 @@ def progress(query: Query, feed: Feed) -> Progress:
 
 
 STANDING = (
-    "SELECT f.feed, f.fingerprint, c.at, coalesce(g.generation, 0) FROM (SELECT %s::text AS account, "
-    "%s::text AS search, %s::text AS sweep) AS w "
+    "SELECT f.feed, f.fingerprint, c.at, coalesce(g.generation, 0) "
+    "FROM (SELECT %s::text AS account, %s::text AS search, %s::text AS sweep) AS w "
     "LEFT JOIN @feeds f ON f.account = w.account AND f.search = w.search AND NOT f.forgotten "
     "LEFT JOIN @checkpoints c ON c.feed = f.feed AND c.sweep = w.sweep "
     "LEFT JOIN @generations g ON g.account = w.account AND g.search = w.search"
@@ -83,9 +83,8 @@ def ensure_number(transaction: Transaction, feed: Feed, fingerprint: str, row: R
     if number is None:
         made = transaction.one(
             "INSERT INTO @feeds (account, search, fingerprint) VALUES (%s, %s, %s) "
-            "ON CONFLICT (account, search) WHERE NOT forgotten DO UPDATE SET fingerprint = "
-            "excluded.fingerprint "
-            "RETURNING feed",
+            "ON CONFLICT (account, search) WHERE NOT forgotten "
+            "DO UPDATE SET fingerprint = excluded.fingerprint RETURNING feed",
             feed.account, feed.search, fingerprint,
         )  # fmt: skip
         return int(made[0][0])
@@ -102,9 +101,8 @@ def take_step(transaction: Transaction, number: int, step: Step, now: int) -> li
         statements.append(
             (
                 "UPDATE @feeds SET floor = CASE WHEN EXISTS (SELECT 1 FROM @checkpoints WHERE feed = %s) "
-                "THEN %s "
-                "ELSE least(%s, coalesce((SELECT min(time) FROM @seen WHERE feed = %s), %s)) END WHERE "
-                "feed = %s",
+                "THEN %s ELSE least(%s, coalesce((SELECT min(time) FROM @seen WHERE feed = %s), %s)) END "
+                "WHERE feed = %s",
                 (number, to_micros(step.until), to_micros(step.until), number, to_micros(step.until), number),
             )
         )

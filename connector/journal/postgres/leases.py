@@ -65,14 +65,14 @@ class PostgresLeases:
             *_, replicas, leases = transaction.run(
                 (
                     "INSERT INTO @replicas (replica, host, process, version, serves, started, expires) "
-                    f"VALUES (%s, %s, %s, %s, %s, clock_timestamp(), {_EXPIRES}) ON CONFLICT (replica) DO "
-                    "UPDATE "
+                    f"VALUES (%s, %s, %s, %s, %s, clock_timestamp(), {_EXPIRES}) "
+                    "ON CONFLICT (replica) DO UPDATE "
                     "SET serves = excluded.serves, expires = excluded.expires",
                     (self._replica, socket.gethostname(), os.getpid(), self._version, list(serves)),
                 ),
                 (
-                    f"UPDATE @leases AS l SET expires = {_EXPIRES} FROM unnest(%s::text[], %s::int8[]) AS "
-                    "h(name, token) "
+                    f"UPDATE @leases AS l SET expires = {_EXPIRES} "
+                    "FROM unnest(%s::text[], %s::int8[]) AS h(name, token) "
                     "WHERE l.name = h.name AND l.holder = %s AND l.token = h.token",
                     (names, int8s([held[name] for name in names]), self._replica),
                 ),
@@ -103,11 +103,10 @@ class PostgresLeases:
             *_, rows = transaction.run(
                 ("SELECT set_config('lock_timeout', %s, true)", (str(_LOCK_MS),)),
                 (
-                    "INSERT INTO @leases (name, holder, token, expires, since) SELECT n, NULL, 0, "
-                    "clock_timestamp(), "
-                    "clock_timestamp() FROM unnest(%s::text[]) AS w(n) WHERE NOT EXISTS (SELECT 1 FROM "
-                    "@leases "
-                    "WHERE name = n) ON CONFLICT DO NOTHING",
+                    "INSERT INTO @leases (name, holder, token, expires, since) "
+                    "SELECT n, NULL, 0, clock_timestamp(), clock_timestamp() "
+                    "FROM unnest(%s::text[]) AS w(n) "
+                    "WHERE NOT EXISTS (SELECT 1 FROM @leases WHERE name = n) ON CONFLICT DO NOTHING",
                     (ordered,),
                 ),
                 (
@@ -119,9 +118,8 @@ class PostgresLeases:
             if not all(is_free for _, is_free in rows):
                 return None
             taken = transaction.one(
-                f"UPDATE @leases SET holder = %s, token = token + 1, expires = {_EXPIRES}, since = "
-                "clock_timestamp() "
-                "WHERE name = ANY(%s) RETURNING name, token",
+                f"UPDATE @leases SET holder = %s, token = token + 1, expires = {_EXPIRES}, "
+                "since = clock_timestamp() WHERE name = ANY(%s) RETURNING name, token",
                 self._replica, ordered,
             )  # fmt: skip
             transaction.run(self._notification("leases"))
@@ -209,8 +207,8 @@ _REPLICAS = (
 )
 _LEASES = (
     "SELECT name, CASE WHEN expires > clock_timestamp() THEN holder END, token, "
-    "extract(epoch FROM expires - clock_timestamp())::float8, extract(epoch FROM clock_timestamp() - "
-    "since)::float8 "
+    "extract(epoch FROM expires - clock_timestamp())::float8, "
+    "extract(epoch FROM clock_timestamp() - since)::float8 "
     "FROM @leases ORDER BY name"
 )
 

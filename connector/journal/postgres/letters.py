@@ -145,9 +145,8 @@ def note_emitted(output: str, first: Mapping[str, str], now: int, forget_before:
     pairs = sorted((emitted.hash_of(key), bytes.fromhex(identity)) for key, identity in first.items())
     return [
         (
-            "INSERT INTO @emitted (output, key, identity, at) SELECT %s, k, i, %s FROM unnest(%s::bytea[], "
-            "%s::bytea[]) "
-            "AS n(k, i) ON CONFLICT DO NOTHING",
+            "INSERT INTO @emitted (output, key, identity, at) SELECT %s, k, i, %s "
+            "FROM unnest(%s::bytea[], %s::bytea[]) AS n(k, i) ON CONFLICT DO NOTHING",
             (output, now, byteas([key for key, _ in pairs]), byteas([identity for _, identity in pairs])),
         ),
         (

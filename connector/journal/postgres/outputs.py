@@ -59,8 +59,7 @@ def append(counters: Counters, new_entries: Sequence[NewEntry], now: int) -> tup
         statements.append(
             (
                 "INSERT INTO @entries (first, last, before, size, committed, earliest, latest, addressee, "
-                "tolerant, body) "
-                "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                "tolerant, body) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 row,
             )
         )
@@ -73,16 +72,14 @@ def append(counters: Counters, new_entries: Sequence[NewEntry], now: int) -> tup
 
 ENTRIES_AFTER = (
     f"SELECT first, last, addressee, tolerant, body FROM @entries WHERE first >= {_FIRST_AT.format('%s')} "
-    "AND last > %s "
-    "ORDER BY first LIMIT %s"
+    "AND last > %s ORDER BY first LIMIT %s"
 )
 """Entries that hold revisions after a position (given twice, once plus one), at most so many."""
 
 FULL = (
-    "SELECT output, when_full FROM @outputs, @counters WHERE attached AND counters.bytes - high_water > "
-    "max_bytes "
-    "AND when_full = 'pause' UNION ALL SELECT '', 'skip' FROM @outputs WHERE attached AND when_full = "
-    "'skip' LIMIT 100"
+    "SELECT output, when_full FROM @outputs, @counters WHERE attached "
+    "AND counters.bytes - high_water > max_bytes AND when_full = 'pause' "
+    "UNION ALL SELECT '', 'skip' FROM @outputs WHERE attached AND when_full = 'skip' LIMIT 100"
 )
 """Outputs over their limit that pause collection; and a row with an empty name where one could skip."""
 
@@ -143,9 +140,9 @@ def attach(
         "UPDATE @outputs AS o SET attached = true, missed = 0, max_bytes = %s, when_full = %s, "
         "max_dead_letters = %s "
         "FROM (SELECT output, missed FROM @outputs WHERE output = %s FOR UPDATE) AS before "
-        "WHERE o.output = before.output RETURNING o.position, o.epoch, before.missed, o.gap_start, "
-        "o.gap_end, "
-        "o.gap_cause, (SELECT head FROM @counters)",
+        "WHERE o.output = before.output "
+        "RETURNING o.position, o.epoch, before.missed, o.gap_start, o.gap_end, o.gap_cause, "
+        "(SELECT head FROM @counters)",
         *limits, output,
     )  # fmt: skip
     if known:
@@ -160,8 +157,8 @@ def attach(
     made = transaction.one(
         "INSERT INTO @outputs (output, position, bytes, high_water, attached, max_bytes, when_full, "
         "max_dead_letters) "
-        f"SELECT %s, %s, b.reached, b.reached, true, %s, %s, %s FROM (SELECT {BYTES_AT.format('%s')} AS "
-        "reached) AS b "
+        "SELECT %s, %s, b.reached, b.reached, true, %s, %s, %s "
+        f"FROM (SELECT {BYTES_AT.format('%s')} AS reached) AS b "
         "ON CONFLICT (output) DO UPDATE SET attached = true RETURNING position, epoch",
         output, position, *limits, position, position,
     )  # fmt: skip
@@ -312,9 +309,8 @@ def lose(
 ) -> Skip:
     """Move *output* over ``(position, target]`` and record the gap, joined to one that ends there."""
     times = transaction.one(
-        f"SELECT min(earliest), max(latest) FROM @entries WHERE first >= {_FIRST_AT.format('%s')} AND first "
-        "<= %s "
-        "AND last > %s",
+        f"SELECT min(earliest), max(latest) FROM @entries WHERE first >= {_FIRST_AT.format('%s')} "
+        "AND first <= %s AND last > %s",
         position + 1, target, position,
     )[0]  # fmt: skip
     start, end = whole_seconds(*times) if times[0] is not None else (0, 0)
@@ -327,19 +323,18 @@ def lose(
     gap = Gap(Window(to_moment(start), to_moment(end)), cause, detail)
     transaction.one(
         "UPDATE @outputs SET position = %s, epoch = epoch + 1, bytes = b.reached, "
-        "high_water = greatest(high_water, b.reached), gap_after = %s, gap_upto = %s, gap_start = %s, "
-        "gap_end = %s, "
-        f"gap_cause = %s FROM (SELECT {BYTES_AT.format('%s')} AS reached) AS b WHERE output = %s",
+        "high_water = greatest(high_water, b.reached), "
+        "gap_after = %s, gap_upto = %s, gap_start = %s, gap_end = %s, gap_cause = %s "
+        f"FROM (SELECT {BYTES_AT.format('%s')} AS reached) AS b WHERE output = %s",
         target, gap_after if joined else position, target, start, end, gap.reason, target, target, output,
     )  # fmt: skip
     return Skip(output, target - position, gap)
 
 
 OUTLINE: Statement = (
-    "SELECT o.output, o.position, o.bytes, o.high_water, o.dead_letters, o.attached, (SELECT CASE WHEN "
-    "e.last > "
-    "o.position THEN e.committed END FROM @entries AS e WHERE e.first <= o.position + 1 ORDER BY e.first "
-    "DESC LIMIT 1) "
+    "SELECT o.output, o.position, o.bytes, o.high_water, o.dead_letters, o.attached, "
+    "(SELECT CASE WHEN e.last > o.position THEN e.committed END FROM @entries AS e "
+    "WHERE e.first <= o.position + 1 ORDER BY e.first DESC LIMIT 1) "
     'FROM @outputs AS o ORDER BY o.output COLLATE "C"',
     (),
 )

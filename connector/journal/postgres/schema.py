@@ -1,10 +1,8 @@
 """Tables and migrations.
 
 Times are microseconds since 1970, except those of leases, which belong to the database's clock. Text that
-mail can
-influence is kept as bytes: PostgreSQL's text takes neither NUL nor a lone surrogate. A migration MUST leave
-the
-schema usable for the version before: replicas are updated one after the other.
+mail can influence is kept as bytes: PostgreSQL's text takes neither NUL nor a lone surrogate. A migration
+MUST leave the schema usable for the version before: replicas are updated one after the other.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Statements about seen rows and their states.
 
-A state is stored once per feed under a hash of its content, so that it needs no number, and a cache of it
-can never
-be wrong. States that no row uses any more go when rows expire: see ``states.until``.
+A state is stored once per feed under a hash of its content, so that it needs no number, and a cache of it can
+never be wrong. States that no row uses any more go when rows expire: see ``states.until``.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ _MOST = 4096
 """States in the cache: real feeds have a few hundred."""
 
 _DAY = 86_400_000_000
-"""How much later a row may be than its state says: so that a state is written once a day, not with each
-page."""
+"""How much later a row may be than its state says: a state is written once a day, not with each page."""
 
 _OF_FEED = "feed = (SELECT feed FROM @feeds WHERE account = %s AND search = %s AND NOT forgotten)"
 _COLUMNS = "feed, key, time, until, state, number, occurrences, message, mark"
@@ -155,8 +153,8 @@ def store(states: States, feed: int, seen: Iterable[Seen]) -> tuple[list[Stateme
         by_hash = {state: (one.digest, text) for state, one, text in zip(hashes, rows, texts, strict=True)}
         statements += [
             (
-                "INSERT INTO @states (feed, state, digest, tolerant, body, until) VALUES (%s, %s, %s, %s, "
-                "%s, %s) "
+                "INSERT INTO @states (feed, state, digest, tolerant, body, until) "
+                "VALUES (%s, %s, %s, %s, %s, %s) "
                 "ON CONFLICT (feed, state) DO UPDATE SET until = greatest(states.until, excluded.until)",
                 (
                     feed,
@@ -171,12 +169,11 @@ def store(states: States, feed: int, seen: Iterable[Seen]) -> tuple[list[Stateme
         ]
     statements.append(
         (
-            "WITH stored AS (INSERT INTO @seen (feed, key, time, until, state, number, occurrences, message, "
-            "mark) "
+            "WITH stored AS ("
+            "INSERT INTO @seen (feed, key, time, until, state, number, occurrences, message, mark) "
             "SELECT %s, * FROM unnest(%s::bytea[], %s::int8[], %s::int8[], %s::bytea[], %s::int4[], "
-            "%s::bytea[], "
-            "%s::bytea[], %s::bytea[]) ON CONFLICT (feed, key) DO UPDATE SET time = excluded.time, until = "
-            "excluded.until, "
+            "%s::bytea[], %s::bytea[], %s::bytea[]) "
+            "ON CONFLICT (feed, key) DO UPDATE SET time = excluded.time, until = excluded.until, "
             "state = excluded.state, number = excluded.number, occurrences = excluded.occurrences, "
             "message = excluded.message, mark = excluded.mark RETURNING xmax = 0 AS is_new), "
             "added AS (SELECT count(*) AS rows FROM stored WHERE is_new) "

@@ -127,8 +127,8 @@ class PostgresSide:
         with self._connection.cursor() as cursor:
             cursor.executemany(
                 sql.SQL(
-                    "INSERT INTO {} AS s (feed, state, digest, tolerant, body, until) VALUES (%s, %s, %s, "
-                    "%s, %s, %s) "
+                    "INSERT INTO {} AS s (feed, state, digest, tolerant, body, until) "
+                    "VALUES (%s, %s, %s, %s, %s, %s) "
                     "ON CONFLICT (feed, state) DO UPDATE SET until = greatest(s.until, excluded.until)"
                 ).format(self._table("states")),
                 list(states.values()),

@@ -13,8 +13,7 @@ from connector.journal.postgres.database import Database
 from connector.net.backoff import full_jitter
 
 _POLL, _POLL_ALONE = 5.0, 1.0
-"""Seconds between two looks, with LISTEN and without (behind a pooler, which cannot pass notifications
-on)."""
+"""Seconds between two polls, with LISTEN and without: a pooler does not pass notifications on."""
 
 _KEEP = 30.0
 """Seconds between two attempts to listen again."""

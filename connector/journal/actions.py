@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final, cast
 
-from connector.errors import LimitReached, Moved
+from connector.errors import LimitReached
+from connector.journal import refusals
 from connector.journal.codec import Text, from_text, to_micros, to_moment, to_text
 from connector.model import JsonObject, StoredAction
 
@@ -29,7 +30,7 @@ def store(
             (*values, action.id, action.version),
         ).rowcount
         if not changed:
-            raise Moved(f"the action {action.id} is not at version {action.version}")
+            raise refusals.action_changed(action)
         return replace(action, version=action.version + 1)
     try:
         row = connection.execute(
@@ -39,7 +40,7 @@ def store(
             (action.id, action.caller, action.request_id, to_micros(action.requested), *values),
         ).fetchone()
     except sqlite3.IntegrityError:
-        raise Moved(f"{action.caller} used the request id {action.request_id!r} before") from None
+        raise refusals.request_id_used(action) from None
     return replace(action, version=1, number=int(row[0]))
 
 

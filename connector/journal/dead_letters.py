@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TypeAlias, cast
 
-from connector.errors import DeadLettersFull
+from connector.journal import refusals
 from connector.journal.codec import (
     Text,
     from_blob,
@@ -48,11 +48,7 @@ def check_room(connection: sqlite3.Connection, output: str, most: int | None) ->
     """
     row = connection.execute("SELECT dead_letters FROM outputs WHERE output = ?", (output,)).fetchone()
     if row is not None and most is not None and row[0] >= most:
-        raise DeadLettersFull(
-            f"{output} has {row[0]} dead letters, and its limit is {most}; see `deadletters list`, then "
-            "replay or purge them, or raise dead_letters.max",
-            (output,),
-        )
+        raise refusals.dead_letters_full(output, row[0], most)
 
 
 def store(

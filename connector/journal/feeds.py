@@ -11,8 +11,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
-from connector.errors import Moved
-from connector.journal import gaps, kv, quarantine
+from connector.journal import gaps, kv, quarantine, refusals
 from connector.journal.codec import to_micros, to_moment
 from connector.model import Commit, Feed, FeedOutline, Gap, Progress, Step, Window, source_of
 
@@ -69,8 +68,7 @@ def check_step(connection: sqlite3.Connection, commit: Commit) -> None:
     stored = None if number is None else _checkpoint(connection, number, step.sweep)
     expected = None if step.since is None else to_micros(step.since)
     if stored != expected:
-        at = "nowhere" if stored is None else to_moment(stored).isoformat()
-        raise Moved(f"the checkpoint {step.sweep} of {commit.feed} is at {at}, not at {step.since}")
+        raise refusals.checkpoint_moved(commit.feed, step, stored)
 
 
 def take_step(connection: sqlite3.Connection, number: int, step: Step, now: int) -> None:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias, TypeVar
 
 from connector.broadcast import Broadcast
-from connector.errors import JournalFull, Moved
+from connector.errors import JournalFull
 from connector.facts import (
     BacklogSkipped,
     JournalAcknowledged,
@@ -27,7 +27,7 @@ from connector.facts import (
 )
 from connector.interfaces import Clock, Observe, Start
 from connector.journal import actions as actions_table
-from connector.journal import dead_letters, entries, feeds, kv, positions, quarantine, rewinding
+from connector.journal import dead_letters, entries, feeds, kv, positions, quarantine, refusals, rewinding
 from connector.journal import emitted as emitted_table
 from connector.journal.ballast import Ballast
 from connector.journal.codec import choose_compression, printable, to_micros, to_moment
@@ -200,7 +200,7 @@ class Journal:
 
         def work(connection: sqlite3.Connection) -> CommitResult:
             if commit.generation not in {None, self._generations[commit.feed]}:
-                raise Moved(f"{commit.feed} was forgotten; ask for its progress to begin anew")
+                raise refusals.feed_forgotten(commit.feed)
             return write_commit(
                 connection, commit, new_entries, seen=self._seen, now=now, retain=self._retain
             )
@@ -277,11 +277,11 @@ class Journal:
         self._pacing.reading(output, after)
         while True:
             if self._notifier.is_moved(output):
-                raise _moved(output)
+                raise refusals.position_moved(output)
             if after < self._notifier.head:
                 entry = await self._reader.next(output, after)
                 if self._notifier.is_moved(output):
-                    raise _moved(output)
+                    raise refusals.position_moved(output)
                 if entry is not None:
                     return entry
             await self._notifier.wait()
@@ -583,7 +583,3 @@ class Journal:
     @staticmethod
     def _time() -> float:
         return asyncio.get_running_loop().time()
-
-
-def _moved(output: str) -> Moved:
-    return Moved(f"the position of {output} was moved; attach again to learn it")

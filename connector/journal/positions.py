@@ -6,9 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
-from connector.errors import JournalError, JournalFull, Moved
 from connector.interfaces import Start
-from connector.journal import entries
+from connector.journal import entries, refusals
 from connector.journal.codec import to_micros, to_moment, whole_seconds
 from connector.model import Backlog, Gap, GapCause, OutputOutline, RewindPreview, WhenFull, Window
 from connector.values import dataclass
@@ -64,12 +63,10 @@ def detach(connection: sqlite3.Connection, output: str) -> None:
 def acknowledge(connection: sqlite3.Connection, output: str, after: int, upto: int) -> None:
     """Move the position; raise ``Moved`` unless it is *after*."""
     row = connection.execute("SELECT position FROM outputs WHERE output = ?", (output,)).fetchone()
-    if row is None or row[0] != after:
-        at = "unknown" if row is None else row[0]
-        raise Moved(f"the position of {output} is {at}, not {after}")
+    position = None if row is None else row[0]
     head = entries.read_counters(connection).head
-    if not after <= upto <= head:
-        raise JournalError(f"{output} cannot acknowledge {upto}: it is at {after}, the journal at {head}")
+    if position != after or not after <= upto <= head:
+        raise refusals.not_acknowledged(output, position, after, upto, head)
     _place(connection, output, upto)
 
 
@@ -85,12 +82,7 @@ def check_room(connection: sqlite3.Connection) -> None:
         (str(WhenFull.PAUSE), total),
     ).fetchall()
     if rows:
-        names = tuple(name for (name,) in rows)
-        raise JournalFull(
-            f"the backlog of {', '.join(names)} is over its limit; collection resumes when it is delivered, "
-            "or raise backlog.max_bytes, or set backlog.when_full: skip",
-            names,
-        )
+        raise refusals.backlog_full(tuple(name for (name,) in rows))
 
 
 def enforce_skips(connection: sqlite3.Connection) -> list[Skip]:
@@ -146,7 +138,7 @@ def preview(connection: sqlite3.Connection, output: str, to: int | datetime) -> 
     row = connection.execute("SELECT position FROM outputs WHERE output = ?", (output,)).fetchone()
     if row is None:
         known = [name for (name,) in connection.execute("SELECT output FROM outputs ORDER BY output")]
-        raise JournalError(f"no output is named {output}; known: {', '.join(known) or 'none'}")
+        raise refusals.unknown_output(output, known)
     floor = entries.read_counters(connection).floor
     if isinstance(to, datetime):
         asked = entries.position_before(connection, to_micros(to))
@@ -158,7 +150,7 @@ def preview(connection: sqlite3.Connection, output: str, to: int | datetime) -> 
 
 
 def rewind(connection: sqlite3.Connection, output: str, to: int | datetime) -> int:
-    """Move the position as far as :func:`reach` says."""
+    """Move the position as far as :func:`preview` says."""
     target = preview(connection, output, to).target
     gap_after = connection.execute("SELECT gap_after FROM outputs WHERE output = ?", (output,)).fetchone()[0]
     _place(connection, output, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from connector.errors import Moved
+from connector.journal import refusals
 from connector.journal.actions import COLUMNS, action_of, row_values
 from connector.journal.codec import to_micros
 from connector.journal.postgres.database import Query, Transaction
@@ -22,7 +22,7 @@ def store(transaction: Transaction, action: StoredAction, compress: Callable[[by
             *values, action.id, action.version,
         )  # fmt: skip
         if not changed:
-            raise Moved(f"the action {action.id} is not at version {action.version}")
+            raise refusals.action_changed(action)
         return replace(action, version=action.version + 1)
     made = transaction.one(
         "INSERT INTO @actions "
@@ -31,7 +31,7 @@ def store(transaction: Transaction, action: StoredAction, compress: Callable[[by
         action.id, action.caller, action.request_id, to_micros(action.requested), *values,
     )  # fmt: skip
     if not made:
-        raise Moved(f"{action.caller} used the request id {action.request_id!r} before")
+        raise refusals.request_id_used(action)
     return replace(action, version=1, number=made[0][0])
 
 

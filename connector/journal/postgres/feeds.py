@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from connector.errors import Moved
+from connector.journal import refusals
 from connector.journal.codec import printable, to_micros, to_moment
 from connector.journal.gaps import merge_touching
 from connector.journal.postgres.database import Query, Row, Statement, Transaction
@@ -67,14 +67,13 @@ def check(commit: Commit, row: Row) -> None:
     """Raise ``Moved`` unless *row*, of ``STANDING``, is what *commit* was made for."""
     _, _, at, generation = row
     if commit.generation not in {None, generation}:
-        raise Moved(f"{commit.feed} was forgotten; ask for its progress to begin anew")
+        raise refusals.feed_forgotten(commit.feed)
     step = commit.step
     if step is None:
         return
     expected = None if step.since is None else to_micros(step.since)
     if at != expected:
-        place = "nowhere" if at is None else to_moment(at).isoformat()
-        raise Moved(f"the checkpoint {step.sweep} of {commit.feed} is at {place}, not at {step.since}")
+        raise refusals.checkpoint_moved(commit.feed, step, at)
 
 
 def ensure_number(transaction: Transaction, feed: Feed, fingerprint: str, row: Row) -> int:

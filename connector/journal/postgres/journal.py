@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from connector.broadcast import Broadcast
-from connector.errors import JournalBroken, Moved
+from connector.errors import JournalBroken
 from connector.facts import (
     BacklogSkipped,
     JournalAcknowledged,
@@ -28,6 +28,7 @@ from connector.facts import (
 )
 from connector.interfaces import Clock, Observe, Start
 from connector.journal import dead_letters as dead_letter_rows
+from connector.journal import refusals
 from connector.journal.actions import check_limit
 from connector.journal.codec import UNREADABLE, choose_compression, from_blob, printable, to_micros, to_moment
 from connector.journal.commit import TRIM_AT_ONCE, encode_entries
@@ -347,7 +348,7 @@ class PostgresJournal:
         """See ``OutputLog``."""
         while True:
             if self._notifier.is_moved(output):
-                raise _moved(output)
+                raise refusals.position_moved(output)
             if after < self._notifier.head:
                 entry = self._entries.find(after + 1)
                 if entry is None:
@@ -356,7 +357,7 @@ class PostgresJournal:
                         self._entries.put(one, size)
                     entry = found[0][0] if found else None
                 if self._notifier.is_moved(output):
-                    raise _moved(output)
+                    raise refusals.position_moved(output)
                 if entry is not None:
                     self._local.reached[output] = entry.last
                     if entry.first > after:
@@ -826,7 +827,3 @@ def _sweep_forgotten(transaction: Transaction) -> int:
         if not left:
             break
     return _EXPIRE_AT_ONCE - left
-
-
-def _moved(output: str) -> Moved:
-    return Moved(f"the position of {output} was moved; attach again to learn it")

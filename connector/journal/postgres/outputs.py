@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from connector.errors import DeadLettersFull, JournalError, JournalFull, Moved
+from connector.errors import JournalError
 from connector.interfaces import Start
+from connector.journal import refusals
 from connector.journal.codec import to_micros, to_moment, whole_seconds
 from connector.journal.entries import NewEntry
 from connector.journal.positions import Skip, Trim
@@ -88,11 +89,7 @@ def check_room(rows: Sequence[Row]) -> None:
     """Raise ``JournalFull`` for the rows of ``FULL`` that pause."""
     names = tuple(sorted(name for name, what in rows if what == WhenFull.PAUSE))
     if names:
-        raise JournalFull(
-            f"the backlog of {', '.join(names)} is over its limit; collection resumes when it is delivered, "
-            "or raise backlog.max_bytes, or set backlog.when_full: skip",
-            names,
-        )
+        raise refusals.backlog_full(names)
 
 
 def enforce_skips(transaction: Transaction, counters: Counters) -> list[Skip]:
@@ -188,10 +185,8 @@ def acknowledge(output: str, after: int, upto: int) -> Statement:
 def refusal(query: Query, output: str, after: int, upto: int) -> JournalError:
     """Why :func:`acknowledge` changed nothing."""
     rows = query.one("SELECT position, (SELECT head FROM @counters) FROM @outputs WHERE output = %s", output)
-    if not rows or rows[0][0] != after:
-        at = rows[0][0] if rows else "unknown"
-        return Moved(f"the position of {output} is {at}, not {after}")
-    return JournalError(f"{output} cannot acknowledge {upto}: it is at {after}, the journal at {rows[0][1]}")
+    position, head = rows[0] if rows else (None, 0)
+    return refusals.not_acknowledged(output, position, after, upto, head)
 
 
 def check_letters(output: str, row: Row) -> None:
@@ -201,11 +196,7 @@ def check_letters(output: str, row: Row) -> None:
     """
     count, most = row
     if count >= most:
-        raise DeadLettersFull(
-            f"{output} has {count} dead letters, and its limit is {most}; see `deadletters list`, then "
-            "replay or purge them, or raise dead_letters.max",
-            (output,),
-        )
+        raise refusals.dead_letters_full(output, count, most)
 
 
 TRIMMABLE = (
@@ -252,7 +243,7 @@ def preview(query: Query, output: str, to: int | datetime) -> RewindPreview:
     rows = query.one("SELECT position FROM @outputs WHERE output = %s", output)
     if not rows:
         known = [name for (name,) in query.one('SELECT output FROM @outputs ORDER BY output COLLATE "C"')]
-        raise JournalError(f"no output is named {output}; known: {', '.join(known) or 'none'}")
+        raise refusals.unknown_output(output, known)
     position = rows[0][0]
     counters = Counters(*query.one(COUNTERS)[0])
     if isinstance(to, datetime):

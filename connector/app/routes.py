@@ -46,7 +46,7 @@ from connector.mapping import (
     request_warnings,
 )
 from connector.model import ACTIONS, Event, Feed, JsonObject, Record, Revision, SearchSource
-from connector.outputs.common import FormatBound, OutputSettings, Templated, TemplateOption
+from connector.outputs.common import OutputSettings, Templated, TemplateOption
 from connector.settings import Loaded
 from connector.values import dataclass
 from connector.yaml_nodes import Node, parse
@@ -169,7 +169,7 @@ def _route(
                 "use a mapping that produces JSON, such as ecs",
             )
         )
-    required = settings.required_format() if isinstance(settings, FormatBound) else None
+    required = settings.required_format
     if required not in {None, pack.format}:
         raise ConfigurationError(
             Problem(

@@ -37,15 +37,6 @@ class Templated(Protocol):
         ...
 
 
-@runtime_checkable
-class FormatBound(Protocol):
-    """Settings of an output that may take events of one format alone."""
-
-    def required_format(self) -> str | None:
-        """The format that the mapping must have; ``None`` for any."""
-        ...
-
-
 TOO_LARGE = "too_large"
 """Reason in a receipt: the event is larger than the output can ever send."""
 
@@ -193,6 +184,11 @@ class OutputSettings(BaseModel):
     def needs_json(self) -> bool:
         """Whether the output takes JSON objects only; a mapping that writes text is refused at start then."""
         return False
+
+    @property
+    def required_format(self) -> str | None:
+        """The one format that the mapping must have, such as ``ocsf``; ``None`` for any."""
+        return None
 
     def journal_limits(self) -> Backlog:
         """Return what the journal may keep for this output."""

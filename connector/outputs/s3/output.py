@@ -109,6 +109,7 @@ class S3Settings(OutputSettings):
                 )
         return self
 
+    @property
     def required_format(self) -> str | None:
         """Parquet has the columns of OCSF."""
         return "ocsf" if self.format == "parquet" else None

@@ -28,8 +28,7 @@ from connector.actions.service import Service
 from connector.app.build import ActionsSocket, App
 from connector.app.control.server import Handler
 from connector.app.replicas import Keeper
-from connector.app.routes import audit_mapper, with_audit
-from connector.app.source_mappers import mapper_of_any_source
+from connector.app.source_mappers import audit_mapper, mapper_of_any_source, with_audit
 from connector.app.sources import Budgets, action_budget, budget_of, credentials_of
 from connector.app.tasks import describe_error
 from connector.app.work import ACTIONS, perform_while_held

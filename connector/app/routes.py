@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
-from connector.app.source_mappers import by_source, check_packs, in_scope, other_sources, pack_of
+from connector.app.heartbeats import build_heartbeat, heartbeat_mapper
+from connector.app.source_mappers import (
+    audit_mapper,
+    audit_pack,
+    by_kind,
+    by_source,
+    check_packs,
+    in_scope,
+    other_sources,
+    pack_of,
+    with_audit,
+)
 from connector.delivery import (
     Correction,
     Deliverer,
@@ -22,7 +32,6 @@ from connector.delivery import (
 from connector.errors import ConfigurationError, Position, Problem
 from connector.facts import OutputStarted
 from connector.formats import cef, leef
-from connector.formats.json import instant
 from connector.interfaces import Clock, Journal, Mapper, Observe, Output
 from connector.mapping import (
     KnownNames,
@@ -45,16 +54,11 @@ from connector.mapping import (
     matches_either_state,
     request_warnings,
 )
-from connector.model import ACTIONS, Event, Feed, JsonObject, Record, Revision, SearchSource
+from connector.model import Event, JsonObject, Revision, SearchSource
 from connector.outputs.common import OutputSettings, Templated, TemplateOption
 from connector.settings import Loaded
 from connector.values import dataclass
 from connector.yaml_nodes import Node, parse
-
-_NO_FEED = Feed("", "")
-_HEARTBEAT_PROBLEMS = 5
-_PROBLEM_CHARACTERS = 200
-"""Problems listed in a heartbeat, and characters of each: it must fit a syslog line of 2 KiB."""
 
 Predicate = Callable[[Revision], bool]
 
@@ -183,7 +187,6 @@ def _route(
     when = _when(loaded, name, library, pack, accounts)
     redact = _redact(node_at(loaded.node, ("outputs", name, "redact")), loaded, name)
     render = _render(loaded, name, pack, accounts)
-    audit_pack = _audit_pack(library, pack) if settings.actions else None
 
     def mapper(source: SearchSource) -> Mapper:
         own = pack_of(library, pack, source)
@@ -204,7 +207,7 @@ def _route(
             by_source(mapper(SearchSource.INVESTIGATE), mapper),
             audit_mapper(library, pack, accounts, redact) if settings.actions else None,
         ),
-        None if render else _shrinker(library, pack, audit_pack, accounts, redact),
+        None if render else _shrinker(library, pack, accounts, redact, with_actions=settings.actions),
         None if settings.heartbeat is None else heartbeat_mapper(library, pack),
         partial(build_mapper, pack, accounts=accounts, redact=redact, render=render),
         _group_key(loaded, name, library, pack, accounts),
@@ -311,7 +314,7 @@ def _group_key(
         return lambda revision: None if (found := key(revision)) is None else f"{source}:{found}"
 
     key = by_source(scoped(pack), other)
-    return lambda revision: None if revision.feed.search == ACTIONS else key(revision)
+    return by_kind(key, lambda _: None)
 
 
 def _is_correction(when: Predicate | None) -> Correction | None:
@@ -370,53 +373,27 @@ def node_at(node: Node, path: tuple[str, ...]) -> Node | None:
     return node
 
 
-def audit_mapper(
-    library: Library, pack: Pack, accounts: Mapping[str, str], redact: Redact | None = None
-) -> Mapper:
-    """The mapper of audit events of response actions, in the format of *pack*.
-
-    Raises ``ConfigurationError`` if a custom mapping overrides it with a mistake.
-    """
-    return build_mapper(_audit_pack(library, pack), accounts=accounts, redact=redact, cache=library.cache)
-
-
-def _audit_pack(library: Library, pack: Pack) -> Pack:
-    # The mapping ocsf of audit events is of the format json, for the format ocsf is Email Activity alone.
-    return library.actions().load(pack.format)
-
-
-def with_audit(mapper: Mapper, audit: Mapper | None) -> Mapper:
-    """*mapper* for messages and *audit* for audit events; without it they are left out."""
-
-    def choose(revision: Revision) -> Event | None:
-        if revision.feed.search != ACTIONS:
-            return mapper(revision)
-        return None if audit is None else audit(revision)
-
-    return choose
-
-
 def _shrinker(
     library: Library,
     pack: Pack,
-    audit_pack: Pack | None,
     accounts: Mapping[str, str],
     redact: Redact | None,
+    *,
+    with_actions: bool,
 ) -> Shrink | None:
     """Re-encodes an event in fewer bytes: CEF and LEEF shorten the fields that matter least.
 
-    *audit_pack* maps the audit events, for an output that delivers them.
+    *with_actions*: the output delivers audit events too.
     """
     encode = {"cef": cef.encode, "leef": leef.encode}.get(pack.format)
     if encode is None:
         return None
     compiled = partial(build_map, accounts=accounts, cache=library.cache)
     records = by_source(compiled(pack), lambda source: compiled(pack_of(library, pack, source)))
-    audit = records if audit_pack is None else compiled(audit_pack)
+    map_any = by_kind(records, compiled(audit_pack(library, pack))) if with_actions else records
 
     def shrink(event: Event, limit: int) -> Event | None:
-        mapping = audit if event.revision.feed.search == ACTIONS else records
-        mapped = mapping(event.revision if redact is None else redact(event.revision))
+        mapped = map_any(event.revision if redact is None else redact(event.revision))
         payload, notes = encode(mapped.document, max_bytes=limit)
         if len(payload) > limit:
             return None
@@ -468,78 +445,3 @@ def build_deliverer(
         values=journal,
         on_sent=on_sent,
     )
-
-
-def heartbeat_mapper(library: Library, pack: Pack) -> Mapper:
-    """The mapper of heartbeats in the format of *pack*.
-
-    Raises ``ConfigurationError`` if a custom mapping overrides it with a mistake.
-    """
-    heartbeats = library.heartbeats()
-    return build_mapper(heartbeats.load(pack.format), cache=library.cache)
-
-
-def build_heartbeat(
-    output: str,
-    every: timedelta,
-    mapper: Mapper,
-    snapshot: Callable[[], JsonObject],
-    clock: Clock,
-    *,
-    event_bytes: int | None = None,
-) -> Heartbeat:
-    """The heartbeat of *output*.
-
-    Args:
-        output: the output's name.
-        every: interval.
-        mapper: builds its event.
-        snapshot: returns the current status.
-        clock: the wall clock.
-        event_bytes: largest payload; problems are left out if they do not fit.
-    """
-
-    def make() -> Event:
-        status, now = snapshot(), clock()
-        for count in (_HEARTBEAT_PROBLEMS, 0):
-            trimmed = {**status, "reasons": status["reasons"][:count]}
-            event = mapper(_revision(output, every, trimmed, now))
-            if event is not None and (event_bytes is None or len(event.payload) <= event_bytes):
-                return event
-        raise ValueError("the heartbeat mapping produces no event that fits")
-
-    return Heartbeat(every, make)
-
-
-def _revision(output: str, every: timedelta, status: JsonObject, now: datetime) -> Revision:
-    """The status as a record, so that a mapping can transform it; ``docs/heartbeats.md`` lists its fields."""
-    own: JsonObject = next((one for one in status["outputs"] if one["output"] == output), {})
-    feeds = status["feeds"]
-    name = f"heartbeat-{output}-{instant(now)}"
-    body: JsonObject = {
-        "id": name,
-        "time": instant(now),
-        "output": output,
-        "host": socket.gethostname(),
-        "version": status["version"],
-        "every_seconds": int(every.total_seconds()),
-        "ready": status["ready"],
-        "problems": [_problem(reason, output) for reason in status["reasons"]],
-        "feeds": len(feeds),
-        "fresh": sum(feed["state"] == "fresh" for feed in feeds),
-        "sent": own.get("sent"),
-        "waiting": own.get("backlog"),
-        "dead_letters": own.get("dead_letters"),
-        "newest_event": own.get("newest_event"),
-    }
-    return Revision(_NO_FEED, Record(name, body), "heartbeat", 1, now)
-
-
-def _problem(reason: JsonObject, output: str) -> str:
-    names = (str(reason[key]) for key in ("account", "search", "output") if reason.get(key))
-    text = str(reason["reason"])
-    if reason.get("output") not in {None, output}:
-        # The answer of another collector may quote email content that this output redacts.
-        text = text.partition(":")[0]
-    text = f"{reason['what']} {'/'.join(names)}".strip() + f": {text}"
-    return text if len(text) <= _PROBLEM_CHARACTERS else text[: _PROBLEM_CHARACTERS - 1] + "…"

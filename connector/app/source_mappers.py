@@ -1,7 +1,8 @@
-"""Chooses the mapping of a record by where it is from: a message, a submission, an audit log.
+"""Chooses the mapping of a revision by where it is from: a message, a submission, an audit log, an action.
 
-The mapping of an output says what becomes of messages. Records of other sources have mappings of their own in
-the same format. They are chosen by the record and not by the configuration, for a revision outlives that.
+The mapping of an output says what becomes of messages. Records of other sources, and audit events of response
+actions, have mappings of their own in the same format. They are chosen by the revision and not by the
+configuration, for a revision outlives that.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import TypeVar
 
 from connector.errors import ConfigurationError, Problem
 from connector.interfaces import Mapper
-from connector.mapping import Library, Pack, build_mapper
-from connector.model import SOURCE_MARKS, Revision, SearchSource, source_of
+from connector.mapping import Library, Pack, Redact, build_mapper
+from connector.model import ACTIONS, SOURCE_MARKS, Event, Revision, SearchSource, source_of
 from connector.settings import Settings
 
 _Result = TypeVar("_Result")
@@ -76,3 +77,35 @@ def in_scope(
         return compiled(pack_of(library, pack, source))
     except ConfigurationError:
         return compiled(pack)
+
+
+def by_kind(
+    records: Callable[[Revision], _Result], audit: Callable[[Revision], _Result]
+) -> Callable[[Revision], _Result]:
+    """*records* for records, *audit* for audit events of response actions."""
+    return lambda revision: audit(revision) if revision.feed.search == ACTIONS else records(revision)
+
+
+def with_audit(mapper: Mapper, audit: Mapper | None) -> Mapper:
+    """*mapper* for records and *audit* for audit events; without it they are left out."""
+    return by_kind(mapper, audit or _no_event)
+
+
+def _no_event(_: Revision) -> Event | None:
+    return None
+
+
+def audit_mapper(
+    library: Library, pack: Pack, accounts: Mapping[str, str], redact: Redact | None = None
+) -> Mapper:
+    """The mapper of audit events of response actions, in the format of *pack*.
+
+    Raises ``ConfigurationError`` if a custom mapping overrides it with a mistake.
+    """
+    return build_mapper(audit_pack(library, pack), accounts=accounts, redact=redact, cache=library.cache)
+
+
+def audit_pack(library: Library, pack: Pack) -> Pack:
+    """The mapping of audit events in the format of *pack*."""
+    # The mapping ocsf of audit events is of the format json, for the format ocsf is Email Activity alone.
+    return library.actions().load(pack.format)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connector.app.routes import audit_mapper, with_audit
+from connector.app.source_mappers import audit_mapper, with_audit
 from connector.mapping import Library, build_mapper, lint, run_tests
 from connector.model import ACTIONS, Feed, Record, Revision
 from tests.support import ecs_check

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from connector.app.routes import build_heartbeat, heartbeat_mapper
+from connector.app.heartbeats import build_heartbeat, heartbeat_mapper
 from connector.errors import ConfigurationError
 from connector.mapping import Library, lint, run_tests
 from connector.model import Event, JsonObject

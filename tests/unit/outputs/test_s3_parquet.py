@@ -16,8 +16,9 @@ import pytest
 from pyarrow import parquet
 from pydantic import ValidationError
 
-from connector.app.routes import audit_mapper, build_heartbeat, build_routes, heartbeat_mapper
-from connector.app.source_mappers import mapper_of_any_source
+from connector.app.heartbeats import build_heartbeat, heartbeat_mapper
+from connector.app.routes import build_routes
+from connector.app.source_mappers import audit_mapper, mapper_of_any_source
 from connector.errors import ConfigurationError, Hold, Refused
 from connector.mapping import Library, build_mapper
 from connector.model import BatchName, Event, Feed, Record, Revision

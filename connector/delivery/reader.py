@@ -177,7 +177,7 @@ class EventMapper:
 
 
 _REVISIONS_PER_TURN = 100
-"""Revisions to map before other tasks run: about 30 ms at 300 us each, well under what liveness notices."""
+"""Revisions to map before other tasks run: about 10 ms at 100 us each, well under what liveness notices."""
 
 _TURN_SECONDS = 0.05
 """Time to map before other tasks run. A record whose headers were made to be slow takes up to half a second,

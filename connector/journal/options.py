@@ -15,7 +15,7 @@ class JournalOptions:
     Args:
         retain: how long entries stay after every output is done with them, for ``rewind``.
         ballast: bytes kept free for acknowledgements when the disk is full; under 8 MiB they may stop.
-        cache: bytes of JSON of the entries read last that stay decoded.
+        cache: bytes of JSON of entries in memory, for outputs that read them soon.
         emitted_for: how long an output remembers which revision of a record it emitted first; a record
             that changes later than this counts as new again.
         entry_revisions: most revisions of one entry; larger commits become several.

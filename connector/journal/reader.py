@@ -1,4 +1,4 @@
-"""Reads the next entry for an output: finds, decodes and caches it, and cuts it to the position."""
+"""Reads the next entry for an output: finds, unpacks and caches it, and cuts it to the position."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
@@ -53,7 +53,6 @@ class Operation:
     refusals: tuple[int, ...] = ()
     media: str = "application/json"
     destructive: bool = False
-    tags: tuple[str, ...] = field(default=())
 
 
 _ACCOUNT = Field(

@@ -31,7 +31,7 @@ class Checkpoints:
     """The checkpoints of one feed by sweep, the floor of its seen rows, and its gaps.
 
     Args:
-        plan: the feed.
+        config: of the feed.
         log: reads them from the journal.
         writer: writes them to the journal.
         observe: takes facts.

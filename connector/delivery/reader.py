@@ -51,7 +51,7 @@ class EventMapper:
     """The mapper of an output and the filters around it, in the order they apply.
 
     ``addressed`` (a replay for another output), ``when`` (inside the mapper), ``max_age``, then ``emit:
-    first``: *first* means the first revision that passes the filters before it. Last the throttle, with
+    first``, that is, the first revision that passes the filters before it. Last the throttle, with
     ``group_by`` and ``throttle``.
 
     Args:

@@ -61,7 +61,7 @@ class CloudflareEnricher:
         search: URL of the search; records are below it.
         endpoints: endpoints to query for each record.
         observe: takes facts.
-        wanted: which records to enrich.
+        selected: which records to enrich.
         seconds: time for all records together.
     """
 

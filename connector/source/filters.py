@@ -36,7 +36,7 @@ class Filter:
         unfilterable: values that records have but the API cannot filter by.
         era: both, or seed (removed by now), or now (newer than the first documented version).
         warning: why it deserves a look although it is accepted.
-        doubtful: values with a warning of their own.
+        value_warnings: values with a warning of their own.
     """
 
     name: str

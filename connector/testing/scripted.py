@@ -63,8 +63,8 @@ class ScriptedOutput:
     """Implements ``Output``; checks on the way that its caller keeps the contract.
 
     Args:
-        story: what each ``send`` meets, in order.
-        then: what every ``send`` after the story meets.
+        script: what each ``send`` meets, in order.
+        then: what every ``send`` after the script meets.
         opening: what each ``open`` meets: an error, or ``None`` for success; success after the end.
         closing: the same for ``close``.
         limits: what one ``send`` may hold.
@@ -73,8 +73,8 @@ class ScriptedOutput:
     Attributes:
         taken: every event that the collector took, in order, repeats included.
         sends: the record ids of each ``send``, in order.
-        diary: ``open``, ``close`` and ``send`` in the order they were called.
-        misuses: how the caller broke the contract, in words.
+        calls: ``open``, ``close`` and ``send`` in the order they were called.
+        contract_violations: how the caller broke the contract, in words.
     """
 
     def __init__(

@@ -31,18 +31,18 @@ class Function:
     """One function.
 
     Args:
-        does: what it does, in a few words.
+        summary: what it does, in a few words.
         code: its code, or what makes it of its argument; ``None`` for those that run a match or rules on
             each element.
-        whole: takes a whole list; otherwise it works element by element.
-        takes: what its argument is.
-        gives: the kind of value that comes out.
+        takes_list: takes a whole list; otherwise it works element by element.
+        argument_kind: what its argument is.
+        returns: the kind of value that comes out.
         shape: whether one value or a list comes out.
-        loses: whether it may report a value as lost; most only do for what is no text.
+        may_lose: when it may report a value as lost; most only do for a value that is no text.
         text: a faster variant for a value that is text, or what makes it of the argument.
-        inline: the short way as a Python expression of a text and the argument, both as written in code.
+        inline: that variant as a Python expression of a text and the argument, both as written in code.
         always: for which values the result is always present.
-        keeps: tells texts that come out as they are.
+        unchanged: whether a text comes out as it is.
     """
 
     summary: str

@@ -36,8 +36,8 @@ _V = TypeVar("_V")
 class Pack:
     """One usable mapping.
 
-    *files* names what it was made of, the mapping itself first; *idle* are the places where something is
-    taken away that nothing had given.
+    *files* names what it was made of, the mapping itself first; *useless_deletes* are the places
+    that delete something that nothing defines.
     """
 
     name: str

@@ -34,7 +34,7 @@ class Target:
         name: the field, as written on the left of a mapping.
         kind: what a value has to be; ``epoch_ms`` is a time as milliseconds, ``email`` one bare address,
             ``any`` takes everything.
-        many: ``True``: always a list; ``False``: one value; ``None``: either.
+        is_list: ``True``: always a list; ``False``: one value; ``None``: either.
         max_length: the most characters a text may have; longer ones are cut by the encoder.
         allowed: the only values, where the format has a closed list.
     """

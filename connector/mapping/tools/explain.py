@@ -46,7 +46,8 @@ class TargetExplanation:
     Args:
         target: its name.
         value: what the event holds under it; ``None`` for nothing.
-        rule: the rule as written, on one line, at *position*.
+        rule: the rule as written, on one line.
+        position: where the rule stands.
         taken: where the rule had a choice (``first_of``, ``else``): what was taken, with its place.
         derived: the derived values that it used, the nearest first.
         sources: what was read of the record, or beside it, by path.

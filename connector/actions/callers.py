@@ -11,22 +11,15 @@ from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 from connector.actions.action import Kind
+from connector.api_values import DESTINATIONS, PATTERN_TYPES
 from connector.model import Body
 
 Approval: TypeAlias = Literal["none", "second_caller", "operator"]
 Permission: TypeAlias = Literal[
     "search", "get", "preview", "raw", "events", "move", "release", "submit", "block", "approve"
 ]
-DESTINATIONS = ("Inbox", "JunkEmail", "DeletedItems", "RecoverableItemsDeletions", "RecoverableItemsPurges")
-"""Where a message can be moved to (schema of POST /investigate/move)."""
-
 HARD_DELETE = "RecoverableItemsPurges"
 """The destination from which nothing comes back: a dry run unless the caller says otherwise."""
-
-DISPOSITIONS = ("MALICIOUS", "SUSPICIOUS", "SPOOF", "SPAM", "BULK", "NONE")
-"""What a submission may request (schema of POST /submissions)."""
-
-PATTERN_TYPES = ("EMAIL", "DOMAIN", "IP")
 
 OPERATOR = "operator:"
 """Begins the names of people who use the command line."""

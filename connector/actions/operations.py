@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-from connector.actions.callers import DESTINATIONS, DISPOSITIONS, PATTERN_TYPES
 from connector.actions.fields import Field
+from connector.api_values import DELIVERY_STATUSES, DESTINATIONS, DISPOSITIONS, PATTERN_TYPES
 from connector.model import JsonObject
 
 Method: TypeAlias = Literal["GET", "POST", "DELETE"]
@@ -128,9 +128,7 @@ _FILTERS = (
         "delivery_status",
         "string",
         "Delivery status.",
-        allowed=(
-            "delivered", "moved", "quarantined", "rejected", "deferred", "bounced", "queued", "move_failed",
-        ),
+        allowed=DELIVERY_STATUSES,
     ),
     Field(
         "message_action",

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from connector.api_values import DESTINATIONS, DISPOSITIONS
 from connector.app.control.server import ask
 from connector.cli import FAILED
 from connector.cli.common import print_json, say, state_directory, state_options
@@ -18,8 +19,6 @@ from connector.cli.names import complete_account, complete_action, complete_bloc
 from connector.cli.terminal import confirm, sanitize
 from connector.errors import ConnectorError
 
-_DESTINATIONS = ("Inbox", "JunkEmail", "DeletedItems", "RecoverableItemsDeletions", "RecoverableItemsPurges")
-_DISPOSITIONS = ("MALICIOUS", "SUSPICIOUS", "SPOOF", "SPAM", "BULK", "NONE")
 _SUCCEEDED = "succeeded"
 STATES = (
     "accepted", "awaiting_approval", "running", "succeeded", "partial", "failed", "unknown", "cancelled",
@@ -61,7 +60,7 @@ def _common(function: F) -> F:
 
 @command.command("move")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@click.option("--to", "destination", required=True, type=click.Choice(_DESTINATIONS), help="Folder.")
+@click.option("--to", "destination", required=True, type=click.Choice(DESTINATIONS), help="Folder.")
 @_common
 def move(ids: tuple[str, ...], destination: str, **options: Any) -> None:
     """Move messages to a folder. RecoverableItemsPurges deletes them for good."""
@@ -79,9 +78,7 @@ def release(ids: tuple[str, ...], **options: Any) -> None:
 
 @command.command("submit")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@click.option(
-    "--as", "disposition", required=True, type=click.Choice(_DISPOSITIONS), help="Expected verdict."
-)
+@click.option("--as", "disposition", required=True, type=click.Choice(DISPOSITIONS), help="Expected verdict.")
 @click.option("--missed", is_flag=True, help="The messages have no detection: report missed detections.")
 @_common
 def submit(ids: tuple[str, ...], disposition: str, missed: bool, **options: Any) -> None:

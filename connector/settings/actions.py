@@ -1,6 +1,6 @@
 """Settings of response actions: the listener, callers and what each may do.
 
-The words that callers may use are repeated from ``connector.actions``, which is imported only where actions
+Permissions, kinds and approvals are repeated from ``connector.actions``, which is imported only where actions
 are configured; a test keeps them equal.
 """
 
@@ -13,6 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from connector.api_values import Destination, PatternType
 from connector.net.loopback import is_loopback
 from connector.quantity_fields import Duration
 from connector.secret import Secret
@@ -22,10 +23,6 @@ from connector.settings.process import Address, ServerTls, Token, split_address
 Permission: TypeAlias = Literal[
     "search", "get", "preview", "raw", "events", "move", "release", "submit", "block", "approve"
 ]
-Destination: TypeAlias = Literal[
-    "Inbox", "JunkEmail", "DeletedItems", "RecoverableItemsDeletions", "RecoverableItemsPurges"
-]
-PatternType: TypeAlias = Literal["EMAIL", "DOMAIN", "IP"]
 Acting: TypeAlias = Literal["move", "release", "submit", "block", "unblock"]
 Approval: TypeAlias = Literal["none", "second_caller", "operator"]
 

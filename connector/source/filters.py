@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
+from connector.api_values import DELIVERY_STATUSES, DISPOSITIONS
 from connector.model import FilterValue
 from connector.values import dataclass
 from connector.yaml_nodes import suggestion
@@ -59,23 +60,14 @@ _TABLE = (
         "final_disposition",
         "choices",
         "Verdict. A list takes one search per value.",
-        allowed=("MALICIOUS", "SUSPICIOUS", "SPOOF", "SPAM", "BULK", "NONE"),
+        allowed=DISPOSITIONS,
         unfilterable=("MALICIOUS-BEC", "ENCRYPTED", "EXTERNAL", "UNKNOWN"),
     ),
     Filter(
         "delivery_status",
         "choice",
         "Delivery status.",
-        allowed=(
-            "delivered",
-            "moved",
-            "quarantined",
-            "rejected",
-            "deferred",
-            "bounced",
-            "queued",
-            "move_failed",
-        ),
+        allowed=DELIVERY_STATUSES,
         era="now",
     ),
     Filter(

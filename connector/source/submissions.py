@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from connector.api_values import DISPOSITIONS
 from connector.errors import SearchIncomplete
 from connector.model import Body, FilterValue, SearchSource
 from connector.source.error_mapping import PERMISSION
@@ -28,13 +29,12 @@ WATCHED: tuple[str, ...] = (
 )
 """The fields whose change is worth an update, unless a search says otherwise."""
 
-_DISPOSITIONS = ("MALICIOUS", "SUSPICIOUS", "SPOOF", "SPAM", "BULK", "NONE")
 _TABLE = (
     Filter("type", "choice", "Who submitted: TEAM (analysts) or USER.", allowed=("TEAM", "USER")),
     Filter("status", "choice", "Review status.", allowed=("escalated", "reviewed", "unreviewed")),
-    Filter("original_disposition", "choice", "Verdict before the submission.", allowed=_DISPOSITIONS),
-    Filter("requested_disposition", "choice", "Verdict that was asked for.", allowed=_DISPOSITIONS),
-    Filter("outcome_disposition", "choice", "Verdict of the review.", allowed=_DISPOSITIONS),
+    Filter("original_disposition", "choice", "Verdict before the submission.", allowed=DISPOSITIONS),
+    Filter("requested_disposition", "choice", "Verdict that was asked for.", allowed=DISPOSITIONS),
+    Filter("outcome_disposition", "choice", "Verdict of the review.", allowed=DISPOSITIONS),
     Filter("escalated_from_user", "boolean", "Only submissions that a user escalated, or only others."),
     Filter("query", "text", "Search term."),
     Filter("submission_id", "text", "One submission."),

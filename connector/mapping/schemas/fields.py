@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from connector.api_values import DELIVERY_STATUSES
+
 RECORD_FIELDS: Mapping[str, str] = MappingProxyType(
     {
         "id": "keyword",
@@ -148,18 +150,7 @@ RECORD_VALUES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "RETRO_SCAN",
             ),
         ),
-        "delivery_status": (
-            *(
-                "delivered",
-                "moved",
-                "quarantined",
-                "rejected",
-                "deferred",
-                "bounced",
-                "queued",
-                "move_failed",
-            ),
-        ),
+        "delivery_status": DELIVERY_STATUSES,
         "final_disposition": _VERDICTS,
         "findings.detection": _VERDICTS,
         "post_delivery_operations": ("PREVIEW", "QUARANTINE_RELEASE", "SUBMISSION", "MOVE"),

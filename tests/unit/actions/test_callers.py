@@ -147,7 +147,5 @@ def test_an_operator_may_do_everything_without_approval() -> None:
 
 def test_the_configuration_has_the_same_words() -> None:
     assert get_args(settings.Permission) == get_args(callers.Permission)
-    assert get_args(settings.Destination) == callers.DESTINATIONS
-    assert get_args(settings.PatternType) == callers.PATTERN_TYPES
     assert set(get_args(settings.Acting)) == set(Kind)
     assert get_args(settings.Approval) == get_args(callers.Approval)

@@ -14,7 +14,6 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from connector.actions.action import State
-from connector.actions.callers import DESTINATIONS, DISPOSITIONS
 from connector.app.control.server import SOCKET, serve_control
 from connector.cli import action, group
 from connector.cli.completion import command
@@ -158,7 +157,6 @@ async def test_without_an_answer_in_time_there_is_nothing_to_complete(
 
 def test_the_command_knows_the_words_of_actions() -> None:
     assert list(State) == list(action.STATES)
-    assert (action._DESTINATIONS, action._DISPOSITIONS) == (DESTINATIONS, DISPOSITIONS)
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")

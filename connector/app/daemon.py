@@ -3,7 +3,7 @@
 Scopes nest: endpoint { journal { control socket { delivery { collection }}}}. Configuration errors were
 already raised by ``build_app``. A reload keeps the outer three open and replaces the inner two.
 
-``run_daemon`` runs until a signal, ``run_daemon_once`` collects up to now and ends.
+``run_daemon`` runs until a signal. For a run that ends by itself see ``connector.app.run_once``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import gc
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -44,7 +44,6 @@ from connector.app.work import (
     collect_while_held,
     deliver_while_held,
     guarded,
-    held_aside,
     is_served_here,
     plan_groups,
     plan_units,
@@ -52,21 +51,17 @@ from connector.app.work import (
 from connector.collect.backfill.runner import BACKFILL
 from connector.collect.collector import Collector
 from connector.delivery import Deliverer
-from connector.errors import BadQuery, ConnectorError, Denied, JournalFull, JournalUnavailable
+from connector.errors import ConnectorError, JournalFull, JournalUnavailable
 from connector.facts import (
-    CollectionFailed,
     ConfigurationReloaded,
     DaemonStarted,
     DaemonStopped,
     DaemonStopping,
-    Fact,
-    RunIncomplete,
 )
 from connector.interfaces import Clock, Journal, Observe, Source
 from connector.leases import Leases, account_lease, output_unit
 from connector.model import Feed, JsonObject
 from connector.net.clock import utc_now
-from connector.quantities import count_of
 from connector.settings import Loaded
 from connector.telemetry.endpoint import Endpoint
 from connector.telemetry.log_writer import LogWriter
@@ -76,7 +71,7 @@ from connector.values import dataclass
 
 Announce = Callable[[str], None]
 
-_POLL_SECONDS = 0.25
+POLL_SECONDS = 0.25
 """How often the state of an output is looked at where delivery offers no event to wait for."""
 
 _RELOAD_GRACE = timedelta(seconds=10)
@@ -87,9 +82,6 @@ _ATTACH_RETRY = 2.0
 
 _LAST_LOOK = 5.0
 """Longest wait in seconds for the journal's figures at the end: its database may be away."""
-
-_PERMANENT = frozenset({Denied.kind, BadQuery.kind})
-"""Kinds of collection failures that only an operator can fix: ``run --once`` does not wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,43 +127,20 @@ class Running:
         return next(group for group in self.groups if lease in group.unit.leases)
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
-    """What ``run --once`` did not complete, one line per feed and output; empty if all of it succeeded."""
-
-    problems: tuple[str, ...]
-
-    @property
-    def complete(self) -> bool:
-        """Whether every feed was collected up to now and every event was delivered."""
-        return not self.problems
-
-
 async def run_daemon(loaded: Loaded, announce: Announce, reread: ReadConfiguration | None = None) -> None:
     """Run until SIGTERM or SIGINT; raises ``ConfigurationError`` before anything opens.
 
     With *reread*, SIGHUP reloads the configuration; without it, SIGHUP keeps its default action.
     """
-    with _log() as log:
+    with log_to_stderr() as log:
         app, stop = build_app(loaded, utc_now, log), Stop()
         reload = Reload(reread) if reread else None
         with handle_signals(stop, reload.request if reload else None):
             await run(app, stop, announce, reload)
 
 
-async def run_daemon_once(loaded: Loaded, announce: Announce, patience: timedelta) -> RunReport:
-    """Collect every feed up to now, deliver, end; at most *patience*."""
-    with _log() as log:
-        app, stop = build_app(loaded, utc_now, log), Stop()
-        with handle_signals(stop):
-            report = await run_once(app, stop, announce, patience)
-            for problem in report.problems:
-                app.core.observe(RunIncomplete(problem))
-            return report
-
-
 @contextmanager
-def _log() -> Iterator[LogWriter | None]:
+def log_to_stderr() -> Iterator[LogWriter | None]:
     """A non-blocking writer for stderr, with everything the interpreter prints redirected to the log."""
     try:
         descriptor = sys.stderr.fileno()
@@ -216,23 +185,6 @@ async def run(app: App, stop: Stop, announce: Announce, reload: Reload | None = 
             app = successor
             del running, successor  # or they would keep the former configuration, and its secrets, alive
             gc.collect()  # it is full of reference cycles, and automatic collections are rare
-
-
-async def run_once(app: App, stop: Stop, announce: Announce, patience: timedelta) -> RunReport:
-    """Collect every feed up to now, deliver, end; at most *patience*.
-
-    It ends as soon as nothing can succeed any more: when every feed that is left is refused by the API, every
-    output that is left is held, or *stop* is requested while they fail.
-    """
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + patience.total_seconds()
-    failures = _FeedFailures(app.core.observe)
-    async with open_app(app, announce, stop, observe=failures.observe) as running:
-        problems = await _collect_once(running, failures, stop, deadline)
-        left = timedelta(seconds=max(1.0, deadline - clock()))
-        await drain_or_give_up(running, left, stop, after_stop=app.settings.drain)
-        problems += await _undelivered(running)
-        return RunReport(tuple(problems))
 
 
 @asynccontextmanager
@@ -455,118 +407,18 @@ def _report_reload(app: App, differences: tuple[str, ...]) -> None:
     app.core.post_status()
 
 
-async def drain(running: Running, patience: timedelta, stop: Stop) -> None:
-    """Let every output deliver what is in the journal, until *patience* ends or a second signal comes."""
-    seconds = patience.total_seconds()
+async def drain(running: Running, time_limit: timedelta, stop: Stop) -> None:
+    """Let every output deliver what is in the journal, until *time_limit* ends or a second signal comes."""
+    seconds = time_limit.total_seconds()
     drains = asyncio.gather(*(deliverer.drain(seconds) for deliverer in running.deliverers.values()))
     await wait_first(drains, asyncio.ensure_future(stop.immediate.wait()))
 
 
-async def drain_or_give_up(
-    running: Running, patience: timedelta, stop: Stop, *, after_stop: timedelta
-) -> None:
-    """Like ``drain``, but end early when it is hopeless: for commands that somebody waits for.
-
-    It ends when every output that is not done is held, when *stop* is requested and they all fail, and
-    *after_stop* after *stop* was requested.
-    """
-    clock = asyncio.get_running_loop().time
-    seconds = patience.total_seconds()
-    drains = {
-        asyncio.create_task(deliverer.drain(seconds)): deliverer for deliverer in running.deliverers.values()
-    }
-    pending, stop_deadline = set(drains), float("inf")
-    while pending and not stop.immediate.is_set() and clock() < stop_deadline:
-        _, pending = await asyncio.wait(pending, timeout=_POLL_SECONDS)
-        states = [drains[task].state for task in pending]
-        stopping = stop.requested.is_set()
-        if stopping:
-            stop_deadline = min(stop_deadline, clock() + after_stop.total_seconds())
-        if states and all(state.hold or (stopping and state.attempt) for state in states):
-            break
-    for task in drains:
-        task.cancel()
-    await asyncio.gather(*drains, return_exceptions=True)
-
-
-async def _finish(running: Running, patience: timedelta, stop: Stop) -> None:
-    """Let every output finish the requests in flight, until *patience* ends or a second signal comes."""
-    seconds = patience.total_seconds()
+async def _finish(running: Running, time_limit: timedelta, stop: Stop) -> None:
+    """Let every output finish the requests in flight, until *time_limit* ends or a second signal comes."""
+    seconds = time_limit.total_seconds()
     ends = asyncio.gather(*(deliverer.finish(seconds) for deliverer in running.deliverers.values()))
     await wait_first(ends, asyncio.ensure_future(stop.immediate.wait()))
-
-
-class _FeedFailures:
-    """Remembers the last failure of each feed's sweeps, and passes every fact on."""
-
-    def __init__(self, observe: Observe) -> None:
-        self._observe = observe
-        self.last: dict[Feed, CollectionFailed] = {}
-
-    def observe(self, fact: Fact) -> None:
-        """Note a failure of collection."""
-        if isinstance(fact, CollectionFailed):
-            self.last[fact.feed] = fact
-        self._observe(fact)
-
-
-async def _collect_once(running: Running, failures: _FeedFailures, stop: Stop, deadline: float) -> list[str]:
-    """Collect every feed up to now; one line for each that did not get there."""
-    clock = asyncio.get_running_loop().time
-    async with AsyncExitStack() as stack:
-        tasks: dict[asyncio.Task[None], FeedPlan] = {}
-        for group in running.groups:
-            held = await stack.enter_async_context(held_aside(running.keeper, group.unit))
-            tasks |= {
-                asyncio.create_task(_once(collector, held)): feed
-                for feed, collector in running.of_group(group)
-            }
-        return await _await_feeds(tasks, failures, stop, deadline, clock)
-
-
-async def _once(collector: Collector, held: asyncio.Event) -> None:
-    await held.wait()
-    await collector.once()
-
-
-async def _await_feeds(
-    tasks: dict[asyncio.Task[None], FeedPlan],
-    failures: _FeedFailures,
-    stop: Stop,
-    deadline: float,
-    clock: Callable[[], float],
-) -> list[str]:
-    pending = set(tasks)
-    while pending and clock() < deadline and not stop.requested.is_set():
-        _, pending = await asyncio.wait(pending, timeout=_POLL_SECONDS)
-        last = (failures.last.get(tasks[task].plan.feed) for task in pending)
-        if pending and all(failure is not None and failure.kind in _PERMANENT for failure in last):
-            break
-    for task in pending:
-        task.cancel()
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    problems = []
-    for (task, feed), result in zip(tasks.items(), results, strict=True):
-        if task in pending:
-            failure = failures.last.get(feed.plan.feed)
-            reason = failure.reason if failure else "stopped" if stop.requested.is_set() else "timed out"
-            problems.append(f"feed {feed.account}/{feed.plan.feed.search} was not collected: {reason}")
-        elif isinstance(result, BaseException):
-            raise result
-    return problems
-
-
-async def _undelivered(running: Running) -> list[str]:
-    """One line for each output that did not take everything."""
-    problems = []
-    for output in (await running.journal.outline()).outputs:
-        deliverer = running.deliverers.get(output.output)
-        if deliverer is not None and output.backlog:
-            state = deliverer.state
-            reason = state.hold or ("the collector does not accept events" if state.attempt else "timed out")
-            revisions = count_of(output.backlog, "undelivered revision")
-            problems.append(f"output {output.output}: {revisions} left for the next run: {reason}")
-    return problems
 
 
 async def _stop_with_reader(
@@ -577,7 +429,7 @@ async def _stop_with_reader(
         return
     (deliverer,) = deliverers.values()
     while deliverer.state.hold is None:  # noqa: ASYNC110, delivery offers its state, not an event
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
     stop.request("the reader of stdout left")
     stop.immediate.set()
 

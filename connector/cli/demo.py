@@ -66,7 +66,8 @@ def command(context: click.Context, once: bool, mapping: str, backlog: int, rate
 
 
 async def _demo(directory: Path, once: bool, mapping: str, backlog: int, rate: float, seed: int) -> bool:
-    from connector.app.daemon import run_daemon, run_daemon_once
+    from connector.app.daemon import run_daemon
+    from connector.app.run_once import run_daemon_once
     from connector.settings import load
     from connector.simulator import Simulator, listening
 

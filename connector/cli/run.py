@@ -57,7 +57,8 @@ def command(context: click.Context, config: Path | None, once: bool, timeout: ti
 
 def _run(loaded: Loaded, config: Path | None, once: bool, timeout: timedelta, *, json_log: bool) -> bool:
     """Run until the end; false if ``--once`` is incomplete. The log says why."""
-    from connector.app.daemon import run_daemon, run_daemon_once
+    from connector.app.daemon import run_daemon
+    from connector.app.run_once import run_daemon_once
     from connector.app.runtime import run
 
     def announce(url: str) -> None:

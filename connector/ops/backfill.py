@@ -14,8 +14,9 @@ from functools import partial
 from connector.app.build import build_app
 from connector.app.control.backfill import BackfillRequest, BackfillService
 from connector.app.control.server import NoDaemon, ask
-from connector.app.daemon import drain_or_give_up, open_app
+from connector.app.daemon import open_app
 from connector.app.journals import journal_exists, open_journal
+from connector.app.run_once import drain_or_give_up
 from connector.app.signals import Stop, handle_signals
 from connector.app.tasks import wait_first
 from connector.app.work import held_aside

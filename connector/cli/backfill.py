@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from connector.cli import FAILED
-from connector.cli.common import config_option, load_config, say
+from connector.cli.common import config_option, load_config, pick_account, say
 from connector.cli.names import complete_account, complete_search
 from connector.cli.param_types import EXPECTED_TIME, parse_time
 from connector.cli.terminal import confirm, format_time, unknown_name
-from connector.errors import ConfigurationError, Problem
 from connector.model import JsonObject
 from connector.net.clock import utc_now
 from connector.quantities import count_of
@@ -194,14 +193,7 @@ def _account(settings: Settings, search: str, account: str | None) -> str:
         raise unknown_name("search", search, settings.searches)
     accounts = settings.searches[search].accounts
     names = list(settings.accounts) if accounts == "all" else list(accounts)
-    found = [name for name in names if account in (None, name, settings.accounts[name].account_id)]
-    if not found:
-        raise unknown_name(f"account of {search}", account or "", names)
-    if len(found) > 1:
-        raise ConfigurationError(
-            Problem(f"{search} polls several accounts", hint=f"add --account {' or '.join(names)}")
-        )
-    return found[0]
+    return pick_account(search, {name: settings.accounts[name].account_id for name in names}, account)
 
 
 def _when(option: str, text: str, now: datetime) -> datetime:

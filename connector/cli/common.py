@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 import orjson
 
-from connector.errors import ConfigurationError
+from connector.cli.terminal import unknown_name
+from connector.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from connector.ops.client import CommandTarget, JournalTarget, OperatorClient
@@ -98,6 +99,21 @@ def _journal_target(config: Path | None, directory: Path) -> JournalTarget:
         say(f"warning: ignoring the invalid configuration: {error.problems[0]}{rest}")
         say(f"warning: using the state directory {directory}")
         return CommandTarget.of_directory(directory).journal()
+
+
+def pick_account(search: str, ids: Mapping[str, str], account: str | None) -> str:
+    """The account of *search* that *account* (a name, an id, or ``None`` for the only one) means.
+
+    *ids* are Cloudflare's ids by name. Raises ``ConfigurationError`` where none or several are meant.
+    """
+    found = [name for name, account_id in ids.items() if account in (None, name, account_id)]
+    if not found:
+        raise unknown_name(f"account of {search}", account or "", ids)
+    if len(found) > 1:
+        raise ConfigurationError(
+            Problem(f"{search} polls several accounts", hint=f"add --account {' or '.join(ids)}")
+        )
+    return found[0]
 
 
 def say(text: str) -> None:

@@ -14,6 +14,7 @@ from connector.cli.common import (
     load_config,
     operator_client,
     operator_target,
+    pick_account,
     print_json,
     say,
     state_directory,
@@ -242,15 +243,8 @@ def _choose(feeds: Sequence[JsonObject], search: str, account: str | None) -> Js
     of_search = [feed for feed in feeds if feed["search"] == search]
     if not of_search:
         raise unknown_name("search", search, [feed["search"] for feed in feeds])
-    found = [feed for feed in of_search if account in (None, feed["account"], feed["account_name"])]
-    names = [_account(feed) for feed in of_search]
-    if not found:
-        raise unknown_name(f"account of {search}", account or "", names)
-    if len(found) > 1:
-        raise ConfigurationError(
-            Problem(f"{search} polls several accounts", hint=f"add --account {' or '.join(names)}")
-        )
-    return found[0]
+    by_name = {_account(feed): feed for feed in of_search}
+    return by_name[pick_account(search, {name: feed["account"] for name, feed in by_name.items()}, account)]
 
 
 def _draw(state: JsonObject) -> None:

@@ -57,6 +57,12 @@ def state_event(action: Action, previous: str, actor: str, now: datetime) -> Rev
 _PARAMETERS = ("destination", "type", "expected_disposition", "pattern", "pattern_type", "is_regex")
 
 
+def audited_parameters(parameters: Body) -> JsonObject:
+    """What the event of a refused call says of its parameters."""
+    named = {name: parameters[name] for name in ("account", "reason", "request_id") if name in parameters}
+    return {**named, "ids": list(parameters.get("ids", ()))[:_LISTED]}
+
+
 def refusal_event(
     name: str,
     caller: str,

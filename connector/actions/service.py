@@ -310,7 +310,10 @@ class Service:
         return action
 
     async def refused(self, caller: str, call: Mapping[str, object], error: CallRefusedError) -> None:
-        """Report a refused call, and store an audit event unless there are too many."""
+        """Report a refused call, and store an audit event unless there are too many.
+
+        *call* is what the event says of it: method, path, client and so on.
+        """
         self._observe(CallRefused(caller, error.status, error.code))
         now, refusals = asyncio.get_running_loop().time(), self._refusals[caller]
         while refusals and refusals[0] <= now - 60:
@@ -321,9 +324,9 @@ class Service:
         refusals.append(now)
         suppressed = self._suppressed.pop(caller, 0)
         known = self._accounts.get(str(call.get("account", "")))
-        told = {**call, "account_id": known.account_id if known else ""}
+        audited = {**call, "account_id": known.account_id if known else ""}
         event = refusal_event(
-            uuid.uuid4().hex, caller, told, error.detail, error.status, suppressed, self._ledger.clock()
+            uuid.uuid4().hex, caller, audited, error.detail, error.status, suppressed, self._ledger.clock()
         )
         try:
             await self._log.append_audit([event])

@@ -13,6 +13,7 @@ from functools import partial
 from urllib.parse import quote
 
 from connector.actions.action import Kind, shown
+from connector.actions.audit import audited_parameters
 from connector.actions.callers import BlockRules, Caller, operator
 from connector.actions.events import Events
 from connector.actions.executor import Executor
@@ -224,7 +225,7 @@ class Commands:
             return await self._carry_out(caller, request)
         except CallRefusedError as error:
             if request.get("do") in _CHANGING:
-                await self._service.refused(caller.name, _told(request), error)
+                await self._service.refused(caller.name, _audited(request), error)
             raise ConnectorError(error.detail) from None
 
     async def _carry_out(self, caller: Caller, request: JsonObject) -> object:
@@ -249,13 +250,13 @@ _CHANGING = frozenset({"request", "approve", "cancel"})
 """What a command may ``do`` that changes something: its refusal has an audit event."""
 
 
-def _told(request: JsonObject) -> JsonObject:
-    """What the audit event of a refused command says of it."""
+def _audited(request: JsonObject) -> JsonObject:
+    """What the audit event of a refused command says of the command."""
     body = request.get("body")
     known = body if isinstance(body, dict) else {}
-    told = {name: known[name] for name in ("account", "reason", "request_id") if name in known}
-    ids = list(known.get("ids", ()))[:50] or ([str(request["id"])] if "id" in request else [])
-    return {**told, "ids": ids, "operation": f"action {request.get('kind', request['do'])}"}
+    audited = audited_parameters(known)
+    ids = audited["ids"] or ([str(request["id"])] if "id" in request else [])
+    return {**audited, "ids": ids, "operation": f"action {request.get('kind', request['do'])}"}
 
 
 _FIELDS: Mapping[Kind, tuple[Field, ...]] = {

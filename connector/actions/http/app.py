@@ -12,6 +12,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from connector.actions.action import ENDED, Action, Kind, shown
+from connector.actions.audit import audited_parameters
 from connector.actions.callers import Caller
 from connector.actions.events import Events
 from connector.actions.fields import parse_body, parse_parameters, parse_query
@@ -214,8 +215,7 @@ class ActionsApp:
             document = await _document(scope, receive)
             parameters = parse_body(operation.body, document)
         _add_key(parameters, scope)
-        told |= {name: parameters[name] for name in ("account", "reason", "request_id") if name in parameters}
-        told["ids"] = parameters.get("ids", [])[:50]
+        told |= audited_parameters(parameters)
         action = await self._service.request(call.caller, OPERATION_KINDS[operation.id], parameters)
         return await self._action(action, call.wait)
 

@@ -27,16 +27,17 @@ from connector.facts import (
     RecordQuarantined,
 )
 from connector.interfaces import Clock, Observe, Start
-from connector.journal import dead_letters as dead_letter_rows
 from connector.journal import refusals
 from connector.journal.actions import check_limit
 from connector.journal.codec import UNREADABLE, choose_compression, from_blob, printable, to_micros, to_moment
 from connector.journal.commit import TRIM_AT_ONCE, encode_entries
+from connector.journal.dead_letters import suspects_key, suspects_value, to_suspects
 from connector.journal.entries import NewEntry
 from connector.journal.notifier import HeadNotifier
 from connector.journal.options import JournalOptions
 from connector.journal.positions import Skip
-from connector.journal.postgres import actions, feeds, letters, outputs
+from connector.journal.postgres import actions, dead_letters, feeds, outputs, quarantine
+from connector.journal.postgres import emitted as emitted_table
 from connector.journal.postgres import seen as seen_rows
 from connector.journal.postgres.database import (
     Database,
@@ -367,7 +368,7 @@ class PostgresJournal:
 
     async def emitted(self, output: str, keys: Sequence[str]) -> Mapping[str, str]:
         """See ``OutputLog``. Remembered for ``JournalOptions.emitted_for``."""
-        return await self._database.read(lambda query: letters.emitted_first(query, output, keys))
+        return await self._database.read(lambda query: emitted_table.find(query, output, keys))
 
     async def acknowledge(
         self,
@@ -387,11 +388,11 @@ class PostgresJournal:
             if not moved:
                 raise outputs.refusal(transaction, output, after, upto)
             if dead:
-                outputs.check_letters(output, moved[0])
+                outputs.check_dead_letters(output, moved[0])
             transaction.finish(
                 None,
-                *letters.store(output, dead, self._compress),
-                *letters.note_emitted(output, emitted, now, now - self._emitted_for),
+                *dead_letters.store(output, dead, self._compress),
+                *emitted_table.store(output, emitted, now, now - self._emitted_for),
                 *self._note_suspects(output, suspects),
             )
 
@@ -404,13 +405,13 @@ class PostgresJournal:
     def _note_suspects(self, output: str, suspects: Sequence[DeadLetter] | None) -> list[Statement]:
         if suspects is None:
             return []
-        value = dead_letter_rows.suspects_value(suspects, self._compress)
-        return [_set_value(dead_letter_rows.suspects_key(output), value)]
+        value = suspects_value(suspects, self._compress)
+        return [_set_value(suspects_key(output), value)]
 
     async def suspects(self, output: str) -> Sequence[DeadLetter]:
         """See ``OutputLog``."""
-        value = await self.get_value(dead_letter_rows.suspects_key(output))
-        return dead_letter_rows.to_suspects(output, value)
+        value = await self.get_value(suspects_key(output))
+        return to_suspects(output, value)
 
     async def skipped(self, output: str) -> Gap | None:
         """See ``OutputLog``."""
@@ -507,7 +508,7 @@ class PostgresJournal:
 
         def work(query: Query) -> RewindPreview:
             found = outputs.preview(query, output, to)
-            return replace(found, dead_letters=len(letters.beyond(query, output, found.target)))
+            return replace(found, dead_letters=len(dead_letters.beyond(query, output, found.target)))
 
         return await self._database.read(work)
 
@@ -516,8 +517,8 @@ class PostgresJournal:
 
         def work(transaction: Transaction) -> int:
             position = outputs.rewind(transaction, output, to)
-            if numbers := letters.beyond(transaction, output, position):
-                letters.purge(transaction, numbers)
+            if numbers := dead_letters.beyond(transaction, output, position):
+                dead_letters.purge(transaction, numbers)
             transaction.run(self._notification("moved"))
             return position
 
@@ -532,15 +533,15 @@ class PostgresJournal:
         self, output: str | None = None, *, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, DeadLetter]]:
         """See ``OperatorLog``."""
-        return await self._database.read(lambda query: letters.read(query, output, after, limit))
+        return await self._database.read(lambda query: dead_letters.read(query, output, after, limit))
 
     async def quarantined(self, *, after: int = 0, limit: int = 100) -> Sequence[QuarantinedItem]:
         """See ``OperatorLog``. At most a thousand per feed are kept."""
-        return await self._database.read(lambda query: letters.quarantined(query, after, limit))
+        return await self._database.read(lambda query: quarantine.read(query, after, limit))
 
     async def purge_quarantined(self, numbers: Sequence[int]) -> int:
         """See ``OperatorLog``."""
-        return await self._write(lambda transaction: letters.purge_quarantined(transaction, numbers))
+        return await self._write(lambda transaction: quarantine.purge(transaction, numbers))
 
     async def resolve_dead_letters(self, numbers: Sequence[int], action: Literal["replay", "purge"]) -> int:
         """See ``OperatorLog``. Dead letters of an output that is not attached are not replayed, they stay."""
@@ -548,8 +549,8 @@ class PostgresJournal:
 
         def work(transaction: Transaction) -> tuple[int, int]:
             if action == "purge":
-                return letters.purge(transaction, numbers), 0
-            count, head = letters.replay(transaction, numbers, now, self._compress, self._portion)
+                return dead_letters.purge(transaction, numbers), 0
+            count, head = dead_letters.replay(transaction, numbers, now, self._compress, self._portion)
             transaction.run(self._notification("head"))
             return count, head
 
@@ -615,7 +616,7 @@ class PostgresJournal:
         statements, used = seen_rows.store(self._states, number, commit.seen)
         written = _Written(0, sum(len(entry.blob.data) for entry in entries), feed=number, used=used)
         if commit.quarantined:
-            written.quarantined = letters.quarantine(transaction, number, commit.quarantined, now)
+            written.quarantined = quarantine.store(transaction, number, commit.quarantined, now)
         if commit.step is not None:
             statements += feeds.take_step(transaction, number, commit.step, now)
         if commit.key_value is not None:

@@ -189,7 +189,7 @@ def refusal(query: Query, output: str, after: int, upto: int) -> JournalError:
     return refusals.not_acknowledged(output, position, after, upto, head)
 
 
-def check_letters(output: str, row: Row) -> None:
+def check_dead_letters(output: str, row: Row) -> None:
     """Raise ``DeadLettersFull`` when *output* has as many dead letters as it may.
 
     One batch may exceed the limit: otherwise a batch with more dead letters could never end.

@@ -4,12 +4,12 @@
 
     ConnectorError
     ├── ConfigurationError    exit 2 before anything starts: file, line, column, what to do
-    ├── SourceError           the walk ends, the checkpoint stays
+    ├── SourceError           the search ends, the checkpoint stays
     │   ├── Unavailable       network, 5xx, 429: try again later (``after``)
     │   ├── Denied            401, 403: credentials or permission; wait for the operator, probe slowly
     │   ├── BadQuery          400, 404, 405, 410, 422: the API refuses this request
     │   ├── OutcomeUnknown    the request may have taken effect: read what became of it, never repeat
-    │   └── SearchIncomplete  the walk cannot be completed as asked: halve the slice
+    │   └── SearchIncomplete  the search cannot be completed as asked: halve the slice
     ├── JournalError
     │   ├── JournalFull       disk or backlog limit: wait, lose nothing
     │   │   └── DeadLettersFull an output keeps as many dead letters as it may: the operator has to look
@@ -156,7 +156,7 @@ class OutcomeUnknown(SourceError):
 
 
 class SearchIncomplete(SourceError):
-    """The walk cannot be completed as asked; a shorter window may succeed."""
+    """The search cannot be completed as asked; a shorter window may succeed."""
 
     kind = "search_incomplete"
 

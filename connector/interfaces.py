@@ -63,13 +63,13 @@ class Source(Protocol):
     def search(
         self, query: Query, window: Window, position: SearchPosition | None = None
     ) -> AsyncGenerator[Page, None]:
-        """Walk all pages of *query* whose records lie in *window*, or those that are left at *position*.
+        """Read all pages of *query* whose records lie in *window*, or those that are left at *position*.
 
-        *position* is that of a page of an earlier walk of the same query and window. A source MAY have none.
+        *position* is that of a page of an earlier search of the same. A source MAY have none.
 
-        The generator ending normally means: the walk is complete. Otherwise it MUST raise a
+        The generator ending normally means: the search is complete. Otherwise it MUST raise a
         ``SourceError``; pages yielded before that are valid and MAY be journaled by the caller, who
-        will walk the same or a shorter window again. Records MAY repeat and MAY lie outside the
+        will search the same or a shorter window again. Records MAY repeat and MAY lie outside the
         window; the caller MUST cope. The implementer MUST wait for the account's request budget
         according to ``query.priority``, MAY retry a request briefly, and MUST NOT retry for ever. The
         caller MUST close the generator it does not exhaust.
@@ -388,9 +388,9 @@ class OperatorLog(Protocol):
         ...
 
     async def forget(self, feed: Feed) -> None:
-        """Drop a feed's checkpoints, gaps and seen rows: its next walk starts anew.
+        """Drop a feed's checkpoints, gaps and seen rows: its next sweeps start anew.
 
-        A walk under way MUST learn of it: a commit of the generation that ends here raises ``Moved``.
+        A sweep in progress MUST learn of it: a commit of the generation that ends here raises ``Moved``.
         """
         ...
 

@@ -28,12 +28,12 @@ LONGEST_SLICE = timedelta(days=16)
 """Length of the longest slice: two of them cover the 30 days that the API searches by default."""
 
 ACCUMULATE = 10
-"""A revisit walks when this fraction of its age has come together: one more read per age and record."""
+"""A revisit reads once a tenth of its age has accumulated: one more read per age and record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One walk of a feed through time; *age* is how far it trails (``None``: the live sweep)."""
+    """One pass of a feed through time; *age* is how far it trails (``None``: the live sweep)."""
 
     name: str
     age: timedelta | None = None
@@ -58,7 +58,7 @@ class Timing:
     start: timedelta | datetime = timedelta(hours=24)
 
     def beginning(self, now: datetime) -> datetime | None:
-        """Where a feed begins that was never walked; ``None`` while that lies in the future."""
+        """Where a feed begins that was never read; ``None`` while that lies in the future."""
         begin = whole_second(
             now - self.start if isinstance(self.start, timedelta) else self.start.astimezone(UTC)
         )

@@ -81,7 +81,7 @@ class RecordIdReused(Fact):
 
 @fact
 class RecordQuarantined(Fact):
-    """An item of a page cannot become a record. Its bytes are stored; ``deadletters list`` shows them.
+    """An item of a page cannot become a record. Its bytes are stored; ``quarantine`` shows and replays them.
 
     The same bytes are stored and reported once.
     """
@@ -113,8 +113,8 @@ class RecordLate(Fact):
 class RecordDisappeared(Fact):
     """A record seen before is missing from its search.
 
-    The API was asked for the record itself. *outcome*: `changed`, `same` (the API has it unchanged), `gone`
-    (the API does not have it), or `unknown` (the request failed).
+    The API was asked for it again, without the filters. *outcome*: `changed`, `same` (the API has it
+    unchanged), `gone` (the API does not have it), or `unknown` (the request failed).
     """
 
     event: ClassVar[str] = "record_disappeared"

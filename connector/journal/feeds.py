@@ -140,7 +140,7 @@ def outlines(connection: sqlite3.Connection) -> tuple[FeedOutline, ...]:
 
 def _set_floor(connection: sqlite3.Connection, number: int, until: int) -> None:
     others = connection.execute("SELECT count(*) FROM checkpoints WHERE feed = ?", (number,)).fetchone()[0]
-    # Where another sweep walked first, old rows may be its own: they prove nothing.
+    # Where another sweep read first, old rows may be its own: they prove nothing.
     oldest = None
     if not others:
         oldest = connection.execute("SELECT min(time) FROM seen WHERE feed = ?", (number,)).fetchone()[0]

@@ -91,9 +91,8 @@ class Journal:
         self._states = States()
         self._seen = SeenTable(self._states)
         self._max_dead_letters: dict[str, int] = {}
-        self._generations: Counter[Feed] = (
-            Counter()
-        )  # of the journal's thread: a walk under way must learn of it
+        # Counted in the journal's thread: a sweep in progress must learn that its feed was forgotten.
+        self._generations: Counter[Feed] = Counter()
         self._retain = options.retain // timedelta(microseconds=1)
         self._emitted_for = options.emitted_for // timedelta(microseconds=1)
         self._portion = (options.entry_revisions, options.entry_bytes)

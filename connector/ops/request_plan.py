@@ -74,7 +74,7 @@ class SearchLoad:
 
 @dataclass(frozen=True, slots=True)
 class SweepRequests:
-    """Requests of one sweep: *walking* at any volume, *reading* in proportion to the records."""
+    """Requests of one sweep: *walking* its slices at any volume, *reading* in proportion to the records."""
 
     search: str
     sweep: str

@@ -1,6 +1,6 @@
 """``search``: records of one account, newest first, as they arrive; as records, events or table rows.
 
-The window is walked backwards in slices that grow while little is found and are halved when a walk cannot
+The window is read backwards in slices that grow while little is found and are halved when a search cannot
 be completed, so that a month of nothing costs a dozen requests and a busy hour shows at once.
 """
 

@@ -54,7 +54,7 @@ WITHOUT_ID, WITHOUT_TIME = "without_id", "without_time"
 """Reasons of quarantined rows."""
 
 _PAGES_WITHOUT_NEW = 2
-"""Consecutive pages without a new row before a walk is aborted: the list ignores what it is asked for."""
+"""Consecutive pages without a new row before a search is aborted: the list ignores what it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,9 +68,9 @@ async def aborted(
     pages: int,
     observe: Observe,
 ) -> SourceError:
-    """Return what *failure* of a walk means once *smallest*, a search for next to nothing, was tried.
+    """Return what *failure* of a search means once *smallest*, a search for next to nothing, was tried.
 
-    Reports that the walk ended after so many *pages*.
+    Reports that the search ended after so many *pages*.
     """
     error = await _diagnose(failure, smallest)
     reason = error.reason if isinstance(error, SearchIncomplete) else error.kind

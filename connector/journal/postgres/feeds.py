@@ -96,7 +96,7 @@ def take_step(transaction: Transaction, number: int, step: Step, now: int) -> li
     """What moves the checkpoint, records the gap and sets the floor; seen rows MUST be stored before."""
     statements: list[Statement] = []
     if step.since is None and step.sweep == _LIVE:
-        # Where another sweep walked first, old rows may be its own: they prove nothing.
+        # Where another sweep read first, old rows may be its own: they prove nothing.
         statements.append(
             (
                 "UPDATE @feeds SET floor = CASE WHEN EXISTS (SELECT 1 FROM @checkpoints WHERE feed = %s) "

@@ -198,7 +198,7 @@ class Service:
         if why := refuse_action(caller, kind, own, len(ids)):
             raise out_of_scope(why)
         if kind is Kind.UNBLOCK:
-            made = await self._made(name, parameters["block_id"])
+            made = await self._block_action(name, parameters["block_id"])
             ids, block, own = [made.targets[0].id], {"id": parameters["block_id"]}, dict(made.parameters)
         if own.get("escalated_submission_id") and len(ids) > 1:
             raise unprocessable("/escalated_submission_id", "belongs to one id only")
@@ -400,7 +400,7 @@ class Service:
             name, account = self._account(caller, action.account)
             await self._check_recipients(caller, name, account, [target.id for target in action.targets])
 
-    async def _made(self, account: str, block_id: str) -> Action:
+    async def _block_action(self, account: str, block_id: str) -> Action:
         made = await self._ledger.on(block_id)
         if made is None or made.account != account:
             raise not_found("the connector did not block this sender, so it does not unblock it")

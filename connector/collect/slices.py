@@ -190,7 +190,7 @@ class SliceReader:
 
     async def first_slice(self, sweep: str, window: Window, task: str = "") -> Window:
         """The slice of *sweep* at the start of *window* to read next: one that was begun, if there is one."""
-        begun = await self._begun(sweep, window, task)
+        begun = await self._resumable(sweep, window, task)
         if begun is None or begun.start > window.start:
             left = window if begun is None else Window(window.start, begun.start)
             return self._sizing.first_slice(sweep, left)
@@ -198,13 +198,13 @@ class SliceReader:
 
     async def last_slice(self, sweep: str, window: Window) -> Window:
         """The slice at the end of *window* to read next, for sweeps that go backwards."""
-        begun = await self._begun(sweep, window)
+        begun = await self._resumable(sweep, window)
         if begun is None or begun.end < window.end:
             left = window if begun is None else Window(begun.end, window.end)
             return self._sizing.last_slice(sweep, left)
         return begun
 
-    async def _begun(self, sweep: str, window: Window, task: str = "") -> Window | None:
+    async def _resumable(self, sweep: str, window: Window, task: str = "") -> Window | None:
         """The slice of *sweep* in *window* that can be continued; another one is forgotten."""
         partial = await self._partials.find(sweep, task)
         if partial is not None and partial.position is None:

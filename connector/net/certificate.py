@@ -25,7 +25,7 @@ class ServerCertificate:
     def __init__(self, files: Sequence[Path], make: Callable[[], ssl.SSLContext]) -> None:
         self._files = files
         self._make = make
-        self._stamp = self._look()
+        self._stamp = self._stamp_of_files()
         self._context = make()
 
     def __call__(self) -> ssl.SSLContext:
@@ -37,7 +37,7 @@ class ServerCertificate:
 
         Raises ``ConfigurationError`` once per change that cannot be used; the former context stays.
         """
-        stamp = self._look()
+        stamp = self._stamp_of_files()
         if stamp == self._stamp:
             return False
         # Noted first. Files that are replaced one by one fit only after the last, which is a change again.
@@ -45,7 +45,7 @@ class ServerCertificate:
         self._context = self._make()
         return True
 
-    def _look(self) -> _Stamp:
+    def _stamp_of_files(self) -> _Stamp:
         return tuple(map(_stamp_of, self._files))
 
 

@@ -150,7 +150,7 @@ def _schema_for_reading(output_classes: Sequence[type[OutputSettings]]) -> JsonO
 
     models: list[type[BaseModel]] = [Settings, *output_classes]
     top, *choices = map(described, models)
-    return _whole(top, choices, {str(name): one for name, one in generator.definitions.items()})
+    return _merged(top, choices, {str(name): one for name, one in generator.definitions.items()})
 
 
 def settings_classes(kinds: Iterable[str]) -> list[type[OutputSettings]]:
@@ -173,12 +173,12 @@ def whole_schema(output_classes: Sequence[type[OutputSettings]]) -> JsonObject:
     models += [(model, "validation") for model in output_classes]
     references, schema = models_json_schema(models, by_alias=True)
     top, *choices = [references[model] for model in models]
-    whole = _whole(top, choices, schema["$defs"])
+    whole = _merged(top, choices, schema["$defs"])
     _write_durations(whole)
     return whole
 
 
-def _whole(top: JsonObject, choices: Sequence[JsonObject], definitions: JsonObject) -> JsonObject:
+def _merged(top: JsonObject, choices: Sequence[JsonObject], definitions: JsonObject) -> JsonObject:
     """One schema of the references to the settings (*top*) and to the output types (*choices*)."""
     for choice in choices:
         body = definitions[choice["$ref"].rpartition("/")[2]]

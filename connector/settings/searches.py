@@ -176,7 +176,7 @@ def _cron(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def _whole(value: timedelta) -> timedelta:
+def _whole_seconds(value: timedelta) -> timedelta:
     if value.microseconds:
         raise invalid("expected whole seconds", hint="the API's resolution is one second")
     return value
@@ -216,7 +216,7 @@ Start = Annotated[
     PlainSerializer(_write_start, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["24h", "2026-01-31", "2026-01-31T12:00:00Z"]}),
 ]
-Seconds = Annotated[Duration, AfterValidator(_whole)]
+Seconds = Annotated[Duration, AfterValidator(_whole_seconds)]
 
 
 def _endpoints(names: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:

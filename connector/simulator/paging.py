@@ -70,7 +70,7 @@ class PagedSearches:
         include = behaviour.malicious_includes_bec
         matches = Matcher(criteria, self._world.renderer, behaviour.era, include_bec=include)
         search = PagedSearch(self._count, account, criteria, matches, behaviour.order, now, now, ())
-        self._look(search, behaviour)
+        self._choose_candidates(search, behaviour)
         return search
 
     def resume(
@@ -88,7 +88,7 @@ class PagedSearches:
             raise CursorRefused
         if search.order == "shifting":
             search.as_of = now
-            self._look(search, behaviour)
+            self._choose_candidates(search, behaviour)
         return search, offset
 
     def page(self, search: PagedSearch, offset: int, size: int) -> SearchPage:
@@ -138,7 +138,7 @@ class PagedSearches:
             raise CursorRefused from None
         return number ^ salt, offset ^ mix(self._seed, salt)
 
-    def _look(self, search: PagedSearch, behaviour: Behaviour) -> None:
+    def _choose_candidates(self, search: PagedSearch, behaviour: Behaviour) -> None:
         criteria = search.criteria
         candidates = self._world.between(behaviour.filter_on, criteria.start, criteria.end)
         if search.order in {"newest", "shifting"}:

@@ -123,12 +123,12 @@ class CallEmitter:
         if isinstance(argument, Mapping):
             return Expression(self._each(argument, expression), static)
         function = FUNCTIONS[call.name]
-        write = self._whole if function.takes_list else self._scalar
+        write = self._on_list if function.takes_list else self._scalar
         return Expression(write(call, function, expression), static)
 
     # Whole lists
 
-    def _whole(self, call: Call, function: Function, expression: Expression) -> str:
+    def _on_list(self, call: Call, function: Function, expression: Expression) -> str:
         static = expression.static
         if static.kind in TEXT_KINDS and static.is_list is not None:
             short = (_ON_TEXTS if static.is_list else _ON_TEXT).get(call.name)

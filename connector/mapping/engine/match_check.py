@@ -223,7 +223,7 @@ class _Checker:
 
     def _holds_for_some(self, test: Test, domain: Domain) -> bool:
         if self._follows_from_verdict(test.ref):
-            return any(self._given(verdict, test) is not False for verdict in self._runs)
+            return any(self._holds_for_verdict(verdict, test) is not False for verdict in self._runs)
         [operand] = test.operands
         return (
             not isinstance(operand, Constant)
@@ -238,22 +238,22 @@ class _Checker:
 
     def never(self, match: Match) -> bool:
         """Whether *match* fails for every verdict."""
-        return all(self._given(verdict, match) is False for verdict in self._runs)
+        return all(self._holds_for_verdict(verdict, match) is False for verdict in self._runs)
 
-    def _given(self, verdict: str | None, match: Match) -> bool | None:
+    def _holds_for_verdict(self, verdict: str | None, match: Match) -> bool | None:
         """Whether *match* holds for a message with *verdict*; ``None`` where that depends on more."""
         if isinstance(match, Test):
-            return self._test_given(verdict, match)
+            return self._test_holds_for_verdict(verdict, match)
         if isinstance(match, Not):
-            inner = self._given(verdict, match.part)
+            inner = self._holds_for_verdict(verdict, match.part)
             return None if inner is None else not inner
         decisive = not isinstance(match, All)  # one such part decides
-        results = [self._given(verdict, part) for part in match.parts]
+        results = [self._holds_for_verdict(verdict, part) for part in match.parts]
         if decisive in results:
             return decisive
         return None if None in results else not decisive
 
-    def _test_given(self, verdict: str | None, test: Test) -> bool | None:
+    def _test_holds_for_verdict(self, verdict: str | None, test: Test) -> bool | None:
         refs = [test.ref, *(operand for operand in test.operands if isinstance(operand, Ref))]
         if not all(self._follows_from_verdict(ref) for ref in refs):
             return None

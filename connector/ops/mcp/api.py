@@ -95,7 +95,7 @@ class Api:
         if not isinstance(document, dict):
             raise ApiRefusal(f"{self._url} answered {response.status} without JSON: is it a connector?")
         if not response.ok:
-            raise ApiRefusal(self.mask(_told(response, document)))
+            raise ApiRefusal(self.mask(_refusal_text(response, document)))
         return document
 
     async def _send(self, request: ApiRequest) -> Response:
@@ -110,7 +110,7 @@ class Api:
         )
 
 
-def _told(response: Response, problem: JsonObject) -> str:
+def _refusal_text(response: Response, problem: JsonObject) -> str:
     """A refusal in one line: status, code and what to do."""
     after = response.headers.get("retry-after", "")
     later = f" Try again after {after} seconds." if after.isdigit() else ""

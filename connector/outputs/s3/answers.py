@@ -60,7 +60,7 @@ def code_of(answer: Response) -> str:
 def error_of(answer: Response, where: str, secrets: Iterable[str], clock: Clock) -> DeliveryError:
     """The error that *answer*, which is not 2xx, means; *where* names store and bucket."""
     status, code = answer.status, code_of(answer)
-    reason = f"{where} answered {status}" + (f" {code}" if code else "") + _said(answer, secrets)
+    reason = f"{where} answered {status}" + (f" {code}" if code else "") + _message(answer, secrets)
     after = parse_retry_after(answer.headers.get("retry-after"), clock())
     if code in _SLOWER or status == 429:  # noqa: PLR2004
         return Retryable(reason, after, busy=True)
@@ -85,7 +85,7 @@ def _advice(answer: Response, code: str) -> str:
     return "check bucket, region, endpoint and auth"
 
 
-def _said(answer: Response, secrets: Iterable[str]) -> str:
+def _message(answer: Response, secrets: Iterable[str]) -> str:
     found = re.search(rb"<Message>([^<]{1,2000})</Message>", answer.body[:16384])
     text = html.unescape(found[1].decode("utf-8", "replace")).encode() if found else answer.body
     said = excerpt(text, secrets)

@@ -225,7 +225,7 @@ class WebIdentitySource(TemporarySource):
         }
         endpoint = self._settings.sts_endpoint
         url = endpoint.reveal() if endpoint else self._default
-        answer = await _asked(
+        answer = await _request(
             self._client,
             "POST",
             url,
@@ -271,13 +271,13 @@ class InstanceMetadataSource(TemporarySource):
             self._client = HttpClient(
                 direct=True, timeout=_METADATA_TIMEOUT, max_body=_MAX_ANSWER, connections=1
             )
-        token = await self._said(
+        token = await self._metadata(
             "PUT", "/latest/api/token", {"x-aws-ec2-metadata-token-ttl-seconds": _METADATA_TOKEN_SECONDS}
         )
         session = {"x-aws-ec2-metadata-token": token}
         path = "/latest/meta-data/iam/security-credentials/"
-        role = (await self._said("GET", path, session)).split("\n")[0].strip()
-        text = await self._said("GET", path + quote(role, safe=""), session)
+        role = (await self._metadata("GET", path, session)).split("\n")[0].strip()
+        text = await self._metadata("GET", path + quote(role, safe=""), session)
         try:
             document = orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -285,10 +285,10 @@ class InstanceMetadataSource(TemporarySource):
         fields = document if isinstance(document, dict) else {}
         return _keys({**fields, "SessionToken": fields.get("Token")}, "the instance metadata service")
 
-    async def _said(self, method: str, path: str, headers: Mapping[str, str]) -> str:
+    async def _metadata(self, method: str, path: str, headers: Mapping[str, str]) -> str:
         assert self._client is not None  # noqa: S101, _fetch makes it
         try:
-            answer = await _asked(self._client, method, self._base + path, headers, None)
+            answer = await _request(self._client, method, self._base + path, headers, None)
         except Retryable as error:
             raise Retryable(f"the instance metadata service: {error.reason}") from None
         if answer.status == 404:  # noqa: PLR2004
@@ -308,7 +308,7 @@ def source_of(auth: S3AuthSettings, region: str, client: HttpClient, clock: Cloc
     return InstanceMetadataSource(auth.instance_metadata or InstanceMetadataSettings(), clock)
 
 
-async def _asked(
+async def _request(
     client: HttpClient, method: str, url: str, headers: Mapping[str, str], body: bytes | None
 ) -> Response:
     try:

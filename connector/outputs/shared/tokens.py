@@ -107,7 +107,7 @@ class TokenSource:
     def _error(self, answer: Response) -> DeliveryError:
         """Retryable statuses are retried; any refusal is about the credentials, not about events."""
         sender = self._grant.sender
-        reason = f"the token endpoint: {sender.describe(answer, _said(answer, self._grant.traces()))}"
+        reason = f"the token endpoint: {sender.describe(answer, _oauth_error(answer, self._grant.traces()))}"
         error = sender.error_for_status(answer, "")
         if isinstance(error, Retryable):
             return Retryable(reason, error.after)
@@ -141,7 +141,7 @@ def _seconds(value: object) -> float:
     return seconds if 0 < seconds < 10**7 else _LIFETIME
 
 
-def _said(answer: Response, secrets: Iterable[str]) -> str:
+def _oauth_error(answer: Response, secrets: Iterable[str]) -> str:
     """The error as in RFC 6749, section 5.2; an excerpt of the body if it is none."""
     body = json_object(answer.body)
     words = [body[key] for key in ("error", "error_description") if isinstance(body.get(key), str)]

@@ -15,7 +15,11 @@ from connector.model import Entry, Revision
 
 
 class EntryCache:
-    """Entries by position, at most *most* bytes of JSON, the least recently used going first."""
+    """Entries by position, at most *most* bytes of JSON, the least recently used going first.
+
+    PostgreSQL's journal relies on that. :class:`Reader`, which drops what no output will read soon, asks for
+    room first.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -71,7 +75,7 @@ class EntryCache:
         del self._firsts[bisect_right(self._firsts, first) - 1]
 
 
-_SOON = 2000
+NEAR = 2000
 """Distance in revisions within which a following output still profits from a cached entry."""
 
 
@@ -134,7 +138,7 @@ class Reader:
         """Whether an output is still to read *entry*, and is near to the next one that has."""
         reached = self._reached.values()
         ahead = min((position for position in reached if position >= entry.last), default=entry.first)
-        return any(ahead - _SOON <= position < entry.last for position in reached)
+        return any(ahead - NEAR <= position < entry.last for position in reached)
 
     def _load(self, connection: sqlite3.Connection, after: int) -> tuple[Entry | None, int]:
         stored = entry_after(connection, after)

@@ -52,7 +52,7 @@ from connector.journal.postgres.leases import PostgresLeases
 from connector.journal.postgres.outputs import COUNTERS, Counters
 from connector.journal.postgres.server import Server
 from connector.journal.postgres.watcher import Watcher
-from connector.journal.reader import EntryCache
+from connector.journal.reader import NEAR, EntryCache
 from connector.model import (
     Backlog,
     Commit,
@@ -76,9 +76,6 @@ T = TypeVar("T")
 _EXPIRE_AT_ONCE = 5000
 _ENTRIES_AT_ONCE = 4
 """Entries that one read fetches: 500 revisions, as much as an output usually sends at once."""
-
-_NEAR = 2000
-"""Distance in revisions behind the head within which an output still profits from what was just written."""
 
 _TRIM_SECONDS = 1.0
 """Seconds between two looks for entries to trim, where delivered ones are retained for a while anyway."""
@@ -692,7 +689,7 @@ class PostgresJournal:
 
     def _adopt(self, after: int, commit: Commit, entries: Sequence[NewEntry]) -> None:
         """Keep what was written after number *after*, so that outputs of this process need not decode it."""
-        if not any(position >= after - _NEAR for position in self._local.reached.values()):
+        if not any(position >= after - NEAR for position in self._local.reached.values()):
             return
         start = 0
         for entry in entries:
@@ -710,7 +707,7 @@ class PostgresJournal:
         return "SELECT pg_notify(%s, %s)", (self._watcher.channel, f"{kind} {self._sender}")
 
     async def _look(self, kinds: frozenset[str]) -> None:
-        """Learn what others did; *kinds* is what they notified, nothing at the regular look."""
+        """Learn what others did; *kinds* is what they notified, empty at the regular poll."""
         if "value" in kinds or not kinds:
             self._value_changed.notify()
         if "leases" in kinds or (not kinds and self._database.is_pooled):
@@ -719,22 +716,22 @@ class PostgresJournal:
             self._requests_changed.notify()
         if kinds and not kinds & {"head", "moved"}:
             return
-        async with self._looking:  # two at once would both meet a new server
+        async with self._looking:  # two at once would both adopt a new server
             await self._look_at_server()
 
     async def _look_at_server(self) -> None:
-        at_least = self._notifier.head  # before the look: commits go on meanwhile
-        head, epochs, identity, stored = await self._database.read(_look)
+        at_least = self._notifier.head  # before the read: commits continue meanwhile
+        head, epochs, identity, stored = await self._database.read(_read_state)
         known = self._local.identity
         if identity != stored or (known.server and identity != known) or head < at_least:
-            await self._meet(identity)
+            await self._adopt_server(identity)
         self._local.identity = identity
         for output, epoch in self._local.epochs.items():
             if epochs.get(output, epoch) != epoch and not self._notifier.is_moved(output):
                 self._notifier.mark_moved(output)
         self._notifier.advance(head)
 
-    async def _meet(self, identity: Identity) -> None:
+    async def _adopt_server(self, identity: Identity) -> None:
         """Another server answers, or an older state of this one: what this process remembers may be void."""
 
         def work(transaction: Transaction) -> tuple[Identity, int, int]:
@@ -790,7 +787,7 @@ def _entries_after(query: Query, after: int) -> list[tuple[Entry, int]]:
     return found
 
 
-def _look(query: Query) -> tuple[int, dict[str, int], Identity, Identity]:
+def _read_state(query: Query) -> tuple[int, dict[str, int], Identity, Identity]:
     """The head, the epoch of each output, which server answers, and which one was seen last."""
     counters, epochs = query.run(
         ("SELECT head, server, timeline FROM @counters", ()), ("SELECT output, epoch FROM @outputs", ())

@@ -27,6 +27,7 @@ from connector.actions.refusals import CallRefusedError
 from connector.actions.service import Account as ActionAccount
 from connector.actions.service import Service
 from connector.app.build import ActionsSocket, App
+from connector.app.control.requests import invalid_request
 from connector.app.control.server import Handler
 from connector.app.replicas import Keeper
 from connector.app.source_mappers import audit_mapper, mapper_of_any_source, with_audit
@@ -243,7 +244,7 @@ class Commands:
                 return shown(await service.approve(caller, name))
             case "cancel":
                 return shown(await service.cancel(caller, name))
-        raise ConnectorError("invalid request (version mismatch between command and daemon?)")
+        raise invalid_request()
 
 
 _CHANGING = frozenset({"request", "approve", "cancel"})

@@ -22,7 +22,8 @@ from connector.errors import ConnectorError, JournalInUse
 from connector.model import JsonObject
 
 if TYPE_CHECKING:
-    from connector.app.control.operator import Action, ConfiguredNames
+    from connector.app.control.operator import ConfiguredNames
+    from connector.app.control.requests import Action
     from connector.facts import Fact
     from connector.settings import Settings, StateSettings
 

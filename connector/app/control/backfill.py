@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 
+from connector.app.control.requests import invalid_request
 from connector.app.control.server import Handler
 from connector.collect.backfill.job import BackfillList, Job, Tally
 from connector.collect.backfill.queue import BackfillQueue
@@ -54,7 +55,7 @@ class BackfillRequest:
                 bool(request["everything"]),
             )
         except (KeyError, TypeError, ValueError):
-            raise _invalid_request() from None
+            raise invalid_request() from None
 
 
 class BackfillService:
@@ -171,9 +172,5 @@ def _progress(feed: Feed, job: Job, tally: Tally, floor: datetime | None, proble
 def _named(request: JsonObject) -> tuple[Feed, int]:
     account, search, number = (request.get(key) for key in ("account", "search", "number"))
     if not (isinstance(account, str) and isinstance(search, str) and isinstance(number, int)):
-        raise _invalid_request()
+        raise invalid_request()
     return Feed(account, search), number
-
-
-def _invalid_request() -> ConnectorError:
-    return ConnectorError("invalid request (version mismatch between command and daemon?)")

@@ -8,24 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
-from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeAlias
+from datetime import datetime
+from typing import Protocol
 
+from connector.app.control.quarantine import QuarantineService
+from connector.app.control.requests import action_of, invalid_request, number_of, numbers_of, text_of
 from connector.app.control.server import PAGE_SIZE, Handler
 from connector.collect.resume import note_forgotten
-from connector.collect.revisions import (
-    WATCHED,
-    compare,
-    is_other_message,
-    known_time_of,
-    message_of,
-    under_own_id,
-)
 from connector.collect.windows import LIVE
 from connector.errors import ConnectorError
 from connector.facts import (
@@ -33,32 +26,23 @@ from connector.facts import (
     DeadLettersReplayed,
     FeedForgotten,
     OutputRewound,
-    QuarantinedPurged,
-    QuarantinedReplayed,
 )
 from connector.formats.json import encode
 from connector.interfaces import FeedLog, KeyValueStore, Observe, OperatorLog
 from connector.model import (
     PARTIAL_SUCCESS,
     Body,
-    Commit,
     DeadLetter,
     Feed,
     FeedOutline,
     Gap,
     JsonObject,
     OutputOutline,
-    Quarantined,
-    QuarantinedItem,
     Revision,
-    Window,
 )
 from connector.settings import Settings
 from connector.source.budget import clear_pause
-from connector.source.catalog import decode_item_of
 from connector.values import dataclass
-
-Action: TypeAlias = Literal["replay", "purge"]
 
 _FORGET_SECONDS = 10.0
 """Longest an answer waits for the rows of a forgotten feed to be deleted; the rest is deleted later."""
@@ -92,17 +76,6 @@ class ConfiguredNames:
         )
 
 
-_QUARANTINED_AT_ONCE = 100
-_RAW = 4096
-"""Quarantined items in one answer, and bytes shown of each: an answer stays below a megabyte."""
-
-_RAW_AT_MOST = 4 << 20
-"""Bytes shown of one item: more than any message's metadata has, and an answer stays small."""
-
-_REPLAYED_AT_ONCE = 20
-"""Quarantined items that one request resolves: each costs two reads and a transaction."""
-
-
 def handlers(
     log: OperatorJournal, configured: ConfiguredNames | None, observe: Observe
 ) -> Mapping[str, Handler]:
@@ -115,10 +88,10 @@ def handlers(
         "forget": operator.forget,
         "dead_letters": operator.dead_letters,
         "dead_letter": operator.dead_letter,
-        "quarantined": operator.quarantined,
-        "quarantined_item": operator.quarantined_item,
-        "resolve_quarantined": operator.resolve_quarantined,
         "resolve_dead_letters": operator.resolve_dead_letters,
+        "quarantined": operator.quarantine.list,
+        "quarantined_item": operator.quarantine.item,
+        "resolve_quarantined": operator.quarantine.resolve,
     }
 
 
@@ -130,6 +103,8 @@ class Operator:
         self._observe = observe
         self._configured = configured
         self._names = configured.account_names if configured else {}
+        watched = configured.watched if configured else {}
+        self.quarantine = QuarantineService(log, self._names, watched, observe)
 
     async def state(self, _: JsonObject) -> JsonObject:
         """Checkpoints of every feed and position of every output, configured or only in the journal."""
@@ -152,7 +127,7 @@ class Operator:
 
     async def rewind_preview(self, request: JsonObject) -> JsonObject:
         """What rewinding ``output`` to ``to`` (a sequence number or a time) would do."""
-        preview = await self._log.preview_rewind(_text(request, "output"), _rewind_target(request))
+        preview = await self._log.preview_rewind(text_of(request, "output"), _rewind_target(request))
         return {
             "position": preview.position,
             "target": preview.target,
@@ -163,7 +138,7 @@ class Operator:
 
     async def rewind(self, request: JsonObject) -> JsonObject:
         """Rewind ``output`` to ``to``."""
-        output, place = _text(request, "output"), _rewind_target(request)
+        output, place = text_of(request, "output"), _rewind_target(request)
         preview = await self._log.preview_rewind(output, place)
         if preview.target < preview.position:
             await self._log.rewind(output, place)
@@ -172,7 +147,7 @@ class Operator:
 
     async def forget(self, request: JsonObject) -> JsonObject:
         """Forget the feed of ``account`` (its id) and ``search``; if it is running, it starts over."""
-        feed = Feed(_text(request, "account"), _text(request, "search"))
+        feed = Feed(text_of(request, "account"), text_of(request, "search"))
         outline = await self._log.outline()
         known = next((known for known in outline.feeds if known.feed == feed), None)
         if known is None:
@@ -197,96 +172,9 @@ class Operator:
             "last": dead_letters[-1][0] if dead_letters else 0,
         }
 
-    async def quarantined(self, request: JsonObject) -> JsonObject:
-        """Items that collection could not make a record of, after number ``after``, oldest first."""
-        limit = min(_number(request, "limit"), _QUARANTINED_AT_ONCE)
-        items = await self._log.quarantined(after=_number(request, "after"), limit=limit)
-        return {"quarantined": [quarantined_summary(item, self._names) for item in items]}
-
-    async def quarantined_item(self, request: JsonObject) -> JsonObject:
-        """Quarantined item ``number`` with the bytes that are kept, in Base64."""
-        item = await self._find_quarantined(_number(request, "number"))
-        return {
-            **quarantined_summary(item, self._names),
-            "raw": b64encode(item.item.raw[:_RAW_AT_MOST]).decode(),
-        }
-
-    async def resolve_quarantined(self, request: JsonObject) -> JsonObject:
-        """Replay or purge quarantined items: ``numbers``, or a page after number ``after`` up to ``upto``.
-
-        A replay decodes the kept bytes again and compares the record with what was seen, as a page does;
-        what cannot become a record stays. Returns how many were resolved, and how many were kept by reason.
-        """
-        action = _action(request)
-        if (numbers := request.get("numbers")) is not None:
-            chosen = [await self._find_quarantined(number) for number in _numbers(numbers)]
-            last = 0
-        else:
-            page = await self._log.quarantined(after=_number(request, "after"), limit=_REPLAYED_AT_ONCE)
-            last = page[-1].number if page else 0
-            chosen = [item for item in page if item.number <= _number(request, "upto")]
-        kept: Counter[str] = Counter()
-        done: list[QuarantinedItem] = []
-        for item in chosen:
-            reason = await self._replay(item) if action == "replay" else None
-            if reason is None:
-                done.append(item)
-            else:
-                kept[reason] += 1
-        resolved = await self._log.purge_quarantined([item.number for item in done]) if done else 0
-        fact = QuarantinedReplayed if action == "replay" else QuarantinedPurged
-        for feed, count in Counter(item.feed for item in done).items():
-            self._observe(fact(feed, count))
-        return {"resolved": resolved, "last": last, "kept": dict(kept)}
-
-    async def _replay(self, item: QuarantinedItem) -> str | None:
-        """Store the record that *item* makes now; the reason where it makes none."""
-        if not item.item.raw:
-            return "its bytes are not kept any more"
-        feed, configured = item.feed, self._configured or ConfiguredNames((), {}, frozenset())
-        progress = await self._log.progress(feed)
-        record = decode_item_of(progress.source, item.item.raw)
-        if isinstance(record, Quarantined):
-            return record.reason
-        known = (await self._log.seen(feed, [record.id])).get(record.id)
-        message = message_of(record.head)
-        if known is not None and is_other_message(known.message, message):
-            record = under_own_id(record, message)
-            known = (await self._log.seen(feed, [record.id])).get(record.id)
-        moment = known_time_of(record) or item.at
-        comparison = compare(
-            record,
-            known,
-            feed=feed,
-            window=Window(moment, moment + timedelta(seconds=1)),
-            collected=item.at,
-            watched=configured.watched.get(feed.search) or WATCHED,
-        )
-        if comparison.revision is None and comparison.seen is None:
-            return None
-        await self._log.commit(
-            Commit(
-                feed,
-                progress.fingerprint or "",
-                () if comparison.revision is None else (comparison.revision,),
-                () if comparison.seen is None else (comparison.seen,),
-                generation=progress.generation,
-            )
-        )
-        return None
-
-    async def _find_quarantined(self, number: int) -> QuarantinedItem:
-        found = await self._log.quarantined(after=number - 1, limit=1)
-        if not found or found[0].number != number:
-            raise ConnectorError(
-                f"no quarantined item {number}; it may have been replayed or purged "
-                "(`deadletters list` shows the current ones)"
-            )
-        return found[0]
-
     async def dead_letter(self, request: JsonObject) -> JsonObject:
         """Dead letter ``number`` in full."""
-        number = _number(request, "number")
+        number = number_of(request, "number")
         return {"dead_letter": to_text(dead_letter_detail(number, await self._find(number), self._names))}
 
     async def resolve_dead_letters(self, request: JsonObject) -> JsonObject:
@@ -296,15 +184,15 @@ class Operator:
         (``partial_success``), and how many were kept by output: replaying to an output that is not attached
         would lose them.
         """
-        action = _action(request)
+        action = action_of(request)
         numbers = request.get("numbers")
         if numbers is None:
             dead_letters = await self._some(request)
             last = dead_letters[-1][0] if dead_letters else 0
-            upto = _number(request, "upto")
+            upto = number_of(request, "upto")
             chosen = [(number, dead_letter) for number, dead_letter in dead_letters if number <= upto]
         else:
-            chosen = [(number, await self._find(number)) for number in _numbers(numbers)]
+            chosen = [(number, await self._find(number)) for number in numbers_of(numbers)]
             last = 0
         attached = {output.output for output in (await self._log.outline()).outputs if output.attached}
         kept = [one.output for _, one in chosen if action == "replay" and one.output not in attached]
@@ -319,9 +207,9 @@ class Operator:
         return {"resolved": resolved, "partly_taken": partly, "last": last, "kept": dict(Counter(kept))}
 
     async def _some(self, request: JsonObject) -> Sequence[tuple[int, DeadLetter]]:
-        output = None if request.get("output") is None else _text(request, "output")
-        limit = min(PAGE_SIZE, _number(request, "limit")) if "limit" in request else PAGE_SIZE
-        return await self._log.dead_letters(output, after=_number(request, "after"), limit=limit)
+        output = None if request.get("output") is None else text_of(request, "output")
+        limit = min(PAGE_SIZE, number_of(request, "limit")) if "limit" in request else PAGE_SIZE
+        return await self._log.dead_letters(output, after=number_of(request, "after"), limit=limit)
 
     async def _find(self, number: int) -> DeadLetter:
         dead_letters = await self._log.dead_letters(after=number - 1, limit=1)
@@ -388,68 +276,20 @@ def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _action(request: JsonObject) -> Action:
-    action = request.get("action")
-    if action == "replay":
-        return "replay"
-    if action == "purge":
-        return "purge"
-    raise _invalid_request("action")
-
-
-def _text(request: JsonObject, key: str) -> str:
-    value = request.get(key)
-    if not isinstance(value, str):
-        raise _invalid_request(key)
-    return value
-
-
-def _number(request: JsonObject, key: str) -> int:
-    value = request.get(key)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _invalid_request(key)
-    return value
-
-
-def _numbers(value: object) -> list[int]:
-    if not isinstance(value, list) or not all(type(number) is int for number in value):
-        raise _invalid_request("numbers")
-    return list(dict.fromkeys(value))
-
-
 def _rewind_target(request: JsonObject) -> int | datetime:
     value = request.get("to")
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            raise _invalid_request("to") from None
+            raise invalid_request("to") from None
         if moment.tzinfo is not None:
             return moment
-    return _number(request, "to")
-
-
-def _invalid_request(key: str) -> ConnectorError:
-    return ConnectorError(
-        f"invalid request: {key!r} is missing or wrong (version mismatch between command and daemon?)"
-    )
+    return number_of(request, "to")
 
 
 _SUBJECT = 400
 """Characters of a subject in a list; ``deadletters show`` prints all of it."""
-
-
-def quarantined_summary(kept: QuarantinedItem, names: Mapping[str, str]) -> JsonObject:
-    """A quarantined item for a list; its bytes as text, those that are not UTF-8 escaped."""
-    return {
-        "number": kept.number,
-        "account": names.get(kept.feed.account, kept.feed.account),
-        "search": kept.feed.search,
-        "quarantined": kept.at.isoformat(),
-        "reason": kept.item.reason,
-        "bytes": len(kept.item.raw),
-        "raw": kept.item.raw[:_RAW].decode("utf-8", "backslashreplace"),
-    }
 
 
 def dead_letter_summary(number: int, dead_letter: DeadLetter, names: Mapping[str, str]) -> JsonObject:

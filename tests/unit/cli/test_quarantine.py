@@ -89,7 +89,7 @@ def test_a_purge_deletes_after_a_question(filled: StateFolder, shell: Shell) -> 
 def test_the_daemon_tells_of_it(filled: StateFolder) -> None:
     async def resolve(action: str) -> None:
         async with filled.operator() as (operator, _):
-            await operator.resolve_quarantined({"action": action, "after": 0, "upto": 9})
+            await operator.quarantine.resolve({"action": action, "after": 0, "upto": 9})
 
     asyncio.run(resolve("replay"))
     asyncio.run(resolve("purge"))

@@ -196,6 +196,7 @@ class PrefetchReader:
         event_mapper: makes events of revisions.
         batcher: groups events into batches.
         notifier: notified when something changed.
+        replayed: takes the sequence numbers of dead letters that are sent again, until they are acknowledged.
         position: the sequence number after which reading begins.
     """
 
@@ -206,10 +207,12 @@ class PrefetchReader:
         event_mapper: EventMapper,
         batcher: Batcher,
         notifier: Broadcast,
+        replayed: set[int],
         *,
         position: int,
     ) -> None:
         self._context = context
+        self._replayed = replayed
         self._log = log
         self._event_mapper = event_mapper
         self._batcher = batcher
@@ -260,6 +263,7 @@ class PrefetchReader:
             for key, (sequence, identity) in self._unacknowledged.items()
             if sequence > upto
         }
+        self._replayed.difference_update([sequence for sequence in self._replayed if sequence <= upto])
 
     def _complete(self) -> bool:
         return self._stopping and self._head is not None and self.read >= self._head
@@ -286,6 +290,8 @@ class PrefetchReader:
         emitted = await self._emitted(entry)
         loop, batcher = asyncio.get_running_loop(), self._batcher
         map_revision, only = self._event_mapper.map_revision, entry.only
+        if only == self._context.name:
+            self._replayed.update(range(entry.first, entry.last + 1))
         first_only = self._event_mapper.first_only
         now, turn_began = loop.time(), time.monotonic()
         turn_ends = entry.first - 1 + _REVISIONS_PER_TURN

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import insort
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from itertools import pairwise
 from typing import TypeAlias
@@ -73,6 +74,8 @@ class Sender:
         filter_watch: learns that an event was sent.
         names: names the batches of an output that stores them whole. What such a batch failed with is the
             collector's, never an event's: cut in two it would have other names and could be stored twice.
+        replayed: sequence numbers of dead letters that an operator sends again. One that is refused again
+            becomes a dead letter at once, and says nothing about the collector: it was known to be refused.
         first_only: what a record was emitted as is stored with the position (``emit: first``).
     """
 
@@ -85,6 +88,7 @@ class Sender:
         batcher: Batcher,
         filter_watch: FilterWatch,
         names: BatchNames,
+        replayed: AbstractSet[int],
         *,
         first_only: bool = False,
     ) -> None:
@@ -92,6 +96,7 @@ class Sender:
         self._output = output
         self._whole = output if isinstance(output, BatchOutput) else None
         self._names = names
+        self._replayed = replayed
         self._first_only = first_only
         self._circuit = circuit
         self._in_flight = in_flight
@@ -193,7 +198,7 @@ class Sender:
             if request[0] is self._suspect_sent:
                 self._suspect_sent = None
         if len(request) > 1 and not isinstance(outcome, Receipt):
-            decision = self._decide(request[0], outcome, sum(len(c.events) for c in request), seconds)
+            decision = self._decide(request[0], _events_of(request), outcome, seconds)
             if self._waits_its_turn(request, decision, permit, seconds):
                 return
             # One chunk may be to blame: each is sent by itself from now on.
@@ -210,7 +215,7 @@ class Sender:
             self._apply_to_remainders(request, outcome, permit, seconds, partly)
             return
         [chunk] = request
-        decision = self._decide(chunk, outcome, len(chunk.events), seconds)
+        decision = self._decide(chunk, chunk.events, outcome, seconds)
         if self._waits_its_turn(request, decision, permit, seconds):
             return
         if (failure := self._failure(chunk, decision)) is not None:
@@ -340,16 +345,31 @@ class Sender:
         self._context.on_sent(self._context.name, events, receipt)
         return receipt
 
-    def _decide(self, chunk: Chunk, outcome: Receipt | Exception, size: int, seconds: float) -> Decision:
+    def _decide(
+        self, chunk: Chunk, events: Sequence[Event], outcome: Receipt | Exception, seconds: float
+    ) -> Decision:
+        """What to do after a send of *events*, those of *chunk* and of chunks that travelled with it."""
         context = self._context
         history = self._circuit.history(
-            refusals=self._suspects.refusals, fault=chunk.fault, faults=chunk.faults, seconds=seconds
+            refusals=self._suspects.refusals - self._known_refusals(events, outcome),
+            fault=chunk.fault,
+            faults=chunk.faults,
+            seconds=seconds,
         )
-        decision = decide(outcome, size, history, policy=context.policy, random=context.random)
+        decision = decide(outcome, len(events), history, policy=context.policy, random=context.random)
         fault = fault_of(outcome)
         chunk.faults = chunk.faults + 1 if fault == chunk.fault else 1
         chunk.fault = fault
         return decision
+
+    def _known_refusals(self, events: Sequence[Event], outcome: Receipt | Exception) -> int:
+        """How many refusals *outcome* would count that are of replayed dead letters alone."""
+        if isinstance(outcome, Receipt):
+            return sum(self._all_replayed(events[index : index + 1]) for index in outcome.rejected)
+        return int(self._all_replayed(events))
+
+    def _all_replayed(self, events: Sequence[Event]) -> bool:
+        return all(event.sequence in self._replayed for event in events)
 
     def _failure(self, chunk: Chunk, decision: Decision) -> Retry | None:
         """The failure where request or collector may be to blame; ``None`` for every other outcome.
@@ -431,8 +451,7 @@ class Sender:
             case Split():
                 self._split(chunk, decision)
             case Isolate():
-                self._suspects.refused()
-                self._suspect(chunk, decision.reason, decision.answer)
+                self._refused_alone(chunk, decision.reason, decision.answer)
             case HoldOutput():
                 self._again([chunk, *(suspect.chunk for suspect in self._suspects.release_all())])
             case Retry():
@@ -442,7 +461,6 @@ class Sender:
         if answered.retry and not (answered.rejected and not answered.accepted):
             self._report_retry(len(answered.retry), len(chunk.events), chunk.attempts, answered)
         if not answered.accepted and answered.rejected:
-            self._suspects.refused(len(answered.rejected))
             self._sort_out(chunk, answered)
             return
         if answered.accepted:
@@ -454,7 +472,7 @@ class Sender:
     ) -> None:
         """Divide one receipt among the chunks whose remainders travelled together."""
         size = sum(len(chunk.events) for chunk in request)
-        decision = self._decide(request[0], receipt, size, seconds)
+        decision = self._decide(request[0], _events_of(request), receipt, seconds)
         if self._waits_its_turn(request, decision, permit, seconds):
             return
         self._circuit.answered(permit, decision)
@@ -531,19 +549,25 @@ class Sender:
         groups = [chunk.events[start:stop] for start, stop in pairwise(cuts)]
         for start, piece in zip(cuts, self._in_flight.split(chunk, groups), strict=False):
             if start in answered.rejected:
-                self._suspect(piece, "rejected", excerpt(answered.rejected[start]))
+                self._refused_alone(piece, "rejected", excerpt(answered.rejected[start]))
             else:
                 self._again([piece])
 
     def _split(self, chunk: Chunk, split: Split) -> None:
-        self._suspects.refused()
+        if not self._all_replayed(chunk.events):
+            self._suspects.refused()
         if split.too_large:
             self._batcher.shrink(chunk.bytes)
         self._context.observe(BatchSplit(self._context.name, len(chunk.events), split.reason))
         groups = [chunk.events[start:stop] for start, stop in split.chunks]
         self._again(self._in_flight.split(chunk, groups))
 
-    def _suspect(self, chunk: Chunk, reason: str, answer: str) -> None:
+    def _refused_alone(self, chunk: Chunk, reason: str, answer: str) -> None:
+        """Suspect the one event of *chunk*, which was refused; a replayed one is a dead letter again."""
+        if self._all_replayed(chunk.events):
+            self._dead_letter(chunk, reason, answer)
+            return
+        self._suspects.refused()
         chunk.status = ChunkStatus.SUSPECT
         self._suspects.add(Suspect(chunk, reason, answer))
 

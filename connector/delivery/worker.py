@@ -291,7 +291,10 @@ class Deliverer:
             event_bytes=limits.event_bytes,
             shrink=self._shrink,
         )
-        reader = PrefetchReader(context, self._log, event_mapper, batcher, notifier, position=position)
+        replayed: set[int] = set()
+        reader = PrefetchReader(
+            context, self._log, event_mapper, batcher, notifier, replayed, position=position
+        )
         return Session(
             reader=reader,
             sender=Sender(
@@ -302,6 +305,7 @@ class Deliverer:
                 batcher,
                 self._filter_watch,
                 names,
+                replayed,
                 first_only=event_mapper.first_only,
             ),
             acknowledger=Acknowledger(

@@ -222,3 +222,66 @@ def test_what_lies_between_rejected_events_is_sent_again_together() -> None:
         assert log.dead_lettered == {"1": "rejected", "7": "rejected"}
 
     run(scenario())
+
+
+def test_replayed_dead_letters_that_are_refused_again_hold_back_nobody() -> None:
+    async def scenario() -> None:
+        output = ScriptedOutput(
+            then=refusing(lambda event: int(event.payload) <= 60), limits=Limits(events=50)
+        )
+        log = MemoryLog(revisions(10, first=100))
+        log.append(revisions(60), only="siem")
+        log.append(revisions(5, first=200))
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
+
+        assert log.dead_lettered == {str(number): "refused" for number in range(1, 61)}
+        assert output.identities == [str(number) for number in (*range(100, 110), *range(200, 205))]
+        assert running.seen.of(OutputHeld) == []
+
+    run(scenario())
+
+
+def test_replayed_dead_letters_that_are_rejected_one_by_one_hold_back_nobody() -> None:
+    def reject_low(events: Sequence[Event]) -> Receipt:
+        low = [index for index, event in enumerate(events) if int(event.payload) <= 60]
+        return Receipt(rejected=dict.fromkeys(low, "no such field"))
+
+    async def scenario() -> None:
+        output = ScriptedOutput(then=reject_low, limits=Limits(events=50))
+        log = MemoryLog(revisions(10, first=100))
+        log.append(revisions(60), only="siem")
+        log.append(revisions(5, first=200))
+        async with RunningDeliverer(output, log) as running:
+            await running.delivered()
+
+        assert log.dead_lettered == {str(number): "rejected" for number in range(1, 61)}
+        assert running.seen.of(OutputHeld) == []
+
+    run(scenario())
+
+
+def test_a_collector_that_refuses_everything_holds_behind_replayed_dead_letters_too() -> None:
+    broken = True
+
+    def refuse_while_broken(events: Sequence[Event]) -> Receipt:
+        return refuse_all(events) if broken else Receipt()
+
+    async def scenario() -> None:
+        nonlocal broken
+        output = ScriptedOutput(then=refuse_while_broken, limits=Limits(events=8, linger=0.0))
+        log = MemoryLog()
+        log.append(revisions(30), only="siem")
+        log.append(revisions(30, first=200))
+        async with RunningDeliverer(output, log) as running:
+            await asyncio.sleep(100)
+            assert len(running.seen.of(OutputHeld)) == 1
+            assert log.dead_lettered == {str(number): "refused" for number in range(1, 31)}
+
+            broken = False
+            await running.delivered()
+
+        assert output.identities == [str(number) for number in range(200, 230)]
+        assert len(log.letters) == 30
+
+    run(scenario())

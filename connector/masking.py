@@ -47,8 +47,13 @@ def mask_secrets(text: str, secrets: Iterable[str]) -> str:
 
 
 def forms_of(secret: str) -> frozenset[str]:
-    """Return the forms in which *secret* may appear: itself, pieces of a URL, and encodings of each."""
+    """Return the forms in which *secret* may appear: itself, pieces of a URL, and encodings of each.
+
+    A URL of scheme, host and port alone has none: it says which collector answered.
+    """
     forms: set[str] = set()
+    if _is_origin(secret):
+        return frozenset()
     for piece in {secret, *_pieces_of_url(secret)}:
         for plain in {piece, unquote(piece)}:
             forms |= {
@@ -126,6 +131,16 @@ def _occurrences(text: str, form: str) -> Iterator[tuple[int, int]]:
     while start >= 0:
         yield start, start + len(form)
         start = text.find(form, start + 1)
+
+
+def _is_origin(text: str) -> bool:
+    if not text.lower().startswith(("http://", "https://")):
+        return False
+    try:
+        parts = urlsplit_uncached(text)
+    except ValueError:
+        return False
+    return "@" not in parts.netloc and not (parts.path.strip("/") or parts.query or parts.fragment)
 
 
 def _pieces_of_url(secret: str) -> Iterator[str]:

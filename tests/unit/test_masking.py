@@ -55,6 +55,18 @@ def test_names_in_a_url_are_not_secrets() -> None:
     assert mask_secrets(text, [HOOK, "https://hec.example/services/collector"]) == text
 
 
+@pytest.mark.parametrize("url", ["https://splunk.example:8088", "http://10.0.0.5:9200/"])
+def test_which_collector_answered_is_no_secret(url: str) -> None:
+    masker = SecretMasker(secrets_in([Url(url), Secret("canary-token")]))
+
+    assert masker(f"{url} answered 503: canary-token") == f"{url} answered 503: {MASK}"
+
+
+@pytest.mark.parametrize("url", ["http://canary-user@proxy.example", "https://hooks.example/?canary-key"])
+def test_a_url_with_anything_but_an_origin_is_masked(url: str) -> None:
+    assert mask_secrets(f"no route to {url}", [url]) == f"no route to {MASK}"
+
+
 class Inner(BaseModel):
     token: Secret
     headers: dict[str, str]

@@ -20,6 +20,7 @@ from connector.outputs.elasticsearch.lifecycle import LifecycleSettings, install
 from connector.outputs.elasticsearch.node import ClusterCredentials, ClusterNode
 from connector.outputs.elasticsearch.probe import UnsuitableTarget, check_target, inspect, is_opensearch
 from connector.outputs.elasticsearch.returned import NotComparable, returned
+from connector.outputs.shared.answer_text import is_page
 from connector.outputs.shared.failover import Failover, MultiUrlSettings
 from connector.secret import Secret
 
@@ -211,7 +212,8 @@ class ElasticsearchOutput:
             raise error
         outcome = bulk.outcome(answer.body, len(events))
         if outcome is None:
-            raise Retryable(node.describe(answer, "the response does not report on every event"))
+            what = "a page" if is_page(answer.body) else "the response does not report on every event"
+            raise Retryable(node.describe(answer, f"{what}; check the URL and proxies"))
         if outcome.hold is not None:
             raise Hold(
                 f"{node.describe(answer, f'{self._target}: {outcome.hold}')}; fix the index or the privileges"

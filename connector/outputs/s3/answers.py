@@ -58,7 +58,7 @@ def code_of(answer: Response) -> str:
 
 
 def error_of(answer: Response, where: str, secrets: Iterable[str], clock: Clock) -> DeliveryError:
-    """The error that *answer*, which is not 2xx, means; *where* names store and bucket."""
+    """The error that *answer* means, which is no success; *where* names store and bucket."""
     status, code = answer.status, code_of(answer)
     reason = f"{where} answered {status}" + (f" {code}" if code else "") + _message(answer, secrets)
     after = parse_retry_after(answer.headers.get("retry-after"), clock())
@@ -78,6 +78,8 @@ def _advice(answer: Response, code: str) -> str:
     found = f" (the bucket is in {region})" if region else ""
     if code == "NotImplemented" or answer.status == 501:  # noqa: PLR2004
         return "if the store does not know If-None-Match, set if_none_match: false"
+    if answer.ok and not code:
+        return "this is no answer of a store: check endpoint and proxies"
     if code in _HOLDS:
         return _HOLDS[code] + (found if "region" in _HOLDS[code] else "")
     if 300 <= answer.status < 400:  # noqa: PLR2004

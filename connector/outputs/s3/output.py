@@ -204,7 +204,7 @@ class S3Output:
         query = (("list-type", "2"), ("max-keys", "1"), ("prefix", prefix))
         answer, keys = await self._request("GET", "", query=query)
         about = f"{self._base} knows the access key; the bucket {self._settings.bucket}"
-        if answer.ok:
+        if answer.ok and b"<ListBucketResult" in answer.body:
             return f"{about} exists; whether objects may be written shows with the first batch"
         if answer.status == _FORBIDDEN and code_of(answer) == "AccessDenied":
             return f"{about} cannot be listed, which is not needed"
@@ -221,7 +221,7 @@ class S3Output:
         if settings.kms_key_id is not None:
             headers["x-amz-server-side-encryption-aws-kms-key-id"] = settings.kms_key_id
         answer, keys = await self._request("PUT", f"/{stored.key}", headers=headers, body=stored.body)
-        if answer.ok:
+        if answer.ok and ("etag" in answer.headers or not answer.body.strip()):
             return True
         if answer.status == _PRECONDITION_FAILED and settings.if_none_match:
             return False

@@ -20,6 +20,7 @@ from connector.net.loopback import is_loopback
 from connector.net.transport import Response
 from connector.outputs.common import TOO_LARGE
 from connector.outputs.sentinel.entra import EntraSettings
+from connector.outputs.shared.answer_text import is_page
 from connector.outputs.shared.http_client import HttpSender, SingleUrlSettings
 from connector.outputs.shared.tokens import AccessToken, TokenSource
 
@@ -84,7 +85,9 @@ class SentinelSettings(SingleUrlSettings):
 
 
 class SentinelOutput:
-    """Accepted means: Azure Monitor answered 2xx. It answers for a request as a whole, never for one row.
+    """Accepted means: Azure Monitor answered 2xx, and not with a page.
+
+    It answers for a request as a whole, never for one row.
 
     Args:
         settings: of the output.
@@ -148,6 +151,12 @@ class SentinelOutput:
 
     def _classify(self, answer: Response, token: AccessToken, sent: Sequence[Event]) -> DeliveryError | None:
         error = self._sender.classify(answer, self._secrets(token), sent)
+        if error is None and is_page(answer.body):
+            shown = self._sender.safe_excerpt(answer, self._secrets(token), sent)
+            return Hold(
+                f"{self._sender.describe(answer, shown)}; this is a page, no answer of Azure Monitor: "
+                "check url and proxies"
+            )
         if error is None:
             self._tokens.accepted(token)
         elif answer.status == _UNAUTHORIZED and self._tokens.refused(token):

@@ -61,6 +61,11 @@ def excerpt(body: bytes, secrets: Iterable[str], sent: Sequence[Event] = (), lon
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
+def is_page(body: bytes) -> bool:
+    """Whether *body* is a page or a document with markup, such as a proxy answers in place of a collector."""
+    return body.lstrip()[:1] == b"<"
+
+
 def says(body: bytes, text: str, sent: Sequence[Event]) -> bool:
     """Whether *body* contains *text*, in any case, and not because it quotes the events *sent*.
 

@@ -16,6 +16,7 @@ from connector.interfaces import Clock
 from connector.model import Event
 from connector.net.backoff import parse_retry_after
 from connector.net.transport import Response
+from connector.outputs.shared.answer_text import is_page
 from connector.outputs.shared.http_client import HttpSender
 
 # Codes of HEC responses that other files refer to ("Troubleshoot HTTP Event Collector", Splunk).
@@ -105,7 +106,7 @@ def read(body: bytes) -> HecReply:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return HecReply(page=body.lstrip()[:1] == b"<")
+        return HecReply(page=is_page(body))
     if not isinstance(document, dict):
         return HecReply()
     acks = document.get("acks")

@@ -115,6 +115,9 @@ async def test_a_store_without_conditional_writes_gets_plain_ones() -> None:
         (refusal(409, "ConditionalRequestConflict"), Retryable, "409"),
         (refusal(400, "RequestTimeout"), Retryable, "RequestTimeout"),
         (Reply(502, b"<html>bad gateway"), Retryable, "502"),
+        (Reply(200, b"<html>sign in to the guest network"), Hold, "this is no answer of a store"),
+        (Reply(200, b'{"status": "ok"}'), Hold, "this is no answer of a store"),
+        (refusal(200, "InternalError"), Retryable, "InternalError"),
         (refusal(400, "EntityTooLarge"), Refused, "EntityTooLarge"),
         (Reply(413), Refused, "413"),
     ],
@@ -128,6 +131,23 @@ async def test_what_an_answer_means(answer: Reply, kind: type[DeliveryError], wo
 
     assert words in raised.value.reason
     assert f"{server.url}, bucket mail," in raised.value.reason
+
+
+async def test_the_check_of_a_bucket_believes_only_a_store() -> None:
+    async with scripted(lambda _: Reply(200, b"<html>sign in to the guest network")) as server:
+        lake = output(server.url)
+        with pytest.raises(Hold, match="this is no answer of a store"):
+            await lake.check()
+        await lake.close()
+
+
+async def test_a_store_may_say_something_beside_the_tag_of_the_object() -> None:
+    async with scripted(lambda _: Reply(200, b"stored", {"etag": '"00"'})) as server:
+        lake = output(server.url)
+        receipt = await lake.send_batch(NAME, events(1))
+        await lake.close()
+
+    assert (receipt.rejected, receipt.duplicates) == ({}, 0)
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,7 @@ async def test_a_mapping_that_writes_no_json_holds_the_output() -> None:
         (Reply(413), Refused, "413"),
         (Reply(429, headers={"retry-after": "11"}), Retryable, "429"),
         (Reply(503), Retryable, "503"),
+        (Reply(200, b"<html>sign in to the guest network"), Hold, "no answer of Azure Monitor"),
     ],
 )
 async def test_what_an_answer_means(reply: Reply, error: type[Exception], text: str) -> None:

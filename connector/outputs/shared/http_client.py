@@ -193,13 +193,14 @@ class HttpSender:
     async def probe(self) -> str:
         """Connect (with TLS for https) and describe the peer; no request is sent."""
         settings, url = self._settings, self._url
-        host, port, secure, reached = url.host, url.port, url.secure, url.origin
+        host, port, secure, reached, tls = url.host, url.port, url.secure, url.origin, settings.tls
         proxy = _proxy_for(url, settings.proxy)
         if proxy is not None:
-            host, port, secure = proxy.hostname or "", proxy.port or 80, proxy.scheme == "https"
+            secure, tls = proxy.scheme == "https", None
+            host, port = proxy.hostname or "", proxy.port or (443 if secure else 80)
             reached = f"the proxy for {url.origin}; the connection beyond it was not tested"
         try:
-            context = client_context(settings.tls) if secure else None
+            context = client_context(tls) if secure else None
             stream = await connect(host, port, context=context, timeout=settings.timeout.total_seconds())
         except (TransportError, ConfigurationError) as error:
             raise delivery_error(error) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -58,6 +59,17 @@ _KEEP_ALIVE = 30.0
 
 _CONNECT = 10.0
 """Seconds for a connection with its TLS handshake: three lost SYN packets are sent again within 7 s."""
+
+_PACKINGS = frozenset({
+    "aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "x-compress",
+    "x-gzip", "zstd",
+})  # fmt: skip
+"""Registered content codings, but for ``identity``. Anything else, such as ``utf-8``, is a server's mistake
+and changes no byte of a body.
+
+https://www.iana.org/assignments/http-parameters
+"""
+_NAME = re.compile(r"[^\s,]+")
 
 _TARGETS = 16
 """URLs whose parts are remembered: an output has one or a few."""
@@ -223,9 +235,9 @@ class HttpClient:
     async def _read(self, response: httpcore.Response, peer: str) -> bytes:
         codings = [value for name, value in response.headers if name.lower() == b"content-encoding"]
         coding = b", ".join(codings).decode("latin-1").strip().lower() or "identity"
-        if coding not in {"identity", "gzip", "x-gzip"}:
+        if coding not in {"gzip", "x-gzip"} and not _PACKINGS.isdisjoint(_NAME.findall(coding)):
             raise TransportError(f"{peer}: unexpected content encoding {coding[:20]!r}")
-        body = BoundedBody(self._max_body, gzip="gzip" in coding)
+        body = BoundedBody(self._max_body, gzip=coding in {"gzip", "x-gzip"})
         try:
             async for chunk in response.aiter_stream():
                 body.feed(chunk)
@@ -238,6 +250,10 @@ class HttpClient:
 
 _UNSENDABLE = "the request cannot be written as HTTP: check URL and header values for stray characters"
 """The library's own text would show the URL or the header, and with it a credential."""
+
+
+_BROKEN_OFF = "the connection closed before the response was complete"
+_NOT_HTTP = "the answer is not valid HTTP: check scheme and port of the URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +408,8 @@ def _failure(peer: str, error: Exception) -> TransportError:
             f"{peer}: the request cannot be written as HTTP; check header values for line breaks"
         )
     if isinstance(error, httpcore.RemoteProtocolError):
-        return TransportError(f"{peer}: the connection closed before the response was complete")
+        ended = any(word in str(error) for word in ("disconnected", "closed connection"))
+        return TransportError(f"{peer}: {_BROKEN_OFF if ended else _NOT_HTTP}")
     return classify_error(peer, error, connecting=isinstance(error, httpcore.ConnectError))
 
 

@@ -119,6 +119,24 @@ async def test_compression_that_was_not_asked_for_is_a_transport_error() -> None
         await client.close()
 
 
+@pytest.mark.parametrize("coding", ["utf-8", "UTF-8", "identity", "none"])
+async def test_what_is_no_content_coding_changes_no_body(coding: str) -> None:
+    async with scripted(lambda _: Reply(200, b"taken", {"content-encoding": coding})) as server:
+        client = HttpClient(timeout=5)
+        answer = await client.request("POST", server.url, content=b"{}")
+        await client.close()
+    assert (answer.status, answer.body) == (200, b"taken")
+
+
+@pytest.mark.parametrize("coding", ["br", "gzip, br", "zstd", "gzip,gzip"])
+async def test_a_coding_that_cannot_be_undone_is_named(coding: str) -> None:
+    async with scripted(lambda _: Reply(200, b"?", {"content-encoding": coding})) as server:
+        client = HttpClient(timeout=5)
+        with pytest.raises(TransportError, match=f"unexpected content encoding '{coding}'"):
+            await client.request("GET", server.url)
+        await client.close()
+
+
 @pytest.mark.parametrize("body", [b"x" * 1001, gzip.compress(b"\0" * 5_000_000)], ids=["plain", "packed"])
 async def test_a_body_above_the_limit_is_too_large_as_sent_and_unpacked(body: bytes) -> None:
     headers = {"content-encoding": "gzip"} if body[:2] == b"\x1f\x8b" else {}
@@ -156,6 +174,24 @@ async def test_an_answer_that_is_cut_off_is_a_transport_error() -> None:
     async with scripted(lambda _: cut) as server:
         client = HttpClient(timeout=5)
         with pytest.raises(TransportError, match="before the response was complete"):
+            await client.request("GET", server.url)
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"SSH-2.0-OpenSSH_9.9\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x-filler: 0123456789\r\n" * 10_000,
+    ],
+    ids=["another protocol", "two lengths", "no chunk", "endless headers"],
+)
+async def test_an_answer_that_is_no_http_is_named_as_such(raw: bytes) -> None:
+    async with scripted(lambda _: Reply(raw=raw)) as server:
+        client = HttpClient(timeout=5)
+        with pytest.raises(TransportError, match="the answer is not valid HTTP"):
             await client.request("GET", server.url)
         await client.close()
 

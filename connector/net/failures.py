@@ -21,6 +21,16 @@ _CLIENT_CERTIFICATE_REFUSED = (
 )
 _NO_COMMON_TLS = ("ALERT_HANDSHAKE_FAILURE", "ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL")
 
+_UNKNOWN_AUTHORITY = "set tls.ca_file to the CA that signed it"
+_OTHER_NAME = "set tls.server_name if it was issued for another name"
+_VERIFICATION_ADVICE = {
+    9: "check the clock of this host; else the certificate was installed too early",
+    10: "renew the certificate, or the one of its CA, on the server; check the clock of this host",
+    62: _OTHER_NAME,
+    64: _OTHER_NAME,
+}
+"""What to do by the code of OpenSSL (``X509_V_ERR_...``): not yet valid, expired, other name or address."""
+
 
 def classify_error(peer: str, error: BaseException, *, connecting: bool) -> TransportError:
     """Classify *error* by its chain of causes; *peer* is ``host:port``.
@@ -54,8 +64,8 @@ def _system_reason(causes: Iterable[BaseException]) -> str:
 def _tls_fault(peer: str, error: ssl.SSLError) -> TransportError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Untrusted(
-            f"{peer}: certificate not trusted: {error.verify_message.rstrip('.')}; set tls.ca_file to the "
-            "CA that signed it, or tls.server_name if it was issued for another name"
+            f"{peer}: certificate not trusted: {error.verify_message.rstrip('.')}; "
+            f"{_VERIFICATION_ADVICE.get(error.verify_code, _UNKNOWN_AUTHORITY)}"
         )
     reason = error.reason
     if any(word in reason for word in _CLIENT_CERTIFICATE_REFUSED):

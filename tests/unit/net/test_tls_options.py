@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,25 @@ async def test_an_unknown_authority_is_untrusted_and_the_text_says_what_to_set(a
 async def test_a_certificate_for_another_name_is_untrusted(authority: trustme.CA, ca_file: Path) -> None:
     with pytest.raises(Untrusted, match="not trusted"):
         await _ask(server_context(authority, "siem.example"), TlsOptions(ca_file=ca_file))
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "advice"),
+    [
+        ("127.0.0.1", (-30, -1), r"has expired; renew the certificate.* check the clock of this host$"),
+        ("127.0.0.1", (10, 30), r"not yet valid; check the clock of this host"),
+        ("127.0.0.2", (-1, 1), r"mismatch.*; set tls\.server_name if it was issued for another name$"),
+    ],
+)
+async def test_the_advice_about_a_certificate_fits_what_is_wrong_with_it(
+    authority: trustme.CA, ca_file: Path, name: str, days: tuple[int, int], advice: str
+) -> None:
+    begin, end = (datetime.now(UTC) + timedelta(days=day) for day in days)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name, not_before=begin, not_after=end).configure_cert(context)
+    with pytest.raises(Untrusted, match=advice) as raised:
+        await _ask(context, TlsOptions(ca_file=ca_file))
+    assert "tls.ca_file" not in raised.value.reason
 
 
 async def test_server_name_says_which_name_to_expect(authority: trustme.CA, ca_file: Path) -> None:

@@ -22,6 +22,7 @@
     │   └── Moved             a compare-and-set found another value: read again
     └── DeliveryError         about a whole request; per-item results are data in ``Receipt``
         ├── Retryable         nothing may be assumed, send the same again (``after``)
+        │   └── PartlyDown    a check: some collectors of an output fail, others work, so events are delivered
         ├── Refused           the request was refused, the culprit is unknown: split
         └── Hold              only an operator can help: credentials, TLS, missing index
 
@@ -258,6 +259,10 @@ class Retryable(DeliveryError):
         super().__init__(reason)
         self.after = after
         self.busy = busy
+
+
+class PartlyDown(Retryable):
+    """What a check of several collectors found: some fail, and events go to those that work."""
 
 
 class Refused(DeliveryError):

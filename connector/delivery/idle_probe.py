@@ -11,7 +11,8 @@ from connector.delivery.circuit import CircuitBreaker
 from connector.delivery.context import DeliveryContext
 from connector.delivery.outcome import outcome_of
 from connector.delivery.retry_policy import Answered, decide
-from connector.facts import OutputProbed
+from connector.errors import PartlyDown
+from connector.facts import OutputProbed, OutputWarning
 from connector.interfaces import Output, Probe
 
 _EVERY = 300.0
@@ -38,6 +39,7 @@ class IdleProbe:
         self._next: float | None = None
         self._under_way: asyncio.Future[None] | None = None
         self._stopped = False
+        self._warned = ""
 
     @property
     def due(self) -> float | None:
@@ -81,13 +83,23 @@ class IdleProbe:
             raise
         finally:
             self._circuit.leave()
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, PartlyDown):
+            self._warn(outcome.reason)
+        elif isinstance(outcome, Exception):
             history = self._circuit.history(refusals=0, fault="", faults=0)
             policy, random = self._context.policy, self._context.random
             self._circuit.answered(permit, decide(outcome, 0, history, policy=policy, random=random))
             # Again as soon as the wait that this failure began is over.
             self._next = asyncio.get_running_loop().time()
             return
+        else:
+            self._warned = ""
         self._circuit.answered(permit, Answered(accepted=0))
         self._context.observe(OutputProbed(self._context.name))
         self.postpone()
+
+    def _warn(self, reason: str) -> None:
+        """Report once that a part of the collectors is down: events are delivered, so nothing is held."""
+        if reason != self._warned:
+            self._warned = reason
+            self._context.observe(OutputWarning(self._context.name, reason))

@@ -21,7 +21,7 @@ from connector.outputs.elasticsearch.node import ClusterCredentials, ClusterNode
 from connector.outputs.elasticsearch.probe import UnsuitableTarget, check_target, inspect, is_opensearch
 from connector.outputs.elasticsearch.returned import NotComparable, returned
 from connector.outputs.shared.answer_text import is_page
-from connector.outputs.shared.failover import Failover, MultiUrlSettings
+from connector.outputs.shared.failover import Failover, MultiUrlSettings, check_each
 from connector.secret import Secret
 
 # Payload only: the action line adds about 90 bytes per event, and a request should stay below 5 MB.
@@ -154,8 +154,7 @@ class ElasticsearchOutput:
 
     async def check(self) -> str:
         """Query every node for its version, the target of events, and the privileges."""
-        results = [await inspect(node, self._target, stream=self._stream) for node in self._nodes]
-        return "; ".join(results)
+        return await check_each(inspect(node, self._target, stream=self._stream) for node in self._nodes)
 
     async def install(self) -> str:
         """Install the index template for the target, and the lifecycle policy if one is configured."""

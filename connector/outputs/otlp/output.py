@@ -22,7 +22,7 @@ from connector.outputs.common import TOO_LARGE
 from connector.outputs.http.auth import AuthSettings, HeaderName, header_secrets
 from connector.outputs.http.oauth import ClientCredentials
 from connector.outputs.shared.answer_text import excerpt
-from connector.outputs.shared.failover import Failover, MultiUrlSettings
+from connector.outputs.shared.failover import Failover, MultiUrlSettings, check_each
 from connector.outputs.shared.http_client import HttpSender
 from connector.outputs.shared.tokens import AccessToken, TokenSource
 from connector.quantity_fields import Size
@@ -173,7 +173,7 @@ class OtlpOutput:
 
     async def check(self) -> str:
         """Send each URL a request without log records, which a collector accepts by the specification."""
-        return "; ".join([await self._check(target) for target in range(len(self._senders))])
+        return await check_each(self._check(target) for target in range(len(self._senders)))
 
     async def _check(self, target: int) -> str:
         reached = await self._senders[target].probe()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from typing import Annotated, ClassVar, Self
 from urllib.parse import parse_qsl
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from connector.errors import Hold, Retryable
+from connector.errors import DeliveryError, Hold, PartlyDown, Retryable
 from connector.outputs.shared.http_client import HttpSettingsBase
 from connector.outputs.shared.url import Url
 
@@ -86,6 +86,25 @@ class Failover:
         """Move on from collector *failed*; concurrent failures of the same one move only once."""
         if failed == self._current:
             self._current = (failed + 1) % self._size
+
+
+async def check_each(checks: Iterable[Awaitable[str]]) -> str:
+    """Check all collectors of an output and return what each says.
+
+    Raises the first failure where all fail, and ``PartlyDown`` where another one can be used.
+    """
+    said: list[str] = []
+    failures: list[DeliveryError] = []
+    for check in checks:
+        try:
+            said.append(await check)
+        except DeliveryError as error:
+            failures.append(error)
+    if failures and said:
+        raise PartlyDown("; ".join([*(failure.reason for failure in failures), *said]))
+    if failures:
+        raise failures[0]
+    return "; ".join(said)
 
 
 def address(url: Url, *endings: str) -> str:

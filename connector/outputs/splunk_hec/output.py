@@ -15,7 +15,7 @@ from connector.facts import AcknowledgementDowngraded
 from connector.interfaces import Clock, Observe
 from connector.model import Event, Limits, Receipt
 from connector.net.clock import utc_now
-from connector.outputs.shared.failover import Failover, MultiUrlSettings
+from connector.outputs.shared.failover import Failover, MultiUrlSettings, check_each
 from connector.outputs.splunk_hec.channel import AckPolling, Channel, Channels, Unconfirmable
 from connector.outputs.splunk_hec.codes import NO_DATA, read
 from connector.outputs.splunk_hec.request import JSON, Endpoint, HecRequest, Metadata, RequestEncoder
@@ -175,8 +175,7 @@ class SplunkHecOutput:
 
     async def check(self) -> str:
         """Check each collector's health and whether it accepts the token; no event is sent."""
-        results = [await self._check(target) for target in range(len(self._settings.urls))]
-        return "; ".join(results)
+        return await check_each(self._check(target) for target in range(len(self._settings.urls)))
 
     async def _post(
         self, channel: Channel, request: HecRequest, events: Sequence[Event]

@@ -7,8 +7,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from connector.delivery import DeliveryOptions
-from connector.errors import Hold, Refused, Retryable
-from connector.facts import EventsFiltered, EverythingFiltered, OutputProbed
+from connector.errors import Hold, PartlyDown, Refused, Retryable
+from connector.facts import EventsFiltered, EverythingFiltered, OutputProbed, OutputWarning
 from connector.interfaces import Mapper
 from connector.model import Event, Limits, Revision
 from connector.testing.scripted import ScriptedOutput, refusing
@@ -214,6 +214,21 @@ def test_an_output_whose_filter_passes_nothing_notices_a_dead_collector_and_its_
 
         assert running.seen.of(OutputProbed)
         assert output.contract_violations == []
+
+    run(scenario())
+
+
+def test_an_idle_output_with_one_of_several_collectors_down_works_and_warns_once() -> None:
+    async def scenario() -> None:
+        output = CheckedOutput()
+        output.away = PartlyDown("a.example: connection refused; b.example accepts the token")
+        log = MemoryLog()
+        async with RunningDeliverer(output, log) as running:
+            await asyncio.sleep(1000)
+            assert output.checks >= 3
+            assert (running.deliverer.state.attempt, running.deliverer.state.retry_at) == (0, None)
+
+        assert [fact.reason for fact in running.seen.of(OutputWarning)] == [output.away.reason]
 
     run(scenario())
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from connector.errors import Hold, Retryable
+from connector.errors import Hold, PartlyDown, Retryable
 from connector.outputs.splunk_hec.output import SplunkHecSettings
 from tests.support.collectors import free_port
 from tests.support.hec_collector import TOKEN, hec_collector, reported
@@ -72,9 +72,16 @@ async def test_each_of_several_urls_is_looked_at() -> None:
         assert second.url in line
         await splunk.close()
         half = output(first.url, f"http://127.0.0.1:{free_port()}")
-        with pytest.raises(Retryable):
+        with pytest.raises(Retryable) as raised:
             await half.check()
         await half.close()
+        assert isinstance(raised.value, PartlyDown)
+        assert f"{first.url} accepts the token" in raised.value.reason
+        none = output(f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}")
+        with pytest.raises(Retryable) as raised:
+            await none.check()
+        await none.close()
+        assert not isinstance(raised.value, PartlyDown)
 
 
 GOOD = {"url": "https://splunk.example:8088", "token": TOKEN}

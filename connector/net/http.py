@@ -21,6 +21,7 @@ from connector.net.no_proxy import ProxyEnvironment, with_scheme
 from connector.net.replaceable import Replaceable
 from connector.net.tls import TlsOptions, client_context
 from connector.net.transport import (
+    ProxyDenied,
     Response,
     TimedOut,
     TooLarge,
@@ -252,6 +253,7 @@ _UNSENDABLE = "the request cannot be written as HTTP: check URL and header value
 """The library's own text would show the URL or the header, and with it a credential."""
 
 
+_PROXY_CREDENTIALS = "407"
 _BROKEN_OFF = "the connection closed before the response was complete"
 _NOT_HTTP = "the answer is not valid HTTP: check scheme and port of the URL"
 
@@ -402,7 +404,9 @@ def _failure(peer: str, error: Exception) -> TransportError:
     if isinstance(error, httpcore.TimeoutException):
         return TimedOut(f"{peer}: no response in time")
     if isinstance(error, httpcore.ProxyError):
-        return Unreachable(f"{peer}: the proxy refused to connect ({_proxy_status(error)})")
+        status = _proxy_status(error)
+        denied = status.startswith(_PROXY_CREDENTIALS)
+        return (ProxyDenied if denied else Unreachable)(f"{peer}: the proxy refused to connect ({status})")
     if isinstance(error, (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol)):
         return Unsendable(
             f"{peer}: the request cannot be written as HTTP; check header values for line breaks"

@@ -39,6 +39,10 @@ class Unreachable(TransportError):
     """No connection: name resolution, refused, no route, connect timeout, or refused by the proxy."""
 
 
+class ProxyDenied(Unreachable):
+    """The proxy does not accept the credentials, or requires some: an operator has to act."""
+
+
 class Untrusted(TransportError):
     """A certificate was not accepted, or there is no common TLS version: an operator has to act."""
 

@@ -18,7 +18,7 @@ from connector.net.backoff import parse_retry_after
 from connector.net.http import HttpClient
 from connector.net.no_proxy import route_of
 from connector.net.tls import TlsOptions, client_context
-from connector.net.transport import Response, TransportError, Unsendable, Untrusted
+from connector.net.transport import ProxyDenied, Response, TransportError, Unsendable, Untrusted
 from connector.outputs.common import OutputSettings
 from connector.outputs.shared.answer_text import excerpt
 from connector.outputs.shared.tcp import connect
@@ -52,10 +52,10 @@ def _zlib_gzip(body: bytes) -> bytes:
 
 
 def delivery_error(error: TransportError | ConfigurationError) -> DeliveryError:
-    """A hold for what only an operator can fix (certificate, setting); anything else is retryable."""
+    """A hold for what only an operator can fix (certificate, proxy, setting); anything else is retryable."""
     if isinstance(error, ConfigurationError):
         return Hold("; ".join(str(problem) for problem in error.problems))
-    if isinstance(error, (Untrusted, Unsendable)):
+    if isinstance(error, (Untrusted, Unsendable, ProxyDenied)):
         return Hold(error.reason)
     return Retryable(error.reason)
 

@@ -1,4 +1,4 @@
-"""A proxy spoken to with TLS: its certificate is of the system's authorities, not of the collector's."""
+"""Outputs behind a proxy: how it is reached, whose certificates count, and what its refusal means."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
-from connector.errors import Retryable
+from connector.errors import Hold, Retryable
 from connector.net import http
 from connector.outputs.http.output import HttpSettings
 from connector.testing.outputs import events
@@ -58,3 +58,16 @@ async def test_the_port_of_a_proxy_is_that_of_its_scheme() -> None:
     with pytest.raises(Retryable, match=r"127\.0\.0\.1:443"):
         await collector.check()
     await collector.close()
+
+
+@pytest.mark.parametrize(("status", "kind"), [(407, Hold), (502, Retryable)])
+async def test_a_proxy_that_asks_for_credentials_holds(status: int, kind: type[Exception]) -> None:
+    async with scripted(lambda _: Reply(status)) as proxy:
+        collector = output("https://siem.example", proxy=f"http://user:canary-old@127.0.0.1:{proxy.port}")
+        with pytest.raises(
+            kind, match=rf"siem\.example:443: the proxy refused to connect \({status}"
+        ) as raised:
+            await collector.send(events(1))
+        await collector.close()
+
+    assert "canary" not in str(raised.value)

@@ -242,6 +242,8 @@ class _TlsStream(httpcore.AsyncNetworkStream):
         return await _secured(self, ssl_context, server_hostname, timeout)
 
     def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable" and (self._tls.pending() or self._incoming.pending):
+            return True
         return self._tls if info == "ssl_object" else self._stream.get_extra_info(info)
 
     async def _flush(self) -> None:

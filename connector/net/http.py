@@ -8,7 +8,7 @@ import re
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from connector import __version__
 from connector.errors import ConfigurationError, Problem
@@ -229,6 +229,8 @@ class HttpClient:
         response = await routes.pool_for(request.url).handle_async_request(request)
         try:
             body = await self._read(response, peer)
+            if _has_more(response):
+                self.renew()
         finally:
             await response.aclose()
         return response.status, response.headers, body
@@ -288,6 +290,15 @@ def _target(url: str, params: tuple[tuple[str, str], ...]) -> _Target:
         _peer(target),
         b"Basic " + b64encode(credentials) if credentials else None,
     )
+
+
+def _has_more(response: httpcore.Response) -> bool:
+    """Whether bytes follow the response: the library would take them for the response to the next request."""
+    stream = cast("Any", response.stream)
+    try:
+        return bool(stream._stream._connection._h11_state.trailing_data[0])  # noqa: SLF001, nothing public tells
+    except AttributeError:
+        return False
 
 
 def _peer(url: httpx.URL) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import socket
 import zlib
@@ -194,6 +195,26 @@ async def test_an_answer_that_is_no_http_is_named_as_such(raw: bytes) -> None:
         with pytest.raises(TransportError, match="the answer is not valid HTTP"):
             await client.request("GET", server.url)
         await client.close()
+
+
+async def test_a_second_response_is_not_taken_for_that_of_the_next_request() -> None:
+    """A collector that answers twice: the second request is refused, whatever was sent before it."""
+    taken = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+    refused = b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"
+    replies = iter([taken + taken, refused])
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n{}"):
+                writer.write(next(replies))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        client = HttpClient(timeout=5)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        answers = [(await client.request("POST", url, content=b"{}")).status for _ in range(2)]
+        await client.close()
+    assert answers == [200, 503]
 
 
 async def test_nobody_listening_is_unreachable_and_the_text_holds_no_credential() -> None:

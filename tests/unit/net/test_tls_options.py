@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -82,6 +83,38 @@ async def test_the_advice_about_a_certificate_fits_what_is_wrong_with_it(
     with pytest.raises(Untrusted, match=advice) as raised:
         await _ask(context, TlsOptions(ca_file=ca_file))
     assert "tls.ca_file" not in raised.value.reason
+
+
+async def test_a_second_response_in_a_record_of_its_own_is_not_taken_for_that_of_the_next_request(
+    authority: trustme.CA, ca_file: Path
+) -> None:
+    context = server_context(authority, "127.0.0.1")
+    taken, refused = (b"HTTP/1.1 %d x\r\ncontent-length: 0\r\n\r\n" % status for status in (200, 503))
+    responses = iter([[taken, taken], [refused]])
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        asked = b""
+        while data := await reader.read(65536):
+            incoming.write(data)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+                while True:
+                    asked += tls.read(65536)
+            if asked.endswith(b"{}"):
+                asked = b""
+                for response in next(responses):
+                    tls.write(response)
+            writer.write(outgoing.read())  # both records in one segment
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        client = HttpClient(timeout=5, tls=TlsOptions(ca_file=ca_file))
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        answers = [(await client.request("POST", url, content=b"{}")).status for _ in range(2)]
+        await client.close()
+    assert answers == [200, 503]
 
 
 async def test_server_name_says_which_name_to_expect(authority: trustme.CA, ca_file: Path) -> None:

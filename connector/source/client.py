@@ -22,11 +22,11 @@ from connector.source.catalog import ENDPOINTS
 from connector.source.credentials import ApiToken, Credentials
 from connector.source.deferred import DeferredSearches
 from connector.source.enrichment import CloudflareEnricher, Endpoint
-from connector.source.error_mapping import ANSWER_TOO_LARGE, ROUTE_CODES
+from connector.source.error_mapping import ROUTE_CODES
 from connector.source.filters import query_parameters
 from connector.source.options import SourceOptions
 from connector.source.page_size import PageSize
-from connector.source.pages import is_encodable
+from connector.source.pages import ANSWER_TOO_LARGE, is_encodable
 from connector.source.paging import PagingGuard, next_cursor
 from connector.source.probe import ProbeResult, verify
 from connector.source.raw_page import PageSplitter

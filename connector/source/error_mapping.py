@@ -12,9 +12,7 @@ import re
 from connector.errors import BadQuery, Denied, SearchIncomplete, SourceError, Unavailable
 from connector.net.transport import Response, TooLarge, TransportError, Unsendable
 from connector.source.envelope import ApiError, Envelope, one_line
-
-ANSWER_TOO_LARGE = "answer_too_large"
-"""Reason of ``SearchIncomplete`` for a response beyond the HTTP client's limit."""
+from connector.source.pages import ANSWER_TOO_LARGE
 
 ROUTE_CODES = frozenset({7000, 7003})
 _CREDENTIAL_CODES = frozenset({6003, 6103, 6111, 9106, 9109, 9300, 10000, 10001})

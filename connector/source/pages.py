@@ -26,6 +26,10 @@ _ENCODER_DEPTH = 254
 MAX_DEPTH = 200
 """Levels of nesting of a record: events wrap it in a few levels of their own, and the encoder has a limit."""
 
+ANSWER_TOO_LARGE = "answer_too_large"
+"""Reason of ``SearchIncomplete`` for a response beyond the HTTP client's limit, or one that takes too much
+memory when it is decoded."""
+
 MAX_ROWS = 20_000
 """Rows of one page. The API's documented maximum is 1000, its changelog once said 10,000."""
 
@@ -84,16 +88,22 @@ def is_large(body: bytes) -> bool:
     return _estimate(body, 0, len(body)) > _WHOLE_PAGE
 
 
+def too_large() -> SearchIncomplete:
+    """The error for a response that takes too much memory when it is decoded."""
+    return SearchIncomplete(ANSWER_TOO_LARGE, hint="decoded, the response would take too much memory")
+
+
 async def scan(body: bytes) -> Layout | None:
     """Scan the JSON object *body*, letting other tasks run; ``None`` where ``result`` is not an array.
 
     Raises ``Undecodable`` for a body that ends early or is not a JSON object, ``SearchIncomplete`` for a page
-    with more rows than any page has.
+    with more rows than any page has, or with too much beside them.
     """
     loop = asyncio.get_running_loop()
     pause = loop.time() + _YIELD_AFTER
     spans: list[Span] | None = None
     members: list[bytes] = []
+    beside = 0
     at = _skip_to(body, body.find(b"{"), b"{")
     while not _ends(body, at, b"}"):
         member = _MEMBER.match(body, at)
@@ -102,6 +112,9 @@ async def scan(body: bytes) -> Layout | None:
         at = member.end()
         if member[1] != b"result" or body[at : at + 1] != b"[":
             end = _end_of_value(body, at)
+            beside += _estimate(body, at, end)
+            if beside > _WHOLE_PAGE:
+                raise too_large()
             members.append(b'"' + member[1] + b'":' + body[at:end])
             at = end
             continue

@@ -35,7 +35,7 @@ from connector.source.error_mapping import (
     is_retryable,
 )
 from connector.source.options import SourceOptions
-from connector.source.pages import scan
+from connector.source.pages import is_large, scan, too_large
 from connector.source.raw_page import PageSplitter
 from connector.source.server_clock import ServerClock
 from connector.values import dataclass
@@ -308,9 +308,12 @@ def _final(ask: ApiRequest, failure: _Failure) -> SourceError:
 async def _read_envelope(response: Response, splitter: PageSplitter, *, is_page: bool) -> Envelope | None:
     """Decode the response's JSON object, whatever its content type; ``None`` if there is none.
 
-    Pages that are large, or that the splitter refuses, are decoded in slices.
+    Pages that are large, or that the splitter refuses, are decoded in slices. Everything else is decoded in
+    one step: raises ``SearchIncomplete`` where that might take too much memory.
     """
-    if is_page and response.ok:
+    if not response.ok:
+        return _decode_envelope(response.body[:_EXPLAINED])
+    if is_page:
         page = splitter.split(response.body)
         if page is not None:
             return Envelope(page.document, raw=page)
@@ -320,6 +323,8 @@ async def _read_envelope(response: Response, splitter: PageSplitter, *, is_page:
             return None
         if layout is not None:
             return Envelope(layout.document, layout=layout, body=response.body)
+    if is_large(response.body):
+        raise too_large()
     return _decode_envelope(response.body)
 
 

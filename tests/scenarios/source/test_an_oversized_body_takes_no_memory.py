@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from connector.errors import SearchIncomplete
-from tests.scenarios.source.account import account, in_turn, page, rows, run
+from connector.errors import SearchIncomplete, SourceError
+from connector.model import Priority, Query
+from connector.source.options import SourceOptions
+from tests.scenarios.source.account import SECOND, account, in_turn, page, rows, run
+from tests.support.scripted_http import Reply
 
 LIMIT = 1 << 20
 CHUNK = b" " * (64 << 10)
@@ -73,6 +77,38 @@ def test_no_more_than_the_limit_is_ever_held(pieces: Callable[[], Iterator[bytes
             assert isinstance(error, SearchIncomplete)
             assert error.reason == "answer_too_large"
             assert peak < 4 * LIMIT
+
+    run(story())
+
+
+_MANY = b"{}," * 3_000_000 + b"{}"
+"""A gzip of nine kilobytes; decoded, two hundred megabytes of objects."""
+
+_AROUND = b'{"success":true,"errors":[' + _MANY + b'],"result":[],"result_info":{}}'
+_INSIDE = b'{"success":true,"result":{"id":"r1","links":[' + _MANY + b"]}}"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "lookup"),
+    [(500, _AROUND, False), (200, _AROUND, False), (200, _INSIDE, False), (200, _INSIDE, True)],
+    ids=["a failure", "around a page", "no page", "one record"],
+)
+def test_what_unpacks_to_too_many_objects_is_not_decoded(status: int, body: bytes, *, lookup: bool) -> None:
+    packed = gzip.compress(body)
+    reply = Reply(status, packed, {"content-type": "application/json", "content-encoding": "gzip"})
+
+    async def story() -> None:
+        async with account(in_turn(reply), max_body=16 << 20, options=SourceOptions(attempts=1)) as it:
+            tracemalloc.start()
+            try:
+                asked = it.source.get("r1", Priority.REVISIT) if lookup else it.ids(Query(per_page=1), SECOND)
+                with pytest.raises(SourceError) as failed:
+                    await asked
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert (failed.value.reason == "answer_too_large") == (status == 200)
+            assert peak < 64 << 20
 
     run(story())
 

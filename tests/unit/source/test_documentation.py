@@ -10,8 +10,8 @@ import pytest
 
 from connector.collect.revisions import WATCHED
 from connector.mapping.schemas.fields import RECORD_FIELDS
-from connector.source.error_mapping import ANSWER_TOO_LARGE
 from connector.source.filters import FILTERS, NOT_FILTERS
+from connector.source.pages import ANSWER_TOO_LARGE
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "source.md"

@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from connector.errors import JournalDamaged
-from connector.journal.codec import decode_errors, from_blob
 
 TYPES = {
     "counters": {"head": "integer", "floor": "integer", "bytes": "integer", "trimmed": "integer"},
@@ -102,21 +101,6 @@ def find_damage(connection: sqlite3.Connection, seconds: float | None = None) ->
             if is_over():
                 return None
             raise
-
-
-def find_undecodable(connection: sqlite3.Connection) -> Iterator[str]:
-    """Yield a sentence for each entry and dead letter whose content cannot be decoded."""
-    rows = connection.execute("SELECT first, last, tolerant, body FROM entries ORDER BY first")
-    for first, last, tolerant, body in rows:
-        with decode_errors() as failed:
-            from_blob(body, tolerant=bool(tolerant))
-        if failed:
-            yield f"the entry of revisions {first} to {last} cannot be decoded: {failed[0]}"
-    for number, tolerant, body in connection.execute("SELECT number, tolerant, body FROM dead_letters"):
-        with decode_errors() as failed:
-            from_blob(body, tolerant=bool(tolerant))
-        if failed:
-            yield f"dead letter {number} cannot be decoded: {failed[0]}"
 
 
 def _check(connection: sqlite3.Connection, *, pages: bool) -> str | None:

@@ -8,7 +8,7 @@ report names the time that a backfill has to read again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import field
 from datetime import datetime
@@ -17,12 +17,15 @@ from typing import Any, TypeAlias
 
 from connector.errors import JournalBroken
 from connector.journal.actions import decode_body
-from connector.journal.codec import UNREADABLE, from_blob, to_moment
+from connector.journal.codec import UNREADABLE, Text, from_blob, from_text, to_moment
 from connector.journal.database import connect, explain, transaction
+from connector.journal.dead_letters import to_dead_letter
 from connector.journal.entries import bytes_at
-from connector.journal.integrity import TYPES, find_damage, find_undecodable
+from connector.journal.integrity import TYPES, find_damage
 from connector.journal.lock import hold_directory
+from connector.journal.quarantine import item_of
 from connector.journal.schema import check_application, migrate
+from connector.journal.seen import from_key, from_occurrences
 from connector.values import dataclass
 
 _Row: TypeAlias = dict[str, Any]
@@ -86,7 +89,7 @@ def check(directory: Path, file: str) -> tuple[str, ...]:
         try:
             migrate(connection, str(path))
             problem = find_damage(connection)
-            return ((problem,) if problem else ()) + tuple(find_undecodable(connection))
+            return ((problem,) if problem else ()) + tuple(_find_undecodable(connection))
         except (sqlite3.Error, *UNREADABLE) as error:
             return (f"{type(error).__name__}: {error}",)
         finally:
@@ -206,17 +209,64 @@ def _is_sound(table: str, row: _Row) -> bool:
     if any(not isinstance(row.get(column), _KINDS[kind]) for column, kind in TYPES[table].items()):
         return False
     try:
-        if table == "actions":
-            decode_body(row["body"], tolerant=bool(row["tolerant"]))
-        elif "body" in row and table != "states":
-            revisions, _ = from_blob(row["body"], tolerant=bool(row["tolerant"]))
-            return table != "entries" or len(revisions) == row["last"] - row["first"] + 1
-        for column in ("time", "until", "at", "recorded", "requested", "changed", "due"):
-            if row.get(column) is not None:
-                to_moment(row[column])
+        _decode(table, row)
     except UNREADABLE:
         return False
     return True
+
+
+def _find_undecodable(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield a sentence for each row whose content cannot be decoded."""
+    for table, key in _KEYS.items():
+        for row in _select(connection, table, key, None):
+            try:
+                _decode(table, row)
+            except UNREADABLE as error:
+                name = ", ".join(f"{column} {row[column]}" for column in key)
+                yield f"a row of the table {table} cannot be decoded ({name}): {error}"
+
+
+def _decode(table: str, row: _Row) -> None:
+    """Decode all that a daemon would decode of *row*; raises one of ``UNREADABLE``."""
+    if table in _DECODERS:
+        _DECODERS[table](row)
+    for column in _TIMES & row.keys():
+        if row[column] is not None:
+            to_moment(row[column])
+
+
+def _decode_entry(row: _Row) -> None:
+    revisions, _ = from_blob(row["body"], tolerant=bool(row["tolerant"]))
+    if len(revisions) != row["last"] - row["first"] + 1:
+        raise ValueError("it holds another number of revisions than it says")
+
+
+def _decode_state(row: _Row) -> None:
+    if not isinstance(from_text(Text(row["body"], bool(row["tolerant"]))), dict):
+        raise TypeError("it is no JSON object")
+
+
+def _decode_seen(row: _Row) -> None:
+    from_key(row["key"])
+    if row["occurrences"] is not None:
+        from_occurrences(row["occurrences"])
+
+
+_DECODERS: dict[str, Callable[[_Row], object]] = {
+    "entries": _decode_entry,
+    "states": _decode_state,
+    "seen": _decode_seen,
+    "dead_letters": lambda row: to_dead_letter(
+        row["output"], row["details"], bool(row["tolerant"]), row["body"]
+    ),
+    "actions": lambda row: decode_body(row["body"], tolerant=bool(row["tolerant"])),
+    "quarantine": lambda row: item_of(row["number"], "", "", row["reason"], row["raw"], row["at"]),
+}
+_TIMES = frozenset(
+    {"time", "until", "at", "start", "end", "gap_start", "gap_end", "recorded", "committed", "earliest"}
+    | {"latest", "requested", "changed", "due"}
+)
+"""Columns that hold a time, where a table has them."""
 
 
 def _old_counters(old: sqlite3.Connection) -> tuple[int, int] | None:

@@ -312,7 +312,7 @@ class SeenTable:
             to_moment(time),
             watched,
             digest,
-            {digest: 1} if occurrences is None else _from_occurrences(occurrences),
+            {digest: 1} if occurrences is None else from_occurrences(occurrences),
             number,
             to_moment(until),
             message or b"",
@@ -370,7 +370,8 @@ def _chunks(keys: Collection[bytes]) -> Iterator[list[bytearray | int]]:
     return (bound[start : start + _CHUNK] for start in range(0, len(bound), _CHUNK))
 
 
-def _from_occurrences(data: bytes) -> dict[str, int]:
+def from_occurrences(data: bytes) -> dict[str, int]:
+    """How often a record entered each state, as stored."""
     return cast("dict[str, int]", from_text(Text(data, tolerant=False)))
 
 

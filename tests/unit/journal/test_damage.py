@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -15,7 +17,7 @@ import pytest
 from connector.errors import JournalBroken, JournalDamaged
 from connector.journal.journal import FILE
 from connector.journal.recovery import check, recover
-from connector.model import Backlog, Commit, Entry, Feed, Gap, GapCause, Step, Window
+from connector.model import Backlog, Commit, Entry, Feed, Gap, GapCause, Quarantined, Step, Window
 from connector.testing.journal import FEED, HOSTILE, MINUTE, START, commit_of, letter, revision, seen_row
 from tests.unit.journal.journals import Surroundings
 
@@ -45,7 +47,9 @@ async def _fill(here: Surroundings) -> None:
             step = Step("live", since, START + number * MINUTE, gap if number == 1 else None)
             found = revision(f"r{number}", HOSTILE[number % len(HOSTILE)])
             rows = (seen_row(f"r{number}", START + number * MINUTE, START + number * MINUTE, n=number),)
-            await journal.commit(Commit(FEED, "print", (found, revision(f"s{number}")), rows, step))
+            odd = (Quarantined(b"[" * 300, "nested_too_deeply"),) if number == 1 else ()
+            found_here = (found, revision(f"s{number}"))
+            await journal.commit(Commit(FEED, "print", found_here, rows, step, quarantined=odd))
         dead = [letter("siem", 2, revision("s0"))]
         await journal.acknowledge("siem", after=0, upto=2, dead=dead, emitted={"r0": "ab" * 32})
         await journal.set_value("key", "value")
@@ -166,3 +170,32 @@ async def test_an_intact_journal_is_recovered_whole(intact: Path, tmp_path: Path
         assert await journal.get_value("key") == "value"
         assert len(await journal.seen(FEED, [f"r{number}" for number in range(30)])) == 30
     assert await _use(here) == REVISIONS
+
+
+CONTENT = {
+    "states": ("body", "state"),
+    "dead_letters": ("details", "number"),
+    "quarantine": ("raw", "number"),
+    "entries": ("body", "first"),
+}
+
+
+@pytest.mark.parametrize(("table", "column", "key"), [(name, *rest) for name, rest in CONTENT.items()])
+async def test_content_that_nothing_can_decode_is_found_and_left_out(
+    intact: Path, tmp_path: Path, table: str, column: str, key: str
+) -> None:
+    """The pages are sound then, and so is every type: only decoding shows the damage."""
+    here = Surroundings(tmp_path / "state")
+    _damaged_copy(intact, here, lambda _data, _random: None, 0)
+    with closing(sqlite3.connect(here.directory / FILE)) as connection, connection:
+        connection.execute(
+            f"UPDATE {table} SET {column} = x'7b' WHERE {key} = (SELECT min({key}) FROM {table})"
+        )
+
+    [problem] = check(here.directory, FILE)
+    report = recover(here.directory, FILE, START)
+
+    assert problem.startswith(f"a row of the table {table} cannot be decoded ({key} 1): ")
+    assert report.lost[table] == 1
+    assert check(here.directory, FILE) == ()
+    assert await _use(here) == REVISIONS - report.revisions

@@ -34,6 +34,7 @@ class ResultOrder:
         self._oldest_first = self._newest_first = True
         self._count = 0
         self._first = self._last = ""
+        self._ids: list[str] = []
         self.is_disordered = False
 
     def add(self, records: Sequence[Record]) -> None:
@@ -44,10 +45,25 @@ class ResultOrder:
         rising, falling = sorted(times), sorted(times, reverse=True)
         self.is_disordered = times not in (rising, falling)
         known = "" not in (rising[0], rising[-1])
-        self._oldest_first &= known and times == rising and (not self._last or self._last <= times[0])
-        self._newest_first &= known and times == falling and (not self._last or self._last >= times[0])
+        oldest_first = self._oldest_first and known and times == rising and self._follow(times, oldest=True)
+        newest_first = self._newest_first and known and times == falling and self._follow(times, oldest=False)
+        if known and not (oldest_first or newest_first):
+            # Where rows moved on between two pages, some repeat: only others tell of disorder.
+            before = set(self._ids)
+            others = [time for time, record in zip(times, records, strict=True) if record.id not in before]
+            up = self._oldest_first and others == sorted(others) and self._follow(others, oldest=True)
+            down = self._newest_first and others == sorted(others, reverse=True)
+            self.is_disordered |= not (up or (down and self._follow(others, oldest=False)))
+        self._oldest_first, self._newest_first = oldest_first, newest_first
         self._first, self._last = self._first or times[0], times[-1]
+        self._ids = [record.id for record in records]
         self._count += len(times)
+
+    def _follow(self, times: Sequence[str], *, oldest: bool) -> bool:
+        """Whether the first of *times*, if there is one, may follow the last record before it."""
+        if not times or not self._last:
+            return True
+        return self._last <= times[0] if oldest else self._last >= times[0]
 
     def left(self) -> Window | None:
         """What of the window may hold records that did not come yet; ``None`` where that cannot be told.

@@ -20,6 +20,11 @@ def _records(seconds: Iterable[float], name: str = "scanned_at", zone: str = "Z"
     return [Record(str(number), {name: time + zone}) for number, time in enumerate(times)]
 
 
+def _named(seconds: Iterable[float], zone: str = "Z") -> list[Record]:
+    """Records that are none of ``_records``."""
+    return [record.renamed(f"other {record.id}") for record in _records(seconds, zone=zone)]
+
+
 def _left(*pages: list[Record], window: Window = WINDOW) -> Window | None:
     order = ResultOrder(window)
     for page in pages:
@@ -77,3 +82,29 @@ def test_what_is_left_is_always_shorter() -> None:
         START, START + 24 * SECOND
     )
     assert _left(_records([25] * 25 + [24] * 2), window=second) is None
+
+
+@pytest.mark.parametrize(
+    ("pages", "is_disordered"),
+    [
+        ([_records(range(100, 70, -1)), _named(range(90, 60, -1))], True),
+        ([_records(range(0, 60, 2)), _named(range(1, 61, 2))], True),
+        ([_records(range(30)), _named(range(60, 30, -1))], True),
+        ([_records(range(99, 69, -1)), _records(range(99, 69, -1))[28:] + _named(range(70, 50, -1))], False),
+        ([_records(range(30)), _records(range(30))], False),
+        ([_records(range(30)), _named(range(30, 60), zone="+02:00")], False),
+        ([_records([5] * 30), _named(range(10, 30))], False),
+    ],
+    ids=[
+        "each page newest first", "each page oldest first", "the direction changes", "rows moved on",
+        "a page again", "unknown times", "the first page tells nothing",
+    ],
+)  # fmt: skip
+def test_pages_that_contradict_each_other_prove_that_there_is_no_order(
+    pages: list[list[Record]], *, is_disordered: bool
+) -> None:
+    order = ResultOrder(WINDOW)
+    for page in pages:
+        order.add(page)
+
+    assert order.is_disordered == is_disordered

@@ -83,17 +83,14 @@ def check(directory: Path, file: str) -> tuple[str, ...]:
         if not path.exists():
             return ()
         try:
-            connection = connect(path)
-        except sqlite3.Error as error:
-            return (str(error),)
-        try:
-            migrate(connection, str(path))
-            problem = find_damage(connection)
-            return ((problem,) if problem else ()) + tuple(_find_undecodable(connection))
+            with closing(connect(path)) as connection:
+                migrate(connection, str(path))
+                problem = find_damage(connection)
+                return ((problem,) if problem else ()) + tuple(_find_undecodable(connection))
+        except OSError as error:
+            raise explain(error, path) from error
         except (sqlite3.Error, *UNREADABLE) as error:
             return (f"{type(error).__name__}: {error}",)
-        finally:
-            connection.close()
 
 
 def recover(directory: Path, file: str, now: datetime) -> RecoveryReport:

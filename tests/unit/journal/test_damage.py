@@ -199,3 +199,22 @@ async def test_content_that_nothing_can_decode_is_found_and_left_out(
     assert report.lost[table] == 1
     assert check(here.directory, FILE) == ()
     assert await _use(here) == REVISIONS - report.revisions
+
+
+async def test_a_name_in_the_schema_that_is_no_text_is_damage(intact: Path, tmp_path: Path) -> None:
+    here = Surroundings(tmp_path / "state")
+    _damaged_copy(intact, here, lambda _data, _random: None, 0)
+    data = (here.directory / FILE).read_bytes()
+    (here.directory / FILE).write_bytes(data.replace(b"tableemitted", b"table\xc5mitted"))
+
+    assert len(check(here.directory, FILE)) == 1
+    assert "state recover" in str(await _outcome(here))
+    recover(here.directory, FILE, START)
+    assert await _use(here) == REVISIONS
+
+
+def test_a_directory_in_the_place_of_the_journal_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+
+    with pytest.raises(JournalBroken, match="cannot be opened"):
+        check(tmp_path, FILE)

@@ -227,6 +227,7 @@ def build_collectors(
             observe=observe,
             clock=clock,
             refresh=source.refresh,
+            forget_time=source.forget_time,
             enricher=feed.enrichment.build(source, feed.plan.feed, clock) if feed.enrichment else None,
         )
         built.append((feed, collector))

@@ -118,7 +118,8 @@ class Checkpoints:
                 raise Unavailable(
                     f"the clock shows {now.isoformat()}, but this feed has already read beyond "
                     f"{self.floor.isoformat()}",
-                    hint="synchronise the clock",
+                    hint="synchronise the clock of this machine; if it is right, the API or a proxy sent a "
+                    "wrong Date, and collection resumes with the next right one",
                 )
             await self.step(name, now)
             self._observe(CheckpointPulledBack(self._config.feed, name, (checkpoint - now).total_seconds()))

@@ -62,11 +62,13 @@ class Collector:
         observe: Observe,
         clock: Clock,
         refresh: Callable[[], bool] = lambda: False,
+        forget_time: Callable[[], None] = lambda: None,
         enricher: Enricher | None = None,
     ) -> None:
         """*lookup* finds single records, where the API can.
 
         *refresh* reads the account's secrets again; it is called after the API refused them.
+        *forget_time* has the source learn the API's clock anew.
         """
         self._config = config
         self._source = source
@@ -108,6 +110,7 @@ class Collector:
             FeedResume(config, log, self._checkpoints),
             expiry,
             now=now,
+            forget_time=forget_time,
         )
         self._repair = GapRepair(reader, self._sweeper, self._checkpoints, now=now)
         self.jobs = BackfillQueue(feed, log)

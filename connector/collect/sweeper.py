@@ -10,6 +10,7 @@ before that.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 
@@ -35,7 +36,7 @@ from connector.collect.windows import (
     sweeps_of,
     whole_second,
 )
-from connector.errors import SourceError
+from connector.errors import SourceError, Unavailable
 from connector.interfaces import Clock
 from connector.model import Gap, GapCause, Priority, Step, Window
 
@@ -57,7 +58,9 @@ class Sweeper:
         expiry: SeenExpiry,
         *,
         now: Clock,
+        forget_time: Callable[[], None],
     ) -> None:
+        self._forget_time = forget_time
         self._config = config
         self._reader = reader
         self._ingester = ingester
@@ -80,7 +83,12 @@ class Sweeper:
 
     async def live(self) -> None:
         """Read everything from the live checkpoint to the present."""
-        await self._checkpoints.pull_back_from_future()
+        try:
+            await self._checkpoints.pull_back_from_future()
+        except Unavailable:
+            # No window is left to ask for, so no response would ever correct a wrong clock of the API.
+            self._forget_time()
+            raise
         begun = await self._live_checkpoint()
         if begun is None:
             return

@@ -110,6 +110,10 @@ class CloudflareSource:
         """The API's clock; the local one before the first response."""
         return self._server.now()
 
+    def forget_time(self) -> None:
+        """Forget the API's clock, which contradicts what is known: the next response tells it anew."""
+        self._server.forget()
+
     def refresh(self) -> bool:
         """Read the credential from its source again; returns whether it changed."""
         return self._requester.refresh()

@@ -63,6 +63,10 @@ class ServerClock:
             self._reported = skew
             self._observe(ClockSkewed(self._account, skew))
 
+    def forget(self) -> None:
+        """Forget what was learned, because it contradicts what is known: the next response tells anew."""
+        self._offsets.clear()
+
     def ahead(self, moment: datetime) -> timedelta:
         """How far *moment* lies in the API's future; zero if it does not, or while the clock is unknown."""
         return max(timedelta(0), moment - self.now()) if self._offsets else timedelta(0)

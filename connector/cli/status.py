@@ -7,7 +7,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -44,6 +44,9 @@ _COLORS = {
     "paused": "yellow",
 }
 """Colour of a state; others are left as they are."""
+
+_LONG, _ENDLESS = timedelta(minutes=2), timedelta(days=365)
+"""Waits that are told: a shorter one is over soon, and the end of a longer one is no time."""
 
 _COUNTS = re.compile(r" \(\d+ attempts\)|failing(?= \(\d+ attempts\)): |, last reached .* ago")
 """Parts of a reason that differ between feeds with the same problem."""
@@ -100,7 +103,7 @@ def render(
     yield f"email-connector {status['version']}: {paint(ready, _COLORS[ready])}, up {uptime}"
     feeds = [feed for feed in status["feeds"] if contains in feed_name(feed)]
     outputs = [output for output in status["outputs"] if contains in output["output"]]
-    yield from _problems(status, feeds, outputs, width)
+    yield from _problems(status, feeds, outputs, now, width)
     yield ""
     yield from _feed_table(feeds, now, width, everything=everything)
     yield ""
@@ -114,9 +117,13 @@ def feed_name(feed: JsonObject) -> str:
 
 
 def _problems(
-    status: JsonObject, feeds: Sequence[JsonObject], outputs: Sequence[JsonObject], width: int
+    status: JsonObject,
+    feeds: Sequence[JsonObject],
+    outputs: Sequence[JsonObject],
+    now: datetime,
+    width: int,
 ) -> Iterator[str]:
-    """Why something is wrong: every reason once, with the names that share it."""
+    """Why something is wrong: every reason once, with the names that share it, and how long it waits."""
     for problem in status["configuration"]["problems"]:
         yield from _wrap(
             f"configuration not reloaded, the previous one is in effect: {problem}", width, "red"
@@ -124,12 +131,20 @@ def _problems(
     named = [(f"output {output['output']}", output) for output in outputs]
     named += [(feed_name(feed), feed) for feed in feeds]
     groups: dict[tuple[str, str], list[str]] = {}
+    waits: dict[tuple[str, str], str] = {}
     for name, entry in named:
         if entry["reason"]:
             reason = _COUNTS.sub("", entry["reason"]).removeprefix(f"{entry['state']}: ")
-            groups.setdefault((entry["state"], reason), []).append(name)
+            group = entry["state"], reason
+            groups.setdefault(group, []).append(name)
+            due = entry.get("next_attempt")
+            if due and _LONG <= datetime.fromisoformat(due) - now < _ENDLESS:
+                waits[group] = min(due, waits.get(group, due))
     for (state, reason), names in groups.items():
-        yield from _wrap(f"{_listed(names)}: {state}: {sanitize(reason)}", width, _COLORS.get(state, ""))
+        text = f"{_listed(names)}: {state}: {sanitize(reason)}"
+        if due := waits.get((state, reason)):
+            text += f" (next attempt {ago(due, now)}; `email-connector resume` tries at once)"
+        yield from _wrap(text, width, _COLORS.get(state, ""))
 
 
 def _listed(names: Sequence[str]) -> str:

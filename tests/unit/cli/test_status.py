@@ -146,3 +146,19 @@ def test_a_time_ahead_is_in_the_future() -> None:
 def test_every_state_of_the_daemon_is_known_here() -> None:
     """A state that is not listed as good counts as failing; these are the ones that the daemon has."""
     assert {"fresh", "working"} <= module._GOOD
+
+
+def test_a_long_wait_is_told_and_how_to_end_it() -> None:
+    reason = "the API failed: no reason given [HTTP 503]"
+    waiting, others = feed("all", "failing", reason), feed("some", "failing", reason)
+    waiting["next_attempt"] = (NOW + timedelta(minutes=59)).isoformat()
+    others["next_attempt"] = (NOW + timedelta(minutes=50)).isoformat()
+    soon = output("siem", "retrying", "HTTP 503")
+    soon["next_attempt"] = (NOW + timedelta(seconds=30)).isoformat()
+    held = output("held", "hold", "HTTP 401")
+    held["next_attempt"] = datetime.max.replace(tzinfo=UTC).isoformat()
+
+    text = " ".join(" ".join(lines([waiting, others], [soon, held])).split())
+
+    assert f"{reason} (next attempt in 50 min; `email-connector resume` tries at once)" in text
+    assert text.count("next attempt") == 1

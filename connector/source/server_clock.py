@@ -20,6 +20,10 @@ _REPORTED_CHANGE = 1.0
 """Seconds of skew that are worth a fact; ``Date`` has a resolution of a second."""
 
 
+_EARLIEST, _LATEST = datetime(2025, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""A ``Date`` outside these is no time: 1970 and year 1 are what a clock that was never set shows."""
+
+
 class ServerClock:
     """Median offset of recent responses, advanced by the monotonic clock.
 
@@ -81,4 +85,5 @@ def _read(date: str | None) -> datetime | None:
         moment = parsedate_to_datetime(date or "")
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return moment if _EARLIEST <= moment < _LATEST else None

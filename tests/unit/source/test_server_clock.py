@@ -50,7 +50,9 @@ def test_it_follows_once_the_answers_agree_on_a_new_time() -> None:
 def test_headers_that_tell_no_time_are_passed_over() -> None:
     async def story() -> None:
         clock = ServerClock("a", wall_clock(asyncio.get_running_loop()), lambda _: None)
-        for header in (None, "", "now", "Fri, 99 Nov 2026 00:00:00 GMT"):
+        zero = ("Thu, 01 Jan 1970 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 GMT")
+        endless = ("Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 -2300")
+        for header in (None, "", "now", "Fri, 99 Nov 2026 00:00:00 GMT", *zero, *endless):
             clock.learn(header, 0.1)
         assert not clock.known
         assert clock.now() == EPOCH

@@ -141,15 +141,31 @@ def _run() -> int:
     return code if isinstance(code, int) else 0
 
 
+def _occupy_standard_streams() -> None:
+    """Open stdin, stdout and stderr where the caller has closed them.
+
+    Else the first socket or file would get such a descriptor, and what prints would write into it; libuv
+    aborts the process when it closes one. Of stdin nothing can be read, and what is written to stderr is
+    lost, but writing to stdout fails: nobody would get the data.
+    """
+    modes = {"stdin": os.O_RDONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
+    for descriptor, (name, mode) in enumerate(modes.items()):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, mode)  # it gets the lowest free descriptor
+            setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w", closefd=False))
+
+
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    _occupy_standard_streams()
     # Before most imports: with Python's thresholds, garbage collection is a tenth of the start.
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         code = _run()
     except OSError as error:
         broken_pipe = isinstance(error, BrokenPipeError)
-        if not broken_pipe and (error.errno not in _DISK_ERRORS or error.filename is not None):
+        closed = error.errno == errno.EBADF and sys.__stdout__ is None
+        if not (broken_pipe or closed) and (error.errno not in _DISK_ERRORS or error.filename is not None):
             raise
         if not broken_pipe:
             _print_error(f"cannot write the output: {error.strerror}")

@@ -1,4 +1,4 @@
-"""Full disks, taken ports and wrong hosts are one line and an exit code, never a traceback."""
+"""Full disks, closed streams, taken ports and wrong hosts are one line and an exit code, never a traceback."""
 
 from __future__ import annotations
 
@@ -50,6 +50,38 @@ def test_output_to_a_full_disk(tmp_path: Path, arguments: list[str]) -> None:
     last = done.stderr.decode().splitlines()[-1]
     assert (done.returncode, last) == (1, "error: cannot write the output: No space left on device")
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "last"),
+    [
+        ("config show >&-", 1, "error: cannot write the output: Bad file descriptor"),
+        ("check --offline >&-", 1, "error: cannot write the output: Bad file descriptor"),
+        ("--help >&-", 1, "error: cannot write the output: Bad file descriptor"),
+        ("init -o - <&-", 2, "error: name a collector: "),
+        ("config show 2>&-", 0, ""),
+        ("config show -c none.yaml <&- >&- 2>&-", 2, ""),
+        ("run --once >&-", 0, '"event":"daemon_stopped"'),
+        ("run --once <&- >&- 2>&-", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_at_the_start(tmp_path: Path, arguments: str, code: int, last: str) -> None:
+    (tmp_path / "connector.yaml").write_text(CONFIG)
+    with running(Simulator(backlog=50)) as base_url:
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"exec {sys.executable} -m connector {arguments}"],
+            env=environment(TOKEN=TOKEN, BASE=base_url),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+    assert last in "".join(done.stderr.splitlines()[-1:])
+    if arguments.startswith("run"):
+        assert (tmp_path / "events.ndjson").stat().st_size
 
 
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:

@@ -127,15 +127,23 @@ class Running:
         return next(group for group in self.groups if lease in group.unit.leases)
 
 
-async def run_daemon(loaded: Loaded, announce: Announce, reread: ReadConfiguration | None = None) -> None:
+async def run_daemon(
+    loaded: Loaded,
+    announce: Announce,
+    reread: ReadConfiguration | None = None,
+    hung_up: Callable[[], bool] = lambda: False,
+) -> None:
     """Run until SIGTERM or SIGINT; raises ``ConfigurationError`` before anything opens.
 
-    With *reread*, SIGHUP reloads the configuration; without it, SIGHUP keeps its default action.
+    With *reread*, SIGHUP reloads the configuration; without it, SIGHUP keeps its default action. *hung_up*:
+    whether a SIGHUP came before, when *loaded* may have been read already.
     """
     with log_to_stderr() as log:
         app, stop = build_app(loaded, utc_now, log), Stop()
         reload = Reload(reread) if reread else None
         with handle_signals(stop, reload.request if reload else None):
+            if reload is not None and hung_up():
+                reload.request()
             await run(app, stop, announce, reload)
 
 

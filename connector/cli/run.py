@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +40,7 @@ def command(context: click.Context, config: Path | None, once: bool, timeout: ti
     With --once, exits with 1 unless every feed was collected and every event delivered. It does not wait
     for what only an operator can fix, such as refused credentials.
     """
+    hung_up = _note_hangups() if not once else None
     from connector.app.build import log_format
 
     if not once and context.get_parameter_source("timeout") is ParameterSource.COMMANDLINE:
@@ -45,7 +48,7 @@ def command(context: click.Context, config: Path | None, once: bool, timeout: ti
     loaded = load_config(config)
     json_log = log_format(loaded.settings) == "json"
     try:
-        complete = _run(loaded, config, once, timeout, json_log=json_log)
+        complete = _run(loaded, config, timeout, hung_up, json_log=json_log)
     except ConnectorError as error:
         if not json_log:
             raise
@@ -55,8 +58,22 @@ def command(context: click.Context, config: Path | None, once: bool, timeout: ti
         context.exit(FAILED)
 
 
-def _run(loaded: Loaded, config: Path | None, once: bool, timeout: timedelta, *, json_log: bool) -> bool:
-    """Run until the end; false if ``--once`` is incomplete. The log says why."""
+def _note_hangups() -> Callable[[], bool]:
+    """Let SIGHUP end nothing from now on; the result says whether there was one."""
+    noted: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _: noted.append(number))
+    return lambda: bool(noted)
+
+
+def _run(
+    loaded: Loaded,
+    config: Path | None,
+    timeout: timedelta,
+    hung_up: Callable[[], bool] | None,
+    *,
+    json_log: bool,
+) -> bool:
+    """Run until the end; false if ``--once``, without *hung_up*, is incomplete. The log says why."""
     from connector.app.daemon import run_daemon
     from connector.app.run_once import run_daemon_once
     from connector.app.runtime import run
@@ -66,9 +83,9 @@ def _run(loaded: Loaded, config: Path | None, once: bool, timeout: timedelta, *,
         if url and not json_log:
             say(f"endpoint: {url}  (status page; also /metrics /healthz /readyz /api/status)")
 
-    if once:
+    if hung_up is None:
         return run(run_daemon_once(loaded, announce, timeout)).complete
-    run(run_daemon(loaded, announce, lambda: load_config(config)))
+    run(run_daemon(loaded, announce, lambda: load_config(config), hung_up))
     return True
 
 

@@ -49,6 +49,7 @@ def test_the_service_is_hardly_exposed(analyze: tuple[str, Path]) -> None:
 def test_it_reloads_drains_and_does_not_restart_on_a_wrong_configuration() -> None:
     assert "ExecReload=/bin/kill -HUP $MAINPID" in TEXT
     assert "RestartPreventExitStatus=2" in TEXT
+    assert "RestartForceExitStatus=SIGHUP" in TEXT, "or systemd takes the end by SIGHUP for a clean one"
     assert int(re.findall(r"^TimeoutStopSec=(\d+)s$", TEXT, re.MULTILINE)[0]) > 25 + 10
     assert "StateDirectory=email-connector" in TEXT
 

@@ -51,10 +51,21 @@ PLACEHOLDERS = (
     "https://placeholder.invalid/",
     "tls://placeholder.invalid:6514",
     "tcp://placeholder.invalid:514",
+    "placeholder.invalid:9092",
+    "placeholder@placeholder.invalid",
+    f"dcr-{'0' * 32}",
+    "00000000-0000-0000-0000-000000000000",
     "1h",
     _OMIT,
 )
 """Tried in this order for text whose reference is missing: no schema says what a validator accepts."""
+
+_SECRET_PLACEHOLDERS = (
+    "placeholder" * 3,
+    "https://placeholder.invalid/",
+    "postgresql://placeholder.invalid/placeholder",
+)
+"""The same for secrets."""
 
 
 def coerce(
@@ -143,7 +154,7 @@ class _Coercer:
 def _placeholder(text: str, schema: SchemaNode, path: Path, attempt: int) -> object:
     """A value of the right kind for a reference that is missing: enough to validate everything else."""
     if schema.secret:
-        return Secret("placeholder" * 3)
+        return Secret(_SECRET_PLACEHOLDERS[min(attempt, len(_SECRET_PLACEHOLDERS) - 1)])
     if schema.accepts_file:
         return Reference(lambda: "https://placeholder.invalid/")
     if path[-1] == "account_id":

@@ -12,13 +12,20 @@ from tests.unit.cli.harness import Shell, StateFolder
 PULL_REQUEST = """
 accounts:
   prod: {account_id: "${env:ACCOUNT}", api_token: "${file:/run/secrets/token}"}
-  test: {account_id: "${env:OTHER_ACCOUNT}", api_token: "${env:OTHER_TOKEN}"}
+  test: {account_id: "${env:OTHER_ACCOUNT}", api_token: "${env:OTHER_TOKEN}", proxy: "${env:PROXY}"}
+  old: {account_id: "${env:OLD_ACCOUNT}", email: "${env:OWNER}", api_key: "${env:KEY}"}
 searches:
   detections: {every: "${env:EVERY}"}
 outputs:
   splunk: {type: splunk_hec, url: "${env:SPLUNK}", token: "${env:HEC}", tls: {ca_file: /etc/ca.pem}}
   siem: {type: syslog, address: "${env:SIEM}", tls: {cert_file: client.pem}}
-state: {directory: state}
+  bus: {type: kafka, brokers: "${env:BROKERS}", topic: mail}
+  azure:
+    type: sentinel
+    url: "${env:ENDPOINT}"
+    rule: "${env:RULE}"
+    auth: {tenant_id: "${env:TENANT}", client_id: "${env:APP}", client_secret: "${env:APP_SECRET}"}
+state: {directory: state, postgres: {url: "${file:/run/secrets/database}"}}
 redaction: {key: "${file:/run/secrets/key}"}
 server: {token: "${env:STATUS_TOKEN}"}
 """

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from connector.import_guard import absent
+from connector.net.host_names import resolve
 
 with absent("pygments", "rich"):
     import httpcore
@@ -279,9 +280,8 @@ async def _secured(
 
 async def _connect(host: str, port: int) -> _Stream:
     """Try the addresses of *host* in turn, the next one beside the others when none answers soon."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [info[4] for info in _alternating(found)]
+    found = await resolve(host, port, socket.SOCK_STREAM)
+    addresses = [address for _, address in _alternating(found)]
     running: set[asyncio.Task[_Connection]] = set()
     errors: list[OSError] = []
     try:

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from connector.net.host_names import is_host_name
 from connector.net.loopback import is_loopback
 from connector.net.tls import TlsOptions
 from connector.quantity_fields import Duration
@@ -68,7 +69,8 @@ def split_url(text: str) -> SplitResult:
     """Split a URL; raises for a missing host or an invalid port."""
     try:
         url = urlsplit_uncached(text)
-        usable = bool(url.hostname) and url.port != 0 and _SENDABLE.fullmatch(text)
+        host = url.hostname or ""
+        usable = host and is_host_name(host) and url.port != 0 and _SENDABLE.fullmatch(text)
     except ValueError:
         usable = None
     if not usable:

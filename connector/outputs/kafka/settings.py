@@ -22,6 +22,7 @@ from pydantic import (
 
 from connector.interfaces import Observe
 from connector.model import Limits
+from connector.net.host_names import is_host_name
 from connector.net.tls import TlsOptions
 from connector.outputs.common import OutputSettings
 from connector.outputs.http.oauth import OAuth2Settings
@@ -83,9 +84,10 @@ def _to_broker(item: object) -> Broker:
         port = parts.port
     except ValueError:
         raise ValueError(_EXPECTED) from None
-    if not parts.hostname or not port or "@" in text or parts.path or parts.query or parts.fragment:
+    host, extra = parts.hostname or "", parts.path or parts.query or parts.fragment
+    if not host or not port or "@" in text or extra or not is_host_name(host):
         raise ValueError(_EXPECTED)
-    return Broker(parts.hostname, port)
+    return Broker(host, port)
 
 
 def _to_plain(brokers: tuple[Broker, ...]) -> str | list[str]:

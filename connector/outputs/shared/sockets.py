@@ -7,21 +7,13 @@ import fcntl
 import socket
 import struct
 import termios
-from typing import TypeAlias
+
+from connector.net.host_names import SocketAddress, resolve
 
 
 def peer_name(host: str, port: int) -> str:
     """Return ``host:port``, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
-
-
-async def resolve(host: str, port: int, kind: socket.SocketKind) -> list[tuple[int, SocketAddress]]:
-    """Return address families and addresses of *host*, in the system's order of preference."""
-    answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=kind)
-    return [(family, address) for family, _, _, _, address in answers]
 
 
 async def connected_socket(host: str, port: int, timeout: float) -> socket.socket:  # noqa: ASYNC109

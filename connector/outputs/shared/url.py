@@ -9,6 +9,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from connector.net.host_names import is_host_name
 from connector.secret import MASK, Reference, Secret, urlsplit_uncached
 
 _PORTS = {"http": 80, "https": 443}
@@ -105,7 +106,8 @@ def _split(text: str) -> SplitResult:
     stripped = text.strip()
     try:
         parts = urlsplit_uncached(stripped)
-        usable = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
+        host = parts.hostname or ""
+        usable = parts.scheme in _PORTS and bool(host) and is_host_name(host) and parts.port != 0
     except ValueError:
         usable = False
     if not usable or not stripped.isprintable() or " " in stripped:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from connector.net.host_names import is_host_name
 from connector.outputs.shared.sockets import peer_name
 
 Transport = Literal["udp", "tcp", "tls"]
@@ -41,9 +42,10 @@ def parse_address(text: str) -> Address:
     except ValueError:
         raise ValueError(_EXPECTED) from None
     extra = parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password
-    if parts.scheme not in get_args(Transport) or not parts.hostname or not port or extra:
+    host = parts.hostname or ""
+    if parts.scheme not in get_args(Transport) or not host or not port or extra or not is_host_name(host):
         raise ValueError(_EXPECTED)
-    return Address(cast("Transport", parts.scheme), parts.hostname, port)
+    return Address(cast("Transport", parts.scheme), host, port)
 
 
 def is_udp(written: object) -> bool:

@@ -13,8 +13,8 @@ from connector.formats.framing import one_line
 from connector.interfaces import Observe
 from connector.model import Event, LateFailures
 from connector.net.failures import classify_error
+from connector.net.host_names import resolve
 from connector.net.transport import TransportError
-from connector.outputs.shared.sockets import resolve
 from connector.outputs.syslog.address import Address
 from connector.outputs.syslog.stream import TransportOptions
 

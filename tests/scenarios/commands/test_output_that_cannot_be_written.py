@@ -1,4 +1,4 @@
-"""Full disks, closed streams, taken ports and wrong hosts are one line and an exit code, never a traceback."""
+"""Full disks, closed streams, taken ports and wrong hosts: one line and an exit code, never a traceback."""
 
 from __future__ import annotations
 

@@ -55,6 +55,11 @@ ACCOUNTS = {
     "(http is allowed only to this host, or credentials would travel in clear text)",
     (
         "api_token:",
+        "base_url: https://api..example/client/v4\n    api_token:",
+    ): "4:5: accounts.prod.base_url: expected a URL with scheme and "
+    "host (such as https://api.cloudflare.com/client/v4)",
+    (
+        "api_token:",
         "base_url: https://a:b@api.example\n    api_token:",
     ): "4:5: accounts.prod.base_url: the base URL must not contain credentials, a query or a fragment",
     (

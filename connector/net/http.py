@@ -17,7 +17,7 @@ from connector.masking import mask_secrets
 from connector.net.asyncio_backend import AsyncioBackend
 from connector.net.failures import classify_error
 from connector.net.gzip import BodyTooLarge, BoundedBody, CorruptBody
-from connector.net.no_proxy import ProxyEnvironment, with_scheme
+from connector.net.no_proxy import ProxyEnvironment, ProxyRoute, route_of, with_scheme
 from connector.net.replaceable import Replaceable
 from connector.net.tls import TlsOptions, client_context
 from connector.net.transport import (
@@ -133,6 +133,7 @@ class HttpClient:
             return _Routes(context, proxy, connections, direct=direct)
 
         self._proxy = proxy
+        self._is_direct = direct
         self._timeout = timeout
         self._max_body = max_body
         self._routes = Replaceable(build, _Routes.aclose)
@@ -168,7 +169,7 @@ class HttpClient:
             raise TimedOut(f"{target.peer}: no complete response within {allowed:g} s") from None
         except (*_ERRORS, OSError) as error:
             # TLS alerts after the handshake pass through the library unchanged.
-            failure = _failure(target.peer, error)
+            failure = _failure(target.peer, error, self._route(target.url))
             raise type(failure)(self.mask(failure.reason)) from None
         except ConfigurationError as error:
             # It was valid when the pool was created: a certificate file has become unusable since.
@@ -180,9 +181,15 @@ class HttpClient:
 
     def mask(self, text: str) -> str:
         """Mask the credentials of the proxies in *text*, should a peer have repeated them."""
-        configured = self._proxy.reveal() if isinstance(self._proxy, Secret) else self._proxy
+        configured = self._configured_proxy()
         proxies = [url for _, url in ProxyEnvironment().proxies.values()]
         return mask_secrets(text, [*([configured] if configured else []), *proxies])
+
+    def _configured_proxy(self) -> str | None:
+        return self._proxy.reveal() if isinstance(self._proxy, Secret) else self._proxy
+
+    def _route(self, url: httpx.URL) -> ProxyRoute:
+        return ProxyRoute(None) if self._is_direct else route_of(str(url), self._configured_proxy())
 
     def renew(self) -> None:
         """Make the next exchange use new connections, for example after a credential was rotated."""
@@ -409,7 +416,8 @@ def _unusable_proxy(name: str) -> ConfigurationError:
     )
 
 
-def _failure(peer: str, error: Exception) -> TransportError:
+def _failure(target: str, error: Exception, route: ProxyRoute) -> TransportError:
+    peer = target if route.proxy is None else f"{target} {route}"
     if isinstance(error, httpcore.ConnectTimeout):
         return Unreachable(f"{peer}: no connection within {_CONNECT:g} s")
     if isinstance(error, httpcore.TimeoutException):
@@ -425,7 +433,11 @@ def _failure(peer: str, error: Exception) -> TransportError:
     if isinstance(error, httpcore.RemoteProtocolError):
         ended = any(word in str(error) for word in ("disconnected", "closed connection"))
         return TransportError(f"{peer}: {_BROKEN_OFF if ended else _NOT_HTTP}")
-    return classify_error(peer, error, connecting=isinstance(error, httpcore.ConnectError))
+    connecting = isinstance(error, httpcore.ConnectError)
+    if connecting and route.proxy is not None and not isinstance(error.__cause__, ssl.SSLError):
+        # Only the proxy is connected to; it reports in a status that it cannot reach the target.
+        peer = f"the proxy {route.address} for {target}"
+    return classify_error(peer, error, connecting=connecting)
 
 
 def _proxy_status(error: httpcore.ProxyError) -> str:

@@ -74,12 +74,19 @@ class ProxyRoute:
     proxy: str | None
     reason: str = ""
 
+    @property
+    def address(self) -> str:
+        """Host and port of the proxy, and the setting that names it; empty without one."""
+        if self.proxy is None:
+            return ""
+        parts = urlsplit_uncached(self.proxy)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{host}:{parts.port or _PORTS.get(parts.scheme, 80)} ({self.reason})"
+
     def __str__(self) -> str:
         if self.proxy is None:
             return "directly" + (f" ({self.reason})" if self.reason else "")
-        parts = urlsplit_uncached(self.proxy)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        return f"through the proxy {host}:{parts.port or _PORTS.get(parts.scheme, 80)} ({self.reason})"
+        return f"through the proxy {self.address}"
 
 
 class ProxyEnvironment:

@@ -15,6 +15,7 @@ from connector.errors import ConfigurationError
 from connector.net.http import HttpClient, Unreachable
 from connector.net.tls import TlsOptions
 from connector.secret import Secret
+from tests.support.collectors import free_port
 from tests.support.scripted_http import Reply, scripted
 from tests.unit.net.test_tls_options import server_context
 
@@ -65,6 +66,26 @@ async def test_a_proxy_that_refuses_is_named_without_its_password() -> None:
             await client.request("GET", "https://collector.example/")
         await client.close()
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_cannot_be_reached_is_named_not_the_collector(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, f"http://user:{SECRET}@proxy..example:3128")
+    given = HttpClient(timeout=5, proxy=f"http://user:{SECRET}@127.0.0.1:{free_port()}")
+    for client, proxy in (
+        (given, r"127\.0\.0\.1:\d+ \(proxy setting\) for collector\.example:\d+: connection refused"),
+        (
+            HttpClient(timeout=5),
+            rf"proxy\.\.example:3128 \({scheme.upper()}_PROXY\) for .*: .*not a host name",
+        ),
+    ):
+        with pytest.raises(Unreachable, match=f"^the proxy {proxy}") as caught:
+            await client.request("GET", f"{scheme}://collector.example/")
+        await client.close()
+        assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ class QuarantineService:
         if not found or found[0].number != number:
             raise ConnectorError(
                 f"no quarantined item {number}; it may have been replayed or purged "
-                "(`deadletters list` shows the current ones)"
+                "(`quarantine list` shows the current ones)"
             )
         return found[0]
 

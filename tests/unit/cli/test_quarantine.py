@@ -55,7 +55,9 @@ def test_items_are_listed_counted_and_shown_byte_by_byte(filled: StateFolder, sh
     assert shell("quarantine", "show", "1").out.rstrip("\n").encode() == READABLE
     [feed] = [one for one in filled.outline()["feeds"] if one["quarantined"]]
     assert (feed["search"], feed["quarantined"]) == (FEED.search, 2)
-    assert "no quarantined item 7" in shell("quarantine", "show", "7").err
+    unknown = shell("quarantine", "show", "7").err
+    assert "no quarantined item 7" in unknown
+    assert "`quarantine list` shows the current ones" in unknown
 
 
 def test_a_replay_delivers_what_can_be_read_once_and_keeps_the_rest(

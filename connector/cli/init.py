@@ -6,13 +6,14 @@ import re
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 import click
 
 from connector.cli.common import say
-from connector.errors import ConfigurationError
+from connector.errors import ConfigurationError, ConnectorError
 from connector.ops.init import ACCOUNT_ID, RECIPES, CollectorRecipe, Question, configuration
 
 _ACCOUNT = Question(ACCOUNT_ID, "Cloudflare account id", "023e105f4ecef8ad9ca31a8372d0c353")
@@ -102,8 +103,19 @@ def command(
     if to_stdout:
         click.echo(text, nl=False)
     else:
-        target.write_text(text, "utf-8")
+        _write(target, text)
     _next_steps(recipe, secrets, target, to_stdout=to_stdout)
+
+
+def _write(target: Path, text: str) -> None:
+    is_new = not target.exists()
+    try:
+        target.write_text(text, "utf-8")
+    except OSError as error:
+        if is_new:
+            with suppress(OSError):
+                target.unlink()  # an empty file would be a valid configuration
+        raise ConnectorError(f"cannot write {target}: {error.strerror}") from None
 
 
 def _answers(collector: str, recipe: CollectorRecipe, given: Mapping[str, str | None]) -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from connector.cli.init import command
+from connector.errors import ConnectorError
 from connector.ops.init import RECIPES
 from connector.settings import load
 
@@ -65,6 +67,30 @@ def test_the_next_step_prepares_collectors_that_need_it(collector: str) -> None:
 
     [step] = [line for line in done.stderr.splitlines() if line.startswith("then: ")]
     assert ("--setup" in step) == (collector in {"elasticsearch", "opensearch"})
+
+
+def test_a_file_in_a_missing_directory_is_one_line(tmp_path: Path) -> None:
+    done = run(*options("stdout"), "-o", str(tmp_path / "missing" / "connector.yaml"))
+
+    assert isinstance(done.exception, ConnectorError)
+    assert str(done.exception) == f"cannot write {tmp_path}/missing/connector.yaml: No such file or directory"
+
+
+def test_a_disk_that_is_full_leaves_no_empty_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "connector.yaml"
+    written = Path.write_text
+
+    def write_text(path: Path, text: str, encoding: str) -> int:
+        if path != file:
+            return written(path, text, encoding)
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", write_text)
+    done = run(*options("stdout"), "-o", str(file))
+
+    assert str(done.exception) == f"cannot write {file}: No space left on device"
+    assert not file.exists()
 
 
 def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ from connector.mapping import (
     match_warnings,
     matches_either_state,
     request_warnings,
+    watch_warnings,
 )
 from connector.model import Event, JsonObject, Revision, SearchSource
 from connector.outputs.common import OutputSettings, Templated, TemplateOption
@@ -328,7 +329,7 @@ def known_names(loaded: Loaded) -> KnownNames:
 
 
 def expression_warnings(loaded: Loaded, library: Library | None = None) -> Iterator[str]:
-    """What may be a mistake in conditions and templates of outputs and of enrichment, though they work."""
+    """What may be a mistake in conditions, templates and names of record fields, though they work."""
     library, known = library or mapping_library(loaded), known_names(loaded)
     for name, output in loaded.settings.outputs.items():
         node = node_at(loaded.node, ("outputs", name, "when"))
@@ -343,7 +344,12 @@ def expression_warnings(loaded: Loaded, library: Library | None = None) -> Itera
                 else body_warnings(node)
             )
             yield from map(str, warnings)
-    for name in loaded.settings.searches:
+    for name, search in loaded.settings.searches.items():
+        watched = [
+            (field, loaded.node.place(("searches", name, "watch", number)))
+            for number, field in enumerate(search.watch)
+        ]
+        yield from map(str, watch_warnings(watched))
         node = node_at(loaded.node, ("searches", name, "enrich", "when"))
         if node is not None and node.value is not None:
             yield from map(str, match_warnings(node, library.prelude(), known=known))

@@ -26,7 +26,7 @@ from connector.mapping.mapper import (
 )
 from connector.mapping.redaction.redact import Redact, compile_redaction
 from connector.mapping.requests import compile_requests, request_warnings
-from connector.mapping.templates import body_warnings, compile_body, compile_key, key_warnings
+from connector.mapping.templates import body_warnings, compile_body, compile_key, key_warnings, watch_warnings
 
 if TYPE_CHECKING:
     from connector.mapping.tools.coverage import REST, Coverage, coverage, unmapped_fields
@@ -71,6 +71,7 @@ __all__ = [
     "revision_of",
     "run_tests",
     "unmapped_fields",
+    "watch_warnings",
 ]
 
 _TOOLS = {

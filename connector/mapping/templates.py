@@ -136,6 +136,19 @@ def key_warnings(fields: Sequence[tuple[str, Position]]) -> Sequence[Problem]:
     return _undocumented([parse_ref(text, position) for text, position in fields])
 
 
+def watch_warnings(fields: Sequence[tuple[str, Position]]) -> Sequence[Problem]:
+    """The same of fields whose changes are watched: fields of the record itself, no paths into one."""
+    known = {path.partition(".")[0] for path in documented_paths()}
+    problems = []
+    for name, position in fields:
+        whole = name.partition(".")[0]
+        if name not in known:
+            what = f"the API documents no record field {name}: its changes create no revision"
+            hint = f"watch {whole}, the whole field" if whole in known else suggestion(name, known)
+            problems.append(Problem(what, position, hint))
+    return problems
+
+
 def _undocumented(refs: Sequence[Ref]) -> Sequence[Problem]:
     known = documented_paths()
     return [

@@ -53,6 +53,7 @@ def _forgotten_too_early(settings: Settings) -> Iterator[PathProblem]:
 
 def warnings(settings: Settings) -> Iterator[str]:
     """Settings that are valid but probably not intended."""
+    yield from _without_effect(settings)
     for name, account in settings.accounts.items():
         if not account.base_url.endswith("/client/v4"):
             yield f"accounts.{name}.base_url does not end with /client/v4, unlike the public API"
@@ -69,6 +70,20 @@ def warnings(settings: Settings) -> Iterator[str]:
     for path, model in _models(settings, ()):
         if path and path[-1] == "tls" and getattr(model, "verify", True) is False:
             yield f"{dotted(path)}.verify is off: traffic can be intercepted and modified"
+
+
+def _without_effect(settings: Settings) -> Iterator[str]:
+    """Settings that nothing uses."""
+    if settings.actions is None:
+        searched = {name for one in settings.searches.values() for name in one.accounts}
+        everywhere = any(one.accounts == "all" for one in settings.searches.values())
+        for name in () if everywhere else sorted(settings.accounts.keys() - searched):
+            yield f"accounts.{name} is not used: no search reads it"
+    listeners = (("server", settings.server, ("token", "tls")), ("actions", settings.actions, ("tls",)))
+    for section, listener, keys in listeners:
+        for key in keys:
+            if listener is not None and listener.listen is None and getattr(listener, key) is not None:
+                yield f"{section}.{key} has no effect: {section}.listen is null"
 
 
 def holds_no_credentials(settings: Settings, path: Path) -> bool:

@@ -326,7 +326,7 @@ class Search(BaseModel):
         "removed from the configuration and is added again starts no earlier.",
     )
     watch: Annotated[tuple[str, ...], AfterValidator(_fields)] = Field(
-        default=WATCHED, description="Record fields whose change creates a new revision."
+        default=WATCHED, description="Top-level record fields whose change creates a new revision."
     )
     per_page: int = Field(default=1000, ge=1, le=1000, description="Records per request.")
     enrich: Enrich | None = Field(

@@ -50,6 +50,21 @@ def test_a_condition_that_never_holds_stops_the_start(
     assert problem.position.file.endswith("connector.yaml")
 
 
+@pytest.mark.parametrize(
+    ("field", "hint"),
+    [
+        ("final_disposision", "did you mean final_disposition?"),
+        ("validation.dmarc", "watch validation, the whole field"),
+    ],
+)
+def test_a_watched_field_that_no_record_has_is_a_warning(tmp_path: Path, field: str, hint: str) -> None:
+    text = MINIMAL.replace("every: 60s", f"every: 60s, watch: [subject, {field}]")
+    [warning] = expression_warnings(read(tmp_path, text))
+
+    assert "connector.yaml:" in warning
+    assert f"no record field {field}: its changes create no revision ({hint})" in warning
+
+
 @pytest.mark.parametrize("place", ["output", "enrich"])
 def test_a_field_that_the_api_does_not_document_is_a_warning(tmp_path: Path, place: str) -> None:
     when = "{final_dispositon: MALICIOUS}"

@@ -198,6 +198,31 @@ def test_keys_of_the_settings_library_are_unknown_keys(tmp_path: Path, key: str)
     assert wrong(tmp_path, f"{MINIMAL}{key}: true") == [f"connector.yaml:10:1: {key}: unknown key ({hint})"]
 
 
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        (
+            MINIMAL.replace(
+                "searches:\n  detections: {",
+                f"  test: {{account_id: {ACCOUNT[::-1]}, api_token: '${{env:TOKEN}}'}}\n"
+                "searches:\n  detections: {accounts: [prod], ",
+            ),
+            "accounts.test is not used: no search reads it",
+        ),
+        (
+            MINIMAL + "server: {listen: null, token: '${env:TOKEN}'}\n",
+            "server.token has no effect: server.listen is null",
+        ),
+        (
+            MINIMAL + "actions: {listen: null, tls: {cert_file: x.pem}}\n",
+            "actions.tls has no effect: actions.listen is null",
+        ),
+    ],
+)
+def test_what_has_no_effect_is_noted(tmp_path: Path, text: str, note: str) -> None:
+    assert read(tmp_path, text, {"TOKEN": "0123456789abcdef0123"}).notes == (note,)
+
+
 def test_what_deserves_a_look_is_noted(tmp_path: Path) -> None:
     text = (
         MINIMAL.replace("${env:TOKEN}", "literal")

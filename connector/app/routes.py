@@ -119,9 +119,25 @@ class Route:
 
 
 def mapping_library(loaded: Loaded, former: MappingCache | None = None) -> Library:
-    """The mappings that the configuration can refer to; what is compiled in *former* is taken over."""
+    """The mappings that the configuration can refer to; what is compiled in *former* is taken over.
+
+    Raises ``ConfigurationError`` for a file that would not be read, and seems to replace a built-in mapping.
+    """
     own = loaded.settings.mappings.directory
-    return Library((own,) if own else (), MappingCache(former))
+    library = Library((own,) if own else (), MappingCache(former))
+    if misnamed := library.misnamed() if own else {}:
+        at = loaded.node.place(("mappings", "directory"))
+        raise ConfigurationError(
+            *(
+                Problem(
+                    f"mappings.directory: {file} is not read: the built-in mapping {name} would apply",
+                    at,
+                    f"rename it to {name}.yaml",
+                )
+                for file, name in sorted(misnamed.items())
+            )
+        )
+    return library
 
 
 def mapping_notes(loaded: Loaded, library: Library | None = None) -> Iterator[str]:

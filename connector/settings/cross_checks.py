@@ -214,7 +214,7 @@ def _unusable_mappings(directory: FilePath) -> Iterator[str]:
     except OSError as error:
         yield f"cannot read {directory}: {error.strerror}"
         return
-    if not any(name.endswith((".yaml", ".yml")) for name in names):
+    if not any(name.lower().endswith((".yaml", ".yml")) for name in names):
         yield f"{directory} contains no mapping files (is it mounted?)"
 
 

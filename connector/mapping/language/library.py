@@ -66,6 +66,24 @@ class Library:
         names = {entry.name for place in own for entry in _entries(place)} & built_in
         return frozenset(name.removesuffix(_SUFFIX) for name in names)
 
+    def misnamed(self) -> dict[str, str]:
+        """Files of a user's own that are not read, by path, with the built-in mapping that applies instead.
+
+        Only the end or the case of their names is not that of a mapping: ``ecs.yml``.
+        """
+        found: dict[str, str] = {}
+        for below in (".", _HEARTBEAT, _ACTION, SearchSource.SUBMISSIONS, SearchSource.AUDIT_LOGS):
+            *own, shipped = (place / below for place in self._directories)
+            built_in = {entry.name for entry in _entries(shipped)}
+            for place in own:
+                names = [entry.name for entry in place.iterdir()] if place.is_dir() else []
+                for name in names:
+                    stem, _, suffix = name.lower().rpartition(".")
+                    meant = f"{stem}{_SUFFIX}"
+                    if suffix in {"yaml", "yml"} and meant in built_in and meant not in names:
+                        found[str(place / name)] = stem
+        return found
+
     def load(self, name: str) -> Pack:
         """The mapping *name* with all that it inherits.
 

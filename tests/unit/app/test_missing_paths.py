@@ -71,6 +71,26 @@ def test_an_empty_mappings_directory_is_not_mistaken_for_one_without_overrides(t
         build_app(read(tmp_path, WITH_MAPPINGS), utc_now)
 
 
+@pytest.mark.parametrize("name", ["ecs.yml", "ECS.yaml", "common.YAML", "heartbeat/ecs.yml"])
+def test_a_mapping_that_is_not_read_for_its_name_is_not_replaced_in_silence(
+    tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "mappings" / name
+    file.parent.mkdir(parents=True)
+    file.write_text(REDACTED)
+    (tmp_path / "mappings" / "other.yml").write_text("not: a mapping")
+    loaded = read(tmp_path, WITH_MAPPINGS)
+
+    with pytest.raises(ConfigurationError) as refused:
+        build_app(loaded, utc_now)
+    stem = file.stem.lower()
+    assert str(refused.value).endswith(
+        f"{file} is not read: the built-in mapping {stem} would apply (rename it to {stem}.yaml)"
+    )
+    with pytest.raises(ConfigurationError, match="is not read"):
+        asyncio.run(check(loaded, offline=True))
+
+
 @pytest.mark.parametrize("gone", ["directory", "files", "one of the files"])
 async def test_a_mappings_directory_that_vanishes_is_refused_at_reload_and_the_former_stays(
     tmp_path: Path, gone: str

@@ -456,6 +456,9 @@ def _server_clock(app: App, sources: Mapping[str, Source], local: Clock) -> Call
 async def _actions(app: App, services: Services) -> AsyncIterator[None]:
     """Response actions while the block runs, if they are configured."""
     if app.settings.actions is None:
+        if app.core.actions is not None:
+            # A reload removed the section: callers are refused, instead of waiting for an answer.
+            app.core.actions.sock.close()
         yield
         return
     from connector.app.actions import run_actions  # noqa: PLC0415, only where it is needed

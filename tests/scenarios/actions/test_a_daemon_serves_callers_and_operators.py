@@ -183,3 +183,21 @@ def test_without_the_section_there_are_no_actions_and_nothing_of_them_is_importe
     assert (code, "add the section actions" in error) == (1, True)
     assert done.stderr.decode().splitlines()[-1] == "[]"
     assert "write_token is not used" in "".join(connector.logs)
+
+
+def test_a_reload_without_actions_refuses_callers_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "connector.yaml"
+    file.write_text(CONFIG)
+    with running(Simulator()) as base_url:
+        environ = environment(TOKEN=TOKEN, WRITE=WRITE, SOC=SOC, ASKS=ASKS, BASE=base_url)
+        with daemon(tmp_path, environ) as connector:
+            api = Api(connector)
+            file.write_text(CONFIG.partition("actions:\n")[0].replace(", actions: true", ""))
+            assert command("reload", environ=environ, cwd=tmp_path)[0] == 0
+            with pytest.raises(urllib.error.URLError, match="refused"):
+                api.call("POST", "/v1/messages/search", {})
+
+            file.write_text(CONFIG)
+            assert command("reload", environ=environ, cwd=tmp_path)[0] == 0
+            assert command("action", "list", environ=environ, cwd=tmp_path)[0] == 0
+            assert connector.terminate() == 0

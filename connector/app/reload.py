@@ -32,13 +32,17 @@ class Reload:
         self._read = read
         self._waiting: list[asyncio.Future[JsonObject]] = []
         self._in_progress: list[asyncio.Future[JsonObject]] = []
+        self._restart: tuple[str, ...] = ()
 
     def request(self) -> None:
         """Request a reload; a request during a reload causes another one."""
         self._requested.set()
 
     async def handle(self, _: JsonObject) -> JsonObject:
-        """Control command: request a reload and return its result, ``problems`` or ``changes``."""
+        """Control command: request a reload and return its result.
+
+        ``problems``, or ``changes`` and ``restart``: what the configuration says and only a restart does.
+        """
         answer: asyncio.Future[JsonObject] = asyncio.get_running_loop().create_future()
         self._waiting.append(answer)
         self.request()
@@ -46,9 +50,12 @@ class Reload:
 
     def finish(self, *, problems: Sequence[str] = (), changes: Sequence[str] = ()) -> None:
         """Answer the requests in progress: refused because of *problems*, or in effect with *changes*."""
+        result: JsonObject = {"problems": list(problems), "changes": list(changes)}
+        if self._restart and not problems:
+            result["restart"] = list(self._restart)
         for answer in self._in_progress:
             if not answer.done():
-                answer.set_result({"problems": list(problems), "changes": list(changes)})
+                answer.set_result(result)
         self._in_progress = []
 
     async def next_app(self, app: App, stop: Stop, journal: FeedOutlines) -> App | None:
@@ -83,8 +90,8 @@ class Reload:
         except Exception as error:  # noqa: BLE001, no error of a new file may end the running configuration
             problems = (f"unexpected error: {describe_error(error)}",)
         else:
-            restart = _needs_restart(app.settings, loaded.settings)
-            for note in (*notes, *restart):
+            self._restart = tuple(_needs_restart(app.settings, loaded.settings))
+            for note in (*notes, *self._restart):
                 core.observe(ConfigurationWarning(note))
             return successor
         core.observe(ConfigurationRefused(problems))

@@ -33,4 +33,6 @@ def command(context: click.Context, config: Path | None, state: Path | None) -> 
         context.exit(WRONG)
     for change in answer["changes"]:
         say(change)
+    for note in answer.get("restart", ()):
+        say(f"warning: {note}")
     say("reloaded" if answer["changes"] else "reloaded; accounts, searches and outputs are unchanged")

@@ -76,6 +76,20 @@ async def test_what_is_refused_is_reported_and_the_next_try_is_waited_for(app: A
     assert successor.core.telemetry is app.core.telemetry
 
 
+async def test_what_only_a_restart_does_is_told_to_whoever_asked(app: App, tmp_path: Path) -> None:
+    reload = Reload(lambda: read(tmp_path, CONFIG.replace("listen: null", "listen: '127.0.0.1:0'")))
+    waiting = asyncio.create_task(reload.next_app(app, Stop(), KnownFeeds()))
+    asking = asyncio.create_task(reload.handle({}))
+
+    assert await waiting is not None
+    reload.finish(changes=["output siem changed"])
+    assert await asking == {
+        "problems": [],
+        "changes": ["output siem changed"],
+        "restart": ["server changed: takes effect after a restart"],
+    }
+
+
 async def test_an_account_that_could_not_connect_is_refused(app: App, tmp_path: Path) -> None:
     """Found later, it would end the daemon instead: what collected and delivered before is gone by then."""
     text = CONFIG.replace('"${env:TOKEN}"', '"${env:TOKEN}", tls: {ca_file: missing.pem}')

@@ -162,7 +162,7 @@ def test_an_invalid_file_changes_nothing_and_says_where_it_is_wrong(tmp_path: Pa
             "successful": True,
             "problems": [],
         }
-        assert here.metric("config_last_reload_successful") == 1
+        until(lambda: here.metric("config_last_reload_successful") == 1, "metrics, which are cached")
         assert here.connector.terminate() == 0
 
 

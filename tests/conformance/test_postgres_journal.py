@@ -35,7 +35,7 @@ from connector.testing.journal_shared import (
 )
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import PostgresServer, postgres_server, standby_of
-from tests.support.postgres_proxy import commit_proxy
+from tests.support.postgres_proxy import commit_proxy, silent_proxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgres")]
 
@@ -145,6 +145,29 @@ async def test_everything_waits_for_a_server_that_is_away(own_server: PostgresSe
             JournalUnreachable, JournalAvailable,
         ]  # fmt: skip
         assert (await journal.outline()).head == 2
+
+
+async def test_connections_that_a_proxy_keeps_open_in_silence_are_given_up(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server behind a pooler or load balancer is gone, and another one answers who connects anew."""
+    monkeypatch.setattr("connector.journal.postgres.database.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("connector.journal.postgres.journal.LEASE_SECONDS", 0.5)
+    facts: list[Fact] = []
+    async with silent_proxy(postgres.port) as proxy:
+        url = f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres"
+        async with opened(url, postgres.schema(), facts) as journal, asyncio.timeout(60):
+            await journal.commit(commit_of("a"))
+            assert journal.leases is not None
+            await journal.leases.renew([], {})
+            proxy.silence()
+            await journal.commit(commit_of("b"))
+            assert (await journal.outline()).head == 2
+            with pytest.raises(JournalUnavailable, match="no answer within"):
+                await journal.leases.renew([], {})
+            await journal.leases.renew([], {})
+    told = [fact.reason for fact in facts if isinstance(fact, JournalUnreachable)]
+    assert any("no answer within" in reason for reason in told)
 
 
 async def test_idle_connections_from_before_an_outage_are_not_used_again(postgres: PostgresServer) -> None:

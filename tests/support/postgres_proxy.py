@@ -1,4 +1,4 @@
-"""A proxy in front of PostgreSQL that breaks a connection before a COMMIT, or before its answer."""
+"""Proxies in front of PostgreSQL: they break a connection at a COMMIT, or keep it open in silence."""
 
 from __future__ import annotations
 
@@ -56,6 +56,52 @@ class CommitProxy:
 async def commit_proxy(server_port: int) -> AsyncIterator[CommitProxy]:
     """A proxy for the block."""
     proxy = CommitProxy(server_port)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
+
+
+class SilentProxy:
+    """After ``silence`` the connections of before stay open, and nothing passes; new ones are served."""
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self._era = 0
+        self.port = 0
+
+    def silence(self) -> None:
+        """Pass nothing on for those who are connected now."""
+        self._era += 1
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass one connection on."""
+        era = self._era
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        answers = asyncio.create_task(self._pass(era, server_reader, writer))
+        try:
+            await self._pass(era, reader, server_writer)
+        finally:
+            answers.cancel()
+            for one in (writer, server_writer):
+                one.transport.abort()
+
+    async def _pass(self, era: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                if era == self._era:
+                    writer.write(data)
+                    await writer.drain()
+            if era == self._era:
+                writer.close()
+
+
+@contextlib.asynccontextmanager
+async def silent_proxy(server_port: int) -> AsyncIterator[SilentProxy]:
+    """A proxy for the block."""
+    proxy = SilentProxy(server_port)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
     try:

@@ -25,6 +25,7 @@ from connector.errors import JournalBroken, JournalError, JournalUnavailable, Le
 from connector.journal.codec import UNREADABLE
 from connector.journal.outcome import finish
 from connector.journal.postgres import arrays
+from connector.journal.postgres.connection import Connection
 from connector.journal.postgres.schema import is_current, migrate
 from connector.journal.postgres.server import RETRY_AT_ONCE, Server, explain
 from connector.net.backoff import full_jitter
@@ -45,6 +46,9 @@ _STATEMENT_MS, _LOCK_MS, _IDLE_MS = 30_000, 2_000, 5_000
 
 A replica that is frozen in the middle of a transaction keeps the others waiting no longer than this.
 """
+
+ANSWER_SECONDS = 40.0
+"""Longest wait for one answer: the server itself ends a statement of a transaction before."""
 
 USUAL = -1.0
 """Stands for the patience that the database was opened with."""
@@ -155,6 +159,7 @@ class Database:
         away: called on the loop with the reason when the server cannot be reached, and with "" when it can be
             again.
         connections: most of them.
+        answer_seconds: longest wait for one answer of the server.
     """
 
     def __init__(
@@ -165,11 +170,13 @@ class Database:
         patience: float | None,
         away: Callable[[str], None],
         connections: int = CONNECTIONS,
+        answer_seconds: float | None = None,
     ) -> None:
         self.server = server
         self.name = name
         self.is_pooled = False
         self._patience = patience
+        self._answer_seconds = ANSWER_SECONDS if answer_seconds is None else answer_seconds
         self._report = away
         self._is_away = False
         self._outages = 0
@@ -275,7 +282,7 @@ class Database:
             self._connections.discard(known)
             self._of_thread.connection = None
             known.close()
-        connection = psycopg.connect(**self._parameters(), autocommit=True)
+        connection = self._connect()
         arrays.register(connection)
         if self.is_pooled:
             # A pooler may hand the next transaction to another server process, which knows no statement of
@@ -285,9 +292,14 @@ class Database:
         self._of_thread.connection, self._of_thread.outages = connection, outages
         return connection
 
+    def _connect(self) -> Connection:
+        connection = Connection.connect(**self._parameters(), autocommit=True)
+        connection.answer_seconds = self._answer_seconds
+        return connection
+
     def _prepare(self) -> None:
         try:
-            with psycopg.connect(**self._parameters(), autocommit=True) as connection:
+            with self._connect() as connection:
                 row = connection.execute("SELECT pg_backend_pid()").fetchone()
                 # A pooler such as PgBouncer invents the process id that it tells its client.
                 self.is_pooled = row is not None and row[0] != connection.info.backend_pid
@@ -371,7 +383,7 @@ class Database:
         while True:
             attempt += 1
             try:
-                with psycopg.connect(**self._parameters(), autocommit=True) as connection:
+                with self._connect() as connection:
                     if identity_of(connection) != self.identity:
                         raise Moved(
                             f"{self.server.describe()}: another server took over in the middle of a commit"

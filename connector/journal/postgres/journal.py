@@ -73,6 +73,9 @@ from connector.model import (
 
 T = TypeVar("T")
 
+LEASE_SECONDS = 10.0
+"""Longest wait for an answer about leases: less than one lasts."""
+
 _EXPIRE_AT_ONCE = 5000
 _ENTRIES_AT_ONCE = 4
 """Entries that one read fetches: 500 revisions, as much as an output usually sends at once."""
@@ -174,7 +177,9 @@ class PostgresJournal:
         replica = secrets.token_hex(8)
         name = f"email-connector {replica}"
         database = Database(server, name, patience=start_patience, away=away)
-        aside = Database(server, name, patience=0.0, away=lambda _: None, connections=1)
+        aside = Database(
+            server, name, patience=0.0, away=lambda _: None, connections=1, answer_seconds=LEASE_SECONDS
+        )
         watching: asyncio.Task[None] | None = None
         try:
             await database.start()

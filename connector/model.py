@@ -668,7 +668,7 @@ class StoredAction:
         requested: when.
         changed: when it was stored last.
         body: everything else; the journal does not look into it.
-        due: when it needs attention next; ``None`` for one that has ended.
+        due: when it needs attention next; ``None`` for one that never does again.
         subject: id of what it made, for ``action_on``.
         number: counts up with every new action; 0 for one that is not stored yet.
         version: counts up with every change; 0 for one that is not stored yet.

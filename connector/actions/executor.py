@@ -115,8 +115,15 @@ class Executor:
                 self._unsettled[key] = action.id
             elif self._unsettled.get(key) == action.id:
                 del self._unsettled[key]
+        self._remember_released(action)
         self._count()
         self._woken.set()
+
+    def _remember_released(self, action: Action) -> None:
+        if action.kind is Kind.RELEASE and action.progressed is not None:
+            for target in action.targets:
+                if target.state is Outcome.SUCCEEDED:
+                    self._released[action.account, target.id] = (action.id, action.progressed)
 
     async def run(self) -> None:
         """Perform actions until cancelled; begins with those that an earlier process left."""
@@ -355,8 +362,7 @@ class Executor:
         for one in ended:
             if one.state is not Outcome.UNKNOWN:
                 self._unsettled.pop((action.account, action.kind, one.id), None)
-            if action.kind is Kind.RELEASE and one.state is Outcome.SUCCEEDED:
-                self._released[action.account, one.id] = (action.id, now)
+        self._remember_released(action)
         return action
 
     async def _request(self, action: Action, sent: Sequence[Target], api: ActionApi) -> list[Target]:
@@ -410,10 +416,19 @@ class Executor:
     async def _conclude(self, action: Action) -> Action:
         """Enter the state that the outcomes amount to."""
         state = action.outcome
-        due = None
+        due = self._due_after(action)
         if state is State.UNKNOWN:
             due = self._ledger.clock() + timedelta(seconds=self._options.look_after[0])
         return await self._ledger.save(action, state, due=due, looks=0)
+
+    def _due_after(self, action: Action) -> datetime | None:
+        """When *action*, which ends now, needs attention again.
+
+        As long as the record may not show a release, whatever process performs the next one finds it.
+        """
+        if action.kind is Kind.RELEASE and any(one.state is Outcome.SUCCEEDED for one in action.targets):
+            return self._ledger.clock() + self._options.settle
+        return _expiry(action.block)
 
     # Looking up
 
@@ -426,7 +441,8 @@ class Executor:
         left = action.counts[Outcome.UNKNOWN]
         self._observe(ActionLookedUp(action.id, str(action.kind), action.account_id, left))
         if not left:
-            return await self._ledger.save(action, action.outcome, due=_expiry(action.block))
+            action = replace(action, progressed=self._ledger.clock())
+            return await self._ledger.save(action, action.outcome, due=self._due_after(action))
         looks = action.looks + 1
         steps = self._options.look_after
         wait = timedelta(seconds=steps[min(looks, len(steps) - 1)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,40 @@ def test_a_second_release_waits_until_the_first_is_known(tmp_path: Path) -> None
             assert "is not known yet" in states(second)[0][1]
             assert action.state is State.SUCCEEDED
             assert place.simulator.ledger.effects("release") == {held: 1}
+
+    run(story(), grace=GRACE)
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["same process", "another process"])
+def test_a_message_just_released_is_not_released_again_whatever_its_record_says(
+    tmp_path: Path, *, restarted: bool
+) -> None:
+    async def story() -> None:
+        simulator = Simulator(clock=_shared_clock())
+        async with AsyncExitStack() as stack:
+            place = await stack.enter_async_context(acting(tmp_path, simulator))
+            held = place.held()
+            body = {"ids": [held], "reason": "SOC-1"}
+            first = (await place.call("POST", "/v1/messages/release?wait=20s", body)).json()
+            assert first["state"] == "succeeded"
+            simulator.world.change(held, is_quarantined=True)  # the record lags behind
+            if restarted:
+                await stack.aclose()
+                place = await stack.enter_async_context(acting(tmp_path, simulator))
+
+            second = (await place.call("POST", "/v1/messages/release?wait=20s", body)).json()
+
+            assert second["state"] == "failed"
+            assert states(second)[0][1] == f"action {first['id']} has just released the message"
+            assert simulator.ledger.effects("release") == {held: 1}
+
+            await asyncio.sleep(31 * 60)
+            third = (await place.call("POST", "/v1/messages/release?wait=20s", body)).json()
+
+            assert third["state"] == "succeeded"
+            assert simulator.ledger.effects("release") == {held: 2}
+            told = [event["state"] for event in await place.audit() if event.get("action_id") == first["id"]]
+            assert told == ["accepted", "running", "succeeded"]
 
     run(story(), grace=GRACE)
 

@@ -203,7 +203,8 @@ class Executor:
 
     async def _attend(self, name: str) -> None:
         action = await self._ledger.get(name)
-        if action is None:
+        if action is None:  # it was not stored after all
+            self._states.pop(name, None)
             return
         try:
             action = await self._step(action)

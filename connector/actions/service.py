@@ -6,9 +6,10 @@ import asyncio
 import hashlib
 import uuid
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import orjson
 
@@ -43,6 +44,9 @@ _AUDITED_REFUSALS = 60
 
 Those without a caller have a share of their own: a flood of wrong tokens hides nothing of what callers try.
 """
+
+_AUDIT_SECONDS = 10.0
+"""Longest that the answer to a refused call waits for its audit event; later it only counts."""
 
 _LOOK_SECONDS = 1.0
 """Seconds between two looks at an action that another replica may perform."""
@@ -235,7 +239,7 @@ class Service:
 
     async def _add(self, caller: Caller, action: Action) -> Action:
         try:
-            action = await self._ledger.add(action, caller.per_hour)
+            return await self._stored(action, self._ledger.add(action, caller.per_hour))
         except LimitReached as error:  # another request at the same time
             raise self._too_many(caller, error.until) from None
         except Moved:  # the same request at the same time
@@ -243,6 +247,14 @@ class Service:
             if repeated is None:
                 raise
             return repeated
+
+    async def _stored(self, action: Action, storing: Awaitable[Action]) -> Action:
+        """*action* once it is stored; the executor then attends to it."""
+        try:
+            action = await storing
+        except asyncio.CancelledError:
+            self._executor.schedule(action)  # it may be stored
+            raise
         self._executor.schedule(action)
         return action
 
@@ -329,8 +341,9 @@ class Service:
             uuid.uuid4().hex, caller, audited, error.detail, error.status, suppressed, self._ledger.clock()
         )
         try:
-            await self._log.append_audit([event])
-        except JournalError:
+            async with asyncio.timeout(_AUDIT_SECONDS):
+                await self._log.append_audit([event])
+        except (JournalError, TimeoutError):
             self._suppressed[caller] += suppressed + 1
 
     # Scopes
@@ -431,13 +444,12 @@ class Service:
             raise conflict("has_ended", f"the action is {action.state}")
         return action
 
-    async def _decide(self, action: Action, state: State, *, actor: str, **changes: object) -> Action:
+    async def _decide(self, action: Action, state: State, *, actor: str, **changes: Any) -> Action:
+        decided = replace(action, state=state, **changes)
         try:
-            decided = await self._ledger.save(action, state, actor=actor, **changes)
+            return await self._stored(decided, self._ledger.save(action, state, actor=actor, **changes))
         except Moved:
             raise conflict("has_begun", "the action changed at this moment: look at it again") from None
-        self._executor.schedule(decided)
-        return decided
 
 
 class _bounded:  # noqa: N801, reads like asyncio.timeout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -34,6 +35,9 @@ _HEADERS: Final = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
     (b"referrer-policy", b"no-referrer"),
 )
+_JOURNAL_SECONDS: Final = 30.0
+"""Longest answer, the wait that was asked for aside: a journal that is away makes everything else wait."""
+
 _AUDITED: Final = frozenset({401, 403, 409, 429})
 """Statuses of refusals that have an audit event; of operations that change something every one has."""
 
@@ -147,8 +151,7 @@ class ActionsApp:
             why = "the journal has no room, so nothing is done; see the connector's status"
             refused = CallRefusedError(503, "journal_full", why, retry_after=60)
         except JournalError:
-            why = "the journal cannot be reached: ask again, under the same request_id"
-            refused = CallRefusedError(503, "journal_unavailable", why, retry_after=10)
+            refused = _journal_unavailable()
         if refused.status in _AUDITED or operation.destructive:
             told["operation"] = operation.id
             await self._service.refused("" if caller is None else caller.name, told, refused)
@@ -171,7 +174,7 @@ class ActionsApp:
                 return operation, {name: unquote(text) for name, text in match.groupdict().items()}, []
         return None, {}, sorted({operation.method for _, operation in found})
 
-    async def _carry_out(  # noqa: PLR0911, one line per kind of operation
+    async def _carry_out(
         self,
         operation: Operation,
         caller: Caller | None,
@@ -190,8 +193,19 @@ class ActionsApp:
         query = parse_query(operation.query, scope["query_string"])
         parse_parameters(operation.path_fields, path.items())
         call = _Call(operation, caller, path, query)
+        document = None if operation.body is None else await _document(scope, receive)
+        try:
+            async with asyncio.timeout(_JOURNAL_SECONDS + call.wait):
+                return await self._do(call, document, told, scope)
+        except TimeoutError:
+            raise _journal_unavailable() from None
+
+    async def _do(  # noqa: PLR0911, one line per kind of operation
+        self, call: _Call, document: object, told: JsonObject, scope: Scope
+    ) -> _Answer:
+        operation, caller, path = call.operation, call.caller, call.path
         if operation.id in OPERATION_KINDS:
-            return await self._act(call, told, scope, receive)
+            return await self._act(call, document, told, scope)
         if operation.id in {"get_message_preview", "get_message_raw"}:
             return await self._content(call)
         if operation.id == "get_caller":
@@ -206,13 +220,12 @@ class ActionsApp:
             return _json(200, shown(await self._service.cancel(caller, name)))
         return await self._action(await self._service.approve(caller, name), call.wait)
 
-    async def _act(self, call: _Call, told: JsonObject, scope: Scope, receive: Receive) -> _Answer:
+    async def _act(self, call: _Call, document: object, told: JsonObject, scope: Scope) -> _Answer:
         operation = call.operation
         if operation.body is None:
             parameters = {name: value for name, value in call.query.items() if name != "wait"}
             parameters |= call.path
         else:
-            document = await _document(scope, receive)
             parameters = parse_body(operation.body, document)
         _add_key(parameters, scope)
         told |= audited_parameters(parameters)
@@ -286,6 +299,11 @@ def _origin(scope: Scope) -> str:
         hosts[0] if len(hosts) == 1 and re.fullmatch(r"[0-9A-Za-z.:\[\]-]{1,200}", hosts[0]) else "localhost"
     )
     return f"{scope.get('scheme', 'http')}://{host}"
+
+
+def _journal_unavailable() -> CallRefusedError:
+    why = "the journal cannot be reached: ask again, under the same request_id"
+    return CallRefusedError(503, "journal_unavailable", why, retry_after=10)
 
 
 def _from_api(error: SourceError) -> CallRefusedError:

@@ -11,7 +11,7 @@ import pytest
 from connector.actions.action import Outcome, State
 from connector.actions.executor import Executor
 from connector.actions.options import ActionOptions
-from connector.app.actions import Commands
+from connector.app.actions import _ANSWER_SECONDS, Commands
 from connector.errors import ConnectorError, JournalUnavailable
 from connector.facts import ActionSent, Fact, OpenActionsCounted
 from connector.simulator import Fault, Simulator
@@ -264,3 +264,79 @@ def test_a_refused_release_is_told_in_the_words_of_the_right_form(tmp_path: Path
             assert "expected an object" not in states(reply)[0][1]
 
     run(story(), grace=GRACE)
+
+
+async def _for_ever(*_: object, **__: object) -> Any:
+    await asyncio.Event().wait()
+
+
+_ID = "0" * 32
+_CALLS: list[tuple[str, str, Any, str]] = [
+    ("POST", "/v1/messages/move", {"ids": ["x"], "destination": "JunkEmail", **REASON}, "soc"),
+    ("POST", "/v1/messages/move", {"ids": ["x"]}, "soc"),
+    ("POST", f"/v1/actions/{_ID}/cancel", None, "soc"),
+    ("GET", f"/v1/actions/{_ID}?wait=30s", None, "soc"),
+    ("GET", "/v1/actions", None, "soc"),
+    ("GET", "/v1/events?wait=30s", None, "soc"),
+    ("GET", "/v1/caller", None, "nobody"),
+]
+
+
+@pytest.mark.parametrize("call", _CALLS, ids=lambda call: f"{call[0]} {call[1]} {call[3]}")
+def test_a_journal_that_is_away_is_answered_before_the_connection_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: tuple[str, str, Any, str]
+) -> None:
+    async def story() -> None:
+        async with acting(tmp_path) as place:
+            with monkeypatch.context() as patch:
+                for name in ("action", "action_for", "actions", "append_audit", "outline", "store_action"):
+                    patch.setattr(place.journal, name, _for_ever)
+                method, path, body, by = call
+
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    reply = await place.call(method, path, body, by=by)
+
+            expected = 401 if by == "nobody" else 400 if body and "reason" not in body else 503
+            assert reply.status_code == expected
+            if expected == 503:
+                assert (reply.json()["code"], reply.headers["retry-after"]) == ("journal_unavailable", "10")
+            await asyncio.sleep(60)
+            assert list(await place.ledger.page(0, 10)) == []
+
+    run(story(), grace=GRACE)
+
+
+def test_what_was_stored_though_the_answer_came_too_late_is_done_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        async with acting(tmp_path, callers=_TWO_CALLERS) as place:
+            held = place.held()
+            body = {"ids": [held], "request_id": "r1", **REASON}
+            store = place.journal.store_action
+
+            async def slow(*arguments: Any, **named: Any) -> Any:
+                monkeypatch.setattr(place.journal, "store_action", store)
+                await store(*arguments, **named)
+                await _for_ever()
+
+            async def cut(path: str, by: str, body: Any = None) -> None:
+                monkeypatch.setattr(place.journal, "store_action", slow)
+                assert (await place.call("POST", path, body, by=by)).status_code == 503
+
+            await cut("/v1/messages/release", "asks", body)
+            reply = await place.call("POST", "/v1/messages/release", body, by="asks")
+            assert reply.json()["state"] == "awaiting_approval"
+            await cut(f"/v1/actions/{reply.json()['id']}/approve", "lead")
+            action = await place.settled(reply.json()["id"])
+
+            assert action.state is State.SUCCEEDED
+            assert place.simulator.ledger.effects("release") == {held: 1}
+
+    run(story(), grace=GRACE)
+
+
+_TWO_CALLERS = """
+    asks: {token: asks-token-0123456789, may: [release], approval: second_caller}
+    lead: {token: lead-token-0123456789, may: [release, approve]}
+"""

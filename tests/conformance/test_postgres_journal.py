@@ -166,8 +166,35 @@ async def test_connections_that_a_proxy_keeps_open_in_silence_are_given_up(
             with pytest.raises(JournalUnavailable, match="no answer within"):
                 await journal.leases.renew([], {})
             await journal.leases.renew([], {})
-    told = [fact.reason for fact in facts if isinstance(fact, JournalUnreachable)]
-    assert any("no answer within" in reason for reason in told)
+    assert any("no answer within" in reason for reason in reasons_of(facts))
+
+
+async def test_the_reason_that_somebody_has_to_see_to_is_told_though_another_came_first(
+    postgres: PostgresServer,
+) -> None:
+    """Connections break, and new ones are refused: the log must not stay with what broke them."""
+    schema = postgres.schema()
+    postgres.execute(f"CREATE ROLE {schema} LOGIN")
+    postgres.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {schema}")
+    facts: list[Fact] = []
+    async with opened(postgres.url(schema), schema, facts) as journal, asyncio.timeout(60):
+        await journal.commit(commit_of("a"))
+        postgres.execute(f"ALTER ROLE {schema} NOLOGIN")
+        postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{schema}'")
+        committing = asyncio.ensure_future(journal.commit(commit_of("b")))
+        while not any("permitted" in reason for reason in reasons_of(facts)):  # noqa: ASYNC110, no event tells
+            await asyncio.sleep(0.05)
+        postgres.execute(f"ALTER ROLE {schema} LOGIN")
+        await committing
+    [*_, told] = reasons_of(facts)
+    assert "refuses the connection" in told
+    assert "give the role LOGIN" in told
+    assert any(isinstance(fact, JournalAvailable) for fact in facts)
+
+
+def reasons_of(facts: list[Fact]) -> list[str]:
+    """Why the server could not be reached, as told."""
+    return [fact.reason for fact in facts if isinstance(fact, JournalUnreachable)]
 
 
 async def test_idle_connections_from_before_an_outage_are_not_used_again(postgres: PostgresServer) -> None:

@@ -27,7 +27,7 @@ from connector.journal.outcome import finish
 from connector.journal.postgres import arrays
 from connector.journal.postgres.connection import Connection
 from connector.journal.postgres.schema import is_current, migrate
-from connector.journal.postgres.server import RETRY_AT_ONCE, Server, explain
+from connector.journal.postgres.server import RETRY_AT_ONCE, Server, explain, is_lasting
 from connector.net.backoff import full_jitter
 
 T = TypeVar("T")
@@ -156,8 +156,8 @@ class Database:
         server: where.
         name: what the server shows of these connections.
         patience: seconds that reads and writes wait for a server that is away; ``None``: as long as it takes.
-        away: called on the loop with the reason when the server cannot be reached, and with "" when it can be
-            again.
+        away: called on the loop with the reason when the server cannot be reached, again with a reason that
+            somebody has to see to, and with "" when the server can be reached again.
         connections: most of them.
         answer_seconds: longest wait for one answer of the server.
     """
@@ -179,6 +179,7 @@ class Database:
         self._answer_seconds = ANSWER_SECONDS if answer_seconds is None else answer_seconds
         self._report = away
         self._is_away = False
+        self._told: set[str] = set()
         self._outages = 0
         self._closed = threading.Event()
         self._threads = ThreadPoolExecutor(max_workers=connections, thread_name_prefix="postgres")
@@ -265,10 +266,12 @@ class Database:
                 return found
 
     def _tell(self, reason: str) -> None:
-        if bool(reason) == self._is_away:
+        is_news = bool(reason) != self._is_away
+        if not is_news and (reason in self._told or not is_lasting(reason)):
             return
         self._is_away = bool(reason)
-        self._outages += self._is_away
+        self._outages += is_news and self._is_away
+        self._told = {*self._told, reason} if reason else set()
         self._report(reason)
 
     def _connection(self) -> psycopg.Connection[Row]:

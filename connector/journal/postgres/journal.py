@@ -171,7 +171,7 @@ class PostgresJournal:
                 reported.append(asyncio.get_running_loop().time())
                 observe(JournalUnreachable(reason))
             elif reported:
-                observe(JournalAvailable(asyncio.get_running_loop().time() - reported.pop()))
+                observe(JournalAvailable(asyncio.get_running_loop().time() - reported[0]))
                 reported.clear()
 
         replica = secrets.token_hex(8)

@@ -134,6 +134,7 @@ _AWAY_CODES = frozenset({"25006", "25P03", "25P04", "55P03", "57014", "57P01", "
 _SIGN_IN = ("28",)
 _REFUSED = {
     "authentication failed": "correct user and password",
+    "not permitted to log in": "give the role LOGIN",
     "no password supplied": "set state.postgres.password",
     "no pg_hba.conf entry": "allow this host, user and database in pg_hba.conf",
     "certificate verify failed": "set state.postgres.tls.ca_file to the authority of the server",
@@ -142,12 +143,24 @@ _REFUSED = {
 }
 """What a refused connection says, and what to do: libpq gives no SQLSTATE for it."""
 
+_REFUSES = "refuses the connection"
+_LASTING = (
+    _REFUSES, "too many clients", "too many connections", "remaining connection slots", "read-only"
+)  # fmt: skip
+"""What the reason of an outage says that does not pass by itself. It may come after another one: whoever ends
+the connections of a role that may not sign in any more lets them break first."""
+
 _HINTS = {
     "3D000": "create the database, or correct the name in state.postgres.url",
     "3F000": "create the schema, or grant CREATE on the database",
     "42501": "grant what docs/high-availability.md lists",
     "42P01": "a table is missing: was the schema changed by somebody else?",
 }
+
+
+def is_lasting(reason: str) -> bool:
+    """Whether *reason*, the text of an error, is one that somebody has to see to."""
+    return any(text in reason for text in _LASTING)
 
 
 def explain(error: psycopg.Error, server: Server) -> JournalError:
@@ -159,7 +172,7 @@ def explain(error: psycopg.Error, server: Server) -> JournalError:
     if not code and "FATAL: " in text and "does not exist" in text:
         refused = _HINTS["3D000"] if "database" in text else "create the role, or correct the user"
     if refused or code.startswith(_SIGN_IN):
-        return JournalBroken(f"{place} refuses the connection: {text}; {refused or 'correct the user'}")
+        return JournalBroken(f"{place} {_REFUSES}: {text}; {refused or 'correct the user'}")
     if code in RETRY_AT_ONCE or code in _AWAY_CODES or code.startswith(_AWAY):
         return JournalUnavailable(f"{place} is unavailable: {text}")
     if code in _HINTS:

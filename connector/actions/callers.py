@@ -31,11 +31,14 @@ _DOMAIN = re.compile(r"[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)+")
 section 3.1): what must never be blocked would pass the check.
 """
 
+_LOCAL_PART = re.compile(r"[^\s*?<>()\[\],;:\\\"@]+")
+"""What may stand before the ``@``: neither what may be a wildcard elsewhere, nor what needs quotes."""
+
 _EVERYONE = ("*",)
 _WIDEST = {4: 16, 6: 32}
 """Shortest prefix of a network that can be blocked, by IP version."""
-_MAPPED = 96
-"""Prefix of the addresses of IPv6 that are mapped from IPv4: ``::ffff:0:0/96``."""
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+"""The addresses of IPv6 that are mapped from IPv4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +170,12 @@ def malformed_pattern(kind: str, pattern: str) -> str:  # noqa: PLR0911, one lin
             return "expected an IP address or network"
         if network.prefixlen < _WIDEST[network.version]:
             return f"the network is too large: at most /{_WIDEST[network.version]}"
+        if network.version == _MAPPED.version and network.overlaps(_MAPPED):
+            return f"the network is too large: it has every address of IPv4, as {_MAPPED}"
         return ""
     domain = pattern.rpartition("@")[2]
-    if kind == "EMAIL" and not (pattern.count("@") == 1 and pattern.partition("@")[0]):
-        return "expected an email address"
+    if kind == "EMAIL" and not (pattern.count("@") == 1 and _LOCAL_PART.fullmatch(pattern.partition("@")[0])):
+        return "expected an email address without wildcards and quotes"
     if kind == "DOMAIN" and "@" in pattern:
         return "expected a domain, got an email address"
     if not _DOMAIN.fullmatch(domain):
@@ -208,13 +213,15 @@ def _refuse_ip(pattern: str, never: Sequence[str]) -> str:
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     """The network; of IPv4 also where it is written as one of IPv6 (RFC 4291, section 2.5.5.2)."""
+    if "%" in text:  # a zone: it means something on one host only
+        raise ValueError(text)
     network = ipaddress.ip_network(text, strict=False)
     if isinstance(network, ipaddress.IPv4Network):
         return network
     mapped = network.network_address.ipv4_mapped
-    if mapped is None or network.prefixlen < _MAPPED:
+    if mapped is None or network.prefixlen < _MAPPED.prefixlen:
         return network
-    return ipaddress.ip_network((mapped, network.prefixlen - _MAPPED))
+    return ipaddress.ip_network((mapped, network.prefixlen - _MAPPED.prefixlen))
 
 
 def _matches(address: str, patterns: Iterable[str]) -> bool:

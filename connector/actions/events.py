@@ -20,6 +20,9 @@ _JSON = b"{"
 _BYTES = 8 << 20
 """Most bytes of the events of one answer, beyond which it ends early."""
 
+_SECONDS = 15.0
+"""Longest look past events that are not wanted, after which an answer ends early."""
+
 
 class EventLog(Protocol):
     """The journal as pulling sees it."""
@@ -61,11 +64,12 @@ class Events:
             why = f"after is {after}, but the newest event is {head}: the journal is another one"
             raise conflict("cursor_ahead", why)
         mapper = self._chosen(query)
-        limit, deadline = query.get("limit", 100), asyncio.get_running_loop().time() + wait
+        clock = asyncio.get_running_loop().time
+        limit, ends, deadline = query.get("limit", 100), clock() + _SECONDS, clock() + wait
         events: list[JsonObject] = []
         skipped, withheld, size = max(0, floor - after), 0, 0
         position = max(after, floor)
-        while len(events) < limit and size < _BYTES:
+        while len(events) < limit and size < _BYTES and (position >= head or clock() < ends):
             entry = await self._next(position, head, None if events or withheld else deadline)
             if entry is None:
                 break

@@ -15,6 +15,7 @@ from connector.app.actions import _ANSWER_SECONDS, Commands
 from connector.errors import ConnectorError, JournalUnavailable
 from connector.facts import ActionSent, Fact, OpenActionsCounted
 from connector.simulator import Fault, Simulator
+from connector.testing.journal_harness import commit_of
 from tests.support.acting import acting, states
 from tests.support.jumping_loop import run, wall_clock
 
@@ -302,6 +303,33 @@ def test_a_journal_that_is_away_is_answered_before_the_connection_ends(
                 assert (reply.json()["code"], reply.headers["retry-after"]) == ("journal_unavailable", "10")
             await asyncio.sleep(60)
             assert list(await place.ledger.page(0, 10)) == []
+
+    run(story(), grace=GRACE)
+
+
+def test_a_pull_that_looks_past_much_answers_with_how_far_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        async with acting(tmp_path) as place:
+            for number in range(30):
+                await place.journal.commit(commit_of(f"m{number}"))
+            read = place.journal.read
+
+            async def slow(*arguments: Any) -> Any:
+                await asyncio.sleep(2)
+                return await read(*arguments)
+
+            monkeypatch.setattr(place.journal, "read", slow)
+            after, pulls = 0, 0
+            while after < 30:
+                reply = await place.call("GET", f"/v1/events?search=rare&after={after}")
+                assert reply.status_code == 200, reply.text
+                assert reply.json()["next"] > after
+                after, pulls = reply.json()["next"], pulls + 1
+
+            assert reply.json()["skipped"] == 0
+            assert pulls > 1
 
     run(story(), grace=GRACE)
 

@@ -128,7 +128,7 @@ def replay(
     newest = before["newest_dead_letter"]
     resolved = asyncio.run(client.resolve_dead_letters("replay", numbers, output, upto=newest))
     if resolved.resolved:
-        when = "" if client.running else ", to be sent when the connector starts"
+        when = client.when and f", to be sent {client.when}"
         say(f"replayed {count_of(resolved.resolved, 'dead letter')}{when}")
     if resolved.partly_taken:
         say(

@@ -91,7 +91,7 @@ def replay(
     _check_selection(numbers, everything=everything)
     counts = asyncio.run(client.resolve_quarantined("replay", numbers))
     if counts.resolved:
-        when = "" if client.running else ", to be delivered when the connector starts"
+        when = client.when and f", to be delivered {client.when}"
         say(f"replayed {count_of(counts.resolved, 'item')}{when}")
     for reason, count in counts.kept.items():
         say(f"kept {count_of(count, 'item')}: {reason}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from connector.cli.common import (
 from connector.cli.names import complete_account, complete_output, complete_search
 from connector.cli.param_types import PositionParam
 from connector.cli.terminal import confirm, console, format_time, table, unknown_name
-from connector.errors import ConfigurationError, Problem
+from connector.errors import ConfigurationError, ConnectorError, Problem
 from connector.model import JsonObject
 from connector.net.clock import utc_now
 from connector.quantities import count_of, format_duration
@@ -50,7 +51,9 @@ def show(config: Path | None, state: Path | None, as_json: bool) -> None:
     target = operator_target(config, state)
     client = operator_client(target)
     answer = asyncio.run(client.call("state"))
-    if not client.running:
+    if not client.running and client.shared:
+        say("no replica is running here; reading the journal in the database")
+    elif not client.running:
         say(f"no connector is running; reading its journal in {target.directory}")
     if as_json:
         print_json(answer)
@@ -102,7 +105,7 @@ def rewind(output: str, place: int | datetime, yes: bool, config: Path | None, s
     confirm(f"Rewind {output}?", yes=yes)
     done = asyncio.run(client.call("rewind", output=output, to=to))
     count = count_of(done["revisions"], "revision")
-    say(f"{output} is at {done['position']}: {count} will be sent again{_when(outline, client.running)}")
+    say(f"{output} is at {done['position']}: {count} will be sent again{_when(outline, client.when)}")
 
 
 @command.command("forget")
@@ -143,7 +146,7 @@ def check_journal(config: Path | None, state: Path | None) -> None:
 
     directory = state_directory(config, state)
     path = journal_file(directory)
-    _require(path)
+    _require(path, config, state)
     problems = check_file(directory)
     for problem in problems:
         say(f"damaged: {problem}")
@@ -165,7 +168,7 @@ def recover_journal(yes: bool, config: Path | None, state: Path | None) -> None:
 
     directory = state_directory(config, state)
     path = journal_file(directory)
-    _require(path)
+    _require(path, config, state)
     confirm(f"Replace {path} by what can be read of it? The damaged file is kept.", yes=yes)
     report = recover_file(directory, utc_now())
     say(f"recovered {path}; the damaged file is {report.kept}")
@@ -208,16 +211,22 @@ def migrate_state(source: str, target: str, schema: str) -> None:
     say(f"copied and compared: {', '.join(f'{count:,} {table}' for table, count in counts.items() if count)}")
 
 
-def _require(path: Path) -> None:
+def _require(path: Path, config: Path | None, state: Path | None) -> None:
+    with suppress(ConfigurationError):
+        if state is None and load_config(config).settings.state.postgres is not None:
+            raise ConnectorError(
+                "the journal is in the database (state.postgres), and this command is for one in a state "
+                "directory: check and restore the database with PostgreSQL's own programs"
+            )
     if not path.exists():
         raise ConfigurationError(Problem(f"no journal in {path.parent}", hint="name it with --state DIR"))
 
 
-def _when(output: JsonObject, running: bool) -> str:
+def _when(output: JsonObject, when: str) -> str:
     """When a rewound output sends, if not at once."""
     if output["configured"] is False:
         return " once it is configured again, if still retained then"
-    return "" if running else " when the connector starts"
+    return when and f" {when}"
 
 
 def _restart(config: Path | None, state: Path | None, feed: JsonObject) -> str:

@@ -123,11 +123,23 @@ class ResolveCounts:
 
 
 class OperatorClient:
-    """Runs operator commands; ``running`` says whether a daemon answered the last one."""
+    """Runs operator commands.
+
+    ``running`` says whether a daemon answered the last one, ``shared`` whether replicas elsewhere may use the
+    journal where none did.
+    """
 
     def __init__(self, target: CommandTarget) -> None:
         self._target = target
         self.running = False
+        self.shared = False
+
+    @property
+    def when(self) -> str:
+        """When what the last command left to do is done; empty for at once."""
+        if self.running:
+            return ""
+        return "as soon as a replica runs" if self.shared else "when the connector starts"
 
     async def call(self, command: str, **arguments: object) -> JsonObject:
         """The result of *command*, one of ``operator.handlers``.
@@ -201,6 +213,7 @@ class OperatorClient:
         from connector.net.clock import utc_now
 
         target = self._target.journal()
+        self.shared = target.state.postgres is not None
         async with open_existing(target.state, observe=ignore_fact, clock=utc_now) as journal:
             handler = handlers(journal, target.configured, ignore_fact)[command]
             return _through_json(await handler(_through_json(arguments)))

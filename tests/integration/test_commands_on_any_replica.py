@@ -14,7 +14,7 @@ import pytest
 
 from connector.app.control.server import ask
 from tests.crash.replicas import Daemon, Site, site
-from tests.support.process import ACCOUNT
+from tests.support.process import ACCOUNT, TOKEN, command, environment
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("replicas")]
 _PATIENCE = 60.0
@@ -66,6 +66,20 @@ def test_commands_work_on_any_replica(tmp_path: Path) -> None:
             lambda: len(b"".join(place.sink.received["one"]).splitlines()) >= received + again,
             "everything was sent again",
         )
+
+        # The same from anywhere with the configuration, though no replica runs there.
+        elsewhere = tmp_path / "elsewhere.yaml"
+        own = place.daemons[0].config
+        elsewhere.write_text(own.read_text().replace(str(own.parent / "state"), str(tmp_path / "empty")))
+        environ = environment(TOKEN=TOKEN)
+        for arguments, expected, told in (
+            (("show",), 0, "no replica is running here; reading the journal in the database"),
+            (("rewind", "two", "--to", "0", "--yes"), 0, "will be sent again as soon as a replica runs"),
+            (("check",), 1, "the journal is in the database (state.postgres)"),
+            (("recover", "--yes"), 1, "the journal is in the database (state.postgres)"),
+        ):
+            code, _, err = command("state", *arguments, "-c", str(elsewhere), environ=environ, cwd=tmp_path)
+            assert (code, told in err) == (expected, True), err
 
         # A resume of what another replica does is no error; a reload reaches every replica.
         assert call(idle_for(place, "output/two"), "resume", name="two") == {"resumed": ["two"]}

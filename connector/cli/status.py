@@ -128,6 +128,9 @@ def _problems(
         yield from _wrap(
             f"configuration not reloaded, the previous one is in effect: {problem}", width, "red"
         )
+    for reason in status["reasons"]:
+        if reason["what"] not in {"feed", "output"}:  # those are told below
+            yield from _wrap(f"{reason['what']}: {sanitize(reason['reason'])}", width, "red")
     named = [(f"output {output['output']}", output) for output in outputs]
     named += [(feed_name(feed), feed) for feed in feeds]
     groups: dict[tuple[str, str], list[str]] = {}

@@ -50,6 +50,7 @@ def status(feeds: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> dict[s
         "feeds": feeds,
         "outputs": outputs,
         "configuration": {"problems": []},
+        "reasons": [],
         "journal": {"gaps": []},
     }
 
@@ -121,6 +122,17 @@ def test_a_refused_reload_stands_first() -> None:
     shown = list(render(answer, NOW, WIDTH))
 
     assert shown[1].startswith("configuration not reloaded, the previous one is in effect")
+
+
+def test_a_journal_that_is_away_is_named() -> None:
+    answer = status([feed("all")], [])
+    answer["ready"] = False
+    answer["reasons"] = [{"what": "journal", "reason": "PostgreSQL at db:5432 \x1b[2J is unavailable"}]
+
+    shown = list(render(answer, NOW, WIDTH))
+
+    assert shown[1].startswith("journal: PostgreSQL at db:5432")
+    assert "\x1b[2J" not in "".join(shown)
 
 
 def test_hostile_text_of_a_collector_does_nothing_to_the_terminal() -> None:

@@ -1,7 +1,8 @@
 """``python -m tests.benchmarks.gate``: what continuous integration asks of speed.
 
-Only ratios to the floor that are the same on every machine, with a margin of two fifths and three tries: this
-finds what became twice as slow, not what became a tenth slower. ``make bench`` is for that.
+Only ratios to the floor, with a margin of two fifths below the least machine that was measured, and three
+tries: this finds what became twice as slow, not what became a tenth slower. ``make bench`` is for that. Scanning
+and compression depend on the machine most: 0.72 of the floor where others have 1.1, and 0.53 beside other work.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ LEAST = {
     "cef": 0.065,
     "ocsf": 0.065,
     "raw": 0.20,
-    "page, split into records": 0.65,
+    "page, split into records": 0.43,
     "compare, never seen": 0.75,
     "compare, seen before": 0.95,
     "entry, written": 4.4,
@@ -27,7 +28,7 @@ LEAST = {
     "HEC envelopes": 3.4,
     "bulk body": 3.0,
     "syslog headers and frames": 1.15,
-    "gzip of ECS, zlib": 0.55,
+    "gzip of ECS, zlib": 0.43,
     "all of it, fresh": 0.20,
 }
 """Least ratio by name."""

@@ -15,7 +15,13 @@ from connector.delivery.in_flight import FinishedPrefix, InFlight
 from connector.delivery.late_failures import LateFailureTracker
 from connector.delivery.reader import PrefetchReader
 from connector.errors import DeadLettersFull, JournalError, JournalFull
-from connector.facts import EventDeadLettered, EventsFiltered, MappingWarnings, OutputPosition
+from connector.facts import (
+    NO_FILTERS,
+    EventDeadLettered,
+    EventsFiltered,
+    MappingWarnings,
+    OutputPosition,
+)
 from connector.interfaces import OutputLog
 from connector.model import DeadLetter
 
@@ -144,7 +150,7 @@ class Acknowledger:
         name, observe = self._context.name, self._context.observe
         for reason, count in prefix.filtered.items():
             observe(EventsFiltered(name, count, reason))
-            if reason != "addressed":
+            if reason not in NO_FILTERS:
                 self._filter_watch.filtered(count)
         if prefix.noted:
             observe(MappingWarnings(name, prefix.noted, prefix.notes))

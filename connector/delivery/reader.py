@@ -15,7 +15,7 @@ from connector.delivery.context import DeliveryContext
 from connector.delivery.retry_policy import fault_of
 from connector.delivery.throttle import Digest, Throttle
 from connector.interfaces import Mapper, OutputLog
-from connector.model import DeadLetter, Entry, Event, Revision
+from connector.model import ACTIONS, DeadLetter, Entry, Event, Revision
 
 Emit: TypeAlias = Literal["all", "first"]
 
@@ -50,9 +50,9 @@ def event_age(event: Event, now: datetime) -> timedelta:
 class EventMapper:
     """The mapper of an output and the filters around it, in the order they apply.
 
-    ``addressed`` (a replay for another output), ``when`` (inside the mapper), ``max_age``, then ``emit:
-    first``, that is, the first revision that passes the filters before it. Last the throttle, with
-    ``group_by`` and ``throttle``.
+    ``addressed`` (a replay for another output), ``actions`` (an audit event for an output that takes none)
+    and ``when``, both inside the mapper, ``max_age``, then ``emit: first``, that is, the first revision that
+    passes the filters before it. Last the throttle, with ``group_by`` and ``throttle``.
 
     Args:
         context: what the output's delivery shares.
@@ -110,7 +110,7 @@ class EventMapper:
         try:
             event = self._mapper(revision)
             if event is None:
-                return "when"
+                return "actions" if revision.feed.search == ACTIONS else "when"
             if self._restricted and (left_out := self._left_out(event, only, emitted, now)):
                 return left_out
             fitting = self._fitting(event)

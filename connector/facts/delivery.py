@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from connector.facts.base import Fact, Level, fact
+
+NO_FILTERS: Final = frozenset({"addressed", "actions"})
+"""Reasons of ``EventsFiltered`` that say nothing of the output's filters."""
 
 
 @fact
@@ -109,7 +112,11 @@ class BatchPartlyRejected(Fact):
 
 @fact
 class EventsFiltered(Fact):
-    """Events not sent. *reason*: `when`, `max_age`, `emit`, `group_by`, `throttle` or `addressed`."""
+    """Events not sent.
+
+    *reason*: a filter (`when`, `max_age`, `emit`, `group_by`, `throttle`), or `addressed` (a replay for
+    another output), or `actions` (an audit event of response actions, where the output has `actions: false`).
+    """
 
     event: ClassVar[str] = "events_filtered"
 

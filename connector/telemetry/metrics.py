@@ -16,7 +16,7 @@ LIVE = "live"
 _ACCEPTED = ("ok", "deferred")
 """Outcomes of a request that show that the API accepts the credentials."""
 
-_FILTERS = ("when", "max_age", "emit", "group_by", "throttle")
+_FILTERS = ("when", "max_age", "emit", "group_by", "throttle", "actions")
 _ENDED = frozenset({"succeeded", "partial", "failed", "cancelled", "expired"})
 """States in which an action has ended (``actions.action.ENDED``)."""
 

@@ -20,9 +20,6 @@ from connector.telemetry.recent_problems import RecentProblems
 from connector.values import dataclass
 
 _LIVE = "live"
-_ADDRESSED = "addressed"
-"""Filtered because the entry is a replay for another output: that says nothing of this output's filters."""
-
 
 _OPEN_ACTIONS = {"awaiting_approval": "await approval", "unknown": "have an unknown outcome"}
 """Response actions that deserve a look, by their member of the status."""
@@ -233,7 +230,7 @@ class Status:
                 state.retrying, state.attempts, state.next_attempt = "", 0, None
             case facts.EventsFiltered(_, count, reason):
                 state.filtered[reason] += count
-                if reason != _ADDRESSED and state.filtered_since is None:
+                if reason not in facts.NO_FILTERS and state.filtered_since is None:
                     state.filtered_since = self._clock()
             case facts.BatchRetried(_, reason, attempt, after):
                 state.retrying, state.attempts = reason, attempt

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from connector.app.source_mappers import with_audit
 from connector.delivery import DeliveryOptions
 from connector.errors import Hold, PartlyDown, Refused, Retryable
 from connector.facts import EventsFiltered, EverythingFiltered, OutputProbed, OutputWarning
 from connector.interfaces import Mapper
-from connector.model import Event, Limits, Revision
+from connector.model import ACTIONS, Event, Feed, Limits, Revision
 from connector.testing.scripted import ScriptedOutput, refusing
 from tests.support.jumping_loop import run
 from tests.unit.delivery.fakes import MemoryLog, RunningDeliverer, at, plain, revision, revisions
@@ -158,6 +160,20 @@ def test_a_message_without_a_usable_time_is_as_old_as_its_collection() -> None:
 
         assert output.identities == list(times)
         assert filtered(running) == {"max_age": 1}
+
+    run(scenario())
+
+
+def test_audit_events_of_an_output_without_actions_are_not_counted_as_filtered_by_when() -> None:
+    async def scenario() -> None:
+        log = MemoryLog()
+        async with RunningDeliverer(ScriptedOutput(), log, mapper=with_audit(plain, None)) as running:
+            for _ in range(50):
+                log.append([replace(revision("action"), feed=Feed("account", ACTIONS))])
+                await asyncio.sleep(3600)
+
+        assert filtered(running) == {"actions": 50}
+        assert running.seen.of(EverythingFiltered) == []
 
     run(scenario())
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from connector import facts
 from connector.leases import Lease, Replica, Replicas, account_lease, output_lease
 from connector.model import Backlog, Feed, Outline, OutputOutline
@@ -210,10 +212,11 @@ def test_an_output_that_filtered_everything_for_a_day_is_noticed_until_it_sends(
     assert made.snapshot()["notices"] == []
 
 
-def test_a_replay_for_another_output_is_no_filter() -> None:
+@pytest.mark.parametrize("reason", ["addressed", "actions"])
+def test_what_no_filter_left_out_is_no_sign_of_a_wrong_one(reason: str) -> None:
     clock = Clock()
     made = named(clock)
-    made.take(facts.EventsFiltered("siem", 7, "addressed"))
+    made.take(facts.EventsFiltered("siem", 7, reason))
     clock.now = START + timedelta(days=2)
 
     assert made.snapshot()["notices"] == []

@@ -1,8 +1,9 @@
 """``python -m tests.benchmarks.gate``: what continuous integration asks of speed.
 
 Only ratios to the floor, with a margin of two fifths below the least machine that was measured, and three
-tries: this finds what became twice as slow, not what became a tenth slower. ``make bench`` is for that. Scanning
-and compression depend on the machine most: 0.72 of the floor where others have 1.1, and 0.53 beside other work.
+tries: this finds what became twice as slow, not what became a tenth slower. ``make bench`` is for that.
+Scanning and compression depend on the machine most: 0.72 of the floor where others have 1.1, and 0.53
+beside other work.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ async def run_actions(
         performing = perform_while_held(keeper, executor.run, executor.look, observe)
         tasks = [asyncio.create_task(performing)]
         url = ""
-        if core.actions is not None and core.actions.sock.fileno() >= 0:
+        if core.actions is not None and core.actions.is_open:
             url = address_of(core.actions.sock, tls=core.actions.tls is not None)
             tasks.append(asyncio.create_task(_listener(core.actions, handler).serve()))
         observe(ActionsStarted(url, len(callers)))

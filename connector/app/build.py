@@ -44,6 +44,12 @@ class ActionsSocket:
     listen: str
     sock: socket.socket
     tls: ServerCertificate | None
+    tls_settings: ServerTls | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it listens still: a reload without ``actions`` closes it for good."""
+        return self.sock.fileno() >= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +183,7 @@ def _actions_socket(settings: Settings) -> ActionsSocket | None:
     if actions is None or actions.listen is None:
         return None
     tls = server_tls(actions.tls, "actions.tls")
-    return ActionsSocket(actions.listen, bind(actions.listen, "actions.listen"), tls)
+    return ActionsSocket(actions.listen, bind(actions.listen, "actions.listen"), tls, actions.tls)
 
 
 def server_tls(tls: ServerTls | None, setting: str) -> ServerCertificate | None:

@@ -90,7 +90,7 @@ class Reload:
         except Exception as error:  # noqa: BLE001, no error of a new file may end the running configuration
             problems = (f"unexpected error: {describe_error(error)}",)
         else:
-            self._restart = tuple(_needs_restart(app.settings, loaded.settings))
+            self._restart = tuple(_needs_restart(app, loaded.settings))
             for note in (*notes, *self._restart):
                 core.observe(ConfigurationWarning(note))
             return successor
@@ -136,11 +136,14 @@ def _refuse_lost_overrides(app: App, successor: App) -> None:
         )
 
 
-def _needs_restart(before: Settings, after: Settings) -> Iterator[str]:
+def _needs_restart(app: App, after: Settings) -> Iterator[str]:
     for key in ("state", "server"):
-        if getattr(before, key) != getattr(after, key):
+        if getattr(app.settings, key) != getattr(after, key):
             yield f"{key} changed: takes effect after a restart"
-    old = None if before.actions is None else (before.actions.listen, before.actions.tls)
-    new = None if after.actions is None else (after.actions.listen, after.actions.tls)
-    if old != new and new is not None:
+    if after.actions is None:
+        return
+    # What listens is that of the start, whatever reloads there were since.
+    listener = app.core.actions
+    listening = (listener.listen, listener.tls_settings) if listener and listener.is_open else (None, None)
+    if listening != (after.actions.listen, after.actions.tls):
         yield "actions.listen and actions.tls: changes take effect after a restart"

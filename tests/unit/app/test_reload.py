@@ -90,6 +90,34 @@ async def test_what_only_a_restart_does_is_told_to_whoever_asked(app: App, tmp_p
     }
 
 
+async def test_every_reload_tells_when_actions_listen_elsewhere_than_configured(tmp_path: Path) -> None:
+    """It compares with what listens, not with the configuration before."""
+    caller = "{ci: {token: 0123456789abcdef0123456789abcdef, may: [search]}}"
+    text = f"{CONFIG}actions: {{listen: '127.0.0.1:0', callers: {caller}}}\n"
+    moved = text.replace("127.0.0.1:0", "127.0.0.1:1")
+    current = build_app(read(tmp_path, text), lambda: datetime.now(UTC))
+    listener = current.core.actions
+    assert listener is not None
+
+    async def told(configuration: str) -> bool:
+        nonlocal current
+        reload = Reload(lambda: read(tmp_path, configuration))
+        asking = asyncio.create_task(reload.handle({}))
+        successor = await reload.next_app(current, Stop(), KnownFeeds())
+        assert successor is not None
+        current = successor
+        reload.finish()
+        return "restart" in await asking
+
+    assert not await told(text.replace("60s", "50s"))
+    assert await told(moved)
+    assert await told(moved.replace("60s", "50s"))
+    assert not await told(text)
+    assert not await told(CONFIG)
+    listener.sock.close()  # as the daemon does when the section is gone
+    assert await told(text)
+
+
 async def test_an_account_that_could_not_connect_is_refused(app: App, tmp_path: Path) -> None:
     """Found later, it would end the daemon instead: what collected and delivered before is gone by then."""
     text = CONFIG.replace('"${env:TOKEN}"', '"${env:TOKEN}", tls: {ca_file: missing.pem}')

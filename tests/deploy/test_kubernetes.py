@@ -421,6 +421,8 @@ def test_the_values_that_the_page_shows_make_a_connector(tmp_path: Path) -> None
         ("config.accounts.prod.api_token=abc", "api_token"),
         ("config.state.directory=/tmp", "directory"),
         ("terminationGracePeriodSeconds=5", "terminationGracePeriodSeconds"),
+        ("config.drain=90s", "expected more than config.drain (90s), got 60 s"),
+        ("config.drain=1m0.5s", "expected more than config.drain (1m0.5s), got 60 s"),
         ("persistence.accessModes={ReadWriteMany}", "accessModes"),
         ("secrets.values.token=x", "existingSecret"),
         ("config.accounts.prod.write_token=abc", "write_token"),

@@ -46,6 +46,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if or (get $state "postgres") (and .Values.existingConfigMap (gt (int .Values.replicas) 1)) -}}true{{- end -}}
 {{- end }}
 
+{{/* Seconds until the pod is killed: more than the connector needs to end, which config.drain says. */}}
+{{- define "connector.gracePeriod" -}}
+{{- $units := dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0 "d" 86400.0 -}}
+{{- $drain := 0.0 -}}
+{{- range regexFindAll "[0-9.]+(ms|[smhd])" (get .Values.config "drain" | default "25s" | toString) -1 -}}
+{{- $drain = addf $drain (mulf (regexFind "[0-9.]+" . | float64) (get $units (regexFind "[a-z]+" .))) -}}
+{{- end -}}
+{{- if le (float64 .Values.terminationGracePeriodSeconds) $drain -}}
+{{- fail (printf "terminationGracePeriodSeconds: expected more than config.drain (%s), got %v s" .Values.config.drain .Values.terminationGracePeriodSeconds) -}}
+{{- end -}}
+{{- .Values.terminationGracePeriodSeconds -}}
+{{- end }}
+
 {{/* What kubectl exec and port-forward take. */}}
 {{- define "connector.target" -}}
 {{- if include "connector.shared" . }}deploy/{{ include "connector.fullname" . }}{{ else }}{{ include "connector.fullname" . }}-0{{ end -}}

@@ -39,6 +39,23 @@ def idle_for(place: Site, lease: str) -> Daemon:
     return next(one for one in place.daemons if lease not in holders[one.pid])
 
 
+def elsewhere_of(place: Site, directory: Path) -> Path:
+    """The configuration of a replica with a state directory in which none runs."""
+    file, own = directory / "elsewhere.yaml", place.daemons[0].config
+    file.write_text(own.read_text().replace(str(own.parent / "state"), str(directory / "empty")))
+    return file
+
+
+def test_run_once_ends_where_other_replicas_do_the_work(tmp_path: Path) -> None:
+    with site(tmp_path, 3, retain="1h") as place:
+        place.wait_until_all_is_held()
+        arguments = ("run", "--once", "-c", str(elsewhere_of(place, tmp_path)))
+        code, _, reported = command(*arguments, environ=environment(TOKEN=TOKEN), cwd=tmp_path)
+
+    assert code == 1
+    assert "another replica does it" in reported
+
+
 def test_commands_work_on_any_replica(tmp_path: Path) -> None:
     with site(tmp_path, 2, retain="1h") as place:
         until(lambda: all(call(one, "status")["ready"] for one in place.daemons), "both are ready")
@@ -68,9 +85,7 @@ def test_commands_work_on_any_replica(tmp_path: Path) -> None:
         )
 
         # The same from anywhere with the configuration, though no replica runs there.
-        elsewhere = tmp_path / "elsewhere.yaml"
-        own = place.daemons[0].config
-        elsewhere.write_text(own.read_text().replace(str(own.parent / "state"), str(tmp_path / "empty")))
+        elsewhere = elsewhere_of(place, tmp_path)
         environ = environment(TOKEN=TOKEN)
         for arguments, expected, told in (
             (("show",), 0, "no replica is running here; reading the journal in the database"),

@@ -61,7 +61,7 @@ _KEEP_ALIVE = 30.0
 _CONNECT = 10.0
 """Seconds for a connection with its TLS handshake: three lost SYN packets are sent again within 7 s."""
 
-_PACKINGS = frozenset({
+_CONTENT_CODINGS = frozenset({
     "aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "x-compress",
     "x-gzip", "zstd",
 })  # fmt: skip
@@ -70,7 +70,7 @@ and changes no byte of a body.
 
 https://www.iana.org/assignments/http-parameters
 """
-_NAME = re.compile(r"[^\s,]+")
+_CODING_NAME = re.compile(r"[^\s,]+")
 
 _TARGETS = 16
 """URLs whose parts are remembered: an output has one or a few."""
@@ -245,7 +245,7 @@ class HttpClient:
     async def _read(self, response: httpcore.Response, peer: str) -> bytes:
         codings = [value for name, value in response.headers if name.lower() == b"content-encoding"]
         coding = b", ".join(codings).decode("latin-1").strip().lower() or "identity"
-        if coding not in {"gzip", "x-gzip"} and not _PACKINGS.isdisjoint(_NAME.findall(coding)):
+        if coding not in {"gzip", "x-gzip"} and not _CONTENT_CODINGS.isdisjoint(_CODING_NAME.findall(coding)):
             raise TransportError(f"{peer}: unexpected content encoding {coding[:20]!r}")
         body = BoundedBody(self._max_body, gzip=coding in {"gzip", "x-gzip"})
         try:
@@ -263,7 +263,7 @@ _UNSENDABLE = "the request cannot be written as HTTP: check URL and header value
 
 
 _PROXY_CREDENTIALS = "407"
-_BROKEN_OFF = "the connection closed before the response was complete"
+_INCOMPLETE = "the connection closed before the response was complete"
 _NOT_HTTP = "the answer is not valid HTTP: check scheme and port of the URL"
 
 
@@ -432,7 +432,7 @@ def _failure(target: str, error: Exception, route: ProxyRoute) -> TransportError
         )
     if isinstance(error, httpcore.RemoteProtocolError):
         ended = any(word in str(error) for word in ("disconnected", "closed connection"))
-        return TransportError(f"{peer}: {_BROKEN_OFF if ended else _NOT_HTTP}")
+        return TransportError(f"{peer}: {_INCOMPLETE if ended else _NOT_HTTP}")
     connecting = isinstance(error, httpcore.ConnectError)
     if connecting and route.proxy is not None and not isinstance(error.__cause__, ssl.SSLError):
         # Only the proxy is connected to; it reports in a status that it cannot reach the target.

@@ -264,6 +264,8 @@ class Retryable(DeliveryError):
 class PartlyDown(Retryable):
     """What a check of several collectors found: some fail, and events go to those that work."""
 
+    kind = "partly_down"
+
 
 class Refused(DeliveryError):
     """The collector refused the request as data; *suspect* is the index of the event it named."""

@@ -64,9 +64,8 @@ async def test_the_port_of_a_proxy_is_that_of_its_scheme() -> None:
 async def test_a_proxy_that_asks_for_credentials_holds(status: int, kind: type[Exception]) -> None:
     async with scripted(lambda _: Reply(status)) as proxy:
         collector = output("https://siem.example", proxy=f"http://user:canary-old@127.0.0.1:{proxy.port}")
-        with pytest.raises(
-            kind, match=rf"siem\.example:443: the proxy refused to connect \({status}"
-        ) as raised:
+        route = rf"siem\.example:443 through the proxy 127\.0\.0\.1:{proxy.port} \(proxy setting\)"
+        with pytest.raises(kind, match=rf"{route}: the proxy refused to connect \({status}") as raised:
             await collector.send(events(1))
         await collector.close()
 

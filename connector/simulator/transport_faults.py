@@ -93,9 +93,10 @@ async def _break(scope: Scope, receive: Receive) -> None:
     transport = scope.get("extensions", {}).get(TRANSPORT)
     if transport is None:
         raise RuntimeError("breaking a connection needs the simulator's own server")
-    connection: socket.socket = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
-    transport.abort()
+    if not transport.is_closing():  # the client may have left
+        connection: socket.socket = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
+        transport.abort()
     await _wait(receive, 60.0)
 
 

@@ -184,7 +184,7 @@ def test_what_was_asked_for_is_dropped_or_refused_in_one_line(tmp_path: Path) ->
             handed, _ = here.run(*ASK, "--detach")
             dropped, gone = here.run(*ASK, "--cancel")
             twice, nothing = here.run(*ASK, "--cancel")
-            assert connector.status()["feeds"][0]["backfill"] is None
+            until(lambda: connector.status()["feeds"][0]["backfill"] is None, "a status without a backfill")
             assert connector.terminate() == 0
 
     assert (wrong, future, silent, handed, dropped, twice) == (2, 1, 2, 0, 0, 0)

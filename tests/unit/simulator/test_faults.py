@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import http.client
 import json
 import time
 from collections import Counter
+from collections.abc import MutableMapping
+from typing import Any
 
 import orjson
 import pytest
 
 from connector.simulator import KINDS, Fault, Faults, Simulator
+from connector.simulator.exchange import ApiReply
 from connector.simulator.faults import EFFECTS, PAGES
+from connector.simulator.transport_faults import TRANSPORT, deliver
 from tests.unit.simulator.client import EVERYTHING, Client, Reply
 
 
@@ -95,6 +100,30 @@ def test_an_oversized_body(client: Client, simulator: Simulator) -> None:
 
     assert len(reply.body) > 3_000_000
     assert len(reply.ids) == 300
+
+
+async def test_a_client_that_leaves_during_a_hang_is_no_error() -> None:
+    left = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        scope = {"extensions": {TRANSPORT: writer.transport}}
+        await deliver(ApiReply(200, b""), Fault("hang"), {}, scope, receive, send)
+        left.set()
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(_: MutableMapping[str, Any]) -> None:
+        pytest.fail("nobody is there")
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.close()
+        async with asyncio.timeout(10):
+            await left.wait()
 
 
 @pytest.mark.parametrize("kind", ["reset", "cut"])

@@ -91,7 +91,7 @@ def _feeds(report: Report, url: str, count: int, seconds: float, every: int) -> 
     blocked = sum(account["rate_limited_until"] is not None for account in status["accounts"])
     report.add("feeds", f"{name} every {every} s", share * 100, "% of a core")
     # A walk that is on time leaves no feed older than one interval, and what a walk itself takes.
-    report.add("feeds", f"{name}: longest since a walk ended", age, "s", budget=at_most(1.5 * every))
+    report.add("feeds", f"{name}: longest since a feed was read", age, "s", budget=at_most(1.5 * every))
     report.add("feeds", f"{name}: over budget", blocked, "credentials", budget=at_most(0))
     report.add("feeds", f"{name}: memory", size, "MiB", budget=at_most(150))
 

@@ -132,12 +132,14 @@ def test_an_outage_costs_a_few_requests_a_minute_and_the_next_walk_is_whole(tmp_
             once = asyncio.create_task(_collector(it, journal).once())
             await asyncio.sleep(300)
             during = len(it.asked)
-            behaviour.rates = {}
-            await once
-            after = len(it.asked) - during
             # Waits are left to chance: about 87 on average, with a deviation of ten.
             assert 10 < during < 180
             assert not [fact for fact in it.facts if isinstance(fact, WindowSplit)]
+            behaviour.rates = {}
+            await once
+            after = len(it.asked) - during
+            # The outage may end between a search and the smallest one, by which it is judged.
+            assert len([fact for fact in it.facts if isinstance(fact, WindowSplit)]) <= 1
             assert after < 20
             outline = await journal.outline()
             assert outline.head == len(it.expected_of({"detections_only": False}))

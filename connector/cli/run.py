@@ -40,7 +40,7 @@ def command(context: click.Context, config: Path | None, once: bool, timeout: ti
     With --once, exits with 1 unless every feed was collected and every event delivered. It does not wait
     for what only an operator can fix, such as refused credentials.
     """
-    hung_up = _note_hangups() if not once else None
+    hung_up = (lambda: False) if once else _note_hangups()
     from connector.app.build import log_format
 
     if not once and context.get_parameter_source("timeout") is ParameterSource.COMMANDLINE:
@@ -48,7 +48,7 @@ def command(context: click.Context, config: Path | None, once: bool, timeout: ti
     loaded = load_config(config)
     json_log = log_format(loaded.settings) == "json"
     try:
-        complete = _run(loaded, config, timeout, hung_up, json_log=json_log)
+        complete = _run(loaded, config, timeout if once else None, hung_up, json_log=json_log)
     except ConnectorError as error:
         if not json_log:
             raise
@@ -68,12 +68,12 @@ def _note_hangups() -> Callable[[], bool]:
 def _run(
     loaded: Loaded,
     config: Path | None,
-    timeout: timedelta,
-    hung_up: Callable[[], bool] | None,
+    time_limit: timedelta | None,
+    hung_up: Callable[[], bool],
     *,
     json_log: bool,
 ) -> bool:
-    """Run until the end; false if ``--once``, without *hung_up*, is incomplete. The log says why."""
+    """Run once within *time_limit*, or without one until a signal; false if incomplete. The log says why."""
     from connector.app.daemon import run_daemon
     from connector.app.run_once import run_daemon_once
     from connector.app.runtime import run
@@ -83,8 +83,8 @@ def _run(
         if url and not json_log:
             say(f"endpoint: {url}  (status page; also /metrics /healthz /readyz /api/status)")
 
-    if hung_up is None:
-        return run(run_daemon_once(loaded, announce, timeout)).complete
+    if time_limit is not None:
+        return run(run_daemon_once(loaded, announce, time_limit)).complete
     run(run_daemon(loaded, announce, lambda: load_config(config), hung_up))
     return True
 

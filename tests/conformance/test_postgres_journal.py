@@ -35,7 +35,7 @@ from connector.testing.journal_shared import (
 )
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import PostgresServer, postgres_server, standby_of
-from tests.support.postgres_proxy import commit_proxy, silent_proxy
+from tests.support.postgres_proxy import CommitProxy, SilentProxy, listening
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgres")]
 
@@ -80,7 +80,7 @@ async def test_contract_of_several_processes(check: Check, postgres: PostgresSer
 @pytest.mark.parametrize("cut", ["before", "answer"])
 async def test_a_commit_whose_answer_is_lost_is_stored_once(cut: str, postgres: PostgresServer) -> None:
     schema = postgres.schema()
-    async with commit_proxy(postgres.port) as proxy:
+    async with listening(CommitProxy(postgres.port)) as proxy:
         url = f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres"
         async with opened(url, schema) as journal:
             await journal.attach("siem", "beginning", Backlog())
@@ -97,7 +97,7 @@ async def test_a_commit_whose_answer_is_lost_is_stored_once(cut: str, postgres: 
 async def test_without_patience_a_lost_commit_is_refused(
     postgres: PostgresServer,
 ) -> None:
-    async with commit_proxy(postgres.port) as proxy:
+    async with listening(CommitProxy(postgres.port)) as proxy:
         url = f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres"
         async with opened(url, postgres.schema(), patience=0.0) as journal:
             proxy.cut = "before"
@@ -154,7 +154,7 @@ async def test_connections_that_a_proxy_keeps_open_in_silence_are_given_up(
     monkeypatch.setattr("connector.journal.postgres.database.ANSWER_SECONDS", 0.5)
     monkeypatch.setattr("connector.journal.postgres.journal.LEASE_SECONDS", 0.5)
     facts: list[Fact] = []
-    async with silent_proxy(postgres.port) as proxy:
+    async with listening(SilentProxy(postgres.port)) as proxy:
         url = f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres"
         async with opened(url, postgres.schema(), facts) as journal, asyncio.timeout(60):
             await journal.commit(commit_of("a"))

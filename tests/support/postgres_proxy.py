@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Literal
+from typing import Literal, TypeVar
 
 _ANSWER_SECONDS = 0.3
 """Time that the server has to commit, though its answer is thrown away."""
@@ -52,18 +52,6 @@ class CommitProxy:
             writer.close()
 
 
-@contextlib.asynccontextmanager
-async def commit_proxy(server_port: int) -> AsyncIterator[CommitProxy]:
-    """A proxy for the block."""
-    proxy = CommitProxy(server_port)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    proxy.port = server.sockets[0].getsockname()[1]
-    try:
-        yield proxy
-    finally:
-        server.close()
-
-
 class SilentProxy:
     """After ``silence`` the connections of before stay open, and nothing passes; new ones are served."""
 
@@ -98,10 +86,12 @@ class SilentProxy:
                 writer.close()
 
 
+Proxy = TypeVar("Proxy", CommitProxy, SilentProxy)
+
+
 @contextlib.asynccontextmanager
-async def silent_proxy(server_port: int) -> AsyncIterator[SilentProxy]:
-    """A proxy for the block."""
-    proxy = SilentProxy(server_port)
+async def listening(proxy: Proxy) -> AsyncIterator[Proxy]:
+    """*proxy* while the block runs; its ``port`` says where."""
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
     try:

@@ -146,7 +146,7 @@ def _occupy_standard_streams() -> None:
 
     Else the first socket or file would get such a descriptor, and what prints would write into it; libuv
     aborts the process when it closes one. Of stdin nothing can be read, and what is written to stderr is
-    lost, but writing to stdout fails: nobody would get the data.
+    lost, but writing to stdout fails: the caller asked for data that has nowhere to go.
     """
     modes = {"stdin": os.O_RDONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
     for descriptor, (name, mode) in enumerate(modes.items()):

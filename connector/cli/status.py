@@ -46,7 +46,7 @@ _COLORS = {
 """Colour of a state; others are left as they are."""
 
 _LONG, _ENDLESS = timedelta(minutes=2), timedelta(days=365)
-"""Waits that are told: a shorter one is over soon, and the end of a longer one is no time."""
+"""Shortest and longest wait to report: a shorter one ends soon, a longer one has no useful end time."""
 
 _COUNTS = re.compile(r" \(\d+ attempts\)|failing(?= \(\d+ attempts\)): |, last reached .* ago")
 """Parts of a reason that differ between feeds with the same problem."""
@@ -129,7 +129,7 @@ def _problems(
             f"configuration not reloaded, the previous one is in effect: {problem}", width, "red"
         )
     for reason in status["reasons"]:
-        if reason["what"] not in {"feed", "output"}:  # those are told below
+        if reason["what"] not in {"feed", "output"}:  # reported below, with their names
             yield from _wrap(f"{reason['what']}: {sanitize(reason['reason'])}", width, "red")
     named = [(f"output {output['output']}", output) for output in outputs]
     named += [(feed_name(feed), feed) for feed in feeds]

@@ -99,8 +99,8 @@ class KafkaBroker(ServerProcess):
             answer = await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
             for name, code, *reason in answer.topic_errors:
                 assert not code, f"the broker did not create {name}: error {code} {reason}"
-            # The controller answers when the topic is in its log; what clients are told follows later.
-            while not _is_usable(topic, await admin.describe_topics()):  # noqa: ASYNC110, nobody announces it
+            # The controller answers once the topic is in its log; brokers learn of it later.
+            while not _is_usable(topic, await admin.describe_topics()):  # noqa: ASYNC110, Kafka has no event for it
                 await asyncio.sleep(0.01)
 
     async def topics(self) -> set[str]:

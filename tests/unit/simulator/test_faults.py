@@ -117,7 +117,7 @@ async def test_a_client_that_leaves_during_a_hang_is_no_error() -> None:
         return {"type": "http.disconnect"}
 
     async def send(_: MutableMapping[str, Any]) -> None:
-        pytest.fail("nobody is there")
+        pytest.fail("the client has disconnected")
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())

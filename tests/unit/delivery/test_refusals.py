@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from connector.errors import Refused
 from connector.facts import BatchSplit, EventDeadLettered, OutputHeld, OutputReleased
 from connector.model import Event, Limits, Receipt, Revision
-from connector.testing.scripted import ScriptedOutput, refusing
+from connector.testing.scripted import Answer, ScriptedOutput, refusing
 from tests.support.jumping_loop import run
 from tests.unit.delivery.fakes import MemoryLog, RunningDeliverer, plain, revision, revisions
 
@@ -224,38 +226,29 @@ def test_what_lies_between_rejected_events_is_sent_again_together() -> None:
     run(scenario())
 
 
-def test_replayed_dead_letters_that_are_refused_again_hold_back_nobody() -> None:
+def _is_replayed(event: Event) -> bool:
+    return int(event.payload) <= 60
+
+
+def _reject_replayed(events: Sequence[Event]) -> Receipt:
+    rejected = [index for index, event in enumerate(events) if _is_replayed(event)]
+    return Receipt(rejected=dict.fromkeys(rejected, "no such field"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"), [(refusing(_is_replayed), "refused"), (_reject_replayed, "rejected")]
+)
+def test_replayed_dead_letters_that_are_refused_again_hold_back_nobody(answer: Answer, reason: str) -> None:
     async def scenario() -> None:
-        output = ScriptedOutput(
-            then=refusing(lambda event: int(event.payload) <= 60), limits=Limits(events=50)
-        )
+        output = ScriptedOutput(then=answer, limits=Limits(events=50))
         log = MemoryLog(revisions(10, first=100))
         log.append(revisions(60), only="siem")
         log.append(revisions(5, first=200))
         async with RunningDeliverer(output, log) as running:
             await running.delivered()
 
-        assert log.dead_lettered == {str(number): "refused" for number in range(1, 61)}
+        assert log.dead_lettered == {str(number): reason for number in range(1, 61)}
         assert output.identities == [str(number) for number in (*range(100, 110), *range(200, 205))]
-        assert running.seen.of(OutputHeld) == []
-
-    run(scenario())
-
-
-def test_replayed_dead_letters_that_are_rejected_one_by_one_hold_back_nobody() -> None:
-    def reject_low(events: Sequence[Event]) -> Receipt:
-        low = [index for index, event in enumerate(events) if int(event.payload) <= 60]
-        return Receipt(rejected=dict.fromkeys(low, "no such field"))
-
-    async def scenario() -> None:
-        output = ScriptedOutput(then=reject_low, limits=Limits(events=50))
-        log = MemoryLog(revisions(10, first=100))
-        log.append(revisions(60), only="siem")
-        log.append(revisions(5, first=200))
-        async with RunningDeliverer(output, log) as running:
-            await running.delivered()
-
-        assert log.dead_lettered == {str(number): "rejected" for number in range(1, 61)}
         assert running.seen.of(OutputHeld) == []
 
     run(scenario())
